@@ -1,0 +1,7 @@
+//! Soloist runs a task on exactly one machine of many.
+
+pub mod clock;
+pub mod events;
+pub mod permit;
+pub mod reporter;
+pub mod term;

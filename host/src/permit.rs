@@ -1,0 +1,154 @@
+//! A leader's permission to have effects: the one thing that every import of a plugin looks at.
+//!
+//! The lease of the session decides how long it lasts; the contender can end it earlier. It is never given back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+use crate::clock::{self, Moment};
+
+/// The moment until which a session's lease lasts, written by the lease keeper and read by every permit of that session.
+///
+/// A new session gets a new one: what was granted under an expired session can never be revived.
+#[derive(Clone, Debug, Default)]
+pub struct SharedDeadline(Arc<AtomicU64>);
+
+impl SharedDeadline {
+    /// The moment at which effects end, as known now.
+    pub fn get(&self) -> Moment {
+        Moment::from_nanos(self.0.load(Ordering::Acquire))
+    }
+
+    /// Moves the deadline.
+    pub fn set(&self, deadline: Moment) {
+        self.0.store(deadline.as_nanos(), Ordering::Release);
+    }
+}
+
+/// How much a plugin may still do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// All that was granted.
+    Held,
+    /// Demotion has begun: no new effects, but log, clock, and the fenced state, so that work can be put away.
+    Draining,
+    /// Nothing.
+    Revoked,
+}
+
+/// A plugin wanted to go on after its permit had ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("leadership has ended: the lease is over or was revoked")]
+pub struct LeaseLost;
+
+/// The permission of one activation to have effects. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Permit {
+    deadline: SharedDeadline,
+    phase: Arc<watch::Sender<Phase>>,
+}
+
+impl Permit {
+    /// A permit that lasts as long as the session's lease.
+    pub fn new(deadline: SharedDeadline) -> Self {
+        Self { deadline, phase: Arc::new(watch::Sender::new(Phase::Held)) }
+    }
+
+    /// Says whether an effect may happen now, and of which kind.
+    ///
+    /// # Errors
+    /// [`LeaseLost`] once the deadline has passed or the permit was revoked.
+    pub fn check(&self) -> Result<Phase, LeaseLost> {
+        match *self.phase.borrow() {
+            Phase::Revoked => Err(LeaseLost),
+            phase if clock::now() < self.deadline.get() => Ok(phase),
+            _ => Err(LeaseLost),
+        }
+    }
+
+    /// When the permit ends unless the lease is renewed.
+    pub fn deadline(&self) -> Moment {
+        self.deadline.get()
+    }
+
+    /// Begins the end: from here on only what puts work away is allowed. Does nothing to a permit already revoked.
+    pub fn drain(&self) {
+        self.advance(Phase::Draining);
+    }
+
+    /// Ends the permit now, for good.
+    pub fn revoke(&self) {
+        self.advance(Phase::Revoked);
+    }
+
+    fn advance(&self, to: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let forward = *phase < to;
+            if forward {
+                *phase = to;
+            }
+            forward
+        });
+    }
+
+    /// Waits until the permit has ended, by revocation or because the lease ran out.
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn ended(&self) {
+        let mut phase = self.phase.subscribe();
+        while self.check().is_ok() {
+            tokio::select! {
+                () = clock::sleep_until(self.deadline.get()) => {}
+                // The sender lives in `self`, so this cannot fail.
+                _ = phase.wait_for(|phase| *phase == Phase::Revoked) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn permit_for(time: Duration) -> Permit {
+        let deadline = SharedDeadline::default();
+        deadline.set(clock::now() + time);
+        Permit::new(deadline)
+    }
+
+    #[test]
+    fn a_permit_ends_at_its_deadline_and_moves_with_it() {
+        let permit = permit_for(Duration::ZERO);
+        assert_eq!(permit.check(), Err(LeaseLost));
+        permit.deadline.set(clock::now() + Duration::from_secs(60));
+        assert_eq!(permit.check(), Ok(Phase::Held));
+    }
+
+    #[test]
+    fn phases_only_go_forward() {
+        let permit = permit_for(Duration::from_secs(60));
+        permit.drain();
+        assert_eq!(permit.check(), Ok(Phase::Draining));
+        permit.revoke();
+        assert_eq!(permit.check(), Err(LeaseLost));
+        permit.drain();
+        assert_eq!(permit.check(), Err(LeaseLost));
+    }
+
+    #[tokio::test]
+    async fn ended_resolves_on_revocation_and_on_expiry() {
+        let permit = permit_for(Duration::from_secs(600));
+        let waiter = tokio::spawn({
+            let permit = permit.clone();
+            async move { permit.ended().await }
+        });
+        permit.revoke();
+        waiter.await.unwrap();
+        permit_for(Duration::from_millis(1)).ended().await;
+    }
+}
