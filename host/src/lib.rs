@@ -2,6 +2,9 @@
 
 pub mod clock;
 pub mod events;
+pub mod lease;
 pub mod permit;
 pub mod reporter;
 pub mod term;
+#[cfg(test)]
+mod testing;
