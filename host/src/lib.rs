@@ -1,6 +1,8 @@
 //! Soloist runs a task on exactly one machine of many.
 
 pub mod clock;
+pub mod coordination;
+pub mod election;
 pub mod events;
 pub mod lease;
 pub mod permit;
