@@ -1,6 +1,7 @@
 //! Soloist runs a task on exactly one machine of many.
 
 pub mod clock;
+pub mod config;
 pub mod coordination;
 pub mod election;
 pub mod events;
