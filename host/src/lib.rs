@@ -1,5 +1,6 @@
 //! Soloist runs a task on exactly one machine of many.
 
+pub mod activation;
 pub mod clock;
 pub mod config;
 pub mod coordination;
@@ -7,6 +8,7 @@ pub mod election;
 pub mod events;
 pub mod lease;
 pub mod permit;
+pub mod plugin;
 pub mod reporter;
 pub mod term;
 #[cfg(test)]
