@@ -19,14 +19,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod access;
 mod problem;
 mod settings;
 mod validate;
 mod values;
 
-pub use problem::{ConfigError, Place, Problem};
+pub use access::{AclEntry, AclSetting, Auth, Permission, Secret};
+pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use settings::{AclText, EnsembleSettings, Given, RestartSettings, TaskSettings, Written};
-pub use values::{AclEntry, AclSetting, Auth, BadValue, ConnectString, Excerpt, Permission, Secret, TaskName};
+pub use values::{ConnectString, TaskName};
 
 /// Everything a host needs to know, validated.
 #[derive(Clone, Debug)]
@@ -105,8 +107,8 @@ impl Default for RestartPolicy {
     fn default() -> Self {
         Self {
             initial: Duration::from_secs(1),
-            max: Duration::from_secs(60),
-            healthy_after: Duration::from_secs(60),
+            max: Duration::from_mins(1),
+            healthy_after: Duration::from_mins(1),
             max_restarts: 5,
         }
     }

@@ -6,6 +6,7 @@ pub mod events;
 pub mod lease;
 pub mod permit;
 pub mod reporter;
+pub mod shutdown;
 pub mod term;
 #[cfg(test)]
 mod testing;

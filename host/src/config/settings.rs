@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::access::Secret;
 use super::problem::{ConfigError, Place};
-use super::values::Secret;
 
 /// The largest file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -20,9 +20,9 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// The command line; the name in `--help`.
-    Flag(&'static str),
+    Flag(String),
     /// The environment; the variable.
-    Variable(&'static str),
+    Variable(String),
     /// The file; its bytes there.
     File(Range<usize>),
 }
@@ -38,13 +38,13 @@ pub struct Written<T> {
 
 impl<T> Written<T> {
     /// On the command line, for a flag or argument of this name.
-    pub fn flag(value: T, name: &'static str) -> Self {
-        Self { value, origin: Origin::Flag(name) }
+    pub fn flag(value: T, name: impl Into<String>) -> Self {
+        Self { value, origin: Origin::Flag(name.into()) }
     }
 
     /// In the environment, in this variable.
-    pub fn variable(value: T, name: &'static str) -> Self {
-        Self { value, origin: Origin::Variable(name) }
+    pub fn variable(value: T, name: impl Into<String>) -> Self {
+        Self { value, origin: Origin::Variable(name.into()) }
     }
 }
 
