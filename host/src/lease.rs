@@ -68,6 +68,11 @@ impl Timing {
         Ok(timing)
     }
 
+    /// The session timeout that all rests on.
+    pub fn session_timeout(&self) -> Duration {
+        self.session_timeout
+    }
+
     /// The time between two heartbeats.
     pub fn heartbeat(&self) -> Duration {
         self.session_timeout / HEARTBEATS_PER_TIMEOUT

@@ -2,6 +2,8 @@
 
 pub mod clock;
 pub mod config;
+pub mod coordination;
+pub mod election;
 pub mod events;
 pub mod lease;
 pub mod permit;
