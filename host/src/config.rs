@@ -22,6 +22,8 @@ use std::time::Duration;
 mod access;
 mod problem;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod values;
 

@@ -10,7 +10,7 @@ use crate::reporter::printable;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{} cannot be read", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -26,7 +26,7 @@ pub enum ConfigError {
         max_bytes: u64,
     },
     /// The file is not text.
-    #[error("{} is not text in UTF-8: {source}", path.display())]
+    #[error("{} is not text in UTF-8", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
