@@ -9,6 +9,7 @@
 //! | [`build`] | the binaries and guests under test, built once |
 //! | [`host`] | a running `soloist`, with its events |
 //! | [`history`] | all that happened, from every host, in one place to wait on |
+//! | [`cluster`] | servers and the hosts that contend on them |
 //! | [`oracle`] | judges a history: at most one host active, tokens that grow |
 //! | [`proxy`] | a TCP proxy in front of a server that cuts, swallows, and loses replies |
 //! | [`client`] | a bare client, and a foreign contender of the plain recipe |
@@ -17,6 +18,7 @@
 
 pub mod build;
 pub mod client;
+pub mod cluster;
 pub mod history;
 pub mod host;
 pub mod oracle;

@@ -229,6 +229,11 @@ impl ZooKeeper {
         }
     }
 
+    /// The servers' tickTime.
+    pub fn tick(&self) -> Duration {
+        self.settings.tick
+    }
+
     /// The process ids of the running servers.
     pub fn pids(&self) -> Vec<u32> {
         self.servers.iter().filter_map(|server| server.process.as_ref()).map(Process::pid).collect()
