@@ -69,8 +69,12 @@ impl Request<'_> {
     /// Whether the request speaks of that path: the whole of it, not the beginning of a longer one.
     pub fn mentions(&self, path: &str) -> bool {
         let Ok(length) = i32::try_from(path.len()) else { return false };
-        let string = [&length.to_be_bytes(), path.as_bytes()].concat();
-        self.body.windows(string.len()).any(|window| window == string)
+        self.contains(&[&length.to_be_bytes(), path.as_bytes()].concat())
+    }
+
+    /// Whether these bytes stand anywhere in the request.
+    pub fn contains(&self, bytes: &[u8]) -> bool {
+        self.body.windows(bytes.len()).any(|window| window == bytes)
     }
 }
 
