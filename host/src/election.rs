@@ -355,7 +355,9 @@ impl Election {
 
     fn answered(&mut self, now: Now, answer: Input, actions: &mut Vec<Action>) {
         match (&self.state, answer) {
-            (State::Looking, Input::Looked(_) | Input::Joined | Input::Gone) if self.shutdown => self.release(None, AT_ONCE, actions),
+            (State::Looking, Input::Looked(_) | Input::Joined | Input::Gone) if self.shutdown => {
+                self.release(None, AT_ONCE, actions)
+            }
             (State::Looking, Input::Looked(queue)) => self.looked(now, queue, actions),
             (State::Looking, Input::Joined | Input::Gone) => self.look(actions),
             (State::Looking | State::Waiting, Input::Awaiting) => {
@@ -479,9 +481,7 @@ impl Election {
             }
             State::Leading { retry_at: Some(at), .. } if now.time >= *at => self.read_master(actions),
             // Past the deadline the ensemble ends the session by itself: nobody is helped by waiting longer.
-            State::Looking | State::Electing | State::Releasing { .. }
-                if self.shutdown && now.time >= now.deadline =>
-            {
+            State::Looking | State::Electing | State::Releasing { .. } if self.shutdown && now.time >= now.deadline => {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }

@@ -54,9 +54,11 @@ async fn an_identity_without_an_acl_is_warned_about() -> Result<()> {
     let command = cluster.host("a")?.env(IDENTITY, "digest:soloist:secret");
     let mut host = command.start(&cluster.history)?;
     host.event("plugin-log").await?;
-    let warned = host.records().iter().filter_map(|record| record.event()).any(|event| {
-        event.text("level") == Some("warn") && event.message.contains("acl")
-    });
+    let warned = host
+        .records()
+        .iter()
+        .filter_map(|record| record.event())
+        .any(|event| event.text("level") == Some("warn") && event.message.contains("acl"));
     ensure!(warned, "no warning");
     Ok(())
 }

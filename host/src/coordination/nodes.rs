@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn the_queue_is_ordered_by_sequence_and_strangers_have_no_place_in_it() {
-        let names = children(&["c-00000000000000ff-0000000012", "c-00000000000000aa-0000000003", "lock", "c-x", "c-aa-"]);
+        let names =
+            children(&["c-00000000000000ff-0000000012", "c-00000000000000aa-0000000003", "lock", "c-x", "c-aa-"]);
         let place = place(names, 0xff).unwrap();
         assert_eq!((place.ahead, place.predecessor.as_deref()), (1, Some("c-00000000000000aa-0000000003")));
         assert_eq!(place.own, ["c-00000000000000ff-0000000012"]);

@@ -304,7 +304,8 @@ impl Keeper {
         };
         let path = nodes::host_path(root, &self.settings.host);
         while let Some(owner) = self.register(&client, &path).await.map_err(failed(&path))? {
-            let message = format!("host id {} is taken by session {owner:#x}: waiting for it to end", self.settings.host);
+            let message =
+                format!("host id {} is taken by session {owner:#x}: waiting for it to end", self.settings.host);
             About::SESSION.report(Event::SessionError, message);
             if let (Some(_), watcher) = client.check_and_watch_stat(&path).await.map_err(failed(&path))? {
                 watcher.changed().await;

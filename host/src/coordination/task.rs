@@ -297,14 +297,18 @@ impl TaskNodes {
         Ok((master.map(|stat| stat.version), term.map(|stat| stat.version), own))
     }
 
-    async fn write_release(&self, master: Option<i32>, term: Option<&Term>, candidates: &[String]) -> Result<(), Error> {
+    async fn write_release(
+        &self,
+        master: Option<i32>,
+        term: Option<&Term>,
+        candidates: &[String],
+    ) -> Result<(), Error> {
         let mut multi = self.session.client().new_multi_writer();
         if let Some(version) = master {
             multi.add_delete(&self.paths.master, Some(version))?;
         }
         if let Some(term) = term {
-            let record =
-                TermRecord { number: term.number, host: term.host.to_string(), state: TermState::Released };
+            let record = TermRecord { number: term.number, host: term.host.to_string(), state: TermState::Released };
             multi.add_set_data(&self.paths.term, &nodes::encode(&record), Some(term.record_version))?;
         }
         for candidate in candidates {
