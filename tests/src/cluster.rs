@@ -71,19 +71,19 @@ impl Cluster {
     /// A host that stands for [`TASK`] with the plugin `heartbeat`, which says ten times a second that it leads.
     pub fn host(&self, id: &str) -> Result<Command> {
         let plugin = build::artifacts()?.guest("heartbeat");
-        Ok(self.host_of(id, &plugin).flag("--task", TASK).flag("--config", "interval=100ms"))
+        Ok(self.host_of(id, &plugin)?.flag("--task", TASK).flag("--config", "interval=100ms"))
     }
 
     /// A host that runs the plugin or the configuration at `target`.
-    pub fn host_of(&self, id: &str, target: &Path) -> Command {
+    pub fn host_of(&self, id: &str, target: &Path) -> Result<Command> {
         let timeout = humantime::format_duration(self.session_timeout).to_string();
         let tick = humantime::format_duration(self.zookeeper.tick()).to_string();
-        Command::run(id, target)
+        let command = Command::run(id, target)?
             .flag("--zookeeper", &self.servers)
             .flag("--session-timeout", timeout)
-            .flag("--tick-time", tick)
-            // What a host keeps for its next start stays with the cluster.
-            .env("XDG_CACHE_HOME", self.directory.path().join("cache"))
+            .flag("--tick-time", tick);
+        // What a host keeps for its next start stays with the cluster.
+        Ok(command.env("XDG_CACHE_HOME", self.directory.path().join("cache")))
     }
 
     /// Writes a file for hosts to read.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -14,10 +15,11 @@ use crate::history::{Event, History, Record, What};
 use crate::process::{self, Process};
 use crate::{PATIENCE, build};
 
-/// What to run: the arguments of `soloist run`, built up from what every test needs.
+/// What to run.
 #[derive(Clone, Debug)]
 pub struct Command {
     id: String,
+    program: PathBuf,
     args: Vec<OsString>,
     envs: Vec<(OsString, OsString)>,
     bound: bool,
@@ -25,9 +27,14 @@ pub struct Command {
 
 impl Command {
     /// `soloist run TARGET --host-id ID --log-format json`, where `target` is a plugin or a configuration.
-    pub fn run(id: &str, target: impl Into<OsString>) -> Self {
-        let command = Self { id: id.to_owned(), args: Vec::new(), envs: Vec::new(), bound: true };
-        command.arg("run").arg(target).arg("--host-id").arg(id).arg("--log-format").arg("json")
+    pub fn run(id: &str, target: impl Into<OsString>) -> Result<Self> {
+        let command = Self::new(id, &build::artifacts()?.soloist).arg("run").arg(target);
+        Ok(command.flag("--host-id", id).flag("--log-format", "json"))
+    }
+
+    /// Another program that reports what it does as a host would.
+    pub fn new(id: &str, program: impl Into<PathBuf>) -> Self {
+        Self { id: id.to_owned(), program: program.into(), args: Vec::new(), envs: Vec::new(), bound: true }
     }
 
     /// Adds an argument.
@@ -59,7 +66,7 @@ impl Command {
 
     /// Starts the host; what it reports goes to `history`.
     pub fn start(&self, history: &History) -> Result<Host> {
-        let program = &build::artifacts()?.soloist;
+        let program = &self.program;
         let mut command = if self.bound { process::command(program) } else { std::process::Command::new(program) };
         command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         clear_settings(&mut command);

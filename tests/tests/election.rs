@@ -128,9 +128,9 @@ async fn one_host_stands_for_several_tasks() -> Result<()> {
     let task = |name: &str| format!("[[task]]\nname = {name:?}\nplugin = {:?}\n", plugin.display().to_string());
     let only_one = cluster.file("one.toml", task("one"))?;
     let all = cluster.file("all.toml", ["one", "two", "three"].map(task).concat())?;
-    let mut first = cluster.host_of("first", &only_one).start(&cluster.history)?;
+    let mut first = cluster.host_of("first", &only_one)?.start(&cluster.history)?;
     first.event("activated").await?;
-    let mut second = cluster.host_of("second", &all).start(&cluster.history)?;
+    let mut second = cluster.host_of("second", &all)?.start(&cluster.history)?;
     for name in ["two", "three"] {
         second.event_where("plugin-log", |event| event.task.as_deref() == Some(name)).await?;
     }

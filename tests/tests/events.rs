@@ -99,7 +99,7 @@ fn check(record: &Record, line: &Value) -> Result<()> {
 async fn what_a_plugin_prints_becomes_events() -> Result<()> {
     let cluster = Cluster::start().await?;
     let plugin = cluster.file("prints.wat", PRINTS)?;
-    let mut host = cluster.host_of("a", &plugin).flag("--task", TASK).start(&cluster.history)?;
+    let mut host = cluster.host_of("a", &plugin)?.flag("--task", TASK).start(&cluster.history)?;
     for text in ["first line", "second \u{1b}[31mline"] {
         let said = host.event_where("plugin-log", |event| event.message == text).await?;
         let event = said.event().context("no event")?;
@@ -116,7 +116,7 @@ async fn what_a_plugin_prints_becomes_events() -> Result<()> {
 async fn the_task_is_named_after_the_plugin() -> Result<()> {
     let cluster = Cluster::start().await?;
     let plugin = cluster.file("nightly-report.wat", PRINTS)?;
-    let mut host = cluster.host_of("a", &plugin).start(&cluster.history)?;
+    let mut host = cluster.host_of("a", &plugin)?.start(&cluster.history)?;
     host.event_where("activated", |event| event.task.as_deref() == Some("nightly-report")).await?;
     Ok(())
 }

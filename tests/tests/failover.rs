@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, ensure};
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::history::Record;
-use soloist_tests::host::Host;
+use soloist_tests::host::{Command, Host};
 use soloist_tests::zookeeper::Settings;
 use soloist_tests::{client, oracle};
 
@@ -111,10 +111,12 @@ async fn a_plugin_that_ignores_its_demotion_is_revoked() -> Result<()> {
     let cluster = Cluster::start().await?;
     let plugin = cluster.file("deaf.wat", DEAF)?;
     let limit = Duration::from_millis(500);
-    let command = |id| cluster.host_of(id, &plugin).flag("--task", TASK).flag("--demote-timeout", "500ms");
-    let mut leader = command("leader").start(&cluster.history)?;
+    let command = |id| -> Result<Command> {
+        Ok(cluster.host_of(id, &plugin)?.flag("--task", TASK).flag("--demote-timeout", "500ms"))
+    };
+    let mut leader = command("leader")?.start(&cluster.history)?;
     leader.event("activated").await?;
-    let mut standby = command("standby").start(&cluster.history)?;
+    let mut standby = command("standby")?.start(&cluster.history)?;
     standby.event("standby").await?;
     let status = leader.terminate().await?;
     ensure!(status.code() == Some(0), "{status}: {}", leader.errors());

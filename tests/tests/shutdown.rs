@@ -48,7 +48,7 @@ async fn a_second_signal_aborts() -> Result<()> {
         let cluster = Cluster::start().await?;
         let deaf = r#"(module (func (export "on_elected") (loop (br 0))) (func (export "on_demoted")))"#;
         let plugin = cluster.file("deaf.wat", deaf)?;
-        let patient = cluster.host_of("a", &plugin).flag("--task", TASK).flag("--demote-timeout", "5s");
+        let patient = cluster.host_of("a", &plugin)?.flag("--task", TASK).flag("--demote-timeout", "5s");
         let mut host = patient.start(&cluster.history)?;
         host.event("activated").await?;
         host.signal(Signal::TERM)?;

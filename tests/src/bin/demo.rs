@@ -127,7 +127,7 @@ async fn play(cluster: &Cluster, timeline: &Timeline) -> Result<()> {
 
 fn command(cluster: &Cluster, id: &str) -> Result<Command> {
     let plugin = build::artifacts()?.guest("heartbeat");
-    Ok(cluster.host_of(id, &plugin).flag("--task", TASK))
+    Ok(cluster.host_of(id, &plugin)?.flag("--task", TASK))
 }
 
 /// Waits until the leader's plugin has spoken twice more.
