@@ -19,14 +19,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod access;
 mod problem;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod validate;
 mod values;
 
-pub use problem::{ConfigError, Place, Problem};
+pub use crate::activation::{OnComplete, RestartPolicy};
+pub use access::{AclEntry, AclSetting, Auth, Permission, Secret};
+pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use settings::{AclText, EnsembleSettings, Given, RestartSettings, TaskSettings, Written};
-pub use values::{AclEntry, AclSetting, Auth, BadValue, ConnectString, Excerpt, Permission, Secret, TaskName};
+pub use values::{ConnectString, TaskName};
 
 /// Everything a host needs to know, validated.
 #[derive(Clone, Debug)]
@@ -76,38 +81,4 @@ pub struct TaskConfig {
     pub on_complete: OnComplete,
     /// What follows when the plugin fails.
     pub restart: RestartPolicy,
-}
-
-/// What follows when `on_elected` returns without an error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnComplete {
-    /// Hold leadership, idle, until demoted.
-    #[default]
-    Hold,
-    /// Resign, so that the next in the queue leads.
-    Resign,
-}
-
-/// How a plugin that fails is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RestartPolicy {
-    /// The wait before the first restart; it doubles with every failure that follows.
-    pub initial: Duration,
-    /// The longest wait.
-    pub max: Duration,
-    /// A plugin that ran this long counts as healthy: the count of failures starts anew.
-    pub healthy_after: Duration,
-    /// After so many restarts in a row the host resigns.
-    pub max_restarts: u32,
-}
-
-impl Default for RestartPolicy {
-    fn default() -> Self {
-        Self {
-            initial: Duration::from_secs(1),
-            max: Duration::from_secs(60),
-            healthy_after: Duration::from_secs(60),
-            max_restarts: 5,
-        }
-    }
 }

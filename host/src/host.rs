@@ -99,9 +99,6 @@ fn contested(task: &TaskConfig, ensemble: &Ensemble, plugin: Arc<Plugin>) -> Tas
             restart: task.restart,
             on_complete: task.on_complete,
         },
-        election: election::Settings {
-            demote_budget: task.demote_timeout,
-            successor_delay: std::time::Duration::ZERO,
-        },
+        election: election::Settings { demote_budget: task.demote_timeout, successor_delay: std::time::Duration::ZERO },
     }
 }

@@ -46,6 +46,9 @@ pub enum Demotion {
 }
 
 impl Demotion {
+    /// Every reason, in the order of the plugin contract.
+    pub const ALL: [Self; 5] = [Self::Resigned, Self::Shutdown, Self::LeaseExpiring, Self::NodeLost, Self::Replaced];
+
     /// The name used in events, in the history and in the plugin contract.
     pub fn name(self) -> &'static str {
         match self {

@@ -3,7 +3,10 @@
 /// The seed of this run: `SOLOIST_SEED` if it is set, else the time.
 pub(crate) fn seed() -> u64 {
     let seed = std::env::var("SOLOIST_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seed = seed.unwrap_or_else(|| crate::clock::now().as_nanos());
+    let seed = seed.unwrap_or_else(|| {
+        let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        time.map_or(0, |time| time.as_secs() * 1_000_000 + u64::from(time.subsec_micros()))
+    });
     println!("SOLOIST_SEED={seed}");
     seed
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::access::Secret;
 use super::problem::{ConfigError, Place};
-use super::values::Secret;
 
 /// The largest file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -20,9 +20,9 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// The command line; the name in `--help`.
-    Flag(&'static str),
+    Flag(String),
     /// The environment; the variable.
-    Variable(&'static str),
+    Variable(String),
     /// The file; its bytes there.
     File(Range<usize>),
 }
@@ -38,13 +38,13 @@ pub struct Written<T> {
 
 impl<T> Written<T> {
     /// On the command line, for a flag or argument of this name.
-    pub fn flag(value: T, name: &'static str) -> Self {
-        Self { value, origin: Origin::Flag(name) }
+    pub fn flag(value: T, name: impl Into<String>) -> Self {
+        Self { value, origin: Origin::Flag(name.into()) }
     }
 
     /// In the environment, in this variable.
-    pub fn variable(value: T, name: &'static str) -> Self {
-        Self { value, origin: Origin::Variable(name) }
+    pub fn variable(value: T, name: impl Into<String>) -> Self {
+        Self { value, origin: Origin::Variable(name.into()) }
     }
 }
 
@@ -224,20 +224,31 @@ impl SettingsFile {
         }
     }
 
-    /// The key that is written at this byte, or whose value is: the last one that begins at or before it.
+    /// The key that is written at this byte, or whose value is.
     fn key_at(&self, byte: usize) -> Option<String> {
         let (table, errors) = DeTable::parse_recoverable(&self.text);
-        // Where the text is broken, the key of an earlier line has nothing to do with it.
-        let broken = !errors.is_empty();
-        let mut last = None;
-        keys(table.get_ref(), "", &mut |start, key| {
-            let near = start <= byte && !(broken && self.text[start..byte].contains('\n'));
-            if near && last.as_ref().is_none_or(|(other, _)| *other <= start) {
-                last = Some((start, key));
-            }
-        });
-        last.map(|(_, key)| key)
+        if errors.is_empty() {
+            return last_key(table.get_ref(), 0..=byte);
+        }
+        // What is broken may hide keys, or show those of other lines: look at this line alone, in its table.
+        let (before, after) = self.text.split_at_checked(byte)?;
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        let header = before[..line_start].lines().rfind(|line| line.trim_start().starts_with('[')).unwrap_or_default();
+        let line = format!("{header}\n{}{}", &before[line_start..], after.lines().next().unwrap_or_default());
+        let line_range = header.len() + 1..=header.len() + 1 + (byte - line_start);
+        last_key(DeTable::parse_recoverable(&line).0.get_ref(), line_range)
     }
+}
+
+/// The last key that begins in this range, with its tables.
+fn last_key(table: &DeTable<'_>, range: RangeInclusive<usize>) -> Option<String> {
+    let mut last = None;
+    keys(table, "", &mut |start, key| {
+        if range.contains(&start) && last.as_ref().is_none_or(|(other, _)| *other <= start) {
+            last = Some((start, key));
+        }
+    });
+    last.map(|(_, key)| key)
 }
 
 /// Visits every key below a table: where it begins, and its name with those of its parents.

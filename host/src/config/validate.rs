@@ -6,11 +6,12 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::problem::{ConfigError, Place, Problem};
+use super::access::{AclSetting, Auth, Secret};
+use super::problem::{BadValue, ConfigError, Excerpt, PROBLEMS_MAX, Place, Problem};
 use super::settings::{
     AclText, EnsembleSettings, Given, Origin, RestartSettings, Settings, SettingsFile, TaskSettings, Written,
 };
-use super::values::{self, AclSetting, Auth, BadValue, ConnectString, Excerpt, Secret, TaskName};
+use super::values::{self, ConnectString, TaskName};
 use super::{Config, Ensemble, OnComplete, RestartPolicy, TaskConfig};
 use crate::lease::Timing;
 
@@ -54,9 +55,10 @@ impl Config {
     }
 }
 
+/// A problem has been reported, so there is no value.
+struct Reported;
+
 /// Collects what is wrong.
-///
-/// Its methods give `None` only when a problem is reported.
 struct Validator<'a> {
     file: Option<&'a SettingsFile>,
     problems: Vec<Problem>,
@@ -68,10 +70,13 @@ impl<'a> Validator<'a> {
     }
 
     /// Reports a bad value, once: what follows from it at the same place is no second problem.
-    fn report(&mut self, key: &str, origin: &Origin, bad: BadValue) {
+    fn report(&mut self, key: &str, origin: &Origin, bad: BadValue) -> Reported {
+        if self.problems.len() == PROBLEMS_MAX {
+            return Reported;
+        }
         let place = match origin {
-            Origin::Flag(name) => Place::Flag(name),
-            Origin::Variable(name) => Place::Variable(name),
+            Origin::Flag(name) => Place::Flag(name.clone()),
+            Origin::Variable(name) => Place::Variable(name.clone()),
             Origin::File(span) => {
                 self.file.expect("only a settings file makes such an origin").place(span, Some(key.to_owned()))
             }
@@ -79,6 +84,7 @@ impl<'a> Validator<'a> {
         if self.problems.iter().all(|problem| problem.place != place) {
             self.problems.push(Problem { place, bad });
         }
+        Reported
     }
 
     /// Validates a value, if there is one.
@@ -87,19 +93,31 @@ impl<'a> Validator<'a> {
         key: &str,
         written: Option<&Written<V>>,
         parse: impl FnOnce(&V) -> Result<T, BadValue>,
-    ) -> Option<Option<T>> {
-        let Some(written) = written else { return Some(None) };
-        match parse(&written.value) {
-            Ok(value) => Some(Some(value)),
-            Err(bad) => {
-                self.report(key, &written.origin, bad);
-                None
-            }
-        }
+    ) -> Result<Option<T>, Reported> {
+        let Some(written) = written else { return Ok(None) };
+        parse(&written.value).map(Some).map_err(|bad| self.report(key, &written.origin, bad))
     }
 
-    fn duration(&mut self, key: &str, written: Option<&Written<String>>, default: Duration) -> Option<Duration> {
-        Some(self.optional(key, written, |text| values::duration(text))?.unwrap_or(default))
+    /// Validates a value that every task needs.
+    fn required<T, V>(
+        &mut self,
+        key: &str,
+        written: Option<&Written<V>>,
+        task: &Origin,
+        remedy: &'static str,
+        parse: impl FnOnce(&V) -> Result<T, BadValue>,
+    ) -> Result<T, Reported> {
+        let value = self.optional(key, written, parse)?;
+        value.ok_or_else(|| self.report(key, task, BadValue::Missing { remedy }))
+    }
+
+    fn duration(
+        &mut self,
+        key: &str,
+        written: Option<&Written<String>>,
+        default: Duration,
+    ) -> Result<Duration, Reported> {
+        Ok(self.optional(key, written, |text| values::duration(text))?.unwrap_or(default))
     }
 
     /// Refuses settings of a single task where a file describes the tasks.
@@ -123,22 +141,22 @@ impl<'a> Validator<'a> {
         let host = self.optional("host_id", settings.host_id.as_ref(), |text| values::name(text));
         let host = host.map(|host| host.unwrap_or_else(values::host_id_default));
         let zookeeper = self.ensemble(&settings.zookeeper);
+        if self.number_of_tasks(&settings.task).is_err() {
+            return Err(ConfigError::Invalid(self.problems));
+        }
         let tasks: Vec<_> = settings.task.iter().map(|task| self.task(task)).collect();
-        self.number_of_tasks(&settings.task);
         self.names(&settings.task);
-        if let Some(zookeeper) = &zookeeper {
+        if let Ok(zookeeper) = &zookeeper {
             self.paths(&settings.task, &zookeeper.root);
             self.timing(settings, zookeeper, &tasks);
         }
-        match (zookeeper, host, tasks.into_iter().collect()) {
-            (Some(zookeeper), Some(host), Some(tasks)) if self.problems.is_empty() => {
-                Ok(Config { zookeeper, host, tasks })
-            }
+        match (zookeeper, host, tasks.into_iter().collect::<Result<_, _>>()) {
+            (Ok(zookeeper), Ok(host), Ok(tasks)) if self.problems.is_empty() => Ok(Config { zookeeper, host, tasks }),
             _ => Err(ConfigError::Invalid(self.problems)),
         }
     }
 
-    fn ensemble(&mut self, settings: &EnsembleSettings) -> Option<Ensemble> {
+    fn ensemble(&mut self, settings: &EnsembleSettings) -> Result<Ensemble, Reported> {
         let servers = self.optional("zookeeper.servers", settings.servers.as_ref(), |text| ConnectString::new(text));
         let root = self.optional("zookeeper.root", settings.root.as_ref(), |text| values::path(text));
         let session_timeout =
@@ -148,7 +166,7 @@ impl<'a> Validator<'a> {
             .optional("zookeeper.connect_timeout", settings.connect_timeout.as_ref(), |text| values::duration(text));
         let auth = self.auth(settings);
         let acl = self.acl(settings);
-        Some(Ensemble {
+        Ok(Ensemble {
             servers: servers?.unwrap_or_default(),
             root: root?.unwrap_or_else(|| ROOT_DEFAULT.to_owned()),
             session_timeout: session_timeout?,
@@ -159,12 +177,11 @@ impl<'a> Validator<'a> {
         })
     }
 
-    fn auth(&mut self, settings: &EnsembleSettings) -> Option<Option<Auth>> {
+    fn auth(&mut self, settings: &EnsembleSettings) -> Result<Option<Auth>, Reported> {
         let auth = self.optional("zookeeper.auth", settings.auth.as_ref(), Auth::new);
         let Some(file) = &settings.auth_file else { return auth };
         if settings.auth.is_some() {
-            self.report("zookeeper.auth_file", &file.origin, BadValue::AuthTwice);
-            return None;
+            return Err(self.report("zookeeper.auth_file", &file.origin, BadValue::AuthTwice));
         }
         let path = self.beside_file(file);
         self.optional("zookeeper.auth_file", Some(file), |_| {
@@ -173,7 +190,7 @@ impl<'a> Validator<'a> {
         })
     }
 
-    fn acl(&mut self, settings: &EnsembleSettings) -> Option<Option<AclSetting>> {
+    fn acl(&mut self, settings: &EnsembleSettings) -> Result<Option<AclSetting>, Reported> {
         let has_auth = settings.auth.is_some() || settings.auth_file.is_some();
         self.optional("zookeeper.acl", settings.acl.as_ref(), |text| {
             let (acl, text) = match text {
@@ -187,16 +204,14 @@ impl<'a> Validator<'a> {
         })
     }
 
-    fn task(&mut self, written: &Written<TaskSettings>) -> Option<TaskConfig> {
+    fn task(&mut self, written: &Written<TaskSettings>) -> Result<TaskConfig, Reported> {
         let settings = &written.value;
-        let name = self.required("task.name", settings.name.as_ref(), &written.origin, "give the task a name");
-        let name = name.and_then(|name| self.optional("task.name", Some(name), |text| TaskName::new(text))?);
-        let plugin = self.required(
-            "task.plugin",
-            settings.plugin.as_ref(),
-            &written.origin,
-            "name the file that holds the plugin",
-        );
+        let (name, plugin) = (settings.name.as_ref(), settings.plugin.as_ref());
+        let plugin_path = plugin.map(|plugin| self.beside_file(plugin)).unwrap_or_default();
+        let name =
+            self.required("task.name", name, &written.origin, "give the task a name", |text| TaskName::new(text));
+        let remedy = "name the file that holds the plugin";
+        let plugin = self.required("task.plugin", plugin, &written.origin, remedy, |_| Ok(plugin_path));
         let path = self.optional("task.path", settings.path.as_ref(), |text| values::path(text));
         let config = self.plugin_config(&settings.config, &written.origin);
         let demote_timeout =
@@ -208,9 +223,9 @@ impl<'a> Validator<'a> {
                 _ => Err(BadValue::Choice { text: Excerpt::of(text), choices: "\"hold\" or \"resign\"" }),
             });
         let restart = self.restart(&settings.restart);
-        Some(TaskConfig {
+        Ok(TaskConfig {
             name: name?,
-            plugin: self.beside_file(plugin?),
+            plugin: plugin?,
             path: path?,
             config: config?,
             demote_timeout: demote_timeout?,
@@ -219,28 +234,14 @@ impl<'a> Validator<'a> {
         })
     }
 
-    fn required<'w, V>(
-        &mut self,
-        key: &'static str,
-        written: Option<&'w Written<V>>,
-        task: &Origin,
-        remedy: &'static str,
-    ) -> Option<&'w Written<V>> {
-        if written.is_none() {
-            self.report(key, task, BadValue::Missing { remedy });
-        }
-        written
-    }
-
     fn plugin_config(
         &mut self,
         entries: &BTreeMap<String, Written<String>>,
         task: &Origin,
-    ) -> Option<BTreeMap<String, String>> {
+    ) -> Result<BTreeMap<String, String>, Reported> {
         if entries.len() > CONFIG_ENTRIES_MAX {
             let bad = BadValue::TooMany { what: "entries", found: entries.len(), max: CONFIG_ENTRIES_MAX };
-            self.report("task.config", task, bad);
-            return None;
+            return Err(self.report("task.config", task, bad));
         }
         let entry = |(key, written): (&String, &Written<String>)| {
             let value = self.optional(&format!("task.config.{key}"), Some(written), |value| {
@@ -250,13 +251,13 @@ impl<'a> Validator<'a> {
                 }
                 Ok(value.clone())
             });
-            Some((key.clone(), value??))
+            Ok((key.clone(), value?.unwrap_or_default()))
         };
         // Collected first: every entry is looked at, not only those up to the first bad one.
         entries.iter().map(entry).collect::<Vec<_>>().into_iter().collect()
     }
 
-    fn restart(&mut self, settings: &RestartSettings) -> Option<RestartPolicy> {
+    fn restart(&mut self, settings: &RestartSettings) -> Result<RestartPolicy, Reported> {
         let default = RestartPolicy::default();
         let initial = self.duration("task.restart.initial", settings.initial.as_ref(), default.initial);
         let max = self.duration("task.restart.max", settings.max.as_ref(), default.max);
@@ -265,10 +266,9 @@ impl<'a> Validator<'a> {
         let (initial, max, healthy_after) = (initial?, max?, healthy_after?);
         let written = settings.max.as_ref().or(settings.initial.as_ref());
         if let Some(written) = written.filter(|_| max < initial) {
-            self.report("task.restart", &written.origin, BadValue::RestartOrder { initial, max });
-            return None;
+            return Err(self.report("task.restart", &written.origin, BadValue::RestartOrder { initial, max }));
         }
-        Some(RestartPolicy {
+        Ok(RestartPolicy {
             initial,
             max,
             healthy_after,
@@ -276,18 +276,16 @@ impl<'a> Validator<'a> {
         })
     }
 
-    fn number_of_tasks(&mut self, tasks: &[Written<TaskSettings>]) {
-        match (tasks.first(), tasks.get(TASKS_MAX)) {
-            (None, _) => {
-                let remedy = "describe at least one task, in a [[task]] with a name and a plugin";
-                self.report("task", &Origin::File(0..0), BadValue::Missing { remedy });
-            }
-            (_, Some(first_too_many)) => {
-                let bad = BadValue::TooMany { what: "tasks", found: tasks.len(), max: TASKS_MAX };
-                self.report("task", &first_too_many.origin, bad);
-            }
-            _ => {}
+    fn number_of_tasks(&mut self, tasks: &[Written<TaskSettings>]) -> Result<(), Reported> {
+        if tasks.is_empty() {
+            let remedy = "describe at least one task, in a [[task]] with a name and a plugin";
+            return Err(self.report("task", &Origin::File(0..0), BadValue::Missing { remedy }));
         }
+        if let Some(first_too_many) = tasks.get(TASKS_MAX) {
+            let bad = BadValue::TooMany { what: "tasks", found: tasks.len(), max: TASKS_MAX };
+            return Err(self.report("task", &first_too_many.origin, bad));
+        }
+        Ok(())
     }
 
     fn names(&mut self, tasks: &[Written<TaskSettings>]) {
@@ -322,9 +320,9 @@ impl<'a> Validator<'a> {
     }
 
     /// The lease must leave each task time to act.
-    fn timing(&mut self, settings: &Settings, zookeeper: &Ensemble, tasks: &[Option<TaskConfig>]) {
+    fn timing(&mut self, settings: &Settings, zookeeper: &Ensemble, tasks: &[Result<TaskConfig, Reported>]) {
         for (written, task) in settings.task.iter().zip(tasks) {
-            let Some(task) = task else { continue };
+            let Ok(task) = task else { continue };
             let Err(no_room) = Timing::new(zookeeper.session_timeout, zookeeper.tick_time, task.demote_timeout) else {
                 continue;
             };

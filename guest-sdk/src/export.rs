@@ -1,0 +1,148 @@
+//! What stands between the host's two calls and the author's one value.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Poll, Waker};
+
+use crate::bindings::soloist::plugin::log;
+use crate::{Demotion, Error, Plugin, Term};
+
+thread_local! {
+    static TERM: RefCell<Option<Term>> = const { RefCell::new(None) };
+}
+
+pub(crate) fn current_term() -> Option<Term> {
+    TERM.with_borrow(Clone::clone)
+}
+
+/// The plugin of one instance: `on-elected` leaves it here for `on-demoted` when it is done with it.
+#[derive(Debug)]
+pub struct Stage<P> {
+    demoted: Signal,
+    idle: Signal,
+    plugin: RefCell<Option<P>>,
+}
+
+impl<P> Default for Stage<P> {
+    fn default() -> Self {
+        Self { demoted: Signal::default(), idle: Signal::default(), plugin: RefCell::new(None) }
+    }
+}
+
+impl<P: Plugin> Stage<P> {
+    /// Runs the author's `on_elected` until it returns or demotion begins.
+    ///
+    /// # Errors
+    /// The author's error, with its sources.
+    pub async fn on_elected(&self, term: Term) -> Result<(), String> {
+        std::panic::set_hook(Box::new(|panic| log::panicked(&panic.to_string())));
+        TERM.set(Some(term.clone()));
+        let mut plugin = P::default();
+        let outcome = {
+            let mut elected = pin!(plugin.on_elected(term));
+            poll_fn(|context| match self.demoted.poll(context.waker()) {
+                Poll::Ready(()) => Poll::Ready(Ok(())),
+                Poll::Pending => elected.as_mut().poll(context),
+            })
+            .await
+        };
+        self.plugin.replace(Some(plugin));
+        self.idle.set();
+        outcome.map_err(|error| describe(&error))
+    }
+
+    /// Ends the author's `on_elected`, then runs `on_demoted`.
+    pub async fn on_demoted(&self, reason: Demotion) {
+        self.demoted.set();
+        poll_fn(|context| self.idle.poll(context.waker())).await;
+        let plugin = self.plugin.take();
+        if let Some(mut plugin) = plugin {
+            plugin.on_demoted(reason).await;
+        }
+    }
+}
+
+fn describe(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}
+
+/// Something that happens once, waited for by one task.
+#[derive(Debug, Default)]
+struct Signal {
+    set: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Signal {
+    fn set(&self) {
+        self.set.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, waker: &Waker) -> Poll<()> {
+        if self.set.get() {
+            return Poll::Ready(());
+        }
+        self.waker.replace(Some(waker.clone()));
+        Poll::Pending
+    }
+}
+
+/// Makes a type that implements [`Plugin`] the plugin that this library is.
+///
+/// ```
+/// # use soloist_sdk::{Plugin, Result, Term};
+/// #[derive(Default)]
+/// struct Nothing;
+///
+/// impl Plugin for Nothing {
+///     async fn on_elected(&mut self, _: Term) -> Result {
+///         Ok(())
+///     }
+/// }
+///
+/// soloist_sdk::export!(Nothing);
+/// # fn main() {}
+/// ```
+#[macro_export]
+macro_rules! export {
+    ($plugin:ty) => {
+        const _: () = {
+            // Names the trait that is missing, at the type, on every target.
+            const fn implements_plugin<P: $crate::Plugin>() {}
+            implements_plugin::<$plugin>();
+        };
+
+        // A native build has no host to export to, and its linker knows no such names.
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            ::std::thread_local! {
+                static STAGE: ::std::rc::Rc<$crate::export::Stage<$plugin>> = ::std::default::Default::default();
+            }
+
+            struct Exported;
+
+            impl $crate::bindings::Guest for Exported {
+                async fn on_elected(term: $crate::Term) -> ::std::result::Result<(), ::std::string::String> {
+                    STAGE.with(::std::rc::Rc::clone).on_elected(term).await
+                }
+
+                async fn on_demoted(reason: $crate::Demotion) {
+                    STAGE.with(::std::rc::Rc::clone).on_demoted(reason).await;
+                }
+            }
+
+    $crate::bindings::export!(Exported with_types_in $crate::bindings);
+        };
+    };
+}

@@ -1,0 +1,117 @@
+//! Write a Soloist plugin: a task that runs on exactly one machine of many.
+//!
+//! A plugin is a type that implements [`Plugin`], exported with [`export!`]. Its `on_elected` runs on the one host that
+//! leads the task. When leadership ends, the future of `on_elected` is dropped where it waits, and `on_demoted` is
+//! called. So write `on_elected` as if it ran for ever:
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use soloist_sdk::{Demotion, Plugin, Result, Term, config, info, sleep};
+//!
+//! #[derive(Default)]
+//! struct Counter {
+//!     count: u64,
+//! }
+//!
+//! impl Plugin for Counter {
+//!     async fn on_elected(&mut self, term: Term) -> Result {
+//!         let step = config("step").map_or(Ok(1), |step| step.parse::<u64>())?;
+//!         loop {
+//!             self.count += step;
+//!             info!(count = self.count, "{} counts in term {}", term.host, term.number);
+//!             sleep(Duration::from_secs(1)).await;
+//!         }
+//!     }
+//!
+//!     async fn on_demoted(&mut self, reason: Demotion) {
+//!         info!("stopped at {}: {reason:?}", self.count);
+//!     }
+//! }
+//!
+//! soloist_sdk::export!(Counter);
+//! # fn main() {}
+//! ```
+//!
+//! Make it a library of crate type `cdylib` and build it with `cargo build --release --target wasm32-wasip2`.
+//!
+//! Two things to know:
+//! - Wait with [`sleep`], not with `std::thread::sleep`: the latter holds the whole plugin, so `on_demoted` cannot
+//!   be called, and the host stops the plugin by force. The same is true of a loop that never waits.
+//! - Whatever the plugin changes outside, hand it [`Term::fencing_token`] where you can, so that it can refuse a
+//!   leader that is not the last one any more.
+
+#[doc(hidden)]
+pub mod bindings;
+#[doc(hidden)]
+pub mod export;
+mod log;
+
+use std::time::Duration;
+
+use bindings::soloist::plugin::leadership;
+pub use bindings::soloist::plugin::leadership::{Demotion, Term};
+pub use bindings::soloist::plugin::log::Level;
+use bindings::wasi::clocks::monotonic_clock;
+use bindings::wasi::config::store;
+#[doc(hidden)]
+pub use log::write as __write;
+
+/// An error of any type: `?` makes one of whatever a library returns.
+pub type Error = Box<dyn std::error::Error>;
+
+/// What `on_elected` returns.
+pub type Result<T = (), E = Error> = std::result::Result<T, E>;
+
+/// A task that runs on exactly one machine.
+///
+/// A fresh value is made with `Default` for every term and for every attempt after a failure.
+#[allow(async_fn_in_trait, reason = "a plugin has one thread, so nothing needs to be Send")]
+pub trait Plugin: Default + 'static {
+    /// Does the work of the task for as long as this host leads.
+    ///
+    /// Dropped where it waits when leadership ends. Returning `Ok` leaves this host the leader, idle.
+    ///
+    /// # Errors
+    /// An error is reported, and the host starts the plugin again after a while.
+    async fn on_elected(&mut self, term: Term) -> Result;
+
+    /// Leadership ends: puts away what is at hand. Called when `on_elected` has returned or was dropped.
+    ///
+    /// There is only [`remaining`] time for it.
+    async fn on_demoted(&mut self, reason: Demotion) {
+        let _ = reason;
+    }
+}
+
+/// Waits for `duration`.
+pub async fn sleep(duration: Duration) {
+    monotonic_clock::wait_for(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)).await;
+}
+
+/// The term that this host leads in.
+///
+/// # Panics
+/// Panics before the plugin was elected, as in the initialiser of a static.
+pub fn term() -> Term {
+    export::current_term().expect("there is no term before on_elected")
+}
+
+/// The value of `key` in the task's configuration.
+pub fn config(key: &str) -> Option<String> {
+    // Soloist serves the configuration from memory: reading it cannot fail.
+    store::get(key).ok().flatten()
+}
+
+/// How long the plugin may still run, as known now: while it leads, the lease, which the host keeps extending; once
+/// demotion has begun, what is left of it.
+pub fn remaining() -> Duration {
+    Duration::from_nanos(leadership::remaining())
+}
+
+/// Gives leadership up, so that another host takes over; `on_demoted` follows.
+///
+/// Returns at once. Only the first call of a term counts.
+pub fn resign(reason: &str) {
+    leadership::resign(reason);
+}

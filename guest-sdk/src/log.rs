@@ -1,0 +1,53 @@
+//! Logging with levels and fields.
+
+use crate::bindings::soloist::plugin::log::{Level, log};
+
+/// Writes one line; what the macros expand to.
+pub fn write(level: Level, message: &str, fields: &[(String, String)]) {
+    log(level, message, fields);
+}
+
+/// Writes a line at a [`Level`](crate::Level): fields first, then the message as for `format!`.
+///
+/// ```no_run
+/// # let (path, bytes) = ("a", 1);
+/// soloist_sdk::log!(soloist_sdk::Level::Info, path = path, bytes = bytes, "wrote {path}");
+/// ```
+#[macro_export]
+macro_rules! log {
+    ($level:expr, $($key:ident = $value:expr,)* $message:literal $($arguments:tt)*) => {
+        $crate::__write(
+            $level,
+            &::std::format!($message $($arguments)*),
+            &[$((::std::string::ToString::to_string(::std::stringify!($key)), ::std::string::ToString::to_string(&$value)),)*],
+        )
+    };
+}
+
+macro_rules! levels {
+    ($($(#[$doc:meta])* $name:ident = $level:ident;)*) => {
+        levels!(@with ($) $($(#[$doc])* $name = $level;)*);
+    };
+    (@with ($d:tt) $($(#[$doc:meta])* $name:ident = $level:ident;)*) => {
+        $(
+            $(#[$doc])*
+            #[macro_export]
+            macro_rules! $name {
+                ($d($d line:tt)*) => { $crate::log!($crate::Level::$level, $d($d line)*) };
+            }
+        )*
+    };
+}
+
+levels! {
+    /// Writes a line that only somebody who hunts a bug wants; see [`log!`](crate::log!).
+    trace = Trace;
+    /// Writes a line for whoever wants the details; see [`log!`](crate::log!).
+    debug = Debug;
+    /// Writes a line about what goes as it should; see [`log!`](crate::log!).
+    info = Info;
+    /// Writes a line about what somebody should look at; see [`log!`](crate::log!).
+    warn = Warn;
+    /// Writes a line about what went wrong; see [`log!`](crate::log!).
+    error = Error;
+}

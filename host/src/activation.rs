@@ -1,0 +1,329 @@
+//! One term of one plugin: activate, restart after failures, drain, demote or revoke.
+//!
+//! ```text
+//! start -> [attempt -> failure -> backoff]* -> attempt ... demote -> draining -> demoted
+//!                                                  \ past the limit, or the permit's end -> revoked
+//! ```
+//!
+//! A task of its own holds each store. The supervisor, another task, watches the clock from outside: it can end a plugin
+//! that never gives the control back, and says that the term is over only when the store is gone.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Map;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::events::{About, Event, details};
+use crate::permit::{Permit, Phase};
+use crate::plugin::{Cause, Drain, Failure, Leadership, Plugin};
+use crate::term::{Demotion, Term};
+
+/// How a plugin is run in a term.
+#[derive(Clone, Copy, Debug)]
+pub struct ActivationSettings {
+    /// How long demotion may take before the plugin is stopped by force.
+    pub demote_timeout: Duration,
+    /// What follows a failure.
+    pub restart: RestartPolicy,
+    /// What follows the end of `on_elected`.
+    pub on_complete: OnComplete,
+}
+
+impl Default for ActivationSettings {
+    fn default() -> Self {
+        Self {
+            demote_timeout: Duration::from_secs(2),
+            restart: RestartPolicy::default(),
+            on_complete: OnComplete::default(),
+        }
+    }
+}
+
+/// When a plugin that failed is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// How long to wait after the first failure; doubled with every further one.
+    pub initial: Duration,
+    /// How long to wait at most.
+    pub max: Duration,
+    /// A plugin that ran for so long has recovered: its failures are counted from none again.
+    pub healthy_after: Duration,
+    /// After so many restarts the next failure makes the host resign.
+    pub max_restarts: u32,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            initial: Duration::from_secs(1),
+            max: Duration::from_secs(60),
+            healthy_after: Duration::from_secs(60),
+            max_restarts: 5,
+        }
+    }
+}
+
+impl RestartPolicy {
+    /// How long to wait before the restart that follows `restarts` others; `None` when there have been enough.
+    fn delay(&self, restarts: u32) -> Option<Duration> {
+        (restarts < self.max_restarts)
+            .then(|| self.initial.saturating_mul(2_u32.saturating_pow(restarts)).min(self.max))
+    }
+}
+
+/// What a host does when `on_elected` has returned without an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnComplete {
+    /// It holds leadership, idle, until it is demoted.
+    #[default]
+    Hold,
+    /// It asks to be demoted.
+    Resign,
+}
+
+/// What an activation tells whoever started it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The plugin, or what became of it, asks for the end of the term.
+    ResignRequested {
+        /// Why.
+        reason: String,
+        /// How long another host should have the first chance.
+        stay_out: Duration,
+    },
+    /// The term is over for the plugin: it can have no effect any more. Always the last notice.
+    Stopped {
+        /// Whether it was stopped by force.
+        by_force: bool,
+    },
+}
+
+/// A plugin that leads. Dropping it revokes it.
+#[derive(Debug)]
+pub struct Activation {
+    permit: Permit,
+    demote_timeout: Duration,
+    drain: watch::Sender<Option<Drain>>,
+}
+
+impl Activation {
+    /// Starts the plugin on `runtime` and returns at once.
+    ///
+    /// It runs until it is demoted, revoked, or its permit ends, whatever comes first; then [`Notice::Stopped`] follows.
+    /// `runtime` must have more than one thread and must not be the one that renews the lease.
+    pub fn start(
+        runtime: &Handle,
+        plugin: Arc<Plugin>,
+        settings: ActivationSettings,
+        term: Term,
+        permit: Permit,
+        notices: mpsc::UnboundedSender<Notice>,
+    ) -> Self {
+        let (drain, draining) = watch::channel(None);
+        let (resign, resignations) = mpsc::unbounded_channel();
+        let leadership =
+            Leadership { term: Arc::new(term), permit: permit.clone(), drain: draining, resignations: resign };
+        runtime.spawn(Supervisor { plugin, settings, leadership, notices, entered: Arc::default() }.run(resignations));
+        Self { permit, demote_timeout: settings.demote_timeout, drain }
+    }
+
+    /// Begins demotion: from here on only what puts work away is allowed. Only the first call counts.
+    ///
+    /// [`Notice::Stopped`] follows within `demote_timeout` or the permit's end, whichever is earlier, and an epoch tick.
+    pub fn demote(&self, reason: Demotion) {
+        self.permit.drain();
+        let until = clock::now() + self.demote_timeout;
+        self.drain.send_if_modified(|drain| {
+            let first = drain.is_none();
+            drain.get_or_insert(Drain { reason, until });
+            first
+        });
+    }
+
+    /// Ends the term by force, now. The reason that is reported is the one of an earlier `demote`.
+    pub fn revoke(&self) {
+        self.permit.revoke();
+    }
+}
+
+impl Drop for Activation {
+    fn drop(&mut self) {
+        self.permit.revoke();
+    }
+}
+
+/// Watches over the attempts of one term.
+#[derive(Clone)]
+struct Supervisor {
+    plugin: Arc<Plugin>,
+    settings: ActivationSettings,
+    leadership: Leadership,
+    notices: mpsc::UnboundedSender<Notice>,
+    /// Whether the guest was ever entered in this term.
+    entered: Arc<AtomicBool>,
+}
+
+impl Supervisor {
+    async fn run(self, mut resignations: mpsc::UnboundedReceiver<String>) {
+        let mut guests = JoinSet::new();
+        // The limit is looked at first, so that the beginning of demotion is reported before its end.
+        let forced = tokio::select! {
+            biased;
+            () = self.limit() => true,
+            () = self.forward(&mut resignations) => true,
+            () = self.attempts(&mut guests) => false,
+        };
+        self.leadership.permit.revoke();
+        guests.shutdown().await;
+        let by_force = forced && self.entered.load(Ordering::Acquire);
+        self.report_stopped(by_force);
+        self.notify(Notice::Stopped { by_force });
+    }
+
+    /// Returns when the plugin may not go on: its permit has ended, or demotion takes too long.
+    async fn limit(&self) {
+        let demotion = async {
+            let drain = self.leadership.demotion().await;
+            self.about().report_with(
+                Event::Draining,
+                Event::Draining.level(),
+                "demotion has begun",
+                details([("reason", drain.reason.name().into())]),
+            );
+            clock::sleep_until(drain.until).await;
+        };
+        tokio::select! {
+            () = self.leadership.permit.ended() => {}
+            () = demotion => {}
+        }
+    }
+
+    /// Passes on what the plugin says about resigning, for ever.
+    async fn forward(&self, resignations: &mut mpsc::UnboundedReceiver<String>) {
+        while let Some(reason) = resignations.recv().await {
+            self.notify(Notice::ResignRequested { reason, stay_out: Duration::ZERO });
+        }
+        pending().await
+    }
+
+    /// Runs the plugin, and again after each failure. Returns when it has stopped because demotion began.
+    async fn attempts(&self, guests: &mut JoinSet<Result<(), Failure>>) {
+        let policy = self.settings.restart;
+        let mut restarts = 0;
+        loop {
+            let began = clock::now();
+            guests.spawn(self.clone().attempt());
+            let outcome = match guests.join_next().await {
+                Some(Ok(outcome)) => outcome,
+                Some(Err(_)) | None => Err(Failure::host_panicked()),
+            };
+            let Err(failure) = outcome else { return };
+            if let Cause::LeaseLost(_) = failure.cause {
+                // The lease may look renewed a moment later, but this plugin was already stopped in mid course.
+                self.leadership.permit.revoke();
+                return pending().await;
+            }
+            if self.is_draining() {
+                return self.report_failed(&failure, None);
+            }
+            if clock::now().saturating_since(began) >= policy.healthy_after {
+                restarts = 0;
+            }
+            let delay = policy.delay(restarts);
+            self.report_failed(&failure, delay);
+            match delay {
+                Some(delay) => tokio::select! {
+                    () = tokio::time::sleep(delay) => restarts += 1,
+                    _ = self.leadership.demotion() => return,
+                },
+                None => {
+                    let reason = format!("the plugin failed and was restarted {restarts} times: {failure}");
+                    self.notify(Notice::ResignRequested { reason, stay_out: policy.max });
+                    self.leadership.demotion().await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Runs the plugin once.
+    async fn attempt(self) -> Result<(), Failure> {
+        match self.leadership.permit.check() {
+            Ok(Phase::Held) => {}
+            Ok(_) => return Ok(()),
+            Err(lost) => return Err(Failure::lease_lost(lost)),
+        }
+        if !self.entered.swap(true, Ordering::AcqRel) {
+            self.about().report(Event::Activated, "the plugin leads");
+        }
+        let completed = || {
+            self.about().report(Event::PluginCompleted, "on_elected has returned");
+            if self.settings.on_complete == OnComplete::Resign {
+                let reason = "the plugin has completed".into();
+                self.notify(Notice::ResignRequested { reason, stay_out: Duration::ZERO });
+            }
+        };
+        self.plugin.run(self.leadership.clone(), completed).await
+    }
+
+    fn is_draining(&self) -> bool {
+        self.leadership.drain.borrow().is_some()
+    }
+
+    fn about(&self) -> About<'_> {
+        About::term(&self.leadership.term)
+    }
+
+    fn notify(&self, notice: Notice) {
+        // Whoever has gone away does not want to know.
+        let _ = self.notices.send(notice);
+    }
+
+    fn report_failed(&self, failure: &Failure, restart_in: Option<Duration>) {
+        let mut details = details([("cause", failure.cause.name().into())]);
+        if let Some(backtrace) = &failure.backtrace {
+            details.insert("backtrace".into(), backtrace.as_str().into());
+        }
+        if let Some(delay) = restart_in {
+            details.insert("restart_in".into(), humantime::format_duration(delay).to_string().into());
+        }
+        let message = format_args!("the plugin failed: {failure}");
+        self.about().report_with(Event::PluginFailed, Event::PluginFailed.level(), message, details);
+    }
+
+    fn report_stopped(&self, by_force: bool) {
+        let drain = *self.leadership.drain.borrow();
+        let expired = || (self.leadership.permit.deadline() <= clock::now()).then_some(Demotion::LeaseExpiring);
+        let (event, message) = match (by_force, drain) {
+            (false, _) => (Event::Demoted, "the plugin has stopped"),
+            (true, Some(_)) => (Event::Revoked, "the plugin did not stop in time and was stopped by force"),
+            (true, None) => (Event::Revoked, "leadership has ended and the plugin was stopped by force"),
+        };
+        let mut details = Map::new();
+        if let Some(reason) = drain.map(|drain| drain.reason).or_else(expired) {
+            details.insert("reason".into(), reason.name().into());
+        }
+        self.about().report_with(event, event.level(), message, details);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_doubles_up_to_its_maximum_and_ends_after_so_many_restarts() {
+        let policy =
+            RestartPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(5), ..RestartPolicy::default() };
+        let delays: Vec<_> = (0..).map_while(|restarts| policy.delay(restarts)).collect();
+        assert_eq!(delays, [1, 2, 4, 5, 5].map(Duration::from_secs));
+        let endless = RestartPolicy { max_restarts: u32::MAX, ..policy };
+        assert_eq!(endless.delay(u32::MAX - 1), Some(policy.max));
+    }
+}

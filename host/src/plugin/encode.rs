@@ -1,0 +1,130 @@
+//! Makes a component of whatever a toolchain gives: from here on there is one path.
+
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as PREVIEW1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as PREVIEW1_ADAPTER,
+};
+use wasm_encoder::reencode::{Reencode, utils};
+use wasmparser::types::EntityType;
+use wasmparser::{KnownCustom, Parser, Payload, ValType, Validator, WasmFeatures};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use super::load::Problem;
+
+/// What a bare module calls the two functions, and what a component does.
+const RENAMED: [(&str, &str); 2] = [("on_elected", "on-elected"), ("on_demoted", "on-demoted")];
+
+/// Makes a component of a component, a module with component metadata, or a bare module.
+pub(super) fn component(binary: Vec<u8>) -> Result<Vec<u8>, Problem> {
+    if Parser::is_component(&binary) {
+        return Ok(binary);
+    }
+    let module = Module::read(&binary)?;
+    if module.has_metadata {
+        return encode(&binary, module.imports_preview1());
+    }
+    let world = module.world()?;
+    let mut renamed = wasm_encoder::Module::new();
+    Rename.parse_core_module(&mut renamed, Parser::new(0), &binary).map_err(|error| Problem::Encode(error.into()))?;
+    let mut renamed = renamed.finish();
+    embed(&mut renamed, &world).map_err(Problem::Encode)?;
+    encode(&renamed, module.imports_preview1())
+}
+
+fn encode(module: &[u8], imports_preview1: bool) -> Result<Vec<u8>, Problem> {
+    let encoded = ComponentEncoder::default().module(module).and_then(|encoder| match imports_preview1 {
+        true => encoder.adapter(PREVIEW1, PREVIEW1_ADAPTER)?.encode(),
+        false => { encoder }.encode(),
+    });
+    encoded.map_err(Problem::Encode)
+}
+
+fn embed(module: &mut Vec<u8>, world: &str) -> anyhow::Result<()> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_str("bare.wit", world)?;
+    let world = resolve.select_world(&[package], None)?;
+    embed_component_metadata(module, &resolve, world, StringEncoding::UTF8)
+}
+
+/// What has to be known of a core module.
+struct Module {
+    has_metadata: bool,
+    imports: Vec<(String, String)>,
+    exports: Vec<(String, EntityType)>,
+    types: wasmparser::types::Types,
+}
+
+impl Module {
+    fn read(binary: &[u8]) -> Result<Self, Problem> {
+        let types = Validator::new_with_features(WasmFeatures::all()).validate_all(binary)?;
+        let mut has_metadata = false;
+        for payload in Parser::new(0).parse_all(binary) {
+            if let Payload::CustomSection(section) = payload? {
+                has_metadata |= matches!(section.as_known(), KnownCustom::ComponentName(_))
+                    || section.name().starts_with("component-type");
+            }
+        }
+        let view = types.as_ref();
+        let imports = view.core_imports().into_iter().flatten().map(|(module, name, _)| (module.into(), name.into()));
+        let exports = view.core_exports().into_iter().flatten().map(|(name, ty)| (name.into(), ty));
+        let (imports, exports) = (imports.collect(), exports.collect());
+        Ok(Self { has_metadata, imports, exports, types })
+    }
+
+    fn imports_preview1(&self) -> bool {
+        self.imports.iter().any(|(module, _)| module == PREVIEW1)
+    }
+
+    /// The world of a bare module, by its exports.
+    fn world(&self) -> Result<String, Problem> {
+        if let Some((module, name)) = self.imports.iter().find(|(module, _)| module != PREVIEW1) {
+            return Err(Problem::UnknownImport { import: format!("{module}.{name}") });
+        }
+        let mut world = String::from("package soloist:bare;\nworld plugin {\n");
+        for (bare, export) in RENAMED {
+            let found = self.exports.iter().find(|(name, _)| name == bare);
+            let (_, ty) = found.ok_or(Problem::MissingExport { export: bare })?;
+            let parameter = self.parameter(bare, ty)?;
+            world.push_str(&format!("export {export}: async func({parameter});\n"));
+        }
+        world.push('}');
+        Ok(world)
+    }
+
+    /// What the exported function takes, in WIT.
+    fn parameter(&self, export: &'static str, ty: &EntityType) -> Result<&'static str, Problem> {
+        let found = match ty {
+            EntityType::Func(id) => {
+                let function = self.types[*id].unwrap_func();
+                match (function.params(), function.results()) {
+                    ([], []) => return Ok(""),
+                    ([ValType::I64], []) => return Ok("term: u64"),
+                    _ => function.to_string(),
+                }
+            }
+            EntityType::Memory(_) => "a memory".into(),
+            EntityType::Table(_) => "a table".into(),
+            EntityType::Global(_) => "a global".into(),
+            _ => "something that is no function".into(),
+        };
+        Err(Problem::WrongExport { export, expected: "(func) or (func (param i64))", found })
+    }
+}
+
+/// Gives the two functions the names that they have in a component.
+struct Rename;
+
+impl Reencode for Rename {
+    type Error = std::convert::Infallible;
+
+    fn parse_export(
+        &mut self,
+        exports: &mut wasm_encoder::ExportSection,
+        mut export: wasmparser::Export<'_>,
+    ) -> Result<(), wasm_encoder::reencode::Error<Self::Error>> {
+        if let Some((_, name)) = RENAMED.iter().find(|(bare, _)| *bare == export.name) {
+            export.name = name;
+        }
+        utils::parse_export(self, exports, export)
+    }
+}

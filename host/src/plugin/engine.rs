@@ -1,0 +1,186 @@
+//! The one wasmtime engine of a host, with the clock tick that interrupts guests.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use wasmtime::{
+    Cache, Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+use super::cache;
+use super::failure::describe;
+
+/// How often a guest that computes without a pause is interrupted: how late, at most, it sees the end of its permit.
+pub const EPOCH_TICK: Duration = Duration::from_millis(5);
+
+/// The stack that a guest may use, in bytes.
+const WASM_STACK_BYTES: usize = 512 * 1024;
+
+/// The stack that a guest and the host functions it calls may use together, in bytes.
+const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
+
+/// How many frames a reported backtrace has at most.
+const BACKTRACE_FRAMES: usize = 32;
+
+/// The engine could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// wasmtime refuses this machine or its own settings.
+    #[error("the WebAssembly engine does not work on this machine")]
+    Engine(#[source] wasmtime::Error),
+    /// The thread that interrupts guests could not be started.
+    #[error("cannot start the thread that interrupts plugins")]
+    Ticker(#[source] std::io::Error),
+}
+
+/// Compiles and runs plugins. One is enough for a host, whatever the number of its tasks.
+pub struct PluginEngine {
+    engine: Engine,
+    ticker: Ticker,
+}
+
+impl PluginEngine {
+    /// Sets the engine up, with wasmtime's compile cache in the user's cache directory.
+    ///
+    /// Without a directory that is safe from other users, plugins are compiled anew at every start.
+    ///
+    /// # Errors
+    /// [`EngineError`] when the machine cannot run WebAssembly at all.
+    pub fn new() -> Result<Self, EngineError> {
+        Self::with_cache(cache::user_directory())
+    }
+
+    /// Sets the engine up with its compile cache in `directory`, which is made if it is not there; `None` is no cache.
+    ///
+    /// # Errors
+    /// As [`PluginEngine::new`].
+    pub fn with_cache(directory: Option<PathBuf>) -> Result<Self, EngineError> {
+        let mut config = config();
+        config.cache(directory.as_deref().and_then(open_cache));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+        let engine = Engine::new(&config).or_else(|error| {
+            // The pool reserves terabytes of address space, which a limit on it (`ulimit -v`) refuses.
+            tracing::debug!("no instance pool on this machine: {error:#}");
+            config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+            Engine::new(&config)
+        });
+        let engine = engine.map_err(EngineError::Engine)?;
+        let ticker = Ticker::start(engine.weak()).map_err(EngineError::Ticker)?;
+        Ok(Self { engine, ticker })
+    }
+
+    pub(super) fn wasmtime(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Guests are interrupted for as long as the returned value lives.
+    pub(super) fn tick(self: &Arc<Self>) -> Ticking {
+        self.ticker.state.update(|live| live.guests += 1);
+        Ticking(Arc::clone(&self.ticker.state))
+    }
+}
+
+impl std::fmt::Debug for PluginEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PluginEngine").finish_non_exhaustive()
+    }
+}
+
+fn config() -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model_async(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK_BYTES)
+        .async_stack_size(FIBER_STACK_BYTES)
+        // Names are in the module; reading a stranger's debug information for line numbers is not worth its cost.
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        .wasm_backtrace_max_frames(BACKTRACE_FRAMES.try_into().ok());
+    config
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    // An interpreter compiled to WebAssembly is far larger than what a compiler makes of a program. This is address
+    // space, not memory.
+    pool.max_component_instance_size(4 << 20).max_core_instance_size(4 << 20).table_elements(100_000);
+    pool.max_tables_per_module(16).max_memories_per_module(4);
+    pool
+}
+
+fn open_cache(directory: &Path) -> Option<Cache> {
+    let cache = cache::open(directory);
+    cache.inspect_err(|error| tracing::warn!("compiled plugins are not kept: {}", describe(error))).ok()
+}
+
+/// Advances the engine's epoch, on a thread of its own that sleeps while there is no guest to interrupt.
+struct Ticker {
+    state: Arc<TickerState>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct TickerState {
+    live: Mutex<Live>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Live {
+    guests: usize,
+    stopped: bool,
+}
+
+impl TickerState {
+    fn update(&self, change: impl FnOnce(&mut Live)) {
+        // The counts are right whoever panicked while holding them.
+        change(&mut self.live.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_one();
+    }
+
+    fn run(&self, engine: &EngineWeak) {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        while !live.stopped {
+            if live.guests == 0 {
+                live = self.changed.wait(live).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            (live, _) = self.changed.wait_timeout(live, EPOCH_TICK).unwrap_or_else(PoisonError::into_inner);
+            if let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+            }
+        }
+    }
+}
+
+impl Ticker {
+    fn start(engine: EngineWeak) -> std::io::Result<Self> {
+        let state = Arc::new(TickerState::default());
+        let thread = std::thread::Builder::new().name("soloist-epoch".into()).spawn({
+            let state = Arc::clone(&state);
+            move || state.run(&engine)
+        })?;
+        Ok(Self { state, thread: Some(thread) })
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.state.update(|live| live.stopped = true);
+        if let Some(thread) = self.thread.take() {
+            // It cannot have panicked: it only waits and counts.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A guest is there to be interrupted.
+pub(super) struct Ticking(Arc<TickerState>);
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.0.update(|live| live.guests -= 1);
+    }
+}

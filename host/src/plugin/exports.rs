@@ -1,0 +1,198 @@
+//! The two functions that make a component a plugin, in the shapes that they may have.
+
+use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
+use wasmtime::component::{Accessor, Component, ComponentExportIndex, Instance, TypedFunc};
+use wasmtime::{Engine, Store};
+
+use super::bindings::{Demotion, Term};
+use super::load::Problem;
+use super::store::Host;
+use crate::term;
+
+const ON_ELECTED: &str = "on-elected";
+const ON_DEMOTED: &str = "on-demoted";
+
+/// What an export takes, and with it what it returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// As in the world `plugin`.
+    Contract,
+    /// The term's number; returns nothing. A bare module's way.
+    Number,
+    /// Nothing; returns nothing. A bare module's way.
+    Nothing,
+}
+
+/// Where a component has its two functions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exports {
+    on_elected: (ComponentExportIndex, Shape),
+    on_demoted: (ComponentExportIndex, Shape),
+}
+
+impl Exports {
+    pub(super) fn find(engine: &Engine, component: &Component) -> Result<Self, Problem> {
+        let find = |export, expected, shape: fn(&ComponentFunc) -> Option<Shape>| {
+            let missing = || Problem::MissingExport { export };
+            let index = component.get_export_index(None, export).ok_or_else(missing)?;
+            let found = component.component_type().get_export(engine, export).ok_or_else(missing)?.ty;
+            let wrong = |found: String| Problem::WrongExport { export, expected, found };
+            match found {
+                ComponentItem::ComponentFunc(function) => {
+                    let shape = shape(&function).ok_or_else(|| wrong(signature(&function)))?;
+                    Ok((index, shape))
+                }
+                _ => Err(wrong("something that is no function".into())),
+            }
+        };
+        Ok(Self {
+            on_elected: find(ON_ELECTED, "async func(term: term) -> result<_, string>", elected_shape)?,
+            on_demoted: find(ON_DEMOTED, "async func(reason: demotion)", demoted_shape)?,
+        })
+    }
+
+    pub(super) fn bind(&self, store: &mut Store<Host>, instance: Instance) -> wasmtime::Result<(OnElected, OnDemoted)> {
+        let (index, shape) = &self.on_elected;
+        let on_elected = match shape {
+            Shape::Contract => OnElected::Contract(instance.get_typed_func(&mut *store, index)?),
+            Shape::Number => OnElected::Number(instance.get_typed_func(&mut *store, index)?),
+            Shape::Nothing => OnElected::Nothing(instance.get_typed_func(&mut *store, index)?),
+        };
+        let (index, shape) = &self.on_demoted;
+        let on_demoted = match shape {
+            Shape::Contract => OnDemoted::Contract(instance.get_typed_func(&mut *store, index)?),
+            Shape::Number => OnDemoted::Number(instance.get_typed_func(&mut *store, index)?),
+            Shape::Nothing => OnDemoted::Nothing(instance.get_typed_func(&mut *store, index)?),
+        };
+        Ok((on_elected, on_demoted))
+    }
+}
+
+/// The plugin's `on_elected`.
+pub(super) enum OnElected {
+    Contract(TypedFunc<(Term,), (Result<(), String>,)>),
+    Number(TypedFunc<(u64,), ()>),
+    Nothing(TypedFunc<(), ()>),
+}
+
+impl OnElected {
+    pub(super) async fn call(
+        &self,
+        accessor: &Accessor<Host>,
+        term: &term::Term,
+    ) -> wasmtime::Result<Result<(), String>> {
+        match self {
+            Self::Contract(function) => Ok(function.call_concurrent(accessor, (term.into(),)).await?.0),
+            Self::Number(function) => function.call_concurrent(accessor, (term.number,)).await.map(Ok),
+            Self::Nothing(function) => function.call_concurrent(accessor, ()).await.map(Ok),
+        }
+    }
+}
+
+/// The plugin's `on_demoted`.
+pub(super) enum OnDemoted {
+    Contract(TypedFunc<(Demotion,), ()>),
+    Number(TypedFunc<(u64,), ()>),
+    Nothing(TypedFunc<(), ()>),
+}
+
+impl OnDemoted {
+    pub(super) async fn call(
+        &self,
+        accessor: &Accessor<Host>,
+        term: &term::Term,
+        reason: term::Demotion,
+    ) -> wasmtime::Result<()> {
+        match self {
+            Self::Contract(function) => function.call_concurrent(accessor, (reason.into(),)).await,
+            Self::Number(function) => function.call_concurrent(accessor, (term.number,)).await,
+            Self::Nothing(function) => function.call_concurrent(accessor, ()).await,
+        }
+    }
+}
+
+fn elected_shape(function: &ComponentFunc) -> Option<Shape> {
+    let is_term = |ty: &Type| match ty {
+        Type::Record(record) => {
+            let expected =
+                [("number", Type::U64), ("fencing-token", Type::U64), ("task", Type::String), ("host", Type::String)];
+            record.fields().map(|field| (field.name, field.ty)).eq(expected)
+        }
+        _ => false,
+    };
+    let is_outcome =
+        |ty: &Type| matches!(ty, Type::Result(result) if result.ok().is_none() && result.err() == Some(Type::String));
+    shape(function, is_term, |results| matches!(results, [outcome] if is_outcome(outcome)))
+}
+
+fn demoted_shape(function: &ComponentFunc) -> Option<Shape> {
+    let is_demotion = |ty: &Type| match ty {
+        Type::Enum(cases) => cases.names().eq(term::Demotion::ALL.iter().map(|reason| reason.name())),
+        _ => false,
+    };
+    shape(function, is_demotion, <[Type]>::is_empty)
+}
+
+fn shape(
+    function: &ComponentFunc,
+    contract_parameter: impl Fn(&Type) -> bool,
+    contract_results: impl Fn(&[Type]) -> bool,
+) -> Option<Shape> {
+    let parameters: Vec<_> = function.params().map(|(_, ty)| ty).collect();
+    let results: Vec<_> = function.results().collect();
+    match (&*parameters, &*results) {
+        _ if !function.async_() => None,
+        ([parameter], results) if contract_parameter(parameter) && contract_results(results) => Some(Shape::Contract),
+        ([Type::U64], []) => Some(Shape::Number),
+        ([], []) => Some(Shape::Nothing),
+        _ => None,
+    }
+}
+
+fn signature(function: &ComponentFunc) -> String {
+    let kind = if function.async_() { "async func" } else { "func" };
+    let parameters = function.params().map(|(name, ty)| format!("{name}: {}", name_of(&ty))).collect::<Vec<_>>();
+    let results = function.results().map(|ty| format!(" -> {}", name_of(&ty))).collect::<String>();
+    format!("{kind}({}){results}", parameters.join(", "))
+}
+
+/// The type as WIT would have it; a type that has no name is shown by what it is made of.
+fn name_of(ty: &Type) -> String {
+    let list = |types: Vec<String>| types.join(", ");
+    match ty {
+        Type::Bool => "bool".into(),
+        Type::S8 => "s8".into(),
+        Type::U8 => "u8".into(),
+        Type::S16 => "s16".into(),
+        Type::U16 => "u16".into(),
+        Type::S32 => "s32".into(),
+        Type::U32 => "u32".into(),
+        Type::S64 => "s64".into(),
+        Type::U64 => "u64".into(),
+        Type::Float32 => "f32".into(),
+        Type::Float64 => "f64".into(),
+        Type::Char => "char".into(),
+        Type::String => "string".into(),
+        Type::List(inner) => format!("list<{}>", name_of(&inner.ty())),
+        Type::Option(inner) => format!("option<{}>", name_of(&inner.ty())),
+        Type::Tuple(tuple) => format!("tuple<{}>", list(tuple.types().map(|ty| name_of(&ty)).collect())),
+        Type::Record(record) => {
+            let fields = record.fields().map(|field| format!("{}: {}", field.name, name_of(&field.ty))).collect();
+            format!("record {{ {} }}", list(fields))
+        }
+        Type::Enum(cases) => format!("enum {{ {} }}", list(cases.names().map(str::to_owned).collect())),
+        Type::Result(result) => {
+            let part = |ty: Option<Type>| ty.map_or_else(|| "_".into(), |ty| name_of(&ty));
+            format!("result<{}, {}>", part(result.ok()), part(result.err()))
+        }
+        Type::Variant(_) => "variant".into(),
+        Type::Flags(_) => "flags".into(),
+        Type::Map(_) => "map".into(),
+        Type::Own(_) => "resource".into(),
+        Type::Borrow(_) => "borrowed resource".into(),
+        Type::Future(_) => "future".into(),
+        Type::Stream(_) => "stream".into(),
+        Type::ErrorContext => "error-context".into(),
+        Type::FixedLengthList(_) => "list of fixed length".into(),
+    }
+}

@@ -1,0 +1,143 @@
+//! Why a plugin failed: a name for every cause, and the backtrace.
+
+use std::error::Error;
+
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use super::store::Host;
+use crate::permit::LeaseLost;
+
+/// A plugin wanted more memory than it may have.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("it wanted more than the {limit_bytes} bytes of memory it may have")]
+pub(super) struct OutOfMemory {
+    pub(super) limit_bytes: u64,
+}
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// The permit ended while the plugin ran.
+    #[error(transparent)]
+    LeaseLost(LeaseLost),
+    /// `on_elected` returned an error.
+    #[error("{0}")]
+    Returned(String),
+    /// The plugin panicked, and said why.
+    #[error("{0}")]
+    Panicked(String),
+    /// The plugin aborted itself; what it last wrote to stderr may say why.
+    #[error("it aborted{}", .stderr.is_empty().then(String::new).unwrap_or_else(|| format!("; its last words: {stderr}")))]
+    Aborted {
+        /// The last lines of stderr.
+        stderr: String,
+    },
+    /// The plugin ended its process.
+    #[error("it called exit({0})")]
+    Exited(i32),
+    /// The plugin reached its memory limit.
+    #[error("it wanted more than the {limit_bytes} bytes of memory it may have")]
+    OutOfMemory {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The plugin's recursion is too deep.
+    #[error("its stack overflowed")]
+    StackOverflow,
+    /// The plugin did something that WebAssembly forbids.
+    #[error("{0}")]
+    Trapped(Trap),
+    /// The host could not run the plugin.
+    #[error("{}", describe(&**.0))]
+    Host(wasmtime::Error),
+    /// The host itself panicked while it ran the plugin: a bug.
+    #[error("the host panicked while it ran the plugin")]
+    HostPanicked,
+}
+
+impl Cause {
+    /// The name in the `cause` field of events.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::LeaseLost(_) => "lease-lost",
+            Self::Returned(_) => "error",
+            Self::Panicked(_) => "panic",
+            Self::Aborted { .. } => "abort",
+            Self::Exited(_) => "exit",
+            Self::OutOfMemory { .. } => "out-of-memory",
+            Self::StackOverflow => "stack-overflow",
+            Self::Trapped(_) => "trap",
+            Self::Host(_) => "host",
+            Self::HostPanicked => "host-panic",
+        }
+    }
+}
+
+/// The end of an attempt that should not have ended.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct Failure {
+    /// What went wrong.
+    #[source]
+    pub cause: Cause,
+    /// Where in the plugin, innermost function first, one line each.
+    pub backtrace: Option<String>,
+}
+
+impl Failure {
+    pub(super) fn new(cause: Cause) -> Self {
+        Self { cause, backtrace: None }
+    }
+
+    /// The permit ended before the plugin was entered.
+    pub fn lease_lost(lost: LeaseLost) -> Self {
+        Self::new(Cause::LeaseLost(lost))
+    }
+
+    /// The task that ran the plugin panicked.
+    pub fn host_panicked() -> Self {
+        Self::new(Cause::HostPanicked)
+    }
+
+    /// Reads the cause from what wasmtime says and what the plugin said before.
+    pub(super) fn of_guest(error: wasmtime::Error, host: &mut Host) -> Self {
+        let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).filter(|frames| !frames.is_empty());
+        let cause = if let Some(lost) = error.downcast_ref::<LeaseLost>() {
+            Cause::LeaseLost(*lost)
+        } else if let Some(OutOfMemory { limit_bytes }) = error.downcast_ref() {
+            Cause::OutOfMemory { limit_bytes: *limit_bytes }
+        } else if let Some(I32Exit(code)) = error.downcast_ref() {
+            Cause::Exited(*code)
+        } else {
+            match error.downcast_ref::<Trap>() {
+                Some(Trap::StackOverflow) => Cause::StackOverflow,
+                Some(Trap::UnreachableCodeReached) => match host.panic.take() {
+                    Some(message) => Cause::Panicked(message),
+                    None => Cause::Aborted { stderr: host.stderr.tail() },
+                },
+                Some(trap) => Cause::Trapped(*trap),
+                None => Cause::Host(error),
+            }
+        };
+        Self { cause, backtrace }
+    }
+}
+
+fn frames(backtrace: &WasmBacktrace) -> String {
+    // The first line of the text is a heading.
+    let text = backtrace.to_string();
+    text.lines().skip(1).map(str::trim).collect::<Vec<_>>().join("\n")
+}
+
+/// The error with all its sources, on one line.
+pub(super) fn describe(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
+}

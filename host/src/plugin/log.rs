@@ -1,0 +1,176 @@
+//! The import `log`, and the bounds on everything that a plugin writes.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tracing::Level;
+
+use super::bindings::log;
+use super::store::Host;
+use crate::clock::{self, Moment};
+use crate::events::{About, Event};
+use crate::term::Term;
+
+/// How long a line, or the value of a field, may be, in bytes; what is longer is cut.
+pub const MAX_LINE_BYTES: usize = 8 * 1024;
+
+/// How many fields a line may have.
+pub const MAX_FIELDS: usize = 32;
+
+/// How many lines may come at once.
+pub const BURST_LINES: u32 = 1000;
+
+/// How many lines a second may come in the long run.
+pub const LINES_PER_SECOND: u32 = 200;
+
+/// What one plugin writes in one term. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct PluginLog {
+    term: Arc<Term>,
+    rate: Arc<Mutex<Rate>>,
+}
+
+impl PluginLog {
+    /// A log whose lines are about `term`.
+    pub(super) fn new(term: Arc<Term>) -> Self {
+        Self { term, rate: Arc::new(Mutex::new(Rate::new(clock::now()))) }
+    }
+
+    /// Reports one line, unless there have been too many lately.
+    pub(super) fn write(&self, level: Level, line: &str, details: Map<String, Value>) {
+        let admitted = self.rate().admit(clock::now());
+        if let Some(dropped) = admitted {
+            self.report_dropped(dropped);
+            About::term(&self.term).report_with(Event::PluginLog, level, cut(line), details);
+        }
+    }
+
+    /// Reports what was dropped and not yet said.
+    pub(super) fn finish(&self) {
+        let dropped = std::mem::take(&mut self.rate().dropped);
+        self.report_dropped(dropped);
+    }
+
+    fn report_dropped(&self, dropped: u64) {
+        if dropped > 0 {
+            let message =
+                format!("{dropped} lines dropped: more than {LINES_PER_SECOND} a second, or {BURST_LINES} at once");
+            let details = crate::events::details([("dropped", dropped.into())]);
+            About::term(&self.term).report_with(Event::PluginLog, Level::WARN, message, details);
+        }
+    }
+
+    fn rate(&self) -> std::sync::MutexGuard<'_, Rate> {
+        // The counts are right whoever panicked while holding them.
+        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A token bucket.
+#[derive(Debug)]
+struct Rate {
+    tokens: u32,
+    refilled: Moment,
+    dropped: u64,
+}
+
+impl Rate {
+    const INTERVAL: Duration = Duration::from_nanos(1_000_000_000 / LINES_PER_SECOND as u64);
+
+    fn new(now: Moment) -> Self {
+        Self { tokens: BURST_LINES, refilled: now, dropped: 0 }
+    }
+
+    /// Lets a line pass, saying how many were dropped before it; `None` drops this one too.
+    fn admit(&mut self, now: Moment) -> Option<u64> {
+        let earned = now.saturating_since(self.refilled).as_nanos() / Self::INTERVAL.as_nanos();
+        if let Ok(earned) = u32::try_from(earned) {
+            self.refilled = self.refilled + Self::INTERVAL * earned;
+            self.tokens = self.tokens.saturating_add(earned).min(BURST_LINES);
+        } else {
+            (self.refilled, self.tokens) = (now, BURST_LINES);
+        }
+        if let Some(left) = self.tokens.checked_sub(1) {
+            self.tokens = left;
+            Some(std::mem::take(&mut self.dropped))
+        } else {
+            self.dropped += 1;
+            None
+        }
+    }
+}
+
+/// The line, or as much of it as may be reported and how much that leaves out.
+pub(super) fn cut(line: &str) -> String {
+    let kept = &line[..line.floor_char_boundary(MAX_LINE_BYTES)];
+    match line.len() - kept.len() {
+        0 => kept.to_owned(),
+        rest => format!("{kept} [{rest} more bytes]"),
+    }
+}
+
+impl log::Host for Host {
+    fn log(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+        let level = match level {
+            log::Level::Trace => Level::TRACE,
+            log::Level::Debug => Level::DEBUG,
+            log::Level::Info => Level::INFO,
+            log::Level::Warn => Level::WARN,
+            log::Level::Error => Level::ERROR,
+        };
+        let mut details = Map::new();
+        if !fields.is_empty() {
+            let omitted = fields.len().saturating_sub(MAX_FIELDS);
+            let fields = fields.iter().take(MAX_FIELDS);
+            let fields = fields.map(|(name, value)| (cut(name), Value::from(cut(value)))).collect::<Map<_, _>>();
+            details.insert("fields".into(), fields.into());
+            if omitted > 0 {
+                details.insert("omitted_fields".into(), omitted.into());
+            }
+        }
+        self.log.write(level, &message, details);
+        Ok(())
+    }
+
+    fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
+        self.panic = Some(cut(&message));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_dropped_and_counted_and_the_count_comes_with_the_next_line() {
+        let start = Moment::from_nanos(1);
+        let mut rate = Rate::new(start);
+        for _ in 0..BURST_LINES {
+            assert_eq!(rate.admit(start), Some(0));
+        }
+        assert_eq!(rate.admit(start), None);
+        assert_eq!(rate.admit(start), None);
+        assert_eq!(rate.admit(start + Rate::INTERVAL), Some(2));
+        assert_eq!(rate.admit(start + Rate::INTERVAL), None);
+    }
+
+    #[test]
+    fn a_rest_earns_a_burst_and_no_more() {
+        let mut rate = Rate::new(Moment::from_nanos(0));
+        let later = Moment::from_nanos(u64::MAX / 2);
+        for _ in 0..BURST_LINES {
+            assert_eq!(rate.admit(later), Some(0));
+        }
+        assert_eq!(rate.admit(later), None);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_characters_and_says_so() {
+        assert_eq!(cut("short"), "short");
+        let line = "é".repeat(MAX_LINE_BYTES);
+        let cut = cut(&format!("x{line}"));
+        assert!(cut.ends_with(" [8194 more bytes]"), "{}", &cut[cut.len() - 40..]);
+    }
+}

@@ -1,0 +1,62 @@
+//! Plugins: WebAssembly that is compiled, linked, and run for one term after another.
+//!
+//! ```text
+//! file -> load -> encode (everything becomes a component) -> Plugin, ready to run
+//! Plugin + Leadership -> store (limits, permit) -> run: on_elected, on_demoted -> Failure or the end
+//! ```
+//!
+//! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts. Each import is a file of its own:
+//! `leadership`, `log`, `config`, `stdio`; WASI itself is wasmtime's.
+
+mod bindings;
+mod cache;
+mod config;
+mod encode;
+mod engine;
+mod exports;
+mod failure;
+mod leadership;
+mod load;
+mod log;
+mod run;
+mod stdio;
+mod store;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use engine::{EPOCH_TICK, EngineError, PluginEngine};
+pub use failure::{Cause, Failure};
+pub use leadership::{Drain, Leadership};
+pub use load::{LoadError, MAX_FILE_BYTES, Problem};
+pub use log::{BURST_LINES, LINES_PER_SECOND, MAX_FIELDS, MAX_LINE_BYTES};
+use wasmtime::component::InstancePre;
+
+/// What a task's configuration says about its plugin.
+#[derive(Clone, Debug)]
+pub struct PluginSettings {
+    /// What the plugin reads with `config`.
+    pub config: Arc<BTreeMap<String, String>>,
+    /// How much memory the plugin may have, in bytes, over all its linear memories.
+    pub memory_limit_bytes: u64,
+}
+
+impl Default for PluginSettings {
+    fn default() -> Self {
+        Self { config: Arc::default(), memory_limit_bytes: 256 << 20 }
+    }
+}
+
+/// A plugin that is compiled and linked: starting it takes microseconds.
+pub struct Plugin {
+    engine: Arc<PluginEngine>,
+    linked: InstancePre<store::Host>,
+    exports: exports::Exports,
+    settings: PluginSettings,
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

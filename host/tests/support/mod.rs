@@ -1,0 +1,236 @@
+//! What the tests of the plugin side share: built guests, an engine, and the events that a term reports.
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use soloist::activation::{Activation, ActivationSettings, Notice};
+use soloist::clock;
+use soloist::permit::{Permit, SharedDeadline};
+use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
+use soloist::reporter::{LogFormat, Reporter};
+use soloist::term::{FencingToken, Term};
+use tokio::sync::mpsc;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// Long enough for a busy machine; a test that waits so long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The guests, built once per test process.
+pub fn guest(name: &str) -> PathBuf {
+    static BUILT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the host is a member of a workspace");
+        // target/<profile>/deps/<test>
+        let test = std::env::current_exe().expect("a test has an executable");
+        let target = test.ancestors().nth(3).expect("a test lies in the target directory");
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
+            .args(["-p", "hello", "-p", "heartbeat", "-p", "misbehave", "--target-dir"])
+            .arg(target)
+            .current_dir(workspace)
+            .status()
+            .expect("cargo can be run");
+        assert!(status.success(), "the guests do not build");
+        target.join("wasm32-wasip2/release")
+    });
+    BUILT.join(format!("{name}.wasm"))
+}
+
+/// One engine for all tests of a process, without a cache outside the target directory.
+pub fn engine() -> Arc<PluginEngine> {
+    static ENGINE: LazyLock<Arc<PluginEngine>> =
+        LazyLock::new(|| Arc::new(PluginEngine::with_cache(None).expect("this machine runs WebAssembly")));
+    Arc::clone(&ENGINE)
+}
+
+pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
+    let config: BTreeMap<_, _> = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    PluginSettings { config: Arc::new(config), ..PluginSettings::default() }
+}
+
+/// The guest `misbehave`, told what to do.
+pub fn misbehave(what: &str) -> Arc<Plugin> {
+    Arc::new(Plugin::load(&engine(), &guest("misbehave"), config(&[("do", what)])).expect("the guest loads"))
+}
+
+/// A plugin from WebAssembly text.
+pub fn text(wat: &str) -> Arc<Plugin> {
+    let file = File::new("wat", wat.as_bytes());
+    Arc::new(Plugin::load(&engine(), &file.0, PluginSettings::default()).unwrap_or_else(|error| panic!("{error:?}")))
+}
+
+/// A file that is gone when the test is over.
+pub struct File(pub PathBuf);
+
+impl File {
+    pub fn new(extension: &str, content: &[u8]) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("soloist-test-{}-{count}.{extension}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, content).expect("the temporary directory can be written");
+        Self(path)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Everything reported in this process, as JSON.
+#[derive(Default)]
+struct Reported {
+    events: Mutex<Vec<Value>>,
+    more: Condvar,
+}
+
+static REPORTED: LazyLock<Reported> = LazyLock::new(|| {
+    let writer: fn() -> Sink = || Sink;
+    let reporter = Reporter::new(writer, LogFormat::Json, tracing::Level::TRACE, false, "tested".into());
+    let subscriber = tracing_subscriber::registry().with(reporter);
+    tracing::subscriber::set_global_default(subscriber).expect("nobody else sets one");
+    Reported::default()
+});
+
+struct Sink;
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let event = serde_json::from_slice::<Value>(bytes).map_err(io::Error::other)?;
+        REPORTED.events.lock().expect("no test panics here").push(event);
+        REPORTED.more.notify_all();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One term of a plugin under test.
+pub struct Tested {
+    pub activation: Option<Activation>,
+    pub permit: Permit,
+    pub deadline: SharedDeadline,
+    pub notices: mpsc::UnboundedReceiver<Notice>,
+    task: String,
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Tested {
+    /// Starts a term with a lease that does not end by itself.
+    pub fn start(plugin: Arc<Plugin>, settings: ActivationSettings) -> Self {
+        let deadline = SharedDeadline::default();
+        deadline.set(clock::now() + 100 * PATIENCE);
+        Self::start_with(plugin, settings, deadline, |_| ())
+    }
+
+    /// Starts a term; `first` is done with the activation before anything else can happen to it.
+    pub fn start_with(
+        plugin: Arc<Plugin>,
+        settings: ActivationSettings,
+        deadline: SharedDeadline,
+        first: impl FnOnce(&Activation),
+    ) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        LazyLock::force(&REPORTED);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let task = format!("task-{number}");
+        let term = Term {
+            number,
+            fencing_token: FencingToken(1000 + number),
+            task: task.as_str().into(),
+            host: "tested".into(),
+            record_version: 1,
+        };
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+        let permit = Permit::new(deadline.clone());
+        let (sender, notices) = mpsc::unbounded_channel();
+        let activation = Activation::start(runtime.handle(), plugin, settings, term, permit.clone(), sender);
+        first(&activation);
+        Self { activation: Some(activation), permit, deadline, notices, task, runtime: Some(runtime) }
+    }
+
+    pub fn activation(&self) -> &Activation {
+        self.activation.as_ref().expect("not dropped by the test")
+    }
+
+    /// Everything reported of this term so far.
+    pub fn events(&self) -> Vec<Value> {
+        self.of(&REPORTED.events.lock().expect("no test panics here"))
+    }
+
+    fn of(&self, events: &[Value]) -> Vec<Value> {
+        events.iter().filter(|event| event["task"] == *self.task).cloned().collect()
+    }
+
+    /// Waits until something of that kind was reported so many times, and returns the last one.
+    pub fn wait_for(&self, event: &str, message: &str, times: usize) -> Value {
+        let end = Instant::now() + PATIENCE;
+        let mut events = REPORTED.events.lock().expect("no test panics here");
+        loop {
+            let mut found = self.of(&events);
+            found.retain(|found| found["event"] == event && found["message"].as_str().unwrap_or("").contains(message));
+            if found.len() >= times {
+                return found.swap_remove(times - 1);
+            }
+            let left = end.checked_duration_since(Instant::now());
+            let left = left.unwrap_or_else(|| panic!("no {event} {message:?} ({times}): {:#?}", self.of(&events)));
+            events = REPORTED.more.wait_timeout(events, left).expect("no test panics here").0;
+        }
+    }
+
+    /// The next notice.
+    pub fn notice(&mut self) -> Notice {
+        let runtime = self.runtime.as_ref().expect("there until the end");
+        let notice = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
+        notice.unwrap_or_else(|_| panic!("no notice: {:#?}", self.events())).expect("the last notice has not come")
+    }
+
+    /// Waits for the end, and returns whether it was by force. Nothing may come after it.
+    pub fn stopped(&mut self) -> bool {
+        let by_force = loop {
+            match self.notice() {
+                Notice::Stopped { by_force } => break by_force,
+                Notice::ResignRequested { .. } => {}
+            }
+        };
+        let runtime = self.runtime.as_ref().expect("there until the end");
+        let after = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
+        assert_eq!(after.expect("the sender is gone after the last notice"), None);
+        let last = self.events().pop().expect("something was reported");
+        assert_eq!(last["event"], if by_force { "revoked" } else { "demoted" });
+        assert!(self.permit.check().is_err(), "nothing is allowed any more");
+        by_force
+    }
+
+    /// What was reported, by event names, without the lines of the plugin.
+    pub fn story(&self) -> Vec<String> {
+        let names = self.events().into_iter().filter_map(|event| event["event"].as_str().map(str::to_owned));
+        names.filter(|name| name != "plugin-log").collect()
+    }
+
+    /// The lines of the plugin.
+    pub fn lines(&self) -> Vec<String> {
+        let events = self.events().into_iter().filter(|event| event["event"] == "plugin-log");
+        events.filter_map(|event| event["message"].as_str().map(str::to_owned)).collect()
+    }
+}
+
+impl Drop for Tested {
+    fn drop(&mut self) {
+        drop(self.activation.take());
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(PATIENCE);
+        }
+    }
+}

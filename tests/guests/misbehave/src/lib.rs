@@ -1,0 +1,127 @@
+//! A guest for the tests: does what its config value `do` says.
+
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::io::Write as _;
+use std::thread;
+use std::time::Duration;
+
+use soloist_sdk::{Demotion, Plugin, Result, Term, config, info, sleep};
+
+const FOREVER: Duration = Duration::from_secs(1_000_000);
+
+#[derive(Default)]
+struct Misbehave {
+    entered: bool,
+}
+
+/// Says that the future it lives in was dropped.
+struct Dropped;
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        info!("on_elected was dropped");
+    }
+}
+
+impl Plugin for Misbehave {
+    async fn on_elected(&mut self, term: Term) -> Result {
+        self.entered = true;
+        let _dropped = Dropped;
+        info!(term = term.number, token = term.fencing_token, task = term.task, host = term.host, "entered");
+        match config("do").as_deref().unwrap_or("wait") {
+            "wait" => sleep(FOREVER).await,
+            "complete" => {}
+            "error" => Err("this went wrong")?,
+            "panic" => innermost(),
+            "abort" => {
+                eprintln!("these are my last words");
+                std::process::abort();
+            }
+            "exit" => std::process::exit(3),
+            "loop" => spin(),
+            "thread-sleep" => thread::sleep(FOREVER),
+            "memory" => devour(),
+            "stack" => info!("{}", recurse(0)),
+            "print" => {
+                println!("first\nsecond");
+                eprintln!("to stderr");
+                print!("not ended");
+                std::io::stdout().flush()?;
+            }
+            "long-line" => println!("{}", "x".repeat(100_000)),
+            "flood" => (0..5000).for_each(|line| info!("line {line}")),
+            "resign" => {
+                soloist_sdk::resign("enough");
+                soloist_sdk::resign("really");
+                sleep(FOREVER).await;
+            }
+            "sandbox" => info!("{}", what_is_there()),
+            "fields" => soloist_sdk::error!(answer = 42, path = "a b", "with {} fields", 2),
+            "remaining" => loop {
+                info!(millis = soloist_sdk::remaining().as_millis(), "remaining");
+                sleep(Duration::from_millis(10)).await;
+            },
+            "work" => loop {
+                // Many calls of the host and some computing, never idle for long.
+                black_box((0..1000_u64).sum::<u64>());
+                sleep(Duration::from_nanos(1)).await;
+            },
+            "linger" | "linger-loop" | "linger-panic" => sleep(FOREVER).await,
+            other => Err(format!("nothing known to do about {other}"))?,
+        }
+        Ok(())
+    }
+
+    async fn on_demoted(&mut self, reason: Demotion) {
+        info!(entered = self.entered, left = soloist_sdk::remaining().as_millis(), "demoted: {reason:?}");
+        match config("do").as_deref() {
+            Some("linger") => sleep(FOREVER).await,
+            Some("linger-loop") => spin(),
+            Some("linger-panic") => innermost(),
+            _ => {}
+        }
+    }
+}
+
+#[inline(never)]
+fn innermost() {
+    panic!("this is the reason");
+}
+
+fn spin() -> ! {
+    let mut count = 0_u64;
+    loop {
+        count = black_box(count.wrapping_add(1));
+    }
+}
+
+fn devour() -> ! {
+    let mut eaten = Vec::new();
+    loop {
+        eaten.push(black_box(vec![1_u8; 1 << 20]));
+    }
+}
+
+#[inline(never)]
+#[allow(unconditional_recursion, reason = "that is the point")]
+fn recurse(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    black_box(recurse(depth + 1)).wrapping_add(frame[1])
+}
+
+fn what_is_there() -> String {
+    let mut there = String::new();
+    let _ = write!(there, "variables {}, ", std::env::vars().count());
+    let _ = write!(there, "arguments {}, ", std::env::args().count());
+    let _ = write!(there, "root {}, ", std::fs::read_dir("/").is_ok());
+    let _ = write!(there, "stdin {}, ", std::io::read_to_string(std::io::stdin()).unwrap_or_default().len());
+    let _ = write!(there, "tcp {}, ", std::net::TcpStream::connect("127.0.0.1:1").is_ok());
+    let _ = write!(there, "listen {}, ", std::net::TcpListener::bind("127.0.0.1:0").is_ok());
+    let _ = write!(there, "udp {}, ", std::net::UdpSocket::bind("127.0.0.1:0").is_ok());
+    let names = std::net::ToSocketAddrs::to_socket_addrs("localhost:80").is_ok();
+    let _ = write!(there, "names {names}");
+    there
+}
+
+soloist_sdk::export!(Misbehave);
