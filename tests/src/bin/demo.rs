@@ -85,7 +85,7 @@ async fn demo() -> Result<()> {
     // Compilation blocks, and an interrupt must not wait for it.
     tokio::task::spawn_blocking(build::artifacts).await??;
     let cluster = Cluster::with(Settings::standalone(), SESSION_TIMEOUT).await?.recording(history);
-    timeline.note(&format!("ZooKeeper serves at {}", cluster.servers()));
+    timeline.begin(&format!("ZooKeeper serves at {}", cluster.servers()));
     tokio::select! {
         outcome = play(&cluster, &timeline) => outcome,
         outcome = timeline.follow() => outcome,
@@ -188,7 +188,7 @@ fn millis(time: Duration) -> String {
 /// Tells what happens, as it happens.
 struct Timeline {
     history: History,
-    started: SystemTime,
+    started: Cell<SystemTime>,
     colour: bool,
     told: Cell<usize>,
 }
@@ -196,7 +196,13 @@ struct Timeline {
 impl Timeline {
     fn new(history: History) -> Self {
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { history, started: SystemTime::now(), colour, told: Cell::new(0) }
+        Self { history, started: Cell::new(SystemTime::now()), colour, told: Cell::new(0) }
+    }
+
+    /// Counts time from now on.
+    fn begin(&self, text: &str) {
+        self.started.set(SystemTime::now());
+        self.note(text);
     }
 
     fn heading(&self, text: &str) {
@@ -231,7 +237,7 @@ impl Timeline {
             What::Paused | What::Resumed => None,
         };
         let Some(text) = text else { return };
-        let time = record.at.duration_since(self.started).unwrap_or_default().as_secs_f64();
+        let time = record.at.duration_since(self.started.get()).unwrap_or_default().as_secs_f64();
         let code = match record.host.as_str() {
             "host-a" => "36",
             "host-b" => "35",
