@@ -83,7 +83,11 @@ async fn a_host_gives_up_after_its_connect_timeout() -> Result<()> {
 /// A server without a quorum, read-only: that is reported, nobody is elected, and all is well when the quorum is back.
 #[tokio::test]
 async fn nobody_is_elected_through_a_read_only_server() -> Result<()> {
-    let settings = Settings::ensemble().system_property("readonlymode.enabled", "true");
+    // Without local sessions a read-only server lets nobody in at all.
+    let settings = Settings::ensemble()
+        .system_property("readonlymode.enabled", "true")
+        .property("localSessionsEnabled", "true")
+        .property("localSessionsUpgradingEnabled", "true");
     let mut cluster = Cluster::with(settings, Duration::from_secs(4)).await?;
     for index in [1, 2] {
         cluster.zookeeper.kill(index)?;
