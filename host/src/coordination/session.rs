@@ -108,6 +108,14 @@ pub enum SessionError {
         /// Why.
         source: Error,
     },
+    /// The lease cannot be renewed.
+    #[error("heartbeats fail at node {path}: nothing can be led without a lease{}", hint(.source))]
+    Heartbeat {
+        /// The host's node.
+        path: String,
+        /// Why.
+        source: Error,
+    },
 }
 
 /// The ensemble could not be used within the time allowed.
@@ -316,8 +324,17 @@ impl Keeper {
 
     /// Creates the host's node; gives the session that holds it if that is another.
     async fn register(&self, client: &Client, path: &str) -> Result<Option<i64>, Error> {
-        let options = CreateMode::Ephemeral.with_acls(Acls::new(&self.settings.acl));
-        match client.create(path, &self.record(), &options).await {
+        let acls = Acls::new(&self.settings.acl);
+        let create = || async { client.create(path, &self.record(), &CreateMode::Ephemeral.with_acls(acls)).await };
+        let created = match create().await {
+            // Somebody deleted the parents as well.
+            Err(Error::NoNode) => {
+                super::ensure_path(client, nodes::parent(path).unwrap_or_default(), acls).await?;
+                create().await
+            }
+            created => created,
+        };
+        match created {
             Ok(_) => Ok(None),
             Err(Error::NodeExists) => {
                 let owner = client.check_stat(path).await?.map(|stat| stat.ephemeral_owner);
@@ -351,6 +368,7 @@ impl Keeper {
         let record = self.record();
         let mut due = tokio::time::interval(timing.heartbeat());
         due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut failing = false;
         loop {
             due.tick().await;
             let sent = clock::now();
@@ -362,6 +380,7 @@ impl Keeper {
             };
             match beat {
                 Ok(None) => {
+                    failing = false;
                     lease.committed(sent, clock::now());
                     session.deadline.set(lease.deadline());
                 }
@@ -370,8 +389,14 @@ impl Keeper {
                     About::SESSION.report(Event::SessionError, message);
                     return;
                 }
-                // Proves nothing: the lease simply is not renewed.
-                Err(error) => tracing::debug!(%error, "heartbeat failed"),
+                // Proves nothing: the lease simply is not renewed. That a connection is lost is reported elsewhere.
+                Err(Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) => {}
+                Err(source) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        let error = SessionError::Heartbeat { path: path.clone(), source };
+                        About::SESSION.report(Event::SessionError, chain(&error));
+                    }
+                }
             }
         }
     }
