@@ -749,6 +749,7 @@ fn read(tree: &Tree, session: Session, action: &Action) -> Option<(Input, Option
             let queue = Queue {
                 ahead: place.map(|(ahead, _)| ahead),
                 predecessor: place.and_then(|(_, predecessor)| predecessor).map(|it| it.to_string()),
+                appointed: false,
                 record: tree.record.clone(),
             };
             Some((Input::Looked(queue), None))
