@@ -309,8 +309,8 @@ fn class_path() -> Result<String> {
     let debian = Path::new("/usr/share/java");
     ensure!(
         debian.join("zookeeper.jar").is_file(),
-        "no ZooKeeper on this machine: install the package `zookeeper` (Debian, Ubuntu), or unpack a release from \
-         zookeeper.apache.org and set ZOOKEEPER_HOME to where it is"
+        "no ZooKeeper on this machine: install the package `libzookeeper-java` (Debian, Ubuntu), or unpack a release \
+         from zookeeper.apache.org and set ZOOKEEPER_HOME to where it is"
     );
     // The archive names what it needs; only the logging is a matter of choice.
     Ok(["zookeeper.jar", "slf4j-simple.jar"].map(|jar| debian.join(jar).display().to_string()).join(":"))
