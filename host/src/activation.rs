@@ -13,12 +13,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt as _;
+use futures::future::FusedFuture as _;
 use serde_json::Map;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::events::{About, Event, details};
 use crate::permit::{Permit, Phase};
 use crate::plugin::{Cause, Drain, Failure, Leadership, Plugin};
@@ -172,13 +174,19 @@ struct Supervisor {
 impl Supervisor {
     async fn run(self, mut resignations: mpsc::UnboundedReceiver<String>) {
         let mut guests = JoinSet::new();
-        // The limit is looked at first, so that the beginning of demotion is reported before its end.
+        let draining = self.draining().fuse();
+        tokio::pin!(draining);
         let forced = tokio::select! {
+            // Who is over the limit was stopped by force, even if it ends by itself in the same moment.
             biased;
-            () = self.limit() => true,
+            () = self.limit(draining.as_mut()) => true,
             () = self.forward(&mut resignations) => true,
             () = self.attempts(&mut guests) => false,
         };
+        // The plugin may have stopped before anybody here saw that demotion had begun.
+        if self.is_draining() && !draining.is_terminated() {
+            draining.await;
+        }
         self.leadership.permit.revoke();
         guests.shutdown().await;
         let by_force = forced && self.entered.load(Ordering::Acquire);
@@ -186,17 +194,19 @@ impl Supervisor {
         self.notify(Notice::Stopped { by_force });
     }
 
+    /// Waits for demotion to begin, and reports it. Returns the moment by which the plugin must have stopped.
+    async fn draining(&self) -> Moment {
+        let drain = self.leadership.demotion().await;
+        let reason = details([("reason", drain.reason.name().into())]);
+        self.about().report_with(Event::Draining, Event::Draining.level(), "demotion has begun", reason);
+        drain.until
+    }
+
     /// Returns when the plugin may not go on: its permit has ended, or demotion takes too long.
-    async fn limit(&self) {
+    async fn limit(&self, draining: impl Future<Output = Moment>) {
         let demotion = async {
-            let drain = self.leadership.demotion().await;
-            self.about().report_with(
-                Event::Draining,
-                Event::Draining.level(),
-                "demotion has begun",
-                details([("reason", drain.reason.name().into())]),
-            );
-            clock::sleep_until(drain.until).await;
+            let until = draining.await;
+            clock::sleep_until(until).await;
         };
         tokio::select! {
             () = self.leadership.permit.ended() => {}

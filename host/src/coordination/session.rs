@@ -120,8 +120,9 @@ pub enum SessionError {
 
 /// The ensemble could not be used within the time allowed.
 #[derive(Debug, thiserror::Error)]
-#[error("no session that can be used within {within:?}")]
+#[error("no session that can be used with {servers} within {within:?}")]
 pub struct GaveUp {
+    servers: String,
     within: Duration,
     /// What the last attempt failed with.
     source: Option<SessionError>,
@@ -204,7 +205,9 @@ impl Keeper {
             let mut live = tokio::select! {
                 () = &mut stop => return Ok(()),
                 live = self.establish(&mut last_error) => live,
-                within = wait(time_left) => return Err(GaveUp { within, source: last_error }),
+                within = wait(time_left) => {
+                    return Err(GaveUp { servers: self.settings.servers.clone(), within, source: last_error });
+                }
             };
             time_left = None;
             let deadline = live.session.deadline.clone();

@@ -1,0 +1,110 @@
+//! A private ZooKeeper with hosts that contend on it, and the history of all of them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+use zookeeper_client::Client;
+
+use crate::history::History;
+use crate::host::Command;
+use crate::oracle::{self, Verdict};
+use crate::zookeeper::{Settings, ZooKeeper};
+use crate::{build, client};
+
+/// The task that hosts stand for unless told otherwise.
+pub const TASK: &str = "beat";
+
+/// The servers, and what hosts need to find them. Hosts are to be dropped before it.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The servers.
+    pub zookeeper: ZooKeeper,
+    /// What all hosts report.
+    pub history: History,
+    /// The session timeout that hosts and clients ask for.
+    pub session_timeout: Duration,
+    directory: TempDir,
+    servers: String,
+}
+
+impl Cluster {
+    /// One server alone, and a session timeout so long that a busy machine does not expire it.
+    pub async fn start() -> Result<Self> {
+        Self::with(Settings::standalone(), Duration::from_secs(10)).await
+    }
+
+    /// The servers and the session timeout of one's choice.
+    pub async fn with(settings: Settings, session_timeout: Duration) -> Result<Self> {
+        // First what takes long: a server that waits costs memory.
+        build::artifacts()?;
+        Self::around(ZooKeeper::start(settings).await?, session_timeout)
+    }
+
+    /// Around servers that may not be running.
+    pub fn around(zookeeper: ZooKeeper, session_timeout: Duration) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("soloist-cluster-").tempdir()?;
+        let servers = zookeeper.connect_string();
+        Ok(Self { zookeeper, history: History::default(), session_timeout, directory, servers })
+    }
+
+    /// Lets hosts and clients that are made from here on connect there instead: through a proxy, or with a chroot.
+    #[must_use]
+    pub fn through(mut self, servers: impl Into<String>) -> Self {
+        self.servers = servers.into();
+        self
+    }
+
+    /// Lets hosts report to a history that is there already.
+    #[must_use]
+    pub fn recording(mut self, history: History) -> Self {
+        self.history = history;
+        self
+    }
+
+    /// The connect string in use.
+    pub fn servers(&self) -> &str {
+        &self.servers
+    }
+
+    /// A host that stands for [`TASK`] with the plugin `heartbeat`, which says ten times a second that it leads.
+    pub fn host(&self, id: &str) -> Result<Command> {
+        let plugin = build::artifacts()?.guest("heartbeat");
+        Ok(self.host_of(id, &plugin)?.flag("--task", TASK).flag("--config", "interval=100ms"))
+    }
+
+    /// A host that runs the plugin or the configuration at `target`.
+    pub fn host_of(&self, id: &str, target: &Path) -> Result<Command> {
+        let timeout = humantime::format_duration(self.session_timeout).to_string();
+        let tick = humantime::format_duration(self.zookeeper.tick()).to_string();
+        let command = Command::run(id, target)?
+            .flag("--zookeeper", &self.servers)
+            .flag("--session-timeout", timeout)
+            .flag("--tick-time", tick);
+        // What a host keeps for its next start stays with the cluster.
+        Ok(command.env("XDG_CACHE_HOME", self.directory.path().join("cache")))
+    }
+
+    /// Writes a file for hosts to read.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+
+    /// A client of the same servers.
+    pub async fn client(&self) -> Result<Client> {
+        client::connect(&self.servers, self.session_timeout).await
+    }
+
+    /// The master node of a task in its usual place.
+    pub fn master(task: &str) -> String {
+        format!("/soloist/tasks/{task}/master")
+    }
+
+    /// What the oracle says of all that has happened so far.
+    pub fn verdict(&self) -> Verdict {
+        oracle::judge(&self.history)
+    }
+}

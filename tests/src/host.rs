@@ -1,0 +1,253 @@
+//! A running `soloist`, with its events.
+
+use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+
+use crate::history::{Event, History, Record, What};
+use crate::process::{self, Process};
+use crate::{PATIENCE, build};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Command {
+    id: String,
+    program: PathBuf,
+    args: Vec<OsString>,
+    envs: Vec<(OsString, OsString)>,
+    bound: bool,
+}
+
+impl Command {
+    /// `soloist run TARGET --host-id ID --log-format json`, where `target` is a plugin or a configuration.
+    pub fn run(id: &str, target: impl Into<OsString>) -> Result<Self> {
+        let command = Self::new(id, &build::artifacts()?.soloist).arg("run").arg(target);
+        Ok(command.flag("--host-id", id).flag("--log-format", "json"))
+    }
+
+    /// Another program that reports what it does as a host would.
+    pub fn new(id: &str, program: impl Into<PathBuf>) -> Self {
+        Self { id: id.to_owned(), program: program.into(), args: Vec::new(), envs: Vec::new(), bound: true }
+    }
+
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds a flag with its value.
+    #[must_use]
+    pub fn flag(self, name: &str, value: impl Into<OsString>) -> Self {
+        self.arg(name).arg(value)
+    }
+
+    /// Sets an environment variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.envs.push((name.into(), value.into()));
+        self
+    }
+
+    /// Starts the process directly rather than through what binds it to its owner: for measuring how long a start takes.
+    #[must_use]
+    pub fn unbound(mut self) -> Self {
+        self.bound = false;
+        self
+    }
+
+    /// Starts the host; what it reports goes to `history`.
+    pub fn start(&self, history: &History) -> Result<Host> {
+        let program = &self.program;
+        let mut command = if self.bound { process::command(program) } else { std::process::Command::new(program) };
+        command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        clear_settings(&mut command);
+        command.envs(self.envs.iter().map(|(name, value)| (name, value)));
+        let from = history.len();
+        let started = SystemTime::now();
+        let mut process = Process::spawn(&format!("host {}", self.id), command)?;
+        let (stdout, stderr) = process.pipes();
+        let stdout = stdout.context("the host's stdout was not captured")?;
+        let stderr = stderr.context("the host's stderr was not captured")?;
+        let errors = Arc::new(Mutex::new(String::new()));
+        let readers = vec![
+            std::thread::spawn({
+                let (history, host, pid) = (history.clone(), self.id.clone(), process.pid());
+                move || read_events(stdout, &history, &host, pid)
+            }),
+            std::thread::spawn({
+                let errors = Arc::clone(&errors);
+                move || read_text(stderr, &errors)
+            }),
+        ];
+        Ok(Host { id: self.id.clone(), process, history: history.clone(), from, started, errors, readers })
+    }
+}
+
+/// Takes settings for `soloist` that happen to be in the environment away from `command`.
+pub fn clear_settings(command: &mut std::process::Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SOLOIST_") {
+            command.env_remove(name);
+        }
+    }
+}
+
+fn read_events(stdout: impl Read, history: &History, host: &str, pid: u32) {
+    for line in BufReader::new(stdout).lines() {
+        let Ok(line) = line else { return };
+        let (at, what) = match Event::parse(&line) {
+            Ok((at, event)) => (at, What::Event(event)),
+            Err(_) => (SystemTime::now(), What::Unreadable(line)),
+        };
+        history.add(Record { at, host: host.to_owned(), pid, what });
+    }
+}
+
+fn read_text(stderr: impl Read, text: &Mutex<String>) {
+    for line in BufReader::new(stderr).lines() {
+        let Ok(line) = line else { return };
+        let mut text = text.lock().unwrap_or_else(PoisonError::into_inner);
+        text.push_str(&line);
+        text.push('\n');
+    }
+}
+
+/// A host process. Killed when dropped.
+#[derive(Debug)]
+pub struct Host {
+    id: String,
+    process: Process,
+    history: History,
+    from: usize,
+    started: SystemTime,
+    errors: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Host {
+    /// The host's id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// When the process was started.
+    pub fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// What the host has written on stderr so far.
+    pub fn errors(&self) -> String {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// All that this run of the host has reported so far.
+    pub fn records(&self) -> Vec<Record> {
+        let mut records = self.history.since(self.from);
+        records.retain(|record| record.pid == self.pid());
+        records
+    }
+
+    /// Waits for the first event of that name in this run, which may be there already.
+    pub async fn event(&mut self, name: &str) -> Result<Record> {
+        self.event_where(name, |_| true).await
+    }
+
+    /// Waits for the first event of that name in this run that also fits.
+    pub async fn event_where(&mut self, name: &str, fits: impl FnMut(&Event) -> bool) -> Result<Record> {
+        self.event_after(self.from, name, fits).await
+    }
+
+    /// Waits for the first event of that name that fits, from position `from` of the history on.
+    ///
+    /// # Errors
+    /// When none has come in [`PATIENCE`], or the host has ended without one.
+    pub async fn event_after(
+        &mut self,
+        from: usize,
+        name: &str,
+        mut fits: impl FnMut(&Event) -> bool,
+    ) -> Result<Record> {
+        let (pid, history) = (self.pid(), self.history.clone());
+        let what = format!("`{name}` from host {}", self.id);
+        let mut fits = |record: &Record| record.pid == pid && record.is(name) && record.event().is_some_and(&mut fits);
+        tokio::select! {
+            // What came before the end counts.
+            biased;
+            found = history.wait_for(from, &what, PATIENCE, &mut fits) => return found,
+            ended = self.ended() => {
+                ended?;
+            }
+        }
+        let found = history.since(from).into_iter().find(fits);
+        found.with_context(|| format!("host {} has ended without {what}; stderr:\n{}", self.id, self.errors()))
+    }
+
+    /// Sends a signal.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
+    /// Waits for the process to end by itself, and until all that it wrote has been read.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        self.ended_within(PATIENCE).await
+    }
+
+    /// Like [`Host::ended`], with a limit of its own.
+    pub async fn ended_within(&mut self, patience: Duration) -> Result<ExitStatus> {
+        let status = self.process.ended(patience).await.with_context(|| format!("stderr:\n{}", self.errors()))?;
+        self.read_to_the_end();
+        Ok(status)
+    }
+
+    /// Asks the host to stop, as an operator or a service manager would, and waits until it has.
+    pub async fn terminate(&mut self) -> Result<ExitStatus> {
+        self.signal(Signal::TERM)?;
+        self.ended().await
+    }
+
+    /// Kills the host at once.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.note(What::Killed);
+        self.read_to_the_end();
+        Ok(())
+    }
+
+    /// Stops the host where it stands, and returns when it has stopped.
+    pub async fn pause(&mut self) -> Result<()> {
+        self.process.pause(PATIENCE).await?;
+        self.note(What::Paused);
+        Ok(())
+    }
+
+    /// Lets a paused host go on.
+    pub fn resume(&mut self) -> Result<()> {
+        self.note(What::Resumed);
+        self.process.resume()
+    }
+
+    fn note(&self, what: What) {
+        self.history.add(Record { at: SystemTime::now(), host: self.id.clone(), pid: self.pid(), what });
+    }
+
+    fn read_to_the_end(&mut self) {
+        for reader in self.readers.drain(..) {
+            // A reader that panicked has left its trace in the test's output.
+            let _ = reader.join();
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! A TCP proxy in front of one ZooKeeper server, which cuts, swallows, and loses replies.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::PATIENCE;
+
+/// What the proxy does with traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Traffic {
+    /// Passes it on.
+    #[default]
+    Passes,
+    /// Closes every connection, and every new one at once.
+    Cut,
+    /// Swallows what clients send; what the server sends arrives.
+    LostToServer,
+    /// Swallows what the server sends; what clients send arrives.
+    LostToClient,
+    /// Swallows everything.
+    Lost,
+}
+
+/// ZooKeeper's operation codes, as far as tests tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// `create`, in all its versions.
+    Create,
+    /// `delete`.
+    Delete,
+    /// `setData`.
+    SetData,
+    /// `multi`.
+    Multi,
+    /// Another one.
+    Other(i32),
+}
+
+impl From<i32> for Op {
+    fn from(code: i32) -> Self {
+        match code {
+            1 | 15 | 19 | 21 => Self::Create,
+            2 => Self::Delete,
+            5 => Self::SetData,
+            14 => Self::Multi,
+            other => Self::Other(other),
+        }
+    }
+}
+
+/// A request on its way to the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// What it asks for.
+    pub op: Op,
+    /// What follows the header: paths in it stand as they are.
+    pub body: &'a [u8],
+}
+
+impl Request<'_> {
+    /// Whether the request speaks of that path: the whole of it, not the beginning of a longer one.
+    pub fn mentions(&self, path: &str) -> bool {
+        let Ok(length) = i32::try_from(path.len()) else { return false };
+        self.contains(&[&length.to_be_bytes(), path.as_bytes()].concat())
+    }
+
+    /// Whether these bytes stand anywhere in the request.
+    pub fn contains(&self, bytes: &[u8]) -> bool {
+        self.body.windows(bytes.len()).any(|window| window == bytes)
+    }
+}
+
+type Chooser = Box<dyn FnMut(Request<'_>) -> bool + Send>;
+
+#[derive(Default)]
+struct Faults {
+    /// Chooses the requests whose reply is to be lost; goes when it has chosen one.
+    lose_reply_to: Option<Chooser>,
+}
+
+struct Shared {
+    server: SocketAddr,
+    traffic: watch::Sender<Traffic>,
+    faults: Mutex<Faults>,
+    replies_lost: watch::Sender<u32>,
+}
+
+/// A running proxy. Its connections are closed when it is dropped.
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Starts a proxy on a free loopback port in front of the server at that address.
+    pub async fn start(server: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen for the proxy")?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            server,
+            traffic: watch::Sender::new(Traffic::Passes),
+            faults: Mutex::default(),
+            replies_lost: watch::Sender::new(0),
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { address, shared, accepting })
+    }
+
+    /// The connect string that leads through the proxy.
+    pub fn connect_string(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// Says what shall happen to traffic from here on. A connection that has lost bytes is closed when traffic passes
+    /// again: nobody could make sense of the rest.
+    pub fn set(&self, traffic: Traffic) {
+        self.shared.traffic.send_replace(traffic);
+    }
+
+    /// Loses the reply to the next request that `choose` says yes to: the server does what was asked, and the
+    /// connection breaks before the client hears of it.
+    pub fn lose_reply_to(&self, choose: impl FnMut(Request<'_>) -> bool + Send + 'static) {
+        self.shared.faults().lose_reply_to = Some(Box::new(choose));
+    }
+
+    /// Waits until so many replies have been lost in all.
+    pub async fn replies_lost(&self, count: u32) -> Result<()> {
+        let mut lost = self.shared.replies_lost.subscribe();
+        let reached = tokio::time::timeout(PATIENCE, lost.wait_for(|lost| *lost >= count)).await;
+        reached.with_context(|| format!("the proxy has not lost {count} replies"))??;
+        Ok(())
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.set(Traffic::Cut);
+    }
+}
+
+impl Shared {
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((client, _)) = listener.accept().await {
+        tokio::spawn(serve(client, Arc::clone(&shared)));
+    }
+}
+
+/// The requests of one connection whose replies are to be lost, by their xid.
+type Doomed = Arc<Mutex<VecDeque<i32>>>;
+
+async fn serve(client: TcpStream, shared: Arc<Shared>) {
+    if *shared.traffic.borrow() == Traffic::Cut {
+        return;
+    }
+    let Ok(server) = TcpStream::connect(shared.server).await else { return };
+    // Small frames must not wait for one another.
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    let doomed = Doomed::default();
+    let mut traffic = shared.traffic.subscribe();
+    let broken = async {
+        // Cut at once; or once bytes were lost and traffic passes again.
+        let lossy = |traffic: &Traffic| !matches!(traffic, Traffic::Passes);
+        let seen = traffic.wait_for(lossy).await.map(|traffic| *traffic);
+        if matches!(seen, Ok(Traffic::Lost | Traffic::LostToServer | Traffic::LostToClient)) {
+            let _ = traffic.wait_for(|traffic| matches!(traffic, Traffic::Passes | Traffic::Cut)).await;
+        }
+    };
+    // Whichever ends first takes the others with it, and with them both connections.
+    tokio::select! {
+        () = broken => {}
+        _ = requests(from_client, to_server, &shared, &doomed) => {}
+        _ = replies(from_server, to_client, &shared, &doomed) => {}
+    }
+}
+
+async fn requests(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    shared: &Shared,
+    doomed: &Doomed,
+) -> std::io::Result<()> {
+    // The first frame is the handshake and has no header.
+    let mut handshake = true;
+    loop {
+        let frame = read_frame(&mut from).await?;
+        if let Some((xid, op, body)) = header(&frame).filter(|_| !handshake) {
+            let mut faults = shared.faults();
+            let chosen = faults.lose_reply_to.as_mut().is_some_and(|choose| choose(Request { op: Op::from(op), body }));
+            if chosen {
+                faults.lose_reply_to = None;
+                doomed.lock().unwrap_or_else(PoisonError::into_inner).push_back(xid);
+            }
+        }
+        handshake = false;
+        if !matches!(*shared.traffic.borrow(), Traffic::Lost | Traffic::LostToServer) {
+            to.write_all(&frame).await?;
+        }
+    }
+}
+
+async fn replies(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    shared: &Shared,
+    doomed: &Doomed,
+) -> std::io::Result<()> {
+    let mut handshake = true;
+    loop {
+        let frame = read_frame(&mut from).await?;
+        if let Some((xid, ..)) = header(&frame).filter(|_| !handshake)
+            && doomed.lock().unwrap_or_else(PoisonError::into_inner).contains(&xid)
+        {
+            shared.replies_lost.send_modify(|lost| *lost += 1);
+            return Ok(());
+        }
+        handshake = false;
+        if !matches!(*shared.traffic.borrow(), Traffic::Lost | Traffic::LostToClient) {
+            to.write_all(&frame).await?;
+        }
+    }
+}
+
+/// Reads one frame, its length in front.
+async fn read_frame(from: &mut OwnedReadHalf) -> std::io::Result<Vec<u8>> {
+    let length = from.read_u32().await?;
+    let size = usize::try_from(length).map_err(std::io::Error::other)?;
+    let mut frame = vec![0; size + 4];
+    frame[..4].copy_from_slice(&length.to_be_bytes());
+    from.read_exact(&mut frame[4..]).await?;
+    Ok(frame)
+}
+
+/// The first two numbers of a frame, xid and operation (in a reply: xid and half a zxid), and what follows.
+fn header(frame: &[u8]) -> Option<(i32, i32, &[u8])> {
+    let (xid, rest) = frame.get(4..)?.split_first_chunk()?;
+    let (op, body) = rest.split_first_chunk()?;
+    Some((i32::from_be_bytes(*xid), i32::from_be_bytes(*op), body))
+}

@@ -1,0 +1,305 @@
+//! What cannot be right is refused before anything begins: exit code 2, and a message that says what is wrong, where,
+//! and what would be right.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use soloist_tests::ports::Port;
+use soloist_tests::{build, host};
+use tempfile::TempDir;
+
+const GOOD: &str = r#"(module (func (export "on_elected")) (func (export "on_demoted")))"#;
+
+/// Runs `soloist` to its end. Should it accept what is bad, it ends all the same: there is no ensemble.
+fn soloist(args: &[&str]) -> Result<Output> {
+    let nobody = Port::reserve()?;
+    let mut command = Command::new(&build::artifacts()?.soloist);
+    host::clear_settings(&mut command);
+    command.env("SOLOIST_CONNECT_TIMEOUT", "1s").env("SOLOIST_ZOOKEEPER", nobody.address().to_string());
+    command.args(args).stdin(Stdio::null());
+    Ok(command.output()?)
+}
+
+/// Expects exit code 2 and all of `words` in the message.
+fn refused(args: &[&str], words: &[&str]) -> Result<()> {
+    let output = soloist(args)?;
+    let message = String::from_utf8(output.stderr).context("the message is not text")?;
+    ensure!(output.status.code() == Some(2), "{args:?}: {}: {message}", output.status);
+    for word in words {
+        ensure!(message.contains(word), "{args:?}: {word:?} is not in the message: {message}");
+    }
+    ensure!(!message.contains('\u{1b}') && !message.contains("panicked"), "{args:?}: {message}");
+    Ok(())
+}
+
+/// A directory with one file.
+struct Input {
+    _directory: TempDir,
+    path: PathBuf,
+}
+
+impl Input {
+    fn new(name: &str, content: impl AsRef<[u8]>) -> Result<Self> {
+        let directory = TempDir::new()?;
+        let path = directory.path().join(name);
+        std::fs::write(&path, content)?;
+        std::fs::write(directory.path().join("good.wat"), GOOD)?;
+        Ok(Self { _directory: directory, path })
+    }
+
+    fn path(&self) -> &str {
+        self.path.to_str().expect("temporary directories have plain names")
+    }
+
+    /// Both commands refuse it alike.
+    fn refused(&self, words: &[&str]) -> Result<()> {
+        refused(&["check", self.path()], words)?;
+        refused(&["run", self.path()], words)
+    }
+}
+
+/// A plugin file with this content is refused.
+fn plugin(content: impl AsRef<[u8]>, words: &[&str]) -> Result<()> {
+    let name = if content.as_ref().starts_with(b"(") { "plugin.wat" } else { "plugin.wasm" };
+    Input::new(name, content)?.refused(&[&["plugin.wa"], words].concat())
+}
+
+/// A configuration with this content is refused.
+fn configuration(content: &str, words: &[&str]) -> Result<()> {
+    Input::new("soloist.toml", content)?.refused(&[&["soloist.toml"], words].concat())
+}
+
+/// A configuration with a task of this name is refused.
+fn task_name(name: &str, words: &[&str]) -> Result<()> {
+    let text = format!("[[task]]\nname = {name:?}\nplugin = \"good.wat\"\n");
+    configuration(&text, &[&["soloist.toml:2:"], words].concat())?;
+    let good = Input::new("good.wat", GOOD)?;
+    refused(&["run", good.path(), "--task", name], &[&["--task"], words].concat())
+}
+
+/// A good plugin and a good configuration pass `soloist check` without any ZooKeeper.
+#[test]
+fn what_is_good_is_accepted() -> Result<()> {
+    let input = Input::new("soloist.toml", "[[task]]\nname = \"t\"\nplugin = \"good.wat\"\n")?;
+    for path in [input.path(), input.path.with_file_name("good.wat").to_str().context("not text")?] {
+        let output = soloist(&["check", path])?;
+        ensure!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// A plugin that is not there.
+#[test]
+fn a_plugin_that_does_not_exist() -> Result<()> {
+    let input = Input::new("other", "")?;
+    let path = input.path.with_file_name("nowhere.wasm");
+    refused(&["run", path.to_str().context("not text")?], &["nowhere.wasm"])
+}
+
+/// A configuration that is not there.
+#[test]
+fn a_configuration_that_does_not_exist() -> Result<()> {
+    refused(&["run", "/nowhere/soloist.toml"], &["/nowhere/soloist.toml"])
+}
+
+/// A directory in place of a plugin.
+#[test]
+fn a_plugin_that_is_a_directory() -> Result<()> {
+    let input = Input::new("other", "")?;
+    let directory = input.path.parent().and_then(|path| path.to_str()).context("not text")?;
+    refused(&["run", directory], &[directory])
+}
+
+/// A file that is neither wasm nor its text form.
+#[test]
+fn a_plugin_that_is_not_wasm() -> Result<()> {
+    plugin("#!/bin/sh\necho hello\n", &["WebAssembly"])
+}
+
+/// An empty file.
+#[test]
+fn a_plugin_that_is_empty() -> Result<()> {
+    plugin("", &[])
+}
+
+/// A plugin that was only copied in part.
+#[test]
+fn a_plugin_that_is_cut_off() -> Result<()> {
+    let whole = std::fs::read(build::artifacts()?.guest("hello"))?;
+    plugin(&whole[..whole.len() / 2], &[])
+}
+
+/// Text that is no module: the place of the mistake is shown.
+#[test]
+fn a_plugin_whose_text_is_broken() -> Result<()> {
+    plugin("(module\n  (func (export \"on_elected\") (what)))", &["2:", "what"])
+}
+
+/// A module without any export: the two that are missing are named.
+#[test]
+fn a_plugin_without_exports() -> Result<()> {
+    plugin("(module)", &["on_elected"])?;
+    plugin(r#"(module (func (export "on_elected")))"#, &["on_demoted"])
+}
+
+/// An export of the wrong type: it is named.
+#[test]
+fn a_plugin_with_an_export_of_the_wrong_type() -> Result<()> {
+    let text = r#"(module (func (export "on_elected") (param f32)) (func (export "on_demoted")))"#;
+    plugin(text, &["on_elected"])
+}
+
+/// Imports that nobody offers: they are named.
+#[test]
+fn a_plugin_with_unknown_imports() -> Result<()> {
+    let text =
+        r#"(module (import "env" "launch_missiles" (func)) (func (export "on_elected")) (func (export "on_demoted")))"#;
+    plugin(text, &["env", "launch_missiles"])
+}
+
+/// TOML that cannot be parsed: file, line and column.
+#[test]
+fn a_configuration_that_is_not_toml() -> Result<()> {
+    configuration("[zookeeper]\nservers = \"a:1\n", &["soloist.toml:2:"])
+}
+
+/// A key nobody knows: file, line and the key.
+#[test]
+fn a_configuration_with_an_unknown_key() -> Result<()> {
+    configuration("[zookeeper]\n\nsesion_timeout = \"10s\"\n", &["soloist.toml:3:", "sesion_timeout"])?;
+    let task = "[[task]]\nname = \"t\"\nplugin = \"good.wat\"\npluginn = \"x\"\n";
+    configuration(task, &["soloist.toml:4:", "pluginn"])
+}
+
+/// A value of the wrong type: file, line and the key.
+#[test]
+fn a_configuration_with_a_value_of_the_wrong_type() -> Result<()> {
+    configuration("[[task]]\nname = 7\nplugin = \"good.wat\"\n", &["soloist.toml:2:"])
+}
+
+/// No task at all.
+#[test]
+fn a_configuration_without_a_task() -> Result<()> {
+    configuration("[zookeeper]\nservers = \"a:1\"\n", &["task"])
+}
+
+/// A task whose plugin is not there: the task and the file.
+#[test]
+fn a_task_whose_plugin_does_not_exist() -> Result<()> {
+    Input::new("soloist.toml", "[[task]]\nname = \"t\"\nplugin = \"nowhere.wasm\"\n")?.refused(&["nowhere.wasm"])
+}
+
+/// Durations that are none, in a file and as a flag; the unit is asked for.
+#[test]
+fn bad_durations() -> Result<()> {
+    let task = "[[task]]\nname = \"t\"\nplugin = \"good.wat\"\n";
+    for bad in ["10", "ten seconds", "-1s", ""] {
+        let text = format!("[zookeeper]\nsession_timeout = \"{bad}\"\n{task}");
+        configuration(&text, &["soloist.toml:2:", "session_timeout", "duration"])?;
+    }
+    let good = Input::new("good.wat", GOOD)?;
+    for flag in ["--session-timeout", "--tick-time", "--demote-timeout", "--connect-timeout"] {
+        refused(&["run", good.path(), flag, "soon"], &[flag, "soon"])?;
+    }
+    Ok(())
+}
+
+/// Times that leave a leader no time to act: the arithmetic is shown.
+#[test]
+fn a_session_timeout_without_room_for_a_lease() -> Result<()> {
+    let good = Input::new("good.wat", GOOD)?;
+    refused(&["run", good.path(), "--session-timeout", "2s"], &["session timeout", "2s", "demote"])
+}
+
+/// A task name with a slash in it.
+#[test]
+fn a_task_name_with_a_slash() -> Result<()> {
+    task_name("a/b", &["slash"])
+}
+
+/// Task names of dots only, which ZooKeeper refuses.
+#[test]
+fn a_task_name_of_dots() -> Result<()> {
+    task_name(".", &[])?;
+    task_name("..", &[])
+}
+
+/// An empty task name.
+#[test]
+fn a_task_name_that_is_empty() -> Result<()> {
+    task_name("", &[])
+}
+
+/// A task name longer than anybody needs.
+#[test]
+fn a_task_name_that_is_too_long() -> Result<()> {
+    task_name(&"x".repeat(129), &["128"])
+}
+
+/// Two tasks of one name: the second is pointed at.
+#[test]
+fn a_task_name_given_twice() -> Result<()> {
+    let task = "[[task]]\nname = \"twin\"\nplugin = \"good.wat\"\n";
+    configuration(&[task, task].concat(), &["soloist.toml:5:", "twin"])
+}
+
+/// Connect strings that cannot be parsed.
+#[test]
+fn bad_connect_strings() -> Result<()> {
+    let good = Input::new("good.wat", GOOD)?;
+    for bad in ["", "host:port", "host:0", "host:99999", "a:1,,b:1", "a:1/chroot,b:1", "a:1/chroot/"] {
+        refused(&["run", good.path(), "--zookeeper", bad], &["--zookeeper"])?;
+    }
+    Ok(())
+}
+
+/// Entries of a plugin's configuration that are none.
+#[test]
+fn a_plugin_setting_without_a_value() -> Result<()> {
+    let good = Input::new("good.wat", GOOD)?;
+    refused(&["run", good.path(), "--config", "interval"], &["--config", "KEY=VALUE"])
+}
+
+/// Flags of a single task beside a file that describes the tasks.
+#[test]
+fn a_task_flag_beside_a_configuration() -> Result<()> {
+    let input = Input::new("soloist.toml", "[[task]]\nname = \"t\"\nplugin = \"good.wat\"\n")?;
+    refused(&["run", input.path(), "--task", "other"], &["--task", "soloist.toml"])
+}
+
+/// A variable of the environment is named as the place of its bad value.
+#[test]
+fn a_bad_variable() -> Result<()> {
+    let good = Input::new("good.wat", GOOD)?;
+    let mut command = Command::new(&build::artifacts()?.soloist);
+    host::clear_settings(&mut command);
+    let output = command.args(["check", good.path()]).env("SOLOIST_SESSION_TIMEOUT", "later").output()?;
+    let message = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(2) && message.contains("SOLOIST_SESSION_TIMEOUT"), "{message}");
+    Ok(())
+}
+
+/// Usage nobody can make sense of.
+#[test]
+fn bad_usage() -> Result<()> {
+    refused(&[], &["Usage"])?;
+    refused(&["run"], &["PLUGIN"])?;
+    refused(&["run", "x.wasm", "--no-such-flag"], &["--no-such-flag"])?;
+    refused(&["lead"], &["lead"])
+}
+
+/// `--help` names every flag with its variable, and the exit codes.
+#[test]
+fn the_help_is_complete() -> Result<()> {
+    let output = soloist(&["run", "--help"])?;
+    let help = String::from_utf8(output.stdout)?;
+    ensure!(output.status.success());
+    for name in ["zookeeper", "session-timeout", "tick-time", "host-id", "log-format", "log-level", "path", "task"] {
+        let variable = format!("SOLOIST_{}", name.replace('-', "_").to_uppercase());
+        ensure!(help.contains(&format!("--{name}")) && help.contains(&variable), "{name} is missing in: {help}");
+    }
+    let output = soloist(&["--help"])?;
+    ensure!(String::from_utf8(output.stdout)?.contains("Exit codes"));
+    Ok(())
+}

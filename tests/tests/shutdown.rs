@@ -1,0 +1,64 @@
+//! How a host ends when it is asked to.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+use soloist_tests::cluster::{Cluster, TASK};
+
+/// SIGINT ends a standby in good order: exit status 0, and its place in the queue is free at once.
+#[tokio::test]
+async fn a_standby_leaves_the_queue_when_interrupted() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let mut leader = cluster.host("a")?.start(&cluster.history)?;
+    leader.event("activated").await?;
+    let mut standby = cluster.host("b")?.start(&cluster.history)?;
+    standby.event("standby").await?;
+    standby.signal(Signal::INT)?;
+    let status = standby.ended().await?;
+    ensure!(status.code() == Some(0), "{status}: {}", standby.errors());
+    standby.event("session-closed").await?;
+    let observer = cluster.client().await?;
+    let candidates = observer.list_children("/soloist/tasks/beat/candidates").await?;
+    ensure!(candidates.len() == 1, "{candidates:?}");
+    let hosts = observer.list_children("/soloist/hosts").await?;
+    ensure!(hosts == ["a"], "{hosts:?}");
+    Ok(())
+}
+
+/// SIGINT to a leader is as good as SIGTERM.
+#[tokio::test]
+async fn an_interrupted_leader_hands_over_cleanly() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let mut leader = cluster.host("a")?.start(&cluster.history)?;
+    leader.event("plugin-log").await?;
+    leader.signal(Signal::INT)?;
+    let status = leader.ended().await?;
+    ensure!(status.code() == Some(0), "{status}: {}", leader.errors());
+    for name in ["demoted", "released", "session-closed"] {
+        leader.event(name).await?;
+    }
+    Ok(())
+}
+
+/// A second signal does not wait for the plugin: the host ends at once, by that signal's exit code.
+#[tokio::test]
+async fn a_second_signal_aborts() -> Result<()> {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let cluster = Cluster::start().await?;
+        let deaf = r#"(module (func (export "on_elected") (loop (br 0))) (func (export "on_demoted")))"#;
+        let plugin = cluster.file("deaf.wat", deaf)?;
+        let patient = cluster.host_of("a", &plugin)?.flag("--task", TASK).flag("--demote-timeout", "5s");
+        let mut host = patient.start(&cluster.history)?;
+        host.event("activated").await?;
+        host.signal(Signal::TERM)?;
+        host.event("draining").await?;
+        let asked_again = Instant::now();
+        host.signal(signal)?;
+        let status = host.ended().await?;
+        ensure!(status.code() == Some(code), "{signal:?}: {status}");
+        ensure!(asked_again.elapsed() < Duration::from_secs(4), "it took {:?}", asked_again.elapsed());
+        ensure!(host.records().iter().all(|record| !record.is("released")), "released in spite of the abort");
+    }
+    Ok(())
+}
