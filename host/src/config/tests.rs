@@ -213,6 +213,13 @@ fn every_bad_value_is_told_at_once() {
 }
 
 #[test]
+fn what_is_wrong_for_every_task_is_told_once() {
+    let second = "[[task]]\nname = \"second\"\nplugin = \"a.wasm\"\n";
+    let message = refused(&format!("[zookeeper]\nsession_timeout = \"4s\"\n{TASK}{second}"));
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
 fn a_flood_of_bad_values_is_cut_short() {
     let message = refused(&"[[task]]\n".repeat(1000));
     assert_eq!(message.lines().count(), 51);
