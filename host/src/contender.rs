@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, OptionFuture};
@@ -15,14 +16,15 @@ use zookeeper_client::OneshotWatcher;
 
 use crate::activation::{Activation, ActivationSettings, Notice};
 use crate::clock;
-use crate::coordination::nodes::TaskPaths;
+use crate::coordination::nodes::{End, ResignOrder, TaskPaths, TermRecord};
 use crate::coordination::session::{Session, View};
-use crate::coordination::task::{self, TaskError, TaskNodes};
+use crate::coordination::task::{self, Seen, TaskError, TaskNodes};
 use crate::election::{Action, Election, Input, Now, Settings};
 use crate::events::{About, Event, chain, details};
 use crate::permit::Permit;
 use crate::plugin::Plugin;
 use crate::shutdown::Shutdown;
+use crate::term::{Demotion, Term};
 
 /// What a contender stands for, and with what.
 #[derive(Debug)]
@@ -39,17 +41,26 @@ pub struct Task {
     pub election: Settings,
 }
 
-/// What a request brings: an input, a watch, and what was learnt of this session's candidate.
+/// What a request brings: an input, a watch, and what was learnt of the nodes.
 struct Answer {
     input: Input,
     watcher: Option<OneshotWatcher>,
-    candidate: Option<String>,
+    seen: Option<Seen>,
+    record: Option<TermRecord>,
 }
 
 impl From<Input> for Answer {
     fn from(input: Input) -> Self {
-        Self { input, watcher: None, candidate: None }
+        Self { input, watcher: None, seen: None, record: None }
     }
+}
+
+/// How the present term ends, for the history.
+#[derive(Default)]
+struct Ending {
+    reason: Option<Demotion>,
+    detail: Option<String>,
+    successor: Option<String>,
 }
 
 /// Stands for one task until shutdown.
@@ -59,8 +70,13 @@ pub struct Contender {
     election: Election,
     session: Option<Arc<Session>>,
     reconnects: u64,
-    /// The name of this session's candidate, as last seen.
-    candidate: Option<String>,
+    /// The queue and the term record, as last read in this session.
+    seen: Option<Seen>,
+    /// The record of the term in which this host leads.
+    record: Option<TermRecord>,
+    ending: Ending,
+    /// An order to resign, to come while this host leads.
+    order: Option<BoxFuture<'static, Result<ResignOrder, TaskError>>>,
     request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
     watch: Option<BoxFuture<'static, ()>>,
     activation: Option<Activation>,
@@ -78,7 +94,10 @@ impl Contender {
             election,
             session: None,
             reconnects: 0,
-            candidate: None,
+            seen: None,
+            record: None,
+            ending: Ending::default(),
+            order: None,
             request: None,
             watch: None,
             activation: None,
@@ -117,6 +136,10 @@ impl Contender {
                     self.watch = None;
                     self.inputs.push_back(Input::Changed);
                 }
+                Some(order) = OptionFuture::from(self.order.as_mut()) => {
+                    self.order = None;
+                    self.ordered(order);
+                }
                 Some(()) = timer => self.inputs.push_back(Input::Timer),
             }
         }
@@ -131,7 +154,7 @@ impl Contender {
         let id = |session: &Option<Arc<Session>>| session.as_ref().map(|session| session.id());
         if id(&self.session) != id(&seen.session) {
             if self.session.is_some() {
-                (self.request, self.watch, self.candidate) = (None, None, None);
+                (self.request, self.watch, self.order, self.seen) = (None, None, None, None);
                 self.inputs.push_back(Input::SessionEnded);
             }
             if seen.session.is_some() {
@@ -146,7 +169,10 @@ impl Contender {
 
     fn notified(&mut self, notice: Notice) {
         match notice {
-            Notice::ResignRequested { stay_out, .. } => self.inputs.push_back(Input::Resign { stay_out }),
+            Notice::ResignRequested { reason, stay_out } => {
+                self.ending.detail.get_or_insert(reason);
+                self.inputs.push_back(Input::Resign { stay_out });
+            }
             Notice::Stopped { .. } => {
                 self.activation = None;
                 self.inputs.push_back(Input::Stopped);
@@ -154,13 +180,23 @@ impl Contender {
         }
     }
 
+    fn ordered(&mut self, order: Result<ResignOrder, TaskError>) {
+        match order {
+            Ok(ResignOrder { to, reason, .. }) => {
+                self.ending.detail = reason;
+                self.ending.successor = to;
+                self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
+            }
+            Err(error) => About::task(&self.task.name).report(Event::ElectionError, chain(&error)),
+        }
+    }
+
     fn answered(&mut self, answer: Result<Answer, TaskError>) {
         match answer {
-            Ok(Answer { input, watcher, candidate }) => {
+            Ok(Answer { input, watcher, seen, record }) => {
                 self.watch = watcher.map(|watcher| watcher.changed().map(drop).boxed());
-                if candidate.is_some() {
-                    self.candidate = candidate;
-                }
+                self.seen = seen.or(self.seen.take());
+                self.record = record.or(self.record.take());
                 self.inputs.push_back(input);
             }
             Err(error) => {
@@ -181,32 +217,45 @@ impl Contender {
         let about = About::task(&self.task.name);
         match action {
             Action::Look => self.request(|nodes, _| async move {
-                let (queue, candidate) = nodes.look().await?;
-                Ok(Answer { input: Input::Looked(queue), watcher: None, candidate })
+                let seen = nodes.look().await?;
+                Ok(Answer { seen: Some(seen.clone()), ..Input::Looked(seen.queue).into() })
             }),
             Action::Join => self.request(|nodes, _| async move {
                 nodes.join().await?;
                 Ok(Input::Joined.into())
             }),
+            Action::StepBack => self.request(|nodes, seen| async move {
+                nodes.step_back(seen.and_then(|seen| seen.candidate).unwrap_or_default()).await?;
+                Ok(Input::Joined.into())
+            }),
             Action::AwaitPredecessor(name) => self.request(|nodes, _| async move {
                 let watcher = nodes.watch_candidate(name).await?;
                 let input = if watcher.is_some() { Input::Awaiting } else { Input::Gone };
-                Ok(Answer { input, watcher, candidate: None })
+                Ok(Answer { watcher, ..input.into() })
             }),
-            Action::Elect { over } => self.request(|nodes, candidate| async move {
-                match nodes.clone().elect(candidate.unwrap_or_default(), over).await? {
-                    task::Election::Won(term) => Ok(Input::Elected(term).into()),
+            Action::Elect { over } => self.request(|nodes, seen| async move {
+                let seen = seen.filter(|seen| seen.queue.record == over);
+                let Some(seen) = seen else { return Ok(Input::Outdated.into()) };
+                match nodes.clone().elect(seen).await? {
+                    task::Election::Won(term, record) => {
+                        Ok(Answer { record: Some(record), ..Input::Elected(term).into() })
+                    }
                     task::Election::Outdated => Ok(Input::Outdated.into()),
                     task::Election::Held => read_master(nodes).await,
                 }
             }),
             Action::ReadMaster => self.request(|nodes, _| read_master(nodes)),
-            Action::Release { term } => self.request(|nodes, candidate| async move {
-                nodes.release(term, candidate).await?;
-                Ok(Input::Released.into())
-            }),
+            Action::Release { term } => {
+                let ended = term.map(|term| self.end(term));
+                self.request(|nodes, seen| async move {
+                    nodes.release(ended, seen.and_then(|seen| seen.candidate)).await?;
+                    Ok(Input::Released.into())
+                });
+            }
             Action::Activate(term) => {
                 let deadline = self.session.as_ref().map(|session| session.deadline().clone()).unwrap_or_default();
+                self.ending = Ending::default();
+                self.order = self.nodes().map(|nodes| nodes.resign_order(term.number).boxed());
                 self.activation = Some(Activation::start(
                     &self.plugins,
                     self.task.plugin.clone(),
@@ -217,6 +266,8 @@ impl Contender {
                 ));
             }
             Action::Demote(reason) => {
+                self.order = None;
+                self.ending.reason = Some(reason);
                 if let Some(activation) = &self.activation {
                     activation.demote(reason);
                 }
@@ -244,20 +295,33 @@ impl Contender {
         false
     }
 
+    /// The record that says that a term has ended, and how.
+    fn end(&self, term: Term) -> (Term, TermRecord) {
+        let Ending { reason, detail, successor } = &self.ending;
+        let end = End::now(reason.unwrap_or(Demotion::LeaseExpiring).name(), detail.as_deref());
+        let record = self.record.clone().unwrap_or_else(TermRecord::before_the_first);
+        let record = record.released(term.fencing_token.0, end, successor.clone());
+        (term, record)
+    }
+
+    fn nodes(&self) -> Option<TaskNodes> {
+        let session = self.session.clone()?;
+        Some(TaskNodes::new(session, self.task.paths.clone(), self.task.name.clone()))
+    }
+
     /// Puts a request to the ensemble. Whatever was under way or watched is no longer of interest.
-    fn request<F>(&mut self, make: impl FnOnce(TaskNodes, Option<String>) -> F)
+    fn request<F>(&mut self, make: impl FnOnce(TaskNodes, Option<Seen>) -> F)
     where
         F: Future<Output = Result<Answer, TaskError>> + Send + 'static,
     {
         // The election asks for nothing while there is no session.
-        let Some(session) = &self.session else { return };
-        let nodes = TaskNodes::new(session.clone(), self.task.paths.clone(), self.task.name.clone());
+        let Some(nodes) = self.nodes() else { return };
         self.watch = None;
-        self.request = Some(make(nodes, self.candidate.clone()).boxed());
+        self.request = Some(make(nodes, self.seen.clone()).boxed());
     }
 }
 
 async fn read_master(nodes: TaskNodes) -> Result<Answer, TaskError> {
-    let (holder, watcher) = nodes.read_master().await?;
-    Ok(Answer { input: Input::MasterSeen(holder), watcher, candidate: None })
+    let (holder, record, watcher) = nodes.read_master().await?;
+    Ok(Answer { watcher, record, ..Input::MasterSeen(holder).into() })
 }

@@ -37,6 +37,8 @@ pub struct Queue {
     pub ahead: Option<usize>,
     /// The candidate right before this host: the only one it watches.
     pub predecessor: Option<String>,
+    /// The term before was given back in favour of another host, and that one stands.
+    pub appointed: bool,
     /// What the term record says.
     pub record: Record,
 }
@@ -76,7 +78,7 @@ pub enum Input {
     SessionEnded,
     /// Answer to [`Action::Look`].
     Looked(Queue),
-    /// Answer to [`Action::Join`].
+    /// Answer to [`Action::Join`] and to [`Action::StepBack`].
     Joined,
     /// Answer to [`Action::Elect`]: the election is committed.
     Elected(Term),
@@ -114,6 +116,8 @@ pub enum Action {
     Look,
     /// Join the end of the queue.
     Join,
+    /// Leave the queue and join its end.
+    StepBack,
     /// Set a watch on the candidate of this name.
     AwaitPredecessor(String),
     /// Create the master node and write the term record over `over`, both or neither.
@@ -388,8 +392,12 @@ impl Election {
                 self.announce_standby(ahead, leader, actions);
                 actions.push(Action::AwaitPredecessor(predecessor));
             }
-            // A lease that is not renewed would end leadership before it began.
-            (Some(_), None) if self.demotion_due(now) => self.state = State::Retrying { at: self.retry_at(now) },
+            (Some(_), None) if queue.appointed => actions.push(Action::StepBack),
+            // A lease that is not renewed would end leadership before it began: let the next one have it.
+            (Some(_), None) if self.demotion_due(now) => {
+                let until = self.retry_at(now);
+                self.release(None, until, actions);
+            }
             (Some(_), None) => {
                 let orderly = queue.record.released || queue.record.number == 0;
                 let wait = !orderly

@@ -4,7 +4,9 @@
 //! <root>/hosts/<host>                              ephemeral   HostRecord; rewritten as the heartbeat
 //! <root>/tasks/<task>/master                       ephemeral   MasterRecord; elsewhere when the task has a `path`
 //! <root>/tasks/<task>/term                         persistent  TermRecord
-//! <root>/tasks/<task>/candidates/c-<session>-<seq> ephemeral   CandidateRecord; there until its host has stopped
+//! <root>/tasks/<task>/resign                       persistent  ResignOrder; only while somebody asks for it
+//! <root>/tasks/<task>/candidates/c-<session>-<host>-<seq>
+//!                                                  ephemeral   empty; there until its host has stopped
 //! ```
 //!
 //! What is read may have been written by anybody: a record that does not decode is reported, never trusted, and its
@@ -15,7 +17,11 @@ use serde::{Deserialize, Serialize};
 use crate::election::Record;
 
 /// A record longer than this is not ours.
-const RECORD_MAX_BYTES: usize = 4096;
+const RECORD_MAX_BYTES: usize = 32 * 1024;
+/// How many past terms a term record keeps.
+pub const PAST_TERMS_MAX: usize = 20;
+/// The longest text about a term's end that is kept.
+const DETAIL_MAX_CHARS: usize = 200;
 /// What is shown of a master node that somebody else wrote in a way of his own.
 const FOREIGN_SHOWN_CHARS: usize = 64;
 
@@ -41,13 +47,6 @@ pub struct MasterRecord {
     pub term: u64,
 }
 
-/// Who stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CandidateRecord {
-    /// The candidate's host id.
-    pub host: String,
-}
-
 /// Whether a term is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,40 +57,127 @@ pub enum TermState {
     Released,
 }
 
-/// The latest term of a task.
+/// How a term ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TermRecord {
+pub struct End {
+    /// When: RFC 3339, UTC, by the clock of the host that wrote it.
+    pub at: String,
+    /// Why: the name of a [`Demotion`](crate::term::Demotion), or `lost` when the leader never said.
+    pub reason: String,
+    /// What an operator or the plugin said about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl End {
+    /// The end of a term, now, with the detail cut to a bounded length.
+    pub fn now(reason: &str, detail: Option<&str>) -> Self {
+        let detail = detail.map(|detail| detail.chars().take(DETAIL_MAX_CHARS).collect());
+        Self { at: timestamp(), reason: reason.to_owned(), detail }
+    }
+}
+
+/// One term, as the history keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermEntry {
     /// Its number; 0 before the first.
     pub number: u64,
     /// The host that leads or led.
     pub host: String,
+    /// When it began: RFC 3339, UTC, by that host's clock.
+    pub since: String,
+    /// Its fencing token, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing_token: Option<u64>,
+    /// How it ended, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+}
+
+/// The latest term of a task, and those before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermRecord {
+    /// The latest term.
+    #[serde(flatten)]
+    pub term: TermEntry,
     /// Whether it is under way.
     pub state: TermState,
+    /// The host that shall lead next, if it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<String>,
+    /// Where the master node is, when it is not beside this record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The terms before, the latest first; bounded.
+    #[serde(default)]
+    pub past: Vec<TermEntry>,
 }
 
 impl TermRecord {
     /// What a task begins with.
     pub fn before_the_first() -> Self {
-        Self { number: 0, host: String::new(), state: TermState::Released }
+        let term = TermEntry { number: 0, host: String::new(), since: timestamp(), fencing_token: None, end: None };
+        Self { term, state: TermState::Released, successor: None, path: None, past: Vec::new() }
     }
 
-    /// The record as the election sees it, given the node's data version.
+    /// The record of a new term, written over this one, which was last changed by transaction `zxid`.
+    pub fn next(mut self, number: u64, host: &str, path: Option<&str>, zxid: u64) -> Self {
+        if self.term.number > 0 {
+            if self.state == TermState::Active {
+                self.term.fencing_token = Some(zxid);
+                self.term.end = Some(End::now("lost", None));
+            }
+            self.past.insert(0, self.term);
+            self.past.truncate(PAST_TERMS_MAX);
+        }
+        let term = TermEntry { number, host: host.to_owned(), since: timestamp(), fencing_token: None, end: None };
+        Self { term, state: TermState::Active, successor: None, path: path.map(str::to_owned), past: self.past }
+    }
+
+    /// The record of this term given back.
+    pub fn released(self, token: u64, end: End, successor: Option<String>) -> Self {
+        let term = TermEntry { fencing_token: Some(token), end: Some(end), ..self.term };
+        Self { term, state: TermState::Released, successor, ..self }
+    }
+
+    /// Reads the record at data version `version`, as kept and as the election sees it.
     ///
     /// Every election raises both the number and the version, a release the version alone: so a number above the
     /// version was not written by any host. Then, and when the record cannot be read, the version takes the number's
     /// place: it is at least as high as any number ever used.
-    pub fn read(data: &[u8], version: i32) -> Record {
+    pub fn read(data: &[u8], version: i32) -> (Self, Record) {
         let floor = u64::try_from(version).unwrap_or(0);
-        match decode::<Self>(data) {
-            Some(record) if record.number <= floor => Record {
-                number: record.number,
-                version,
-                released: record.state == TermState::Released,
-                host: (!record.host.is_empty()).then_some(record.host),
-            },
-            _ => Record { number: floor, version, host: None, released: false },
-        }
+        let kept = decode::<Self>(data).filter(|record| record.term.number <= floor).unwrap_or_else(|| {
+            let mut unknown = Self::before_the_first();
+            (unknown.term.number, unknown.state) = (floor, TermState::Active);
+            unknown
+        });
+        let record = Record {
+            number: kept.term.number,
+            version,
+            released: kept.state == TermState::Released,
+            host: Some(kept.term.host.clone()).filter(|host| !host.is_empty()),
+        };
+        (kept, record)
     }
+}
+
+/// Somebody asks the leader of a term to give it up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResignOrder {
+    /// The number of the term that shall end: an order for another term means nothing.
+    pub term: u64,
+    /// The host that shall lead next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why, for the history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Now, for people to read: RFC 3339, UTC.
+pub fn timestamp() -> String {
+    humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string()
 }
 
 /// Encodes a record as JSON.
@@ -125,22 +211,41 @@ pub fn holder_name(data: &[u8], owner: i64) -> String {
 pub struct TaskPaths {
     /// The master node.
     pub master: String,
+    /// Whether it is where the task's configuration says, not beside the others.
+    pub elsewhere: bool,
     /// The term record.
     pub term: String,
     /// The parent of the candidates.
     pub candidates: String,
+    /// Where the leader is asked to resign.
+    pub resign: String,
+    /// The parent of the plugin's state.
+    pub state: String,
 }
 
 impl TaskPaths {
     /// The paths of `task` below `root`, with the master node at `master` if that is given.
     pub fn new(root: &str, task: &str, master: Option<&str>) -> Self {
-        let own = format!("{root}/tasks/{task}");
+        let own = format!("{}/{task}", tasks_path(root));
         Self {
             master: master.map_or_else(|| format!("{own}/master"), str::to_owned),
+            elsewhere: master.is_some(),
             term: format!("{own}/term"),
             candidates: format!("{own}/candidates"),
+            resign: format!("{own}/resign"),
+            state: format!("{own}/state"),
         }
     }
+}
+
+/// The parent of all hosts' nodes.
+pub fn hosts_path(root: &str) -> String {
+    format!("{root}/hosts")
+}
+
+/// The parent of all tasks.
+pub fn tasks_path(root: &str) -> String {
+    format!("{root}/tasks")
 }
 
 /// The path of a host's node.
@@ -153,85 +258,86 @@ pub fn parent(path: &str) -> Option<&str> {
     path.rsplit_once('/').map(|(parent, _)| parent).filter(|parent| !parent.is_empty())
 }
 
-/// What the names of a session's candidates begin with; the ensemble appends the sequence number.
-///
-/// The session in the name tells a candidate whose creation was never answered from somebody else's.
-pub fn candidate_prefix(session: i64) -> String {
-    format!("c-{session:016x}-")
+/// A candidate, as its name tells.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    /// Its place in the order of arrival.
+    pub sequence: u64,
+    /// The session it belongs to.
+    pub session: i64,
+    /// The host that stands.
+    pub host: String,
+    /// The name of its node.
+    pub name: String,
 }
 
-/// Where a candidate stands: the sequence number at the end of its name.
-///
-/// The ensemble counts in an `i32` and prints ten digits; children that are not candidates have no place.
-pub fn candidate_sequence(name: &str) -> Option<u64> {
-    let (prefix, sequence) = name.rsplit_once('-')?;
-    let ours = prefix.starts_with("c-") && sequence.len() >= 10 && sequence.bytes().all(|byte| byte.is_ascii_digit());
-    if ours { sequence.parse().ok() } else { None }
+impl Candidate {
+    /// What the name of a candidate begins with; the ensemble appends the sequence number.
+    ///
+    /// The session in the name tells a candidate whose creation was never answered from somebody else's.
+    pub fn prefix(session: i64, host: &str) -> String {
+        format!("c-{session:016x}-{host}-")
+    }
+
+    /// Reads a name; `None` for a child that is no candidate. The ensemble counts in an `i32` and prints ten digits.
+    pub fn read(name: String) -> Option<Self> {
+        let (front, sequence) = name.rsplit_once('-')?;
+        let (session, host) = front.strip_prefix("c-")?.split_once('-')?;
+        let digits = sequence.len() >= 10 && sequence.bytes().all(|byte| byte.is_ascii_digit());
+        let sequence = sequence.parse().ok().filter(|_| digits)?;
+        let session = u64::from_str_radix(session, 16).ok()?.cast_signed();
+        Some(Self { sequence, session, host: host.to_owned(), name })
+    }
 }
 
-/// Where a session stands in a queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Its own candidates, the foremost first; there can be more than one when a creation was never answered.
-    pub own: Vec<String>,
-    /// How many stand before it.
-    pub ahead: usize,
-    /// The one right before it.
-    pub predecessor: Option<String>,
-}
-
-/// Finds a session's place among the children of the candidates' node; `None` if it is not in the queue.
-pub fn place(children: Vec<String>, session: i64) -> Option<Place> {
-    let mut queue: Vec<(u64, String)> =
-        children.into_iter().filter_map(|name| Some((candidate_sequence(&name)?, name))).collect();
+/// The candidates among the children of their parent, in the order in which they lead.
+pub fn queue(children: Vec<String>) -> Vec<Candidate> {
+    let mut queue: Vec<Candidate> = children.into_iter().filter_map(Candidate::read).collect();
     queue.sort_unstable();
-    let prefix = candidate_prefix(session);
-    let ahead = queue.iter().position(|(_, name)| name.starts_with(&prefix))?;
-    let own = queue[ahead..].iter().map(|(_, name)| name).filter(|name| name.starts_with(&prefix)).cloned().collect();
-    let predecessor = ahead.checked_sub(1).map(|before| queue[before].1.clone());
-    Some(Place { own, ahead, predecessor })
+    queue
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn children(names: &[&str]) -> Vec<String> {
-        names.iter().map(|&name| name.to_owned()).collect()
-    }
-
     #[test]
     fn the_queue_is_ordered_by_sequence_and_strangers_have_no_place_in_it() {
-        let names =
-            children(&["c-00000000000000ff-0000000012", "c-00000000000000aa-0000000003", "lock", "c-x", "c-aa-"]);
-        let place = place(names, 0xff).unwrap();
-        assert_eq!((place.ahead, place.predecessor.as_deref()), (1, Some("c-00000000000000aa-0000000003")));
-        assert_eq!(place.own, ["c-00000000000000ff-0000000012"]);
+        let names = ["c-00000000000000ff-b-1-0000000012", "c-ffffffffffffffaa-a-0000000003", "lock", "c-x", "c-aa--"];
+        let queue = queue(names.map(str::to_owned).to_vec());
+        let seen: Vec<_> = queue.iter().map(|it| (it.sequence, it.session, it.host.as_str())).collect();
+        assert_eq!(seen, [(3, -86, "a"), (12, 0xff, "b-1")]);
+        assert!(queue[1].name.starts_with(&Candidate::prefix(0xff, "b-1")));
     }
 
     #[test]
-    fn a_session_with_two_candidates_stands_at_the_first() {
-        let names = children(&["c-00000000000000ff-0000000012", "c-00000000000000ff-0000000003"]);
-        let place = place(names, 0xff).unwrap();
-        assert_eq!((place.ahead, place.own.len(), place.predecessor), (0, 2, None));
-    }
-
-    #[test]
-    fn who_is_not_in_the_queue_has_no_place() {
-        assert_eq!(place(children(&["c-00000000000000aa-0000000003"]), 0xff), None);
+    fn a_term_follows_a_term_and_the_history_is_bounded() {
+        let mut record = TermRecord::before_the_first();
+        for number in 1..100 {
+            record = record.next(number, "a", None, number + 999);
+            if number % 2 == 0 {
+                let end = End::now("resigned", Some(&"x".repeat(10_000)));
+                record = record.released(number + 1_000, end, Some("b".into()));
+            }
+        }
+        assert_eq!((record.term.number, record.successor.clone(), record.past.len()), (99, None, PAST_TERMS_MAX));
+        let ends: Vec<_> = record.past[..2].iter().map(|it| it.end.as_ref().unwrap().reason.as_str()).collect();
+        assert_eq!(ends, ["resigned", "lost"]);
+        assert_eq!(record.past[1].fencing_token, Some(1_097));
+        let written = encode(&record);
+        assert!(written.len() < RECORD_MAX_BYTES / 2);
+        assert_eq!(TermRecord::read(&written, 150).0, record);
     }
 
     #[test]
     fn term_records_that_no_host_wrote_never_lower_the_number() {
         let version = 7;
-        let kept = encode(&TermRecord { number: 5, host: "a".into(), state: TermState::Released });
-        assert_eq!(
-            TermRecord::read(&kept, version),
-            Record { number: 5, version, host: Some("a".into()), released: true }
-        );
-        let too_high = encode(&TermRecord { number: 8, host: "a".into(), state: TermState::Released });
-        for data in [too_high.as_slice(), b"", b"{}", b"null", &[0xff; 9000]] {
-            assert_eq!(TermRecord::read(data, version), Record { number: 7, version, host: None, released: false });
+        let record = |number| encode(&TermRecord::before_the_first().next(number, "a", None, 1));
+        let kept = Record { number: 5, version, host: Some("a".into()), released: false };
+        assert_eq!(TermRecord::read(&record(5), version).1, kept);
+        for data in [record(8).as_slice(), b"", b"{}", b"null", &[b'['; 9000], &[b' '; 90_000]] {
+            let unknown = Record { number: 7, version, host: None, released: false };
+            assert_eq!(TermRecord::read(data, version).1, unknown);
         }
     }
 

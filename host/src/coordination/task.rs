@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use futures::TryFutureExt;
 use futures::future::try_join;
-use zookeeper_client::{CreateMode, Error, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat};
+use zookeeper_client::{CreateMode, CreateOptions, Error, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat};
 
-use super::nodes::{self, CandidateRecord, MasterRecord, TaskPaths, TermRecord, TermState};
+use super::nodes::{self, Candidate, MasterRecord, ResignOrder, TaskPaths, TermRecord};
 use super::session::Session;
-use crate::election::{Holder, Queue, Record};
+use crate::election::{Holder, Queue};
 use crate::term::{FencingToken, Term};
 
 /// The data version of a master node that one of our hosts created: it is written once more in the transaction that
@@ -73,6 +73,14 @@ pub enum TaskError {
         /// Why.
         source: Error,
     },
+    /// Orders to resign could not be watched for.
+    #[error("cannot watch {path} for orders to resign{}", hint(.source))]
+    ResignOrder {
+        /// The node.
+        path: String,
+        /// Why.
+        source: Error,
+    },
     /// Leadership could not be given back.
     #[error("cannot release {path}{}", hint(.source))]
     Release {
@@ -102,11 +110,24 @@ pub struct TaskNodes {
     task: Arc<str>,
 }
 
+/// The queue and the term record, as read.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What the election goes by.
+    pub queue: Queue,
+    /// The name of this session's candidate.
+    pub candidate: Option<String>,
+    /// The term record, as kept.
+    pub record: TermRecord,
+    /// The transaction that last changed it.
+    pub zxid: u64,
+}
+
 /// What came of an attempt to be elected.
 #[derive(Debug)]
 pub enum Election {
-    /// The master node and the term record are written.
-    Won(Term),
+    /// The master node and this term record are written.
+    Won(Term, TermRecord),
     /// The master node is there already.
     Held,
     /// The queue or the term record is no longer as it was read; nothing was written.
@@ -123,23 +144,29 @@ impl TaskNodes {
         format!("{}/{name}", self.paths.candidates)
     }
 
-    /// Reads the queue and the term record, creating their parents when they are missing; also gives the name of this
-    /// session's candidate.
-    pub async fn look(self) -> Result<(Queue, Option<String>), TaskError> {
+    /// Reads the queue and the term record, creating their parents when they are missing.
+    pub async fn look(self) -> Result<Seen, TaskError> {
         let look_error = |source| TaskError::Look { path: self.paths.candidates.clone(), source };
-        let (children, (term, stat)) = match self.read_queue().await {
+        let (children, (data, stat)) = match self.read_queue().await {
             Err(Error::NoNode) => {
                 self.prepare().await?;
                 self.read_queue().await.map_err(look_error)?
             }
             read => read.map_err(look_error)?,
         };
-        let record = TermRecord::read(&term, stat.version);
-        let Some(place) = nodes::place(children, self.session.id()) else {
-            return Ok((Queue { ahead: None, predecessor: None, record }, None));
+        let (kept, record) = TermRecord::read(&data, stat.version);
+        let candidates = nodes::queue(children);
+        let place = candidates.iter().position(|candidate| candidate.session == self.session.id());
+        let before = place.and_then(|place| place.checked_sub(1)).map(|before| candidates[before].name.clone());
+        let appointed = kept.successor.as_deref().filter(|host| record.released && **host != **self.session.host());
+        let queue = Queue {
+            ahead: place,
+            predecessor: before,
+            appointed: appointed.is_some_and(|host| candidates.iter().any(|candidate| candidate.host == host)),
+            record,
         };
-        let candidate = place.own.first().cloned();
-        Ok((Queue { ahead: Some(place.ahead), predecessor: place.predecessor, record }, candidate))
+        let candidate = place.map(|place| candidates[place].name.clone());
+        Ok(Seen { queue, candidate, record: kept, zxid: stat.mzxid.unsigned_abs() })
     }
 
     async fn read_queue(&self) -> Result<(Vec<String>, (Vec<u8>, Stat)), Error> {
@@ -165,13 +192,31 @@ impl TaskNodes {
 
     /// Joins the end of the queue.
     pub async fn join(self) -> Result<(), TaskError> {
-        let path = self.candidate_path(&nodes::candidate_prefix(self.session.id()));
-        let record = nodes::encode(&CandidateRecord { host: self.session.host().to_string() });
-        let options = CreateMode::EphemeralSequential.with_acls(self.session.acls());
-        match self.session.client().create(&path, &record, &options).await {
+        let (path, options) = self.new_candidate();
+        match self.session.client().create(&path, b"", &options).await {
             Ok(_) => Ok(()),
             Err(source) => Err(TaskError::Join { path: self.paths.candidates.clone(), source }),
         }
+    }
+
+    /// Leaves the queue and joins its end, in one step.
+    pub async fn step_back(self, candidate: String) -> Result<(), TaskError> {
+        let (path, options) = self.new_candidate();
+        let mut multi = self.session.client().new_multi_writer();
+        let commit = async {
+            multi.add_delete(&self.candidate_path(&candidate), None)?;
+            multi.add_create(&path, b"", &options)?;
+            multi.commit().await.map_err(Error::from)
+        };
+        match commit.await {
+            Ok(_) => Ok(()),
+            Err(source) => Err(TaskError::Join { path: self.paths.candidates.clone(), source }),
+        }
+    }
+
+    fn new_candidate(&self) -> (String, CreateOptions<'_>) {
+        let path = self.candidate_path(&Candidate::prefix(self.session.id(), self.session.host()));
+        (path, CreateMode::EphemeralSequential.with_acls(self.session.acls()))
     }
 
     /// Watches another candidate; `None` when it is gone already.
@@ -184,20 +229,23 @@ impl TaskNodes {
         }
     }
 
-    /// Creates the master node and writes the term record, both or neither, while `candidate` is in the queue.
-    pub async fn elect(self, candidate: String, over: Record) -> Result<Election, TaskError> {
+    /// Creates the master node and writes the term record, both or neither, over what was seen.
+    pub async fn elect(self, seen: Seen) -> Result<Election, TaskError> {
         let elect_error = |source| TaskError::Elect { path: self.paths.master.clone(), source };
         let host = self.session.host();
-        let number = over.number.saturating_add(1);
+        let number = seen.queue.record.number.saturating_add(1);
+        let candidate = seen.candidate.unwrap_or_default();
+        let path = self.paths.elsewhere.then_some(self.paths.master.as_str());
+        let record = seen.record.next(number, host, path, seen.zxid);
+        let (term, over) = (nodes::encode(&record), seen.queue.record.version);
         let master = nodes::encode(&MasterRecord { host: host.to_string(), term: number });
-        let term = nodes::encode(&TermRecord { number, host: host.to_string(), state: TermState::Active });
         let mut multi = self.session.client().new_multi_writer();
         let options = CreateMode::Ephemeral.with_acls(self.session.acls());
         multi
             .add_check_version(&self.candidate_path(&candidate), -1)
             .and_then(|()| multi.add_create(&self.paths.master, &master, &options))
             .and_then(|()| multi.add_set_data(&self.paths.master, &master, Some(MASTER_VERSION - 1)))
-            .and_then(|()| multi.add_set_data(&self.paths.term, &term, Some(over.version)))
+            .and_then(|()| multi.add_set_data(&self.paths.term, &term, Some(over)))
             .map_err(elect_error)?;
         let results = match multi.commit().await {
             Ok(results) => results,
@@ -217,7 +265,7 @@ impl TaskNodes {
                 if *path != self.paths.master {
                     return Err(TaskError::WrongNode { asked: self.paths.master.clone(), created: path.clone() });
                 }
-                Ok(Election::Won(self.term(number, stat)))
+                Ok(Election::Won(self.term(number, stat), record))
             }
             _ => Err(elect_error(Error::UnexpectedError(format!("answer of {} parts", results.len())))),
         }
@@ -234,8 +282,8 @@ impl TaskNodes {
         }
     }
 
-    /// Reads who holds the master node, with a watch on it.
-    pub async fn read_master(self) -> Result<(Holder, Option<OneshotWatcher>), TaskError> {
+    /// Reads who holds the master node, with a watch on it, and the term record if it is this session's.
+    pub async fn read_master(self) -> Result<(Holder, Option<TermRecord>, Option<OneshotWatcher>), TaskError> {
         let client = self.session.client();
         let read = try_join(
             client.get_and_watch_data(&self.paths.master).map_ok(Some).or_else(none_if_missing),
@@ -243,34 +291,52 @@ impl TaskNodes {
         );
         let (master, term) =
             read.await.map_err(|source| TaskError::ReadMaster { path: self.paths.master.clone(), source })?;
-        let Some((data, stat, watcher)) = master else { return Ok((Holder::Nobody, None)) };
-        let holder = if stat.ephemeral_owner != self.session.id() {
-            Holder::Other(nodes::holder_name(&data, stat.ephemeral_owner))
-        } else {
-            match term {
-                Some((record, record_stat)) if record_stat.mzxid == stat.czxid => {
-                    Holder::Me(self.term(TermRecord::read(&record, record_stat.version).number, &record_stat))
-                }
-                _ => Holder::MeWithoutTerm,
+        let Some((data, stat, watcher)) = master else { return Ok((Holder::Nobody, None, None)) };
+        if stat.ephemeral_owner != self.session.id() {
+            return Ok((Holder::Other(nodes::holder_name(&data, stat.ephemeral_owner)), None, Some(watcher)));
+        }
+        match term {
+            Some((record, record_stat)) if record_stat.mzxid == stat.czxid => {
+                let (kept, record) = TermRecord::read(&record, record_stat.version);
+                Ok((Holder::Me(self.term(record.number, &record_stat)), Some(kept), Some(watcher)))
             }
-        };
-        Ok((holder, Some(watcher)))
+            _ => Ok((Holder::MeWithoutTerm, None, Some(watcher))),
+        }
     }
 
-    /// Gives back all that this session holds in the task; `candidate` is its candidate as last seen.
-    pub async fn release(self, term: Option<Term>, candidate: Option<String>) -> Result<(), TaskError> {
+    /// Waits until somebody asks for the end of this term.
+    pub async fn resign_order(self, term: u64) -> Result<ResignOrder, TaskError> {
+        let path = &self.paths.resign;
+        let failed = |source| TaskError::ResignOrder { path: path.clone(), source };
+        loop {
+            let (_, watcher) = self.session.client().check_and_watch_stat(path).await.map_err(failed)?;
+            match self.session.client().get_data(path).await {
+                Ok((data, _)) => match nodes::decode::<ResignOrder>(&data) {
+                    Some(order) if order.term == term => return Ok(order),
+                    _ => {}
+                },
+                Err(Error::NoNode) => {}
+                Err(source) => return Err(failed(source)),
+            }
+            watcher.changed().await;
+        }
+    }
+
+    /// Gives back all that this session holds in the task; `candidate` is its candidate as last seen, `ended` a term
+    /// of this host with the record that says so.
+    pub async fn release(self, ended: Option<(Term, TermRecord)>, candidate: Option<String>) -> Result<(), TaskError> {
         let release_error = |source| TaskError::Release { path: self.paths.master.clone(), source };
         // As things usually are: one request.
-        if let (Some(term), Some(candidate)) = (&term, candidate)
-            && self.write_release(Some(MASTER_VERSION), Some(term), &[candidate]).await.is_ok()
+        if let (Some(ended), Some(candidate)) = (&ended, candidate)
+            && self.write_release(Some(MASTER_VERSION), Some(ended), &[candidate]).await.is_ok()
         {
             return Ok(());
         }
         let mut last = Error::NodeExists;
         for _ in 0..RELEASE_ATTEMPTS {
             let (master, record, own) = self.read_own().await.map_err(release_error)?;
-            let term = term.as_ref().filter(|term| record == Some(term.record_version));
-            match self.write_release(master, term, &own).await {
+            let ended = ended.as_ref().filter(|(term, _)| record == Some(term.record_version));
+            match self.write_release(master, ended, &own).await {
                 Ok(()) => return Ok(()),
                 Err(error @ (Error::NoNode | Error::BadVersion)) => last = error,
                 Err(error) => return Err(release_error(error)),
@@ -293,23 +359,22 @@ impl TaskNodes {
         )
         .await?;
         let master = master.filter(|stat| stat.ephemeral_owner == self.session.id());
-        let own = nodes::place(children, self.session.id()).map(|place| place.own).unwrap_or_default();
-        Ok((master.map(|stat| stat.version), term.map(|stat| stat.version), own))
+        let own = nodes::queue(children).into_iter().filter(|candidate| candidate.session == self.session.id());
+        Ok((master.map(|stat| stat.version), term.map(|stat| stat.version), own.map(|own| own.name).collect()))
     }
 
     async fn write_release(
         &self,
         master: Option<i32>,
-        term: Option<&Term>,
+        ended: Option<&(Term, TermRecord)>,
         candidates: &[String],
     ) -> Result<(), Error> {
         let mut multi = self.session.client().new_multi_writer();
         if let Some(version) = master {
             multi.add_delete(&self.paths.master, Some(version))?;
         }
-        if let Some(term) = term {
-            let record = TermRecord { number: term.number, host: term.host.to_string(), state: TermState::Released };
-            multi.add_set_data(&self.paths.term, &nodes::encode(&record), Some(term.record_version))?;
+        if let Some((term, record)) = ended {
+            multi.add_set_data(&self.paths.term, &nodes::encode(record), Some(term.record_version))?;
         }
         for candidate in candidates {
             multi.add_delete(&self.candidate_path(candidate), None)?;

@@ -29,11 +29,16 @@ fn record(number: u64, released: bool) -> Record {
 }
 
 fn head(record: Record) -> Input {
-    Input::Looked(Queue { ahead: Some(0), predecessor: None, record })
+    Input::Looked(Queue { ahead: Some(0), predecessor: None, appointed: false, record })
 }
 
 fn behind(predecessor: &str) -> Input {
-    Input::Looked(Queue { ahead: Some(1), predecessor: Some(predecessor.into()), record: record(1, false) })
+    Input::Looked(Queue {
+        ahead: Some(1),
+        predecessor: Some(predecessor.into()),
+        appointed: false,
+        record: record(1, false),
+    })
 }
 
 fn election() -> Election {
@@ -66,7 +71,7 @@ fn leading() -> Election {
 fn a_new_session_looks_joins_and_looks_again() {
     let mut election = election();
     assert_eq!(election.handle(now(0), Input::SessionStarted), [Action::Look]);
-    let nowhere = Queue { ahead: None, predecessor: None, record: Record::default() };
+    let nowhere = Queue { ahead: None, predecessor: None, appointed: false, record: Record::default() };
     assert_eq!(election.handle(now(0), Input::Looked(nowhere)), [Action::Join]);
     assert_eq!(election.handle(now(0), Input::Joined), [Action::Look]);
 }
@@ -182,7 +187,10 @@ fn whoever_resigns_stays_out_for_the_time_asked() {
 fn without_time_on_the_lease_nobody_is_elected() {
     let mut election = election();
     let late = Now { time: at(9_000), deadline: at(10_000) };
-    assert_eq!(feed(&mut election, late, [Input::SessionStarted, head(record(1, true))]), []);
+    let actions = feed(&mut election, late, [Input::SessionStarted, head(record(1, true))]);
+    assert_eq!(actions, [Action::Release { term: None }]);
+    assert_eq!(feed(&mut election, late, [Input::Released]), []);
+    assert_eq!(election.wake_at(late.deadline), Some(at(9_100)));
     let mut election = electing();
     let actions = feed(&mut election, late, [Input::Elected(term(2))]);
     assert_eq!(actions, [Action::AnnounceElected(term(2)), Action::Release { term: Some(term(2)) }]);
@@ -242,4 +250,13 @@ fn shutdown_does_not_outwait_the_lease_when_nothing_is_answered() {
     assert_eq!(waiting.wake_at(at(10_000)), Some(at(10_000)));
     let over = Now { time: at(10_000), deadline: at(10_000) };
     assert_eq!(feed(&mut waiting, over, [Input::Timer]), [Action::Finish]);
+}
+
+#[test]
+fn whoever_stands_before_the_appointed_successor_steps_back() {
+    let mut election = election();
+    let queue = Queue { ahead: Some(0), predecessor: None, appointed: true, record: record(1, true) };
+    let actions = feed(&mut election, now(0), [Input::SessionStarted, Input::Looked(queue)]);
+    assert_eq!(actions, [Action::StepBack]);
+    assert_eq!(feed(&mut election, now(0), [Input::Joined]), [Action::Look]);
 }
