@@ -107,7 +107,7 @@ pub enum Notice {
 pub struct Activation {
     permit: Permit,
     demote_timeout: Duration,
-    drain: watch::Sender<Option<Drain>>,
+    demand: watch::Sender<Option<Drain>>,
 }
 
 impl Activation {
@@ -123,12 +123,14 @@ impl Activation {
         permit: Permit,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Self {
+        let (demand, demanded) = watch::channel(None);
         let (drain, draining) = watch::channel(None);
         let (resign, resignations) = mpsc::unbounded_channel();
         let leadership =
             Leadership { term: Arc::new(term), permit: permit.clone(), drain: draining, resignations: resign };
-        runtime.spawn(Supervisor { plugin, settings, leadership, notices, entered: Arc::default() }.run(resignations));
-        Self { permit, demote_timeout: settings.demote_timeout, drain }
+        let supervisor = Supervisor { plugin, settings, leadership, notices, entered: Arc::default() };
+        runtime.spawn(supervisor.run(demanded, drain, resignations));
+        Self { permit, demote_timeout: settings.demote_timeout, demand }
     }
 
     /// Begins demotion: from here on only what puts work away is allowed. Only the first call counts.
@@ -137,9 +139,9 @@ impl Activation {
     pub fn demote(&self, reason: Demotion) {
         self.permit.drain();
         let until = clock::now() + self.demote_timeout;
-        self.drain.send_if_modified(|drain| {
-            let first = drain.is_none();
-            drain.get_or_insert(Drain { reason, until });
+        self.demand.send_if_modified(|demand| {
+            let first = demand.is_none();
+            demand.get_or_insert(Drain { reason, until });
             first
         });
     }
@@ -168,12 +170,16 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    async fn run(self, mut resignations: mpsc::UnboundedReceiver<String>) {
+    async fn run(
+        self,
+        mut demanded: watch::Receiver<Option<Drain>>,
+        drain: watch::Sender<Option<Drain>>,
+        mut resignations: mpsc::UnboundedReceiver<String>,
+    ) {
         let mut guests = JoinSet::new();
-        // The limit is looked at first, so that the beginning of demotion is reported before its end.
         let forced = tokio::select! {
-            biased;
-            () = self.limit() => true,
+            () = self.leadership.permit.ended() => true,
+            () = self.drain(&mut demanded, &drain) => true,
             () = self.forward(&mut resignations) => true,
             () = self.attempts(&mut guests) => false,
         };
@@ -184,22 +190,15 @@ impl Supervisor {
         self.notify(Notice::Stopped { by_force });
     }
 
-    /// Returns when the plugin may not go on: its permit has ended, or demotion takes too long.
-    async fn limit(&self) {
-        let demotion = async {
-            let drain = self.leadership.demotion().await;
-            self.about().report_with(
-                Event::Draining,
-                Event::Draining.level(),
-                "demotion has begun",
-                details([("reason", drain.reason.name().into())]),
-            );
-            clock::sleep_until(drain.until).await;
-        };
-        tokio::select! {
-            () = self.leadership.permit.ended() => {}
-            () = demotion => {}
-        }
+    /// Reports that demotion was demanded, tells the plugin, and returns when that takes too long.
+    async fn drain(&self, demanded: &mut watch::Receiver<Option<Drain>>, told: &watch::Sender<Option<Drain>>) {
+        let demanded = demanded.wait_for(Option::is_some).await.ok().and_then(|demand| *demand);
+        // Without an activation the permit is about to end.
+        let Some(drain) = demanded else { return pending().await };
+        let details = details([("reason", drain.reason.name().into())]);
+        self.about().report_with(Event::Draining, Event::Draining.level(), "demotion has begun", details);
+        told.send_replace(Some(drain));
+        clock::sleep_until(drain.until).await;
     }
 
     /// Passes on what the plugin says about resigning, for ever.
@@ -254,7 +253,10 @@ impl Supervisor {
     async fn attempt(self) -> Result<(), Failure> {
         match self.leadership.permit.check() {
             Ok(Phase::Held) => {}
-            Ok(_) => return Ok(()),
+            Ok(_) => {
+                self.leadership.demotion().await;
+                return Ok(());
+            }
             Err(lost) => return Err(Failure::lease_lost(lost)),
         }
         if !self.entered.swap(true, Ordering::AcqRel) {
