@@ -62,8 +62,8 @@ impl Default for RestartPolicy {
     fn default() -> Self {
         Self {
             initial: Duration::from_secs(1),
-            max: Duration::from_secs(60),
-            healthy_after: Duration::from_secs(60),
+            max: Duration::from_mins(1),
+            healthy_after: Duration::from_mins(1),
             max_restarts: 5,
         }
     }
@@ -114,7 +114,7 @@ impl Activation {
     /// Starts the plugin on `runtime` and returns at once.
     ///
     /// It runs until it is demoted, revoked, or its permit ends, whatever comes first; then [`Notice::Stopped`] follows.
-    /// `runtime` must have more than one thread and must not be the one that renews the lease.
+    /// `runtime` must be a multi-threaded one, and not the one that renews the lease.
     pub fn start(
         runtime: &Handle,
         plugin: Arc<Plugin>,
@@ -206,7 +206,7 @@ impl Supervisor {
         while let Some(reason) = resignations.recv().await {
             self.notify(Notice::ResignRequested { reason });
         }
-        pending().await
+        pending::<()>().await;
     }
 
     /// Runs the plugin, and again after each failure. Returns when it has stopped because demotion began.
@@ -234,17 +234,15 @@ impl Supervisor {
             }
             let delay = policy.delay(restarts);
             self.report_failed(&failure, delay);
-            match delay {
-                Some(delay) => tokio::select! {
-                    () = tokio::time::sleep(delay) => restarts += 1,
-                    _ = self.leadership.demotion() => return,
-                },
-                None => {
-                    let reason = format!("the plugin failed and was restarted {restarts} times: {failure}");
-                    self.notify(Notice::ResignRequested { reason });
-                    self.leadership.demotion().await;
-                    return;
-                }
+            let Some(delay) = delay else {
+                let reason = format!("the plugin failed and was restarted {restarts} times: {failure}");
+                self.notify(Notice::ResignRequested { reason });
+                self.leadership.demotion().await;
+                return;
+            };
+            tokio::select! {
+                () = tokio::time::sleep(delay) => restarts += 1,
+                _ = self.leadership.demotion() => return,
             }
         }
     }

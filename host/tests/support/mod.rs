@@ -46,12 +46,13 @@ pub fn guest(name: &str) -> PathBuf {
 pub fn engine() -> Arc<PluginEngine> {
     static ENGINE: LazyLock<Arc<PluginEngine>> =
         LazyLock::new(|| Arc::new(PluginEngine::with_cache(None).expect("this machine runs WebAssembly")));
+    LazyLock::force(&REPORTED);
     Arc::clone(&ENGINE)
 }
 
 pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
     let config: BTreeMap<_, _> = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    PluginSettings { config: Arc::new(config), ..PluginSettings::default() }
+    PluginSettings { config, ..PluginSettings::default() }
 }
 
 /// The guest `misbehave`, told what to do.
@@ -100,6 +101,12 @@ static REPORTED: LazyLock<Reported> = LazyLock::new(|| {
     Reported::default()
 });
 
+/// Whether something was reported in this process whose message contains `text`.
+pub fn reported(text: &str) -> bool {
+    let events = REPORTED.events.lock().expect("no test panics here");
+    events.iter().any(|event| event["message"].as_str().is_some_and(|message| message.contains(text)))
+}
+
 struct Sink;
 
 impl Write for Sink {
@@ -141,7 +148,6 @@ impl Tested {
         first: impl FnOnce(&Activation),
     ) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(1);
-        LazyLock::force(&REPORTED);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let task = format!("task-{number}");
         let term = Term {
@@ -151,8 +157,9 @@ impl Tested {
             host: "tested".into(),
             record_version: 1,
         };
+        // One worker, so that whatever a guest holds is missing at once.
         let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads");
         let permit = Permit::new(deadline.clone());
         let (sender, notices) = mpsc::unbounded_channel();
         let activation = Activation::start(runtime.handle(), plugin, settings, term, permit.clone(), sender);
