@@ -94,6 +94,8 @@ pub enum Notice {
     ResignRequested {
         /// Why.
         reason: String,
+        /// How long another host should have the first chance.
+        stay_out: Duration,
     },
     /// The term is over for the plugin: it can have no effect any more. Always the last notice.
     Stopped {
@@ -204,7 +206,7 @@ impl Supervisor {
     /// Passes on what the plugin says about resigning, for ever.
     async fn forward(&self, resignations: &mut mpsc::UnboundedReceiver<String>) {
         while let Some(reason) = resignations.recv().await {
-            self.notify(Notice::ResignRequested { reason });
+            self.notify(Notice::ResignRequested { reason, stay_out: Duration::ZERO });
         }
         pending::<()>().await;
     }
@@ -236,7 +238,7 @@ impl Supervisor {
             self.report_failed(&failure, delay);
             let Some(delay) = delay else {
                 let reason = format!("the plugin failed and was restarted {restarts} times: {failure}");
-                self.notify(Notice::ResignRequested { reason });
+                self.notify(Notice::ResignRequested { reason, stay_out: policy.max });
                 self.leadership.demotion().await;
                 return;
             };
@@ -263,7 +265,8 @@ impl Supervisor {
         let completed = || {
             self.about().report(Event::PluginCompleted, "on_elected has returned");
             if self.settings.on_complete == OnComplete::Resign {
-                self.notify(Notice::ResignRequested { reason: "the plugin has completed".into() });
+                let reason = "the plugin has completed".into();
+                self.notify(Notice::ResignRequested { reason, stay_out: Duration::ZERO });
             }
         };
         self.plugin.run(self.leadership.clone(), completed).await

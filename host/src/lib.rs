@@ -2,8 +2,17 @@
 
 pub mod activation;
 pub mod clock;
+pub mod config;
+pub mod contender;
+pub mod coordination;
+pub mod election;
 pub mod events;
+pub mod host;
+pub mod lease;
 pub mod permit;
 pub mod plugin;
 pub mod reporter;
+pub mod shutdown;
 pub mod term;
+#[cfg(test)]
+mod testing;

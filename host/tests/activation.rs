@@ -77,7 +77,7 @@ fn a_plugin_that_has_completed_can_make_its_host_resign() {
 #[test]
 fn a_plugin_can_resign_once() {
     let mut tested = Tested::start(misbehave("resign"), patient());
-    assert_eq!(tested.notice(), Notice::ResignRequested { reason: "enough".into() });
+    assert_eq!(tested.notice(), Notice::ResignRequested { reason: "enough".into(), stay_out: Duration::ZERO });
     tested.activation().demote(Demotion::Resigned);
     assert_eq!(tested.notice(), Notice::Stopped { by_force: false });
 }
@@ -263,9 +263,11 @@ fn a_trap_in_a_bare_module_is_named() {
 
 #[test]
 fn a_plugin_that_fails_is_restarted_with_longer_and_longer_waits_and_then_the_host_resigns() {
-    let mut tested = Tested::start(misbehave("error"), restarting(3, PATIENCE));
-    let Notice::ResignRequested { reason } = tested.notice() else { panic!("{:#?}", tested.events()) };
+    let settings = restarting(3, PATIENCE);
+    let mut tested = Tested::start(misbehave("error"), settings);
+    let Notice::ResignRequested { reason, stay_out } = tested.notice() else { panic!("{:#?}", tested.events()) };
     assert!(reason.contains("restarted 3 times") && reason.contains("this went wrong"), "{reason}");
+    assert_eq!(stay_out, settings.restart.max);
     let waits: Vec<_> =
         (1..=4).map(|times| tested.wait_for("plugin-failed", "", times).get("restart_in").cloned()).collect();
     assert_eq!(waits, [Some("20ms".into()), Some("40ms".into()), Some("80ms".into()), None]);

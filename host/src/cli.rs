@@ -1,0 +1,131 @@
+//! The command line: what can be typed, and how a command ends.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use soloist::host::HostError;
+
+mod check;
+mod options;
+mod plugins;
+mod run;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0      a clean end
+  1      a failure at run time
+  2      bad usage, a bad configuration or a bad plugin
+  3      the ensemble could not be reached, or refused us, within --connect-timeout
+  128+n  ended by signal n, the second one that asked to stop";
+
+const SETTINGS: &str = "\
+Settings:
+  A duration is a number with its unit, like 500ms, 10s or \"1m 30s\".
+  A flag is preferred to its variable, a variable to the file, and the file to the default.
+";
+
+/// Runs a task, a WebAssembly plugin, on exactly one machine of many: ZooKeeper decides which.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Run),
+    Check(check::Check),
+}
+
+/// A command has failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Nothing was begun: what was asked for is wrong.
+    Invalid(anyhow::Error),
+    /// Something went wrong on the way.
+    RunTime(anyhow::Error),
+    /// There was no session with the ensemble in the time allowed.
+    Unreachable(anyhow::Error),
+}
+
+impl Failure {
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::RunTime(_) => 1,
+            Self::Invalid(_) => 2,
+            Self::Unreachable(_) => 3,
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Invalid(error) | Self::RunTime(error) | Self::Unreachable(error)) = self;
+        write!(f, "{error:#}")
+    }
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        match error {
+            HostError::Threads(_) => Self::RunTime(error.into()),
+            HostError::GaveUp(_) => Self::Unreachable(error.into()),
+        }
+    }
+}
+
+/// Does what the command line says. Usage that cannot be understood ends the process here, with code 2.
+pub(crate) fn run() -> Result<(), Failure> {
+    let matches = command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let (_, matches) = matches.subcommand().expect("a subcommand is required");
+    match cli.command {
+        Command::Run(run) => run.execute(matches),
+        Command::Check(check) => check.execute(matches),
+    }
+}
+
+fn command() -> clap::Command {
+    // The help names the variables; what they hold now would only make it differ from machine to machine.
+    Cli::command().mut_subcommands(|command| {
+        command.mut_args(|arg| arg.hide_env_values(true)).after_help(format!("{SETTINGS}\n{EXIT_CODES}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    /// Messages about a bad value derive the names of its flag and variable from the id of the option.
+    #[test]
+    fn flags_and_variables_are_named_after_their_options() {
+        for subcommand in command().get_subcommands() {
+            for arg in subcommand.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| long != "config")) {
+                let id = arg.get_id().as_str();
+                assert_eq!(arg.get_long(), Some(id.replace('_', "-").as_str()));
+                assert_eq!(
+                    arg.get_env().and_then(|name| name.to_str()),
+                    Some(format!("SOLOIST_{}", id.to_uppercase()).as_str())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_help_of_every_option_names_its_default() {
+        for subcommand in command().get_subcommands() {
+            for arg in subcommand.get_arguments().filter(|arg| arg.get_long().is_some()) {
+                let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+                let default = help.contains("[default: ") || !arg.get_default_values().is_empty();
+                assert!(default || arg.get_id() == "config", "{}", arg.get_id());
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `soloist check`: say whether a configuration would run, and how it would behave, without an ensemble.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use soloist::config::{AclSetting, Config, Ensemble, TaskConfig};
+use soloist::lease::Timing;
+
+use super::Failure;
+use super::options::Options;
+
+/// Validate a configuration or a plugin and load every plugin, without an ensemble.
+#[derive(Debug, clap::Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Check {
+    pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
+        let config = self.options.config(matches)?;
+        super::plugins::load(&config)?;
+        io::stdout().write_all(summary(&config).as_bytes()).context("cannot write to stdout").map_err(Failure::RunTime)
+    }
+}
+
+/// What the settings amount to, for a person.
+fn summary(config: &Config) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = ensemble(&mut text, &config.host, &config.zookeeper);
+    for task in &config.tasks {
+        let _ = self::task(&mut text, task, &config.zookeeper);
+    }
+    text
+}
+
+fn ensemble(text: &mut String, host: &str, ensemble: &Ensemble) -> std::fmt::Result {
+    let auth = ensemble.auth.as_ref().map_or("none", |auth| &auth.scheme);
+    let acl = match &ensemble.acl {
+        None if ensemble.auth.is_some() => "world: everybody may change the nodes, because `acl` is not set",
+        None | Some(AclSetting::World) => "world",
+        Some(AclSetting::Creator) => "creator",
+        Some(AclSetting::CreatorWorldRead) => "creator-world-read",
+        Some(AclSetting::List(_)) => "as listed",
+    };
+    writeln!(text, "host {host}")?;
+    writeln!(text, "ensemble {}", ensemble.servers)?;
+    line(text, "root", &ensemble.root)?;
+    line(text, "session timeout", format_args!("{:?}", ensemble.session_timeout))?;
+    line(text, "tick time", format_args!("{:?}", ensemble.tick_time))?;
+    match ensemble.connect_timeout {
+        Some(timeout) => line(text, "connect timeout", format_args!("{timeout:?}"))?,
+        None => line(text, "connect timeout", "none: waits for the ensemble as long as it takes")?,
+    }
+    line(text, "auth", auth)?;
+    line(text, "acl", acl)
+}
+
+fn task(text: &mut String, task: &TaskConfig, ensemble: &Ensemble) -> std::fmt::Result {
+    writeln!(text, "task {}", task.name)?;
+    line(text, "plugin", task.plugin.display())?;
+    match &task.path {
+        Some(path) => line(text, "master node", path)?,
+        None => line(text, "master node", format_args!("{}/tasks/{}/master", ensemble.root, task.name))?,
+    }
+    let timing = Timing::new(ensemble.session_timeout, ensemble.tick_time, task.demote_timeout);
+    timing.map_or(Ok(()), |timing| lease(text, &timing))
+}
+
+/// What follows when a leader hears no more of the ensemble.
+fn lease(text: &mut String, timing: &Timing) -> std::fmt::Result {
+    let demotion_latest = timing.span().saturating_sub(timing.demote_budget());
+    writeln!(text, "  when its leader hears no more of the ensemble:")?;
+    line(text, "  no demotion for", format_args!("{:?} at least", timing.ridden_out()))?;
+    line(text, "  demotion begins within", format_args!("{demotion_latest:?}"))?;
+    line(
+        text,
+        "  effects stop within",
+        format_args!("{:?} ({:?} at the earliest)", timing.span(), timing.effects_stop_after()),
+    )?;
+    line(text, "  another leads within", format_args!("{:?}", timing.failover_within()))?;
+    Ok(())
+}
+
+fn line(text: &mut String, name: &str, value: impl std::fmt::Display) -> std::fmt::Result {
+    writeln!(text, "  {name:<26}{value}")
+}

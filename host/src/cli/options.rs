@@ -1,0 +1,157 @@
+//! What `run` and `check` have in common: what to run, and the settings that can be given beside a file.
+
+use std::env::{self, VarError};
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use soloist::config::{AclText, Config, EnsembleSettings, Given, Secret, TaskSettings, Written};
+
+use super::Failure;
+
+const AUTH_VARIABLE: &str = "SOLOIST_ZOOKEEPER_AUTH";
+
+/// All that decides what a host does. Every option but `--config` has a variable of its own.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// A configuration, if its name ends in .toml, else a plugin to run as the only task
+    #[arg(value_name = "PLUGIN|CONFIG.toml")]
+    subject: PathBuf,
+
+    /// Servers of the ensemble and a chroot [default: localhost:2181]
+    #[arg(long, env = "SOLOIST_ZOOKEEPER", value_name = "HOST:PORT,...[/CHROOT]", help_heading = ENSEMBLE)]
+    zookeeper: Option<String>,
+
+    /// Node, below the chroot, that everything Soloist keeps lies below [default: /soloist]
+    #[arg(long, env = "SOLOIST_ROOT", value_name = "NODE", help_heading = ENSEMBLE)]
+    root: Option<String>,
+
+    /// Session timeout to ask for: a host that dies is replaced after about this time [default: 10s]
+    #[arg(long, env = "SOLOIST_SESSION_TIMEOUT", value_name = "DURATION", help_heading = ENSEMBLE)]
+    session_timeout: Option<String>,
+
+    /// tickTime of the ensemble [default: 2s]
+    #[arg(long, env = "SOLOIST_TICK_TIME", value_name = "DURATION", help_heading = ENSEMBLE)]
+    tick_time: Option<String>,
+
+    /// Give up after this time without a session [default: never]
+    #[arg(long, env = "SOLOIST_CONNECT_TIMEOUT", value_name = "DURATION", help_heading = ENSEMBLE)]
+    connect_timeout: Option<String>,
+
+    /// File that holds the identity to show, SCHEME:CREDENTIAL; the variable SOLOIST_ZOOKEEPER_AUTH can hold it instead
+    /// [default: none]
+    #[arg(long, env = "SOLOIST_AUTH_FILE", value_name = "FILE", help_heading = ENSEMBLE)]
+    auth_file: Option<PathBuf>,
+
+    /// Who may do what with the nodes: world, creator, creator-world-read, or SCHEME:ID:PERMISSIONS,... [default: world]
+    #[arg(long, env = "SOLOIST_ACL", help_heading = ENSEMBLE)]
+    acl: Option<String>,
+
+    /// Id of this host, unique in the ensemble [default: HOSTNAME-PID, so that a restarted host never waits for the
+    /// session it had before]
+    #[arg(long, env = "SOLOIST_HOST_ID", value_name = "ID", help_heading = ENSEMBLE)]
+    host_id: Option<String>,
+
+    /// Name of the task [default: the plugin's file name without its extension]
+    #[arg(long, env = "SOLOIST_TASK", value_name = "NAME", help_heading = TASK)]
+    task: Option<String>,
+
+    /// Master node, below the chroot, to contend for with programs that know nothing of Soloist
+    /// [default: ROOT/tasks/NAME/master]
+    #[arg(long, env = "SOLOIST_PATH", value_name = "NODE", help_heading = TASK)]
+    path: Option<String>,
+
+    /// An entry of the plugin's configuration; can be repeated, the last one of a key counts [no variable]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = entry, help_heading = TASK)]
+    config: Vec<(String, String)>,
+
+    /// Time for on_demoted; then the plugin is stopped by force [default: 2s]
+    #[arg(long, env = "SOLOIST_DEMOTE_TIMEOUT", value_name = "DURATION", help_heading = TASK)]
+    demote_timeout: Option<String>,
+
+    /// What follows when on_elected returns: hold leadership, or resign [default: hold]
+    #[arg(long, env = "SOLOIST_ON_COMPLETE", value_name = "hold|resign", help_heading = TASK)]
+    on_complete: Option<String>,
+}
+
+const ENSEMBLE: &str = "Ensemble";
+const TASK: &str = "Task (only with a PLUGIN)";
+
+#[derive(Debug, thiserror::Error)]
+#[error("write KEY=VALUE")]
+struct NoEntry;
+
+fn entry(text: &str) -> Result<(String, String), NoEntry> {
+    let (key, value) = text.split_once('=').ok_or(NoEntry)?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+impl Options {
+    /// Puts everything together; `matches` are those that the options come from.
+    pub(super) fn config(self, matches: &ArgMatches) -> Result<Config, Failure> {
+        let subject = self.subject.clone();
+        self.given(matches)
+            .and_then(|given| Config::load(&subject, given).map_err(anyhow::Error::from))
+            .map_err(Failure::Invalid)
+    }
+
+    fn given(self, matches: &ArgMatches) -> anyhow::Result<Given> {
+        let from = Source(matches);
+        let auth_file = from.written("auth_file", self.auth_file);
+        // A flag is preferred to any variable, also to one that says the same thing in another way.
+        let auth = if from.is_typed("auth_file") { None } else { auth_variable()? };
+        Ok(Given {
+            host_id: from.written("host_id", self.host_id),
+            zookeeper: EnsembleSettings {
+                servers: from.written("zookeeper", self.zookeeper),
+                root: from.written("root", self.root),
+                session_timeout: from.written("session_timeout", self.session_timeout),
+                tick_time: from.written("tick_time", self.tick_time),
+                connect_timeout: from.written("connect_timeout", self.connect_timeout),
+                auth,
+                auth_file,
+                acl: from.written("acl", self.acl.map(AclText::Line)),
+            },
+            task: TaskSettings {
+                name: from.written("task", self.task),
+                path: from.written("path", self.path),
+                config: self
+                    .config
+                    .into_iter()
+                    .map(|(key, value)| (key.clone(), Written::flag(value, format!("--config {key}"))))
+                    .collect(),
+                demote_timeout: from.written("demote_timeout", self.demote_timeout),
+                on_complete: from.written("on_complete", self.on_complete),
+                ..TaskSettings::default()
+            },
+        })
+    }
+}
+
+fn auth_variable() -> anyhow::Result<Option<Written<Secret>>> {
+    match env::var(AUTH_VARIABLE) {
+        Ok(auth) => Ok(Some(Written::variable(Secret::new(auth), AUTH_VARIABLE))),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(_)) => bail!("{AUTH_VARIABLE}: not an identity: it is not text in UTF-8"),
+    }
+}
+
+/// Tells what was typed from what the environment says.
+struct Source<'a>(&'a ArgMatches);
+
+impl Source<'_> {
+    fn is_typed(&self, id: &str) -> bool {
+        self.0.value_source(id) == Some(ValueSource::CommandLine)
+    }
+
+    /// Notes where the value of an option comes from. Its flag and its variable are named after its id.
+    fn written<T>(&self, id: &str, value: Option<T>) -> Option<Written<T>> {
+        let value = value?;
+        Some(if self.is_typed(id) {
+            Written::flag(value, format!("--{}", id.replace('_', "-")))
+        } else {
+            Written::variable(value, format!("SOLOIST_{}", id.to_uppercase()))
+        })
+    }
+}

@@ -1,0 +1,84 @@
+//! What a host is told: typed once as text, in flags, in the environment or in a file, and validated once.
+//!
+//! ```text
+//! flags, environment -> Given ----+
+//!                                 +--> Config, or every bad value with its place
+//! soloist.toml -------> Settings -+
+//! ```
+//!
+//! A flag is preferred to the environment, the environment to the file, and the file to the default. Past this module
+//! nobody doubts a value.
+//!
+//! The file, with every key there is:
+//! ```toml
+#![doc = include_str!("../example.toml")]
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+mod access;
+mod problem;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod validate;
+mod values;
+
+pub use crate::activation::{OnComplete, RestartPolicy};
+pub use access::{AclEntry, AclSetting, Auth, Permission, Secret};
+pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
+pub use settings::{AclText, EnsembleSettings, Given, RestartSettings, TaskSettings, Written};
+pub use values::{ConnectString, TaskName};
+
+/// Everything a host needs to know, validated.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The ensemble that decides.
+    pub zookeeper: Ensemble,
+    /// The id of this host, unique in the ensemble.
+    pub host: Arc<str>,
+    /// The tasks to stand for: at least one, each name once.
+    pub tasks: Vec<TaskConfig>,
+}
+
+/// How to reach a ZooKeeper ensemble, and how to behave there.
+#[derive(Clone, Debug)]
+pub struct Ensemble {
+    /// Where its servers are.
+    pub servers: ConnectString,
+    /// The node, below the chroot, under which everything of Soloist is kept.
+    pub root: String,
+    /// The session timeout to ask for.
+    pub session_timeout: Duration,
+    /// The ensemble's own `tickTime`.
+    pub tick_time: Duration,
+    /// The identity to show.
+    pub auth: Option<Auth>,
+    /// Who may do what with the nodes that are created. When nobody has said, everybody may do everything: a host with
+    /// an identity warns then.
+    pub acl: Option<AclSetting>,
+    /// Give up when there is no session within this time; never if there is none.
+    pub connect_timeout: Option<Duration>,
+}
+
+/// One task.
+#[derive(Clone, Debug)]
+pub struct TaskConfig {
+    /// Its name.
+    pub name: TaskName,
+    /// The file that holds its plugin.
+    pub plugin: PathBuf,
+    /// Its master node, below the chroot (not below the root), when it is not the usual one.
+    pub path: Option<String>,
+    /// What the plugin can read of its configuration.
+    pub config: BTreeMap<String, String>,
+    /// How long `on_demoted` may take before the plugin is stopped by force.
+    pub demote_timeout: Duration,
+    /// What follows when `on_elected` returns.
+    pub on_complete: OnComplete,
+    /// What follows when the plugin fails.
+    pub restart: RestartPolicy,
+}

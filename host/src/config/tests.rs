@@ -1,0 +1,300 @@
+use std::path::Path;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::settings::SettingsFile;
+use super::*;
+
+const TASK: &str = "[[task]]\nname = \"report\"\nplugin = \"report.wasm\"\n";
+
+fn load(text: &str, given: Given) -> Result<Config, ConfigError> {
+    Config::from_file(&SettingsFile::new(Path::new("etc/soloist.toml"), text), given)
+}
+
+fn refused(text: &str) -> String {
+    load(text, Given::default()).expect_err(text).to_string()
+}
+
+fn plugin(given: Given) -> Result<Config, ConfigError> {
+    Config::load(Path::new("plugins/hello.wasm"), given)
+}
+
+fn flag(text: &str) -> Option<Written<String>> {
+    Some(Written::flag(text.to_owned(), "--flag"))
+}
+
+#[test]
+fn the_example_holds_every_key_and_means_what_it_says() {
+    let config = load(include_str!("../../example.toml"), Given::default()).unwrap();
+    assert_eq!(&*config.host, "alpha");
+    let zookeeper = &config.zookeeper;
+    assert_eq!(zookeeper.servers.hosts(), "zk1:2181,zk2:2181,zk3:2181");
+    assert_eq!(zookeeper.servers.chroot(), "/apps");
+    assert_eq!(zookeeper.root, "/soloist");
+    assert_eq!((zookeeper.session_timeout, zookeeper.tick_time), (Duration::from_secs(10), Duration::from_secs(2)));
+    assert_eq!(zookeeper.connect_timeout, Some(Duration::from_mins(1)));
+    let auth = zookeeper.auth.as_ref().unwrap();
+    assert_eq!((auth.scheme.as_str(), auth.credential.expose()), ("digest", "soloist:secret"));
+    assert_eq!(zookeeper.acl, Some(AclSetting::CreatorWorldRead));
+    let [report, cleanup] = &config.tasks[..] else { panic!("two tasks: {:?}", config.tasks) };
+    assert_eq!((&*report.name, report.plugin.as_path()), ("report", Path::new("etc/report.wasm")));
+    assert_eq!(report.config["interval"], "1m");
+    assert_eq!((report.demote_timeout, report.on_complete), (Duration::from_secs(2), OnComplete::Hold));
+    assert_eq!(report.restart, RestartPolicy::default());
+    assert_eq!(cleanup.path.as_deref(), Some("/legacy/cleanup/master"));
+}
+
+#[test]
+fn what_is_not_said_has_a_default() {
+    let config = load(TASK, Given::default()).unwrap();
+    let zookeeper = &config.zookeeper;
+    assert_eq!(zookeeper.servers.to_string(), "localhost:2181");
+    assert_eq!(zookeeper.root, "/soloist");
+    assert_eq!((zookeeper.session_timeout, zookeeper.tick_time), (Duration::from_secs(10), Duration::from_secs(2)));
+    assert_eq!((&zookeeper.auth, &zookeeper.acl, zookeeper.connect_timeout), (&None, &None, None));
+    assert!(config.host.ends_with(&format!("-{}", std::process::id())), "{}", config.host);
+    let task = &config.tasks[0];
+    assert_eq!((task.demote_timeout, task.on_complete), (Duration::from_secs(2), OnComplete::Hold));
+    assert_eq!((&task.path, task.config.len(), task.restart), (&None, 0, RestartPolicy::default()));
+}
+
+#[test]
+fn a_plugin_is_a_task_named_after_its_file() {
+    let config = plugin(Given::default()).unwrap();
+    assert_eq!(&*config.tasks[0].name, "hello");
+    assert_eq!(config.tasks[0].plugin, Path::new("plugins/hello.wasm"));
+    let named = Given { task: TaskSettings { name: flag("other"), ..TaskSettings::default() }, ..Given::default() };
+    assert_eq!(&*plugin(named).unwrap().tasks[0].name, "other");
+}
+
+#[test]
+fn what_is_given_is_preferred_to_the_file() {
+    let file =
+        format!("host_id = \"file\"\n[zookeeper]\nroot = \"/file\"\nservers = \"file\"\nauth = \"digest:a:b\"\n{TASK}");
+    let zookeeper = EnsembleSettings {
+        root: flag("/flag"),
+        auth: Some(Written::variable(Secret::new("digest:c:d".to_owned()), "VARIABLE")),
+        ..EnsembleSettings::default()
+    };
+    let config = load(&file, Given { host_id: flag("flag"), zookeeper, task: TaskSettings::default() }).unwrap();
+    assert_eq!(&*config.host, "flag");
+    assert_eq!(config.zookeeper.root, "/flag");
+    assert_eq!(config.zookeeper.servers.hosts(), "file:2181");
+    assert_eq!(config.zookeeper.auth.unwrap().credential.expose(), "c:d");
+}
+
+#[test]
+fn settings_of_one_task_do_not_go_with_a_file() {
+    let task = TaskSettings { name: flag("x"), ..TaskSettings::default() };
+    let error = load(TASK, Given { task, ..Given::default() }).unwrap_err().to_string();
+    assert!(error.starts_with("--flag: belongs to a single plugin"), "{error}");
+    assert!(error.contains("etc/soloist.toml") && error.contains("`name`"), "{error}");
+}
+
+/// Each bad value: the file, where in it, and parts of the message.
+#[test]
+fn every_bad_value_is_named_with_its_place() {
+    let zookeeper = |line: &str| format!("[zookeeper]\n{line}\n{TASK}");
+    let task = |line: &str| format!("{TASK}{line}\n");
+    let named = |name: &str| format!("[[task]]\nname = {name}\nplugin = \"a.wasm\"\n");
+    let two = |path: &str, other: &str| {
+        format!("{TASK}path = \"{path}\"\n[[task]]\nname = \"two\"\nplugin = \"a\"\npath = \"{other}\"\n")
+    };
+    #[rustfmt::skip]
+    let cases = [
+        // What is not TOML, or not these keys and types.
+        ("[zookeeper]\nroot = = 1\n".to_owned(), "2:8", "zookeeper.root", ""),
+        ("[zookeeper\n".to_owned(), "1:11", "", "expected"),
+        (zookeeper("session_timout = \"10s\""), "2:1", "zookeeper.session_timout", "unknown field `session_timout`"),
+        (task("pathh = \"/x\""), "4:1", "task.pathh", "unknown field `pathh`"),
+        (task("restart = { first = \"1s\" }"), "4:13", "task.restart.first", "unknown field `first`"),
+        (zookeeper("session_timeout = 10"), "2:19", "zookeeper.session_timeout", "expected a string"),
+        (zookeeper("acl = 5"), "2:7", "zookeeper.acl", "creator-world-read"),
+        (task("config = { n = 5 }"), "4:16", "task.config.n", "expected a string"),
+        (task("restart = { max_restarts = -1 }"), "4:28", "task.restart.max_restarts", "-1"),
+        (format!("{TASK}name = \"again\"\n"), "4:1", "task.name", "duplicate key"),
+        // Tasks.
+        (String::new(), "1:1", "task", "[[task]]"),
+        ("[[task]]\nplugin = \"a\"\n".to_owned(), "1:1", "task.name", "missing"),
+        ("[[task]]\nname = \"a\"\n".to_owned(), "1:1", "task.plugin", "missing"),
+        (named("\"\""), "2:8", "task.name", "is empty"),
+        (named("\"a/b\""), "2:8", "task.name", "slash"),
+        (named("\"..\""), "2:8", "task.name", "only dots"),
+        (named("\" a\""), "2:8", "task.name", "space"),
+        (named("\"a\\u0007\""), "2:8", "task.name", "character"),
+        (named("\"a\\uE000\""), "2:8", "task.name", "character"),
+        (named(&format!("\"{}\"", "a".repeat(129))), "2:8", "task.name", "too long"),
+        (format!("{TASK}{TASK}"), "5:8", "task.name", "another task"),
+        (TASK.repeat(1001), "3001:1", "task", "1001 tasks"),
+        // Durations.
+        (zookeeper("session_timeout = \"10\""), "2:19", "zookeeper.session_timeout", "unit"),
+        (zookeeper("session_timeout = \"-1s\""), "2:19", "zookeeper.session_timeout", "not a duration"),
+        (zookeeper("tick_time = \"0s\""), "2:13", "zookeeper.tick_time", "out of range"),
+        (zookeeper("tick_time = \"10us\""), "2:13", "zookeeper.tick_time", "out of range"),
+        (zookeeper("connect_timeout = \"999999999y\""), "2:19", "zookeeper.connect_timeout", "out of range"),
+        (zookeeper("connect_timeout = \"99999999999999999999s\""), "2:19", "zookeeper.connect_timeout", "not a duration"),
+        (task("demote_timeout = \"two seconds\""), "4:18", "task.demote_timeout", "not a duration"),
+        (task("restart = { healthy_after = \"\" }"), "4:29", "task.restart.healthy_after", "not a duration"),
+        (task("restart = { initial = \"2s\", max = \"1s\" }"), "4:35", "task.restart", "shorter"),
+        (task("restart = { initial = \"2m\" }"), "4:23", "task.restart", "shorter"),
+        // A lease without room.
+        (zookeeper("session_timeout = \"4s\""), "2:19", "zookeeper.session_timeout", "demote_timeout"),
+        (zookeeper("tick_time = \"8s\""), "2:13", "zookeeper.tick_time", "session_timeout"),
+        (task("demote_timeout = \"6s\""), "4:18", "task.demote_timeout", "tick_time"),
+        // Servers.
+        (zookeeper("servers = \"\""), "2:11", "zookeeper.servers", "no host name"),
+        (zookeeper("servers = \"a,,b\""), "2:11", "zookeeper.servers", "no host name"),
+        (zookeeper("servers = \"a:0\""), "2:11", "zookeeper.servers", "port"),
+        (zookeeper("servers = \"a:65536\""), "2:11", "zookeeper.servers", "port"),
+        (zookeeper("servers = \"a:+1\""), "2:11", "zookeeper.servers", "port"),
+        (zookeeper("servers = \"a:\""), "2:11", "zookeeper.servers", "port"),
+        (zookeeper("servers = \"a b\""), "2:11", "zookeeper.servers", "character"),
+        (zookeeper("servers = \"::1\""), "2:11", "zookeeper.servers", "[::1]:2181"),
+        (zookeeper("servers = \"[::1\""), "2:11", "zookeeper.servers", "bracket"),
+        (zookeeper("servers = \"[zk]:1\""), "2:11", "zookeeper.servers", "IPv6"),
+        (zookeeper("servers = \"[::1]1\""), "2:11", "zookeeper.servers", "port"),
+        (zookeeper("servers = \"a/b,c\""), "2:11", "zookeeper.servers", "after the chroot"),
+        (zookeeper("servers = \"a/b/\""), "2:11", "zookeeper.servers", "ends with a slash"),
+        (zookeeper("servers = \"tcp://a\""), "2:11", "zookeeper.servers", "protocol"),
+        (zookeeper(&format!("servers = \"{}a\"", "a,".repeat(100))), "2:11", "zookeeper.servers", "100 servers"),
+        // Paths.
+        (zookeeper("root = \"soloist\""), "2:8", "zookeeper.root", "begin with a slash"),
+        (zookeeper("root = \"/\""), "2:8", "zookeeper.root", "root of all nodes"),
+        (zookeeper("root = \"/a//b\""), "2:8", "zookeeper.root", "empty component"),
+        (zookeeper("root = \"/a/../b\""), "2:8", "zookeeper.root", "component of dots"),
+        (zookeeper(&format!("root = \"/{}\"", "a".repeat(1024))), "2:8", "zookeeper.root", "too long"),
+        (task("path = \"/x/\""), "4:8", "task.path", "ends with a slash"),
+        (task("path = \"/soloist\""), "4:8", "task.path", "what Soloist keeps"),
+        (task("path = \"/soloist/tasks/other/master\""), "4:8", "task.path", "what Soloist keeps"),
+        (two("/x", "/x"), "8:8", "task.path", "another task"),
+        (two("/x", "/x/y"), "8:8", "task.path", "another task"),
+        (two("/x/y", "/x"), "8:8", "task.path", "another task"),
+        // The rest.
+        ("host_id = \"a/b\"\n".to_owned() + TASK, "1:11", "host_id", "slash"),
+        (task("on_complete = \"stop\""), "4:15", "task.on_complete", "\"hold\" or \"resign\""),
+        (task("config = { \"\" = \"x\" }"), "4:17", "task.config.", "is empty"),
+        (task(&format!("config = {{ a = \"{}\" }}", "x".repeat(65537))), "4:16", "task.config.a", "65537 bytes"),
+        (zookeeper("auth = \"secret\""), "2:8", "zookeeper.auth", "no colon"),
+        (zookeeper("auth = \"digest:secret\""), "2:8", "zookeeper.auth", "USER:PASSWORD"),
+        (zookeeper("auth = \"dig est:secret\""), "2:8", "zookeeper.auth", "scheme"),
+        (zookeeper("auth = \"x509:\""), "2:8", "zookeeper.auth", "empty"),
+        (zookeeper("auth = \"digest:u:secret\"\nauth_file = \"x\""), "3:13", "zookeeper.auth_file", "twice"),
+        (zookeeper("auth_file = \"no-such-file\""), "2:13", "zookeeper.auth_file", "etc/no-such-file"),
+        (zookeeper("acl = \"creator\""), "2:7", "zookeeper.acl", "SOLOIST_ZOOKEEPER_AUTH"),
+        (zookeeper("acl = [\"auth::r\"]"), "2:7", "zookeeper.acl", "SOLOIST_ZOOKEEPER_AUTH"),
+        (zookeeper("acl = \"open\""), "2:7", "zookeeper.acl", "known word"),
+        (zookeeper("acl = []"), "2:7", "zookeeper.acl", "nobody"),
+        (zookeeper("acl = [\"world:anyone:x\"]"), "2:7", "zookeeper.acl", "unknown permission"),
+        (zookeeper("acl = [\"world:anyone:rr\"]"), "2:7", "zookeeper.acl", "twice"),
+        (zookeeper("acl = [\"world:anyone:\"]"), "2:7", "zookeeper.acl", "no permissions"),
+        (zookeeper("acl = [\"world:me:r\"]"), "2:7", "zookeeper.acl", "anyone"),
+        (zookeeper("acl = [\"digest:user:r\"]"), "2:7", "zookeeper.acl", "USER:HASH"),
+        (zookeeper("acl = [\"ip::r\"]"), "2:7", "zookeeper.acl", "no id"),
+        (zookeeper("acl = [\":x:r\"]"), "2:7", "zookeeper.acl", "no scheme"),
+    ];
+    for (text, at, key, part) in cases {
+        let message = refused(&text);
+        let place =
+            if key.is_empty() { format!("etc/soloist.toml:{at}: ") } else { format!("etc/soloist.toml:{at}: {key}: ") };
+        assert!(message.starts_with(&place), "{place:?} does not begin: {message}");
+        assert!(message.contains(part), "{part:?} is not in: {message}");
+        assert!(!message.contains("secret"), "a secret is told: {message}");
+        assert_eq!(message.lines().count(), 1, "one error for one bad value: {message}");
+    }
+}
+
+#[test]
+fn every_bad_value_is_told_at_once() {
+    let message = refused(&format!("[zookeeper]\nroot = \"\"\ntick_time = \"\"\n{TASK}path = \"x\"\n"));
+    let places: Vec<_> = message.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+    assert_eq!(places, ["zookeeper.root", "zookeeper.tick_time", "task.path"]);
+}
+
+#[test]
+fn a_flood_of_bad_values_is_cut_short() {
+    let message = refused(&"[[task]]\n".repeat(1000));
+    assert_eq!(message.lines().count(), 51);
+    assert!(message.ends_with("there may be more)"), "{message}");
+}
+
+#[test]
+fn control_characters_never_reach_the_terminal() {
+    let message = refused("\"a\\u001b[2J\" = 1\n");
+    assert!(!message.contains('\u{1b}'), "{message:?}");
+}
+
+#[test]
+fn good_servers_get_their_ports() {
+    for (text, hosts, chroot) in [
+        ("a", "a:2181", ""),
+        ("a,b:1/", "a:2181,b:1", ""),
+        ("127.0.0.1:1,[::1],[fe80::1]:2/x/y", "127.0.0.1:1,[::1]:2181,[fe80::1]:2", "/x/y"),
+    ] {
+        let servers = ConnectString::new(text).unwrap();
+        assert_eq!((servers.hosts(), servers.chroot()), (hosts, chroot));
+    }
+}
+
+#[test]
+fn access_control_lists_are_read_from_a_line_and_from_a_list() {
+    let line = AclSetting::new("digest:user:hash:cdrwa,world:anyone:r").unwrap();
+    assert_eq!(line, AclSetting::list(["digest:user:hash:cdrwa", "world:anyone:r"]).unwrap());
+    let AclSetting::List(entries) = line else { panic!("a list") };
+    assert_eq!((entries[0].scheme.as_str(), entries[0].id.as_str()), ("digest", "user:hash"));
+    assert_eq!(entries[0].permissions.len(), 5);
+    assert_eq!(entries[1].permissions, [Permission::Read]);
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let auth = Auth::new(&Secret::new("digest:user:secret".to_owned())).unwrap();
+    assert!(!format!("{auth:?}").contains("secret"));
+}
+
+#[test]
+fn files_that_cannot_be_read_say_so() {
+    let directory = std::env::temp_dir().join(format!("soloist-config-{}", std::process::id()));
+    std::fs::create_dir(&directory).unwrap();
+    let write = |name: &str, bytes: &[u8]| {
+        let path = directory.join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    };
+    let load = |path: &Path| Config::load(path, Given::default());
+    let large = load(&write("large.toml", &vec![b'#'; (1 << 20) + 1]));
+    let binary = load(&write("binary.toml", b"a = \"\xff\"\n"));
+    let missing = load(&directory.join("missing.toml"));
+    write("identity", b"digest:user:secret\r\n");
+    let auth_file = load(&write("good.toml", format!("[zookeeper]\nauth_file = \"identity\"\n{TASK}").as_bytes()));
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert!(matches!(large, Err(ConfigError::TooLarge { .. })), "{large:?}");
+    assert!(matches!(binary, Err(ConfigError::NotText { .. })), "{binary:?}");
+    assert!(matches!(missing, Err(ConfigError::Read { .. })), "{missing:?}");
+    assert_eq!(auth_file.unwrap().zookeeper.auth.unwrap().credential.expose(), "user:secret");
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in any::<String>()) {
+        let _ = load(&text, Given::default()).map_err(|error| error.to_string());
+    }
+
+    #[test]
+    fn no_value_makes_it_panic(
+        line in "(root|servers|auth|acl|session_timeout|tick_time) = (\"\\PC{0,20}\"|'[a-z:/.,0-9\\[\\]]{0,20}'|\\PC{0,10})",
+        name in "\\PC{0,10}",
+    ) {
+        let text = format!("[zookeeper]\n{line}\n[[task]]\nname = '{name}'\nplugin = \"a\"\n");
+        let _ = load(&text, Given::default()).map_err(|error| error.to_string());
+    }
+
+    #[test]
+    fn what_is_accepted_as_a_name_is_one_component_of_a_path(name in "\\PC{0,140}") {
+        if let Ok(name) = TaskName::new(&name) {
+            let path = format!("/{name}");
+            prop_assert!(super::values::path(&path).is_ok());
+            prop_assert!(!name.contains('/'));
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Everything that talks to ZooKeeper, and the only place that knows how.
+//!
+//! [`session`] keeps a session and its lease; [`task`] does what the election of one task asks for; [`nodes`] says
+//! what is kept where.
+
+pub mod acl;
+pub mod nodes;
+pub mod session;
+pub mod task;
+
+use zookeeper_client::{Acls, Client, CreateMode, Error};
+
+/// Makes sure that `path` and all above it exist: persistent, with the ACL given where they are created.
+pub(crate) async fn ensure_path(client: &Client, path: &str, acls: Acls<'_>) -> Result<(), Error> {
+    let options = CreateMode::Persistent.with_acls(acls);
+    match client.create(path, b"", &options).await {
+        Ok(_) | Err(Error::NodeExists) => return Ok(()),
+        // A path that exists may lie below one where this identity must not create: only what is missing is created.
+        Err(Error::NoAuth) if client.check_stat(path).await?.is_some() => return Ok(()),
+        Err(Error::NoNode) => {}
+        Err(error) => return Err(error),
+    }
+    if let Some(parent) = nodes::parent(path) {
+        Box::pin(ensure_path(client, parent, acls)).await?;
+    }
+    match client.create(path, b"", &options).await {
+        Ok(_) | Err(Error::NodeExists) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,498 @@
+//! The election of one task as a pure state machine: no IO, no clock, no async.
+//!
+//! ```text
+//!            session            looked: behind others
+//!   Away ------------> Looking ----------------------> Waiting --+
+//!    ^                  ^   |  looked: at the head        ^      | something changed
+//!    |                  |   v                             |      |
+//!    |                  | Electing -- held by another ----+      |
+//!    |                  +----------------------------------------+
+//!    |                      | elected
+//!    | released             v          deadline near, node lost, resign, shutdown
+//!  Releasing <--------- Leading ------------------------------------> Stopping
+//!    ^                                                                    | stopped
+//!    +--------------------------------------------------------------------+
+//! ```
+//!
+//! Inputs are what has happened, actions what is to be done. At most one request to the ensemble is under way at a
+//! time; its answer is an input. A `Changed` input is a hint only: whatever matters is read again. Nothing but a
+//! shutdown ends the machine.
+
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::term::{Demotion, Term};
+
+/// The first pause after a step failed; it doubles with every further failure.
+const RETRY_INITIAL: Duration = Duration::from_millis(100);
+/// The longest pause after a step failed.
+const RETRY_MAX: Duration = Duration::from_secs(10);
+/// A moment that has always passed.
+const AT_ONCE: Moment = Moment::from_nanos(0);
+
+/// The task's queue of candidates and its term record, as read from the ensemble.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// How many candidates stand before this host; `None` when it is not in the queue.
+    pub ahead: Option<usize>,
+    /// The candidate right before this host: the only one it watches.
+    pub predecessor: Option<String>,
+    /// What the term record says.
+    pub record: Record,
+}
+
+/// The task's term record.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The number of the latest term, 0 before the first.
+    pub number: u64,
+    /// The data version of the record.
+    pub version: i32,
+    /// The host that leads, or led, that term.
+    pub host: Option<String>,
+    /// The term was given back in order: whoever led it has stopped.
+    pub released: bool,
+}
+
+/// Who holds the master node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// This session, in the term given.
+    Me(Term),
+    /// This session, but by an attempt that no term record belongs to.
+    MeWithoutTerm,
+    /// Another session; its name for the log.
+    Other(String),
+    /// Nobody.
+    Nobody,
+}
+
+/// Something that has happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A session that can write is there.
+    SessionStarted,
+    /// The session has ended: what it owned is gone or will be.
+    SessionEnded,
+    /// Answer to [`Action::Look`].
+    Looked(Queue),
+    /// Answer to [`Action::Join`].
+    Joined,
+    /// Answer to [`Action::Elect`]: the election is committed.
+    Elected(Term),
+    /// Answer to [`Action::Elect`]: what it rested on has changed; nothing was written.
+    Outdated,
+    /// Answer to [`Action::Elect`] when the node is there already, and to [`Action::ReadMaster`]. A watch is set.
+    MasterSeen(Holder),
+    /// Answer to [`Action::AwaitPredecessor`]: it is there, and a watch is set.
+    Awaiting,
+    /// Answer to [`Action::AwaitPredecessor`]: it is gone already.
+    Gone,
+    /// Answer to [`Action::Release`]: nothing of this host is left in the task.
+    Released,
+    /// The request under way failed; whether it had an effect is not known.
+    Failed,
+    /// A watch has fired, or the connection was lost and is there again.
+    Changed,
+    /// The plugin or an operator wants leadership given up; `stay_out` keeps this host from the queue for a while.
+    Resign {
+        /// How long this host does not stand again.
+        stay_out: Duration,
+    },
+    /// The plugin has stopped: its store is dropped and nothing of it can act any more.
+    Stopped,
+    /// The host is shutting down.
+    Shutdown,
+    /// The moment asked for by [`Election::wake_at`] has come.
+    Timer,
+}
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Read the queue and the term record.
+    Look,
+    /// Join the end of the queue.
+    Join,
+    /// Set a watch on the candidate of this name.
+    AwaitPredecessor(String),
+    /// Create the master node and write the term record over `over`, both or neither.
+    Elect {
+        /// The record as it was read.
+        over: Record,
+    },
+    /// Read the master node and set a watch on it.
+    ReadMaster,
+    /// Start the plugin.
+    Activate(Term),
+    /// Ask the plugin to stop.
+    Demote(Demotion),
+    /// Stop the plugin by force.
+    Revoke,
+    /// Give back all that this host holds in the task: the master node, the term, the place in the queue.
+    Release {
+        /// The term to be recorded as released.
+        term: Option<Term>,
+    },
+    /// Say that this host stands by.
+    AnnounceStandby {
+        /// How many candidates stand before this host.
+        ahead: usize,
+        /// Who leads, where that is known.
+        leader: Option<String>,
+    },
+    /// Say that the election was won.
+    AnnounceElected(Term),
+    /// Say that the term was given back.
+    AnnounceReleased(Term),
+    /// The machine has ended.
+    Finish,
+}
+
+/// What the machine goes by besides its inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// The time.
+    pub time: Moment,
+    /// Until when the present session's lease allows effects.
+    pub deadline: Moment,
+}
+
+/// Settings of one task's election.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long before the lease's deadline demotion begins.
+    pub demote_budget: Duration,
+    /// How long a successor waits when the term before was not released in order.
+    pub successor_delay: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    /// Not in the queue, nothing under way; `until` keeps this host out of it for a while.
+    Away { until: Moment },
+    /// Looking at, or joining, the queue.
+    Looking,
+    /// Standing by; a watch tells when to look again.
+    Waiting,
+    /// At the head of the queue, giving effects of the term before time to end.
+    Delaying { until: Moment, over: Record },
+    /// The election, or the reading of the master node after it, is under way.
+    Electing,
+    /// A step failed; look again at `at`.
+    Retrying { at: Moment },
+    /// The plugin runs. `reading` is a read of the master node under way, `again` says that another must follow.
+    Leading { term: Term, reading: bool, again: bool, retry_at: Option<Moment> },
+    /// The plugin is being stopped; this host does not stand again before `until`.
+    Stopping { term: Term, until: Moment },
+    /// All is being given back; a failed attempt is made again at `retry_at`.
+    Releasing { term: Option<Term>, until: Moment, retry_at: Option<Moment> },
+    /// The end.
+    Finished,
+}
+
+/// The election of one task on one host.
+#[derive(Clone, Debug)]
+pub struct Election {
+    settings: Settings,
+    state: State,
+    session: bool,
+    shutdown: bool,
+    failures: u32,
+    announced: Option<(usize, Option<String>)>,
+    /// Whose term a successor delay was already waited for.
+    delayed_for: Option<u64>,
+}
+
+impl Election {
+    /// A machine that waits for its first session.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            state: State::Away { until: AT_ONCE },
+            session: false,
+            shutdown: false,
+            failures: 0,
+            announced: None,
+            delayed_for: None,
+        }
+    }
+
+    /// When the machine wants a [`Input::Timer`], given the present deadline of the lease.
+    pub fn wake_at(&self, deadline: Moment) -> Option<Moment> {
+        match &self.state {
+            State::Away { until } if self.session => Some(*until),
+            State::Delaying { until, .. } => Some(*until),
+            State::Retrying { at } => Some(*at),
+            State::Leading { retry_at, .. } => {
+                let demote_at = deadline - self.settings.demote_budget;
+                Some(retry_at.map_or(demote_at, |retry_at| retry_at.min(demote_at)))
+            }
+            State::Releasing { retry_at, .. } if self.shutdown => {
+                Some(retry_at.map_or(deadline, |retry_at| retry_at.min(deadline)))
+            }
+            State::Looking | State::Electing if self.shutdown => Some(deadline),
+            State::Releasing { retry_at, .. } => *retry_at,
+            _ => None,
+        }
+    }
+
+    /// The term in which the plugin may be running, if any.
+    pub fn active_term(&self) -> Option<&Term> {
+        match &self.state {
+            State::Leading { term, .. } | State::Stopping { term, .. } => Some(term),
+            _ => None,
+        }
+    }
+
+    /// Takes in what has happened and says what is to be done, in order.
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Action> {
+        let mut actions = Vec::new();
+        match input {
+            Input::SessionStarted => self.session = true,
+            Input::SessionEnded => self.session_ended(&mut actions),
+            Input::Shutdown => self.shutdown(&mut actions),
+            Input::Resign { stay_out } => self.stop(Demotion::Resigned, now.time + stay_out, &mut actions),
+            Input::Stopped => self.stopped(&mut actions),
+            Input::Changed => self.changed(&mut actions),
+            Input::Failed => self.failed(now),
+            Input::Timer => {}
+            answer => self.answered(now, answer, &mut actions),
+        }
+        self.proceed(now, &mut actions);
+        actions
+    }
+
+    fn session_ended(&mut self, actions: &mut Vec<Action>) {
+        self.session = false;
+        self.announced = None;
+        match &self.state {
+            State::Leading { .. } => {
+                self.stop(Demotion::LeaseExpiring, AT_ONCE, actions);
+                actions.push(Action::Revoke);
+            }
+            State::Stopping { .. } => actions.push(Action::Revoke),
+            State::Away { .. } | State::Finished => {}
+            _ => self.state = State::Away { until: AT_ONCE },
+        }
+    }
+
+    fn shutdown(&mut self, actions: &mut Vec<Action>) {
+        self.shutdown = true;
+        match self.state {
+            State::Leading { .. } => self.stop(Demotion::Shutdown, AT_ONCE, actions),
+            State::Waiting | State::Delaying { .. } | State::Retrying { .. } => {
+                self.release(None, AT_ONCE, actions);
+            }
+            // A request under way is waited for: it may bring leadership, which has to be given back.
+            _ => {}
+        }
+    }
+
+    /// Begins to stop the plugin, if it runs.
+    fn stop(&mut self, reason: Demotion, until: Moment, actions: &mut Vec<Action>) {
+        if let State::Leading { term, .. } = &self.state {
+            self.state = State::Stopping { term: term.clone(), until };
+            actions.push(Action::Demote(reason));
+        }
+    }
+
+    fn stopped(&mut self, actions: &mut Vec<Action>) {
+        let (term, until) = match &self.state {
+            State::Stopping { term, until } => (term.clone(), *until),
+            // The plugin ended without being asked to.
+            State::Leading { term, .. } => (term.clone(), AT_ONCE),
+            _ => return,
+        };
+        self.release(Some(term), until, actions);
+    }
+
+    fn release(&mut self, term: Option<Term>, until: Moment, actions: &mut Vec<Action>) {
+        if self.session {
+            self.state = State::Releasing { term: term.clone(), until, retry_at: None };
+            actions.push(Action::Release { term });
+        } else {
+            self.state = State::Away { until };
+        }
+    }
+
+    fn changed(&mut self, actions: &mut Vec<Action>) {
+        match &mut self.state {
+            State::Waiting => self.look(actions),
+            State::Leading { reading: true, again, .. } => *again = true,
+            State::Leading { .. } => self.read_master(actions),
+            _ => {}
+        }
+    }
+
+    fn look(&mut self, actions: &mut Vec<Action>) {
+        self.state = State::Looking;
+        actions.push(Action::Look);
+    }
+
+    fn read_master(&mut self, actions: &mut Vec<Action>) {
+        if let State::Leading { reading, again, retry_at, .. } = &mut self.state {
+            (*reading, *again, *retry_at) = (true, false, None);
+            actions.push(Action::ReadMaster);
+        }
+    }
+
+    fn failed(&mut self, now: Now) {
+        let at = self.retry_at(now);
+        match &mut self.state {
+            State::Looking | State::Electing | State::Waiting => self.state = State::Retrying { at },
+            State::Leading { reading, retry_at, .. } => (*reading, *retry_at) = (false, Some(at)),
+            State::Releasing { retry_at, .. } => *retry_at = Some(at),
+            _ => {}
+        }
+    }
+
+    fn retry_at(&mut self, now: Now) -> Moment {
+        let pause = RETRY_INITIAL.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX);
+        self.failures = self.failures.saturating_add(1);
+        now.time + pause
+    }
+
+    fn answered(&mut self, now: Now, answer: Input, actions: &mut Vec<Action>) {
+        match (&self.state, answer) {
+            (State::Looking, Input::Looked(_) | Input::Joined | Input::Gone) if self.shutdown => {
+                self.release(None, AT_ONCE, actions)
+            }
+            (State::Looking, Input::Looked(queue)) => self.looked(now, queue, actions),
+            (State::Looking, Input::Joined | Input::Gone) => self.look(actions),
+            (State::Looking | State::Waiting, Input::Awaiting) => {
+                self.failures = 0;
+                self.state = State::Waiting;
+            }
+            (State::Electing, Input::Elected(term)) => self.elected(now, term, actions),
+            (State::Electing, Input::Outdated) => self.look(actions),
+            (State::Electing, Input::MasterSeen(holder)) => self.contested(now, holder, actions),
+            (State::Leading { .. }, Input::MasterSeen(holder)) => self.inspected(&holder, actions),
+            (State::Releasing { term, until, .. }, Input::Released) => {
+                self.failures = 0;
+                if let Some(term) = term {
+                    actions.push(Action::AnnounceReleased(term.clone()));
+                }
+                self.state = State::Away { until: *until };
+            }
+            // An answer to a question no longer asked: the session it was put in has ended.
+            _ => {}
+        }
+    }
+
+    fn looked(&mut self, now: Now, queue: Queue, actions: &mut Vec<Action>) {
+        match (queue.ahead, queue.predecessor) {
+            (None, _) => actions.push(Action::Join),
+            (Some(ahead), Some(predecessor)) => {
+                let leader = queue.record.host.filter(|_| !queue.record.released);
+                self.announce_standby(ahead, leader, actions);
+                actions.push(Action::AwaitPredecessor(predecessor));
+            }
+            // A lease that is not renewed would end leadership before it began.
+            (Some(_), None) if self.demotion_due(now) => self.state = State::Retrying { at: self.retry_at(now) },
+            (Some(_), None) => {
+                let orderly = queue.record.released || queue.record.number == 0;
+                let wait = !orderly
+                    && !self.settings.successor_delay.is_zero()
+                    && self.delayed_for != Some(queue.record.number);
+                if wait {
+                    let until = now.time + self.settings.successor_delay;
+                    self.delayed_for = Some(queue.record.number);
+                    self.state = State::Delaying { until, over: queue.record };
+                } else {
+                    self.state = State::Electing;
+                    actions.push(Action::Elect { over: queue.record });
+                }
+            }
+        }
+    }
+
+    fn announce_standby(&mut self, ahead: usize, leader: Option<String>, actions: &mut Vec<Action>) {
+        if self.announced.as_ref() != Some(&(ahead, leader.clone())) {
+            self.announced = Some((ahead, leader.clone()));
+            actions.push(Action::AnnounceStandby { ahead, leader });
+        }
+    }
+
+    fn elected(&mut self, now: Now, term: Term, actions: &mut Vec<Action>) {
+        self.announced = None;
+        actions.push(Action::AnnounceElected(term.clone()));
+        if self.shutdown || self.demotion_due(now) {
+            let until = self.retry_at(now);
+            self.release(Some(term), until, actions);
+        } else {
+            self.failures = 0;
+            actions.push(Action::Activate(term.clone()));
+            self.state = State::Leading { term, reading: false, again: false, retry_at: None };
+            self.read_master(actions);
+        }
+    }
+
+    /// The master node was there already when this host tried to create it.
+    fn contested(&mut self, now: Now, holder: Holder, actions: &mut Vec<Action>) {
+        match holder {
+            Holder::Me(term) => self.elected(now, term, actions),
+            Holder::MeWithoutTerm => self.release(None, AT_ONCE, actions),
+            Holder::Nobody => self.look(actions),
+            Holder::Other(leader) => {
+                self.failures = 0;
+                self.announce_standby(0, Some(leader), actions);
+                self.state = State::Waiting;
+            }
+        }
+    }
+
+    /// The master node was read while this host leads.
+    fn inspected(&mut self, holder: &Holder, actions: &mut Vec<Action>) {
+        let State::Leading { term, reading, again, .. } = &mut self.state else { return };
+        *reading = false;
+        match holder {
+            Holder::Me(held) if held.fencing_token == term.fencing_token => {
+                self.failures = 0;
+                if *again {
+                    self.read_master(actions);
+                }
+            }
+            Holder::Other(_) => self.stop(Demotion::Replaced, AT_ONCE, actions),
+            _ => self.stop(Demotion::NodeLost, AT_ONCE, actions),
+        }
+    }
+
+    fn demotion_due(&self, now: Now) -> bool {
+        now.time >= now.deadline - self.settings.demote_budget
+    }
+
+    /// Does what has become possible or due, whatever the input was.
+    fn proceed(&mut self, now: Now, actions: &mut Vec<Action>) {
+        match &self.state {
+            State::Away { .. } if self.shutdown => {
+                self.state = State::Finished;
+                actions.push(Action::Finish);
+            }
+            State::Away { until } if self.session && now.time >= *until => self.look(actions),
+            State::Delaying { until, over } if now.time >= *until => {
+                actions.push(Action::Elect { over: over.clone() });
+                self.state = State::Electing;
+            }
+            State::Retrying { .. } | State::Waiting if self.shutdown => self.release(None, AT_ONCE, actions),
+            State::Retrying { at } if now.time >= *at => self.look(actions),
+            State::Leading { .. } if self.demotion_due(now) => {
+                self.stop(Demotion::LeaseExpiring, AT_ONCE, actions);
+            }
+            State::Leading { retry_at: Some(at), .. } if now.time >= *at => self.read_master(actions),
+            // Past the deadline the ensemble ends the session by itself: nobody is helped by waiting longer.
+            State::Looking | State::Electing | State::Releasing { .. } if self.shutdown && now.time >= now.deadline => {
+                self.state = State::Finished;
+                actions.push(Action::Finish);
+            }
+            State::Releasing { term, retry_at: Some(at), until } if now.time >= *at => {
+                let (term, until) = (term.clone(), *until);
+                self.release(term, until, actions);
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+use std::time::Duration;
+
+use super::*;
+use crate::term::FencingToken;
+
+const BUDGET: Duration = Duration::from_secs(2);
+
+fn at(millis: u64) -> Moment {
+    Moment::from_nanos(millis * 1_000_000)
+}
+
+/// A moment with a lease that lasts ten seconds more.
+fn now(millis: u64) -> Now {
+    Now { time: at(millis), deadline: at(millis + 10_000) }
+}
+
+fn term(number: u64) -> Term {
+    Term {
+        number,
+        fencing_token: FencingToken(100 + number),
+        task: "report".into(),
+        host: "a".into(),
+        record_version: i32::try_from(number).unwrap(),
+    }
+}
+
+fn record(number: u64, released: bool) -> Record {
+    Record { number, version: i32::try_from(number).unwrap(), host: Some("b".into()), released }
+}
+
+fn head(record: Record) -> Input {
+    Input::Looked(Queue { ahead: Some(0), predecessor: None, record })
+}
+
+fn behind(predecessor: &str) -> Input {
+    Input::Looked(Queue { ahead: Some(1), predecessor: Some(predecessor.into()), record: record(1, false) })
+}
+
+fn election() -> Election {
+    Election::new(Settings { demote_budget: BUDGET, successor_delay: Duration::ZERO })
+}
+
+/// Feeds inputs and gives the actions that followed the last.
+fn feed(election: &mut Election, now: Now, inputs: impl IntoIterator<Item = Input>) -> Vec<Action> {
+    inputs.into_iter().map(|input| election.handle(now, input)).last().unwrap_or_default()
+}
+
+/// A machine at the head of the queue that has asked to be elected.
+fn electing() -> Election {
+    let mut election = election();
+    let actions = feed(&mut election, now(0), [Input::SessionStarted, head(record(1, true))]);
+    assert_eq!(actions, [Action::Elect { over: record(1, true) }]);
+    election
+}
+
+/// A machine whose plugin runs in term 2.
+fn leading() -> Election {
+    let mut election = electing();
+    let actions = feed(&mut election, now(0), [Input::Elected(term(2))]);
+    assert_eq!(actions, [Action::AnnounceElected(term(2)), Action::Activate(term(2)), Action::ReadMaster]);
+    assert_eq!(feed(&mut election, now(0), [Input::MasterSeen(Holder::Me(term(2)))]), []);
+    election
+}
+
+#[test]
+fn a_new_session_looks_joins_and_looks_again() {
+    let mut election = election();
+    assert_eq!(election.handle(now(0), Input::SessionStarted), [Action::Look]);
+    let nowhere = Queue { ahead: None, predecessor: None, record: Record::default() };
+    assert_eq!(election.handle(now(0), Input::Looked(nowhere)), [Action::Join]);
+    assert_eq!(election.handle(now(0), Input::Joined), [Action::Look]);
+}
+
+#[test]
+fn whoever_stands_behind_watches_its_predecessor_only_and_looks_when_it_goes() {
+    let mut election = election();
+    let actions = feed(&mut election, now(0), [Input::SessionStarted, behind("c-7")]);
+    let standby = Action::AnnounceStandby { ahead: 1, leader: Some("b".into()) };
+    assert_eq!(actions, [standby, Action::AwaitPredecessor("c-7".into())]);
+    assert_eq!(feed(&mut election, now(0), [Input::Awaiting]), []);
+    assert_eq!(feed(&mut election, now(0), [Input::Changed]), [Action::Look]);
+    // The same place again is not announced again.
+    assert_eq!(feed(&mut election, now(0), [behind("c-7")]), [Action::AwaitPredecessor("c-7".into())]);
+    assert_eq!(feed(&mut election, now(0), [Input::Gone]), [Action::Look]);
+}
+
+#[test]
+fn a_master_node_held_by_another_is_waited_for_and_its_holder_named() {
+    let mut election = electing();
+    let held = Input::MasterSeen(Holder::Other("c".into()));
+    assert_eq!(feed(&mut election, now(0), [held]), [Action::AnnounceStandby { ahead: 0, leader: Some("c".into()) }]);
+    assert_eq!(feed(&mut election, now(0), [Input::Changed]), [Action::Look]);
+}
+
+#[test]
+fn an_election_whose_answer_was_lost_is_adopted() {
+    let mut election = electing();
+    assert_eq!(feed(&mut election, now(0), [Input::Failed]), []);
+    let retry_at = election.wake_at(at(10_000)).unwrap();
+    let later = now(retry_at.as_nanos() / 1_000_000);
+    assert_eq!(feed(&mut election, later, [Input::Timer]), [Action::Look]);
+    assert_eq!(feed(&mut election, later, [head(record(2, false))]), [Action::Elect { over: record(2, false) }]);
+    let actions = feed(&mut election, later, [Input::MasterSeen(Holder::Me(term(2)))]);
+    assert_eq!(actions[..2], [Action::AnnounceElected(term(2)), Action::Activate(term(2))]);
+}
+
+#[test]
+fn a_master_node_of_ours_without_a_term_is_given_back() {
+    let mut election = electing();
+    let actions = feed(&mut election, now(0), [Input::MasterSeen(Holder::MeWithoutTerm)]);
+    assert_eq!(actions, [Action::Release { term: None }]);
+}
+
+#[test]
+fn the_node_is_released_only_after_the_plugin_has_stopped() {
+    let mut election = leading();
+    assert_eq!(feed(&mut election, now(0), [Input::Shutdown]), [Action::Demote(Demotion::Shutdown)]);
+    for hint in [Input::Changed, Input::Timer, Input::Failed] {
+        assert_eq!(feed(&mut election, now(1), [hint]), []);
+    }
+    assert_eq!(feed(&mut election, now(2), [Input::Stopped]), [Action::Release { term: Some(term(2)) }]);
+    let actions = feed(&mut election, now(3), [Input::Released]);
+    assert_eq!(actions, [Action::AnnounceReleased(term(2)), Action::Finish]);
+}
+
+#[test]
+fn demotion_begins_a_demote_budget_before_the_deadline_and_a_renewed_lease_puts_it_off() {
+    let mut election = leading();
+    assert_eq!(election.wake_at(at(10_000)), Some(at(8_000)));
+    assert_eq!(election.handle(Now { time: at(8_000), deadline: at(11_000) }, Input::Timer), []);
+    assert_eq!(election.wake_at(at(11_000)), Some(at(9_000)));
+    let due = Now { time: at(9_000), deadline: at(11_000) };
+    assert_eq!(election.handle(due, Input::Timer), [Action::Demote(Demotion::LeaseExpiring)]);
+}
+
+#[test]
+fn a_lost_node_demotes_and_says_how_it_was_lost() {
+    for (holder, reason) in [
+        (Holder::Nobody, Demotion::NodeLost),
+        (Holder::MeWithoutTerm, Demotion::NodeLost),
+        (Holder::Me(term(3)), Demotion::NodeLost),
+        (Holder::Other("c".into()), Demotion::Replaced),
+    ] {
+        let mut election = leading();
+        assert_eq!(feed(&mut election, now(0), [Input::Changed]), [Action::ReadMaster]);
+        assert_eq!(feed(&mut election, now(0), [Input::MasterSeen(holder)]), [Action::Demote(reason)]);
+    }
+}
+
+#[test]
+fn a_change_during_a_read_is_read_again() {
+    let mut election = leading();
+    assert_eq!(feed(&mut election, now(0), [Input::Changed]), [Action::ReadMaster]);
+    assert_eq!(feed(&mut election, now(0), [Input::Changed]), []);
+    assert_eq!(feed(&mut election, now(0), [Input::MasterSeen(Holder::Me(term(2)))]), [Action::ReadMaster]);
+}
+
+#[test]
+fn the_end_of_the_session_revokes_and_nothing_is_stood_for_before_the_plugin_is_gone() {
+    let mut election = leading();
+    let actions = feed(&mut election, now(0), [Input::SessionEnded]);
+    assert_eq!(actions, [Action::Demote(Demotion::LeaseExpiring), Action::Revoke]);
+    assert_eq!(feed(&mut election, now(0), [Input::SessionStarted]), []);
+    let actions = feed(&mut election, now(0), [Input::Stopped]);
+    assert_eq!(actions, [Action::Release { term: Some(term(2)) }]);
+    let actions = feed(&mut election, now(0), [Input::Released]);
+    assert_eq!(actions, [Action::AnnounceReleased(term(2)), Action::Look]);
+}
+
+#[test]
+fn whoever_resigns_stays_out_for_the_time_asked() {
+    let mut election = leading();
+    let resign = Input::Resign { stay_out: Duration::from_secs(60) };
+    assert_eq!(feed(&mut election, now(0), [resign]), [Action::Demote(Demotion::Resigned)]);
+    feed(&mut election, now(1), [Input::Stopped]);
+    assert_eq!(feed(&mut election, now(2), [Input::Released]), [Action::AnnounceReleased(term(2))]);
+    assert_eq!(election.wake_at(at(10_000)), Some(at(60_000)));
+    assert_eq!(feed(&mut election, now(60_000), [Input::Timer]), [Action::Look]);
+}
+
+#[test]
+fn without_time_on_the_lease_nobody_is_elected() {
+    let mut election = election();
+    let late = Now { time: at(9_000), deadline: at(10_000) };
+    assert_eq!(feed(&mut election, late, [Input::SessionStarted, head(record(1, true))]), []);
+    let mut election = electing();
+    let actions = feed(&mut election, late, [Input::Elected(term(2))]);
+    assert_eq!(actions, [Action::AnnounceElected(term(2)), Action::Release { term: Some(term(2)) }]);
+}
+
+#[test]
+fn a_successor_waits_unless_the_term_before_was_released() {
+    let delay = Duration::from_secs(3);
+    let delayed = || Election::new(Settings { demote_budget: BUDGET, successor_delay: delay });
+    let mut after_crash = delayed();
+    assert_eq!(feed(&mut after_crash, now(0), [Input::SessionStarted, head(record(1, false))]), []);
+    assert_eq!(after_crash.wake_at(at(10_000)), Some(at(3_000)));
+    let actions = feed(&mut after_crash, now(3_000), [Input::Timer]);
+    assert_eq!(actions, [Action::Elect { over: record(1, false) }]);
+    for orderly in [record(1, true), Record::default()] {
+        let actions = feed(&mut delayed(), now(0), [Input::SessionStarted, head(orderly.clone())]);
+        assert_eq!(actions, [Action::Elect { over: orderly }]);
+    }
+}
+
+#[test]
+fn failures_are_retried_ever_more_slowly_and_for_ever() {
+    let mut election = election();
+    feed(&mut election, now(0), [Input::SessionStarted]);
+    let mut time = 0;
+    let mut pauses = Vec::new();
+    for _ in 0..12 {
+        feed(&mut election, now(time), [Input::Failed]);
+        let at = election.wake_at(at(1)).unwrap().as_nanos() / 1_000_000;
+        pauses.push(at - time);
+        time = at;
+        assert_eq!(feed(&mut election, now(time), [Input::Timer]), [Action::Look]);
+    }
+    assert_eq!(pauses[..4], [100, 200, 400, 800]);
+    assert_eq!(pauses[11], 10_000);
+}
+
+#[test]
+fn shutdown_gives_the_place_in_the_queue_back() {
+    let mut waiting = election();
+    feed(&mut waiting, now(0), [Input::SessionStarted, behind("c-7"), Input::Awaiting]);
+    assert_eq!(feed(&mut waiting, now(0), [Input::Shutdown]), [Action::Release { term: None }]);
+    assert_eq!(feed(&mut waiting, now(0), [Input::Released]), [Action::Finish]);
+
+    let mut electing = electing();
+    assert_eq!(feed(&mut electing, now(0), [Input::Shutdown]), []);
+    let actions = feed(&mut electing, now(0), [Input::Elected(term(2))]);
+    assert_eq!(actions, [Action::AnnounceElected(term(2)), Action::Release { term: Some(term(2)) }]);
+
+    assert_eq!(feed(&mut election(), now(0), [Input::Shutdown]), [Action::Finish]);
+}
+
+#[test]
+fn shutdown_does_not_outwait_the_lease_when_nothing_is_answered() {
+    let mut waiting = election();
+    feed(&mut waiting, now(0), [Input::SessionStarted, behind("c-7"), Input::Awaiting, Input::Shutdown]);
+    assert_eq!(waiting.wake_at(at(10_000)), Some(at(10_000)));
+    let over = Now { time: at(10_000), deadline: at(10_000) };
+    assert_eq!(feed(&mut waiting, over, [Input::Timer]), [Action::Finish]);
+}

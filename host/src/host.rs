@@ -1,0 +1,104 @@
+//! A whole host: one session, a contender for each task, and a runtime of their own for the plugins.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use crate::activation::ActivationSettings;
+use crate::config::{Config, Ensemble, TaskConfig};
+use crate::contender::{Contender, Task};
+use crate::coordination::acl::acl;
+use crate::coordination::nodes::TaskPaths;
+use crate::coordination::session::{Credentials, GaveUp, Keeper, Settings};
+use crate::election;
+use crate::plugin::Plugin;
+use crate::shutdown::Shutdown;
+
+/// What ends a host other than a shutdown.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The threads for the plugins could not be had.
+    #[error("cannot start the threads that plugins run on")]
+    Threads(#[source] std::io::Error),
+    /// The ensemble could not be used within the time allowed.
+    #[error(transparent)]
+    GaveUp(#[from] GaveUp),
+}
+
+/// Stands for all tasks until shutdown; `plugins` are theirs, in the order of the configuration.
+///
+/// Everything that concerns election and lease runs on the caller's runtime, which should be a thread of its own:
+/// plugins run elsewhere and cannot hold it up.
+///
+/// # Errors
+/// See [`HostError`]. Nothing that happens to the session or to a plugin ends a host.
+///
+/// # Cancellation safety
+/// None: dropped before it has ended, the session may live on until it expires.
+pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, shutdown: Shutdown) -> Result<(), HostError> {
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("plugin")
+        .enable_all()
+        .build()
+        .map_err(HostError::Threads)?;
+    if config.zookeeper.auth.is_some() && config.zookeeper.acl.is_none() {
+        tracing::warn!("`auth` is set but `acl` is not: everybody may change the nodes; set acl = \"creator\"");
+    }
+    let (keeper, view) = Keeper::new(session_settings(&config));
+    let mut contenders = JoinSet::new();
+    for (task, plugin) in config.tasks.iter().zip(plugins) {
+        let contender = Contender::new(contested(task, &config.zookeeper, plugin), threads.handle().clone());
+        contenders.spawn(contender.run(view.clone(), shutdown.clone()));
+    }
+    drop(view);
+    // The session is closed only when nobody needs it any more.
+    let (all_left, stop) = oneshot::channel::<()>();
+    let leave = async {
+        while contenders.join_next().await.is_some() {}
+        drop(all_left);
+    };
+    let keep = async {
+        let kept = keeper.run(async { drop(stop.await) }).await;
+        // Without a session nobody can stand.
+        shutdown.trigger();
+        kept
+    };
+    let (kept, ()) = tokio::join!(keep, leave);
+    threads.shutdown_background();
+    Ok(kept?)
+}
+
+fn session_settings(config: &Config) -> Settings {
+    let ensemble = &config.zookeeper;
+    Settings {
+        servers: ensemble.servers.hosts().to_owned(),
+        chroot: ensemble.servers.chroot().to_owned(),
+        root: ensemble.root.clone(),
+        host: config.host.clone(),
+        session_timeout: ensemble.session_timeout,
+        tick_time: ensemble.tick_time,
+        demote_budget: config.tasks.iter().map(|task| task.demote_timeout).max().unwrap_or_default(),
+        auth: ensemble.auth.as_ref().map(|auth| Credentials {
+            scheme: auth.scheme.clone(),
+            secret: auth.credential.expose().as_bytes().to_vec(),
+        }),
+        acl: acl(ensemble.acl.as_ref()),
+        connect_timeout: ensemble.connect_timeout,
+    }
+}
+
+fn contested(task: &TaskConfig, ensemble: &Ensemble, plugin: Arc<Plugin>) -> Task {
+    let name: Arc<str> = Arc::from(&*task.name);
+    Task {
+        paths: Arc::new(TaskPaths::new(&ensemble.root, &name, task.path.as_deref())),
+        name,
+        plugin,
+        activation: ActivationSettings {
+            demote_timeout: task.demote_timeout,
+            restart: task.restart,
+            on_complete: task.on_complete,
+        },
+        election: election::Settings { demote_budget: task.demote_timeout, successor_delay: std::time::Duration::ZERO },
+    }
+}

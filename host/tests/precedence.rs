@@ -1,0 +1,86 @@
+//! Flags, environment and file, as one sees them from outside: `soloist check` tells what they amount to.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+
+/// A directory with a configuration, removed at the end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("soloist-precedence-{name}-{}", process::id()));
+        fs::create_dir(&path).unwrap();
+        let plugin = r#"(module (func (export "on_elected")) (func (export "on_demoted")))"#;
+        fs::write(path.join("plugin.wat"), plugin).unwrap();
+        let file = "[zookeeper]\nroot = \"/file\"\nauth = \"digest:user:file\"\n[[task]]\nname = \"t\"\nplugin = \"plugin.wat\"\n";
+        fs::write(path.join("soloist.toml"), file).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // The test has passed or failed by now.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What `soloist check` prints, and how it ends.
+fn check(subject: &Path, flags: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_soloist"));
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SOLOIST_")) {
+        command.env_remove(name);
+    }
+    let output = command.arg("check").arg(subject).args(flags).envs(variables.iter().copied()).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+fn root(output: &(Option<i32>, String)) -> &str {
+    assert_eq!(output.0, Some(0), "{}", output.1);
+    let line = output.1.lines().find_map(|line| line.trim().strip_prefix("root "));
+    line.unwrap_or_else(|| panic!("no root in: {}", output.1)).trim()
+}
+
+#[test]
+fn a_flag_beats_a_variable_beats_the_file_beats_the_default() {
+    let directory = Directory::new("order");
+    let (file, plugin) = (directory.0.join("soloist.toml"), directory.0.join("plugin.wat"));
+    let (flag, variable) = (["--root", "/flag"], [("SOLOIST_ROOT", "/variable")]);
+    assert_eq!(root(&check(&file, &flag, &variable)), "/flag");
+    assert_eq!(root(&check(&file, &[], &variable)), "/variable");
+    assert_eq!(root(&check(&file, &[], &[])), "/file");
+    assert_eq!(root(&check(&plugin, &[], &variable)), "/variable");
+    assert_eq!(root(&check(&plugin, &[], &[])), "/soloist");
+}
+
+#[test]
+fn a_bad_value_is_named_by_its_flag_or_its_variable() {
+    let directory = Directory::new("names");
+    let plugin = directory.0.join("plugin.wat");
+    let (code, message) = check(&plugin, &["--tick-time", "2"], &[("SOLOIST_SESSION_TIMEOUT", "ten")]);
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("--tick-time: \"2\" is not a duration"), "{message}");
+    assert!(message.contains("SOLOIST_SESSION_TIMEOUT: \"ten\" is not a duration"), "{message}");
+}
+
+#[test]
+fn an_identity_comes_from_the_best_place_and_is_never_told() {
+    let directory = Directory::new("identity");
+    let file = directory.0.join("soloist.toml");
+    fs::write(directory.0.join("identity"), "digest:user:secret\n").unwrap();
+    let identity = directory.0.join("identity");
+    let identity = identity.to_str().unwrap();
+    let bad = [("SOLOIST_ZOOKEEPER_AUTH", "secret")];
+    let (code, message) = check(&file, &[], &bad);
+    assert_eq!(code, Some(2), "the variable counts, not the file: {message}");
+    assert!(message.contains("SOLOIST_ZOOKEEPER_AUTH: not an identity") && !message.contains("secret"), "{message}");
+    let (code, message) = check(&file, &["--auth-file", identity], &bad);
+    assert_eq!(code, Some(0), "the flag counts, not the variable: {message}");
+    assert!(!message.contains("secret"), "{message}");
+    let both = [("SOLOIST_ZOOKEEPER_AUTH", "digest:user:secret"), ("SOLOIST_AUTH_FILE", identity)];
+    let (code, message) = check(&file, &[], &both);
+    assert_eq!(code, Some(2), "two variables say the same thing: {message}");
+    assert!(message.contains("SOLOIST_AUTH_FILE: an identity is given twice"), "{message}");
+}
