@@ -2,14 +2,16 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use soloist::activation::{ActivationSettings, Notice, OnComplete, RestartPolicy};
 use soloist::clock;
-use soloist::permit::SharedDeadline;
-use soloist::plugin::{BURST_LINES, MAX_LINE_BYTES};
+use soloist::permit::{Permit, SharedDeadline};
+use soloist::plugin::{BURST_LINES, Cause, Leadership, MAX_LINE_BYTES};
 use soloist::term::Demotion;
-use support::{PATIENCE, Tested, misbehave, text};
+use support::{PATIENCE, Tested, misbehave, printing, text};
+use tokio::sync::{mpsc, watch};
 
 /// Long enough to tell a plugin that is stopped at its limit from one that is stopped at once.
 const DEMOTE_TIMEOUT: Duration = Duration::from_millis(300);
@@ -131,6 +133,37 @@ fn a_lease_that_runs_out_ends_the_term_even_if_nobody_says_so() {
         assert!(!tested.lines().contains(&"on_elected was dropped".to_owned()), "{what} was told");
         assert_eq!(tested.events().pop().unwrap()["reason"], "lease-expiring");
     }
+}
+
+#[test]
+fn not_one_call_of_the_host_passes_after_the_deadline() {
+    let plugin = misbehave("overstay");
+    for _ in 0..20 {
+        let deadline = SharedDeadline::default();
+        deadline.set(clock::now() + Duration::from_millis(20));
+        let mut tested = Tested::start_with(plugin.clone(), patient(), deadline, |_| ());
+        tested.stopped();
+        assert!(!tested.lines().contains(&"acts after its time".to_owned()));
+    }
+}
+
+#[test]
+fn a_plugin_that_computes_without_end_sees_the_end_of_its_permit_by_itself() {
+    let deadline = SharedDeadline::default();
+    deadline.set(clock::now() + PATIENCE);
+    let permit = Permit::new(deadline);
+    let (_demand, drain) = watch::channel(None);
+    let (resignations, _) = mpsc::unbounded_channel();
+    let term = Arc::new(support::term("computes"));
+    let leadership = Leadership { term, permit: permit.clone(), drain, resignations };
+    let runtime = support::runtime();
+    let plugin = text(&printing("it computes\n", "(loop br 0)"));
+    let run = runtime.spawn(async move { plugin.run(leadership, || ()).await });
+    support::wait_for_message("it computes");
+    permit.revoke();
+    let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, run).await });
+    let failure = ended.expect("it has ended").unwrap().unwrap_err();
+    assert!(matches!(failure.cause, Cause::LeaseLost(_)), "{failure:?}");
 }
 
 #[test]

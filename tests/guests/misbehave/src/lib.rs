@@ -67,6 +67,11 @@ impl Plugin for Misbehave {
                 black_box((0..1000_u64).sum::<u64>());
                 sleep(Duration::from_nanos(1)).await;
             },
+            "overstay" => loop {
+                if soloist_sdk::remaining().is_zero() {
+                    info!("acts after its time");
+                }
+            },
             "linger" | "linger-loop" | "linger-panic" => sleep(FOREVER).await,
             other => Err(format!("nothing known to do about {other}"))?,
         }
