@@ -9,6 +9,7 @@ pub mod observer;
 pub mod session;
 pub mod state;
 pub mod task;
+mod tick;
 
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 

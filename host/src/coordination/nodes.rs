@@ -121,6 +121,7 @@ impl TermRecord {
     }
 
     /// The record of a new term, written over this one, which was last changed by transaction `zxid`.
+    #[must_use]
     pub fn next(mut self, number: u64, host: &str, path: Option<&str>, zxid: u64) -> Self {
         if self.term.number > 0 {
             if self.state == TermState::Active {
@@ -135,6 +136,7 @@ impl TermRecord {
     }
 
     /// The record of this term given back.
+    #[must_use]
     pub fn released(self, token: u64, end: End, successor: Option<String>) -> Self {
         let term = TermEntry { fencing_token: Some(token), end: Some(end), ..self.term };
         Self { term, state: TermState::Released, successor, ..self }

@@ -200,6 +200,7 @@ impl Keeper {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), GaveUp> {
         tokio::pin!(stop);
         let mut time_left = self.settings.connect_timeout;
+        let mut first = true;
         loop {
             let mut last_error = None;
             let mut live = tokio::select! {
@@ -210,6 +211,9 @@ impl Keeper {
                 }
             };
             time_left = None;
+            if std::mem::take(&mut first) {
+                tokio::spawn(super::tick::check(self.settings.servers.clone(), self.settings.tick_time));
+            }
             let deadline = live.session.deadline.clone();
             self.view.send_modify(|view| view.session = Some(live.session.clone()));
             let stopped = tokio::select! {
