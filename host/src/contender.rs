@@ -241,7 +241,7 @@ impl Contender {
                 let Some(seen) = seen else { return Ok(Input::Outdated.into()) };
                 match nodes.clone().elect(seen).await? {
                     task::Election::Won(term, record) => {
-                        Ok(Answer { record: Some(record), ..Input::Elected(term).into() })
+                        Ok(Answer { record: Some(*record), ..Input::Elected(term).into() })
                     }
                     task::Election::Outdated => Ok(Input::Outdated.into()),
                     task::Election::Held => read_master(nodes).await,

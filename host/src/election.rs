@@ -360,16 +360,15 @@ impl Election {
     fn answered(&mut self, now: Now, answer: Input, actions: &mut Vec<Action>) {
         match (&self.state, answer) {
             (State::Looking, Input::Looked(_) | Input::Joined | Input::Gone) if self.shutdown => {
-                self.release(None, AT_ONCE, actions)
+                self.release(None, AT_ONCE, actions);
             }
             (State::Looking, Input::Looked(queue)) => self.looked(now, queue, actions),
-            (State::Looking, Input::Joined | Input::Gone) => self.look(actions),
+            (State::Looking, Input::Joined | Input::Gone) | (State::Electing, Input::Outdated) => self.look(actions),
             (State::Looking | State::Waiting, Input::Awaiting) => {
                 self.failures = 0;
                 self.state = State::Waiting;
             }
             (State::Electing, Input::Elected(term)) => self.elected(now, term, actions),
-            (State::Electing, Input::Outdated) => self.look(actions),
             (State::Electing, Input::MasterSeen(holder)) => self.contested(now, holder, actions),
             (State::Leading { .. }, Input::MasterSeen(holder)) => self.inspected(&holder, actions),
             (State::Releasing { term, until, .. }, Input::Released) => {
