@@ -337,7 +337,7 @@ mod tests {
         let record = |number| encode(&TermRecord::before_the_first().next(number, "a", None, 1));
         let kept = Record { number: 5, version, host: Some("a".into()), released: false };
         assert_eq!(TermRecord::read(&record(5), version).1, kept);
-        for data in [record(8).as_slice(), b"", b"{}", b"null", &[b'['; 9000], &[b' '; 90_000]] {
+        for data in [record(8).as_slice(), b"", b"{}", b"null", &vec![b'['; 9_000], &vec![b' '; 90_000]] {
             let unknown = Record { number: 7, version, host: None, released: false };
             assert_eq!(TermRecord::read(data, version).1, unknown);
         }
