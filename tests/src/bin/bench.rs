@@ -22,7 +22,9 @@ const NODE: &str = "/bare/master";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let cluster = Cluster::with(Settings::standalone(), SESSION_TIMEOUT).await?;
+    // As in production: what the ensemble says it has done is on the disk.
+    let settings = Settings::standalone().system_property("zookeeper.forceSync", "yes");
+    let cluster = Cluster::with(settings, SESSION_TIMEOUT).await?;
     let observer = cluster.client().await?;
     client::make_path(&observer, "/bare").await?;
     let mut table = Table::default();
