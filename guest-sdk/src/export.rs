@@ -36,7 +36,8 @@ impl<P: Plugin> Stage<P> {
     /// # Errors
     /// The author's error, with its sources.
     pub async fn on_elected(&self, term: Term) -> Result<(), String> {
-        std::panic::set_hook(Box::new(|panic| log::panicked(&panic.to_string())));
+        // The place and the message come on a line each; a report has one.
+        std::panic::set_hook(Box::new(|panic| log::panicked(&panic.to_string().replacen(":\n", ": ", 1))));
         TERM.set(Some(term.clone()));
         let mut plugin = P::default();
         let outcome = {

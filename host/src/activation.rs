@@ -13,14 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::FutureExt as _;
-use futures::future::FusedFuture as _;
 use serde_json::Map;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::clock::{self, Moment};
+use crate::clock;
 use crate::events::{About, Event, details};
 use crate::permit::{Permit, Phase};
 use crate::plugin::{Cause, Drain, Failure, Leadership, Plugin};
@@ -64,8 +62,8 @@ impl Default for RestartPolicy {
     fn default() -> Self {
         Self {
             initial: Duration::from_secs(1),
-            max: Duration::from_secs(60),
-            healthy_after: Duration::from_secs(60),
+            max: Duration::from_mins(1),
+            healthy_after: Duration::from_mins(1),
             max_restarts: 5,
         }
     }
@@ -111,14 +109,14 @@ pub enum Notice {
 pub struct Activation {
     permit: Permit,
     demote_timeout: Duration,
-    drain: watch::Sender<Option<Drain>>,
+    demand: watch::Sender<Option<Drain>>,
 }
 
 impl Activation {
     /// Starts the plugin on `runtime` and returns at once.
     ///
     /// It runs until it is demoted, revoked, or its permit ends, whatever comes first; then [`Notice::Stopped`] follows.
-    /// `runtime` must have more than one thread and must not be the one that renews the lease.
+    /// `runtime` must be a multi-threaded one, and not the one that renews the lease.
     pub fn start(
         runtime: &Handle,
         plugin: Arc<Plugin>,
@@ -127,12 +125,14 @@ impl Activation {
         permit: Permit,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Self {
+        let (demand, demanded) = watch::channel(None);
         let (drain, draining) = watch::channel(None);
         let (resign, resignations) = mpsc::unbounded_channel();
         let leadership =
             Leadership { term: Arc::new(term), permit: permit.clone(), drain: draining, resignations: resign };
-        runtime.spawn(Supervisor { plugin, settings, leadership, notices, entered: Arc::default() }.run(resignations));
-        Self { permit, demote_timeout: settings.demote_timeout, drain }
+        let supervisor = Supervisor { plugin, settings, leadership, notices, entered: Arc::default() };
+        runtime.spawn(supervisor.run(demanded, drain, resignations));
+        Self { permit, demote_timeout: settings.demote_timeout, demand }
     }
 
     /// Begins demotion: from here on only what puts work away is allowed. Only the first call counts.
@@ -141,9 +141,9 @@ impl Activation {
     pub fn demote(&self, reason: Demotion) {
         self.permit.drain();
         let until = clock::now() + self.demote_timeout;
-        self.drain.send_if_modified(|drain| {
-            let first = drain.is_none();
-            drain.get_or_insert(Drain { reason, until });
+        self.demand.send_if_modified(|demand| {
+            let first = demand.is_none();
+            demand.get_or_insert(Drain { reason, until });
             first
         });
     }
@@ -172,21 +172,19 @@ struct Supervisor {
 }
 
 impl Supervisor {
-    async fn run(self, mut resignations: mpsc::UnboundedReceiver<String>) {
+    async fn run(
+        self,
+        mut demanded: watch::Receiver<Option<Drain>>,
+        drain: watch::Sender<Option<Drain>>,
+        mut resignations: mpsc::UnboundedReceiver<String>,
+    ) {
         let mut guests = JoinSet::new();
-        let draining = self.draining().fuse();
-        tokio::pin!(draining);
         let forced = tokio::select! {
-            // Who is over the limit was stopped by force, even if it ends by itself in the same moment.
-            biased;
-            () = self.limit(draining.as_mut()) => true,
+            () = self.leadership.permit.ended() => true,
+            () = self.drain(&mut demanded, &drain) => true,
             () = self.forward(&mut resignations) => true,
             () = self.attempts(&mut guests) => false,
         };
-        // The plugin may have stopped before anybody here saw that demotion had begun.
-        if self.is_draining() && !draining.is_terminated() {
-            draining.await;
-        }
         self.leadership.permit.revoke();
         guests.shutdown().await;
         let by_force = forced && self.entered.load(Ordering::Acquire);
@@ -194,24 +192,15 @@ impl Supervisor {
         self.notify(Notice::Stopped { by_force });
     }
 
-    /// Waits for demotion to begin, and reports it. Returns the moment by which the plugin must have stopped.
-    async fn draining(&self) -> Moment {
-        let drain = self.leadership.demotion().await;
-        let reason = details([("reason", drain.reason.name().into())]);
-        self.about().report_with(Event::Draining, Event::Draining.level(), "demotion has begun", reason);
-        drain.until
-    }
-
-    /// Returns when the plugin may not go on: its permit has ended, or demotion takes too long.
-    async fn limit(&self, draining: impl Future<Output = Moment>) {
-        let demotion = async {
-            let until = draining.await;
-            clock::sleep_until(until).await;
-        };
-        tokio::select! {
-            () = self.leadership.permit.ended() => {}
-            () = demotion => {}
-        }
+    /// Reports that demotion was demanded, tells the plugin, and returns when that takes too long.
+    async fn drain(&self, demanded: &mut watch::Receiver<Option<Drain>>, told: &watch::Sender<Option<Drain>>) {
+        let demanded = demanded.wait_for(Option::is_some).await.ok().and_then(|demand| *demand);
+        // Without an activation the permit is about to end.
+        let Some(drain) = demanded else { return pending().await };
+        let details = details([("reason", drain.reason.name().into())]);
+        self.about().report_with(Event::Draining, Event::Draining.level(), "demotion has begun", details);
+        told.send_replace(Some(drain));
+        clock::sleep_until(drain.until).await;
     }
 
     /// Passes on what the plugin says about resigning, for ever.
@@ -219,7 +208,7 @@ impl Supervisor {
         while let Some(reason) = resignations.recv().await {
             self.notify(Notice::ResignRequested { reason, stay_out: Duration::ZERO });
         }
-        pending().await
+        pending::<()>().await;
     }
 
     /// Runs the plugin, and again after each failure. Returns when it has stopped because demotion began.
@@ -247,17 +236,15 @@ impl Supervisor {
             }
             let delay = policy.delay(restarts);
             self.report_failed(&failure, delay);
-            match delay {
-                Some(delay) => tokio::select! {
-                    () = tokio::time::sleep(delay) => restarts += 1,
-                    _ = self.leadership.demotion() => return,
-                },
-                None => {
-                    let reason = format!("the plugin failed and was restarted {restarts} times: {failure}");
-                    self.notify(Notice::ResignRequested { reason, stay_out: policy.max });
-                    self.leadership.demotion().await;
-                    return;
-                }
+            let Some(delay) = delay else {
+                let reason = format!("the plugin failed and was restarted {restarts} times: {failure}");
+                self.notify(Notice::ResignRequested { reason, stay_out: policy.max });
+                self.leadership.demotion().await;
+                return;
+            };
+            tokio::select! {
+                () = tokio::time::sleep(delay) => restarts += 1,
+                _ = self.leadership.demotion() => return,
             }
         }
     }
@@ -266,7 +253,10 @@ impl Supervisor {
     async fn attempt(self) -> Result<(), Failure> {
         match self.leadership.permit.check() {
             Ok(Phase::Held) => {}
-            Ok(_) => return Ok(()),
+            Ok(_) => {
+                self.leadership.demotion().await;
+                return Ok(());
+            }
             Err(lost) => return Err(Failure::lease_lost(lost)),
         }
         if !self.entered.swap(true, Ordering::AcqRel) {

@@ -13,6 +13,7 @@ pub mod permit;
 pub mod plugin;
 pub mod reporter;
 pub mod shutdown;
+pub mod state;
 pub mod term;
 #[cfg(test)]
 mod testing;

@@ -14,7 +14,10 @@ impl Directory {
         fs::create_dir(&path).unwrap();
         let plugin = r#"(module (func (export "on_elected")) (func (export "on_demoted")))"#;
         fs::write(path.join("plugin.wat"), plugin).unwrap();
-        let file = "[zookeeper]\nroot = \"/file\"\nauth = \"digest:user:file\"\n[[task]]\nname = \"t\"\nplugin = \"plugin.wat\"\n";
+        let file = r#"
+            zookeeper = { root = "/file", auth = "digest:user:file" }
+            task = [{ name = "t", plugin = "plugin.wat" }]
+        "#;
         fs::write(path.join("soloist.toml"), file).unwrap();
         Self(path)
     }

@@ -44,7 +44,8 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_AUTH_FILE", value_name = "FILE", help_heading = ENSEMBLE)]
     auth_file: Option<PathBuf>,
 
-    /// Who may do what with the nodes: world, creator, creator-world-read, or SCHEME:ID:PERMISSIONS,... [default: world]
+    /// Who may do what with the nodes: world, creator, creator-world-read, or SCHEME:ID:PERMISSIONS,...
+    /// [default: world]
     #[arg(long, env = "SOLOIST_ACL", help_heading = ENSEMBLE)]
     acl: Option<String>,
 

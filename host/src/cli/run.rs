@@ -29,11 +29,12 @@ pub(super) struct Run {
 
     /// The least grave lines to show
     #[arg(long, env = "SOLOIST_LOG_LEVEL", value_name = "LEVEL", default_value = "info", help_heading = OUTPUT,
-          value_parser = PossibleValuesParser::new(["error", "warn", "info", "debug", "trace"]).try_map(|level| level.parse::<Level>()))]
+          value_parser = PossibleValuesParser::new(LEVELS).try_map(|level| level.parse::<Level>()))]
     log_level: Level,
 }
 
 const OUTPUT: &str = "Output";
+const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 impl Run {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {

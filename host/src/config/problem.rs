@@ -76,7 +76,8 @@ pub enum BadValue {
     },
     /// Not a name.
     #[error(
-        "{text} cannot be a name: it {rule}; a name has 1 to 128 bytes, no slash, no control character, no space at either end"
+        "{text} cannot be a name: it {rule}; \
+         a name has 1 to 128 bytes, no slash, no control character, no space at either end"
     )]
     Name {
         /// What was written.
@@ -94,7 +95,8 @@ pub enum BadValue {
     },
     /// Not a list of servers.
     #[error(
-        "{text} is not a server: it {rule}; write servers like \"zk1:2181,zk2:2181\", IPv6 like \"[::1]:2181\", and a chroot once, at the end, like \"zk1,zk2/apps\""
+        "{text} is not a server: it {rule}; write servers like \"zk1:2181,zk2:2181\", IPv6 like \"[::1]:2181\", \
+         and a chroot once, at the end, like \"zk1,zk2/apps\""
     )]
     Server {
         /// The part that is wrong.
@@ -118,7 +120,8 @@ pub enum BadValue {
     },
     /// Not an entry of an access control list.
     #[error(
-        "{text} {rule}; write \"world\", \"creator\", \"creator-world-read\" or entries SCHEME:ID:PERMISSIONS like \"world:anyone:r\" (permissions out of c, d, r, w, a)"
+        "{text} {rule}; write \"world\", \"creator\", \"creator-world-read\" or entries SCHEME:ID:PERMISSIONS \
+         like \"world:anyone:r\" (permissions out of c, d, r, w, a)"
     )]
     Acl {
         /// The entry.
@@ -176,7 +179,10 @@ pub enum BadValue {
     #[error("an identity is given twice: keep either the identity or the file that holds it")]
     AuthTwice,
     /// A setting of a single task where a file describes the tasks.
-    #[error("belongs to a single plugin, but the tasks are described in {}: set it there, as `{key}` of its [[task]]", file.display())]
+    #[error(
+        "belongs to a single plugin, but the tasks are described in {}: set it there, as `{key}` of its [[task]]",
+        file.display()
+    )]
     OfOneTask {
         /// The file.
         file: PathBuf,
@@ -242,7 +248,7 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Flag(name) | Self::Variable(name) => f.write_str(name),
+            Self::Flag(name) | Self::Variable(name) => f.write_str(&printable(name)),
             Self::File { path, line, column, key } => {
                 write!(f, "{}:{line}:{column}", path.display())?;
                 match key {

@@ -20,8 +20,8 @@ fn plugin(given: Given) -> Result<Config, ConfigError> {
     Config::load(Path::new("plugins/hello.wasm"), given)
 }
 
-fn flag(text: &str) -> Option<Written<String>> {
-    Some(Written::flag(text.to_owned(), "--flag"))
+fn flag(text: &str) -> Written<String> {
+    Written::flag(text.to_owned(), "--flag")
 }
 
 #[test]
@@ -64,7 +64,8 @@ fn a_plugin_is_a_task_named_after_its_file() {
     let config = plugin(Given::default()).unwrap();
     assert_eq!(&*config.tasks[0].name, "hello");
     assert_eq!(config.tasks[0].plugin, Path::new("plugins/hello.wasm"));
-    let named = Given { task: TaskSettings { name: flag("other"), ..TaskSettings::default() }, ..Given::default() };
+    let named =
+        Given { task: TaskSettings { name: Some(flag("other")), ..TaskSettings::default() }, ..Given::default() };
     assert_eq!(&*plugin(named).unwrap().tasks[0].name, "other");
 }
 
@@ -73,11 +74,11 @@ fn what_is_given_is_preferred_to_the_file() {
     let file =
         format!("host_id = \"file\"\n[zookeeper]\nroot = \"/file\"\nservers = \"file\"\nauth = \"digest:a:b\"\n{TASK}");
     let zookeeper = EnsembleSettings {
-        root: flag("/flag"),
+        root: Some(flag("/flag")),
         auth: Some(Written::variable(Secret::new("digest:c:d".to_owned()), "VARIABLE")),
         ..EnsembleSettings::default()
     };
-    let config = load(&file, Given { host_id: flag("flag"), zookeeper, task: TaskSettings::default() }).unwrap();
+    let config = load(&file, Given { host_id: Some(flag("flag")), zookeeper, task: TaskSettings::default() }).unwrap();
     assert_eq!(&*config.host, "flag");
     assert_eq!(config.zookeeper.root, "/flag");
     assert_eq!(config.zookeeper.servers.hosts(), "file:2181");
@@ -86,7 +87,7 @@ fn what_is_given_is_preferred_to_the_file() {
 
 #[test]
 fn settings_of_one_task_do_not_go_with_a_file() {
-    let task = TaskSettings { name: flag("x"), ..TaskSettings::default() };
+    let task = TaskSettings { name: Some(flag("x")), ..TaskSettings::default() };
     let error = load(TASK, Given { task, ..Given::default() }).unwrap_err().to_string();
     assert!(error.starts_with("--flag: belongs to a single plugin"), "{error}");
     assert!(error.contains("etc/soloist.toml") && error.contains("`name`"), "{error}");
@@ -212,6 +213,13 @@ fn every_bad_value_is_told_at_once() {
 }
 
 #[test]
+fn what_is_wrong_for_every_task_is_told_once() {
+    let second = "[[task]]\nname = \"second\"\nplugin = \"a.wasm\"\n";
+    let message = refused(&format!("[zookeeper]\nsession_timeout = \"4s\"\n{TASK}{second}"));
+    assert_eq!(message.lines().count(), 1, "{message}");
+}
+
+#[test]
 fn a_flood_of_bad_values_is_cut_short() {
     let message = refused(&"[[task]]\n".repeat(1000));
     assert_eq!(message.lines().count(), 51);
@@ -282,10 +290,11 @@ proptest! {
 
     #[test]
     fn no_value_makes_it_panic(
-        line in "(root|servers|auth|acl|session_timeout|tick_time) = (\"\\PC{0,20}\"|'[a-z:/.,0-9\\[\\]]{0,20}'|\\PC{0,10})",
+        key in "root|servers|auth|acl|session_timeout|tick_time",
+        value in "\"\\PC{0,20}\"|'[a-z:/.,0-9\\[\\]]{0,20}'|\\PC{0,10}",
         name in "\\PC{0,10}",
     ) {
-        let text = format!("[zookeeper]\n{line}\n[[task]]\nname = '{name}'\nplugin = \"a\"\n");
+        let text = format!("[zookeeper]\n{key} = {value}\n[[task]]\nname = '{name}'\nplugin = \"a\"\n");
         let _ = load(&text, Given::default()).map_err(|error| error.to_string());
     }
 

@@ -297,7 +297,7 @@ impl<'a> Validator<'a> {
         }
     }
 
-    /// A master node is ephemeral and so has no children: no other node may have to lie below it, nor below another one.
+    /// A master node is ephemeral and so has no children: none may stand above or below what else is kept.
     fn paths(&mut self, tasks: &[Written<TaskSettings>], root: &str) {
         let meet = |one: &str, other: &str| {
             let below = |path: &str, parent: &str| path.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'));

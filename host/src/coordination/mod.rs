@@ -1,11 +1,13 @@
 //! Everything that talks to ZooKeeper, and the only place that knows how.
 //!
-//! [`session`] keeps a session and its lease; [`task`] does what the election of one task asks for; [`nodes`] says
-//! what is kept where.
+//! [`session`] keeps a session and its lease; [`task`] does what the election of one task asks for; [`observer`] answers
+//! an operator's questions; [`nodes`] says what is kept where.
 
 pub mod acl;
 pub mod nodes;
+pub mod observer;
 pub mod session;
+pub mod state;
 pub mod task;
 
 use zookeeper_client::{Acls, Client, CreateMode, Error};

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
-use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, SessionState, StateWatcher};
+use zookeeper_client::{Acl, Acls, Client, Connector, CreateMode, Error, SessionState, StateWatcher};
 
 use super::nodes::{self, HostRecord};
 use super::task::hint;
@@ -282,12 +282,7 @@ impl Keeper {
 
     async fn connect(&self) -> Result<(Client, StateWatcher), SessionError> {
         let settings = &self.settings;
-        // Read-only servers are accepted only to know that they are read-only.
-        let mut connector = Client::connector().with_session_timeout(settings.session_timeout).with_readonly(true);
-        if let Some(Credentials { scheme, secret }) = &settings.auth {
-            connector = connector.with_auth(scheme, secret);
-        }
-        match connector.connect(&settings.servers).await {
+        match connector(settings).connect(&settings.servers).await {
             Ok(client) => {
                 let states = client.state_watcher();
                 Ok((client, states))
@@ -434,6 +429,15 @@ impl Keeper {
                 }
             }
         }
+    }
+}
+
+/// How to connect. Read-only servers are accepted only to know that they are read-only.
+pub(super) fn connector(settings: &Settings) -> Connector {
+    let connector = Client::connector().with_session_timeout(settings.session_timeout).with_readonly(true);
+    match &settings.auth {
+        Some(Credentials { scheme, secret }) => connector.with_auth(scheme, secret),
+        None => connector,
     }
 }
 

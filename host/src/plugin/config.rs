@@ -5,10 +5,10 @@ use super::store::Host;
 
 impl Store for Host {
     fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<String>, Error>> {
-        Ok(Ok(self.config.get(&key).cloned()))
+        Ok(Ok(self.settings.config.get(&key).cloned()))
     }
 
     fn get_all(&mut self) -> wasmtime::Result<Result<Vec<(String, String)>, Error>> {
-        Ok(Ok(self.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect()))
+        Ok(Ok(self.settings.config.iter().map(|(key, value)| (key.clone(), value.clone())).collect()))
     }
 }

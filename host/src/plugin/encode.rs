@@ -32,11 +32,10 @@ pub(super) fn component(binary: Vec<u8>) -> Result<Vec<u8>, Problem> {
 }
 
 fn encode(module: &[u8], imports_preview1: bool) -> Result<Vec<u8>, Problem> {
-    let encoded = ComponentEncoder::default().module(module).and_then(|encoder| match imports_preview1 {
-        true => encoder.adapter(PREVIEW1, PREVIEW1_ADAPTER)?.encode(),
-        false => { encoder }.encode(),
-    });
-    encoded.map_err(Problem::Encode)
+    let encoder = ComponentEncoder::default().module(module);
+    let encoder = encoder
+        .and_then(|encoder| if imports_preview1 { encoder.adapter(PREVIEW1, PREVIEW1_ADAPTER) } else { Ok(encoder) });
+    encoder.and_then(|mut encoder| encoder.encode()).map_err(Problem::Encode)
 }
 
 fn embed(module: &mut Vec<u8>, world: &str) -> anyhow::Result<()> {
@@ -85,7 +84,7 @@ impl Module {
             let found = self.exports.iter().find(|(name, _)| name == bare);
             let (_, ty) = found.ok_or(Problem::MissingExport { export: bare })?;
             let parameter = self.parameter(bare, ty)?;
-            world.push_str(&format!("export {export}: async func({parameter});\n"));
+            world.extend(["export ", export, ": async func(", parameter, ");\n"]);
         }
         world.push('}');
         Ok(world)

@@ -1,6 +1,6 @@
 //! The one wasmtime engine of a host, with the clock tick that interrupts guests.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -49,16 +49,16 @@ impl PluginEngine {
     /// # Errors
     /// [`EngineError`] when the machine cannot run WebAssembly at all.
     pub fn new() -> Result<Self, EngineError> {
-        Self::with_cache(cache::user_directory())
+        Self::with_cache(cache::user_directory().as_deref())
     }
 
     /// Sets the engine up with its compile cache in `directory`, which is made if it is not there; `None` is no cache.
     ///
     /// # Errors
     /// As [`PluginEngine::new`].
-    pub fn with_cache(directory: Option<PathBuf>) -> Result<Self, EngineError> {
+    pub fn with_cache(directory: Option<&Path>) -> Result<Self, EngineError> {
         let mut config = config();
-        config.cache(directory.as_deref().and_then(open_cache));
+        config.cache(directory.and_then(open_cache));
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
         let engine = Engine::new(&config).or_else(|error| {
             // The pool reserves terabytes of address space, which a limit on it (`ulimit -v`) refuses.

@@ -152,8 +152,8 @@ fn shape(
 fn signature(function: &ComponentFunc) -> String {
     let kind = if function.async_() { "async func" } else { "func" };
     let parameters = function.params().map(|(name, ty)| format!("{name}: {}", name_of(&ty))).collect::<Vec<_>>();
-    let results = function.results().map(|ty| format!(" -> {}", name_of(&ty))).collect::<String>();
-    format!("{kind}({}){results}", parameters.join(", "))
+    let result = function.results().next().map_or_else(String::new, |ty| format!(" -> {}", name_of(&ty)));
+    format!("{kind}({}){result}", parameters.join(", "))
 }
 
 /// The type as WIT would have it; a type that has no name is shown by what it is made of.

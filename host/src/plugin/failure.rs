@@ -28,7 +28,7 @@ pub enum Cause {
     #[error("{0}")]
     Panicked(String),
     /// The plugin aborted itself; what it last wrote to stderr may say why.
-    #[error("it aborted{}", .stderr.is_empty().then(String::new).unwrap_or_else(|| format!("; its last words: {stderr}")))]
+    #[error("it aborted; the last it wrote to stderr: {stderr:?}")]
     Aborted {
         /// The last lines of stderr.
         stderr: String,
@@ -79,7 +79,6 @@ impl Cause {
 #[error("{cause}")]
 pub struct Failure {
     /// What went wrong.
-    #[source]
     pub cause: Cause,
     /// Where in the plugin, innermost function first, one line each.
     pub backtrace: Option<String>,

@@ -109,7 +109,7 @@ impl Plugin {
         })?;
         let exports = Exports::find(wasmtime, &compiled)?;
         let linked = linker(engine).map_err(Problem::Imports)?.instantiate_pre(&compiled).map_err(Problem::Link)?;
-        Ok(Self { engine: Arc::clone(engine), linked, exports, settings })
+        Ok(Self { engine: Arc::clone(engine), linked, exports, settings: Arc::new(settings) })
     }
 }
 

@@ -37,12 +37,12 @@ impl PluginLog {
         Self { term, rate: Arc::new(Mutex::new(Rate::new(clock::now()))) }
     }
 
-    /// Reports one line, unless there have been too many lately.
+    /// Reports one line, already of bounded length, unless there have been too many lately.
     pub(super) fn write(&self, level: Level, line: &str, details: Map<String, Value>) {
         let admitted = self.rate().admit(clock::now());
         if let Some(dropped) = admitted {
             self.report_dropped(dropped);
-            About::term(&self.term).report_with(Event::PluginLog, level, cut(line), details);
+            About::term(&self.term).report_with(Event::PluginLog, level, line, details);
         }
     }
 
@@ -129,7 +129,7 @@ impl log::Host for Host {
                 details.insert("omitted_fields".into(), omitted.into());
             }
         }
-        self.log.write(level, &message, details);
+        self.log.write(level, &cut(&message), details);
         Ok(())
     }
 

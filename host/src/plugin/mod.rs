@@ -36,14 +36,14 @@ use wasmtime::component::InstancePre;
 #[derive(Clone, Debug)]
 pub struct PluginSettings {
     /// What the plugin reads with `config`.
-    pub config: Arc<BTreeMap<String, String>>,
+    pub config: BTreeMap<String, String>,
     /// How much memory the plugin may have, in bytes, over all its linear memories.
     pub memory_limit_bytes: u64,
 }
 
 impl Default for PluginSettings {
     fn default() -> Self {
-        Self { config: Arc::default(), memory_limit_bytes: 256 << 20 }
+        Self { config: BTreeMap::new(), memory_limit_bytes: 256 << 20 }
     }
 }
 
@@ -52,7 +52,7 @@ pub struct Plugin {
     engine: Arc<PluginEngine>,
     linked: InstancePre<store::Host>,
     exports: exports::Exports,
-    settings: PluginSettings,
+    settings: Arc<PluginSettings>,
 }
 
 impl std::fmt::Debug for Plugin {

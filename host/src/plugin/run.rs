@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use futures::future::try_join;
@@ -32,7 +33,7 @@ impl Plugin {
     pub async fn run(&self, leadership: Leadership, completed: impl FnOnce() + Send) -> Result<(), Failure> {
         let _ticking = self.engine.tick();
         let permit = leadership.permit.clone();
-        let mut store = store::new(self.engine.wasmtime(), leadership, &self.settings);
+        let mut store = store::new(self.engine.wasmtime(), leadership, Arc::clone(&self.settings));
         let outcome = while_permitted(&permit, self.call(&mut store, completed)).await;
         match outcome {
             Ok(Ok(Ok(()))) => Ok(()),

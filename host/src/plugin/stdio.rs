@@ -38,7 +38,9 @@ impl Stdio {
     /// Reports a last line that was not ended.
     pub(super) fn finish(&self) {
         let rest = self.lines().finish();
-        rest.into_iter().for_each(|line| self.report(&line));
+        if let Some(line) = rest {
+            self.report(&line);
+        }
     }
 
     /// The last lines that were written.
@@ -48,7 +50,9 @@ impl Stdio {
 
     fn write(&self, bytes: &[u8]) {
         let complete = self.lines().push(bytes);
-        complete.iter().for_each(|line| self.report(line));
+        for line in complete {
+            self.report(&line);
+        }
     }
 
     fn report(&self, line: &str) {
@@ -99,7 +103,7 @@ impl Lines {
         let mut line = String::from_utf8_lossy(bytes).into_owned();
         let omitted = std::mem::take(&mut self.omitted);
         if omitted > 0 {
-            line.push_str(&format!(" [{omitted} more bytes]"));
+            line.extend([" [", &omitted.to_string(), " more bytes]"]);
         }
         if self.tail.len() == LAST_LINES {
             self.tail.remove(0);

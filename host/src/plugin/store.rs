@@ -1,6 +1,5 @@
 //! What belongs to one instance of a plugin, and the bounds it lives in.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tracing::Level;
@@ -24,7 +23,7 @@ const HOST_CALL_BYTES: usize = 16 << 20;
 /// The data of a plugin's store: what its imports work on.
 pub(super) struct Host {
     pub(super) leadership: Leadership,
-    pub(super) config: Arc<BTreeMap<String, String>>,
+    pub(super) settings: Arc<PluginSettings>,
     pub(super) log: PluginLog,
     pub(super) stdout: Stdio,
     pub(super) stderr: Stdio,
@@ -37,7 +36,7 @@ pub(super) struct Host {
 }
 
 impl Host {
-    fn new(leadership: Leadership, settings: &PluginSettings) -> Self {
+    fn new(leadership: Leadership, settings: Arc<PluginSettings>) -> Self {
         let log = PluginLog::new(Arc::clone(&leadership.term));
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
@@ -51,13 +50,13 @@ impl Host {
             .build();
         Self {
             leadership,
-            config: Arc::clone(&settings.config),
             log,
             stdout,
             stderr,
             panic: None,
             resigned: false,
             limits: Limits { memory_bytes: 0, table_elements: 0, memory_limit_bytes: settings.memory_limit_bytes },
+            settings,
             wasi,
             table: ResourceTable::new(),
         }
@@ -80,7 +79,7 @@ impl WasiView for Host {
 
 /// Makes the store of one attempt. The permit is looked at whenever the guest calls the host or returns from it, and at
 /// every epoch tick in between.
-pub(super) fn new(engine: &Engine, leadership: Leadership, settings: &PluginSettings) -> Store<Host> {
+pub(super) fn new(engine: &Engine, leadership: Leadership, settings: Arc<PluginSettings>) -> Store<Host> {
     let mut store = Store::new(engine, Host::new(leadership, settings));
     store.limiter(|host| &mut host.limits);
     store.set_hostcall_fuel(HOST_CALL_BYTES);

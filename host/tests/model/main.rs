@@ -16,6 +16,9 @@ use ensemble::SECOND;
 use host::Rule;
 use world::{Overlap, World};
 
+/// Worlds in which a broken lease has to show: it does in one of a thousand or so, hence this is never short of luck.
+const BROKEN_WORLDS: u64 = 30_000;
+
 /// Worlds explored; `SOLOIST_WORLDS` makes it more or fewer.
 fn worlds() -> u64 {
     std::env::var("SOLOIST_WORLDS").ok().and_then(|worlds| worlds.parse().ok()).unwrap_or(2_000)
@@ -55,10 +58,10 @@ fn at_most_one_host_can_have_effects() {
 
 #[test]
 fn trusting_the_last_answer_lets_two_act_at_once() {
-    assert_ne!(explore(Rule::LastAnswer, worlds()).overlap, None);
+    assert_ne!(explore(Rule::LastAnswer, BROKEN_WORLDS).overlap, None);
 }
 
 #[test]
 fn trusting_the_last_committed_write_lets_two_act_at_once() {
-    assert_ne!(explore(Rule::LastWrite, worlds()).overlap, None);
+    assert_ne!(explore(Rule::LastWrite, BROKEN_WORLDS).overlap, None);
 }

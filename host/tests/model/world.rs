@@ -112,7 +112,8 @@ impl World {
             world.after(0, Event::Connect { host });
         }
         world.after(SECOND, Event::LeaderPings);
-        world.after(2 * SECOND, Event::ExpirySweep);
+        // Sessions end at whole ticks, which is when the leader looks.
+        world.at(2 * SECOND, Event::ExpirySweep);
         let fault = world.random.below(10 * SECOND);
         world.after(fault, Event::Fault);
         world
@@ -361,7 +362,7 @@ impl World {
         match action {
             Action::Activate(term) => self.activate(host, term),
             Action::Demote(_) => {
-                let (wanted, activation) = (self.random.below(3_000 * MS), self.hosts[host].activations);
+                let (wanted, activation) = (self.random.below(6_000 * MS), self.hosts[host].activations);
                 if let Some(it) = &mut self.hosts[host].activation {
                     it.stopping = true;
                     // A plugin that takes longer is stopped by force.
@@ -646,7 +647,7 @@ impl World {
     // ---- faults ----
 
     fn fault(&mut self) {
-        let next = 2 * SECOND + self.random.below(25 * SECOND);
+        let next = 2 * SECOND + self.random.below(15 * SECOND);
         self.after(next, Event::Fault);
         self.one_fault();
         // Faults like company.
@@ -657,7 +658,10 @@ impl World {
 
     fn one_fault(&mut self) {
         let server = usize::try_from(self.random.below(SERVERS as u64)).expect("small");
-        let host = usize::try_from(self.random.below(self.hosts.len() as u64)).expect("small");
+        let any = usize::try_from(self.random.below(self.hosts.len() as u64)).expect("small");
+        // Faults strike whoever leads more often than chance would.
+        let leads = (0..self.hosts.len()).find(|host| self.hosts[*host].permitted(self.now).is_some());
+        let host = leads.filter(|_| self.random.below(2) == 0).unwrap_or(any);
         let time = 500 * MS + self.random.below(16 * SECOND);
         match self.random.below(8) {
             0 => self.break_server(server, time, false),

@@ -46,12 +46,13 @@ pub fn guest(name: &str) -> PathBuf {
 pub fn engine() -> Arc<PluginEngine> {
     static ENGINE: LazyLock<Arc<PluginEngine>> =
         LazyLock::new(|| Arc::new(PluginEngine::with_cache(None).expect("this machine runs WebAssembly")));
+    LazyLock::force(&REPORTED);
     Arc::clone(&ENGINE)
 }
 
 pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
     let config: BTreeMap<_, _> = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    PluginSettings { config: Arc::new(config), ..PluginSettings::default() }
+    PluginSettings { config, ..PluginSettings::default() }
 }
 
 /// The guest `misbehave`, told what to do.
@@ -63,6 +64,22 @@ pub fn misbehave(what: &str) -> Arc<Plugin> {
 pub fn text(wat: &str) -> Arc<Plugin> {
     let file = File::new("wat", wat.as_bytes());
     Arc::new(Plugin::load(&engine(), &file.0, PluginSettings::default()).unwrap_or_else(|error| panic!("{error:?}")))
+}
+
+/// A bare module that writes `text` to stdout with WASI preview 1 when it is elected, and then does `more`.
+pub fn printing(text: &str, more: &str) -> String {
+    let (length, text) = (text.len(), text.escape_default());
+    format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 0) "\10\00\00\00\{length:02x}\00\00\00")
+            (data (i32.const 16) "{text}")
+            (func (export "on_elected")
+                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+                {more})
+            (func (export "on_demoted")))"#
+    )
 }
 
 /// A file that is gone when the test is over.
@@ -100,6 +117,14 @@ static REPORTED: LazyLock<Reported> = LazyLock::new(|| {
     Reported::default()
 });
 
+/// Waits until something is reported, anywhere in this process, whose message contains `text`.
+pub fn wait_for_message(text: &str) {
+    let said = |event: &Value| event["message"].as_str().is_some_and(|message| message.contains(text));
+    let events = REPORTED.events.lock().expect("no test panics here");
+    let waited = REPORTED.more.wait_timeout_while(events, PATIENCE, |events| !events.iter().any(said));
+    assert!(!waited.expect("no test panics here").1.timed_out(), "nobody said {text:?}");
+}
+
 struct Sink;
 
 impl Write for Sink {
@@ -113,6 +138,15 @@ impl Write for Sink {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+pub fn term(task: &str) -> Term {
+    Term { number: 7, fencing_token: FencingToken(1007), task: task.into(), host: "tested".into(), record_version: 7 }
+}
+
+/// What plugins run on: one worker, so that whatever a guest keeps to itself is missing at once.
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads")
 }
 
 /// One term of a plugin under test.
@@ -141,18 +175,9 @@ impl Tested {
         first: impl FnOnce(&Activation),
     ) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(1);
-        LazyLock::force(&REPORTED);
-        let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let task = format!("task-{number}");
-        let term = Term {
-            number,
-            fencing_token: FencingToken(1000 + number),
-            task: task.as_str().into(),
-            host: "tested".into(),
-            record_version: 1,
-        };
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads");
+        let task = format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let term = term(&task);
+        let runtime = runtime();
         let permit = Permit::new(deadline.clone());
         let (sender, notices) = mpsc::unbounded_channel();
         let activation = Activation::start(runtime.handle(), plugin, settings, term, permit.clone(), sender);

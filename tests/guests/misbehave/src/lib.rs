@@ -67,6 +67,11 @@ impl Plugin for Misbehave {
                 black_box((0..1000_u64).sum::<u64>());
                 sleep(Duration::from_nanos(1)).await;
             },
+            "overstay" => loop {
+                if soloist_sdk::remaining().is_zero() {
+                    info!("acts after its time");
+                }
+            },
             "linger" | "linger-loop" | "linger-panic" => sleep(FOREVER).await,
             other => Err(format!("nothing known to do about {other}"))?,
         }
@@ -106,8 +111,8 @@ fn devour() -> ! {
 #[inline(never)]
 #[allow(unconditional_recursion, reason = "that is the point")]
 fn recurse(depth: u64) -> u64 {
-    let frame = black_box([depth; 64]);
-    black_box(recurse(depth + 1)).wrapping_add(frame[1])
+    // Little of it in linear memory, or that part of the stack would be the first to overflow.
+    recurse(black_box(depth + 1)).wrapping_add(depth)
 }
 
 fn what_is_there() -> String {

@@ -1,0 +1,304 @@
+//! Loading: every form that a plugin may have, and everything that can be wrong with one.
+
+mod support;
+
+use std::error::Error;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Instant;
+
+use soloist::activation::ActivationSettings;
+use soloist::plugin::{LoadError, Plugin, PluginEngine, PluginSettings, Problem};
+use soloist::term::Demotion;
+use support::{File, PATIENCE, Tested, config, engine, guest, printing, text};
+
+fn load(path: &Path) -> Result<Plugin, LoadError> {
+    Plugin::load(&engine(), path, PluginSettings::default())
+}
+
+/// Loads what cannot be loaded, and returns what is wrong and how it is told.
+fn refusal(extension: &str, content: &[u8]) -> (Problem, String) {
+    let file = File::new(extension, content);
+    let error = load(&file.0).expect_err("this is no plugin");
+    let told = told(&error);
+    assert!(told.contains(file.0.to_str().unwrap()), "{told}");
+    (error.problem, told)
+}
+
+fn told(error: &LoadError) -> String {
+    let mut told = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        told.push_str(": ");
+        told.push_str(&error.to_string());
+        source = error.source();
+    }
+    told
+}
+
+/// Lives a whole term, with a completed `on_elected`, and returns the lines that it wrote.
+fn lines_of_a_term(plugin: Arc<Plugin>) -> Vec<String> {
+    let settings = ActivationSettings { demote_timeout: PATIENCE, ..ActivationSettings::default() };
+    let mut tested = Tested::start(plugin, settings);
+    tested.wait_for("plugin-completed", "", 1);
+    tested.activation().demote(Demotion::Shutdown);
+    assert!(!tested.stopped());
+    assert_eq!(tested.story(), ["activated", "plugin-completed", "draining", "demoted"]);
+    tested.lines()
+}
+
+#[test]
+fn a_component_of_the_sdk_runs() {
+    let lines = lines_of_a_term(Arc::new(load(&guest("hello")).unwrap()));
+    assert!(lines[0].starts_with("hello from tested, leader of task-"), "{lines:?}");
+}
+
+#[test]
+fn heartbeat_says_at_its_interval_who_leads() {
+    let load = |interval| Plugin::load(&engine(), &guest("heartbeat"), config(&[("interval", interval)])).unwrap();
+    let settings = ActivationSettings { demote_timeout: PATIENCE, ..ActivationSettings::default() };
+    let mut tested = Tested::start(Arc::new(load("10ms")), settings);
+    let third = tested.wait_for("plugin-log", "tested leads task-", 3);
+    assert_eq!(third["fields"]["beat"], "3");
+    tested.activation().demote(Demotion::Shutdown);
+    assert!(!tested.stopped());
+    assert!(tested.lines().last().unwrap().starts_with("stops after "));
+
+    let mut tested = Tested::start(Arc::new(load("often")), settings);
+    let failed = tested.wait_for("plugin-failed", "", 1);
+    assert_eq!(failed["cause"], "error");
+    assert!(failed["message"].as_str().unwrap().contains("config `interval`: "), "{failed:#}");
+    tested.activation().demote(Demotion::Shutdown);
+    assert!(!tested.stopped());
+}
+
+#[test]
+fn a_bare_module_may_take_the_number_of_the_term() {
+    lines_of_a_term(text(
+        r#"(module
+            (func (export "on_elected") (param i64) (if (i64.eqz (local.get 0)) (then unreachable)))
+            (func (export "on_demoted")))"#,
+    ));
+}
+
+#[test]
+fn a_bare_module_may_use_wasi_preview_1_as_text_and_as_binary() {
+    let wat = printing("it prints", "");
+    assert_eq!(lines_of_a_term(text(&wat)), ["it prints"]);
+    let binary = File::new("wasm", &wat::parse_str(&wat).unwrap());
+    assert_eq!(lines_of_a_term(Arc::new(load(&binary.0).unwrap())), ["it prints"]);
+}
+
+/// A module as a toolchain without components makes it: the contract's types lie in a custom section.
+fn module_with_metadata() -> Vec<u8> {
+    let mut module = wat::parse_str(
+        r#"(module
+            (memory (export "memory") 1)
+            (global $free (mut i32) (i32.const 1024))
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+                (global.get $free)
+                (global.set $free (i32.add (global.get $free) (local.get 3))))
+            ;; The outcome lies at 16, where a zero says that it is no error.
+            (func (export "on-elected") (param i64 i64 i32 i32 i32 i32) (result i32) (i32.const 16))
+            (func (export "on-demoted") (param i32) (if (i32.ne (local.get 0) (i32.const 1)) (then unreachable))))"#,
+    )
+    .unwrap();
+    let mut resolve = wit_parser::Resolve::default();
+    let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/wit");
+    let (package, _) = resolve.push_dir(contract).unwrap();
+    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+    module
+}
+
+#[test]
+fn a_core_module_with_the_types_of_the_contract_runs() {
+    let file = File::new("wasm", &module_with_metadata());
+    assert!(lines_of_a_term(Arc::new(load(&file.0).unwrap())).is_empty());
+}
+
+#[test]
+fn a_file_that_is_not_there_or_is_no_file_is_refused() {
+    let missing = load(Path::new("no/such/plugin.wasm")).unwrap_err();
+    assert!(matches!(&missing.problem, Problem::Read(error) if error.kind() == std::io::ErrorKind::NotFound));
+    assert!(told(&missing).contains("no/such/plugin.wasm"), "{}", told(&missing));
+    let directory = load(&std::env::temp_dir()).unwrap_err();
+    assert!(matches!(directory.problem, Problem::NotAFile));
+}
+
+#[test]
+fn what_is_no_webassembly_is_refused() {
+    for content in [&b""[..], b"#!/bin/sh\n", b"\x7fELF\x02\x01\x01", b"\0as", &[0xff; 100]] {
+        assert!(matches!(refusal("wasm", content).0, Problem::NotWasm), "{content:?}");
+    }
+}
+
+#[test]
+fn broken_webassembly_is_refused() {
+    let component = std::fs::read(guest("hello")).unwrap();
+    for size in [9, 100, component.len() / 2, component.len() - 1] {
+        let (problem, told) = refusal("wasm", &component[..size]);
+        assert!(matches!(problem, Problem::Malformed(_)), "{size}: {told}");
+    }
+    let module = module_with_metadata();
+    for size in [9, 20, module.len() - 1] {
+        let (problem, told) = refusal("wasm", &module[..size]);
+        assert!(matches!(problem, Problem::Malformed(_)), "{size}: {told}");
+    }
+    let (problem, told) = refusal("wasm", b"\0asm\x07\0\0\0");
+    assert!(matches!(problem, Problem::Malformed(_)), "{told}");
+}
+
+#[test]
+fn text_with_a_mistake_is_refused_with_its_line() {
+    let (problem, told) = refusal("wat", b"(module\n  (func (export \"on_elected\")\n  (fnuc))\n");
+    assert!(matches!(problem, Problem::Text(_)), "{told}");
+    assert!(told.contains("3:4"), "{told}");
+}
+
+#[test]
+fn a_module_without_the_exports_is_refused_by_their_name() {
+    for (wat, missing) in [
+        ("(module)", "on_elected"),
+        (r#"(module (func (export "on_elected")))"#, "on_demoted"),
+        ("(component)", "on-elected"),
+    ] {
+        let (problem, told) = refusal("wat", wat.as_bytes());
+        assert!(matches!(problem, Problem::MissingExport { export } if export == missing), "{told}");
+        assert!(told.contains(&format!("does not export `{missing}`")), "{told}");
+    }
+}
+
+/// A component whose functions have the given types, which must be lowered to nothing.
+fn component(on_elected: &str, on_demoted: &str) -> String {
+    format!(
+        r#"(component
+            (core module $m (func (export "f")))
+            (core instance $i (instantiate $m))
+            (func $elected {on_elected} (canon lift (core func $i "f")))
+            (func $demoted {on_demoted} (canon lift (core func $i "f")))
+            (export "on-elected" (func $elected))
+            (export "on-demoted" (func $demoted)))"#
+    )
+}
+
+#[test]
+fn exports_of_the_wrong_type_are_refused_with_what_was_expected_and_found() {
+    for (wat, at, expected, found) in [
+        (
+            r#"(module (func (export "on_elected") (param i32) (result i64) unreachable) (func (export "on_demoted")))"#
+                .to_owned(),
+            "on_elected",
+            "(func) or (func (param i64))",
+            "(func (param i32) (result i64))",
+        ),
+        (
+            r#"(module (func (export "on_elected")) (memory (export "on_demoted") 1))"#.to_owned(),
+            "on_demoted",
+            "(func)",
+            "a memory",
+        ),
+        (component("", "async"), "on-elected", "async func(term: term) -> result<_, string>", "func()"),
+        (
+            r#"(component
+                (core module $m (func (export "elected")) (func (export "demoted") (param i32)))
+                (core instance $i (instantiate $m))
+                (func $elected async (canon lift (core func $i "elected")))
+                (type $cases (enum "resigned" "bored"))
+                (export $reason "reason" (type $cases))
+                (func $demoted async (param "reason" $reason) (canon lift (core func $i "demoted")))
+                (export "on-elected" (func $elected))
+                (export "on-demoted" (func $demoted)))"#
+                .to_owned(),
+            "on-demoted",
+            "async func(reason: demotion)",
+            "async func(reason: enum { resigned, bored })",
+        ),
+    ] {
+        let (problem, told) = refusal("wat", wat.as_bytes());
+        assert!(matches!(problem, Problem::WrongExport { export, .. } if export == at), "{told}");
+        assert!(told.contains(expected) && told.contains(&format!("found {found}")), "{told}");
+    }
+    lines_of_a_term(text(&component("async", "async")));
+}
+
+#[test]
+fn imports_that_nobody_offers_are_refused_by_their_name() {
+    let (problem, told) = refusal(
+        "wat",
+        br#"(module (import "env" "launch" (func)) (func (export "on_elected")) (func (export "on_demoted")))"#,
+    );
+    assert!(matches!(problem, Problem::UnknownImport { ref import } if import == "env.launch"), "{told}");
+    assert!(told.contains("`env.launch`"), "{told}");
+
+    let wat = component("async", "async").replacen(
+        "(component",
+        r#"(component (import "moon:base/door@1.0.0" (instance (export "open" (func))))"#,
+        1,
+    );
+    let (problem, told) = refusal("wat", wat.as_bytes());
+    assert!(matches!(problem, Problem::Link(_)), "{told}");
+    assert!(told.contains("moon:base/door@1.0.0"), "{told}");
+
+    let (problem, told) = refusal("wat", printing("x", "").replace("fd_write", "fd_fly").as_bytes());
+    assert!(matches!(problem, Problem::Encode(_)), "{told}");
+    assert!(told.contains("fd_fly"), "{told}");
+}
+
+#[test]
+fn what_the_engine_cannot_compile_is_refused() {
+    let wat = r#"(module (memory 1 (pagesize 1)) (func (export "on_elected")) (func (export "on_demoted")))"#;
+    let (problem, told) = refusal("wat", wat.as_bytes());
+    assert!(matches!(problem, Problem::Compile(_)), "{told}");
+}
+
+#[test]
+fn a_compiled_plugin_is_kept_for_the_next_start() {
+    let directory = std::env::temp_dir().join(format!("soloist-test-cache-{}", std::process::id()));
+    let start = || {
+        let engine = Arc::new(PluginEngine::with_cache(Some(&directory)).unwrap());
+        let begun = Instant::now();
+        Plugin::load(&engine, &guest("heartbeat"), PluginSettings::default()).unwrap();
+        (begun.elapsed(), artefacts(&directory))
+    };
+    let (cold, kept) = start();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let (cached, kept_again) = start();
+    assert_eq!(kept, kept_again);
+    println!("load heartbeat: {cold:?} cold, {cached:?} cached");
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+/// Compiled code in the cache: the large files, and when they were written.
+fn artefacts(directory: &Path) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        if metadata.is_dir() {
+            found.extend(artefacts(&entry.path()));
+        } else if metadata.len() > 10_000 {
+            found.push((entry.path(), metadata.modified().unwrap()));
+        }
+    }
+    found
+}
+
+#[test]
+fn a_machine_that_refuses_the_instance_pool_runs_plugins_all_the_same() {
+    let status = Command::new("sh")
+        .args(["-c", r#"ulimit -v 16000000 && exec "$0" --ignored --exact "$1""#])
+        .arg(std::env::current_exe().unwrap())
+        .arg("runs_with_little_address_space")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
+#[ignore = "run by another test, with an address space too small for the pool"]
+fn runs_with_little_address_space() {
+    lines_of_a_term(text(include_str!("../../plugins/minimal.wat")));
+    support::wait_for_message("no instance pool");
+}
