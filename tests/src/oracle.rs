@@ -4,7 +4,7 @@
 //! past its lease can have no effect after the pause, whenever it gets to say so: it counts as active up to the pause,
 //! and is held to that: a line of its plugin after the pause counts as an effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
@@ -120,6 +120,8 @@ struct Judge {
     verdict: Verdict,
     /// Where each present activity stands in the list of all.
     active: BTreeMap<Key, usize>,
+    /// Who was elected and has not been activated yet.
+    elected: BTreeSet<Key>,
     /// When a run was last paused, if it was.
     paused: BTreeMap<u32, SystemTime>,
 }
@@ -146,7 +148,13 @@ impl Judge {
         let Some(task) = event.task.clone() else { return };
         let key = (record.pid, task);
         match event.name.as_str() {
-            "activated" => self.activated(record, event, key),
+            "elected" => {
+                self.elected.insert(key);
+            }
+            "activated" => {
+                self.elected.remove(&key);
+                self.activated(record, event, key);
+            }
             "plugin-log" => {
                 if !self.active.contains_key(&key) {
                     self.out_of_place("a plugin wrote outside its activity", event);
@@ -156,6 +164,10 @@ impl Judge {
             }
             "demoted" | "revoked" => {
                 let Some(index) = self.active.remove(&key) else {
+                    // A term may end before the plugin was entered.
+                    if self.elected.remove(&key) {
+                        return;
+                    }
                     return self.out_of_place("the end of an activity that never began", event);
                 };
                 let paused = self.paused.get(&record.pid).copied();
@@ -324,6 +336,13 @@ mod tests {
         };
         assert_eq!(with(None), Duration::ZERO);
         assert_eq!(with(Some(event(31, 1, "plugin-log", 1))), Duration::from_millis(12));
+    }
+
+    #[test]
+    fn a_term_may_end_before_the_plugin_was_entered() {
+        let verdict = judge_records(&[event(0, 1, "elected", 1), event(1, 1, "demoted", 1)]);
+        assert_eq!(verdict.violations, []);
+        assert_eq!(verdict.activities, []);
     }
 
     #[test]
