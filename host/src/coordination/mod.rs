@@ -4,6 +4,7 @@
 //! an operator's questions; [`nodes`] says what is kept where.
 
 pub mod acl;
+pub mod connect;
 pub mod nodes;
 pub mod observer;
 pub mod session;
