@@ -77,7 +77,8 @@ async fn each_candidate_watches_only_its_predecessor() -> Result<()> {
     let client = cluster.client().await?;
     let queue = queue(&client).await?;
     ensure!(queue.len() == 4, "{queue:?}");
-    let mut expected = BTreeMap::from([(queue[0].1, BTreeSet::from([Cluster::master(TASK)]))]);
+    let resign = format!("/soloist/tasks/{TASK}/resign");
+    let mut expected = BTreeMap::from([(queue[0].1, BTreeSet::from([Cluster::master(TASK), resign]))]);
     for pair in queue.windows(2) {
         expected.insert(pair[1].1, BTreeSet::from([pair[0].0.clone()]));
     }
