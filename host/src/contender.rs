@@ -76,7 +76,7 @@ pub struct Contender {
     record: Option<TermRecord>,
     ending: Ending,
     /// An order to resign, to come while this host leads.
-    order: Option<BoxFuture<'static, Result<ResignOrder, TaskError>>>,
+    order: Option<BoxFuture<'static, ResignOrder>>,
     request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
     watch: Option<BoxFuture<'static, ()>>,
     activation: Option<Activation>,
@@ -180,15 +180,10 @@ impl Contender {
         }
     }
 
-    fn ordered(&mut self, order: Result<ResignOrder, TaskError>) {
-        match order {
-            Ok(ResignOrder { to, reason, .. }) => {
-                self.ending.detail = reason;
-                self.ending.successor = to;
-                self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
-            }
-            Err(error) => About::task(&self.task.name).report(Event::ElectionError, chain(&error)),
-        }
+    fn ordered(&mut self, ResignOrder { to, reason, .. }: ResignOrder) {
+        self.ending.detail = reason;
+        self.ending.successor = to;
+        self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
     }
 
     fn answered(&mut self, answer: Result<Answer, TaskError>) {
