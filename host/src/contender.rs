@@ -26,6 +26,9 @@ use crate::plugin::Plugin;
 use crate::shutdown::Shutdown;
 use crate::term::{Demotion, Term};
 
+/// The pause before orders to resign are watched for again, after that has failed.
+const ORDER_RETRY: Duration = Duration::from_secs(2);
+
 /// What a contender stands for, and with what.
 #[derive(Debug)]
 pub struct Task {
@@ -187,7 +190,17 @@ impl Contender {
                 self.ending.successor = to;
                 self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
             }
-            Err(error) => About::task(&self.task.name).report(Event::ElectionError, chain(&error)),
+            Err(error) => {
+                About::task(&self.task.name).report(Event::ElectionError, chain(&error));
+                let term = self.election.active_term().map(|term| term.number);
+                self.order = self.nodes().zip(term).map(|(nodes, term)| {
+                    async move {
+                        tokio::time::sleep(ORDER_RETRY).await;
+                        nodes.resign_order(term).await
+                    }
+                    .boxed()
+                });
+            }
         }
     }
 

@@ -55,6 +55,23 @@ impl Config {
     }
 }
 
+impl Ensemble {
+    /// Puts together what flags and environment say with the `[zookeeper]` of a configuration, if there is one: all
+    /// that whoever stands for nothing needs to know.
+    ///
+    /// # Errors
+    /// Every bad value of the ensemble at once, unless the file cannot be read as a configuration in the first place.
+    pub fn load(file: Option<&Path>, given: EnsembleSettings) -> Result<Self, ConfigError> {
+        let file = file.map(SettingsFile::read).transpose()?;
+        let settings = match &file {
+            Some(file) => given.over(file.settings()?.zookeeper),
+            None => given,
+        };
+        let mut validator = Validator::new(file.as_ref());
+        validator.ensemble(&settings).map_err(|Reported| ConfigError::Invalid(validator.problems))
+    }
+}
+
 /// A problem has been reported, so there is no value.
 struct Reported;
 

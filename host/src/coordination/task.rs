@@ -95,7 +95,7 @@ pub enum TaskError {
 pub(crate) fn hint(error: &Error) -> &'static str {
     match error {
         Error::NoAuth => {
-            " (the ACL there does not admit this host: check `auth`, and the node's ACL with `getAcl` in zkCli.sh)"
+            " (the ACL there does not admit this identity: check `auth`, and the node's ACL with `getAcl` in zkCli.sh)"
         }
         Error::InvalidAcl => " (an ACL for the creator needs `auth`)",
         _ => "",
