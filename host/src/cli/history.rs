@@ -1,5 +1,7 @@
 //! `soloist history`: the latest terms of a task.
 
+use std::time::Duration;
+
 use clap::ArgMatches;
 use serde::Serialize;
 use soloist::config::TaskName;
@@ -64,10 +66,16 @@ impl History {
 fn terms<'a>(task: &'a str, entries: &'a [TermEntry]) -> Terms<'a> {
     let term = |entry: &'a TermEntry| {
         let end = entry.end.as_ref();
-        let seconds = end.and_then(|end| time_between(&entry.since, Some(&end.at))).map(|time| time.as_secs_f64());
+        let seconds = end.and_then(|end| time_between(&entry.since, Some(&end.at))).map(seconds);
         Term { entry, seconds }
     };
     Terms { task, terms: entries.iter().map(term).collect() }
+}
+
+/// Milliseconds are what the times are given in: no more digits than that.
+#[expect(clippy::cast_precision_loss, reason = "a time of 285,000 years is the first to lose a millisecond")]
+fn seconds(time: Duration) -> f64 {
+    time.as_millis() as f64 / 1_000.0
 }
 
 fn text(entries: &[TermEntry]) -> String {

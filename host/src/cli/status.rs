@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use clap::ArgMatches;
 use soloist::config::TaskName;
-use soloist::coordination::observer::{HostStatus, Observer, ObserverError, Status as Seen, TaskStatus};
+use soloist::coordination::observer::{Changes, HostStatus, Observer, ObserverError, Status as Seen, TaskStatus};
 use soloist::shutdown::Shutdown;
 
 use super::Failure;
@@ -96,10 +96,7 @@ async fn follow(operator: &Operator, task: Option<&str>, json: bool) -> Result<(
     }
 }
 
-async fn look(
-    observer: &Observer,
-    task: Option<&str>,
-) -> Result<(soloist::coordination::observer::Changes, Seen), ObserverError> {
+async fn look(observer: &Observer, task: Option<&str>) -> Result<(Changes, Seen), ObserverError> {
     let changes = observer.watch(task).await?;
     Ok((changes, observer.status(task).await?))
 }
