@@ -4,17 +4,23 @@ use std::fmt;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use soloist::coordination::observer::ObserverError;
 use soloist::host::HostError;
 
 mod check;
+mod history;
+mod operator;
 mod options;
+mod output;
 mod plugins;
+mod resign;
 mod run;
+mod status;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0      a clean end
-  1      a failure at run time
+  1      a failure at run time, or an order that was not fulfilled
   2      bad usage, a bad configuration or a bad plugin
   3      the ensemble could not be reached, or refused us, within --connect-timeout
   128+n  ended by signal n, the second one that asked to stop";
@@ -37,6 +43,9 @@ struct Cli {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Status(status::Status),
+    Resign(resign::Resign),
+    History(history::History),
 }
 
 /// A command has failed.
@@ -76,6 +85,17 @@ impl From<HostError> for Failure {
     }
 }
 
+impl From<ObserverError> for Failure {
+    fn from(error: ObserverError) -> Self {
+        match error {
+            ObserverError::Connect { .. } | ObserverError::AuthFailed { .. } | ObserverError::ReadOnly { .. } => {
+                Self::Unreachable(error.into())
+            }
+            error => Self::RunTime(error.into()),
+        }
+    }
+}
+
 /// Does what the command line says. Usage that cannot be understood ends the process here, with code 2.
 pub(crate) fn run() -> Result<(), Failure> {
     let matches = command().get_matches();
@@ -84,6 +104,9 @@ pub(crate) fn run() -> Result<(), Failure> {
     match cli.command {
         Command::Run(run) => run.execute(matches),
         Command::Check(check) => check.execute(matches),
+        Command::Status(status) => status.execute(matches),
+        Command::Resign(resign) => resign.execute(matches),
+        Command::History(history) => history.execute(matches),
     }
 }
 
@@ -107,7 +130,9 @@ mod tests {
     #[test]
     fn flags_and_variables_are_named_after_their_options() {
         for subcommand in command().get_subcommands() {
-            for arg in subcommand.get_arguments().filter(|arg| arg.get_long().is_some_and(|long| long != "config")) {
+            // What is under no heading belongs to a single question, and so has no variable.
+            let settings = subcommand.get_arguments().filter(|arg| arg.get_help_heading().is_some());
+            for arg in settings.filter(|arg| arg.get_id() != "config") {
                 let id = arg.get_id().as_str();
                 assert_eq!(arg.get_long(), Some(id.replace('_', "-").as_str()));
                 assert_eq!(
@@ -118,10 +143,14 @@ mod tests {
         }
     }
 
+    fn takes_value(arg: &clap::Arg) -> bool {
+        arg.get_action().takes_values()
+    }
+
     #[test]
     fn the_help_of_every_option_names_its_default() {
         for subcommand in command().get_subcommands() {
-            for arg in subcommand.get_arguments().filter(|arg| arg.get_long().is_some()) {
+            for arg in subcommand.get_arguments().filter(|arg| arg.get_long().is_some() && takes_value(arg)) {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
                 let default = help.contains("[default: ") || !arg.get_default_values().is_empty();
                 assert!(default || arg.get_id() == "config", "{}", arg.get_id());

@@ -77,6 +77,9 @@ pub struct TaskConfig {
     pub config: BTreeMap<String, String>,
     /// How long `on_demoted` may take before the plugin is stopped by force.
     pub demote_timeout: Duration,
+    /// How long this host waits before it leads when the leader before did not say that it had stopped: time for what
+    /// was already on its way to arrive. Zero unless set.
+    pub successor_delay: Duration,
     /// What follows when `on_elected` returns.
     pub on_complete: OnComplete,
     /// What follows when the plugin fails.

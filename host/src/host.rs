@@ -80,10 +80,7 @@ fn session_settings(config: &Config) -> Settings {
         session_timeout: ensemble.session_timeout,
         tick_time: ensemble.tick_time,
         demote_budget: config.tasks.iter().map(|task| task.demote_timeout).max().unwrap_or_default(),
-        auth: ensemble.auth.as_ref().map(|auth| Credentials {
-            scheme: auth.scheme.clone(),
-            secret: auth.credential.expose().as_bytes().to_vec(),
-        }),
+        auth: ensemble.auth.as_ref().map(Credentials::from),
         acl: acl(ensemble.acl.as_ref()),
         connect_timeout: ensemble.connect_timeout,
     }
@@ -100,6 +97,6 @@ fn contested(task: &TaskConfig, ensemble: &Ensemble, plugin: Arc<Plugin>) -> Tas
             restart: task.restart,
             on_complete: task.on_complete,
         },
-        election: election::Settings { demote_budget: task.demote_timeout, successor_delay: std::time::Duration::ZERO },
+        election: election::Settings { demote_budget: task.demote_timeout, successor_delay: task.successor_delay },
     }
 }

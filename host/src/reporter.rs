@@ -183,7 +183,7 @@ fn plain(value: &Value) -> String {
 }
 
 /// The text with its control characters escaped: they could forge a line or drive a terminal.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

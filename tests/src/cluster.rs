@@ -1,6 +1,7 @@
 //! A private ZooKeeper with hosts that contend on it, and the history of all of them.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -11,10 +12,29 @@ use crate::history::History;
 use crate::host::Command;
 use crate::oracle::{self, Verdict};
 use crate::zookeeper::{Settings, ZooKeeper};
-use crate::{build, client};
+use crate::{build, client, host, process};
 
 /// The task that hosts stand for unless told otherwise.
 pub const TASK: &str = "beat";
+
+/// How a command of an operator ended.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its exit code; none when a signal ended it.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it complained about.
+    pub stderr: String,
+}
+
+impl Answer {
+    /// What was printed, as JSON, by a command that has succeeded.
+    pub fn json(&self) -> Result<serde_json::Value> {
+        anyhow::ensure!(self.code == Some(0), "{self:?}");
+        serde_json::from_str(&self.stdout).with_context(|| format!("not JSON: {self:?}"))
+    }
+}
 
 /// The servers, and what hosts need to find them. Hosts are to be dropped before it.
 #[derive(Debug)]
@@ -84,6 +104,17 @@ impl Cluster {
             .flag("--tick-time", tick);
         // What a host keeps for its next start stays with the cluster.
         Ok(command.env("XDG_CACHE_HOME", self.directory.path().join("cache")))
+    }
+
+    /// Runs `soloist` with these arguments to its end, as an operator who has set these variables.
+    pub async fn operator(&self, variables: &[(&str, &str)], args: &[&str]) -> Result<Answer> {
+        let mut command = process::command(&build::artifacts()?.soloist);
+        host::clear_settings(&mut command);
+        command.env("SOLOIST_ZOOKEEPER", &self.servers).envs(variables.iter().copied());
+        command.args(args).stdin(Stdio::null());
+        let output = tokio::task::spawn_blocking(move || command.output()).await?.context("cannot run soloist")?;
+        let text = |bytes| String::from_utf8(bytes).context("soloist prints what is not text");
+        Ok(Answer { code: output.status.code(), stdout: text(output.stdout)?, stderr: text(output.stderr)? })
     }
 
     /// Writes a file for hosts to read.

@@ -1,4 +1,4 @@
-//! What `run` and `check` have in common: what to run, and the settings that can be given beside a file.
+//! What commands have in common: where the ensemble is, what to run, and the settings that can be given beside a file.
 
 use std::env::{self, VarError};
 use std::path::PathBuf;
@@ -12,13 +12,9 @@ use super::Failure;
 
 const AUTH_VARIABLE: &str = "SOLOIST_ZOOKEEPER_AUTH";
 
-/// All that decides what a host does. Every option but `--config` has a variable of its own.
+/// How to reach the ensemble, for hosts and operators alike.
 #[derive(Debug, clap::Args)]
-pub(super) struct Options {
-    /// A configuration, if its name ends in .toml, else a plugin to run as the only task
-    #[arg(value_name = "PLUGIN|CONFIG.toml")]
-    subject: PathBuf,
-
+pub(super) struct EnsembleOptions {
     /// Servers of the ensemble and a chroot [default: localhost:2181]
     #[arg(long, env = "SOLOIST_ZOOKEEPER", value_name = "HOST:PORT,...[/CHROOT]", help_heading = ENSEMBLE)]
     zookeeper: Option<String>,
@@ -31,11 +27,7 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_SESSION_TIMEOUT", value_name = "DURATION", help_heading = ENSEMBLE)]
     session_timeout: Option<String>,
 
-    /// tickTime of the ensemble [default: 2s]
-    #[arg(long, env = "SOLOIST_TICK_TIME", value_name = "DURATION", help_heading = ENSEMBLE)]
-    tick_time: Option<String>,
-
-    /// Give up after this time without a session [default: never]
+    /// Give up after this time without a session [default: never to run, 10s to ask a question]
     #[arg(long, env = "SOLOIST_CONNECT_TIMEOUT", value_name = "DURATION", help_heading = ENSEMBLE)]
     connect_timeout: Option<String>,
 
@@ -48,6 +40,21 @@ pub(super) struct Options {
     /// [default: world]
     #[arg(long, env = "SOLOIST_ACL", help_heading = ENSEMBLE)]
     acl: Option<String>,
+}
+
+/// All that decides what a host does. Every option but `--config` has a variable of its own.
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// A configuration, if its name ends in .toml, else a plugin to run as the only task
+    #[arg(value_name = "PLUGIN|CONFIG.toml")]
+    subject: PathBuf,
+
+    #[command(flatten)]
+    ensemble: EnsembleOptions,
+
+    /// tickTime of the ensemble [default: 2s]
+    #[arg(long, env = "SOLOIST_TICK_TIME", value_name = "DURATION", help_heading = ENSEMBLE)]
+    tick_time: Option<String>,
 
     /// Id of this host, unique in the ensemble [default: HOSTNAME-PID, so that a restarted host never waits for the
     /// session it had before]
@@ -71,12 +78,16 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_DEMOTE_TIMEOUT", value_name = "DURATION", help_heading = TASK)]
     demote_timeout: Option<String>,
 
+    /// Time to wait before leading when the leader before did not say that it had stopped [default: none]
+    #[arg(long, env = "SOLOIST_SUCCESSOR_DELAY", value_name = "DURATION", help_heading = TASK)]
+    successor_delay: Option<String>,
+
     /// What follows when on_elected returns: hold leadership, or resign [default: hold]
     #[arg(long, env = "SOLOIST_ON_COMPLETE", value_name = "hold|resign", help_heading = TASK)]
     on_complete: Option<String>,
 }
 
-const ENSEMBLE: &str = "Ensemble";
+pub(super) const ENSEMBLE: &str = "Ensemble";
 const TASK: &str = "Task (only with a PLUGIN)";
 
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +97,26 @@ struct NoEntry;
 fn entry(text: &str) -> Result<(String, String), NoEntry> {
     let (key, value) = text.split_once('=').ok_or(NoEntry)?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+impl EnsembleOptions {
+    /// What was said of the ensemble; `matches` are those that the options come from.
+    pub(super) fn given(self, matches: &ArgMatches) -> anyhow::Result<EnsembleSettings> {
+        let from = Source(matches);
+        let auth_file = from.written("auth_file", self.auth_file);
+        // A flag is preferred to any variable, also to one that says the same thing in another way.
+        let auth = if from.is_typed("auth_file") { None } else { auth_variable()? };
+        Ok(EnsembleSettings {
+            servers: from.written("zookeeper", self.zookeeper),
+            root: from.written("root", self.root),
+            session_timeout: from.written("session_timeout", self.session_timeout),
+            tick_time: None,
+            connect_timeout: from.written("connect_timeout", self.connect_timeout),
+            auth,
+            auth_file,
+            acl: from.written("acl", self.acl.map(AclText::Line)),
+        })
+    }
 }
 
 impl Options {
@@ -99,21 +130,10 @@ impl Options {
 
     fn given(self, matches: &ArgMatches) -> anyhow::Result<Given> {
         let from = Source(matches);
-        let auth_file = from.written("auth_file", self.auth_file);
-        // A flag is preferred to any variable, also to one that says the same thing in another way.
-        let auth = if from.is_typed("auth_file") { None } else { auth_variable()? };
+        let tick_time = from.written("tick_time", self.tick_time);
         Ok(Given {
             host_id: from.written("host_id", self.host_id),
-            zookeeper: EnsembleSettings {
-                servers: from.written("zookeeper", self.zookeeper),
-                root: from.written("root", self.root),
-                session_timeout: from.written("session_timeout", self.session_timeout),
-                tick_time: from.written("tick_time", self.tick_time),
-                connect_timeout: from.written("connect_timeout", self.connect_timeout),
-                auth,
-                auth_file,
-                acl: from.written("acl", self.acl.map(AclText::Line)),
-            },
+            zookeeper: EnsembleSettings { tick_time, ..self.ensemble.given(matches)? },
             task: TaskSettings {
                 name: from.written("task", self.task),
                 path: from.written("path", self.path),
@@ -123,6 +143,7 @@ impl Options {
                     .map(|(key, value)| (key.clone(), Written::flag(value, format!("--config {key}"))))
                     .collect(),
                 demote_timeout: from.written("demote_timeout", self.demote_timeout),
+                successor_delay: from.written("successor_delay", self.successor_delay),
                 on_complete: from.written("on_complete", self.on_complete),
                 ..TaskSettings::default()
             },

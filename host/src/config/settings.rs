@@ -124,6 +124,8 @@ pub struct TaskSettings {
     pub config: BTreeMap<String, Written<String>>,
     /// See [`TaskConfig::demote_timeout`](super::TaskConfig::demote_timeout).
     pub demote_timeout: Option<Written<String>>,
+    /// See [`TaskConfig::successor_delay`](super::TaskConfig::successor_delay).
+    pub successor_delay: Option<Written<String>>,
     /// See [`TaskConfig::on_complete`](super::TaskConfig::on_complete).
     pub on_complete: Option<Written<String>>,
     /// See [`TaskConfig::restart`](super::TaskConfig::restart).
@@ -147,25 +149,31 @@ pub struct RestartSettings {
 impl Given {
     /// What is given where something is, else what the file says; the tasks are those of the file.
     pub(super) fn over(self, file: Settings) -> Settings {
-        let (here, there) = (self.zookeeper, file.zookeeper);
-        // An identity and the file that holds one are two ways to say the same thing.
-        let (auth, auth_file) = match (here.auth, here.auth_file) {
-            (None, None) => (there.auth, there.auth_file),
-            here => here,
-        };
         Settings {
             host_id: self.host_id.or(file.host_id),
-            zookeeper: EnsembleSettings {
-                servers: here.servers.or(there.servers),
-                root: here.root.or(there.root),
-                session_timeout: here.session_timeout.or(there.session_timeout),
-                tick_time: here.tick_time.or(there.tick_time),
-                connect_timeout: here.connect_timeout.or(there.connect_timeout),
-                auth,
-                auth_file,
-                acl: here.acl.or(there.acl),
-            },
+            zookeeper: self.zookeeper.over(file.zookeeper),
             task: file.task,
+        }
+    }
+}
+
+impl EnsembleSettings {
+    /// What is given where something is, else what the file says.
+    pub(super) fn over(self, file: Self) -> Self {
+        // An identity and the file that holds one are two ways to say the same thing.
+        let (auth, auth_file) = match (self.auth, self.auth_file) {
+            (None, None) => (file.auth, file.auth_file),
+            given => given,
+        };
+        Self {
+            servers: self.servers.or(file.servers),
+            root: self.root.or(file.root),
+            session_timeout: self.session_timeout.or(file.session_timeout),
+            tick_time: self.tick_time.or(file.tick_time),
+            connect_timeout: self.connect_timeout.or(file.connect_timeout),
+            auth,
+            auth_file,
+            acl: self.acl.or(file.acl),
         }
     }
 }

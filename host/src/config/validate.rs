@@ -55,6 +55,23 @@ impl Config {
     }
 }
 
+impl Ensemble {
+    /// Puts together what flags and environment say with the `[zookeeper]` of a configuration, if there is one: all
+    /// that whoever stands for nothing needs to know.
+    ///
+    /// # Errors
+    /// Every bad value of the ensemble at once, unless the file cannot be read as a configuration in the first place.
+    pub fn load(file: Option<&Path>, given: EnsembleSettings) -> Result<Self, ConfigError> {
+        let file = file.map(SettingsFile::read).transpose()?;
+        let settings = match &file {
+            Some(file) => given.over(file.settings()?.zookeeper),
+            None => given,
+        };
+        let mut validator = Validator::new(file.as_ref());
+        validator.ensemble(&settings).map_err(|Reported| ConfigError::Invalid(validator.problems))
+    }
+}
+
 /// A problem has been reported, so there is no value.
 struct Reported;
 
@@ -128,6 +145,7 @@ impl<'a> Validator<'a> {
             ("path", task.path.as_ref().map(|written| &written.origin)),
             ("config", config.map(|written| &written.origin)),
             ("demote_timeout", task.demote_timeout.as_ref().map(|written| &written.origin)),
+            ("successor_delay", task.successor_delay.as_ref().map(|written| &written.origin)),
             ("on_complete", task.on_complete.as_ref().map(|written| &written.origin)),
         ];
         for (key, origin) in given {
@@ -216,6 +234,7 @@ impl<'a> Validator<'a> {
         let config = self.plugin_config(&settings.config, &written.origin);
         let demote_timeout =
             self.duration("task.demote_timeout", settings.demote_timeout.as_ref(), DEMOTE_TIMEOUT_DEFAULT);
+        let successor_delay = self.duration("task.successor_delay", settings.successor_delay.as_ref(), Duration::ZERO);
         let on_complete =
             self.optional("task.on_complete", settings.on_complete.as_ref(), |text| match text.as_str() {
                 "hold" => Ok(OnComplete::Hold),
@@ -229,6 +248,7 @@ impl<'a> Validator<'a> {
             path: path?,
             config: config?,
             demote_timeout: demote_timeout?,
+            successor_delay: successor_delay?,
             on_complete: on_complete?.unwrap_or_default(),
             restart: restart?,
         })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use zookeeper_client::{Acl, Client, Connector, Error};
 
 use super::task::hint;
+use crate::config::Auth;
 use crate::lease::NoRoom;
 
 /// How to get a session, and what to do with it.
@@ -40,6 +41,12 @@ pub struct Credentials {
     pub scheme: String,
     /// What the scheme asks for.
     pub secret: Vec<u8>,
+}
+
+impl From<&Auth> for Credentials {
+    fn from(auth: &Auth) -> Self {
+        Self { scheme: auth.scheme.clone(), secret: auth.credential.expose().as_bytes().to_vec() }
+    }
 }
 
 impl std::fmt::Debug for Credentials {
@@ -98,9 +105,9 @@ pub enum SessionError {
 }
 
 /// How to connect. Read-only servers are accepted only to know that they are read-only.
-pub(super) fn connector(settings: &Settings) -> Connector {
-    let connector = Client::connector().with_session_timeout(settings.session_timeout).with_readonly(true);
-    match &settings.auth {
+pub(super) fn connector(session_timeout: Duration, auth: Option<&Credentials>) -> Connector {
+    let connector = Client::connector().with_session_timeout(session_timeout).with_readonly(true);
+    match auth {
         Some(Credentials { scheme, secret }) => connector.with_auth(scheme, secret),
         None => connector,
     }

@@ -21,7 +21,7 @@ const RECORD_MAX_BYTES: usize = 32 * 1024;
 /// How many past terms a term record keeps.
 pub const PAST_TERMS_MAX: usize = 20;
 /// The longest text about a term's end that is kept.
-const DETAIL_MAX_CHARS: usize = 200;
+pub(super) const DETAIL_MAX_CHARS: usize = 200;
 /// What is shown of a master node that somebody else wrote in a way of his own.
 const FOREIGN_SHOWN_CHARS: usize = 64;
 
@@ -180,6 +180,15 @@ pub struct ResignOrder {
 /// Now, for people to read: RFC 3339, UTC.
 pub fn timestamp() -> String {
     humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string()
+}
+
+/// A time that the ensemble gives, in milliseconds since 1970, for people to read: RFC 3339, UTC.
+pub(super) fn rfc3339(millis: i64) -> String {
+    // The last one that RFC 3339 can say.
+    const YEAR_9999: u64 = 253_402_300_799_000;
+    let millis = u64::try_from(millis).unwrap_or(0).min(YEAR_9999);
+    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(millis);
+    humantime::format_rfc3339_millis(time).to_string()
 }
 
 /// Encodes a record as JSON.

@@ -2,12 +2,24 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::select_all;
 use serde::Serialize;
-use zookeeper_client::{Acls, Client, CreateMode, Error, SessionState};
+use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, OneshotWatcher, SessionState, Stat};
 
-use super::connect::{Settings, connector};
+use super::acl::acl;
+use super::connect::{Credentials, connector};
 use super::nodes::{self, HostRecord, ResignOrder, TaskPaths, TermEntry, TermRecord, TermState};
 use super::task::hint;
+use crate::config::Ensemble;
+use crate::reporter::printable;
+
+/// The pause between two attempts at something that may succeed later.
+const RETRY: Duration = Duration::from_millis(200);
+/// How often a task is read that changes while it is read.
+const READS_MAX: usize = 5;
+/// How long the end of a connection is waited for.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
 
 /// An operator's question could not be answered.
 #[derive(Debug, thiserror::Error)]
@@ -19,11 +31,23 @@ pub enum ObserverError {
         servers: String,
         /// How long it was tried.
         within: Duration,
-        /// Why, if a server said so.
+        /// What the last attempt failed with, if one has come to an end.
         source: Option<Error>,
     },
+    /// The credentials were refused.
+    #[error("the ensemble at {servers} refuses the credentials: check `auth`")]
+    AuthFailed {
+        /// The servers.
+        servers: String,
+    },
+    /// Only servers that cannot write are there: what they know may be long out of date.
+    #[error("the ensemble at {servers} is read-only: a majority of its servers is missing")]
+    ReadOnly {
+        /// The servers.
+        servers: String,
+    },
     /// Something could not be read.
-    #[error("cannot read node {path}{}", hint(.source))]
+    #[error("cannot read node {}{}", printable(path), hint(.source))]
     Read {
         /// The node.
         path: String,
@@ -52,24 +76,72 @@ pub enum ObserverError {
         /// The task.
         task: String,
     },
+    /// A program that knows nothing of Soloist leads.
+    #[error("task {task} is led by {}, no host of Soloist: only that program itself can give it up", printable(holder))]
+    Foreign {
+        /// The task.
+        task: String,
+        /// What it wrote into the master node.
+        holder: String,
+    },
+    /// The host that shall lead next leads already.
+    #[error("host {host} leads task {task} already")]
+    LeadsAlready {
+        /// The task.
+        task: String,
+        /// The host.
+        host: String,
+    },
     /// The host that shall lead next does not stand.
-    #[error("host {host} does not stand by for task {task}; these do: {standbys}")]
+    #[error("host {host} does not stand by for task {task}; these do: {}", names(standbys))]
     NotStanding {
         /// The task.
         task: String,
         /// The host asked for.
         host: String,
-        /// Who stands by.
-        standbys: String,
+        /// Who stands by, in the order in which they would lead.
+        standbys: Vec<String>,
     },
     /// The leader was asked, and still leads.
-    #[error("{host} was asked to resign but has not within {within:?}; the order stands")]
+    #[error("{} was asked to resign but has not within {within:?}; the order stands", printable(host))]
     StillLeading {
         /// The leader.
         host: String,
         /// How long it was waited for.
         within: Duration,
     },
+    /// The leader has resigned, and nobody follows.
+    #[error("{} has resigned, but nobody leads task {task} within {within:?}", printable(host))]
+    NobodyFollows {
+        /// The task.
+        task: String,
+        /// Who led.
+        host: String,
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// The leader has resigned, and another host than the one asked for leads.
+    #[error("{} leads task {task} now, not {wanted}", printable(host))]
+    OtherLeads {
+        /// The task.
+        task: String,
+        /// Who leads.
+        host: String,
+        /// Who should.
+        wanted: String,
+    },
+}
+
+impl ObserverError {
+    /// Whether the same question may be answered later, by this connection or another.
+    pub fn may_pass(&self) -> bool {
+        let (Self::Read { source, .. } | Self::Write { source, .. }) = self else { return false };
+        matches!(source, Error::ConnectionLoss | Error::SessionExpired | Error::ClientClosed | Error::Custom(_))
+    }
+}
+
+fn names(hosts: &[String]) -> String {
+    if hosts.is_empty() { "nobody".to_owned() } else { printable(&hosts.join(", ")) }
 }
 
 /// Who leads.
@@ -81,8 +153,8 @@ pub struct Leader {
     pub term: Option<u64>,
     /// The czxid of the master node.
     pub fencing_token: u64,
-    /// Since when, by the leader's clock: RFC 3339, UTC.
-    pub since: Option<String>,
+    /// Since when: RFC 3339, UTC, by the leader's clock; for a foreign program by the ensemble's.
+    pub since: String,
 }
 
 /// One task, as it stands.
@@ -94,18 +166,37 @@ pub struct TaskStatus {
     pub leader: Option<Leader>,
     /// The hosts that stand by, in the order in which they will lead.
     pub standbys: Vec<String>,
-    /// The latest term.
-    pub latest: TermEntry,
 }
 
-/// One host, as it registered itself.
+/// One host, as it registered itself: what it wrote of itself is missing where that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HostStatus {
     /// Its id.
     pub host: String,
-    /// What it wrote of itself, if that can be read.
-    #[serde(flatten)]
-    pub record: Option<HostRecord>,
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// The version of Soloist it runs.
+    pub version: Option<String>,
+    /// When it started: RFC 3339, UTC, by its clock.
+    pub started: Option<String>,
+}
+
+/// Tasks and hosts, as they stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The task asked for, or all that anybody ever stood for, sorted.
+    pub tasks: Vec<TaskStatus>,
+    /// The hosts that are there, sorted.
+    pub hosts: Vec<HostStatus>,
+}
+
+/// What became of an order to resign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// The term that has ended, if the history has it.
+    pub ended: Option<TermEntry>,
+    /// Who leads now.
+    pub leader: Leader,
 }
 
 /// A connection for questions.
@@ -113,25 +204,55 @@ pub struct HostStatus {
 pub struct Observer {
     client: Client,
     root: String,
-    acl: Vec<zookeeper_client::Acl>,
+    acl: Vec<Acl>,
+}
+
+/// What was watched; see [`Observer::watch`].
+#[derive(Debug)]
+pub struct Changes(Vec<OneshotWatcher>);
+
+impl Changes {
+    /// Waits until something of it has changed, or the session has ended.
+    pub async fn next(self) {
+        // The parents of tasks or candidates are always among it.
+        select_all(self.0.into_iter().map(|watcher| watcher.changed().boxed())).await;
+    }
+}
+
+/// The term record of a task, and the transaction that last changed it.
+struct Latest {
+    record: TermRecord,
+    zxid: i64,
 }
 
 impl Observer {
     /// Connects; gives up after `within`.
     ///
     /// # Errors
-    /// [`ObserverError::Connect`].
-    pub async fn connect(settings: &Settings, within: Duration) -> Result<Self, ObserverError> {
-        let failed = |source| ObserverError::Connect { servers: settings.servers.clone(), within, source };
-        let connect = connector(settings).connect(&settings.servers);
-        let client = match tokio::time::timeout(within, connect).await {
-            Ok(Ok(client)) => client,
-            Ok(Err(error)) => return Err(failed(Some(error))),
-            Err(_) => return Err(failed(None)),
+    /// [`ObserverError::Connect`], [`ObserverError::AuthFailed`], [`ObserverError::ReadOnly`].
+    pub async fn connect(ensemble: &Ensemble, within: Duration) -> Result<Self, ObserverError> {
+        let (servers, chroot) = (ensemble.servers.hosts(), ensemble.servers.chroot());
+        let auth = ensemble.auth.as_ref().map(Credentials::from);
+        let mut last_error = None;
+        let attempts = async {
+            loop {
+                match connector(ensemble.session_timeout, auth.as_ref()).connect(servers).await {
+                    Ok(client) => return Ok(client),
+                    Err(Error::AuthFailed) => return Err(ObserverError::AuthFailed { servers: servers.to_owned() }),
+                    Err(error) => last_error = Some(error),
+                }
+                tokio::time::sleep(RETRY).await;
+            }
         };
-        let client = if settings.chroot.is_empty() { Ok(client) } else { client.chroot(settings.chroot.as_str()) };
+        let connected = tokio::time::timeout(within, attempts).await;
+        let failed = |source| ObserverError::Connect { servers: servers.to_owned(), within, source };
+        let client = connected.unwrap_or_else(|_| Err(failed(last_error)))?;
+        if client.state() == SessionState::ConnectedReadOnly {
+            return Err(ObserverError::ReadOnly { servers: servers.to_owned() });
+        }
+        let client = if chroot.is_empty() { Ok(client) } else { client.chroot(chroot) };
         let client = client.map_err(|_| failed(Some(Error::BadArguments(&"bad chroot"))))?;
-        Ok(Self { client, root: settings.root.clone(), acl: settings.acl.clone() })
+        Ok(Self { client, root: ensemble.root.clone(), acl: acl(ensemble.acl.as_ref()) })
     }
 
     /// Closes the connection and sees it closed.
@@ -140,52 +261,50 @@ impl Observer {
         drop(self);
         let closed = async { while !states.changed().await.is_terminated() {} };
         // Nothing but an idle session is left behind if this fails.
-        let _ = tokio::time::timeout(Duration::from_secs(2), closed).await;
+        let _ = tokio::time::timeout(CLOSE_TIME, closed).await;
     }
 
-    /// The names of all tasks that anybody ever stood for, sorted.
-    ///
-    /// # Errors
-    /// [`ObserverError::Read`].
-    pub async fn tasks(&self) -> Result<Vec<String>, ObserverError> {
-        self.children(&nodes::tasks_path(&self.root)).await
+    /// Whether the connection is of use no more.
+    pub fn is_lost(&self) -> bool {
+        matches!(self.client.state(), SessionState::Expired | SessionState::AuthFailed | SessionState::Closed)
     }
 
-    /// The hosts that are there, sorted.
+    /// One task, or all of them, and the hosts.
     ///
     /// # Errors
-    /// [`ObserverError::Read`].
-    pub async fn hosts(&self) -> Result<Vec<HostStatus>, ObserverError> {
-        let mut hosts = Vec::new();
-        for host in self.children(&nodes::hosts_path(&self.root)).await? {
-            let path = nodes::host_path(&self.root, &host);
-            // A host may leave between the two reads.
-            if let Some((data, _)) = self.data(&path).await? {
-                hosts.push(HostStatus { host, record: nodes::decode(&data) });
+    /// [`ObserverError::NoTask`] for a task asked for, [`ObserverError::Read`].
+    pub async fn status(&self, task: Option<&str>) -> Result<Status, ObserverError> {
+        self.catch_up().await?;
+        let mut tasks = Vec::new();
+        for name in self.asked(task).await? {
+            match self.task(&name).await {
+                Ok(status) => tasks.push(status),
+                // Its first host is about to write the record.
+                Err(ObserverError::NoTask { .. }) if task.is_none() => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(hosts)
+        Ok(Status { tasks, hosts: self.hosts().await? })
     }
 
-    /// One task, as it stands.
+    /// Watches all that [`Observer::status`] reads, from now on: to be called before it is read.
     ///
     /// # Errors
-    /// [`ObserverError::NoTask`], [`ObserverError::Read`].
-    pub async fn status(&self, task: &str) -> Result<TaskStatus, ObserverError> {
-        let record = self.record(task).await?;
-        let paths = TaskPaths::new(&self.root, task, record.path.as_deref());
-        let queue = nodes::queue(self.children(&paths.candidates).await?);
-        let master = self.data(&paths.master).await?;
-        let owner = master.as_ref().map(|(_, stat)| stat.ephemeral_owner);
-        let ours = record.state == TermState::Active && queue.iter().any(|it| Some(it.session) == owner);
-        let leader = master.map(|(data, stat)| Leader {
-            host: nodes::holder_name(&data, stat.ephemeral_owner),
-            term: ours.then_some(record.term.number),
-            fencing_token: stat.czxid.unsigned_abs(),
-            since: ours.then(|| record.term.since.clone()),
-        });
-        let standbys = queue.into_iter().filter(|it| Some(it.session) != owner).map(|it| it.host).collect();
-        Ok(TaskStatus { task: task.to_owned(), leader, standbys, latest: record.term })
+    /// [`ObserverError::Read`].
+    pub async fn watch(&self, task: Option<&str>) -> Result<Changes, ObserverError> {
+        let mut watchers = vec![self.watch_children(&nodes::hosts_path(&self.root)).await?];
+        if task.is_none() {
+            watchers.push(self.watch_children(&nodes::tasks_path(&self.root)).await?);
+        }
+        for task in self.asked(task).await? {
+            let term = TaskPaths::new(&self.root, &task, None).term;
+            watchers.push(self.watch_node(&term).await?);
+            let elsewhere = self.latest(&task).await?.and_then(|latest| latest.record.path);
+            let paths = TaskPaths::new(&self.root, &task, elsewhere.as_deref());
+            watchers.push(self.watch_node(&paths.master).await?);
+            watchers.push(self.watch_children(&paths.candidates).await?);
+        }
+        Ok(Changes(watchers))
     }
 
     /// The latest terms of a task, the latest first; bounded.
@@ -193,12 +312,17 @@ impl Observer {
     /// # Errors
     /// [`ObserverError::NoTask`], [`ObserverError::Read`].
     pub async fn history(&self, task: &str) -> Result<Vec<TermEntry>, ObserverError> {
-        let record = self.record(task).await?;
-        let latest = Some(record.term).filter(|term| term.number > 0);
-        Ok(latest.into_iter().chain(record.past).collect())
+        self.catch_up().await?;
+        let Latest { record, zxid } = self.existing(task).await?;
+        let mut latest = record.term;
+        if record.state == TermState::Active {
+            latest.fencing_token = Some(zxid.unsigned_abs());
+        }
+        Ok(Some(latest).filter(|term| term.number > 0).into_iter().chain(record.past).collect())
     }
 
-    /// Asks the leader of a task to resign, in favour of `to` if that is given, and waits until it has.
+    /// Asks the leader of a task to resign, in favour of `to` if that is given, and waits until it has and another term
+    /// has begun.
     ///
     /// # Errors
     /// See [`ObserverError`]. [`ObserverError::StillLeading`] after `within`: the order is not withdrawn.
@@ -211,45 +335,134 @@ impl Observer {
         to: Option<&str>,
         reason: Option<&str>,
         within: Duration,
-    ) -> Result<TermEntry, ObserverError> {
-        let status = self.status(task).await?;
-        let leader = status.leader.and_then(|leader| Some((leader.host, leader.term?)));
-        let Some((host, term)) = leader else { return Err(ObserverError::NoLeader { task: task.to_owned() }) };
-        if let Some(to) = to
-            && !status.standbys.iter().any(|standby| standby == to)
-        {
-            let standbys = if status.standbys.is_empty() { "nobody".into() } else { status.standbys.join(", ") };
-            return Err(ObserverError::NotStanding { task: task.to_owned(), host: to.to_owned(), standbys });
-        }
-        let order = ResignOrder { term, to: to.map(str::to_owned), reason: reason.map(str::to_owned) };
-        let paths = TaskPaths::new(&self.root, task, None);
-        self.write(&paths.resign, &nodes::encode(&order)).await?;
-        let ended = tokio::time::timeout(within, self.ended(task, &paths.term, term));
-        ended.await.unwrap_or(Err(ObserverError::StillLeading { host, within }))
-    }
-
-    /// Waits for the end of a term.
-    async fn ended(&self, task: &str, path: &str, number: u64) -> Result<TermEntry, ObserverError> {
-        let read = |source| ObserverError::Read { path: path.to_owned(), source };
-        loop {
-            let (_, watcher) = self.client.check_and_watch_stat(path).await.map_err(read)?;
-            let record = self.record(task).await?;
-            if record.term.number != number || record.state == TermState::Released {
-                let entry = std::iter::once(record.term).chain(record.past).find(|entry| entry.number == number);
-                return entry.ok_or_else(|| ObserverError::NoTask { task: task.to_owned(), path: path.to_owned() });
+    ) -> Result<Handover, ObserverError> {
+        self.catch_up().await?;
+        let TaskStatus { leader, standbys, .. } = self.task(task).await?;
+        let task = task.to_owned();
+        let Some(leader) = leader else { return Err(ObserverError::NoLeader { task }) };
+        let Some(term) = leader.term else { return Err(ObserverError::Foreign { task, holder: leader.host }) };
+        match to {
+            Some(to) if to == leader.host => return Err(ObserverError::LeadsAlready { task, host: to.to_owned() }),
+            Some(to) if !standbys.iter().any(|standby| standby == to) => {
+                return Err(ObserverError::NotStanding { task, host: to.to_owned(), standbys });
             }
-            watcher.changed().await;
+            _ => {}
+        }
+        let reason = reason.map(|reason| reason.chars().take(nodes::DETAIL_MAX_CHARS).collect());
+        let order = ResignOrder { term, to: to.map(str::to_owned), reason };
+        let path = TaskPaths::new(&self.root, &task, None).resign;
+        let version = self.write(&path, &nodes::encode(&order)).await?;
+        let Ok(next) = tokio::time::timeout(within, self.next_leader(&task, &leader)).await else {
+            let ended = self.history(&task).await?.iter().any(|it| it.number == term && it.end.is_some());
+            let host = leader.host;
+            return Err(if ended {
+                ObserverError::NobodyFollows { task, host, within }
+            } else {
+                ObserverError::StillLeading { host, within }
+            });
+        };
+        let next = next?;
+        // It is for a term that has ended, so it means nothing any more, whether it can be deleted or not.
+        let _ = self.client.delete(&path, Some(version)).await;
+        match to {
+            Some(to) if to != next.host => {
+                Err(ObserverError::OtherLeads { task, host: next.host, wanted: to.to_owned() })
+            }
+            _ => {
+                let ended = self.history(&task).await?.into_iter().find(|entry| entry.number == term);
+                Ok(Handover { ended, leader: next })
+            }
         }
     }
 
-    async fn record(&self, task: &str) -> Result<TermRecord, ObserverError> {
-        let path = TaskPaths::new(&self.root, task, None).term;
-        // A server may lag behind: whoever has just seen a failover must not be told of the time before.
-        self.client.sync("/").await.map_err(|source| ObserverError::Read { path: path.clone(), source })?;
-        match self.data(&path).await? {
-            Some((data, stat)) => Ok(TermRecord::read(&data, stat.version).0),
-            None => Err(ObserverError::NoTask { task: task.to_owned(), path: nodes::tasks_path(&self.root) }),
+    /// Waits until somebody leads in another term than `before`.
+    async fn next_leader(&self, task: &str, before: &Leader) -> Result<Leader, ObserverError> {
+        loop {
+            let look = async {
+                let changes = self.watch(Some(task)).await?;
+                Ok((changes, self.task(task).await?))
+            };
+            match look.await {
+                Ok((changes, status)) => match status.leader {
+                    Some(leader) if leader.fencing_token != before.fencing_token => return Ok(leader),
+                    _ => changes.next().await,
+                },
+                Err(error @ ObserverError::Read { .. }) if error.may_pass() && !self.is_lost() => {
+                    tokio::time::sleep(RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
         }
+    }
+
+    async fn asked(&self, task: Option<&str>) -> Result<Vec<String>, ObserverError> {
+        match task {
+            Some(task) => Ok(vec![task.to_owned()]),
+            None => self.children(&nodes::tasks_path(&self.root)).await,
+        }
+    }
+
+    async fn task(&self, task: &str) -> Result<TaskStatus, ObserverError> {
+        let mut reads = 1;
+        loop {
+            let Latest { record, zxid } = self.existing(task).await?;
+            let paths = TaskPaths::new(&self.root, task, record.path.as_deref());
+            let queue = nodes::queue(self.children(&paths.candidates).await?);
+            let Some((data, stat)) = self.data(&paths.master).await? else {
+                let standbys = queue.into_iter().map(|it| it.host).collect();
+                return Ok(TaskStatus { task: task.to_owned(), leader: None, standbys });
+            };
+            // The transaction of an election creates the master node and writes the record.
+            let elected = record.state == TermState::Active && stat.czxid == zxid;
+            let (standing, standbys): (Vec<_>, Vec<_>) =
+                queue.into_iter().partition(|it| it.session == stat.ephemeral_owner);
+            if !elected && !standing.is_empty() && reads < READS_MAX {
+                // One of our hosts was elected between the reads.
+                reads += 1;
+                continue;
+            }
+            let leader = Leader {
+                host: nodes::holder_name(&data, stat.ephemeral_owner),
+                term: elected.then_some(record.term.number),
+                fencing_token: stat.czxid.unsigned_abs(),
+                since: if elected { record.term.since } else { nodes::rfc3339(stat.ctime) },
+            };
+            let standbys = standbys.into_iter().map(|it| it.host).collect();
+            return Ok(TaskStatus { task: task.to_owned(), leader: Some(leader), standbys });
+        }
+    }
+
+    async fn hosts(&self) -> Result<Vec<HostStatus>, ObserverError> {
+        let mut hosts = Vec::new();
+        for host in self.children(&nodes::hosts_path(&self.root)).await? {
+            // A host may leave between the two reads.
+            if let Some((data, _)) = self.data(&nodes::host_path(&self.root, &host)).await? {
+                let record = nodes::decode::<HostRecord>(&data);
+                hosts.push(HostStatus {
+                    host,
+                    pid: record.as_ref().map(|record| record.pid),
+                    version: record.as_ref().map(|record| record.version.clone()),
+                    started: record.map(|record| record.started),
+                });
+            }
+        }
+        Ok(hosts)
+    }
+
+    /// A server may lag behind: whoever has just seen a failover must not be told of the time before.
+    async fn catch_up(&self) -> Result<(), ObserverError> {
+        let root = || self.root.clone();
+        self.client.sync(&self.root).await.map_err(|source| ObserverError::Read { path: root(), source })
+    }
+
+    async fn existing(&self, task: &str) -> Result<Latest, ObserverError> {
+        let latest = self.latest(task).await?;
+        latest.ok_or_else(|| ObserverError::NoTask { task: task.to_owned(), path: nodes::tasks_path(&self.root) })
+    }
+
+    async fn latest(&self, task: &str) -> Result<Option<Latest>, ObserverError> {
+        let read = self.data(&TaskPaths::new(&self.root, task, None).term).await?;
+        Ok(read.map(|(data, stat)| Latest { record: TermRecord::read(&data, stat.version).0, zxid: stat.mzxid }))
     }
 
     async fn children(&self, path: &str) -> Result<Vec<String>, ObserverError> {
@@ -263,7 +476,7 @@ impl Observer {
         }
     }
 
-    async fn data(&self, path: &str) -> Result<Option<(Vec<u8>, zookeeper_client::Stat)>, ObserverError> {
+    async fn data(&self, path: &str) -> Result<Option<(Vec<u8>, Stat)>, ObserverError> {
         match self.client.get_data(path).await {
             Ok(read) => Ok(Some(read)),
             Err(Error::NoNode) => Ok(None),
@@ -271,17 +484,27 @@ impl Observer {
         }
     }
 
-    async fn write(&self, path: &str, data: &[u8]) -> Result<(), ObserverError> {
-        let options = CreateMode::Persistent.with_acls(Acls::new(&self.acl));
-        let written = match self.client.create(path, data, &options).await {
-            Err(Error::NodeExists) => self.client.set_data(path, data, None).await.map(drop),
-            created => created.map(drop),
-        };
-        written.map_err(|source| ObserverError::Write { path: path.to_owned(), source })
+    async fn watch_children(&self, path: &str) -> Result<OneshotWatcher, ObserverError> {
+        match self.client.list_and_watch_children(path).await {
+            Ok((_, watcher)) => Ok(watcher),
+            Err(Error::NoNode) => self.watch_node(path).await,
+            Err(source) => Err(ObserverError::Read { path: path.to_owned(), source }),
+        }
     }
 
-    /// Whether the connection is of use no more.
-    pub fn is_lost(&self) -> bool {
-        matches!(self.client.state(), SessionState::Expired | SessionState::AuthFailed | SessionState::Closed)
+    /// Watches a node that may not be there.
+    async fn watch_node(&self, path: &str) -> Result<OneshotWatcher, ObserverError> {
+        let watched = self.client.check_and_watch_stat(path).await;
+        watched.map(|(_, watcher)| watcher).map_err(|source| ObserverError::Read { path: path.to_owned(), source })
+    }
+
+    /// Writes a node, whether it is there or not; gives its version.
+    async fn write(&self, path: &str, data: &[u8]) -> Result<i32, ObserverError> {
+        let options = CreateMode::Persistent.with_acls(Acls::new(&self.acl));
+        let written = match self.client.create(path, data, &options).await {
+            Err(Error::NodeExists) => self.client.set_data(path, data, None).await,
+            created => created.map(|(stat, _)| stat),
+        };
+        written.map(|stat| stat.version).map_err(|source| ObserverError::Write { path: path.to_owned(), source })
     }
 }

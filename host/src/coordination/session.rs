@@ -198,7 +198,7 @@ impl Keeper {
 
     async fn connect(&self) -> Result<(Client, StateWatcher), SessionError> {
         let settings = &self.settings;
-        match connector(settings).connect(&settings.servers).await {
+        match connector(settings.session_timeout, settings.auth.as_ref()).connect(&settings.servers).await {
             Ok(client) => {
                 let states = client.state_watcher();
                 Ok((client, states))

@@ -91,7 +91,7 @@ pub enum TaskError {
 pub(crate) fn hint(error: &Error) -> &'static str {
     match error {
         Error::NoAuth => {
-            " (the ACL there does not admit this host: check `auth`, and the node's ACL with `getAcl` in zkCli.sh)"
+            " (the ACL there does not admit this identity: check `auth`, and the node's ACL with `getAcl` in zkCli.sh)"
         }
         Error::InvalidAcl => " (an ACL for the creator needs `auth`)",
         _ => "",
@@ -179,7 +179,9 @@ impl TaskNodes {
                 .await
                 .map_err(|source| TaskError::Prepare { path: path.to_owned(), source })?;
         }
-        let record = nodes::encode(&TermRecord::before_the_first());
+        // Whoever asks for the leader before the first term has to know where to look.
+        let path = self.paths.elsewhere.then(|| self.paths.master.clone());
+        let record = nodes::encode(&TermRecord { path, ..TermRecord::before_the_first() });
         match client.create(&self.paths.term, &record, &CreateMode::Persistent.with_acls(acls)).await {
             Ok(_) | Err(Error::NodeExists) => Ok(()),
             Err(source) => Err(TaskError::Prepare { path: self.paths.term.clone(), source }),

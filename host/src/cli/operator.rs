@@ -1,0 +1,71 @@
+//! What the operators' commands have in common: how they reach the ensemble.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use soloist::config::{BadValue, Ensemble, TaskName};
+use soloist::coordination::observer::{Observer, ObserverError};
+
+use super::Failure;
+use super::options::{ENSEMBLE, EnsembleOptions};
+
+/// How long the ensemble is tried for unless told otherwise.
+const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// Where to ask.
+#[derive(Debug, clap::Args)]
+pub(super) struct OperatorOptions {
+    /// A configuration, of which only [zookeeper] matters: the same as that of the hosts will do [default: none]
+    #[arg(long, env = "SOLOIST_CONFIG_FILE", value_name = "CONFIG.toml", help_heading = ENSEMBLE)]
+    config_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    ensemble: EnsembleOptions,
+}
+
+/// How to reach the ensemble, validated.
+#[derive(Debug)]
+pub(super) struct Operator {
+    ensemble: Ensemble,
+}
+
+impl OperatorOptions {
+    /// Puts everything together; `matches` are those that the options come from.
+    pub(super) fn operator(self, matches: &ArgMatches) -> Result<Operator, Failure> {
+        let file = self.config_file;
+        let given = self.ensemble.given(matches);
+        let ensemble = given.and_then(|given| Ensemble::load(file.as_deref(), given).map_err(anyhow::Error::from));
+        ensemble.map(|ensemble| Operator { ensemble }).map_err(Failure::Invalid)
+    }
+}
+
+impl Operator {
+    /// Connects.
+    pub(super) async fn connect(&self) -> Result<Observer, ObserverError> {
+        Observer::connect(&self.ensemble, self.ensemble.connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT)).await
+    }
+
+    /// Connects for one question, and closes the connection when it is answered.
+    pub(super) async fn ask<T>(
+        &self,
+        question: impl AsyncFnOnce(&Observer) -> Result<T, ObserverError>,
+    ) -> Result<T, Failure> {
+        let observer = self.connect().await?;
+        let answer = question(&observer).await;
+        observer.close().await;
+        Ok(answer?)
+    }
+}
+
+/// Runs a command to its end.
+pub(super) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("cannot start a runtime").map_err(Failure::RunTime)?.block_on(command)
+}
+
+/// Reads the name of a task from the command line.
+pub(super) fn task_name(text: &str) -> Result<TaskName, BadValue> {
+    TaskName::new(text)
+}

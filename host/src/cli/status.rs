@@ -1,0 +1,136 @@
+//! `soloist status`: who leads, and who stands by.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use soloist::config::TaskName;
+use soloist::coordination::observer::{Changes, HostStatus, Observer, ObserverError, Status as Seen, TaskStatus};
+use soloist::shutdown::Shutdown;
+
+use super::Failure;
+use super::operator::{Operator, OperatorOptions, block_on, task_name};
+use super::output::{NOTHING, json, print, shown, table, time_between};
+
+/// The pause before a connection that does not answer is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Say who leads, since when, and who stands by, as ZooKeeper knows it: from any machine.
+///
+/// That nobody leads a task is no failure: a script can look at `.tasks[0].leader` of the JSON.
+///
+/// With --json, one object on one line:
+///
+///   {"tasks": [{"task": NAME,
+///               "leader": {"host": ID, "term": NUMBER, "fencing_token": NUMBER, "since": TIME},
+///               "standbys": [ID, ...]}, ...],
+///    "hosts": [{"host": ID, "pid": NUMBER, "version": VERSION, "started": TIME}, ...]}
+///
+/// "leader" is null while nobody leads. "standbys" are in the order in which they will lead. A program that knows
+/// nothing of Soloist, where a task has a `path`, leads with a "term" of null, and "host" is what it wrote into the
+/// master node. A TIME is RFC 3339 in UTC.
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(super) struct Status {
+    /// The task; all of them if left out
+    #[arg(value_parser = task_name)]
+    task: Option<TaskName>,
+
+    /// Print JSON instead of tables
+    #[arg(long)]
+    json: bool,
+
+    /// Print again whenever something has changed, until SIGINT or SIGTERM
+    #[arg(long)]
+    watch: bool,
+
+    #[command(flatten)]
+    options: OperatorOptions,
+}
+
+impl Status {
+    pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
+        let Self { task, json, watch, options } = self;
+        let (operator, task) = (options.operator(matches)?, task.as_deref());
+        if !watch {
+            let seen = block_on(operator.ask(async |observer| observer.status(task).await))?;
+            return print(&text(&seen, json)?).map(drop);
+        }
+        let stop = Shutdown::on_signals().context("cannot listen to signals").map_err(Failure::RunTime)?;
+        block_on(async {
+            tokio::select! {
+                watched = follow(&operator, task, json) => watched,
+                () = stop.requested() => Ok(()),
+            }
+        })
+    }
+}
+
+/// Prints what is seen, again and again, for as long as somebody reads it.
+async fn follow(operator: &Operator, task: Option<&str>, json: bool) -> Result<(), Failure> {
+    let mut observer = operator.connect().await?;
+    let mut printed = None;
+    loop {
+        match look(&observer, task).await {
+            Ok((changes, seen)) => {
+                if printed.as_ref() != Some(&seen) {
+                    let time = humantime::format_rfc3339_seconds(SystemTime::now());
+                    let text = text(&seen, json)?;
+                    if !print(&if json { text } else { format!("-- {time}\n{text}\n") })? {
+                        return Ok(());
+                    }
+                    printed = Some(seen);
+                }
+                changes.next().await;
+            }
+            Err(_) if observer.is_lost() => {
+                eprintln!("the session with the ensemble has ended: connecting again");
+                observer = operator.connect().await?;
+            }
+            Err(error) if error.may_pass() => {
+                eprintln!("{:#}: trying again", anyhow::Error::new(error));
+                tokio::time::sleep(RETRY).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn look(observer: &Observer, task: Option<&str>) -> Result<(Changes, Seen), ObserverError> {
+    let changes = observer.watch(task).await?;
+    Ok((changes, observer.status(task).await?))
+}
+
+fn text(seen: &Seen, as_json: bool) -> Result<String, Failure> {
+    if as_json {
+        return json(seen);
+    }
+    let tasks: Vec<_> = seen.tasks.iter().map(task_row).collect();
+    let hosts: Vec<_> = seen.hosts.iter().map(host_row).collect();
+    let headings = ["TASK", "LEADER", "TERM", "TOKEN", "SINCE", "FOR", "STANDBYS, IN ORDER"];
+    Ok(format!("{}\n{}", table(headings, &tasks), table(["HOST", "PID", "VERSION", "STARTED"], &hosts)))
+}
+
+fn task_row(status: &TaskStatus) -> [String; 7] {
+    let nothing = || NOTHING.to_owned();
+    let standbys = if status.standbys.is_empty() { nothing() } else { status.standbys.join(", ") };
+    let task = status.task.clone();
+    match &status.leader {
+        None => [task, nothing(), nothing(), nothing(), nothing(), nothing(), standbys],
+        Some(leader) => [
+            task,
+            leader.host.clone(),
+            leader.term.map_or_else(|| "foreign".to_owned(), |term| term.to_string()),
+            leader.fencing_token.to_string(),
+            leader.since.clone(),
+            shown(time_between(&leader.since, None)),
+            standbys,
+        ],
+    }
+}
+
+fn host_row(status: &HostStatus) -> [String; 4] {
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| NOTHING.to_owned());
+    let pid = status.pid.map(|pid| pid.to_string());
+    [status.host.clone(), text(&pid), text(&status.version), text(&status.started)]
+}
