@@ -16,10 +16,7 @@ pub const CALLS_MAX: usize = 64;
 impl state::Host for Host {}
 
 impl<T> state::HostWithStore<T> for HasSelf<Host> {
-    async fn get(
-        accessor: &Accessor<T, Self>,
-        key: String,
-    ) -> wasmtime::Result<Result<Option<Entry>, Error>> {
+    async fn get(accessor: &Accessor<T, Self>, key: String) -> wasmtime::Result<Result<Option<Entry>, Error>> {
         let read = call(accessor, |state| state.get(key)).await?;
         Ok(read.map(|entry| entry.map(|entry| Entry { value: entry.value, version: entry.version })))
     }
