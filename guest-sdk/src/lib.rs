@@ -35,6 +35,8 @@
 //!
 //! Make it a library of crate type `cdylib` and build it with `cargo build --release --target wasm32-wasip2`.
 //!
+//! What the next leader has to know goes into the [`state`].
+//!
 //! Two things to know:
 //! - Wait with [`sleep`], not with `std::thread::sleep`: the latter holds the whole plugin, so `on_demoted` cannot
 //!   be called, and the host stops the plugin by force. The same is true of a loop that never waits.
@@ -46,6 +48,7 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod export;
 mod log;
+pub mod state;
 
 use std::time::Duration;
 

@@ -22,6 +22,7 @@ use crate::clock;
 use crate::events::{About, Event, details};
 use crate::permit::{Permit, Phase};
 use crate::plugin::{Cause, Drain, Failure, Leadership, Plugin};
+use crate::state::State;
 use crate::term::{Demotion, Term};
 
 /// How a plugin is run in a term.
@@ -115,21 +116,22 @@ pub struct Activation {
 impl Activation {
     /// Starts the plugin on `runtime` and returns at once.
     ///
-    /// It runs until it is demoted, revoked, or its permit ends, whatever comes first; then [`Notice::Stopped`] follows.
-    /// `runtime` must be a multi-threaded one, and not the one that renews the lease.
+    /// It runs until it is demoted, revoked, or its permit ends, whatever comes first; then [`Notice::Stopped`] follows, and
+    /// nothing holds `state` any more. `runtime` must be a multi-threaded one, and not the one that renews the lease.
     pub fn start(
         runtime: &Handle,
         plugin: Arc<Plugin>,
         settings: ActivationSettings,
         term: Term,
         permit: Permit,
+        state: Arc<dyn State>,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Self {
         let (demand, demanded) = watch::channel(None);
         let (drain, draining) = watch::channel(None);
         let (resign, resignations) = mpsc::unbounded_channel();
         let leadership =
-            Leadership { term: Arc::new(term), permit: permit.clone(), drain: draining, resignations: resign };
+            Leadership { term: Arc::new(term), permit: permit.clone(), state, drain: draining, resignations: resign };
         let supervisor = Supervisor { plugin, settings, leadership, notices, entered: Arc::default() };
         runtime.spawn(supervisor.run(demanded, drain, resignations));
         Self { permit, demote_timeout: settings.demote_timeout, demand }
@@ -189,7 +191,10 @@ impl Supervisor {
         guests.shutdown().await;
         let by_force = forced && self.entered.load(Ordering::Acquire);
         self.report_stopped(by_force);
-        self.notify(Notice::Stopped { by_force });
+        let Self { leadership, notices, .. } = self;
+        // The state keeps the session open, which whoever hears of the end may want to close.
+        drop(leadership);
+        let _ = notices.send(Notice::Stopped { by_force });
     }
 
     /// Reports that demotion was demanded, tells the plugin, and returns when that takes too long.

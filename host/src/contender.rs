@@ -18,6 +18,7 @@ use crate::activation::{Activation, ActivationSettings, Notice};
 use crate::clock;
 use crate::coordination::nodes::{End, ResignOrder, TaskPaths, TermRecord};
 use crate::coordination::session::{Session, View};
+use crate::coordination::state::TaskState;
 use crate::coordination::task::{self, Seen, TaskError, TaskNodes};
 use crate::election::{Action, Election, Input, Now, Settings};
 use crate::events::{About, Event, chain, details};
@@ -250,19 +251,7 @@ impl Contender {
                     Ok(Input::Released.into())
                 });
             }
-            Action::Activate(term) => {
-                let deadline = self.session.as_ref().map(|session| session.deadline().clone()).unwrap_or_default();
-                self.ending = Ending::default();
-                self.order = self.nodes().map(|nodes| nodes.resign_order(term.number).boxed());
-                self.activation = Some(Activation::start(
-                    &self.plugins,
-                    self.task.plugin.clone(),
-                    self.task.activation,
-                    term,
-                    Permit::new(deadline),
-                    self.notices.0.clone(),
-                ));
-            }
+            Action::Activate(term) => self.activate(term),
             Action::Demote(reason) => {
                 self.order = None;
                 self.ending.reason = Some(reason);
@@ -291,6 +280,27 @@ impl Contender {
             Action::Finish => return true,
         }
         false
+    }
+
+    fn activate(&mut self, term: Term) {
+        let Some(session) = self.session.clone() else {
+            // Whatever was elected has ended with its session.
+            self.inputs.push_back(Input::Stopped);
+            return;
+        };
+        self.ending = Ending::default();
+        self.order = self.nodes().map(|nodes| nodes.resign_order(term.number).boxed());
+        let permit = Permit::new(session.deadline().clone());
+        let state = TaskState::new(session, self.task.paths.clone(), term.record_version);
+        self.activation = Some(Activation::start(
+            &self.plugins,
+            self.task.plugin.clone(),
+            self.task.activation,
+            term,
+            permit,
+            Arc::new(state),
+            self.notices.0.clone(),
+        ));
     }
 
     /// The record that says that a term has ended, and how.

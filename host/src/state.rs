@@ -48,9 +48,9 @@ pub enum StateError {
 
 /// The state of one task in one term.
 ///
-/// Requests that are cut off by a lost connection are made again until they are answered, so they can take as long as
-/// the term lasts. A dropped request may or may not have been fulfilled.
-pub trait State: Send + Sync {
+/// A request that is cut off by a lost connection waits for the next one and is made again, so it can take as long as the
+/// term lasts. Dropped, it may or may not be fulfilled.
+pub trait State: std::fmt::Debug + Send + Sync {
     /// Reads an entry.
     fn get(&self, key: String) -> BoxFuture<'_, Result<Option<Entry>, StateError>>;
 

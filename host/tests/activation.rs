@@ -10,7 +10,7 @@ use soloist::clock;
 use soloist::permit::{Permit, SharedDeadline};
 use soloist::plugin::{BURST_LINES, Cause, Leadership, MAX_LINE_BYTES};
 use soloist::term::Demotion;
-use support::{PATIENCE, Tested, misbehave, text};
+use support::{Memory, PATIENCE, Tested, misbehave, text};
 use tokio::sync::{mpsc, watch};
 
 /// Long enough to tell a plugin that is stopped at its limit from one that is stopped at once.
@@ -154,7 +154,8 @@ fn a_plugin_that_computes_without_end_sees_the_end_of_its_permit_by_itself() {
     let (_demand, drain) = watch::channel(None);
     let (resignations, _) = mpsc::unbounded_channel();
     let term = Arc::new(support::term("computes"));
-    let leadership = Leadership { term, permit, drain, resignations };
+    let state = Arc::<Memory>::default();
+    let leadership = Leadership { term, permit, state, drain, resignations };
     let runtime = support::runtime();
     let plugin = text(r#"(module (func (export "on_elected") (loop br 0)) (func (export "on_demoted")))"#);
     deadline.set(clock::now() + Duration::from_millis(100));

@@ -1,21 +1,26 @@
 //! The fenced state of a task, kept in ZooKeeper.
 //!
-//! Every write is a transaction that first checks that the term record is the one of the writer's term.
+//! Every write is a transaction that first checks that the term record is the one of the writer's term. A term's reads
+//! see every write of the terms before it: those were committed before the election that this session has seen.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::RwLock;
 use zookeeper_client::{CreateMode, Error, MultiWriteError, MultiWriteResult};
 
 use super::nodes::TaskPaths;
 use super::session::Session;
+use super::task::hint;
 use crate::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
 
-/// Requests under way at once. Heartbeats share the connection, and must not queue behind a flood.
-const IN_FLIGHT_MAX: usize = 8;
+/// Reads under way at once. Heartbeats share the connection, and must not queue behind a flood.
+const READS_MAX: u32 = 8;
+/// How often a request is made before it is given up. One that the ensemble takes for an attack (its `jute.maxbuffer` may
+/// be small) breaks the connection each time, and with it, in the end, the lease.
+const ATTEMPTS_MAX: u32 = 10;
 /// The pause before a request that was cut off is made again.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -25,47 +30,31 @@ pub struct TaskState {
     session: Arc<Session>,
     paths: Arc<TaskPaths>,
     record_version: i32,
-    in_flight: Semaphore,
+    /// Writes go one at a time. Nobody else writes in this term, so whoever holds it for writing knows what stands there.
+    turn: RwLock<()>,
 }
 
 /// What is done to an entry, once the term is checked.
 #[derive(Clone, Copy)]
 enum Write<'a> {
-    Create(&'a [u8]),
-    Set(&'a [u8], Option<i32>),
+    Create { value: &'a [u8], with_parent: bool },
+    Set { value: &'a [u8], over: Option<i32> },
     Delete,
 }
 
 impl TaskState {
     /// The state of the task at `paths`, written in the term whose record has `record_version`.
     pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, record_version: i32) -> Self {
-        Self { session, paths, record_version, in_flight: Semaphore::new(IN_FLIGHT_MAX) }
+        Self { session, paths, record_version, turn: RwLock::with_max_readers((), READS_MAX) }
     }
 
     fn path(&self, key: &str) -> String {
         format!("{}/{key}", self.paths.state)
     }
 
-    /// Waits for a turn: held while a plugin's request is under way. The semaphore is never closed.
-    async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.in_flight.acquire().await.ok()
-    }
-
-    /// Makes a request until it is answered. It must be one that can be made twice.
-    async fn until_answered<T, F>(&self, request: impl Fn() -> F) -> Result<T, Refused>
-    where
-        F: Future<Output = Result<T, Refused>>,
-    {
-        loop {
-            match request().await {
-                Err(Refused::Unanswered) => tokio::time::sleep(RETRY_PAUSE).await,
-                answered => return answered,
-            }
-        }
-    }
-
+    /// The entry, and the data version of its node.
     async fn read(&self, path: &str) -> Result<Option<(Entry, i32)>, Refused> {
-        self.until_answered(|| async {
+        until_answered(|| async {
             match self.session.client().get_data(path).await {
                 Ok((value, stat)) => Ok(Some((Entry { value, version: stat.mzxid.unsigned_abs() }, stat.version))),
                 Err(Error::NoNode) => Ok(None),
@@ -77,15 +66,19 @@ impl TaskState {
 
     /// Writes if the term lasts; gives the new version.
     async fn write(&self, path: &str, write: Write<'_>) -> Result<u64, Refused> {
+        let options = CreateMode::Persistent.with_acls(self.session.acls());
         let mut multi = self.session.client().new_multi_writer();
         multi.add_check_version(&self.paths.term, self.record_version)?;
         match write {
-            Write::Create(value) => {
-                multi.add_create(path, b"", &CreateMode::Persistent.with_acls(self.session.acls()))?;
+            Write::Create { value, with_parent } => {
+                if with_parent {
+                    multi.add_create(&self.paths.state, b"", &options)?;
+                }
+                multi.add_create(path, b"", &options)?;
                 // A transaction tells the zxid of what it sets, not always that of what it creates.
                 multi.add_set_data(path, value, None)?;
             }
-            Write::Set(value, version) => multi.add_set_data(path, value, version)?,
+            Write::Set { value, over } => multi.add_set_data(path, value, over)?,
             Write::Delete => multi.add_delete(path, None)?,
         }
         match multi.commit().await {
@@ -102,49 +95,49 @@ impl TaskState {
 
     /// Creates an entry, if there is room for one more.
     async fn create(&self, path: &str, value: &[u8]) -> Result<u64, Refused> {
-        let parent = self.until_answered(|| async { Ok(self.session.client().check_stat(&self.paths.state).await?) });
-        match parent.await? {
-            Some(stat) if usize::try_from(stat.num_children).is_ok_and(|keys| keys >= KEYS_MAX) => {
-                return Err(Refused::State(StateError::TooMany));
-            }
-            Some(_) => {}
-            None => super::ensure_path(self.session.client(), &self.paths.state, self.session.acls()).await?,
+        let parent = self.session.client().check_stat(&self.paths.state).await?;
+        let keys = parent.as_ref().map_or(0, |stat| usize::try_from(stat.num_children).unwrap_or(0));
+        if keys >= KEYS_MAX {
+            return Err(Refused::State(StateError::TooMany));
         }
-        self.write(path, Write::Create(value)).await
+        self.write(path, Write::Create { value, with_parent: parent.is_none() }).await
     }
 
     async fn set_or_create(&self, path: &str, value: &[u8]) -> Result<u64, Refused> {
-        match self.write(path, Write::Set(value, None)).await {
-            Err(Refused::NoNode) => self.create(path, value).await,
-            written => written,
+        loop {
+            let written = match self.write(path, Write::Set { value, over: None }).await {
+                Err(Refused::NoNode) => self.create(path, value).await,
+                written => written,
+            };
+            match written {
+                // An attempt that was cut off has created it after all, or an operator was quicker.
+                Err(Refused::NoNode | Refused::NodeExists) => {}
+                written => return written,
+            }
         }
     }
 
-    async fn exchange(&self, path: &str, expected: Option<u64>, value: &[u8]) -> Result<u64, StateError> {
-        let mut unanswered = false;
+    async fn exchange(&self, path: &str, expected: Option<u64>, value: &[u8]) -> Result<u64, Refused> {
+        let mut cut_off = 0;
         loop {
             let current = self.read(path).await?;
             let version = current.as_ref().map(|(entry, _)| entry.version);
             if version != expected {
-                // Nobody else writes in this term: what stands there is what an unanswered attempt has written.
                 return match current {
-                    Some((entry, _)) if unanswered && entry.value == value => Ok(entry.version),
-                    _ => Err(StateError::Changed(version)),
+                    // What stands there is what the attempt that was cut off has written.
+                    Some((entry, _)) if cut_off > 0 && entry.value == value => Ok(entry.version),
+                    _ => Err(Refused::State(StateError::Changed(version))),
                 };
             }
             let written = match current {
-                Some((_, data_version)) => self.write(path, Write::Set(value, Some(data_version))).await,
+                Some((_, over)) => self.write(path, Write::Set { value, over: Some(over) }).await,
                 None => self.create(path, value).await,
             };
             match written {
-                // It changed in between: the next read tells how.
+                // It is not what was read: a server that lags behind was asked, or an operator was quicker.
                 Err(Refused::NoNode | Refused::NodeExists | Refused::BadVersion) => {}
-                Err(Refused::Unanswered) => {
-                    unanswered = true;
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
-                Err(error) => return Err(error.into()),
-                Ok(version) => return Ok(version),
+                Err(Refused::Unanswered(error)) => pause(&mut cut_off, error).await?,
+                written => return written,
             }
         }
     }
@@ -154,8 +147,10 @@ impl State for TaskState {
     fn get(&self, key: String) -> BoxFuture<'_, Result<Option<Entry>, StateError>> {
         async move {
             check_key(&key)?;
-            let _turn = self.turn().await;
-            Ok(self.read(&self.path(&key)).await?.map(|(entry, _)| entry))
+            let path = self.path(&key);
+            let _turn = self.turn.read().await;
+            let read = self.read(&path).await.map_err(|refused| refused.told(&path))?;
+            Ok(read.map(|(entry, _)| entry))
         }
         .boxed()
     }
@@ -163,16 +158,11 @@ impl State for TaskState {
     fn set(&self, key: String, value: Vec<u8>) -> BoxFuture<'_, Result<u64, StateError>> {
         async move {
             check_key(&key)?;
-            let _turn = self.turn().await;
             check_value(&value)?;
             let path = self.path(&key);
-            loop {
-                match self.until_answered(|| self.set_or_create(&path, &value)).await {
-                    // It came or went in between.
-                    Err(Refused::NoNode | Refused::NodeExists) => {}
-                    written => return Ok(written?),
-                }
-            }
+            let _turn = self.turn.write().await;
+            let written = until_answered(|| self.set_or_create(&path, &value)).await;
+            written.map_err(|refused| refused.told(&path))
         }
         .boxed()
     }
@@ -180,11 +170,11 @@ impl State for TaskState {
     fn delete(&self, key: String) -> BoxFuture<'_, Result<(), StateError>> {
         async move {
             check_key(&key)?;
-            let _turn = self.turn().await;
             let path = self.path(&key);
-            match self.until_answered(|| self.write(&path, Write::Delete)).await {
+            let _turn = self.turn.write().await;
+            match until_answered(|| self.write(&path, Write::Delete)).await {
                 Ok(_) | Err(Refused::NoNode) => Ok(()),
-                Err(refused) => Err(refused.into()),
+                Err(refused) => Err(refused.told(&path)),
             }
         }
         .boxed()
@@ -198,8 +188,8 @@ impl State for TaskState {
                     listed => Ok(listed?),
                 }
             };
-            let _turn = self.turn().await;
-            let mut keys = self.until_answered(list).await?;
+            let _turn = self.turn.read().await;
+            let mut keys = until_answered(list).await.map_err(|refused| refused.told(&self.paths.state))?;
             keys.sort_unstable();
             Ok(keys)
         }
@@ -214,12 +204,37 @@ impl State for TaskState {
     ) -> BoxFuture<'_, Result<u64, StateError>> {
         async move {
             check_key(&key)?;
-            let _turn = self.turn().await;
             check_value(&value)?;
-            self.exchange(&self.path(&key), expected, &value).await
+            let path = self.path(&key);
+            let _turn = self.turn.write().await;
+            self.exchange(&path, expected, &value).await.map_err(|refused| refused.told(&path))
         }
         .boxed()
     }
+}
+
+/// Makes a request until it is answered. It must be one that can be made twice.
+async fn until_answered<T, F>(request: impl Fn() -> F) -> Result<T, Refused>
+where
+    F: Future<Output = Result<T, Refused>>,
+{
+    let mut cut_off = 0;
+    loop {
+        match request().await {
+            Err(Refused::Unanswered(error)) => pause(&mut cut_off, error).await?,
+            answered => return answered,
+        }
+    }
+}
+
+/// Waits before the next attempt, unless there have been enough.
+async fn pause(cut_off: &mut u32, error: Error) -> Result<(), Refused> {
+    *cut_off += 1;
+    if *cut_off >= ATTEMPTS_MAX {
+        return Err(Refused::Unanswered(error));
+    }
+    tokio::time::sleep(RETRY_PAUSE).await;
+    Ok(())
 }
 
 /// What the ensemble said of a request.
@@ -228,8 +243,29 @@ enum Refused {
     NodeExists,
     BadVersion,
     /// The outcome is not known.
-    Unanswered,
+    Unanswered(Error),
+    /// It was answered, and will be answered so again.
+    Denied(Error),
     State(StateError),
+}
+
+impl Refused {
+    fn told(self, path: &str) -> StateError {
+        match self {
+            Self::State(error) => error,
+            Self::NoNode => denied(path, &Error::NoNode),
+            Self::NodeExists => denied(path, &Error::NodeExists),
+            Self::BadVersion => denied(path, &Error::BadVersion),
+            Self::Denied(error) => denied(path, &error),
+            Self::Unanswered(error) => StateError::Unavailable(format!(
+                "node {path}: {ATTEMPTS_MAX} times without an answer ({error}); a write may have been done"
+            )),
+        }
+    }
+}
+
+fn denied(path: &str, error: &Error) -> StateError {
+    StateError::Unavailable(format!("node {path}: {error}{}", hint(error)))
 }
 
 impl From<Error> for Refused {
@@ -238,20 +274,19 @@ impl From<Error> for Refused {
             Error::NoNode => Self::NoNode,
             Error::NodeExists => Self::NodeExists,
             Error::BadVersion => Self::BadVersion,
-            Error::ConnectionLoss | Error::Custom(_) | Error::Throttled => Self::Unanswered,
             // The session is over, and with it the term.
             Error::SessionExpired | Error::ClientClosed => Self::State(StateError::Fenced),
-            error => Self::State(StateError::Unavailable(error.to_string())),
-        }
-    }
-}
-
-impl From<Refused> for StateError {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::State(error) => error,
-            Refused::NoNode | Refused::NodeExists | Refused::BadVersion => Self::Changed(None),
-            Refused::Unanswered => Self::Unavailable("no answer".into()),
+            Error::NoAuth
+            | Error::InvalidAcl
+            | Error::AuthFailed
+            | Error::QuotaExceeded
+            | Error::NotEmpty
+            | Error::NoChildrenForEphemerals
+            | Error::BadArguments(_)
+            | Error::Unimplemented
+            | Error::UnexpectedErrorCode(_) => Self::Denied(error),
+            // Whatever is no verdict of a server says nothing of the outcome.
+            error => Self::Unanswered(error),
         }
     }
 }

@@ -12,5 +12,5 @@ wasmtime::component::bindgen!({
     },
 });
 
-pub use self::soloist::plugin::{leadership, log};
+pub use self::soloist::plugin::{leadership, log, state};
 pub use self::wasi::config::store as config;

@@ -9,6 +9,7 @@ use super::bindings::{self, leadership};
 use super::store::Host;
 use crate::clock::{self, Moment};
 use crate::permit::Permit;
+use crate::state::State;
 use crate::term::{Demotion, Term};
 
 /// How long the reason of a resignation may be, in bytes; what is longer is cut.
@@ -30,6 +31,8 @@ pub struct Leadership {
     pub term: Arc<Term>,
     /// The permission to have effects in it.
     pub permit: Permit,
+    /// What the task keeps from term to term.
+    pub state: Arc<dyn State>,
     /// Holds something once demotion has begun.
     pub drain: watch::Receiver<Option<Drain>>,
     /// Where the reasons go that the plugin gives for resigning.

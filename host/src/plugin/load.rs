@@ -121,6 +121,7 @@ fn linker(engine: &PluginEngine) -> wasmtime::Result<Linker<Host>> {
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     bindings::leadership::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
     bindings::log::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
+    bindings::state::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
     bindings::config::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
     Ok(linker)
 }

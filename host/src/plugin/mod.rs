@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts. Each import is a file of its own:
-//! `leadership`, `log`, `config`, `stdio`; WASI itself is wasmtime's.
+//! `leadership`, `log`, `state`, `config`, `stdio`; WASI itself is wasmtime's.
 
 mod bindings;
 mod cache;
@@ -19,6 +19,7 @@ mod leadership;
 mod load;
 mod log;
 mod run;
+mod state;
 mod stdio;
 mod store;
 
@@ -30,6 +31,7 @@ pub use failure::{Cause, Failure};
 pub use leadership::{Drain, Leadership};
 pub use load::{LoadError, MAX_FILE_BYTES, Problem};
 pub use log::{BURST_LINES, LINES_PER_SECOND, MAX_FIELDS, MAX_LINE_BYTES};
+pub use state::CALLS_MAX;
 use wasmtime::component::InstancePre;
 
 /// What a task's configuration says about its plugin.

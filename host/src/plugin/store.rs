@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tracing::Level;
 use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, Engine, ResourceLimiter, Store, UpdateDeadline};
@@ -11,6 +12,7 @@ use super::PluginSettings;
 use super::failure::OutOfMemory;
 use super::leadership::Leadership;
 use super::log::PluginLog;
+use super::state::CALLS_MAX;
 use super::stdio::Stdio;
 use crate::permit::LeaseLost;
 
@@ -30,6 +32,7 @@ pub(super) struct Host {
     /// What the plugin said when it panicked.
     pub(super) panic: Option<String>,
     pub(super) resigned: bool,
+    pub(super) state_calls: Arc<Semaphore>,
     limits: Limits,
     wasi: WasiCtx,
     table: ResourceTable,
@@ -55,6 +58,7 @@ impl Host {
             stderr,
             panic: None,
             resigned: false,
+            state_calls: Arc::new(Semaphore::new(CALLS_MAX)),
             limits: Limits { memory_bytes: 0, table_elements: 0, memory_limit_bytes: settings.memory_limit_bytes },
             settings,
             wasi,

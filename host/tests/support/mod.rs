@@ -6,17 +6,19 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use serde_json::Value;
 use soloist::activation::{Activation, ActivationSettings, Notice};
 use soloist::clock;
 use soloist::permit::{Permit, SharedDeadline};
 use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
 use soloist::reporter::{LogFormat, Reporter};
+use soloist::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
 use soloist::term::{FencingToken, Term};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing_subscriber::layer::SubscriberExt;
 
 /// Long enough for a busy machine; a test that waits so long has failed.
@@ -31,7 +33,7 @@ pub fn guest(name: &str) -> PathBuf {
         let target = test.ancestors().nth(3).expect("a test lies in the target directory");
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
-            .args(["-p", "hello", "-p", "heartbeat", "-p", "misbehave", "--target-dir"])
+            .args(["-p", "hello", "-p", "heartbeat", "-p", "counter", "-p", "misbehave", "--target-dir"])
             .arg(target)
             .current_dir(workspace)
             .status()
@@ -140,6 +142,98 @@ impl Write for Sink {
     }
 }
 
+/// A task's state in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    kept: Mutex<Kept>,
+    /// Calls wait while this is set.
+    pub held: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    entries: BTreeMap<String, Entry>,
+    writes: u64,
+    refusal: Option<StateError>,
+}
+
+impl Memory {
+    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.kept().entries.get(key).map(|entry| entry.value.clone())
+    }
+
+    /// How many writes there have been.
+    pub fn writes(&self) -> u64 {
+        self.kept().writes
+    }
+
+    /// Answers every call so from here on.
+    pub fn refuse(&self, error: StateError) {
+        self.kept().refusal = Some(error);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().expect("no test panics here")
+    }
+
+    fn call<'a, T: Send>(
+        &'a self,
+        call: impl FnOnce(&mut Kept) -> Result<T, StateError> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, StateError>> {
+        Box::pin(async {
+            let _ = self.held.subscribe().wait_for(|held| !held).await;
+            let mut kept = self.kept();
+            match &kept.refusal {
+                Some(error) => Err(error.clone()),
+                None => call(&mut kept),
+            }
+        })
+    }
+}
+
+impl Kept {
+    fn write(&mut self, key: String, value: Vec<u8>) -> Result<u64, StateError> {
+        check_key(&key)?;
+        check_value(&value)?;
+        if !self.entries.contains_key(&key) && self.entries.len() >= KEYS_MAX {
+            return Err(StateError::TooMany);
+        }
+        self.writes += 1;
+        self.entries.insert(key, Entry { value, version: self.writes });
+        Ok(self.writes)
+    }
+}
+
+impl State for Memory {
+    fn get(&self, key: String) -> BoxFuture<'_, Result<Option<Entry>, StateError>> {
+        self.call(move |kept| check_key(&key).map(|()| kept.entries.get(&key).cloned()))
+    }
+
+    fn set(&self, key: String, value: Vec<u8>) -> BoxFuture<'_, Result<u64, StateError>> {
+        self.call(|kept| kept.write(key, value))
+    }
+
+    fn delete(&self, key: String) -> BoxFuture<'_, Result<(), StateError>> {
+        self.call(move |kept| check_key(&key).map(|()| drop(kept.entries.remove(&key))))
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<String>, StateError>> {
+        self.call(|kept| Ok(kept.entries.keys().cloned().collect()))
+    }
+
+    fn compare_and_set(
+        &self,
+        key: String,
+        expected: Option<u64>,
+        value: Vec<u8>,
+    ) -> BoxFuture<'_, Result<u64, StateError>> {
+        self.call(move |kept| match kept.entries.get(&key).map(|entry| entry.version) {
+            version if version == expected => kept.write(key, value),
+            version => Err(StateError::Changed(version)),
+        })
+    }
+}
+
 pub fn term(task: &str) -> Term {
     Term { number: 7, fencing_token: FencingToken(1007), task: task.into(), host: "tested".into(), record_version: 7 }
 }
@@ -154,6 +248,7 @@ pub struct Tested {
     pub activation: Option<Activation>,
     pub permit: Permit,
     pub deadline: SharedDeadline,
+    pub state: Arc<Memory>,
     pub notices: mpsc::UnboundedReceiver<Notice>,
     task: String,
     runtime: Option<tokio::runtime::Runtime>,
@@ -174,15 +269,27 @@ impl Tested {
         deadline: SharedDeadline,
         first: impl FnOnce(&Activation),
     ) -> Self {
+        Self::start_in(Arc::default(), plugin, settings, deadline, first)
+    }
+
+    /// As `start_with`, with a state that is there already.
+    pub fn start_in(
+        state: Arc<Memory>,
+        plugin: Arc<Plugin>,
+        settings: ActivationSettings,
+        deadline: SharedDeadline,
+        first: impl FnOnce(&Activation),
+    ) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let task = format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let term = term(&task);
         let runtime = runtime();
         let permit = Permit::new(deadline.clone());
         let (sender, notices) = mpsc::unbounded_channel();
-        let activation = Activation::start(runtime.handle(), plugin, settings, term, permit.clone(), sender);
+        let activation =
+            Activation::start(runtime.handle(), plugin, settings, term, permit.clone(), state.clone(), sender);
         first(&activation);
-        Self { activation: Some(activation), permit, deadline, notices, task, runtime: Some(runtime) }
+        Self { activation: Some(activation), permit, deadline, state, notices, task, runtime: Some(runtime) }
     }
 
     pub fn activation(&self) -> &Activation {
@@ -229,6 +336,7 @@ impl Tested {
                 Notice::ResignRequested { .. } => {}
             }
         };
+        assert_eq!(Arc::strong_count(&self.state), 1, "the term still holds its state");
         let runtime = self.runtime.as_ref().expect("there until the end");
         let after = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
         assert_eq!(after.expect("the sender is gone after the last notice"), None);

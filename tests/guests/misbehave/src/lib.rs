@@ -1,5 +1,7 @@
 //! A guest for the tests: does what its config value `do` says.
 
+mod state;
+
 use std::fmt::Write as _;
 use std::hint::black_box;
 use std::io::Write as _;
@@ -72,8 +74,8 @@ impl Plugin for Misbehave {
                     info!("acts after its time");
                 }
             },
-            "linger" | "linger-loop" | "linger-panic" => sleep(FOREVER).await,
-            other => Err(format!("nothing known to do about {other}"))?,
+            "linger" | "linger-loop" | "linger-panic" | "state-drain" => sleep(FOREVER).await,
+            other => state::run(other).await?,
         }
         Ok(())
     }
@@ -84,6 +86,11 @@ impl Plugin for Misbehave {
             Some("linger") => sleep(FOREVER).await,
             Some("linger-loop") => spin(),
             Some("linger-panic") => innermost(),
+            Some("state-drain") => {
+                if let Err(error) = soloist_sdk::state::set("put-away", &true).await {
+                    info!("{error}");
+                }
+            }
             _ => {}
         }
     }

@@ -1,0 +1,237 @@
+//! The task's state: values that outlive every term, whichever host leads.
+//!
+//! Values are kept as JSON: whatever serde can write and read. A write is made in the plugin's own term or not at all, so
+//! a host that has lost leadership cannot spoil what the next one reads. What returned `Ok` is there for every later term.
+//!
+//! ```no_run
+//! use serde::{Deserialize, Serialize};
+//! use soloist_sdk::{Result, state};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Progress {
+//!     file: String,
+//!     line: u64,
+//! }
+//!
+//! async fn work() -> Result {
+//!     let mut progress = state::get("progress").await?.unwrap_or(Progress { file: "a.csv".into(), line: 0 });
+//!     while progress.line < 1_000 {
+//!         progress.line += 1;
+//!         state::set("progress", &progress).await?;
+//!     }
+//!     let runs: u64 = state::update("runs", |runs| runs.unwrap_or(0) + 1).await?;
+//!     soloist_sdk::info!(runs = runs, "done with {}", progress.file);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! - All of it can be called in `on_demoted` too.
+//! - A lost connection is waited for: a call can take as long as [`remaining`](crate::remaining). A call that is dropped,
+//!   as when demotion drops `on_elected`, may or may not have been done.
+//! - Limits: a key is 1 to 128 bytes of text without a slash or a control character, and neither `.` nor `..`; a value has
+//!   at most 512 KiB; a task has at most 1000 keys; at most 64 calls may be under way.
+//! - Every ZooKeeper server has all of it in memory: it is a place for positions and decisions, not for data.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bindings::soloist::plugin::state as host;
+
+/// A value and the version that it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry<T> {
+    /// The value.
+    pub value: T,
+    /// Grows with every write of the entry, also across a deletion.
+    pub version: u64,
+}
+
+/// Why a call was not done.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The key cannot be used.
+    BadKey {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The value has more bytes than are kept.
+    TooLarge {
+        /// The key.
+        key: String,
+    },
+    /// The task has as many keys as are kept.
+    TooMany {
+        /// The key that is one too many.
+        key: String,
+    },
+    /// The entry does not have the version expected.
+    Changed {
+        /// The key.
+        key: String,
+        /// The version that it has, if it is there.
+        version: Option<u64>,
+    },
+    /// The state refuses access or does not answer. A write may have been done all the same.
+    Unavailable {
+        /// Why.
+        reason: String,
+    },
+    /// The value cannot be written as JSON.
+    Encode {
+        /// The key.
+        key: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// What is kept is not JSON of this type.
+    Decode {
+        /// The key.
+        key: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadKey { key, reason } => write!(f, "{key:?} cannot be a key of the state: {reason}"),
+            Self::TooLarge { key } => write!(f, "the value of {key:?} is too large for the state"),
+            Self::TooMany { key } => write!(f, "the state has no room for one more key, {key:?}"),
+            Self::Changed { key, version: Some(version) } => write!(f, "{key:?} has changed: it has version {version}"),
+            Self::Changed { key, version: None } => write!(f, "{key:?} has changed: it is not there"),
+            Self::Unavailable { reason } => write!(f, "the state is unavailable: {reason}"),
+            Self::Encode { key, .. } => write!(f, "the value of {key:?} cannot be written as JSON"),
+            Self::Decode { key, .. } => write!(f, "the value of {key:?} in the state is not of the type expected"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Encode { source, .. } | Self::Decode { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+impl Error {
+    fn new(key: &str, error: host::Error) -> Self {
+        let key = key.to_owned();
+        match error {
+            host::Error::BadKey(reason) => Self::BadKey { key, reason },
+            host::Error::TooLarge => Self::TooLarge { key },
+            host::Error::TooMany => Self::TooMany { key },
+            host::Error::Changed(version) => Self::Changed { key, version },
+            host::Error::Unavailable(reason) => Self::Unavailable { reason },
+        }
+    }
+}
+
+/// The value of `key`, if it is there.
+///
+/// # Errors
+/// [`Error::BadKey`], [`Error::Unavailable`], [`Error::Decode`].
+pub async fn get<T: DeserializeOwned>(key: &str) -> Result<Option<T>, Error> {
+    Ok(get_entry(key).await?.map(|entry| entry.value))
+}
+
+/// The value of `key` with its version, for [`compare_and_set`].
+///
+/// # Errors
+/// As [`get`].
+pub async fn get_entry<T: DeserializeOwned>(key: &str) -> Result<Option<Entry<T>>, Error> {
+    let Some(Entry { value, version }) = get_bytes(key).await? else { return Ok(None) };
+    match serde_json::from_slice(&value) {
+        Ok(value) => Ok(Some(Entry { value, version })),
+        Err(source) => Err(Error::Decode { key: key.to_owned(), source }),
+    }
+}
+
+/// Writes the value of `key`, whether it is there or not; gives its version.
+///
+/// # Errors
+/// Any but [`Error::Changed`] and [`Error::Decode`].
+pub async fn set<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<u64, Error> {
+    set_bytes(key, encode(key, value)?).await
+}
+
+/// Writes the value of `key` if it has the version expected; if none is expected, only if it is not there. Gives its
+/// version.
+///
+/// # Errors
+/// [`Error::Changed`] when it has another version, and as [`set`].
+pub async fn compare_and_set<T: Serialize + ?Sized>(key: &str, expected: Option<u64>, value: &T) -> Result<u64, Error> {
+    compare_and_set_bytes(key, expected, encode(key, value)?).await
+}
+
+/// Changes the value of `key` to what `change` makes of it, and gives the new one: as one step, however many tasks of
+/// the plugin do so at once. `change` is called again whenever another was quicker.
+///
+/// # Errors
+/// Any but [`Error::Changed`].
+pub async fn update<T: Serialize + DeserializeOwned>(
+    key: &str,
+    mut change: impl FnMut(Option<T>) -> T,
+) -> Result<T, Error> {
+    loop {
+        let (value, version) = get_entry(key).await?.map_or((None, None), |it| (Some(it.value), Some(it.version)));
+        let value = change(value);
+        match compare_and_set(key, version, &value).await {
+            Ok(_) => return Ok(value),
+            Err(Error::Changed { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Deletes `key`, if it is there.
+///
+/// # Errors
+/// [`Error::BadKey`], [`Error::Unavailable`].
+pub async fn delete(key: &str) -> Result<(), Error> {
+    host::delete(key.to_owned()).await.map_err(|error| Error::new(key, error))
+}
+
+/// Every key there is, sorted.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn list() -> Result<Vec<String>, Error> {
+    host::list().await.map_err(|error| Error::new("", error))
+}
+
+/// As [`get_entry`], for bytes as they are.
+///
+/// # Errors
+/// [`Error::BadKey`], [`Error::Unavailable`].
+pub async fn get_bytes(key: &str) -> Result<Option<Entry<Vec<u8>>>, Error> {
+    let entry = host::get(key.to_owned()).await.map_err(|error| Error::new(key, error))?;
+    Ok(entry.map(|host::Entry { value, version }| Entry { value, version }))
+}
+
+/// As [`set`], for bytes as they are.
+///
+/// # Errors
+/// Any but [`Error::Changed`], [`Error::Encode`] and [`Error::Decode`].
+pub async fn set_bytes(key: &str, value: Vec<u8>) -> Result<u64, Error> {
+    host::set(key.to_owned(), value).await.map_err(|error| Error::new(key, error))
+}
+
+/// As [`compare_and_set`], for bytes as they are.
+///
+/// # Errors
+/// Any but [`Error::Encode`] and [`Error::Decode`].
+pub async fn compare_and_set_bytes(key: &str, expected: Option<u64>, value: Vec<u8>) -> Result<u64, Error> {
+    host::compare_and_set(key.to_owned(), expected, value).await.map_err(|error| Error::new(key, error))
+}
+
+fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|source| Error::Encode { key: key.to_owned(), source })
+}

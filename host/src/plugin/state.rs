@@ -1,0 +1,79 @@
+//! The import `state`: what the task keeps from term to term.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use wasmtime::component::{Accessor, HasSelf};
+
+use super::bindings::state::{self, Entry, Error};
+use super::store::Host;
+use crate::permit::LeaseLost;
+use crate::state::{State, StateError};
+
+/// How many calls of one plugin may be under way at once: each may hold a value in the host's memory.
+pub const CALLS_MAX: usize = 64;
+
+impl state::Host for Host {}
+
+impl<T> state::HostWithStore<T> for HasSelf<Host> {
+    async fn get(accessor: &Accessor<T, Self>, key: String) -> wasmtime::Result<Result<Option<Entry>, Error>> {
+        let read = call(accessor, |state| state.get(key)).await?;
+        Ok(read.map(|entry| entry.map(|entry| Entry { value: entry.value, version: entry.version })))
+    }
+
+    async fn set(accessor: &Accessor<T, Self>, key: String, value: Vec<u8>) -> wasmtime::Result<Result<u64, Error>> {
+        call(accessor, |state| state.set(key, value)).await
+    }
+
+    async fn delete(accessor: &Accessor<T, Self>, key: String) -> wasmtime::Result<Result<(), Error>> {
+        call(accessor, |state| state.delete(key)).await
+    }
+
+    async fn list(accessor: &Accessor<T, Self>) -> wasmtime::Result<Result<Vec<String>, Error>> {
+        call(accessor, |state| state.list()).await
+    }
+
+    async fn compare_and_set(
+        accessor: &Accessor<T, Self>,
+        key: String,
+        expected: Option<u64>,
+        value: Vec<u8>,
+    ) -> wasmtime::Result<Result<u64, Error>> {
+        call(accessor, |state| state.compare_and_set(key, expected, value)).await
+    }
+}
+
+/// Makes a request, without holding the store while it is under way.
+async fn call<T, R>(
+    accessor: &Accessor<T, HasSelf<Host>>,
+    request: impl for<'a> FnOnce(&'a dyn State) -> BoxFuture<'a, Result<R, StateError>>,
+) -> wasmtime::Result<Result<R, Error>> {
+    let (leadership, calls) = accessor.with(|mut access| {
+        let host = access.get();
+        (host.leadership.clone(), Arc::clone(&host.state_calls))
+    });
+    let Ok(_call) = calls.try_acquire() else {
+        return Ok(Err(Error::Unavailable(format!("{CALLS_MAX} calls are under way already"))));
+    };
+    match request(&*leadership.state).await {
+        Err(StateError::Fenced) => {
+            // Whatever the lease says, somebody else may act by now.
+            leadership.permit.revoke();
+            Err(LeaseLost.into())
+        }
+        outcome => Ok(outcome.map_err(Error::from)),
+    }
+}
+
+impl From<StateError> for Error {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::BadKey(reason) => Self::BadKey(reason.into()),
+            StateError::TooLarge { .. } => Self::TooLarge,
+            StateError::TooMany => Self::TooMany,
+            StateError::Changed(version) => Self::Changed(version),
+            StateError::Unavailable(reason) => Self::Unavailable(reason),
+            StateError::Fenced => Self::Unavailable(error.to_string()),
+        }
+    }
+}

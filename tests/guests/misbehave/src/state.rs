@@ -1,0 +1,120 @@
+//! What the tests of the state have done.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use soloist_sdk::state::{self, Error};
+use soloist_sdk::{Result, config, info, sleep};
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+pub async fn run(what: &str) -> Result {
+    match what {
+        "state-roundtrip" => roundtrip().await,
+        "state-errors" => errors().await,
+        "state-update" => {
+            let add = |_| Box::pin(state::update("count", |count: Option<u64>| count.unwrap_or(0) + 1)) as Boxed<_>;
+            let results = all((0..20).map(add).collect()).await;
+            Ok(results.into_iter().collect::<Result<Vec<u64>, Error>>().map(drop)?)
+        }
+        "state-crowd" => {
+            let get = async || {
+                let result = state::get::<u64>("count").await;
+                if let Err(Error::Unavailable { reason }) = &result {
+                    info!("refused: {reason}");
+                }
+                result.is_ok()
+            };
+            let done = all((0..100).map(|_| Box::pin(get()) as Boxed<_>).collect()).await;
+            info!("{} calls were done", done.into_iter().filter(|done| *done).count());
+            Ok(())
+        }
+        // Until something ends it.
+        "state-work" => loop {
+            state::update("count", |count: Option<u64>| count.unwrap_or(0) + 1).await?;
+            sleep(Duration::from_micros(100)).await;
+        },
+        // As many writes as are asked for, each of them logged once it is acknowledged.
+        "state-writes" => {
+            let writes: u64 = config("writes").map_or(Ok(100), |writes| writes.parse())?;
+            for write in 1..=writes {
+                state::set(&format!("key-{}", write % 10), &write).await?;
+                let count = state::update("count", |count: Option<u64>| count.unwrap_or(0) + 1).await?;
+                info!(write = write, count = count, "written");
+            }
+            info!("all written");
+            Ok(())
+        }
+        other => Err(format!("nothing known to do about {other}"))?,
+    }
+}
+
+async fn roundtrip() -> Result {
+    assert!(state::get::<String>("name").await?.is_none());
+    let first = state::set("name", "Ada").await?;
+    assert_eq!(state::get::<String>("name").await?.as_deref(), Some("Ada"));
+    let second = state::compare_and_set("name", Some(first), &("Grace", 2)).await?;
+    assert!(second > first);
+    let entry = state::get_entry::<(String, u32)>("name").await?.ok_or("it is gone")?;
+    assert_eq!((entry.value, entry.version), (("Grace".to_owned(), 2), second));
+    let created = state::compare_and_set_bytes("raw", None, vec![0, 255]).await?;
+    assert!(created > second);
+    assert_eq!(state::get_bytes("raw").await?.map(|entry| entry.value), Some(vec![0, 255]));
+    assert_eq!(state::list().await?, ["name", "raw"]);
+    state::delete("raw").await?;
+    state::delete("raw").await?;
+    assert!(state::set_bytes("raw", Vec::new()).await? > created);
+    info!("all is well");
+    Ok(())
+}
+
+async fn errors() -> Result {
+    for key in ["", "a/b", "..", &"x".repeat(129)] {
+        assert!(matches!(state::set(key, &1).await, Err(Error::BadKey { .. })), "{key}");
+        assert!(matches!(state::get::<u8>(key).await, Err(Error::BadKey { .. })), "{key}");
+        assert!(matches!(state::delete(key).await, Err(Error::BadKey { .. })), "{key}");
+    }
+    assert!(matches!(state::set_bytes("large", vec![0; 512 * 1024 + 1]).await, Err(Error::TooLarge { .. })));
+    state::set_bytes("large", vec![0; 512 * 1024]).await?;
+    assert!(matches!(state::get::<String>("large").await, Err(Error::Decode { .. })));
+    let version = state::set("there", &1).await?;
+    for expected in [None, Some(version + 1)] {
+        let changed = state::compare_and_set("there", expected, &2).await;
+        assert!(matches!(changed, Err(Error::Changed { version: Some(it), .. }) if it == version), "{changed:?}");
+    }
+    let changed = state::compare_and_set("not-there", Some(version), &2).await;
+    assert!(matches!(changed, Err(Error::Changed { version: None, .. })), "{changed:?}");
+    while state::list().await?.len() < 1000 {
+        state::set(&format!("key-{}", state::list().await?.len()), &0).await?;
+    }
+    assert!(matches!(state::set("one-more", &1).await, Err(Error::TooMany { .. })));
+    assert!(matches!(state::compare_and_set("one-more", None, &1).await, Err(Error::TooMany { .. })));
+    state::set("there", &1).await?;
+    info!("every error but one");
+    // From here on the test lets nothing through.
+    loop {
+        match state::set("there", &1).await {
+            Ok(_) => sleep(Duration::from_millis(1)).await,
+            Err(error) => Err(error)?,
+        }
+    }
+}
+
+/// Waits for all of them, side by side.
+async fn all<T>(mut futures: Vec<Boxed<'_, T>>) -> Vec<T> {
+    let mut done = Vec::new();
+    let mut all = pin!(poll_fn(|context| {
+        futures.retain_mut(|future| match future.as_mut().poll(context) {
+            Poll::Ready(result) => {
+                done.push(result);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    }));
+    all.as_mut().await;
+    done
+}
