@@ -21,7 +21,7 @@ demo: setup
 	@$(CARGO) run --release --bin demo
 
 test: setup
-	$(CARGO) test --release
+	$(CARGO) test --release --no-fail-fast
 
 bench: setup
 	@$(CARGO) run --release --bin bench

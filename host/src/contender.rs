@@ -26,9 +26,6 @@ use crate::plugin::Plugin;
 use crate::shutdown::Shutdown;
 use crate::term::{Demotion, Term};
 
-/// The pause before orders to resign are watched for again, after that has failed.
-const ORDER_RETRY: Duration = Duration::from_secs(2);
-
 /// What a contender stands for, and with what.
 #[derive(Debug)]
 pub struct Task {
@@ -79,7 +76,7 @@ pub struct Contender {
     record: Option<TermRecord>,
     ending: Ending,
     /// An order to resign, to come while this host leads.
-    order: Option<BoxFuture<'static, Result<ResignOrder, TaskError>>>,
+    order: Option<BoxFuture<'static, ResignOrder>>,
     request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
     watch: Option<BoxFuture<'static, ()>>,
     activation: Option<Activation>,
@@ -183,25 +180,10 @@ impl Contender {
         }
     }
 
-    fn ordered(&mut self, order: Result<ResignOrder, TaskError>) {
-        match order {
-            Ok(ResignOrder { to, reason, .. }) => {
-                self.ending.detail = reason;
-                self.ending.successor = to;
-                self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
-            }
-            Err(error) => {
-                About::task(&self.task.name).report(Event::ElectionError, chain(&error));
-                let term = self.election.active_term().map(|term| term.number);
-                self.order = self.nodes().zip(term).map(|(nodes, term)| {
-                    async move {
-                        tokio::time::sleep(ORDER_RETRY).await;
-                        nodes.resign_order(term).await
-                    }
-                    .boxed()
-                });
-            }
-        }
+    fn ordered(&mut self, ResignOrder { to, reason, .. }: ResignOrder) {
+        self.ending.detail = reason;
+        self.ending.successor = to;
+        self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
     }
 
     fn answered(&mut self, answer: Result<Answer, TaskError>) {

@@ -24,18 +24,23 @@ pub struct Process {
 ///
 /// That is `setpriv` from util-linux, where it is there; elsewhere only [`Drop`] ends the process.
 pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    if !ends_with_its_owner() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    // An owner that died before the system was told so is found out by its id: then nothing is started.
+    let start = r#"test "$PPID" = "$0" && exec "$@""#;
+    command.args(["--pdeathsig", "KILL", "--", "sh", "-c", start]).arg(std::process::id().to_string()).arg(program);
+    command
+}
+
+/// Whether this machine can end processes whose owner was killed outright.
+pub fn ends_with_its_owner() -> bool {
     static BOUND: OnceLock<bool> = OnceLock::new();
-    let bound = *BOUND.get_or_init(|| {
+    *BOUND.get_or_init(|| {
         let probe = Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).stderr(Stdio::null()).status();
         probe.is_ok_and(|status| status.success())
-    });
-    if bound {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-        command
-    } else {
-        Command::new(program)
-    }
+    })
 }
 
 impl Process {

@@ -2,18 +2,18 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
-use soloist_tests::{PATIENCE, build, eventually, process::Process};
+use soloist_tests::process::{self, Process};
+use soloist_tests::{PATIENCE, build, eventually};
 use tempfile::TempDir;
 
 /// The demo, with a directory of its own for temporary files.
 struct Demo {
     process: Process,
-    output: BufReader<std::process::ChildStdout>,
+    output: BufReader<ChildStdout>,
     temporary: TempDir,
 }
 
@@ -27,26 +27,37 @@ fn start() -> Result<Demo> {
     Ok(Demo { process, output: BufReader::new(stdout.context("no stdout")?), temporary })
 }
 
-/// The processes that descend from this one.
-fn descendants(pid: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return found };
-    for thread in threads.flatten() {
-        let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
-        for child in children.split_whitespace().filter_map(|pid| pid.parse().ok()) {
-            found.push(child);
-            found.extend(descendants(child));
+impl Demo {
+    /// Reads on until a host leads.
+    fn read_to_the_first_leader(&mut self) -> Result<()> {
+        let mut line = String::new();
+        while !line.contains("activated") {
+            line.clear();
+            ensure!(self.output.read_line(&mut line)? > 0, "the demo has ended early");
         }
+        Ok(())
     }
-    found
-}
 
-fn leaves_nothing(temporary: &Path, processes: &[u32]) -> Result<()> {
-    let files: Vec<_> = fs::read_dir(temporary)?.flatten().map(|entry| entry.path()).collect();
-    ensure!(files.is_empty(), "files are left: {files:?}");
-    let alive: Vec<_> = processes.iter().filter(|pid| Path::new(&format!("/proc/{pid}")).exists()).collect();
-    ensure!(alive.is_empty(), "processes are left: {alive:?}");
-    Ok(())
+    /// All processes that live in the demo's directory for temporary files: it, and whatever it has started.
+    fn processes(&self) -> Result<Vec<String>> {
+        let mark = format!("TMPDIR={}", self.temporary.path().display());
+        let mut found = Vec::new();
+        for entry in fs::read_dir("/proc")?.flatten() {
+            let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
+                found.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        Ok(found)
+    }
+
+    fn leaves_nothing(&self) -> Result<()> {
+        let files: Vec<_> = fs::read_dir(self.temporary.path())?.flatten().map(|entry| entry.path()).collect();
+        ensure!(files.is_empty(), "files are left: {files:?}");
+        let processes = self.processes()?;
+        ensure!(processes.is_empty(), "processes are left: {processes:?}");
+        Ok(())
+    }
 }
 
 /// The whole demo: every failover happens, the summary shows it, exit status 0, and nothing is left.
@@ -61,7 +72,7 @@ async fn the_demo_succeeds_and_leaves_nothing() -> Result<()> {
     for line in ["SIGTERM", "SIGKILL", "deleted by another client", "two hosts active at once: 0.0 ms"] {
         ensure!(summary.contains(line), "{line:?} is missing in: {summary}");
     }
-    leaves_nothing(demo.temporary.path(), &[])
+    demo.leaves_nothing()
 }
 
 /// Interrupted in the middle, by Ctrl-C or by SIGTERM, the demo leaves no process and no file behind.
@@ -69,17 +80,13 @@ async fn the_demo_succeeds_and_leaves_nothing() -> Result<()> {
 async fn an_interrupted_demo_leaves_nothing() -> Result<()> {
     for signal in [Signal::INT, Signal::TERM] {
         let mut demo = start()?;
-        let mut line = String::new();
-        while !line.contains("activated") {
-            line.clear();
-            ensure!(demo.output.read_line(&mut line)? > 0, "the demo has ended early");
-        }
-        let processes = descendants(demo.process.pid());
-        ensure!(processes.len() >= 2, "a server and a host at least: {processes:?}");
+        demo.read_to_the_first_leader()?;
+        let processes = demo.processes()?;
+        ensure!(processes.len() >= 3, "itself, a server and a host at least: {processes:?}");
         demo.process.signal(signal)?;
         let status = demo.process.ended(PATIENCE).await?;
         ensure!(status.code() == Some(130), "{signal:?}: {status}");
-        leaves_nothing(demo.temporary.path(), &processes)?;
+        demo.leaves_nothing()?;
     }
     Ok(())
 }
@@ -87,20 +94,12 @@ async fn an_interrupted_demo_leaves_nothing() -> Result<()> {
 /// Killed outright, the demo cannot clean up its files; its processes end all the same.
 #[tokio::test]
 async fn a_killed_demo_takes_its_processes_along() -> Result<()> {
-    if !Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).status().is_ok_and(|status| status.success()) {
+    if !process::ends_with_its_owner() {
         eprintln!("skipped: no setpriv on this machine");
         return Ok(());
     }
     let mut demo = start()?;
-    let mut line = String::new();
-    while !line.contains("activated") {
-        line.clear();
-        ensure!(demo.output.read_line(&mut line)? > 0, "the demo has ended early");
-    }
-    let processes = descendants(demo.process.pid());
+    demo.read_to_the_first_leader()?;
     demo.process.kill()?;
-    eventually("the demo's processes to end", PATIENCE, async || {
-        processes.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()).then_some(())
-    })
-    .await
+    eventually("the demo's processes to end", PATIENCE, async || demo.processes().ok()?.is_empty().then_some(())).await
 }

@@ -7,27 +7,23 @@ pub mod acl;
 pub mod connect;
 pub mod nodes;
 pub mod observer;
+mod probe;
 pub mod session;
 pub mod state;
 pub mod task;
-mod tick;
 
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 
 /// Makes sure that `path` and all above it exist: persistent, with the ACL given where they are created.
 pub(crate) async fn ensure_path(client: &Client, path: &str, acls: Acls<'_>) -> Result<(), Error> {
-    let options = CreateMode::Persistent.with_acls(acls);
-    match client.create(path, b"", &options).await {
-        Ok(_) | Err(Error::NodeExists) => return Ok(()),
-        // A path that exists may lie below one where this identity must not create: only what is missing is created.
-        Err(Error::NoAuth) if client.check_stat(path).await?.is_some() => return Ok(()),
-        Err(Error::NoNode) => {}
-        Err(error) => return Err(error),
+    // To look first is cheaper: an attempt to create what is there costs the ensemble as much as a write.
+    if client.check_stat(path).await?.is_some() {
+        return Ok(());
     }
     if let Some(parent) = nodes::parent(path) {
         Box::pin(ensure_path(client, parent, acls)).await?;
     }
-    match client.create(path, b"", &options).await {
+    match client.create(path, b"", &CreateMode::Persistent.with_acls(acls)).await {
         Ok(_) | Err(Error::NodeExists) => Ok(()),
         Err(error) => Err(error),
     }

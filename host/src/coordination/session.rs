@@ -123,7 +123,8 @@ impl Keeper {
             };
             time_left = None;
             if std::mem::take(&mut first) {
-                tokio::spawn(super::tick::check(self.settings.servers.clone(), self.settings.tick_time));
+                let Settings { servers, tick_time, .. } = &self.settings;
+                tokio::spawn(super::probe::check(servers.clone(), live.timing.session_timeout(), *tick_time));
             }
             let deadline = live.session.deadline.clone();
             self.view.send_modify(|view| view.session = Some(live.session.clone()));
@@ -210,14 +211,12 @@ impl Keeper {
     /// Creates what a host needs: the parents of everything, and its own node.
     async fn prepare(&self, client: Client) -> Result<Client, SessionError> {
         let Settings { chroot, root, acl, .. } = &self.settings;
-        let acls = Acls::new(acl);
         let failed = |path: &str| {
             let path = path.to_owned();
             move |source| SessionError::Prepare { path, source }
         };
-        for path in [format!("{chroot}{root}/hosts"), format!("{chroot}{root}/tasks")] {
-            super::ensure_path(&client, &path, acls).await.map_err(failed(&path))?;
-        }
+        let hosts = format!("{chroot}{}", nodes::hosts_path(root));
+        super::ensure_path(&client, &hosts, Acls::new(acl)).await.map_err(failed(&hosts))?;
         let client = if chroot.is_empty() {
             client
         } else {

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::TryFutureExt;
 use futures::future::try_join;
@@ -21,6 +22,9 @@ const MASTER_VERSION: i32 = 1;
 
 /// How often a release is tried against nodes that change under it.
 const RELEASE_ATTEMPTS: usize = 5;
+
+/// The pause after a failure to watch for orders to resign.
+const ORDER_RETRY: Duration = Duration::from_secs(1);
 
 /// A request about a task that failed.
 #[derive(Debug, thiserror::Error)]
@@ -69,14 +73,6 @@ pub enum TaskError {
     #[error("cannot read the master node {path}{}", hint(.source))]
     ReadMaster {
         /// The master node.
-        path: String,
-        /// Why.
-        source: Error,
-    },
-    /// Orders to resign could not be watched for.
-    #[error("cannot watch {path} for orders to resign{}", hint(.source))]
-    ResignOrder {
-        /// The node.
         path: String,
         /// Why.
         source: Error,
@@ -307,20 +303,26 @@ impl TaskNodes {
     }
 
     /// Waits until somebody asks for the end of this term.
-    pub async fn resign_order(self, term: u64) -> Result<ResignOrder, TaskError> {
-        let path = &self.paths.resign;
-        let failed = |source| TaskError::ResignOrder { path: path.clone(), source };
+    pub async fn resign_order(self, term: u64) -> ResignOrder {
         loop {
-            let (_, watcher) = self.session.client().check_and_watch_stat(path).await.map_err(failed)?;
-            match self.session.client().get_data(path).await {
-                Ok((data, _)) => match nodes::decode::<ResignOrder>(&data) {
-                    Some(order) if order.term == term => return Ok(order),
-                    _ => {}
-                },
-                Err(Error::NoNode) => {}
-                Err(source) => return Err(failed(source)),
+            match self.watch_order().await {
+                Ok((Some(order), _)) if order.term == term => return order,
+                Ok((_, watcher)) => drop(watcher.changed().await),
+                // A lost connection, mostly: the watch has to be set anew.
+                Err(error) => {
+                    tracing::debug!(%error, path = self.paths.resign, "cannot watch for orders to resign");
+                    tokio::time::sleep(ORDER_RETRY).await;
+                }
             }
-            watcher.changed().await;
+        }
+    }
+
+    async fn watch_order(&self) -> Result<(Option<ResignOrder>, OneshotWatcher), Error> {
+        let (_, watcher) = self.session.client().check_and_watch_stat(&self.paths.resign).await?;
+        match self.session.client().get_data(&self.paths.resign).await {
+            Ok((data, _)) => Ok((nodes::decode(&data), watcher)),
+            Err(Error::NoNode) => Ok((None, watcher)),
+            Err(error) => Err(error),
         }
     }
 
