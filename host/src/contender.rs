@@ -209,8 +209,11 @@ impl Contender {
     /// Hands an input to the election and does what follows; says whether this was the end.
     fn handle(&mut self, input: Input) -> bool {
         let now = Now { time: clock::now(), deadline: self.deadline() };
-        let actions = self.election.handle(now, input);
-        actions.into_iter().fold(false, |finished, action| self.perform(action) || finished)
+        let mut finished = false;
+        for action in self.election.handle(now, input) {
+            finished |= self.perform(action);
+        }
+        finished
     }
 
     fn perform(&mut self, action: Action) -> bool {
@@ -238,7 +241,7 @@ impl Contender {
                 let Some(seen) = seen else { return Ok(Input::Outdated.into()) };
                 match nodes.clone().elect(seen).await? {
                     task::Election::Won(term, record) => {
-                        Ok(Answer { record: Some(record), ..Input::Elected(term).into() })
+                        Ok(Answer { record: Some(*record), ..Input::Elected(term).into() })
                     }
                     task::Election::Outdated => Ok(Input::Outdated.into()),
                     task::Election::Held => read_master(nodes).await,
@@ -259,7 +262,7 @@ impl Contender {
                 self.activation = Some(Activation::start(
                     &self.plugins,
                     self.task.plugin.clone(),
-                    self.task.activation.clone(),
+                    self.task.activation,
                     term,
                     Permit::new(deadline),
                     self.notices.0.clone(),

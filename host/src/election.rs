@@ -20,6 +20,10 @@
 
 use std::time::Duration;
 
+mod types;
+
+pub use types::{Action, Holder, Input, Now, Queue, Record, Settings};
+
 use crate::clock::Moment;
 use crate::term::{Demotion, Term};
 
@@ -29,147 +33,6 @@ const RETRY_INITIAL: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 /// A moment that has always passed.
 const AT_ONCE: Moment = Moment::from_nanos(0);
-
-/// The task's queue of candidates and its term record, as read from the ensemble.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Queue {
-    /// How many candidates stand before this host; `None` when it is not in the queue.
-    pub ahead: Option<usize>,
-    /// The candidate right before this host: the only one it watches.
-    pub predecessor: Option<String>,
-    /// The term before was given back in favour of another host, and that one stands.
-    pub appointed: bool,
-    /// What the term record says.
-    pub record: Record,
-}
-
-/// The task's term record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
-    /// The number of the latest term, 0 before the first.
-    pub number: u64,
-    /// The data version of the record.
-    pub version: i32,
-    /// The host that leads, or led, that term.
-    pub host: Option<String>,
-    /// The term was given back in order: whoever led it has stopped.
-    pub released: bool,
-}
-
-/// Who holds the master node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Holder {
-    /// This session, in the term given.
-    Me(Term),
-    /// This session, but by an attempt that no term record belongs to.
-    MeWithoutTerm,
-    /// Another session; its name for the log.
-    Other(String),
-    /// Nobody.
-    Nobody,
-}
-
-/// Something that has happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// A session that can write is there.
-    SessionStarted,
-    /// The session has ended: what it owned is gone or will be.
-    SessionEnded,
-    /// Answer to [`Action::Look`].
-    Looked(Queue),
-    /// Answer to [`Action::Join`] and to [`Action::StepBack`].
-    Joined,
-    /// Answer to [`Action::Elect`]: the election is committed.
-    Elected(Term),
-    /// Answer to [`Action::Elect`]: what it rested on has changed; nothing was written.
-    Outdated,
-    /// Answer to [`Action::Elect`] when the node is there already, and to [`Action::ReadMaster`]. A watch is set.
-    MasterSeen(Holder),
-    /// Answer to [`Action::AwaitPredecessor`]: it is there, and a watch is set.
-    Awaiting,
-    /// Answer to [`Action::AwaitPredecessor`]: it is gone already.
-    Gone,
-    /// Answer to [`Action::Release`]: nothing of this host is left in the task.
-    Released,
-    /// The request under way failed; whether it had an effect is not known.
-    Failed,
-    /// A watch has fired, or the connection was lost and is there again.
-    Changed,
-    /// The plugin or an operator wants leadership given up; `stay_out` keeps this host from the queue for a while.
-    Resign {
-        /// How long this host does not stand again.
-        stay_out: Duration,
-    },
-    /// The plugin has stopped: its store is dropped and nothing of it can act any more.
-    Stopped,
-    /// The host is shutting down.
-    Shutdown,
-    /// The moment asked for by [`Election::wake_at`] has come.
-    Timer,
-}
-
-/// Something to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Read the queue and the term record.
-    Look,
-    /// Join the end of the queue.
-    Join,
-    /// Leave the queue and join its end.
-    StepBack,
-    /// Set a watch on the candidate of this name.
-    AwaitPredecessor(String),
-    /// Create the master node and write the term record over `over`, both or neither.
-    Elect {
-        /// The record as it was read.
-        over: Record,
-    },
-    /// Read the master node and set a watch on it.
-    ReadMaster,
-    /// Start the plugin.
-    Activate(Term),
-    /// Ask the plugin to stop.
-    Demote(Demotion),
-    /// Stop the plugin by force.
-    Revoke,
-    /// Give back all that this host holds in the task: the master node, the term, the place in the queue.
-    Release {
-        /// The term to be recorded as released.
-        term: Option<Term>,
-    },
-    /// Say that this host stands by.
-    AnnounceStandby {
-        /// How many candidates stand before this host.
-        ahead: usize,
-        /// Who leads, where that is known.
-        leader: Option<String>,
-    },
-    /// Say that the election was won.
-    AnnounceElected(Term),
-    /// Say that the term was given back.
-    AnnounceReleased(Term),
-    /// The machine has ended.
-    Finish,
-}
-
-/// What the machine goes by besides its inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
-    /// The time.
-    pub time: Moment,
-    /// Until when the present session's lease allows effects.
-    pub deadline: Moment,
-}
-
-/// Settings of one task's election.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// How long before the lease's deadline demotion begins.
-    pub demote_budget: Duration,
-    /// How long a successor waits when the term before was not released in order.
-    pub successor_delay: Duration,
-}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
@@ -360,16 +223,15 @@ impl Election {
     fn answered(&mut self, now: Now, answer: Input, actions: &mut Vec<Action>) {
         match (&self.state, answer) {
             (State::Looking, Input::Looked(_) | Input::Joined | Input::Gone) if self.shutdown => {
-                self.release(None, AT_ONCE, actions)
+                self.release(None, AT_ONCE, actions);
             }
             (State::Looking, Input::Looked(queue)) => self.looked(now, queue, actions),
-            (State::Looking, Input::Joined | Input::Gone) => self.look(actions),
+            (State::Looking, Input::Joined | Input::Gone) | (State::Electing, Input::Outdated) => self.look(actions),
             (State::Looking | State::Waiting, Input::Awaiting) => {
                 self.failures = 0;
                 self.state = State::Waiting;
             }
             (State::Electing, Input::Elected(term)) => self.elected(now, term, actions),
-            (State::Electing, Input::Outdated) => self.look(actions),
             (State::Electing, Input::MasterSeen(holder)) => self.contested(now, holder, actions),
             (State::Leading { .. }, Input::MasterSeen(holder)) => self.inspected(&holder, actions),
             (State::Releasing { term, until, .. }, Input::Released) => {

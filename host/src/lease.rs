@@ -113,7 +113,7 @@ impl Timing {
 }
 
 fn span(session_timeout: Duration) -> Duration {
-    session_timeout - session_timeout / CLOCK_RATE_ERROR
+    session_timeout.saturating_sub(session_timeout / CLOCK_RATE_ERROR)
 }
 
 /// A heartbeat that was committed.

@@ -3,7 +3,6 @@
 //! The lease of the session decides how long it lasts; the contender can end it earlier. It is never given back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::watch;
 
@@ -12,18 +11,24 @@ use crate::clock::{self, Moment};
 /// The moment until which a session's lease lasts, written by the lease keeper and read by every permit of that session.
 ///
 /// A new session gets a new one: what was granted under an expired session can never be revived.
-#[derive(Clone, Debug, Default)]
-pub struct SharedDeadline(Arc<AtomicU64>);
+#[derive(Clone, Debug)]
+pub struct SharedDeadline(Arc<watch::Sender<Moment>>);
+
+impl Default for SharedDeadline {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(Moment::default())))
+    }
+}
 
 impl SharedDeadline {
     /// The moment at which effects end, as known now.
     pub fn get(&self) -> Moment {
-        Moment::from_nanos(self.0.load(Ordering::Acquire))
+        *self.0.borrow()
     }
 
-    /// Moves the deadline.
+    /// Moves the deadline, to a later moment or to an earlier one.
     pub fn set(&self, deadline: Moment) {
-        self.0.store(deadline.as_nanos(), Ordering::Release);
+        self.0.send_replace(deadline);
     }
 }
 
@@ -99,10 +104,13 @@ impl Permit {
     /// Nothing is lost when the future is dropped.
     pub async fn ended(&self) {
         let mut phase = self.phase.subscribe();
+        let mut moved = self.deadline.0.subscribe();
         while self.check().is_ok() {
+            let deadline = *moved.borrow_and_update();
             tokio::select! {
-                () = clock::sleep_until(self.deadline.get()) => {}
-                // The sender lives in `self`, so this cannot fail.
+                () = clock::sleep_until(deadline) => {}
+                _ = moved.changed() => {}
+                // The senders live in `self`, so these cannot fail.
                 _ = phase.wait_for(|phase| *phase == Phase::Revoked) => {}
             }
         }
@@ -127,6 +135,16 @@ mod tests {
         assert_eq!(permit.check(), Err(LeaseLost));
         permit.deadline.set(clock::now() + Duration::from_secs(60));
         assert_eq!(permit.check(), Ok(Phase::Held));
+    }
+
+    #[tokio::test]
+    async fn a_deadline_that_moves_closer_is_not_slept_through() {
+        let permit = permit_for(Duration::from_secs(600));
+        let ended = permit.ended();
+        tokio::pin!(ended);
+        assert!(futures::poll!(&mut ended).is_pending());
+        permit.deadline.set(clock::now());
+        ended.await;
     }
 
     #[test]

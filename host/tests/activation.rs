@@ -10,7 +10,7 @@ use soloist::clock;
 use soloist::permit::{Permit, SharedDeadline};
 use soloist::plugin::{BURST_LINES, Cause, Leadership, MAX_LINE_BYTES};
 use soloist::term::Demotion;
-use support::{PATIENCE, Tested, misbehave, printing, text};
+use support::{PATIENCE, Tested, misbehave, text};
 use tokio::sync::{mpsc, watch};
 
 /// Long enough to tell a plugin that is stopped at its limit from one that is stopped at once.
@@ -150,17 +150,15 @@ fn not_one_call_of_the_host_passes_after_the_deadline() {
 #[test]
 fn a_plugin_that_computes_without_end_sees_the_end_of_its_permit_by_itself() {
     let deadline = SharedDeadline::default();
-    deadline.set(clock::now() + PATIENCE);
-    let permit = Permit::new(deadline);
+    let permit = Permit::new(deadline.clone());
     let (_demand, drain) = watch::channel(None);
     let (resignations, _) = mpsc::unbounded_channel();
     let term = Arc::new(support::term("computes"));
-    let leadership = Leadership { term, permit: permit.clone(), drain, resignations };
+    let leadership = Leadership { term, permit, drain, resignations };
     let runtime = support::runtime();
-    let plugin = text(&printing("it computes\n", "(loop br 0)"));
+    let plugin = text(r#"(module (func (export "on_elected") (loop br 0)) (func (export "on_demoted")))"#);
+    deadline.set(clock::now() + Duration::from_millis(100));
     let run = runtime.spawn(async move { plugin.run(leadership, || ()).await });
-    support::wait_for_message("it computes");
-    permit.revoke();
     let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, run).await });
     let failure = ended.expect("it has ended").unwrap().unwrap_err();
     assert!(matches!(failure.cause, Cause::LeaseLost(_)), "{failure:?}");

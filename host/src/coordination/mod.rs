@@ -4,11 +4,13 @@
 //! an operator's questions; [`nodes`] says what is kept where.
 
 pub mod acl;
+pub mod connect;
 pub mod nodes;
 pub mod observer;
 pub mod session;
 pub mod state;
 pub mod task;
+mod tick;
 
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 

@@ -121,6 +121,7 @@ impl TermRecord {
     }
 
     /// The record of a new term, written over this one, which was last changed by transaction `zxid`.
+    #[must_use]
     pub fn next(mut self, number: u64, host: &str, path: Option<&str>, zxid: u64) -> Self {
         if self.term.number > 0 {
             if self.state == TermState::Active {
@@ -135,6 +136,7 @@ impl TermRecord {
     }
 
     /// The record of this term given back.
+    #[must_use]
     pub fn released(self, token: u64, end: End, successor: Option<String>) -> Self {
         let term = TermEntry { fencing_token: Some(token), end: Some(end), ..self.term };
         Self { term, state: TermState::Released, successor, ..self }
@@ -335,7 +337,7 @@ mod tests {
         let record = |number| encode(&TermRecord::before_the_first().next(number, "a", None, 1));
         let kept = Record { number: 5, version, host: Some("a".into()), released: false };
         assert_eq!(TermRecord::read(&record(5), version).1, kept);
-        for data in [record(8).as_slice(), b"", b"{}", b"null", &[b'['; 9000], &[b' '; 90_000]] {
+        for data in [record(8).as_slice(), b"", b"{}", b"null", &vec![b'['; 9_000], &vec![b' '; 90_000]] {
             let unknown = Record { number: 7, version, host: None, released: false };
             assert_eq!(TermRecord::read(data, version).1, unknown);
         }

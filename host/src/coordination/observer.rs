@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use zookeeper_client::{Acls, Client, CreateMode, Error, SessionState};
 
+use super::connect::{Settings, connector};
 use super::nodes::{self, HostRecord, ResignOrder, TaskPaths, TermEntry, TermRecord, TermState};
-use super::session::{Settings, connector};
 use super::task::hint;
 
 /// An operator's question could not be answered.

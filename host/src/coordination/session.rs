@@ -15,108 +15,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
-use zookeeper_client::{Acl, Acls, Client, Connector, CreateMode, Error, SessionState, StateWatcher};
+use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, SessionState, StateWatcher};
 
+use super::connect::{SessionError, Settings, connector};
 use super::nodes::{self, HostRecord};
-use super::task::hint;
 use crate::clock::{self, Moment};
 use crate::events::{About, Event, chain, details};
-use crate::lease::{Lease, NoRoom, Timing};
+use crate::lease::{Lease, Timing};
 use crate::permit::SharedDeadline;
 
 /// The first pause between two attempts to connect; it doubles up to [`RETRY_MAX`].
 const RETRY_INITIAL: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts to connect.
 const RETRY_MAX: Duration = Duration::from_secs(5);
-
-/// How to get a session, and what to do with it.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The servers: `host:port,...`, without a chroot.
-    pub servers: String,
-    /// What the paths of all tasks are relative to; empty or a path.
-    pub chroot: String,
-    /// The node below the chroot under which everything is kept.
-    pub root: String,
-    /// The id of this host.
-    pub host: Arc<str>,
-    /// The session timeout to ask for.
-    pub session_timeout: Duration,
-    /// The ensemble's tick.
-    pub tick_time: Duration,
-    /// The longest time any task needs for its demotion.
-    pub demote_budget: Duration,
-    /// Scheme and credentials.
-    pub auth: Option<Credentials>,
-    /// The ACL of every node that is created.
-    pub acl: Vec<Acl>,
-    /// Give up when nothing can be stood for within this time.
-    pub connect_timeout: Option<Duration>,
-}
-
-/// An identity to show to the ensemble. Never printed.
-#[derive(Clone)]
-pub struct Credentials {
-    /// The scheme, such as `digest`.
-    pub scheme: String,
-    /// What the scheme asks for.
-    pub secret: Vec<u8>,
-}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("scheme", &self.scheme).finish_non_exhaustive()
-    }
-}
-
-/// A session could not be had, or not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// No server let us in.
-    #[error("cannot connect to {servers}")]
-    Connect {
-        /// The servers.
-        servers: String,
-        /// Why.
-        source: Error,
-    },
-    /// The credentials were refused.
-    #[error("the ensemble at {servers} refuses the credentials: check `auth`")]
-    AuthFailed {
-        /// The servers.
-        servers: String,
-    },
-    /// Only servers that cannot write are there.
-    #[error("the ensemble at {servers} is read-only: a majority of its servers is missing")]
-    ReadOnly {
-        /// The servers.
-        servers: String,
-    },
-    /// The session timeout that was agreed on is too short.
-    #[error("the ensemble agreed to a session timeout of {agreed:?} only (its maxSessionTimeout)")]
-    Timing {
-        /// What was agreed on.
-        agreed: Duration,
-        /// Why that is not enough.
-        source: NoRoom,
-    },
-    /// The nodes that a host needs could not be created.
-    #[error("cannot create node {path}{}", hint(.source))]
-    Prepare {
-        /// The node.
-        path: String,
-        /// Why.
-        source: Error,
-    },
-    /// The lease cannot be renewed.
-    #[error("heartbeats fail at node {path}: nothing can be led without a lease{}", hint(.source))]
-    Heartbeat {
-        /// The host's node.
-        path: String,
-        /// Why.
-        source: Error,
-    },
-}
 
 /// The ensemble could not be used within the time allowed.
 #[derive(Debug, thiserror::Error)]
@@ -200,6 +111,7 @@ impl Keeper {
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), GaveUp> {
         tokio::pin!(stop);
         let mut time_left = self.settings.connect_timeout;
+        let mut first = true;
         loop {
             let mut last_error = None;
             let mut live = tokio::select! {
@@ -210,6 +122,9 @@ impl Keeper {
                 }
             };
             time_left = None;
+            if std::mem::take(&mut first) {
+                tokio::spawn(super::tick::check(self.settings.servers.clone(), self.settings.tick_time));
+            }
             let deadline = live.session.deadline.clone();
             self.view.send_modify(|view| view.session = Some(live.session.clone()));
             let stopped = tokio::select! {
@@ -429,15 +344,6 @@ impl Keeper {
                 }
             }
         }
-    }
-}
-
-/// How to connect. Read-only servers are accepted only to know that they are read-only.
-pub(super) fn connector(settings: &Settings) -> Connector {
-    let connector = Client::connector().with_session_timeout(settings.session_timeout).with_readonly(true);
-    match &settings.auth {
-        Some(Credentials { scheme, secret }) => connector.with_auth(scheme, secret),
-        None => connector,
     }
 }
 

@@ -127,7 +127,7 @@ pub struct Seen {
 #[derive(Debug)]
 pub enum Election {
     /// The master node and this term record are written.
-    Won(Term, TermRecord),
+    Won(Term, Box<TermRecord>),
     /// The master node is there already.
     Held,
     /// The queue or the term record is no longer as it was read; nothing was written.
@@ -265,7 +265,7 @@ impl TaskNodes {
                 if *path != self.paths.master {
                     return Err(TaskError::WrongNode { asked: self.paths.master.clone(), created: path.clone() });
                 }
-                Ok(Election::Won(self.term(number, stat), record))
+                Ok(Election::Won(self.term(number, stat), Box::new(record)))
             }
             _ => Err(elect_error(Error::UnexpectedError(format!("answer of {} parts", results.len())))),
         }

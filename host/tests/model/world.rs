@@ -179,7 +179,9 @@ impl World {
             Event::PeerPing { epoch, server } => self.peer_ping(epoch, server),
             Event::PeerPong { epoch, touched } => {
                 if epoch == self.ensemble.epoch && self.leading() {
-                    touched.into_iter().for_each(|session| self.ensemble.touch(session, self.now));
+                    for session in touched {
+                        self.ensemble.touch(session, self.now);
+                    }
                 }
             }
             Event::LeaderPings => self.leader_pings(),
@@ -691,8 +693,9 @@ impl World {
                 }
             }
             _ => {
-                let all: Vec<HostId> = (0..self.hosts.len()).collect();
-                all.into_iter().for_each(|host| self.disconnect(host));
+                for host in 0..self.hosts.len() {
+                    self.disconnect(host);
+                }
             }
         }
     }
