@@ -64,7 +64,8 @@ async fn leadership_follows_the_queue() -> Result<()> {
     verdict.check()
 }
 
-/// No herd: each candidate watches its predecessor and nothing else, the leader its own master node.
+/// No herd: each candidate watches its predecessor and nothing else; the leader its own master node, and orders to
+/// resign.
 #[tokio::test]
 async fn each_candidate_watches_only_its_predecessor() -> Result<()> {
     let cluster = Cluster::start().await?;
@@ -77,8 +78,8 @@ async fn each_candidate_watches_only_its_predecessor() -> Result<()> {
     let client = cluster.client().await?;
     let queue = queue(&client).await?;
     ensure!(queue.len() == 4, "{queue:?}");
-    let resign = format!("/soloist/tasks/{TASK}/resign");
-    let mut expected = BTreeMap::from([(queue[0].1, BTreeSet::from([Cluster::master(TASK), resign]))]);
+    let of_the_leader = BTreeSet::from([Cluster::master(TASK), format!("/soloist/tasks/{TASK}/resign")]);
+    let mut expected = BTreeMap::from([(queue[0].1, of_the_leader)]);
     for pair in queue.windows(2) {
         expected.insert(pair[1].1, BTreeSet::from([pair[0].0.clone()]));
     }

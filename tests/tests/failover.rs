@@ -4,10 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use soloist_tests::cluster::{Cluster, TASK};
-use soloist_tests::history::Record;
+use soloist_tests::history::{Record, What};
 use soloist_tests::host::{Command, Host};
 use soloist_tests::zookeeper::Settings;
-use soloist_tests::{client, oracle};
+use soloist_tests::{PATIENCE, client, eventually, oracle};
 
 /// A plugin that never returns and never yields, and so cannot hear of its demotion.
 const DEAF: &str = r#"(module (func (export "on_elected") (loop (br 0))) (func (export "on_demoted")))"#;
@@ -81,6 +81,33 @@ async fn a_leader_whose_node_is_deleted_stops_before_the_next_begins() -> Result
     // It leads again when its turn comes.
     ensure!(standby.terminate().await?.success());
     leader.event_after(deleted, "activated", |_| true).await?;
+    client::close(operator).await;
+    cluster.verdict().check()
+}
+
+/// All nodes deleted by somebody else: the host makes them anew, leads again, and its lease is renewed as before.
+#[tokio::test]
+async fn a_leader_whose_every_node_is_deleted_leads_again_and_stays() -> Result<()> {
+    let cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
+    let mut leader = cluster.host("leader")?.start(&cluster.history)?;
+    leader.event("plugin-log").await?;
+    let operator = cluster.client().await?;
+    let deleted = cluster.history.len();
+    let heartbeats = "/soloist/hosts/leader";
+    for path in [Cluster::master(TASK).as_str(), heartbeats, "/soloist/hosts"] {
+        operator.delete(path, None).await?;
+    }
+    leader.event_after(deleted, "activated", |_| true).await?;
+    // Ten are sent in a session timeout: without the lease they renew, leadership would have ended by now.
+    eventually("twenty heartbeats", PATIENCE, async || {
+        operator.check_stat(heartbeats).await.ok().flatten().filter(|stat| stat.version >= 20).map(drop)
+    })
+    .await?;
+    let expiring = leader
+        .records()
+        .iter()
+        .any(|record| matches!(&record.what, What::Event(event) if event.text("reason") == Some("lease-expiring")));
+    ensure!(!expiring, "the lease was not renewed");
     client::close(operator).await;
     cluster.verdict().check()
 }

@@ -7,10 +7,10 @@ pub mod acl;
 pub mod connect;
 pub mod nodes;
 pub mod observer;
+mod probe;
 pub mod session;
 pub mod state;
 pub mod task;
-mod tick;
 
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 

@@ -123,7 +123,8 @@ impl Keeper {
             };
             time_left = None;
             if std::mem::take(&mut first) {
-                tokio::spawn(super::tick::check(self.settings.servers.clone(), self.settings.tick_time));
+                let Settings { servers, tick_time, .. } = &self.settings;
+                tokio::spawn(super::probe::check(servers.clone(), live.timing.session_timeout(), *tick_time));
             }
             let deadline = live.session.deadline.clone();
             self.view.send_modify(|view| view.session = Some(live.session.clone()));
