@@ -1,6 +1,6 @@
 # Each goal does the set-up it needs. One build profile for all: `release`.
 CARGO ?= cargo
-GUESTS := --package hello --package heartbeat --package counter --package misbehave
+GUESTS := --package hello --package heartbeat --package counter --package misbehave --package effects
 
 .PHONY: help build demo test bench lint setup
 

@@ -12,6 +12,8 @@ use tokio::sync::watch;
 pub struct Record {
     /// When, on the wall clock that all processes of this machine share.
     pub at: SystemTime,
+    /// When the harness came to know of it.
+    pub received: SystemTime,
     /// The id of the host.
     pub host: String,
     /// The process id: tells the runs of a host apart.
@@ -189,7 +191,7 @@ struct Shown<'a>(&'a Record);
 
 impl std::fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Record { at, host, pid, what } = self.0;
+        let Record { at, host, pid, what, .. } = self.0;
         write!(f, "{} {host} ({pid}) ", humantime::format_rfc3339_micros(*at))?;
         match what {
             What::Event(event) => event.line.fmt(f),

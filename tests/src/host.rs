@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use rustix::process::Signal;
 
 use crate::history::{Event, History, Record, What};
+use crate::netns::Node;
 use crate::process::{self, Process};
 use crate::{PATIENCE, build};
 
@@ -23,6 +24,7 @@ pub struct Command {
     args: Vec<OsString>,
     envs: Vec<(OsString, OsString)>,
     bound: bool,
+    node: Option<Node>,
 }
 
 impl Command {
@@ -34,7 +36,7 @@ impl Command {
 
     /// Another program that reports what it does as a host would.
     pub fn new(id: &str, program: impl Into<PathBuf>) -> Self {
-        Self { id: id.to_owned(), program: program.into(), args: Vec::new(), envs: Vec::new(), bound: true }
+        Self { id: id.to_owned(), program: program.into(), args: Vec::new(), envs: Vec::new(), bound: true, node: None }
     }
 
     /// Adds an argument.
@@ -57,6 +59,13 @@ impl Command {
         self
     }
 
+    /// Runs it on a node of a network of its own.
+    #[must_use]
+    pub fn on(mut self, node: &Node) -> Self {
+        self.node = Some(node.clone());
+        self
+    }
+
     /// Starts the process directly rather than through what binds it to its owner: for measuring how long a start takes.
     #[must_use]
     pub fn unbound(mut self) -> Self {
@@ -67,7 +76,11 @@ impl Command {
     /// Starts the host; what it reports goes to `history`.
     pub fn start(&self, history: &History) -> Result<Host> {
         let program = &self.program;
-        let mut command = if self.bound { process::command(program) } else { std::process::Command::new(program) };
+        let mut command = if self.bound {
+            process::command_on(self.node.as_ref(), program)
+        } else {
+            std::process::Command::new(program)
+        };
         command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         clear_settings(&mut command);
         command.envs(self.envs.iter().map(|(name, value)| (name, value)));
@@ -104,11 +117,12 @@ pub fn clear_settings(command: &mut std::process::Command) {
 fn read_events(stdout: impl Read, history: &History, host: &str, pid: u32) {
     for line in BufReader::new(stdout).lines() {
         let Ok(line) = line else { return };
+        let received = SystemTime::now();
         let (at, what) = match Event::parse(&line) {
             Ok((at, event)) => (at, What::Event(event)),
-            Err(_) => (SystemTime::now(), What::Unreadable(line)),
+            Err(_) => (received, What::Unreadable(line)),
         };
-        history.add(Record { at, host: host.to_owned(), pid, what });
+        history.add(Record { at, received, host: host.to_owned(), pid, what });
     }
 }
 
@@ -241,7 +255,8 @@ impl Host {
     }
 
     fn note(&self, what: What) {
-        self.history.add(Record { at: SystemTime::now(), host: self.id.clone(), pid: self.pid(), what });
+        let at = SystemTime::now();
+        self.history.add(Record { at, received: at, host: self.id.clone(), pid: self.pid(), what });
     }
 
     fn read_to_the_end(&mut self) {

@@ -4,6 +4,8 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`process`] | a process that cannot outlive its owner |
+//! | [`netns`] | a network of nodes in namespaces of their own, with cuts |
+//! | [`effects`] | what plugins did, who came after whom, and how long nobody did anything |
 //! | [`ports`] | loopback ports that stay reserved |
 //! | [`zookeeper`] | private ZooKeeper servers: one alone, or an ensemble |
 //! | [`build`] | the binaries and guests under test, built once |
@@ -19,8 +21,10 @@
 pub mod build;
 pub mod client;
 pub mod cluster;
+pub mod effects;
 pub mod history;
 pub mod host;
+pub mod netns;
 pub mod oracle;
 pub mod ports;
 pub mod process;

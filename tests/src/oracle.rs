@@ -271,11 +271,11 @@ mod tests {
             term * 10
         );
         let (_, event) = Event::parse(&line).unwrap();
-        Record { at: at(millis), host: format!("h{pid}"), pid, what: What::Event(event) }
+        Record { at: at(millis), received: at(millis), host: format!("h{pid}"), pid, what: What::Event(event) }
     }
 
     fn done(millis: u64, pid: u32, what: What) -> Record {
-        Record { at: at(millis), host: format!("h{pid}"), pid, what }
+        Record { at: at(millis), received: at(millis), host: format!("h{pid}"), pid, what }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A process that cannot outlive its owner.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,6 +11,7 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::eventually;
+use crate::netns::Node;
 
 /// A child process: killed and reaped when this is dropped, and killed by the system should the owner itself die.
 #[derive(Debug)]
@@ -24,13 +26,22 @@ pub struct Process {
 ///
 /// That is `setpriv` from util-linux, where it is there; elsewhere only [`Drop`] ends the process.
 pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    command_on(None, program)
+}
+
+/// Like [`command`], on a node of a network of its own, if any.
+pub fn command_on(node: Option<&Node>, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut on_node = node.map(Node::enter).into_iter().flatten().map(OsString::from).collect::<Vec<_>>();
+    on_node.push(program.as_ref().to_owned());
     if !ends_with_its_owner() {
-        return Command::new(program);
+        let mut command = Command::new(&on_node[0]);
+        command.args(&on_node[1..]);
+        return command;
     }
     let mut command = Command::new("setpriv");
     // An owner that died before the system was told so is found out by its id: then nothing is started.
     let start = r#"test "$PPID" = "$0" && exec "$@""#;
-    command.args(["--pdeathsig", "KILL", "--", "sh", "-c", start]).arg(std::process::id().to_string()).arg(program);
+    command.args(["--pdeathsig", "KILL", "--", "sh", "-c", start]).arg(std::process::id().to_string()).args(on_node);
     command
 }
 

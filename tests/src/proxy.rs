@@ -1,7 +1,7 @@
 //! A TCP proxy in front of one ZooKeeper server, which cuts, swallows, and loses replies.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
@@ -103,7 +103,12 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy on a free loopback port in front of the server at that address.
     pub async fn start(server: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen for the proxy")?;
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), server).await
+    }
+
+    /// Starts a proxy on a free port of that address of this machine.
+    pub async fn start_at(address: IpAddr, server: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind((address, 0)).await.context("cannot listen for the proxy")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             server,

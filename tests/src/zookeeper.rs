@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::netns::Node;
 use crate::ports::Port;
 use crate::process::{self, Process};
 use crate::{PATIENCE, eventually};
@@ -23,17 +25,29 @@ pub struct Settings {
     tick: Duration,
     properties: Vec<(String, String)>,
     system_properties: Vec<(String, String)>,
+    nodes: Vec<Node>,
 }
 
 impl Settings {
     /// One server alone, with a tick of 500 ms: sessions of 1 to 10 seconds.
     pub fn standalone() -> Self {
-        Self { servers: 1, tick: Duration::from_millis(500), properties: Vec::new(), system_properties: Vec::new() }
+        Self {
+            servers: 1,
+            tick: Duration::from_millis(500),
+            properties: Vec::new(),
+            system_properties: Vec::new(),
+            nodes: Vec::new(),
+        }
     }
 
     /// An ensemble of three.
     pub fn ensemble() -> Self {
         Self { servers: 3, ..Self::standalone() }
+    }
+
+    /// An ensemble with one server on each of those nodes, rather than on the loopback device.
+    pub fn on(nodes: &[Node]) -> Self {
+        Self { servers: nodes.len(), nodes: nodes.to_vec(), ..Self::standalone() }
     }
 
     /// Sets the servers' tickTime.
@@ -86,6 +100,13 @@ struct Server {
     peer: Port,
     election: Port,
     process: Option<Process>,
+    node: Option<Node>,
+}
+
+impl Server {
+    fn ip(&self) -> IpAddr {
+        self.node.as_ref().map_or(Ipv4Addr::LOCALHOST.into(), Node::address)
+    }
 }
 
 impl ZooKeeper {
@@ -99,10 +120,12 @@ impl ZooKeeper {
     /// Reserves ports and writes the configuration, and starts nothing.
     pub fn prepare(settings: Settings) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("soloist-zookeeper-").tempdir()?;
-        let server = || -> Result<Server> {
-            Ok(Server { client: Port::reserve()?, peer: Port::reserve()?, election: Port::reserve()?, process: None })
+        let server = |index| -> Result<Server> {
+            let node = settings.nodes.get(index).cloned();
+            let (client, peer, election) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
+            Ok(Server { client, peer, election, process: None, node })
         };
-        let servers = (0..settings.servers).map(|_| server()).collect::<Result<_>>()?;
+        let servers = (0..settings.servers).map(server).collect::<Result<_>>()?;
         let zookeeper = Self { servers, directory, settings };
         for index in 0..zookeeper.servers.len() {
             zookeeper.write_configuration(index)?;
@@ -127,7 +150,7 @@ impl ZooKeeper {
     pub fn launch(&mut self, index: usize) -> Result<()> {
         let directory = self.path(index);
         let log = fs::File::create(directory.join("log"))?;
-        let mut command = process::command(java());
+        let mut command = process::command_on(self.servers[index].node.as_ref(), java());
         // A small Java machine that starts fast.
         command.args(["-Xmx96m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]);
         command.args(["-Dzookeeper.admin.enableServer=false", "-Dzookeeper.preAllocSize=1024"]);
@@ -196,12 +219,13 @@ impl ZooKeeper {
 
     /// The connect string for one server.
     pub fn server(&self, index: usize) -> String {
-        self.servers[index].client.address().to_string()
+        self.address(index).to_string()
     }
 
     /// The address at which one server waits for clients.
-    pub fn address(&self, index: usize) -> std::net::SocketAddr {
-        self.servers[index].client.address()
+    pub fn address(&self, index: usize) -> SocketAddr {
+        let server = &self.servers[index];
+        SocketAddr::new(server.ip(), server.client.number())
     }
 
     /// Which server leads the ensemble (or serves alone).
@@ -271,11 +295,12 @@ impl ZooKeeper {
         fs::create_dir(&directory)?;
         fs::write(directory.join("myid"), (index + 1).to_string())?;
         let mut text = format!(
-            "tickTime={}\ninitLimit=20\nsyncLimit=10\ndataDir={}\nclientPort={}\nclientPortAddress=127.0.0.1\n\
+            "tickTime={}\ninitLimit=20\nsyncLimit=10\ndataDir={}\nclientPort={}\nclientPortAddress={}\n\
              maxClientCnxns=0\n4lw.commands.whitelist=*\n",
             self.settings.tick.as_millis(),
             directory.display(),
             self.servers[index].client.number(),
+            self.servers[index].ip(),
         );
         for (name, value) in &self.settings.properties {
             writeln!(text, "{name}={value}")?;
@@ -283,7 +308,7 @@ impl ZooKeeper {
         if self.servers.len() > 1 {
             for (other, server) in self.servers.iter().enumerate() {
                 let (peer, election) = (server.peer.number(), server.election.number());
-                writeln!(text, "server.{}=127.0.0.1:{peer}:{election}", other + 1)?;
+                writeln!(text, "server.{}={}:{peer}:{election}", other + 1, server.ip())?;
             }
         }
         Ok(fs::write(directory.join("zoo.cfg"), text)?)

@@ -1,0 +1,324 @@
+//! Three ZooKeeper servers and three hosts, each on a node of its own, used by one scenario after another.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail, ensure};
+use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::effects::{self, Findings};
+use soloist_tests::history::{History, Record, What};
+use soloist_tests::host::Host;
+use soloist_tests::netns::{Network, Node};
+use soloist_tests::oracle::{self, Violation};
+use soloist_tests::process::{self, Process};
+use soloist_tests::proxy::Proxy;
+use soloist_tests::zookeeper::Settings;
+use soloist_tests::{build, client, eventually};
+use zookeeper_client::{Client, Error};
+
+/// Short, so that the suite is; the servers' tick is 500 ms, their syncLimit 10 ticks.
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
+pub const DEMOTE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// While a majority of the servers stands, another host acts within this time: the session timeout and a tick (4.5 s),
+/// after up to 5 s in which a server that was cut off keeps its clients waiting; the rest is for a busy machine.
+pub const SUCCESSOR_WITHIN: Duration = Duration::from_secs(15);
+
+/// Once all faults have healed, a leader acts within this time: the servers elect their own leader, which gives every
+/// session its whole timeout again (4.5 s), and hosts look for a server; the rest is for a busy machine.
+pub const HEALED_WITHIN: Duration = Duration::from_secs(15);
+
+/// Which servers a host is told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    All,
+    OneFollower,
+    EnsembleLeader,
+    /// One server, through the proxy.
+    Proxy,
+}
+
+/// What a run has shown.
+#[derive(Clone, Debug)]
+pub struct Run {
+    pub findings: Findings,
+    /// From the healing of the last fault to the next effect.
+    pub recovered: Duration,
+    pub revocations: Vec<Revocation>,
+    pub violations: Vec<String>,
+}
+
+/// One plugin that was stopped by force.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocation {
+    /// By how much the last effect came before the end of the lease, in microseconds; below zero, by how much after.
+    pub to_spare_us: i128,
+    /// From the end of the lease (or from the moment at which a paused host went on, if that was later) until the
+    /// host had dropped the plugin: after that none of its instructions can run.
+    pub gone_after: Duration,
+}
+
+pub struct Lab {
+    pub network: Network,
+    pub cluster: Cluster,
+    pub servers: Vec<Node>,
+    pub sites: Vec<Node>,
+    pub hosts: Vec<Host>,
+    pub proxy: Option<Proxy>,
+    pub burners: Vec<Process>,
+    /// The follower that hosts of [`Reach::OneFollower`] hang on, and the proxy leads to.
+    pub follower: usize,
+    /// The ensemble's leader when the scenario began.
+    pub leader: usize,
+    root: String,
+    runs: u32,
+    started: u32,
+    by: &'static str,
+}
+
+impl Lab {
+    pub async fn start() -> Result<Self> {
+        let mut network = Network::new()?;
+        let mut nodes = |prefix: &str| -> Result<Vec<Node>> {
+            (1..=3).map(|number| network.node(&format!("{prefix}{number}"))).collect()
+        };
+        let (servers, sites) = (nodes("server")?, nodes("host")?);
+        let cluster = Cluster::with(Settings::on(&servers), SESSION_TIMEOUT).await?;
+        Ok(Self {
+            network,
+            cluster,
+            servers,
+            sites,
+            hosts: Vec::new(),
+            proxy: None,
+            burners: Vec::new(),
+            follower: 0,
+            leader: 0,
+            root: String::new(),
+            runs: 0,
+            started: 0,
+            by: "waiting",
+        })
+    }
+
+    /// A leader that acts and two hosts that stand by, below a root of their own.
+    pub async fn begin(&mut self, by: &'static str, reach: [Reach; 3]) -> Result<()> {
+        self.cluster.zookeeper.start_all().await?;
+        self.runs += 1;
+        self.root = format!("/run-{}", self.runs);
+        self.by = by;
+        self.cluster.history = History::default();
+        self.leader = self.cluster.zookeeper.leader().await?;
+        self.follower = (self.leader + 1) % self.servers.len();
+        for (site, reach) in reach.into_iter().enumerate() {
+            let mut host = self.host(site, reach).await?;
+            host.event(if site == 0 { "plugin-log" } else { "standby" }).await?;
+            self.hosts.push(host);
+        }
+        Ok(())
+    }
+
+    /// Starts a host on that node.
+    pub async fn host(&mut self, site: usize, reach: Reach) -> Result<Host> {
+        self.started += 1;
+        let servers = match reach {
+            Reach::All => self.cluster.zookeeper.connect_string(),
+            Reach::OneFollower => self.cluster.zookeeper.server(self.follower),
+            Reach::EnsembleLeader => self.cluster.zookeeper.server(self.leader),
+            Reach::Proxy => {
+                let server = self.cluster.zookeeper.address(self.follower);
+                let proxy = Proxy::start_at(self.sites[site].router(), server).await?;
+                self.proxy.insert(proxy).connect_string()
+            }
+        };
+        let id = format!("{}-{}", self.sites[site], self.started);
+        let plugin = build::artifacts()?.guest("effects");
+        let command = self.cluster.host_of(&id, &plugin)?.on(&self.sites[site]);
+        let command = command.flag("--root", &self.root).flag("--task", TASK).flag("--config", format!("by={}", self.by));
+        let command = command.flag("--demote-timeout", humantime::format_duration(DEMOTE_TIMEOUT).to_string());
+        // What is given last counts.
+        command.flag("--zookeeper", servers).start(&self.cluster.history)
+    }
+
+    pub fn master(&self) -> String {
+        format!("{}/master", self.task())
+    }
+
+    pub fn task(&self) -> String {
+        format!("{}/tasks/{TASK}", self.root)
+    }
+
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
+    /// A client that no cut reaches.
+    pub async fn operator(&self) -> Result<Client> {
+        let servers = self.cluster.zookeeper.connect_string();
+        client::connect(&servers, Duration::from_secs(10)).await
+    }
+
+    /// The largest fencing token that has acted so far.
+    pub fn token(&self) -> u64 {
+        let records = self.cluster.history.since(0);
+        let tokens = records.iter().filter(|record| record.is("plugin-log"));
+        tokens.filter_map(|record| record.event()?.fencing_token).max().unwrap_or_default()
+    }
+
+    /// Waits until a later leader than that of `token` acts.
+    pub async fn successor(&self, token: u64) -> Result<()> {
+        let acts = |record: &Record| {
+            record.is("plugin-log") && record.event().and_then(|event| event.fencing_token) > Some(token)
+        };
+        self.cluster.history.wait_for(0, "the next leader to act", SUCCESSOR_WITHIN, acts).await?;
+        Ok(())
+    }
+
+    /// Uses every processor of the machine, twice over.
+    pub fn burn(&mut self) -> Result<()> {
+        for _ in 0..2 * std::thread::available_parallelism()?.get() {
+            let mut command = process::command("timeout");
+            command.args(["60", "sh", "-c", "while :; do :; done"]);
+            self.burners.push(Process::spawn("a burner", command)?);
+        }
+        Ok(())
+    }
+
+    /// All faults have healed: waits for a leader to act, ends everything in good order, and judges.
+    pub async fn finish(&mut self, same_term: bool) -> Result<Run> {
+        let healed = SystemTime::now();
+        let acts = |record: &Record| record.is("plugin-log") && record.at >= healed;
+        let history = self.cluster.history.clone();
+        let next = history.wait_for(0, "a leader to act after all has healed", HEALED_WITHIN, acts).await?;
+        let recovered = next.at.duration_since(healed)?;
+        self.all_stand_again().await?;
+        // The leader last: a handover to a host that is about to end shows nothing.
+        let leader = next.pid;
+        self.hosts.sort_by_key(|host| host.pid() == leader);
+        for mut host in std::mem::take(&mut self.hosts) {
+            let status = host.terminate().await?;
+            ensure!(status.success(), "host {} ended with {status}: {}", host.id(), host.errors());
+        }
+        self.proxy = None;
+        self.nothing_is_left().await?;
+        let records = history.since(0);
+        let findings = effects::examine(&records);
+        let mut violations = findings.violations.clone();
+        for violation in oracle::judge_ended(&history).violations {
+            match &violation {
+                // Term numbers begin anew when the term record was deleted; tokens never do.
+                Violation::TokenNotLarger { earlier, later } if later.fencing_token > earlier.fencing_token => {}
+                _ => violations.push(violation.to_string()),
+            }
+        }
+        if same_term && findings.tenures.len() > 1 {
+            violations.push("the leader was replaced, which this fault is no reason for".to_owned());
+        }
+        if same_term && records.iter().any(|record| record.is("draining") && record.at < healed) {
+            violations.push("the leader was demoted, which this fault is no reason for".to_owned());
+        }
+        Ok(Run { revocations: revocations(&records, &findings), findings, recovered, violations })
+    }
+
+    /// Clears up after a scenario, however it ended.
+    pub fn clear(&mut self) -> Result<()> {
+        (self.hosts.clear(), self.burners.clear(), self.proxy = None);
+        for index in 0..self.servers.len() {
+            // One that is down is started when the next scenario begins.
+            let _ = self.cluster.zookeeper.resume(index);
+        }
+        self.network.heal()
+    }
+
+    /// Every host that lives is in the queue, and nobody else.
+    async fn all_stand_again(&self) -> Result<()> {
+        let operator = self.operator().await?;
+        let (queue, hosts) = (format!("{}/candidates", self.task()), format!("{}/hosts", self.root));
+        let count = async |path: &str| operator.list_children(path).await.map_or(0, |children| children.len());
+        let expected = self.hosts.len();
+        let mut last = (0, 0);
+        let standing = eventually("every host, and nobody else, to stand in the queue", HEALED_WITHIN, async || {
+            last = (count(&queue).await, count(&hosts).await);
+            (last == (expected, expected)).then_some(())
+        });
+        let standing = standing.await;
+        standing.with_context(|| format!("of {expected} hosts {} stand in the queue, {} are there", last.0, last.1))?;
+        client::close(operator).await;
+        Ok(())
+    }
+
+    /// No ephemeral node outlives its session: that of a host that was killed may need its timeout.
+    async fn nothing_is_left(&self) -> Result<()> {
+        let operator = self.operator().await?;
+        let mut left = Vec::new();
+        let gone = eventually("all ephemeral nodes to go", 2 * SESSION_TIMEOUT, async || {
+            left = ephemerals(&operator, &self.root).await.unwrap_or_else(|error| vec![error.to_string()]);
+            left.is_empty().then_some(())
+        });
+        let gone = gone.await;
+        if gone.is_err() {
+            bail!("nodes of sessions that have ended are left: {}", left.join(", "));
+        }
+        client::close(operator).await;
+        Ok(())
+    }
+}
+
+/// The ephemeral nodes below `path`.
+async fn ephemerals(client: &Client, path: &str) -> Result<Vec<String>> {
+    let (mut found, mut paths) = (Vec::new(), vec![path.to_owned()]);
+    while let Some(path) = paths.pop() {
+        match client.get_children(&path).await {
+            Ok((_, stat)) if stat.ephemeral_owner != 0 => found.push(path),
+            Ok((children, _)) => paths.extend(children.iter().map(|child| format!("{path}/{child}"))),
+            Err(Error::NoNode) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
+}
+
+/// Deletes a node and all below it, also while others create new ones; says whether it was gone for a moment.
+pub async fn delete_all(client: &Client, path: &str) -> Result<()> {
+    loop {
+        let (mut paths, mut all) = (vec![path.to_owned()], Vec::new());
+        while let Some(path) = paths.pop() {
+            if let Ok(children) = client.list_children(&path).await {
+                paths.extend(children.iter().map(|child| format!("{path}/{child}")));
+            }
+            all.push(path);
+        }
+        let mut last = Ok(());
+        for path in all.iter().rev() {
+            last = client.delete(path, None).await;
+        }
+        match last {
+            Ok(()) | Err(Error::NoNode) => return Ok(()),
+            Err(Error::NotEmpty) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn revocations(records: &[Record], findings: &Findings) -> Vec<Revocation> {
+    let mut resumed = BTreeMap::new();
+    let mut revocations = Vec::new();
+    for record in records {
+        if matches!(record.what, What::Resumed) {
+            resumed.insert(record.pid, record.at);
+        }
+        let Some(event) = record.event().filter(|event| event.name == "revoked") else { continue };
+        let same = |tenure: &&effects::Tenure| {
+            tenure.pid == record.pid && Some(tenure.fencing_token) == event.fencing_token
+        };
+        let Some(tenure) = findings.tenures.iter().find(same) else { continue };
+        let last = tenure.effects[tenure.effects.len() - 1];
+        let to_spare_us = match tenure.deadline.duration_since(last) {
+            Ok(before) => i128::try_from(before.as_micros()).unwrap_or(i128::MAX),
+            Err(after) => -i128::try_from(after.duration().as_micros()).unwrap_or(i128::MAX),
+        };
+        let due = resumed.get(&record.pid).map_or(tenure.deadline, |resumed| tenure.deadline.max(*resumed));
+        revocations.push(Revocation { to_spare_us, gone_after: record.at.duration_since(due).unwrap_or_default() });
+    }
+    revocations
+}

@@ -1,0 +1,170 @@
+//! Tries to make two hosts act at once: three ZooKeeper servers and three hosts, each on a node of a network of its
+//! own, a plugin that has an effect about every 5 ms, and faults.
+//!
+//! After every scenario it is checked that
+//! - effects of two terms never interleave, and that the last one of a term precedes the first one of the next;
+//! - fencing tokens grow, and no effect is missing from the record;
+//! - every `activated` is paired with `demoted` or `revoked`, or the host was killed;
+//! - a leader acts within a bound, also once all has healed, and every host stands again;
+//! - no ephemeral node of a session that has ended is left.
+//!
+//! `cargo test --test faults -- NAME` runs the scenarios whose name contains NAME. Set in the environment,
+//! `SOLOIST_SOAK=10m` goes through all of them again and again for that time, and `SOLOIST_SEED=N` chooses the pairs of
+//! faults (the seed of every run is printed).
+
+#![allow(missing_docs, unreachable_pub, reason = "a program")]
+#![allow(clippy::enum_glob_use, reason = "the table of scenarios reads better")]
+
+mod lab;
+mod scenarios;
+mod table;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result};
+use lab::{Lab, Run};
+use scenarios::Fault;
+use soloist_tests::{build, netns};
+use table::Row;
+
+/// Cannot be done without setting the clock of the whole machine.
+const CLOCK: &str = "wall clock set forth and back";
+
+fn main() -> ExitCode {
+    match faults() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("the fault suite cannot run: {error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn faults() -> Result<ExitCode> {
+    let filters: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let chosen = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    let soak = match std::env::var("SOLOIST_SOAK") {
+        Ok(text) => Some(humantime::parse_duration(&text).context("SOLOIST_SOAK is no duration such as 10m")?),
+        Err(_) => None,
+    };
+    let seed = match std::env::var("SOLOIST_SEED") {
+        Ok(text) => text.parse().context("SOLOIST_SEED is no number")?,
+        Err(_) => u64::from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.subsec_nanos()),
+    };
+    let mut suite = Suite { rows: Vec::new(), passed: 0, failed: 0, skipped: 0, random: Random(seed) };
+    let picked = scenarios::ALL.iter().filter(|scenario| {
+        chosen(scenario.name) && (scenario.short || soak.is_some() || !filters.is_empty())
+    });
+    let picked: Vec<_> = picked.collect();
+    let pairs = chosen("two faults at a time");
+    if std::env::args().any(|arg| arg == "--list") || (picked.is_empty() && !pairs) {
+        picked.iter().for_each(|scenario| println!("{}: test", scenario.name.trim()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Before the network is left behind: building may need it.
+    build::artifacts()?;
+    if let Err(error) = netns::isolate() {
+        suite.skipped = picked.len() + usize::from(pairs);
+        println!("SKIPPED: {} scenarios: {error:#}", suite.skipped);
+        return Ok(suite.end());
+    }
+    println!("seed {seed} (SOLOIST_SEED)");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let mut lab = Lab::start().await?;
+        let from = Instant::now();
+        loop {
+            for scenario in &picked {
+                let run = scenario.run(&mut lab).await;
+                suite.note(&mut lab, scenario.name, "", run)?;
+            }
+            if pairs {
+                suite.pair(&mut lab).await?;
+            }
+            if soak.is_none_or(|soak| from.elapsed() >= soak) {
+                return anyhow::Ok(());
+            }
+        }
+    })?;
+    if chosen(CLOCK) {
+        suite.skipped += 1;
+        println!("SKIPPED: {CLOCK}: it is one clock for the whole machine, and others use it");
+    }
+    println!("\n{}\n\n{}", table::outcomes(&suite.rows), table::revocations(&suite.rows));
+    Ok(suite.end())
+}
+
+struct Suite {
+    rows: Vec<Row>,
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    random: Random,
+}
+
+impl Suite {
+    async fn pair(&mut self, lab: &mut Lab) -> Result<()> {
+        let faults = loop {
+            let mut pick = || Fault::TO_COMBINE[self.random.below(Fault::TO_COMBINE.len())];
+            let pair = [pick(), pick()];
+            // Who is dead cannot be stopped.
+            let of_one_host = |fault: &Fault| matches!(fault, Fault::HostKilled | Fault::HostPaused);
+            if pair[0] != pair[1] && !pair.iter().all(of_one_host) {
+                break pair;
+            }
+        };
+        let apart = Duration::from_millis(self.random.below(3000).try_into()?);
+        let by = ["waiting", "computing", "calling", "blocking"][self.random.below(4)];
+        let run = scenarios::two_faults(lab, faults, apart, by).await;
+        self.note(lab, "two faults at a time", &format!(": {faults:?}, {apart:?} apart, plugin {by}"), run)
+    }
+
+    fn note(&mut self, lab: &mut Lab, name: &str, detail: &str, run: Result<Run>) -> Result<()> {
+        lab.clear()?;
+        let index = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
+            self.rows.push(Row { name: name.to_owned(), runs: Vec::new(), failed: 0 });
+            self.rows.len() - 1
+        });
+        let row = &mut self.rows[index];
+        let trouble = match run {
+            Ok(run) => {
+                let violations = run.violations.join("\n  ");
+                let late = run.findings.received_late;
+                if late > 0 {
+                    println!("  {late} lines were delivered late, after a later term's first, though taken before");
+                }
+                row.runs.push(run);
+                violations
+            }
+            Err(error) => format!("{error:?}"),
+        };
+        if trouble.is_empty() {
+            self.passed += 1;
+            println!("ok      {name}{detail}");
+        } else {
+            self.failed += 1;
+            row.failed += 1;
+            println!("FAILED  {name}{detail}\n  {trouble}");
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> ExitCode {
+        println!("\n{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
+        ExitCode::from(u8::from(self.failed > 0))
+    }
+}
+
+/// A small generator of numbers that a seed decides (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).expect("it is below a usize")
+    }
+}

@@ -1,0 +1,277 @@
+//! The faults, and what is to come of each.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use soloist_tests::proxy::{Op, Traffic};
+use soloist_tests::{PATIENCE, client};
+
+use crate::lab::{Lab, Reach, Run, SESSION_TIMEOUT, delete_all};
+
+/// What goes wrong. The *leader* is the host that leads, the *ensemble's leader* the server that does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The follower that the leader hangs on loses both other servers; its link to the leader stays up.
+    FollowerCut,
+    /// What that follower sends to the other servers is lost.
+    FollowerMute,
+    /// What the other servers send to that follower is lost.
+    FollowerDeaf,
+    /// The leader loses all servers.
+    HostCut,
+    /// What the leader sends is lost.
+    HostMute,
+    /// What is sent to the leader is lost.
+    HostDeaf,
+    /// The leader loses all servers for half a second.
+    HostCutShortly,
+    /// The leader's connection is closed, and another is accepted only half a second later.
+    ConnectionCutShortly,
+    /// SIGKILL to the leader.
+    HostKilled,
+    /// SIGSTOP to the leader until another leads, then SIGCONT.
+    HostPaused,
+    /// SIGKILL to the ensemble's leader.
+    ServerKilled,
+    /// SIGSTOP to the ensemble's leader, 14 s.
+    ServerPaused,
+    /// Each server is killed and started again, the next one when all serve.
+    RollingRestart,
+    /// Two of three servers are killed, and started again when the session could have expired.
+    QuorumLost,
+    /// Somebody deletes the master node.
+    MasterDeleted,
+    /// Somebody deletes all candidates.
+    CandidatesDeleted,
+    /// Somebody deletes the task with all below it.
+    TaskDeleted,
+    /// Somebody deletes all that Soloist keeps, hosts and parents included.
+    RootDeleted,
+    /// The leader dies, and the reply to the election of the next is lost.
+    ElectionReplyLost,
+    /// Two busy loops for every processor, for the time of two sessions.
+    Overload,
+}
+
+impl Fault {
+    /// Faults that can come together with another of these.
+    pub const TO_COMBINE: [Self; 10] = [
+        Self::FollowerCut,
+        Self::FollowerMute,
+        Self::HostCut,
+        Self::HostMute,
+        Self::HostDeaf,
+        Self::HostKilled,
+        Self::HostPaused,
+        Self::ServerKilled,
+        Self::MasterDeleted,
+        Self::Overload,
+    ];
+
+    async fn inflict(self, lab: &mut Lab) -> Result<()> {
+        let (follower, leader) = (lab.follower, lab.leader);
+        let servers = lab.servers.clone();
+        let others = || servers.iter().enumerate().filter(|(index, _)| *index != follower).map(|(_, node)| node);
+        let (own, site) = (&servers[follower], lab.sites[0].clone());
+        match self {
+            Self::FollowerCut => others().try_for_each(|other| lab.network.cut(own, other)),
+            Self::FollowerMute => others().try_for_each(|other| lab.network.cut_one_way(own, other)),
+            Self::FollowerDeaf => others().try_for_each(|other| lab.network.cut_one_way(other, own)),
+            Self::HostCut => servers.iter().try_for_each(|server| lab.network.cut(&site, server)),
+            Self::HostMute => servers.iter().try_for_each(|server| lab.network.cut_one_way(&site, server)),
+            Self::HostDeaf => servers.iter().try_for_each(|server| lab.network.cut_one_way(server, &site)),
+            Self::HostCutShortly => {
+                servers.iter().try_for_each(|server| lab.network.cut(&site, server))?;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                lab.network.heal()
+            }
+            Self::ConnectionCutShortly => {
+                let proxy = lab.proxy.as_ref().context("the leader is not behind the proxy")?;
+                let mark = lab.cluster.history.len();
+                proxy.set(Traffic::Cut);
+                lab.hosts[0].event_after(mark, "session-disconnected", |_| true).await?;
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                proxy.set(Traffic::Passes);
+                lab.hosts[0].event_after(mark, "session-connected", |_| true).await?;
+                Ok(())
+            }
+            Self::HostKilled => lab.hosts[0].kill(),
+            Self::HostPaused => lab.hosts[0].pause().await,
+            Self::ServerKilled => lab.cluster.zookeeper.kill(leader),
+            Self::ServerPaused => {
+                lab.cluster.zookeeper.pause(leader).await?;
+                tokio::time::sleep(Duration::from_secs(14)).await;
+                lab.cluster.zookeeper.resume(leader)
+            }
+            Self::RollingRestart => {
+                for index in 0..servers.len() {
+                    lab.cluster.zookeeper.kill(index)?;
+                    lab.cluster.zookeeper.start_all().await?;
+                }
+                Ok(())
+            }
+            Self::QuorumLost => {
+                let mark = lab.cluster.history.len();
+                lab.cluster.zookeeper.kill(leader)?;
+                lab.cluster.zookeeper.kill(follower)?;
+                let stopped = |record: &soloist_tests::history::Record| record.is("demoted") || record.is("revoked");
+                let history = lab.cluster.history.clone();
+                history.wait_for(mark, "the leader to stop without a quorum", PATIENCE, stopped).await?;
+                tokio::time::sleep(SESSION_TIMEOUT).await;
+                lab.cluster.zookeeper.start_all().await
+            }
+            Self::MasterDeleted => {
+                let operator = lab.operator().await?;
+                // Another fault may have taken it already.
+                let _ = operator.delete(&lab.master(), None).await;
+                client::close(operator).await;
+                Ok(())
+            }
+            Self::CandidatesDeleted => self.delete(lab, &format!("{}/candidates", lab.task())).await,
+            Self::TaskDeleted => self.delete(lab, &lab.task()).await,
+            Self::RootDeleted => self.delete(lab, lab.root()).await,
+            Self::ElectionReplyLost => {
+                let (master, proxy) = (lab.master(), lab.proxy.as_ref().context("nobody is behind the proxy")?);
+                proxy.lose_reply_to(move |request| {
+                    matches!(request.op, Op::Create | Op::Multi) && request.mentions(&master)
+                });
+                lab.hosts[0].kill()?;
+                lab.proxy.as_ref().context("nobody is behind the proxy")?.replies_lost(1).await
+            }
+            Self::Overload => {
+                lab.burn()?;
+                tokio::time::sleep(2 * SESSION_TIMEOUT).await;
+                lab.burners.clear();
+                Ok(())
+            }
+        }
+    }
+
+    async fn delete(self, lab: &Lab, path: &str) -> Result<()> {
+        let operator = lab.operator().await?;
+        delete_all(&operator, path).await?;
+        client::close(operator).await;
+        Ok(())
+    }
+
+    async fn heal(self, lab: &mut Lab) -> Result<()> {
+        match self {
+            Self::HostKilled | Self::ElectionReplyLost => {
+                let host = lab.host(0, Reach::All).await?;
+                lab.hosts[0] = host;
+                Ok(())
+            }
+            // Its successor has been acting for a while.
+            Self::HostPaused => lab.hosts[0].resume(),
+            Self::ServerKilled => lab.cluster.zookeeper.start_all().await,
+            _ => lab.network.heal(),
+        }
+    }
+}
+
+/// What is to come of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Another term follows while the fault lasts.
+    Handover,
+    /// The leader is not demoted.
+    SameTerm,
+    /// Either, as it happens; whatever happens, no two act.
+    Either,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    pub name: &'static str,
+    pub fault: Fault,
+    /// In which way the plugin acts.
+    pub by: &'static str,
+    /// Which servers the hosts are told of, the leader first.
+    pub reach: [Reach; 3],
+    pub outcome: Outcome,
+    /// Whether the short form of the suite has it.
+    pub short: bool,
+}
+
+const fn scenario(name: &'static str, fault: Fault, outcome: Outcome) -> Scenario {
+    Scenario { name, fault, by: "waiting", reach: [Reach::All; 3], outcome, short: true }
+}
+
+impl Scenario {
+    const fn by(self, by: &'static str) -> Self {
+        Self { by, ..self }
+    }
+
+    const fn leader_on(self, reach: Reach) -> Self {
+        Self { reach: [reach, Reach::All, Reach::All], ..self }
+    }
+
+    const fn second_on(self, reach: Reach) -> Self {
+        Self { reach: [Reach::All, reach, Reach::All], ..self }
+    }
+
+    const fn long(self) -> Self {
+        Self { short: false, ..self }
+    }
+}
+
+use Fault::*;
+use Outcome::*;
+
+pub const ALL: [Scenario; 27] = [
+    scenario("follower cut from its peers, leader on it", FollowerCut, Handover).leader_on(Reach::OneFollower),
+    scenario("  only what it sends is lost", FollowerMute, Handover).leader_on(Reach::OneFollower),
+    scenario("  only what it is sent is lost", FollowerDeaf, Handover).leader_on(Reach::OneFollower).long(),
+    scenario("leader cut from all servers", HostCut, Handover),
+    scenario("  only what it sends is lost", HostMute, Handover),
+    scenario("  only what it is sent is lost", HostDeaf, Handover),
+    scenario("leader killed", HostKilled, Handover),
+    scenario("leader stopped and resumed, plugin waiting", HostPaused, Handover),
+    scenario("  plugin computing", HostPaused, Handover).by("computing"),
+    scenario("  plugin in a host call", HostPaused, Handover).by("calling"),
+    scenario("  plugin blocking", HostPaused, Handover).by("blocking").long(),
+    scenario("ensemble's leader killed", ServerKilled, Either),
+    scenario("ensemble's leader stopped for 14 s, leader on it", ServerPaused, Handover)
+        .leader_on(Reach::EnsembleLeader),
+    scenario("every server restarted in turn", RollingRestart, Either),
+    scenario("majority of the servers lost and back", QuorumLost, Either),
+    scenario("master node deleted", MasterDeleted, Handover),
+    scenario("candidates deleted", CandidatesDeleted, Either),
+    scenario("task deleted", TaskDeleted, Handover),
+    scenario("all nodes and their parents deleted", RootDeleted, Handover),
+    scenario("leader killed, reply to the next election lost", ElectionReplyLost, Handover).second_on(Reach::Proxy),
+    scenario("leader cut from all servers for 0.5 s", HostCutShortly, SameTerm),
+    scenario("leader's connection cut for 0.5 s", ConnectionCutShortly, SameTerm).leader_on(Reach::Proxy),
+    scenario("machine overloaded for 8 s", Overload, Either),
+    scenario("demotion ignored: plugin computing", HostCut, Handover).by("computing"),
+    scenario("  plugin calling the host", HostCut, Handover).by("calling"),
+    scenario("  plugin blocking", HostCut, Handover).by("blocking"),
+    scenario("  on_demoted never returns", HostCut, Handover).by("lingering"),
+];
+
+impl Scenario {
+    /// Runs it once.
+    pub async fn run(&self, lab: &mut Lab) -> Result<Run> {
+        lab.begin(self.by, self.reach).await?;
+        let token = lab.token();
+        self.fault.inflict(lab).await?;
+        if self.outcome == Handover {
+            lab.successor(token).await?;
+        }
+        self.fault.heal(lab).await?;
+        lab.finish(self.outcome == SameTerm).await
+    }
+}
+
+/// Two faults at a time, the second some time after the first, while that lasts.
+pub async fn two_faults(lab: &mut Lab, faults: [Fault; 2], apart: Duration, by: &'static str) -> Result<Run> {
+    lab.begin(by, [Reach::All; 3]).await?;
+    faults[0].inflict(lab).await?;
+    tokio::time::sleep(apart).await;
+    faults[1].inflict(lab).await?;
+    // Long enough for the session of a leader that is cut off or stopped.
+    tokio::time::sleep(SESSION_TIMEOUT + Duration::from_secs(2)).await;
+    faults[0].heal(lab).await?;
+    faults[1].heal(lab).await?;
+    lab.finish(false).await
+}
