@@ -10,9 +10,11 @@ use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, OneshotWatcher, Ses
 use super::acl::acl;
 use super::connect::{Credentials, connector};
 use super::nodes::{self, HostRecord, ResignOrder, TaskPaths, TermEntry, TermRecord, TermState};
-use super::task::hint;
 use crate::config::Ensemble;
-use crate::reporter::printable;
+
+mod error;
+
+pub use error::ObserverError;
 
 /// The pause between two attempts at something that may succeed later.
 const RETRY: Duration = Duration::from_millis(200);
@@ -20,129 +22,6 @@ const RETRY: Duration = Duration::from_millis(200);
 const READS_MAX: usize = 5;
 /// How long the end of a connection is waited for.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
-
-/// An operator's question could not be answered.
-#[derive(Debug, thiserror::Error)]
-pub enum ObserverError {
-    /// No server let us in.
-    #[error("cannot connect to {servers} within {within:?}")]
-    Connect {
-        /// The servers.
-        servers: String,
-        /// How long it was tried.
-        within: Duration,
-        /// What the last attempt failed with, if one has come to an end.
-        source: Option<Error>,
-    },
-    /// The credentials were refused.
-    #[error("the ensemble at {servers} refuses the credentials: check `auth`")]
-    AuthFailed {
-        /// The servers.
-        servers: String,
-    },
-    /// Only servers that cannot write are there: what they know may be long out of date.
-    #[error("the ensemble at {servers} is read-only: a majority of its servers is missing")]
-    ReadOnly {
-        /// The servers.
-        servers: String,
-    },
-    /// Something could not be read.
-    #[error("cannot read node {}{}", printable(path), hint(.source))]
-    Read {
-        /// The node.
-        path: String,
-        /// Why.
-        source: Error,
-    },
-    /// Something could not be written.
-    #[error("cannot write node {path}{}", hint(.source))]
-    Write {
-        /// The node.
-        path: String,
-        /// Why.
-        source: Error,
-    },
-    /// Nobody has ever stood for the task.
-    #[error("no task {task} below {path}: `soloist status` lists those there are")]
-    NoTask {
-        /// The task asked for.
-        task: String,
-        /// Where tasks are.
-        path: String,
-    },
-    /// Nobody leads, so nobody can resign.
-    #[error("nobody leads task {task}")]
-    NoLeader {
-        /// The task.
-        task: String,
-    },
-    /// A program that knows nothing of Soloist leads.
-    #[error("task {task} is led by {}, no host of Soloist: only that program itself can give it up", printable(holder))]
-    Foreign {
-        /// The task.
-        task: String,
-        /// What it wrote into the master node.
-        holder: String,
-    },
-    /// The host that shall lead next leads already.
-    #[error("host {host} leads task {task} already")]
-    LeadsAlready {
-        /// The task.
-        task: String,
-        /// The host.
-        host: String,
-    },
-    /// The host that shall lead next does not stand.
-    #[error("host {host} does not stand by for task {task}; these do: {}", names(standbys))]
-    NotStanding {
-        /// The task.
-        task: String,
-        /// The host asked for.
-        host: String,
-        /// Who stands by, in the order in which they would lead.
-        standbys: Vec<String>,
-    },
-    /// The leader was asked, and still leads.
-    #[error("{} was asked to resign but has not within {within:?}; the order stands", printable(host))]
-    StillLeading {
-        /// The leader.
-        host: String,
-        /// How long it was waited for.
-        within: Duration,
-    },
-    /// The leader has resigned, and nobody follows.
-    #[error("{} has resigned, but nobody leads task {task} within {within:?}", printable(host))]
-    NobodyFollows {
-        /// The task.
-        task: String,
-        /// Who led.
-        host: String,
-        /// How long it was waited for.
-        within: Duration,
-    },
-    /// The leader has resigned, and another host than the one asked for leads.
-    #[error("{} leads task {task} now, not {wanted}", printable(host))]
-    OtherLeads {
-        /// The task.
-        task: String,
-        /// Who leads.
-        host: String,
-        /// Who should.
-        wanted: String,
-    },
-}
-
-impl ObserverError {
-    /// Whether the same question may be answered later, by this connection or another.
-    pub fn may_pass(&self) -> bool {
-        let (Self::Read { source, .. } | Self::Write { source, .. }) = self else { return false };
-        matches!(source, Error::ConnectionLoss | Error::SessionExpired | Error::ClientClosed | Error::Custom(_))
-    }
-}
-
-fn names(hosts: &[String]) -> String {
-    if hosts.is_empty() { "nobody".to_owned() } else { printable(&hosts.join(", ")) }
-}
 
 /// Who leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
