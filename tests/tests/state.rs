@@ -16,9 +16,9 @@ use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::host::{Command, Host};
 use soloist_tests::proxy::{Op, Proxy, Traffic};
 use soloist_tests::zookeeper::Settings;
-use soloist_tests::{build, client, eventually};
+use soloist_tests::{build, client};
 use tokio::sync::oneshot;
-use zookeeper_client::{Acls, AuthId, Client, CreateMode, Error, Permission};
+use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error, Permission};
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 const STATE: &str = "/soloist/tasks/beat/state";
@@ -366,19 +366,16 @@ async fn the_state_belongs_to_the_configured_identity() -> Result<()> {
     until_counted(&mut host, 1).await?;
     let stranger = cluster.client().await?;
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let owner = client::connect_as(cluster.servers(), SESSION_TIMEOUT, Some(identity)).await?;
     for path in [STATE.to_owned(), node("count")] {
-        let (acl, _) =
-            client::connect_as(cluster.servers(), SESSION_TIMEOUT, Some(identity)).await?.get_acl(&path).await?;
+        let (acl, _) = owner.get_acl(&path).await?;
         let world = acl.iter().filter(|entry| *entry.auth_id() == AuthId::anyone());
-        ensure!(world.map(|entry| entry.permission()).eq([Permission::READ]), "{path}: {acl:?}");
+        ensure!(world.map(Acl::permission).eq([Permission::READ]), "{path}: {acl:?}");
         ensure!(acl.iter().any(|entry| entry.scheme() == "digest" && entry.permission() == Permission::ALL), "{acl:?}");
         ensure!(stranger.set_data(&path, b"0", None).await == Err(Error::NoAuth), "{path}");
     }
     ensure!(stranger.create(&node("other"), b"", &options).await.err() == Some(Error::NoAuth));
     ensure!(stranger.delete(&node("count"), None).await == Err(Error::NoAuth));
-    eventually("a stranger to read the count", soloist_tests::PATIENCE, async || {
-        stranger.get_data(&node("count")).await.ok()
-    })
-    .await?;
+    stranger.get_data(&node("count")).await?;
     Ok(())
 }
