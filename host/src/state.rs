@@ -85,8 +85,8 @@ pub fn check_key(key: &str) -> Result<(), StateError> {
         "it is . or .."
     } else if key.contains('/') {
         "it contains a slash"
-    } else if key.chars().any(|it| it.is_control() || ('\u{fff0}'..='\u{ffff}').contains(&it)) {
-        "it contains a character that is not for text"
+    } else if key.chars().any(|it| it.is_control() || matches!(it, '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..)) {
+        "it contains a control character, one for private use, or one beyond U+FFEF, such as an emoji"
     } else {
         return Ok(());
     };
@@ -107,10 +107,24 @@ mod tests {
 
     #[test]
     fn keys_that_a_node_cannot_be_named_after_are_refused() {
-        for good in ["a", "last-run", "ein Schlüssel", "...", "a.b"] {
+        for good in ["a", "last-run", "ein Schlüssel", "...", "a.b", "\u{d7ff}\u{f900}\u{ffef}"] {
             assert_eq!(check_key(good), Ok(()), "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "/", "a\0b", "a\nb", "\u{fffd}", "\u{85}", &"x".repeat(129)] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "/",
+            "a\0b",
+            "a\nb",
+            "\u{fffd}",
+            "\u{85}",
+            "\u{e000}",
+            "\u{f8ff}",
+            "\u{1f511}",
+            &"x".repeat(129),
+        ] {
             assert!(matches!(check_key(bad), Err(StateError::BadKey(_))), "{bad}");
         }
     }

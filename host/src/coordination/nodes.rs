@@ -4,6 +4,7 @@
 //! <root>/hosts/<host>                              ephemeral   HostRecord; rewritten as the heartbeat
 //! <root>/tasks/<task>/master                       ephemeral   MasterRecord; elsewhere when the task has a `path`
 //! <root>/tasks/<task>/term                         persistent  TermRecord
+//! <root>/tasks/<task>/state/<key>                  persistent  what the plugin keeps, as it stands
 //! <root>/tasks/<task>/resign                       persistent  ResignOrder; to one term, and deleted when followed
 //! <root>/tasks/<task>/candidates/c-<session>-<host>-<seq>
 //!                                                  ephemeral   empty; there until its host has stopped

@@ -134,7 +134,8 @@ impl Lab {
         let id = format!("{}-{}", self.sites[site], self.started);
         let plugin = build::artifacts()?.guest("effects");
         let command = self.cluster.host_of(&id, &plugin)?.on(&self.sites[site]);
-        let command = command.flag("--root", &self.root).flag("--task", TASK).flag("--config", format!("by={}", self.by));
+        let command =
+            command.flag("--root", &self.root).flag("--task", TASK).flag("--config", format!("by={}", self.by));
         let command = command.flag("--demote-timeout", humantime::format_duration(DEMOTE_TIMEOUT).to_string());
         // What is given last counts.
         command.flag("--zookeeper", servers).start(&self.cluster.history)
@@ -308,9 +309,8 @@ fn revocations(records: &[Record], findings: &Findings) -> Vec<Revocation> {
             resumed.insert(record.pid, record.at);
         }
         let Some(event) = record.event().filter(|event| event.name == "revoked") else { continue };
-        let same = |tenure: &&effects::Tenure| {
-            tenure.pid == record.pid && Some(tenure.fencing_token) == event.fencing_token
-        };
+        let same =
+            |tenure: &&effects::Tenure| tenure.pid == record.pid && Some(tenure.fencing_token) == event.fencing_token;
         let Some(tenure) = findings.tenures.iter().find(same) else { continue };
         let last = tenure.effects[tenure.effects.len() - 1];
         let to_spare_us = match tenure.deadline.duration_since(last) {

@@ -53,9 +53,9 @@ fn faults() -> Result<ExitCode> {
         Err(_) => u64::from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.subsec_nanos()),
     };
     let mut suite = Suite { rows: Vec::new(), passed: 0, failed: 0, skipped: 0, random: Random(seed) };
-    let picked = scenarios::ALL.iter().filter(|scenario| {
-        chosen(scenario.name) && (scenario.short || soak.is_some() || !filters.is_empty())
-    });
+    let picked = scenarios::ALL
+        .iter()
+        .filter(|scenario| chosen(scenario.name) && (scenario.short || soak.is_some() || !filters.is_empty()));
     let picked: Vec<_> = picked.collect();
     let pairs = chosen("two faults at a time");
     if std::env::args().any(|arg| arg == "--list") || (picked.is_empty() && !pairs) {

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use soloist_sdk::state::{self, Error};
-use soloist_sdk::{Result, config, info, sleep};
+use soloist_sdk::{Result, info, sleep};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -36,17 +36,6 @@ pub async fn run(what: &str) -> Result {
             state::update("count", |count: Option<u64>| count.unwrap_or(0) + 1).await?;
             sleep(Duration::from_micros(100)).await;
         },
-        // As many writes as are asked for, each of them logged once it is acknowledged.
-        "state-writes" => {
-            let writes: u64 = config("writes").map_or(Ok(100), |writes| writes.parse())?;
-            for write in 1..=writes {
-                state::set(&format!("key-{}", write % 10), &write).await?;
-                let count = state::update("count", |count: Option<u64>| count.unwrap_or(0) + 1).await?;
-                info!(write = write, count = count, "written");
-            }
-            info!("all written");
-            Ok(())
-        }
         other => Err(format!("nothing known to do about {other}"))?,
     }
 }
