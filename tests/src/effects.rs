@@ -62,7 +62,7 @@ pub fn examine(records: &[Record]) -> Findings {
     let mut tenures: BTreeMap<(u64, u32), Tenure> = BTreeMap::new();
     for record in records {
         let Some(event) = record.event().filter(|event| event.name == "plugin-log") else { continue };
-        let number = |name: &str| event.line.get(name).and_then(serde_json::Value::as_u64);
+        let number = |name: &str| event.line.get("fields")?.get(name)?.as_str()?.parse::<u64>().ok();
         let (Some(term), Some(fencing_token), Some(sequence), Some(left)) =
             (event.term, event.fencing_token, number("sequence"), number("left_us"))
         else {
@@ -129,7 +129,7 @@ mod tests {
     fn effect(millis: u64, pid: u32, token: u64, sequence: u64) -> Record {
         let line = format!(
             r#"{{"timestamp":"2026-01-01T00:00:00.000000Z","message":"effect","event":"plugin-log","task":"t",
-                "term":{token},"fencing_token":{token},"sequence":{sequence},"left_us":1000}}"#
+                "term":{token},"fencing_token":{token},"fields":{{"sequence":"{sequence}","left_us":"1000"}}}}"#
         );
         let (_, event) = Event::parse(&line).unwrap();
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);

@@ -133,11 +133,10 @@ impl Lab {
         };
         let id = format!("{}-{}", self.sites[site], self.started);
         let plugin = build::artifacts()?.guest("effects");
-        let command = self.cluster.host_of(&id, &plugin)?.on(&self.sites[site]);
+        let command = self.cluster.host_at(&servers, &id, &plugin)?.on(&self.sites[site]);
         let command = command.flag("--root", &self.root).flag("--task", TASK).flag("--config", format!("by={}", self.by));
-        let command = command.flag("--demote-timeout", humantime::format_duration(DEMOTE_TIMEOUT).to_string());
-        // What is given last counts.
-        command.flag("--zookeeper", servers).start(&self.cluster.history)
+        let demote_timeout = humantime::format_duration(DEMOTE_TIMEOUT).to_string();
+        command.flag("--demote-timeout", demote_timeout).start(&self.cluster.history)
     }
 
     pub fn master(&self) -> String {

@@ -129,7 +129,10 @@ impl Suite {
         let row = &mut self.rows[index];
         let trouble = match run {
             Ok(run) => {
-                let violations = run.violations.join("\n  ");
+                let shown = run.violations.iter().take(10).map(String::as_str);
+                let more = run.violations.len().saturating_sub(10);
+                let more = (more > 0).then(|| format!("and {more} more"));
+                let violations = shown.chain(more.as_deref()).collect::<Vec<_>>().join("\n  ");
                 let late = run.findings.received_late;
                 if late > 0 {
                     println!("  {late} lines were delivered late, after a later term's first, though taken before");
@@ -137,7 +140,7 @@ impl Suite {
                 row.runs.push(run);
                 violations
             }
-            Err(error) => format!("{error:?}"),
+            Err(error) => format!("{error:#}"),
         };
         if trouble.is_empty() {
             self.passed += 1;
