@@ -52,7 +52,7 @@ pub struct Findings {
     pub received_late: usize,
     /// The longest time without any effect, and between the last effect of a tenure and the first of the next.
     pub unavailable: Duration,
-    /// What must never be.
+    /// What must never be, besides an overlap.
     pub violations: Vec<String>,
 }
 
@@ -111,9 +111,6 @@ impl Findings {
                 self.received_late += earlier.received.iter().filter(|received| **received > first).count();
             }
         }
-        if !self.overlap.is_zero() {
-            self.violations.push(format!("effects of two terms overlap for {:?}", self.overlap));
-        }
         let mut effects: Vec<SystemTime> = self.tenures.iter().flat_map(|tenure| tenure.effects.clone()).collect();
         effects.sort();
         let silences = effects.windows(2).filter_map(|pair| pair[1].duration_since(pair[0]).ok());
@@ -149,9 +146,8 @@ mod tests {
         let records = [effect(0, 1, 1, 1), effect(5, 2, 2, 1), effect(12, 1, 1, 2)];
         let findings = examine(&records);
         assert_eq!(findings.overlap, Duration::from_millis(7));
-        assert_eq!(findings.violations.len(), 1);
         let same_moment = examine(&[effect(5, 1, 1, 1), effect(5, 2, 2, 1)]);
-        assert_eq!(same_moment.violations.len(), 1);
+        assert!(!same_moment.overlap.is_zero());
     }
 
     #[test]

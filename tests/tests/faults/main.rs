@@ -121,6 +121,7 @@ impl Suite {
     }
 
     fn note(&mut self, lab: &mut Lab, name: &str, detail: &str, run: Result<Run>) -> Result<()> {
+        let story = lab.story();
         lab.clear()?;
         let index = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
             self.rows.push(Row { name: name.to_owned(), runs: Vec::new(), failed: 0 });
@@ -148,7 +149,7 @@ impl Suite {
         } else {
             self.failed += 1;
             row.failed += 1;
-            println!("FAILED  {name}{detail}\n  {trouble}");
+            println!("FAILED  {name}{detail}\n  {trouble}\n  what happened, but for effects:\n{story}");
         }
         Ok(())
     }
