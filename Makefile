@@ -2,11 +2,12 @@
 CARGO ?= cargo
 GUESTS := --package hello --package heartbeat --package counter --package misbehave --package effects
 
-.PHONY: help build demo test bench lint setup
+.PHONY: help build demo test soak bench lint setup
 
 help:
 	@echo "make demo    watch three hosts, a plugin, and three failovers (under a minute once built)"
 	@echo "make test    every test, against ZooKeeper servers of their own"
+	@echo "make soak    faults for SOLOIST_SOAK=30m, two at a time chosen by SOLOIST_SEED; shows what came of them"
 	@echo "make bench   measure failover, start and memory"
 	@echo "make lint    formatting, clippy, documentation, dependencies"
 	@echo "make build   the program, at target/release/soloist"
@@ -22,6 +23,10 @@ demo: setup
 
 test: setup
 	$(CARGO) test --release --no-fail-fast
+
+soak: export SOLOIST_SOAK ?= 30m
+soak: setup
+	@$(CARGO) test --release --package soloist-tests --test faults
 
 bench: setup
 	@$(CARGO) run --release --bin bench

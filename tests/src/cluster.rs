@@ -96,10 +96,15 @@ impl Cluster {
 
     /// A host that runs the plugin or the configuration at `target`.
     pub fn host_of(&self, id: &str, target: &Path) -> Result<Command> {
+        self.host_at(&self.servers, id, target)
+    }
+
+    /// Like [`Cluster::host_of`], for one that is told of other servers.
+    pub fn host_at(&self, servers: &str, id: &str, target: &Path) -> Result<Command> {
         let timeout = humantime::format_duration(self.session_timeout).to_string();
         let tick = humantime::format_duration(self.zookeeper.tick()).to_string();
         let command = Command::run(id, target)?
-            .flag("--zookeeper", &self.servers)
+            .flag("--zookeeper", servers)
             .flag("--session-timeout", timeout)
             .flag("--tick-time", tick);
         // What a host keeps for its next start stays with the cluster.

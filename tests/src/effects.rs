@@ -52,7 +52,7 @@ pub struct Findings {
     pub received_late: usize,
     /// The longest time without any effect, and between the last effect of a tenure and the first of the next.
     pub unavailable: Duration,
-    /// What must never be.
+    /// What must never be, besides an overlap.
     pub violations: Vec<String>,
 }
 
@@ -62,7 +62,7 @@ pub fn examine(records: &[Record]) -> Findings {
     let mut tenures: BTreeMap<(u64, u32), Tenure> = BTreeMap::new();
     for record in records {
         let Some(event) = record.event().filter(|event| event.name == "plugin-log") else { continue };
-        let number = |name: &str| event.line.get(name).and_then(serde_json::Value::as_u64);
+        let number = |name: &str| event.line.get("fields")?.get(name)?.as_str()?.parse::<u64>().ok();
         let (Some(term), Some(fencing_token), Some(sequence), Some(left)) =
             (event.term, event.fencing_token, number("sequence"), number("left_us"))
         else {
@@ -111,9 +111,6 @@ impl Findings {
                 self.received_late += earlier.received.iter().filter(|received| **received > first).count();
             }
         }
-        if !self.overlap.is_zero() {
-            self.violations.push(format!("effects of two terms overlap for {:?}", self.overlap));
-        }
         let mut effects: Vec<SystemTime> = self.tenures.iter().flat_map(|tenure| tenure.effects.clone()).collect();
         effects.sort();
         let silences = effects.windows(2).filter_map(|pair| pair[1].duration_since(pair[0]).ok());
@@ -129,7 +126,7 @@ mod tests {
     fn effect(millis: u64, pid: u32, token: u64, sequence: u64) -> Record {
         let line = format!(
             r#"{{"timestamp":"2026-01-01T00:00:00.000000Z","message":"effect","event":"plugin-log","task":"t",
-                "term":{token},"fencing_token":{token},"sequence":{sequence},"left_us":1000}}"#
+                "term":{token},"fencing_token":{token},"fields":{{"sequence":"{sequence}","left_us":"1000"}}}}"#
         );
         let (_, event) = Event::parse(&line).unwrap();
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
@@ -149,9 +146,8 @@ mod tests {
         let records = [effect(0, 1, 1, 1), effect(5, 2, 2, 1), effect(12, 1, 1, 2)];
         let findings = examine(&records);
         assert_eq!(findings.overlap, Duration::from_millis(7));
-        assert_eq!(findings.violations.len(), 1);
         let same_moment = examine(&[effect(5, 1, 1, 1), effect(5, 2, 2, 1)]);
-        assert_eq!(same_moment.violations.len(), 1);
+        assert!(!same_moment.overlap.is_zero());
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl History {
     fn tail(&self) -> String {
         let records = self.lock();
         let tail = &records[records.len().saturating_sub(40)..];
-        let lines: Vec<String> = tail.iter().map(|record| format!("  {}", Shown(record))).collect();
+        let lines: Vec<String> = tail.iter().map(|record| format!("  {record}")).collect();
         lines.join("\n")
     }
 
@@ -187,11 +187,9 @@ impl History {
     }
 }
 
-struct Shown<'a>(&'a Record);
-
-impl std::fmt::Display for Shown<'_> {
+impl std::fmt::Display for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Record { at, host, pid, what, .. } = self.0;
+        let Self { at, host, pid, what, .. } = self;
         write!(f, "{} {host} ({pid}) ", humantime::format_rfc3339_micros(*at))?;
         match what {
             What::Event(event) => event.line.fmt(f),

@@ -91,6 +91,8 @@ struct Shared {
     traffic: watch::Sender<Traffic>,
     faults: Mutex<Faults>,
     replies_lost: watch::Sender<u32>,
+    /// The server's answer to the last handshake.
+    welcome: Mutex<Vec<u8>>,
 }
 
 /// A running proxy. Its connections are closed when it is dropped.
@@ -115,6 +117,7 @@ impl Proxy {
             traffic: watch::Sender::new(Traffic::Passes),
             faults: Mutex::default(),
             replies_lost: watch::Sender::new(0),
+            welcome: Mutex::default(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, accepting })
@@ -135,6 +138,25 @@ impl Proxy {
     /// connection breaks before the client hears of it.
     pub fn lose_reply_to(&self, choose: impl FnMut(Request<'_>) -> bool + Send + 'static) {
         self.shared.faults().lose_reply_to = Some(Box::new(choose));
+    }
+
+    /// Lets the server close the session that was last opened through the proxy, by asking for it in its own name.
+    pub async fn close_session(&self) -> Result<()> {
+        let welcome = self.shared.welcome.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // Length, protocol version, timeout; then session id and password, which a request has in the same form.
+        let identity = welcome.get(12..40).context("no session was opened through the proxy")?;
+        let last_seen_and_timeout = [&0_i64.to_be_bytes()[..], &welcome[8..12]].concat();
+        let handshake = [&0_i32.to_be_bytes()[..], &last_seen_and_timeout, identity, &[0]].concat();
+        let close = [1_i32.to_be_bytes(), (-11_i32).to_be_bytes()].concat();
+        let mut stream = TcpStream::connect(self.shared.server).await?;
+        for request in [handshake, close] {
+            stream.write_u32(request.len().try_into()?).await?;
+            stream.write_all(&request).await?;
+        }
+        // The server closes the connection when it has closed the session.
+        let answers = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await;
+        answers.context("the server does not close the session")??;
+        Ok(())
     }
 
     /// Waits until so many replies have been lost in all.
@@ -234,6 +256,9 @@ async fn replies(
         {
             shared.replies_lost.send_modify(|lost| *lost += 1);
             return Ok(());
+        }
+        if handshake {
+            frame.clone_into(&mut shared.welcome.lock().unwrap_or_else(PoisonError::into_inner));
         }
         handshake = false;
         if !matches!(*shared.traffic.borrow(), Traffic::Lost | Traffic::LostToClient) {

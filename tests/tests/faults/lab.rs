@@ -16,6 +16,8 @@ use soloist_tests::zookeeper::Settings;
 use soloist_tests::{build, client, eventually};
 use zookeeper_client::{Client, Error};
 
+use crate::scenarios::Outcome;
+
 /// Short, so that the suite is; the servers' tick is 500 ms, their syncLimit 10 ticks.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 pub const DEMOTE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -133,12 +135,11 @@ impl Lab {
         };
         let id = format!("{}-{}", self.sites[site], self.started);
         let plugin = build::artifacts()?.guest("effects");
-        let command = self.cluster.host_of(&id, &plugin)?.on(&self.sites[site]);
+        let command = self.cluster.host_at(&servers, &id, &plugin)?.on(&self.sites[site]);
         let command =
             command.flag("--root", &self.root).flag("--task", TASK).flag("--config", format!("by={}", self.by));
-        let command = command.flag("--demote-timeout", humantime::format_duration(DEMOTE_TIMEOUT).to_string());
-        // What is given last counts.
-        command.flag("--zookeeper", servers).start(&self.cluster.history)
+        let demote_timeout = humantime::format_duration(DEMOTE_TIMEOUT).to_string();
+        command.flag("--demote-timeout", demote_timeout).start(&self.cluster.history)
     }
 
     pub fn master(&self) -> String {
@@ -186,7 +187,7 @@ impl Lab {
     }
 
     /// All faults have healed: waits for a leader to act, ends everything in good order, and judges.
-    pub async fn finish(&mut self, same_term: bool) -> Result<Run> {
+    pub async fn finish(&mut self, outcome: Outcome) -> Result<Run> {
         let healed = SystemTime::now();
         let acts = |record: &Record| record.is("plugin-log") && record.at >= healed;
         let history = self.cluster.history.clone();
@@ -205,13 +206,18 @@ impl Lab {
         let records = history.since(0);
         let findings = effects::examine(&records);
         let mut violations = findings.violations.clone();
+        if !findings.overlap.is_zero() && outcome != Outcome::Unprotected {
+            violations.push(format!("effects of two terms overlap for {:?}", findings.overlap));
+        }
         for violation in oracle::judge_ended(&history).violations {
             match &violation {
+                Violation::Overlap { .. } if outcome == Outcome::Unprotected => {}
                 // Term numbers begin anew when the term record was deleted; tokens never do.
                 Violation::TokenNotLarger { earlier, later } if later.fencing_token > earlier.fencing_token => {}
                 _ => violations.push(violation.to_string()),
             }
         }
+        let same_term = outcome == Outcome::SameTerm;
         if same_term && findings.tenures.len() > 1 {
             violations.push("the leader was replaced, which this fault is no reason for".to_owned());
         }
@@ -219,6 +225,13 @@ impl Lab {
             violations.push("the leader was demoted, which this fault is no reason for".to_owned());
         }
         Ok(Run { revocations: revocations(&records, &findings), findings, recovered, violations })
+    }
+
+    /// All that has happened in the present scenario, but for effects.
+    pub fn story(&self) -> String {
+        let records = self.cluster.history.in_order();
+        let lines = records.iter().filter(|record| !record.is("plugin-log")).map(|record| format!("    {record}"));
+        lines.collect::<Vec<_>>().join("\n")
     }
 
     /// Clears up after a scenario, however it ended.

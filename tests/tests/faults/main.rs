@@ -121,6 +121,7 @@ impl Suite {
     }
 
     fn note(&mut self, lab: &mut Lab, name: &str, detail: &str, run: Result<Run>) -> Result<()> {
+        let story = lab.story();
         lab.clear()?;
         let index = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
             self.rows.push(Row { name: name.to_owned(), runs: Vec::new(), failed: 0 });
@@ -129,7 +130,10 @@ impl Suite {
         let row = &mut self.rows[index];
         let trouble = match run {
             Ok(run) => {
-                let violations = run.violations.join("\n  ");
+                let shown = run.violations.iter().take(10).map(String::as_str);
+                let more = run.violations.len().saturating_sub(10);
+                let more = (more > 0).then(|| format!("and {more} more"));
+                let violations = shown.chain(more.as_deref()).collect::<Vec<_>>().join("\n  ");
                 let late = run.findings.received_late;
                 if late > 0 {
                     println!("  {late} lines were delivered late, after a later term's first, though taken before");
@@ -137,7 +141,7 @@ impl Suite {
                 row.runs.push(run);
                 violations
             }
-            Err(error) => format!("{error:?}"),
+            Err(error) => format!("{error:#}"),
         };
         if trouble.is_empty() {
             self.passed += 1;
@@ -145,7 +149,7 @@ impl Suite {
         } else {
             self.failed += 1;
             row.failed += 1;
-            println!("FAILED  {name}{detail}\n  {trouble}");
+            println!("FAILED  {name}{detail}\n  {trouble}\n  what happened, but for effects:\n{story}");
         }
         Ok(())
     }

@@ -43,29 +43,32 @@ pub enum Fault {
     MasterDeleted,
     /// Somebody deletes all candidates.
     CandidatesDeleted,
+    /// Somebody deletes all candidates, and then the master node.
+    CandidatesAndMasterDeleted,
     /// Somebody deletes the task with all below it.
     TaskDeleted,
     /// Somebody deletes all that Soloist keeps, hosts and parents included.
     RootDeleted,
     /// The leader dies, and the reply to the election of the next is lost.
     ElectionReplyLost,
+    /// The ensemble closes the leader's session.
+    SessionClosed,
     /// Two busy loops for every processor, for the time of two sessions.
     Overload,
 }
 
 impl Fault {
     /// Faults that can come together with another of these.
-    pub const TO_COMBINE: [Self; 10] = [
+    pub const TO_COMBINE: [Self; 9] = [
         Self::FollowerCut,
-        Self::FollowerMute,
         Self::HostCut,
-        Self::HostMute,
         Self::HostDeaf,
         Self::HostKilled,
         Self::HostPaused,
         Self::ServerKilled,
         Self::MasterDeleted,
         Self::Overload,
+        Self::QuorumLost,
     ];
 
     async fn inflict(self, lab: &mut Lab) -> Result<()> {
@@ -128,6 +131,10 @@ impl Fault {
                 Ok(())
             }
             Self::CandidatesDeleted => self.delete(lab, &format!("{}/candidates", lab.task())).await,
+            Self::CandidatesAndMasterDeleted => {
+                self.delete(lab, &format!("{}/candidates", lab.task())).await?;
+                self.delete(lab, &lab.master()).await
+            }
             Self::TaskDeleted => self.delete(lab, &lab.task()).await,
             Self::RootDeleted => self.delete(lab, lab.root()).await,
             Self::ElectionReplyLost => {
@@ -137,6 +144,9 @@ impl Fault {
                 });
                 lab.hosts[0].kill()?;
                 lab.proxy.as_ref().context("nobody is behind the proxy")?.replies_lost(1).await
+            }
+            Self::SessionClosed => {
+                lab.proxy.as_ref().context("the leader is not behind the proxy")?.close_session().await
             }
             Self::Overload => {
                 lab.burn()?;
@@ -174,6 +184,8 @@ impl Fault {
 pub enum Outcome {
     /// Another term follows while the fault lasts.
     Handover,
+    /// Another term follows, and nothing can hold it back until the last has ended: how far they overlap is measured.
+    Unprotected,
     /// The leader is not demoted.
     SameTerm,
     /// Either, as it happens; whatever happens, no two act.
@@ -218,35 +230,37 @@ impl Scenario {
 use Fault::*;
 use Outcome::*;
 
-pub const ALL: [Scenario; 27] = [
-    scenario("follower cut from its peers, leader on it", FollowerCut, Handover).leader_on(Reach::OneFollower),
-    scenario("  only what it sends is lost", FollowerMute, Handover).leader_on(Reach::OneFollower),
-    scenario("  only what it is sent is lost", FollowerDeaf, Handover).leader_on(Reach::OneFollower).long(),
+pub const ALL: [Scenario; 29] = [
+    scenario("leader on a follower that is cut from its peers", FollowerCut, Handover).leader_on(Reach::OneFollower),
+    scenario("the same, only what it sends is lost", FollowerMute, Handover).leader_on(Reach::OneFollower),
+    scenario("the same, only what it is sent is lost", FollowerDeaf, Handover).leader_on(Reach::OneFollower).long(),
     scenario("leader cut from all servers", HostCut, Handover),
-    scenario("  only what it sends is lost", HostMute, Handover),
-    scenario("  only what it is sent is lost", HostDeaf, Handover),
+    scenario("leader cut, only what it sends is lost", HostMute, Handover),
+    scenario("leader cut, only what it is sent is lost", HostDeaf, Handover).long(),
     scenario("leader killed", HostKilled, Handover),
     scenario("leader stopped and resumed, plugin waiting", HostPaused, Handover),
-    scenario("  plugin computing", HostPaused, Handover).by("computing"),
-    scenario("  plugin in a host call", HostPaused, Handover).by("calling"),
-    scenario("  plugin blocking", HostPaused, Handover).by("blocking").long(),
+    scenario("leader stopped and resumed, plugin computing", HostPaused, Handover).by("computing"),
+    scenario("leader stopped and resumed, plugin in host calls", HostPaused, Handover).by("calling"),
+    scenario("leader stopped and resumed, plugin blocking", HostPaused, Handover).by("blocking").long(),
     scenario("ensemble's leader killed", ServerKilled, Either),
     scenario("ensemble's leader stopped for 14 s, leader on it", ServerPaused, Handover)
         .leader_on(Reach::EnsembleLeader),
     scenario("every server restarted in turn", RollingRestart, Either),
     scenario("majority of the servers lost and back", QuorumLost, Either),
+    scenario("session closed by the ensemble", SessionClosed, Unprotected).leader_on(Reach::Proxy),
     scenario("master node deleted", MasterDeleted, Handover),
     scenario("candidates deleted", CandidatesDeleted, Either),
-    scenario("task deleted", TaskDeleted, Handover),
-    scenario("all nodes and their parents deleted", RootDeleted, Handover),
+    scenario("candidates, then master node deleted", CandidatesAndMasterDeleted, Unprotected),
+    scenario("task deleted", TaskDeleted, Unprotected),
+    scenario("all nodes and their parents deleted", RootDeleted, Unprotected),
     scenario("leader killed, reply to the next election lost", ElectionReplyLost, Handover).second_on(Reach::Proxy),
     scenario("leader cut from all servers for 0.5 s", HostCutShortly, SameTerm),
     scenario("leader's connection cut for 0.5 s", ConnectionCutShortly, SameTerm).leader_on(Reach::Proxy),
     scenario("machine overloaded for 8 s", Overload, Either),
-    scenario("demotion ignored: plugin computing", HostCut, Handover).by("computing"),
-    scenario("  plugin calling the host", HostCut, Handover).by("calling"),
-    scenario("  plugin blocking", HostCut, Handover).by("blocking"),
-    scenario("  on_demoted never returns", HostCut, Handover).by("lingering"),
+    scenario("leader cut, plugin computes and ignores it", HostCut, Handover).by("computing"),
+    scenario("leader cut, plugin calls the host and ignores it", HostCut, Handover).by("calling").long(),
+    scenario("leader cut, plugin blocks and ignores it", HostCut, Handover).by("blocking").long(),
+    scenario("leader cut, on_demoted never returns", HostCut, Handover).by("lingering"),
 ];
 
 impl Scenario {
@@ -255,17 +269,18 @@ impl Scenario {
         lab.begin(self.by, self.reach).await?;
         let token = lab.token();
         self.fault.inflict(lab).await?;
-        if self.outcome == Handover {
+        if matches!(self.outcome, Handover | Unprotected) {
             lab.successor(token).await?;
         }
         self.fault.heal(lab).await?;
-        lab.finish(self.outcome == SameTerm).await
+        lab.finish(self.outcome).await
     }
 }
 
 /// Two faults at a time, the second some time after the first, while that lasts.
 pub async fn two_faults(lab: &mut Lab, faults: [Fault; 2], apart: Duration, by: &'static str) -> Result<Run> {
-    lab.begin(by, [Reach::All; 3]).await?;
+    // The follower that a fault may cut off is the leader's.
+    lab.begin(by, [Reach::OneFollower, Reach::All, Reach::All]).await?;
     faults[0].inflict(lab).await?;
     tokio::time::sleep(apart).await;
     faults[1].inflict(lab).await?;
@@ -273,5 +288,5 @@ pub async fn two_faults(lab: &mut Lab, faults: [Fault; 2], apart: Duration, by: 
     tokio::time::sleep(SESSION_TIMEOUT + Duration::from_secs(2)).await;
     faults[0].heal(lab).await?;
     faults[1].heal(lab).await?;
-    lab.finish(false).await
+    lab.finish(Either).await
 }

@@ -26,7 +26,7 @@ pub fn outcomes(rows: &[Row]) -> String {
         let handovers: usize = runs.iter().map(|run| run.findings.tenures.len().saturating_sub(1)).sum();
         lines.push(format!(
             "| {} | {} | {failed} | {handovers} | {} | {} | {} | {} |",
-            name.replacen("  ", "&emsp;", 1),
+            name,
             runs.len(),
             worst(&mut runs.iter().map(|run| run.findings.overlap)),
             unavailable.get(unavailable.len() / 2).copied().map_or("-".to_owned(), millis),
