@@ -91,8 +91,8 @@ struct Shared {
     traffic: watch::Sender<Traffic>,
     faults: Mutex<Faults>,
     replies_lost: watch::Sender<u32>,
-    /// The server's answer to the last handshake.
-    welcome: Mutex<Vec<u8>>,
+    /// The server's answers to handshakes.
+    welcomes: Mutex<Vec<Vec<u8>>>,
 }
 
 /// A running proxy. Its connections are closed when it is dropped.
@@ -117,7 +117,7 @@ impl Proxy {
             traffic: watch::Sender::new(Traffic::Passes),
             faults: Mutex::default(),
             replies_lost: watch::Sender::new(0),
-            welcome: Mutex::default(),
+            welcomes: Mutex::default(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, accepting })
@@ -140,13 +140,15 @@ impl Proxy {
         self.shared.faults().lose_reply_to = Some(Box::new(choose));
     }
 
-    /// Lets the server close the session that was last opened through the proxy, by asking for it in its own name.
-    pub async fn close_session(&self) -> Result<()> {
-        let welcome = self.shared.welcome.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    /// Lets the server close a session that was opened through the proxy, by asking for it in its own name.
+    pub async fn close_session(&self, id: i64) -> Result<()> {
+        let welcomes = self.shared.welcomes().clone();
+        let welcome = welcomes.iter().find(|welcome| welcome.get(12..20) == Some(&id.to_be_bytes()[..]));
         // Length, protocol version, timeout; then session id and password, which a request has in the same form.
-        let identity = welcome.get(12..40).context("no session was opened through the proxy")?;
-        let last_seen_and_timeout = [&0_i64.to_be_bytes()[..], &welcome[8..12]].concat();
-        let handshake = [&0_i32.to_be_bytes()[..], &last_seen_and_timeout, identity, &[0]].concat();
+        let identity = welcome.and_then(|welcome| welcome.get(12..40)).context("no such session has passed")?;
+        let (version, last_seen, timeout) = (0_i32.to_be_bytes(), 0_i64.to_be_bytes(), 4000_i32.to_be_bytes());
+        let handshake = [&version[..], &last_seen, &timeout, identity, &[0]].concat();
+        // The xid and the code of closeSession.
         let close = [1_i32.to_be_bytes(), (-11_i32).to_be_bytes()].concat();
         let mut stream = TcpStream::connect(self.shared.server).await?;
         for request in [handshake, close] {
@@ -176,6 +178,10 @@ impl Drop for Proxy {
 }
 
 impl Shared {
+    fn welcomes(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.welcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -258,7 +264,7 @@ async fn replies(
             return Ok(());
         }
         if handshake {
-            frame.clone_into(&mut shared.welcome.lock().unwrap_or_else(PoisonError::into_inner));
+            shared.welcomes().push(frame.clone());
         }
         handshake = false;
         if !matches!(*shared.traffic.borrow(), Traffic::Lost | Traffic::LostToClient) {

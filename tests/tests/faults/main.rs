@@ -23,8 +23,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
-use lab::{Lab, Run};
-use scenarios::Fault;
+use lab::{Lab, Reach, Run};
+use scenarios::{Fault, Outcome};
 use soloist_tests::{build, netns};
 use table::Row;
 
@@ -82,10 +82,20 @@ fn faults() -> Result<ExitCode> {
             if pairs {
                 suite.pair(&mut lab).await?;
             }
-            if soak.is_none_or(|soak| from.elapsed() >= soak) {
-                return anyhow::Ok(());
+            match soak {
+                None => return anyhow::Ok(()),
+                Some(soak) if from.elapsed() >= soak => break,
+                Some(_) => {}
             }
         }
+        lab.begin("waiting", [Reach::All; 3]).await?;
+        let writes = lab.writes_per_host(Duration::from_secs(20)).await?;
+        let timeout = lab::SESSION_TIMEOUT;
+        println!(
+            "each host costs {writes:.2} committed writes a second while nothing happens (session timeout {timeout:?})"
+        );
+        lab.finish(Outcome::SameTerm).await?;
+        Ok(())
     })?;
     if chosen(CLOCK) {
         suite.skipped += 1;

@@ -146,7 +146,10 @@ impl Fault {
                 lab.proxy.as_ref().context("nobody is behind the proxy")?.replies_lost(1).await
             }
             Self::SessionClosed => {
-                lab.proxy.as_ref().context("the leader is not behind the proxy")?.close_session().await
+                let connected = lab.hosts[0].event("session-connected").await?;
+                let session = connected.event().and_then(|event| event.text("session")?.strip_prefix("0x"));
+                let session = i64::from_str_radix(session.context("the host does not name its session")?, 16)?;
+                lab.proxy.as_ref().context("the leader is not behind the proxy")?.close_session(session).await
             }
             Self::Overload => {
                 lab.burn()?;
@@ -188,6 +191,8 @@ pub enum Outcome {
     Unprotected,
     /// The leader is not demoted.
     SameTerm,
+    /// The leader is not demoted, and hosts that lost their place in the queue look again only when it ends.
+    QueueLost,
     /// Either, as it happens; whatever happens, no two act.
     Either,
 }
@@ -249,7 +254,7 @@ pub const ALL: [Scenario; 29] = [
     scenario("majority of the servers lost and back", QuorumLost, Either),
     scenario("session closed by the ensemble", SessionClosed, Unprotected).leader_on(Reach::Proxy),
     scenario("master node deleted", MasterDeleted, Handover),
-    scenario("candidates deleted", CandidatesDeleted, Either),
+    scenario("candidates deleted", CandidatesDeleted, QueueLost),
     scenario("candidates, then master node deleted", CandidatesAndMasterDeleted, Unprotected),
     scenario("task deleted", TaskDeleted, Unprotected),
     scenario("all nodes and their parents deleted", RootDeleted, Unprotected),
