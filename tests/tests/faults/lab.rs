@@ -1,6 +1,8 @@
 //! Three ZooKeeper servers and three hosts, each on a node of its own, used by one scenario after another.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -10,7 +12,6 @@ use soloist_tests::history::{History, Record, What};
 use soloist_tests::host::Host;
 use soloist_tests::netns::{Network, Node};
 use soloist_tests::oracle::{self, Violation};
-use soloist_tests::process::{self, Process};
 use soloist_tests::proxy::Proxy;
 use soloist_tests::zookeeper::{Settings, ZooKeeper};
 use soloist_tests::{build, client, eventually};
@@ -67,7 +68,7 @@ pub struct Lab {
     pub sites: Vec<Node>,
     pub hosts: Vec<Host>,
     pub proxy: Option<Proxy>,
-    pub burners: Vec<Process>,
+    pub burners: Vec<Burner>,
     /// The follower that hosts of [`Reach::OneFollower`] hang on, and the proxy leads to.
     pub follower: usize,
     /// The ensemble's leader when the scenario began.
@@ -180,9 +181,7 @@ impl Lab {
     /// Uses every processor of the machine, twice over.
     pub fn burn(&mut self) -> Result<()> {
         for _ in 0..2 * std::thread::available_parallelism()?.get() {
-            let mut command = process::command("timeout");
-            command.args(["60", "sh", "-c", "while :; do :; done"]);
-            self.burners.push(Process::spawn("a burner", command)?);
+            self.burners.push(Burner::light());
         }
         Ok(())
     }
@@ -354,4 +353,22 @@ fn revocations(records: &[Record], findings: &Findings) -> Vec<Revocation> {
         revocations.push(Revocation { to_spare_us, gone_after: record.at.duration_since(due).unwrap_or_default() });
     }
     revocations
+}
+
+/// Keeps a processor busy until it is dropped; a thread, so that it cannot outlive the test in any case.
+pub struct Burner(Arc<AtomicBool>);
+
+impl Burner {
+    fn light() -> Self {
+        let out = Arc::new(AtomicBool::new(false));
+        let burner = Self(out.clone());
+        std::thread::spawn(move || while !out.load(Ordering::Relaxed) {});
+        burner
+    }
+}
+
+impl Drop for Burner {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
