@@ -54,7 +54,7 @@ pub fn revocations(rows: &[Row]) -> String {
         #[allow(clippy::cast_precision_loss, reason = "shown with three digits")]
         let least = least as f64 / 1000.0;
         let median = millis(gone[gone.len() / 2]);
-        lines.push(format!("| {} | {} | {least:.1} | {median} | {} |", name.trim(), all.len(), millis(*worst)));
+        lines.push(format!("| {} | {} | {least:.1} | {median} | {} |", name, all.len(), millis(*worst)));
     }
     lines.join("\n")
 }
