@@ -39,7 +39,7 @@ pub fn outcomes(rows: &[Row]) -> String {
             worst(&mut runs.iter().map(|run| run.recovered)),
         ));
     }
-    lines.push(UNPROTECTED.to_owned());
+    lines.extend([String::new(), UNPROTECTED.to_owned()]);
     lines.join("\n")
 }
 
