@@ -255,7 +255,9 @@ impl Lab {
 
     /// Clears up after a scenario, however it ended.
     pub fn clear(&mut self) -> Result<()> {
-        (self.hosts.clear(), self.burners.clear(), self.proxy = None);
+        self.hosts.clear();
+        self.burners.clear();
+        self.proxy = None;
         for index in 0..self.servers.len() {
             // One that is down is started when the next scenario begins.
             let _ = self.cluster.zookeeper.resume(index);

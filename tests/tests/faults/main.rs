@@ -59,7 +59,9 @@ fn faults() -> Result<ExitCode> {
     let picked: Vec<_> = picked.collect();
     let pairs = chosen("two faults at a time");
     if std::env::args().any(|arg| arg == "--list") || (picked.is_empty() && !pairs) {
-        picked.iter().for_each(|scenario| println!("{}: test", scenario.name.trim()));
+        for scenario in &picked {
+            println!("{}: test", scenario.name);
+        }
         return Ok(ExitCode::SUCCESS);
     }
     // Before the network is left behind: building may need it.

@@ -51,7 +51,7 @@ pub enum Fault {
     RootDeleted,
     /// The leader dies, and the reply to the election of the next is lost.
     ElectionReplyLost,
-    /// The ensemble closes the leader's session.
+    /// Somebody who knows its password closes the leader's session.
     SessionClosed,
     /// Two busy loops for every processor, for the time of two sessions.
     Overload,
@@ -188,6 +188,7 @@ pub enum Outcome {
     /// Another term follows while the fault lasts.
     Handover,
     /// Another term follows, and nothing can hold it back until the last has ended: how far they overlap is measured.
+    /// Marked with a star.
     Unprotected,
     /// The leader is not demoted.
     SameTerm,
@@ -252,12 +253,12 @@ pub const ALL: [Scenario; 29] = [
         .leader_on(Reach::EnsembleLeader),
     scenario("every server restarted in turn", RollingRestart, Either),
     scenario("majority of the servers lost and back", QuorumLost, Either),
-    scenario("session closed by the ensemble", SessionClosed, Unprotected).leader_on(Reach::Proxy).long(),
+    scenario("session closed in the leader's name *", SessionClosed, Unprotected).leader_on(Reach::Proxy).long(),
     scenario("master node deleted", MasterDeleted, Handover),
     scenario("candidates deleted", CandidatesDeleted, QueueLost).long(),
-    scenario("candidates, then master node deleted", CandidatesAndMasterDeleted, Unprotected),
-    scenario("task deleted", TaskDeleted, Unprotected),
-    scenario("all nodes and their parents deleted", RootDeleted, Unprotected),
+    scenario("candidates, then master node deleted *", CandidatesAndMasterDeleted, Unprotected),
+    scenario("task deleted *", TaskDeleted, Unprotected),
+    scenario("all nodes and their parents deleted *", RootDeleted, Unprotected),
     scenario("leader killed, reply to the next election lost", ElectionReplyLost, Handover).second_on(Reach::Proxy),
     scenario("leader cut from all servers for 0.5 s", HostCutShortly, SameTerm),
     scenario("leader's connection cut for 0.5 s", ConnectionCutShortly, SameTerm).leader_on(Reach::Proxy),
