@@ -12,7 +12,8 @@ use super::Failure;
 pub(super) fn load(config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
     let engine = PluginEngine::new().map(Arc::new).context("cannot run WebAssembly here").map_err(Failure::RunTime)?;
     let load = |task: &TaskConfig| {
-        let settings = PluginSettings { config: task.config.clone(), ..PluginSettings::default() };
+        let settings =
+            PluginSettings { config: task.config.clone(), grants: task.grants.clone(), ..PluginSettings::default() };
         Plugin::load(&engine, &task.plugin, settings)
     };
     let (mut plugins, mut bad) = (Vec::new(), Vec::new());

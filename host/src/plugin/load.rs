@@ -9,6 +9,7 @@ use wasmparser::{BinaryReaderError, Parser, Validator, WasmFeatures};
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::exports::Exports;
+use super::grants::NotGranted;
 use super::store::Host;
 use super::{Plugin, PluginEngine, PluginSettings, bindings, encode};
 
@@ -69,6 +70,9 @@ pub enum Problem {
         /// The import, as `module.name`.
         import: String,
     },
+    /// A component imports something that its task does not grant.
+    #[error(transparent)]
+    NotGranted(#[from] NotGranted),
     /// A component imports something that the host does not have, or not with that type.
     #[error("it imports something that this host does not offer")]
     Link(#[source] wasmtime::Error),
@@ -108,6 +112,8 @@ impl Plugin {
             }
         })?;
         let exports = Exports::find(wasmtime, &compiled)?;
+        let ty = compiled.component_type();
+        NotGranted::check(ty.imports(wasmtime).map(|(name, _)| name), |grant| settings.grants(grant))?;
         let linked = linker(engine).map_err(Problem::Imports)?.instantiate_pre(&compiled).map_err(Problem::Link)?;
         Ok(Self { engine: Arc::clone(engine), linked, exports, settings: Arc::new(settings) })
     }

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts. Each import is a file of its own:
-//! `leadership`, `log`, `state`, `config`, `stdio`; WASI itself is wasmtime's.
+//! `leadership`, `log`, `state`, `config`, `stdio`; WASI itself is wasmtime's, set up in `wasi`.
 
 mod bindings;
 mod cache;
@@ -15,6 +15,7 @@ mod encode;
 mod engine;
 mod exports;
 mod failure;
+mod grants;
 mod leadership;
 mod load;
 mod log;
@@ -22,12 +23,14 @@ mod run;
 mod state;
 mod stdio;
 mod store;
+mod wasi;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use engine::{EPOCH_TICK, EngineError, PluginEngine};
 pub use failure::{Cause, Failure};
+pub use grants::{Access, Directory, Grant, Grants, NotGranted};
 pub use leadership::{Drain, Leadership};
 pub use load::{LoadError, MAX_FILE_BYTES, Problem};
 pub use log::{BURST_LINES, LINES_PER_SECOND, MAX_FIELDS, MAX_LINE_BYTES};
@@ -39,13 +42,27 @@ use wasmtime::component::InstancePre;
 pub struct PluginSettings {
     /// What the plugin reads with `config`.
     pub config: BTreeMap<String, String>,
+    /// What the plugin may use.
+    pub grants: Grants,
     /// How much memory the plugin may have, in bytes, over all its linear memories.
     pub memory_limit_bytes: u64,
 }
 
 impl Default for PluginSettings {
     fn default() -> Self {
-        Self { config: BTreeMap::new(), memory_limit_bytes: 256 << 20 }
+        Self { config: BTreeMap::new(), grants: Grants::default(), memory_limit_bytes: 256 << 20 }
+    }
+}
+
+impl PluginSettings {
+    /// Whether the plugin has what an import needs.
+    fn grants(&self, grant: Grant) -> bool {
+        match grant {
+            Grant::State => self.grants.state,
+            Grant::Http => false,
+            // It is there, and reaches nothing.
+            Grant::Tcp => true,
+        }
     }
 }
 

@@ -33,7 +33,8 @@ impl Plugin {
     pub async fn run(&self, leadership: Leadership, completed: impl FnOnce() + Send) -> Result<(), Failure> {
         let _ticking = self.engine.tick();
         let permit = leadership.permit.clone();
-        let mut store = store::new(self.engine.wasmtime(), leadership, Arc::clone(&self.settings));
+        let mut store = store::new(self.engine.wasmtime(), leadership, Arc::clone(&self.settings))
+            .map_err(|error| Failure::new(Cause::Host(error)))?;
         let outcome = while_permitted(&permit, self.call(&mut store, completed)).await;
         match outcome {
             Ok(Ok(Ok(()))) => Ok(()),

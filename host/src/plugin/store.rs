@@ -8,12 +8,12 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::PluginSettings;
 use super::failure::OutOfMemory;
 use super::leadership::Leadership;
 use super::log::PluginLog;
 use super::state::CALLS_MAX;
 use super::stdio::Stdio;
+use super::{PluginSettings, wasi};
 use crate::permit::LeaseLost;
 
 /// How many elements the tables of a plugin may have, all together.
@@ -39,19 +39,12 @@ pub(super) struct Host {
 }
 
 impl Host {
-    fn new(leadership: Leadership, settings: Arc<PluginSettings>) -> Self {
+    fn new(leadership: Leadership, settings: Arc<PluginSettings>) -> wasmtime::Result<Self> {
         let log = PluginLog::new(Arc::clone(&leadership.term));
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
-        // No directory, no variable, no argument, no stdin: what is not named here is not there.
-        let wasi = WasiCtx::builder()
-            .stdout(stdout.clone())
-            .stderr(stderr.clone())
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false)
-            .build();
-        Self {
+        let wasi = wasi::context(&settings.grants, stdout.clone(), stderr.clone())?;
+        Ok(Self {
             leadership,
             log,
             stdout,
@@ -63,7 +56,7 @@ impl Host {
             settings,
             wasi,
             table: ResourceTable::new(),
-        }
+        })
     }
 }
 
@@ -83,8 +76,15 @@ impl WasiView for Host {
 
 /// Makes the store of one attempt. The permit is looked at whenever the guest calls the host or returns from it, and at
 /// every epoch tick in between.
-pub(super) fn new(engine: &Engine, leadership: Leadership, settings: Arc<PluginSettings>) -> Store<Host> {
-    let mut store = Store::new(engine, Host::new(leadership, settings));
+///
+/// # Errors
+/// Something that the task grants cannot be had.
+pub(super) fn new(
+    engine: &Engine,
+    leadership: Leadership,
+    settings: Arc<PluginSettings>,
+) -> wasmtime::Result<Store<Host>> {
+    let mut store = Store::new(engine, Host::new(leadership, settings)?);
     store.limiter(|host| &mut host.limits);
     store.set_hostcall_fuel(HOST_CALL_BYTES);
     store.set_epoch_deadline(1);
@@ -99,7 +99,7 @@ pub(super) fn new(engine: &Engine, leadership: Leadership, settings: Arc<PluginS
         }
         CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
     });
-    store
+    Ok(store)
 }
 
 /// Counts what a plugin has, over all its memories and tables.
