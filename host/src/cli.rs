@@ -20,7 +20,7 @@ mod status;
 const EXIT_CODES: &str = "\
 Exit codes:
   0      a clean end
-  1      a failure at run time, or an order that was not fulfilled
+  1      a failure at run time, an order that was not fulfilled, or a plugin that has not completed (--once)
   2      bad usage, a bad configuration or a bad plugin
   3      the ensemble could not be reached, or refused us, within --connect-timeout
   128+n  ended by signal n, the second one that asked to stop";
@@ -79,7 +79,7 @@ impl fmt::Display for Failure {
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         match error {
-            HostError::Threads(_) => Self::RunTime(error.into()),
+            HostError::Threads(_) | HostError::Failed(_) | HostError::Interrupted => Self::RunTime(error.into()),
             HostError::GaveUp(_) => Self::Unreachable(error.into()),
         }
     }

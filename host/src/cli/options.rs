@@ -104,8 +104,8 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_SUCCESSOR_DELAY", value_name = "DURATION", help_heading = TASK)]
     successor_delay: Option<String>,
 
-    /// What follows when on_elected returns: hold leadership, or resign [default: hold]
-    #[arg(long, env = "SOLOIST_ON_COMPLETE", value_name = "hold|resign", help_heading = TASK)]
+    /// What follows when on_elected returns: hold leadership, resign, or restart it after a pause [default: hold]
+    #[arg(long, env = "SOLOIST_ON_COMPLETE", value_name = "hold|resign|restart", help_heading = TASK)]
     on_complete: Option<String>,
 }
 

@@ -250,7 +250,11 @@ impl<'a> Validator<'a> {
             self.optional("task.on_complete", settings.on_complete.as_ref(), |text| match text.as_str() {
                 "hold" => Ok(OnComplete::Hold),
                 "resign" => Ok(OnComplete::Resign),
-                _ => Err(BadValue::Choice { text: Excerpt::of(text), choices: "\"hold\" or \"resign\"" }),
+                "restart" => Ok(OnComplete::Restart),
+                _ => {
+                    let choices = "\"hold\", \"resign\" or \"restart\"";
+                    Err(BadValue::Choice { text: Excerpt::of(text), choices })
+                }
             });
         let restart = self.restart(&settings.restart);
         Ok(TaskConfig {

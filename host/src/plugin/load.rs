@@ -10,6 +10,8 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::exports::Exports;
 use super::grants::NotGranted;
+use super::limits::LimitReached;
+use super::needs::Needs;
 use super::store::Host;
 use super::{Plugin, PluginEngine, PluginSettings, bindings, encode};
 
@@ -76,6 +78,9 @@ pub enum Problem {
     /// A component imports something that the host does not have, or not with that type.
     #[error("it imports something that this host does not offer")]
     Link(#[source] wasmtime::Error),
+    /// It would make more instances, memories or tables than it may.
+    #[error("it cannot run within its limits")]
+    Limit(#[source] LimitReached),
     /// A module cannot be made a component.
     #[error("the module cannot be made a component")]
     Encode(#[source] anyhow::Error),
@@ -102,7 +107,12 @@ impl Plugin {
         load().map_err(|problem| LoadError { path: path.to_owned(), problem })
     }
 
-    fn compile(engine: &Arc<PluginEngine>, component: &[u8], settings: PluginSettings) -> Result<Self, Problem> {
+    fn compile(engine: &Arc<PluginEngine>, component: &[u8], mut settings: PluginSettings) -> Result<Self, Problem> {
+        settings.limits.stack = engine.stack_bytes();
+        // What cannot be read is for the compiler to refuse.
+        if let Ok(needs) = Needs::of(component) {
+            needs.check(&settings.limits).map_err(Problem::Limit)?;
+        }
         let wasmtime = engine.wasmtime();
         let compiled = Component::from_binary(wasmtime, component).map_err(|error| {
             // wasmtime's error does not tell a broken file from one that it cannot compile.

@@ -11,15 +11,19 @@
 mod bindings;
 mod cache;
 mod config;
+mod cpu;
 mod encode;
 mod engine;
 mod exports;
 mod failure;
 mod grants;
 mod leadership;
+mod limits;
 mod load;
 mod log;
+mod needs;
 mod run;
+mod start;
 mod state;
 mod stdio;
 mod store;
@@ -32,26 +36,21 @@ pub use engine::{EPOCH_TICK, EngineError, PluginEngine};
 pub use failure::{Cause, Failure};
 pub use grants::{Access, Directory, Grant, Grants, NotGranted};
 pub use leadership::{Drain, Leadership};
+pub use limits::{Limit, LimitReached, Limits};
 pub use load::{LoadError, MAX_FILE_BYTES, Problem};
-pub use log::{BURST_LINES, LINES_PER_SECOND, MAX_FIELDS, MAX_LINE_BYTES};
-pub use state::CALLS_MAX;
+pub use log::MAX_FIELDS;
+pub use run::{AfterCompletion, Ended};
 use wasmtime::component::InstancePre;
 
 /// What a task's configuration says about its plugin.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct PluginSettings {
     /// What the plugin reads with `config`.
     pub config: BTreeMap<String, String>,
     /// What the plugin may use.
     pub grants: Grants,
-    /// How much memory the plugin may have, in bytes, over all its linear memories.
-    pub memory_limit_bytes: u64,
-}
-
-impl Default for PluginSettings {
-    fn default() -> Self {
-        Self { config: BTreeMap::new(), grants: Grants::default(), memory_limit_bytes: 256 << 20 }
-    }
+    /// How much it may have and do.
+    pub limits: Limits,
 }
 
 impl PluginSettings {
@@ -72,6 +71,13 @@ pub struct Plugin {
     linked: InstancePre<store::Host>,
     exports: exports::Exports,
     settings: Arc<PluginSettings>,
+}
+
+impl Plugin {
+    /// How much it may have and do.
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
 }
 
 impl std::fmt::Debug for Plugin {
