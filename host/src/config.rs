@@ -21,6 +21,7 @@ use std::time::Duration;
 
 mod access;
 mod allow;
+mod limits;
 mod problem;
 mod settings;
 #[cfg(test)]
@@ -29,10 +30,11 @@ mod validate;
 mod values;
 
 pub use crate::activation::{OnComplete, RestartPolicy};
-pub use crate::plugin::{Access, Directory, Grants};
+pub use crate::plugin::{Access, Directory, Grants, Limits};
 pub use crate::secret::Secret;
 pub use access::{AclEntry, AclSetting, Auth, Permission};
 pub use allow::{AllowSettings, DirectorySettings, SecretFile, SecretSettings};
+pub use limits::{Amount, LimitSettings};
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use settings::{AclText, EnsembleSettings, Given, RestartSettings, TaskSettings, Written};
 pub use values::{ConnectString, TaskName};
@@ -81,6 +83,8 @@ pub struct TaskConfig {
     pub config: BTreeMap<String, String>,
     /// What the plugin may use.
     pub grants: Grants,
+    /// How much the plugin may have and do.
+    pub limits: Limits,
     /// How long `on_demoted` may take before the plugin is stopped by force.
     pub demote_timeout: Duration,
     /// How long this host waits before it leads when the leader before did not say that it had stopped: time for what

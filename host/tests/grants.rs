@@ -24,7 +24,8 @@ fn settings() -> ActivationSettings {
 /// The guest `granted`, told what to do.
 fn start(config: &[(&str, &str)], grants: Grants) -> Tested {
     let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let settings = PluginSettings { config, grants, ..PluginSettings::default() };
+    let secrets = BTreeMap::from([("SECRET".to_owned(), Secret::new(SECRET.to_owned()))]);
+    let settings = PluginSettings { config, grants, secrets, ..PluginSettings::default() };
     let plugin = Plugin::load(&engine(), &guest("granted"), settings).expect("the guest loads");
     Tested::start(Arc::new(plugin), self::settings())
 }
@@ -125,37 +126,38 @@ fn no_path_and_no_link_leads_out_of_a_granted_directory() {
 }
 
 #[test]
-fn a_granted_directory_that_is_gone_is_a_failure_that_names_it() {
+fn a_granted_directory_that_is_not_there_is_named() {
     let place = places();
-    let gone = place.path().join("gone");
-    let tested =
-        start(&[("do", "files")], Grants { dirs: vec![dir(&gone, "/data", Access::Read)], ..Grants::default() });
+    let dirs = vec![dir(&place.path().join("gone"), "/data", Access::Read)];
+    let settings = PluginSettings { grants: Grants { dirs, ..Grants::default() }, ..PluginSettings::default() };
+    let refused = Plugin::load(&engine(), &guest("granted"), settings.clone()).unwrap_err();
+    assert!(matches!(refused.problem, Problem::Directory { .. }), "{refused:?}");
+    // It may also go later.
+    fs::create_dir(place.path().join("gone")).unwrap();
+    let plugin = Plugin::load(&engine(), &guest("granted"), settings).unwrap();
+    fs::remove_dir(place.path().join("gone")).unwrap();
+    let tested = Tested::start(Arc::new(plugin), self::settings());
     let failed = tested.wait_for("plugin-failed", "", 1);
     let message = failed["message"].as_str().unwrap();
-    assert!(message.contains(gone.to_str().unwrap()), "{message}");
+    assert!(message.contains(place.path().to_str().unwrap()), "{message}");
 }
 
 #[test]
 fn a_plugin_sees_the_variables_it_is_given_and_no_others() {
     let env = BTreeMap::from([("NAME".to_owned(), "some value".to_owned())]);
-    let tested = start(&[("do", "variables")], Grants { env, ..secret() });
+    let tested = start(&[("do", "variables")], Grants { env, ..Grants::default() });
     tested.wait_for("plugin-completed", "", 1);
     assert_eq!(demote(tested), ["NAME=some value SECRET=***"]);
 }
 
-fn secret() -> Grants {
-    let secrets = BTreeMap::from([("SECRET".to_owned(), Secret::new(SECRET.to_owned()))]);
-    Grants { secrets, ..Grants::default() }
-}
-
 #[test]
 fn a_secret_reaches_the_plugin_and_no_event() {
-    let tested = start(&[("do", "tell")], secret());
+    let tested = start(&[("do", "tell")], Grants::default());
     tested.wait_for("plugin-completed", "", 1);
     tested.wait_for("plugin-log", "the secret is ***, and that is it", 1);
     tested.wait_for("plugin-log", "x***x", 1);
     for way in ["tell-by-error", "tell-by-panic", "tell-by-abort"] {
-        let tested = start(&[("do", way)], secret());
+        let tested = start(&[("do", way)], Grants::default());
         let failed = tested.wait_for("plugin-failed", "***", 1);
         assert!(!failed.to_string().contains(SECRET), "{failed:#}");
         assert!(tested.events().iter().all(|event| !event.to_string().contains(SECRET)), "{:#?}", tested.events());
@@ -165,7 +167,7 @@ fn a_secret_reaches_the_plugin_and_no_event() {
 
 #[test]
 fn a_secret_does_not_get_into_the_reason_of_a_resignation() {
-    let mut tested = start(&[("do", "tell-and-resign")], secret());
+    let mut tested = start(&[("do", "tell-and-resign")], Grants::default());
     let Notice::ResignRequested { reason, .. } = tested.notice() else { panic!("{:#?}", tested.events()) };
     assert_eq!(reason, "***");
     demote(tested);

@@ -8,8 +8,8 @@ use anyhow::bail;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use soloist::config::{
-    AclText, AllowSettings, Config, DirectorySettings, EnsembleSettings, Given, Secret, SecretFile, SecretSettings,
-    TaskSettings, Written,
+    AclText, AllowSettings, Amount, Config, DirectorySettings, EnsembleSettings, Given, LimitSettings, Secret,
+    SecretFile, SecretSettings, TaskSettings, Written,
 };
 
 use super::Failure;
@@ -95,6 +95,11 @@ pub(super) struct Options {
     /// repeated [default: none; no variable]
     #[arg(long, value_name = "NAME[=FILE]", value_parser = secret, help_heading = TASK)]
     secret: Vec<SecretSettings>,
+
+    /// A limit of the plugin, by its key in the configuration, like memory=64MiB; can be repeated [default: those of the
+    /// configuration; no variable]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = entry, help_heading = TASK)]
+    limit: Vec<(String, String)>,
 
     /// Time for on_demoted; then the plugin is stopped by force [default: 2s]
     #[arg(long, env = "SOLOIST_DEMOTE_TIMEOUT", value_name = "DURATION", help_heading = TASK)]
@@ -195,6 +200,7 @@ impl Options {
                         .collect(),
                     secrets: flags(self.secret, "--secret"),
                 },
+                limits: limits(self.limit)?,
                 demote_timeout: from.written("demote_timeout", self.demote_timeout),
                 successor_delay: from.written("successor_delay", self.successor_delay),
                 on_complete: from.written("on_complete", self.on_complete),
@@ -202,6 +208,16 @@ impl Options {
             },
         })
     }
+}
+
+fn limits(entries: Vec<(String, String)>) -> anyhow::Result<LimitSettings> {
+    let mut limits = LimitSettings::default();
+    for (key, value) in entries {
+        if !limits.set(&key, Written::flag(Amount::Text(value), format!("--limit {key}"))) {
+            bail!("--limit: there is no limit {key:?}; there are {}", LimitSettings::KEYS.join(", "));
+        }
+    }
+    Ok(limits)
 }
 
 fn flags<T>(values: Vec<T>, name: &str) -> Vec<Written<T>> {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use soloist::config::Config;
+use soloist::config::{Config, TaskConfig};
 use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
+use soloist::secret::SecretError;
 
 use super::Failure;
 
@@ -14,15 +15,24 @@ pub(super) fn load(config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
     let mut engines = Engines::default();
     let (mut plugins, mut bad) = (Vec::new(), Vec::new());
     for task in &config.tasks {
-        let settings =
-            PluginSettings { config: task.config.clone(), grants: task.grants.clone(), ..PluginSettings::default() };
-        let engine = engines.of(settings.limits.stack).map_err(Failure::RunTime)?;
-        match Plugin::load(&engine, &task.plugin, settings) {
+        let engine = engines.of(task.limits.stack).map_err(Failure::RunTime)?;
+        match load_one(task, &engine) {
             Ok(plugin) => plugins.push(Arc::new(plugin)),
-            Err(error) => bad.push(format!("{:#}", anyhow::Error::new(error).context(format!("task {}", task.name)))),
+            Err(error) => bad.push(format!("{:#}", error.context(format!("task {}", task.name)))),
         }
     }
     if bad.is_empty() { Ok(plugins) } else { Err(Failure::Invalid(anyhow!(bad.join("\n")))) }
+}
+
+fn load_one(task: &TaskConfig, engine: &Arc<PluginEngine>) -> anyhow::Result<Plugin> {
+    let secrets = task.grants.secrets.iter().map(|source| Ok((source.name.clone(), source.read()?)));
+    let settings = PluginSettings {
+        config: task.config.clone(),
+        grants: task.grants.clone(),
+        secrets: secrets.collect::<Result<_, SecretError>>()?,
+        limits: task.limits.clone(),
+    };
+    Ok(Plugin::load(engine, &task.plugin, settings)?)
 }
 
 /// An engine for each size of stack: it is the one limit that belongs to all plugins of an engine.

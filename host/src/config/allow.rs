@@ -1,23 +1,20 @@
 //! What a task grants to its plugin: `[task.allow]`, or the flags of a single plugin.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env::{self, VarError};
 use std::path::PathBuf;
 
 use serde::Deserialize;
 
 use super::problem::{BadValue, Excerpt};
 use super::settings::{Origin, Written};
-use super::validate::{Reported, Validator, read_secret};
+use super::validate::{Reported, Validator};
 use crate::plugin::{Access, Directory, Grants};
-use crate::secret::Secret;
+use crate::secret::SecretSource;
 
 /// The most entries of each kind of grant.
 const GRANTS_MAX: usize = 256;
 /// The longest value of a variable.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
-/// The shortest secret: what is shorter would be taken out of every second line of the log.
-const SECRET_BYTES_MIN: usize = 4;
 
 /// What can be granted.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -123,11 +120,6 @@ impl Validator<'_> {
                 if !seen.insert(guest.clone()) {
                     return Err(refuse("stands for another directory already"));
                 }
-                let metadata = host.metadata().map_err(|source| BadValue::Directory { path: host.clone(), source })?;
-                if !metadata.is_dir() {
-                    let source = std::io::ErrorKind::NotADirectory.into();
-                    return Err(BadValue::Directory { path: host.clone(), source });
-                }
                 Ok(Directory { host: host.clone(), guest: guest.clone(), access })
             })
         };
@@ -154,7 +146,7 @@ impl Validator<'_> {
         &mut self,
         settings: &[Written<SecretSettings>],
         env: &BTreeMap<String, Written<String>>,
-    ) -> Result<BTreeMap<String, Secret>, Reported> {
+    ) -> Result<Vec<SecretSource>, Reported> {
         let mut seen = BTreeSet::new();
         let mut secret = |written: &Written<SecretSettings>| {
             let (name, file) = match &written.value {
@@ -168,27 +160,10 @@ impl Validator<'_> {
                 if env.contains_key(name) || !seen.insert(name.clone()) {
                     return Err(BadValue::VariableTwice { text: Excerpt::of(name) });
                 }
-                let secret = match file {
-                    Some(path) => read_secret(&path).map_err(|source| BadValue::AuthFile { path, source })?,
-                    None => variable(name)?,
-                };
-                check_value(secret.expose())?;
-                if secret.expose().len() < SECRET_BYTES_MIN {
-                    return Err(BadValue::ShortSecret { name: Excerpt::of(name), min: SECRET_BYTES_MIN });
-                }
-                Ok((name.clone(), secret))
+                Ok(SecretSource { name: name.clone(), file })
             })
         };
         settings.iter().map(&mut secret).collect::<Vec<_>>().into_iter().collect()
-    }
-}
-
-fn variable(name: &str) -> Result<Secret, BadValue> {
-    let refuse = |rule| BadValue::SecretVariable { name: Excerpt::of(name), rule };
-    match env::var(name) {
-        Ok(text) => Ok(Secret::new(text)),
-        Err(VarError::NotPresent) => Err(refuse("is not set")),
-        Err(VarError::NotUnicode(_)) => Err(refuse("is not text in UTF-8")),
     }
 }
 

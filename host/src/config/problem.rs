@@ -187,21 +187,27 @@ pub enum BadValue {
         /// The name.
         text: Excerpt,
     },
-    /// A secret is to come from the environment and is not there.
-    #[error("the variable {name} of this host {rule}: set it, or write {{ name = {name}, file = \"FILE\" }}")]
-    SecretVariable {
-        /// The name.
-        name: Excerpt,
-        /// What is wrong.
-        rule: &'static str,
+    /// Not a number of bytes.
+    #[error("{text} is not a number of bytes: write a number and its unit, like \"512KiB\", \"64MiB\" or \"1GiB\"")]
+    Size {
+        /// What was written.
+        text: Excerpt,
     },
-    /// A secret too short to be kept out of the log.
-    #[error("the secret {name} has less than {min} bytes: it could be guessed, and not be kept out of the log")]
-    ShortSecret {
-        /// The name.
-        name: Excerpt,
-        /// How long it has to be.
-        min: usize,
+    /// Not a number.
+    #[error("{text} is not a number: write digits alone")]
+    Number {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// A number out of range.
+    #[error("{text} is out of range: write {min} to {max}")]
+    Range {
+        /// What was written.
+        text: Excerpt,
+        /// The least that is possible.
+        min: String,
+        /// The most that is possible.
+        max: String,
     },
     /// A value that no variable can have.
     #[error("has a zero byte, which no variable can have")]
@@ -213,14 +219,6 @@ pub enum BadValue {
         text: Excerpt,
         /// The rule it breaks.
         rule: &'static str,
-    },
-    /// A directory that is not there.
-    #[error("{} cannot be granted: {source}", path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
     },
     /// An identity written twice.
     #[error("an identity is given twice: keep either the identity or the file that holds it")]

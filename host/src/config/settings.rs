@@ -11,6 +11,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::allow::AllowSettings;
+use super::limits::LimitSettings;
 use super::problem::{ConfigError, Place};
 use crate::secret::Secret;
 
@@ -125,6 +126,8 @@ pub struct TaskSettings {
     pub config: BTreeMap<String, Written<String>>,
     /// See [`TaskConfig::grants`](super::TaskConfig::grants).
     pub allow: AllowSettings,
+    /// See [`TaskConfig::limits`](super::TaskConfig::limits).
+    pub limits: LimitSettings,
     /// See [`TaskConfig::demote_timeout`](super::TaskConfig::demote_timeout).
     pub demote_timeout: Option<Written<String>>,
     /// See [`TaskConfig::successor_delay`](super::TaskConfig::successor_delay).

@@ -1,8 +1,6 @@
 //! From what was written to what is valid, with every bad value named at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,7 +21,6 @@ const DEMOTE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 const TASKS_MAX: usize = 1000;
 const CONFIG_ENTRIES_MAX: usize = 256;
 const CONFIG_VALUE_BYTES_MAX: usize = 64 * 1024;
-const AUTH_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 impl Config {
     /// Puts together what flags and environment say with `subject`: a configuration, if its name ends in `.toml`, and
@@ -106,7 +103,7 @@ impl<'a> Validator<'a> {
     }
 
     /// Validates a value, if there is one.
-    fn optional<T, V>(
+    pub(super) fn optional<T, V>(
         &mut self,
         key: &str,
         written: Option<&Written<V>>,
@@ -158,9 +155,9 @@ impl<'a> Validator<'a> {
             ("successor_delay", task.successor_delay.as_ref().map(|written| &written.origin)),
             ("on_complete", task.on_complete.as_ref().map(|written| &written.origin)),
         ];
-        let allow = task.allow.first();
+        let (allow, limits) = (task.allow.first(), task.limits.first());
         let given = given.into_iter().filter_map(|(key, origin)| Some((key, origin?)));
-        for (key, origin) in given.chain(allow) {
+        for (key, origin) in given.chain(allow).chain(limits) {
             self.report(key, origin, BadValue::OfOneTask { file: file.to_owned(), key });
         }
     }
@@ -213,7 +210,7 @@ impl<'a> Validator<'a> {
         }
         let path = self.beside_file(&file.origin, &file.value);
         self.optional("zookeeper.auth_file", Some(file), |_| {
-            let secret = read_secret(&path).map_err(|source| BadValue::AuthFile { path, source })?;
+            let secret = Secret::read(&path).map_err(|source| BadValue::AuthFile { path, source })?;
             Auth::new(&secret)
         })
     }
@@ -243,6 +240,7 @@ impl<'a> Validator<'a> {
         let path = self.optional("task.path", settings.path.as_ref(), |text| values::path(text));
         let config = self.plugin_config(&settings.config, &written.origin);
         let grants = self.grants(&settings.allow, &written.origin);
+        let limits = self.limits(&settings.limits);
         let demote_timeout =
             self.duration("task.demote_timeout", settings.demote_timeout.as_ref(), DEMOTE_TIMEOUT_DEFAULT);
         let successor_delay = self.duration("task.successor_delay", settings.successor_delay.as_ref(), Duration::ZERO);
@@ -263,6 +261,7 @@ impl<'a> Validator<'a> {
             path: path?,
             config: config?,
             grants: grants?,
+            limits: limits?,
             demote_timeout: demote_timeout?,
             successor_delay: successor_delay?,
             on_complete: on_complete?.unwrap_or_default(),
@@ -380,15 +379,4 @@ impl<'a> Validator<'a> {
             _ => path.to_owned(),
         }
     }
-}
-
-/// Reads a file that holds a secret, without the line break at its end.
-pub(super) fn read_secret(path: &Path) -> io::Result<Secret> {
-    let mut text = String::new();
-    let bytes = File::open(path)?.take(AUTH_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if bytes as u64 > AUTH_FILE_BYTES_MAX {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line).to_owned()))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use wasmtime_wasi::filesystem::FsPerms;
 
-use crate::secret::Secret;
+use crate::secret::SecretSource;
 
 /// What a plugin may use besides its log, its configuration, clocks and random numbers. Nothing, unless it is said.
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Grants {
     /// Variables of the plugin's environment.
     pub env: BTreeMap<String, String>,
     /// Variables of the plugin's environment that are kept out of everything that can be read.
-    pub secrets: BTreeMap<String, Secret>,
+    pub secrets: Vec<SecretSource>,
 }
 
 /// A directory of the host that the plugin sees, with all that is below it.

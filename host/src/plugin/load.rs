@@ -9,7 +9,7 @@ use wasmparser::{BinaryReaderError, Parser, Validator, WasmFeatures};
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::exports::Exports;
-use super::grants::NotGranted;
+use super::grants::{Directory, NotGranted};
 use super::limits::LimitReached;
 use super::needs::Needs;
 use super::store::Host;
@@ -72,6 +72,14 @@ pub enum Problem {
         /// The import, as `module.name`.
         import: String,
     },
+    /// A directory that the task grants is not there.
+    #[error("the granted directory {} cannot be used", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// A component imports something that its task does not grant.
     #[error(transparent)]
     NotGranted(#[from] NotGranted),
@@ -101,6 +109,13 @@ impl Plugin {
     /// [`LoadError`] says what is wrong with the file.
     pub fn load(engine: &Arc<PluginEngine>, path: &Path, settings: PluginSettings) -> Result<Self, LoadError> {
         let load = || {
+            for Directory { host, .. } in &settings.grants.dirs {
+                // Looked at now so that a mistake is heard of before any election.
+                let refuse = |source| Problem::Directory { path: host.clone(), source };
+                if !host.metadata().map_err(refuse)?.is_dir() {
+                    return Err(refuse(io::ErrorKind::NotADirectory.into()));
+                }
+            }
             let component = encode::component(binary(read(path)?)?)?;
             Self::compile(engine, &component, settings)
         };

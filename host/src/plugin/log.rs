@@ -36,7 +36,7 @@ impl PluginLog {
     pub(super) fn new(term: Arc<Term>, settings: &PluginSettings) -> Self {
         let limits = &settings.limits;
         let rate = Rate::new(limits.log_rate, limits.log_burst, clock::now());
-        let redactor = Redactor::new(settings.grants.secrets.values());
+        let redactor = Redactor::new(settings.secrets.values());
         Self {
             term,
             line_bytes: count(limits.log_line),

@@ -42,6 +42,8 @@ pub use log::MAX_FIELDS;
 pub use run::{AfterCompletion, Ended};
 use wasmtime::component::InstancePre;
 
+use crate::secret::Secret;
+
 /// What a task's configuration says about its plugin.
 #[derive(Clone, Debug, Default)]
 pub struct PluginSettings {
@@ -49,6 +51,8 @@ pub struct PluginSettings {
     pub config: BTreeMap<String, String>,
     /// What the plugin may use.
     pub grants: Grants,
+    /// The secrets that it is granted, by the name of its variable.
+    pub secrets: BTreeMap<String, Secret>,
     /// How much it may have and do.
     pub limits: Limits,
 }

@@ -43,7 +43,7 @@ impl Host {
         let log = PluginLog::new(Arc::clone(&leadership.term), &settings);
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
-        let wasi = wasi::context(&settings.grants, stdout.clone(), stderr.clone())?;
+        let wasi = wasi::context(&settings, stdout.clone(), stderr.clone())?;
         Ok(Self {
             leadership,
             log,
