@@ -28,6 +28,7 @@ mod validate;
 mod values;
 
 pub use crate::activation::{OnComplete, RestartPolicy};
+use crate::digest::Digest;
 pub use access::{AclEntry, AclSetting, Auth, Permission, Secret};
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use settings::{AclText, EnsembleSettings, Given, RestartSettings, TaskSettings, Written};
@@ -71,6 +72,10 @@ pub struct TaskConfig {
     pub name: TaskName,
     /// The file that holds its plugin.
     pub plugin: PathBuf,
+    /// What the SHA-256 of that file must be.
+    pub sha256: Option<Digest>,
+    /// How long it may take to compile it.
+    pub compile_timeout: Duration,
     /// Its master node, below the chroot (not below the root), when it is not the usual one.
     pub path: Option<String>,
     /// What the plugin can read of its configuration.

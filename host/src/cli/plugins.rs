@@ -1,18 +1,44 @@
 //! Loading the plugins of all tasks.
 
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::{Context as _, anyhow};
 use soloist::config::{Config, TaskConfig};
 use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
+use soloist::shutdown::Shutdown;
+use tokio::sync::oneshot;
 
 use super::Failure;
+
+/// Loads the plugins on a thread of their own, until that is done or the host is asked to stop: then there are none.
+///
+/// A compilation cannot be stopped, but nor does it hold up the end of the process.
+pub(super) async fn load_until(shutdown: &Shutdown, config: &Config) -> Result<Option<Vec<Arc<Plugin>>>, Failure> {
+    let (sender, loaded) = oneshot::channel();
+    let config = config.clone();
+    thread::Builder::new()
+        .name("load".into())
+        // Nobody waits for it any more when the host is asked to stop.
+        .spawn(move || drop(sender.send(load(&config))))
+        .context("cannot start the thread that loads plugins")
+        .map_err(Failure::RunTime)?;
+    tokio::select! {
+        loaded = loaded => loaded.context("loading the plugins has failed").map_err(Failure::RunTime)?.map(Some),
+        () = shutdown.requested() => Ok(None),
+    }
+}
 
 /// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong.
 pub(super) fn load(config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
     let engine = PluginEngine::new().map(Arc::new).context("cannot run WebAssembly here").map_err(Failure::RunTime)?;
     let load = |task: &TaskConfig| {
-        let settings = PluginSettings { config: task.config.clone(), ..PluginSettings::default() };
+        let settings = PluginSettings {
+            config: task.config.clone(),
+            sha256: task.sha256,
+            compile_timeout: task.compile_timeout,
+            ..PluginSettings::default()
+        };
         Plugin::load(&engine, &task.plugin, settings)
     };
     let (mut plugins, mut bad) = (Vec::new(), Vec::new());

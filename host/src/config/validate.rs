@@ -13,7 +13,9 @@ use super::settings::{
 };
 use super::values::{self, ConnectString, TaskName};
 use super::{Config, Ensemble, OnComplete, RestartPolicy, TaskConfig};
+use crate::digest::Digest;
 use crate::lease::Timing;
+use crate::plugin::COMPILE_TIMEOUT_DEFAULT;
 
 const ROOT_DEFAULT: &str = "/soloist";
 const SESSION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -142,6 +144,8 @@ impl<'a> Validator<'a> {
         let config = task.config.values().next();
         let given = [
             ("name", task.name.as_ref().map(|written| &written.origin)),
+            ("sha256", task.sha256.as_ref().map(|written| &written.origin)),
+            ("compile_timeout", task.compile_timeout.as_ref().map(|written| &written.origin)),
             ("path", task.path.as_ref().map(|written| &written.origin)),
             ("config", config.map(|written| &written.origin)),
             ("demote_timeout", task.demote_timeout.as_ref().map(|written| &written.origin)),
@@ -230,6 +234,11 @@ impl<'a> Validator<'a> {
             self.required("task.name", name, &written.origin, "give the task a name", |text| TaskName::new(text));
         let remedy = "name the file that holds the plugin";
         let plugin = self.required("task.plugin", plugin, &written.origin, remedy, |_| Ok(plugin_path));
+        let sha256 = self.optional("task.sha256", settings.sha256.as_ref(), |text| {
+            Digest::parse(text).ok_or_else(|| BadValue::Digest { text: Excerpt::of(text) })
+        });
+        let compile_timeout =
+            self.duration("task.compile_timeout", settings.compile_timeout.as_ref(), COMPILE_TIMEOUT_DEFAULT);
         let path = self.optional("task.path", settings.path.as_ref(), |text| values::path(text));
         let config = self.plugin_config(&settings.config, &written.origin);
         let demote_timeout =
@@ -245,6 +254,8 @@ impl<'a> Validator<'a> {
         Ok(TaskConfig {
             name: name?,
             plugin: plugin?,
+            sha256: sha256?,
+            compile_timeout: compile_timeout?,
             path: path?,
             config: config?,
             demote_timeout: demote_timeout?,
