@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod access;
+mod allow;
 mod problem;
 mod settings;
 #[cfg(test)]
@@ -29,7 +30,10 @@ mod values;
 
 pub use crate::activation::{OnComplete, RestartPolicy};
 use crate::digest::Digest;
-pub use access::{AclEntry, AclSetting, Auth, Permission, Secret};
+pub use crate::plugin::{Access, Directory, Grants};
+pub use crate::secret::Secret;
+pub use access::{AclEntry, AclSetting, Auth, Permission};
+pub use allow::{AllowSettings, DirectorySettings, SecretFile, SecretSettings};
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use settings::{AclText, EnsembleSettings, Given, RestartSettings, TaskSettings, Written};
 pub use values::{ConnectString, TaskName};
@@ -80,6 +84,8 @@ pub struct TaskConfig {
     pub path: Option<String>,
     /// What the plugin can read of its configuration.
     pub config: BTreeMap<String, String>,
+    /// What the plugin may use.
+    pub grants: Grants,
     /// How long `on_demoted` may take before the plugin is stopped by force.
     pub demote_timeout: Duration,
     /// How long this host waits before it leads when the leader before did not say that it had stopped: time for what

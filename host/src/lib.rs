@@ -13,6 +13,8 @@ pub mod lease;
 pub mod permit;
 pub mod plugin;
 pub mod reporter;
+pub mod restart;
+pub mod secret;
 pub mod shutdown;
 pub mod state;
 pub mod term;

@@ -1,11 +1,12 @@
 //! Loading the plugins of all tasks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
-use soloist::config::{Config, TaskConfig};
-use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
+use soloist::config::Config;
+use soloist::plugin::{Limits, Plugin, PluginEngine, PluginSettings};
 use soloist::shutdown::Shutdown;
 use tokio::sync::oneshot;
 
@@ -31,22 +32,35 @@ pub(super) async fn load_until(shutdown: &Shutdown, config: &Config) -> Result<O
 
 /// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong.
 pub(super) fn load(config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
-    let engine = PluginEngine::new().map(Arc::new).context("cannot run WebAssembly here").map_err(Failure::RunTime)?;
-    let load = |task: &TaskConfig| {
-        let settings = PluginSettings {
-            config: task.config.clone(),
-            sha256: task.sha256,
-            compile_timeout: task.compile_timeout,
-            ..PluginSettings::default()
-        };
-        Plugin::load(&engine, &task.plugin, settings)
-    };
+    let mut engines = Engines::default();
     let (mut plugins, mut bad) = (Vec::new(), Vec::new());
     for task in &config.tasks {
-        match load(task) {
+        let settings = PluginSettings {
+            config: task.config.clone(),
+            grants: task.grants.clone(),
+            limits: Limits { compile_timeout: task.compile_timeout, ..Limits::default() },
+            sha256: task.sha256,
+        };
+        let engine = engines.of(settings.limits.stack).map_err(Failure::RunTime)?;
+        match Plugin::load(&engine, &task.plugin, settings) {
             Ok(plugin) => plugins.push(Arc::new(plugin)),
             Err(error) => bad.push(format!("{:#}", anyhow::Error::new(error).context(format!("task {}", task.name)))),
         }
     }
     if bad.is_empty() { Ok(plugins) } else { Err(Failure::Invalid(anyhow!(bad.join("\n")))) }
+}
+
+/// An engine for each size of stack: it is the one limit that belongs to all plugins of an engine.
+#[derive(Default)]
+struct Engines(BTreeMap<u64, Arc<PluginEngine>>);
+
+impl Engines {
+    fn of(&mut self, stack_bytes: u64) -> anyhow::Result<Arc<PluginEngine>> {
+        if let Some(engine) = self.0.get(&stack_bytes) {
+            return Ok(Arc::clone(engine));
+        }
+        let engine = Arc::new(PluginEngine::with_stack(stack_bytes).context("cannot run WebAssembly here")?);
+        self.0.insert(stack_bytes, Arc::clone(&engine));
+        Ok(engine)
+    }
 }

@@ -181,6 +181,53 @@ pub enum BadValue {
         /// The access control list.
         text: Excerpt,
     },
+    /// Not the name of a variable.
+    #[error("{text} cannot be the name of a variable: write letters, digits and _, 128 at most and no digit first")]
+    Variable {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Two variables of one name.
+    #[error("{text} is a variable of the plugin already: give each one a name of its own")]
+    VariableTwice {
+        /// The name.
+        text: Excerpt,
+    },
+    /// A secret is to come from the environment and is not there.
+    #[error("the variable {name} of this host {rule}: set it, or write {{ name = {name}, file = \"FILE\" }}")]
+    SecretVariable {
+        /// The name.
+        name: Excerpt,
+        /// What is wrong.
+        rule: &'static str,
+    },
+    /// A secret too short to be kept out of the log.
+    #[error("the secret {name} has less than {min} bytes: it could be guessed, and not be kept out of the log")]
+    ShortSecret {
+        /// The name.
+        name: Excerpt,
+        /// How long it has to be.
+        min: usize,
+    },
+    /// A value that no variable can have.
+    #[error("has a zero byte, which no variable can have")]
+    ZeroByte,
+    /// Not the path of a directory in the plugin's eyes.
+    #[error("{text} cannot be where the plugin sees a directory: it {rule}; write it like \"/data\"")]
+    GuestPath {
+        /// What was written.
+        text: Excerpt,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// A directory that is not there.
+    #[error("{} cannot be granted: {source}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// An identity written twice.
     #[error("an identity is given twice: keep either the identity or the file that holds it")]
     AuthTwice,

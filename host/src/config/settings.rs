@@ -10,8 +10,9 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::access::Secret;
+use super::allow::AllowSettings;
 use super::problem::{ConfigError, Place};
+use crate::secret::Secret;
 
 /// The largest file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -126,6 +127,8 @@ pub struct TaskSettings {
     pub path: Option<Written<String>>,
     /// See [`TaskConfig::config`](super::TaskConfig::config).
     pub config: BTreeMap<String, Written<String>>,
+    /// See [`TaskConfig::grants`](super::TaskConfig::grants).
+    pub allow: AllowSettings,
     /// See [`TaskConfig::demote_timeout`](super::TaskConfig::demote_timeout).
     pub demote_timeout: Option<Written<String>>,
     /// See [`TaskConfig::successor_delay`](super::TaskConfig::successor_delay).

@@ -179,7 +179,7 @@ fn every_bad_value_is_named_with_its_place() {
         (task(&format!("sha256 = \"{}\"", "g".repeat(64))), "4:10", "task.sha256", "not a SHA-256"),
         (task("compile_timeout = \"0s\""), "4:19", "task.compile_timeout", "out of range"),
         ("host_id = \"a/b\"\n".to_owned() + TASK, "1:11", "host_id", "slash"),
-        (task("on_complete = \"stop\""), "4:15", "task.on_complete", "\"hold\" or \"resign\""),
+        (task("on_complete = \"stop\""), "4:15", "task.on_complete", "\"resign\" or \"restart\""),
         (task("config = { \"\" = \"x\" }"), "4:17", "task.config.", "is empty"),
         (task(&format!("config = {{ a = \"{}\" }}", "x".repeat(65537))), "4:16", "task.config.a", "65537 bytes"),
         (zookeeper("auth = \"secret\""), "2:8", "zookeeper.auth", "no colon"),

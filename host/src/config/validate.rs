@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::access::{AclSetting, Auth, Secret};
+use super::access::{AclSetting, Auth};
 use super::problem::{BadValue, ConfigError, Excerpt, PROBLEMS_MAX, Place, Problem};
 use super::settings::{
     AclText, EnsembleSettings, Given, Origin, RestartSettings, Settings, SettingsFile, TaskSettings, Written,
@@ -15,7 +15,8 @@ use super::values::{self, ConnectString, TaskName};
 use super::{Config, Ensemble, OnComplete, RestartPolicy, TaskConfig};
 use crate::digest::Digest;
 use crate::lease::Timing;
-use crate::plugin::COMPILE_TIMEOUT_DEFAULT;
+use crate::plugin::Limits;
+use crate::secret::Secret;
 
 const ROOT_DEFAULT: &str = "/soloist";
 const SESSION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -75,10 +76,10 @@ impl Ensemble {
 }
 
 /// A problem has been reported, so there is no value.
-struct Reported;
+pub(super) struct Reported;
 
 /// Collects what is wrong.
-struct Validator<'a> {
+pub(super) struct Validator<'a> {
     file: Option<&'a SettingsFile>,
     problems: Vec<Problem>,
 }
@@ -89,7 +90,7 @@ impl<'a> Validator<'a> {
     }
 
     /// Reports a bad value, once: what follows from it at the same place is no second problem.
-    fn report(&mut self, key: &str, origin: &Origin, bad: BadValue) -> Reported {
+    pub(super) fn report(&mut self, key: &str, origin: &Origin, bad: BadValue) -> Reported {
         if self.problems.len() == PROBLEMS_MAX {
             return Reported;
         }
@@ -113,8 +114,17 @@ impl<'a> Validator<'a> {
         written: Option<&Written<V>>,
         parse: impl FnOnce(&V) -> Result<T, BadValue>,
     ) -> Result<Option<T>, Reported> {
-        let Some(written) = written else { return Ok(None) };
-        parse(&written.value).map(Some).map_err(|bad| self.report(key, &written.origin, bad))
+        written.map(|written| self.checked(key, written, parse)).transpose()
+    }
+
+    /// Validates a value.
+    pub(super) fn checked<T, V>(
+        &mut self,
+        key: &str,
+        written: &Written<V>,
+        parse: impl FnOnce(&V) -> Result<T, BadValue>,
+    ) -> Result<T, Reported> {
+        parse(&written.value).map_err(|bad| self.report(key, &written.origin, bad))
     }
 
     /// Validates a value that every task needs.
@@ -152,10 +162,10 @@ impl<'a> Validator<'a> {
             ("successor_delay", task.successor_delay.as_ref().map(|written| &written.origin)),
             ("on_complete", task.on_complete.as_ref().map(|written| &written.origin)),
         ];
-        for (key, origin) in given {
-            if let Some(origin) = origin {
-                self.report(key, origin, BadValue::OfOneTask { file: file.to_owned(), key });
-            }
+        let allow = task.allow.first();
+        let given = given.into_iter().filter_map(|(key, origin)| Some((key, origin?)));
+        for (key, origin) in given.chain(allow) {
+            self.report(key, origin, BadValue::OfOneTask { file: file.to_owned(), key });
         }
     }
 
@@ -205,7 +215,7 @@ impl<'a> Validator<'a> {
         if settings.auth.is_some() {
             return Err(self.report("zookeeper.auth_file", &file.origin, BadValue::AuthTwice));
         }
-        let path = self.beside_file(file);
+        let path = self.beside_file(&file.origin, &file.value);
         self.optional("zookeeper.auth_file", Some(file), |_| {
             let secret = read_secret(&path).map_err(|source| BadValue::AuthFile { path, source })?;
             Auth::new(&secret)
@@ -229,7 +239,7 @@ impl<'a> Validator<'a> {
     fn task(&mut self, written: &Written<TaskSettings>) -> Result<TaskConfig, Reported> {
         let settings = &written.value;
         let (name, plugin) = (settings.name.as_ref(), settings.plugin.as_ref());
-        let plugin_path = plugin.map(|plugin| self.beside_file(plugin)).unwrap_or_default();
+        let plugin_path = plugin.map(|plugin| self.beside_file(&plugin.origin, &plugin.value)).unwrap_or_default();
         let name =
             self.required("task.name", name, &written.origin, "give the task a name", |text| TaskName::new(text));
         let remedy = "name the file that holds the plugin";
@@ -238,9 +248,10 @@ impl<'a> Validator<'a> {
             Digest::parse(text).ok_or_else(|| BadValue::Digest { text: Excerpt::of(text) })
         });
         let compile_timeout =
-            self.duration("task.compile_timeout", settings.compile_timeout.as_ref(), COMPILE_TIMEOUT_DEFAULT);
+            self.duration("task.compile_timeout", settings.compile_timeout.as_ref(), Limits::default().compile_timeout);
         let path = self.optional("task.path", settings.path.as_ref(), |text| values::path(text));
         let config = self.plugin_config(&settings.config, &written.origin);
+        let grants = self.grants(&settings.allow, &written.origin);
         let demote_timeout =
             self.duration("task.demote_timeout", settings.demote_timeout.as_ref(), DEMOTE_TIMEOUT_DEFAULT);
         let successor_delay = self.duration("task.successor_delay", settings.successor_delay.as_ref(), Duration::ZERO);
@@ -248,7 +259,11 @@ impl<'a> Validator<'a> {
             self.optional("task.on_complete", settings.on_complete.as_ref(), |text| match text.as_str() {
                 "hold" => Ok(OnComplete::Hold),
                 "resign" => Ok(OnComplete::Resign),
-                _ => Err(BadValue::Choice { text: Excerpt::of(text), choices: "\"hold\" or \"resign\"" }),
+                "restart" => Ok(OnComplete::Restart),
+                _ => {
+                    let choices = "\"hold\", \"resign\" or \"restart\"";
+                    Err(BadValue::Choice { text: Excerpt::of(text), choices })
+                }
             });
         let restart = self.restart(&settings.restart);
         Ok(TaskConfig {
@@ -258,6 +273,7 @@ impl<'a> Validator<'a> {
             compile_timeout: compile_timeout?,
             path: path?,
             config: config?,
+            grants: grants?,
             demote_timeout: demote_timeout?,
             successor_delay: successor_delay?,
             on_complete: on_complete?.unwrap_or_default(),
@@ -369,16 +385,16 @@ impl<'a> Validator<'a> {
     }
 
     /// A relative path that stands in a file is relative to the file.
-    fn beside_file(&self, written: &Written<PathBuf>) -> PathBuf {
-        match (&written.origin, self.file.and_then(|file| file.path().parent())) {
-            (Origin::File(_), Some(directory)) => directory.join(&written.value),
-            _ => written.value.clone(),
+    pub(super) fn beside_file(&self, origin: &Origin, path: &Path) -> PathBuf {
+        match (origin, self.file.and_then(|file| file.path().parent())) {
+            (Origin::File(_), Some(directory)) => directory.join(path),
+            _ => path.to_owned(),
         }
     }
 }
 
 /// Reads a file that holds a secret, without the line break at its end.
-fn read_secret(path: &Path) -> io::Result<Secret> {
+pub(super) fn read_secret(path: &Path) -> io::Result<Secret> {
     let mut text = String::new();
     let bytes = File::open(path)?.take(AUTH_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
     if bytes as u64 > AUTH_FILE_BYTES_MAX {

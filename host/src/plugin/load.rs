@@ -12,6 +12,9 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use super::apart::{Undone, apart};
 use super::bounds::{self, Excess, Refused};
 use super::exports::Exports;
+use super::grants::NotGranted;
+use super::limits::LimitReached;
+use super::needs::Needs;
 use super::store::Host;
 use super::{Plugin, PluginEngine, PluginSettings, bindings, encode};
 use crate::digest::Digest;
@@ -107,9 +110,15 @@ pub enum Problem {
         /// The import, as `module.name`.
         import: String,
     },
+    /// A component imports something that its task does not grant.
+    #[error(transparent)]
+    NotGranted(#[from] NotGranted),
     /// A component imports something that the host does not have, or not with that type.
     #[error("it imports something that this host does not offer")]
     Link(#[source] wasmtime::Error),
+    /// It would make more instances, memories or tables than it may.
+    #[error("it cannot run within its limits")]
+    Limit(#[source] LimitReached),
     /// A module cannot be made a component.
     #[error("the module cannot be made a component")]
     Encode(#[source] anyhow::Error),
@@ -125,7 +134,7 @@ impl Plugin {
     /// Reads, compiles and links a plugin: a component, a core module, or the text form of either.
     ///
     /// Blocks for as long as compilation takes, up to many seconds for a large plugin, and at most for
-    /// [`PluginSettings::compile_timeout`]; a compiled one is kept for next time. The work is done on threads of its
+    /// [`compile_timeout`](super::Limits::compile_timeout); a compiled one is kept for next time. The work is done on threads of its
     /// own. After a timeout they go on, unheeded: a caller that does not end then pays for them.
     ///
     /// # Errors
@@ -134,7 +143,7 @@ impl Plugin {
     /// # Panics
     /// In asynchronous code, which it would block.
     pub fn load(engine: &Arc<PluginEngine>, path: &Path, settings: PluginSettings) -> Result<Self, LoadError> {
-        let limit = settings.compile_timeout;
+        let limit = settings.limits.compile_timeout;
         let load = {
             let (engine, path) = (Arc::clone(engine), path.to_owned());
             move || {
@@ -157,12 +166,19 @@ impl Plugin {
         engine: &Arc<PluginEngine>,
         digest: Digest,
         component: &[u8],
-        settings: PluginSettings,
+        mut settings: PluginSettings,
     ) -> Result<Self, Problem> {
+        settings.limits.stack = engine.stack_bytes();
+        // What cannot be read is for the compiler to refuse.
+        if let Ok(needs) = Needs::of(component) {
+            needs.check(&settings.limits).map_err(Problem::Limit)?;
+        }
         let wasmtime = engine.wasmtime();
         let compiled = Component::from_binary(wasmtime, component).map_err(Problem::Compile)?;
         engine.seal_cache();
         let exports = Exports::find(wasmtime, &compiled)?;
+        let ty = compiled.component_type();
+        NotGranted::check(ty.imports(wasmtime).map(|(name, _)| name), |grant| settings.grants(grant))?;
         let linked = linker(engine).map_err(Problem::Imports)?.instantiate_pre(&compiled).map_err(Problem::Link)?;
         Ok(Self { engine: Arc::clone(engine), digest, linked, exports, settings: Arc::new(settings) })
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use soloist::activation::{Activation, ActivationSettings, Notice};
 use soloist::clock;
 use soloist::permit::{Permit, SharedDeadline};
-use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
+use soloist::plugin::{Grants, Plugin, PluginEngine, PluginSettings};
 use soloist::reporter::{LogFormat, Reporter};
 use soloist::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
 use soloist::term::{FencingToken, Term};
@@ -33,7 +33,19 @@ pub fn guest(name: &str) -> PathBuf {
         let target = test.ancestors().nth(3).expect("a test lies in the target directory");
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
-            .args(["-p", "hello", "-p", "heartbeat", "-p", "counter", "-p", "misbehave", "--target-dir"])
+            .args([
+                "-p",
+                "hello",
+                "-p",
+                "heartbeat",
+                "-p",
+                "counter",
+                "-p",
+                "misbehave",
+                "-p",
+                "granted",
+                "--target-dir",
+            ])
             .arg(target)
             .current_dir(workspace)
             .status()
@@ -54,7 +66,8 @@ pub fn engine() -> Arc<PluginEngine> {
 
 pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
     let config: BTreeMap<_, _> = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    PluginSettings { config, ..PluginSettings::default() }
+    let grants = Grants { state: true, ..Grants::default() };
+    PluginSettings { config, grants, ..PluginSettings::default() }
 }
 
 /// The guest `misbehave`, told what to do.
