@@ -75,7 +75,7 @@ impl Bare {
         };
         bare.types.ty().function([], []);
         bare.exports.export("on_elected", ExportKind::Func, 0).export("on_demoted", ExportKind::Func, 1);
-        bare.with(&function(0, |code| code)).with(&function(0, |code| code))
+        bare.with(&function(0, |_| ())).with(&function(0, |_| ()))
     }
 
     /// Adds a function without parameters and results.
@@ -100,9 +100,11 @@ impl Bare {
 }
 
 /// A function with some locals of type i32.
-fn function(locals: u32, body: impl FnOnce(&mut InstructionSink<'_>) -> &mut InstructionSink<'_>) -> Function {
+fn function(locals: u32, body: impl FnOnce(&mut InstructionSink<'_>)) -> Function {
     let mut function = Function::new([(locals, ValType::I32)]);
-    body(&mut function.instructions()).end();
+    let mut code = function.instructions();
+    body(&mut code);
+    code.end();
     function
 }
 
@@ -114,14 +116,13 @@ fn loops(locals: u32, loops: u32) -> Function {
             code.loop_(BlockType::Empty).local_get(local).i32_const(1).i32_add().local_set((local + 1) % locals);
             code.local_get(local).br_if(0).end();
         }
-        code
     })
 }
 
 #[test]
 #[ignore = "run by another test, in bounded memory"]
 fn a_hundred_thousand_functions() {
-    let with = |count| (0..count).fold(Bare::new(), |bare, _| bare.with(&function(0, |code| code))).finish().finish();
+    let with = |count| (0..count).fold(Bare::new(), |bare, _| bare.with(&function(0, |_| ()))).finish().finish();
     too_many(&with(MAX_FUNCTIONS - 1), MAX_FUNCTIONS);
     load("wasm", &with(MAX_FUNCTIONS - 2)).unwrap();
 }
@@ -152,7 +153,6 @@ fn a_function_that_passes_many_values_to_many_calls_or_targets() {
         for _ in 0..100_000 {
             code.call(2);
         }
-        code
     }));
     let problem = refused("wasm", &bare.finish().finish());
     assert!(matches!(problem, Problem::Excess(Excess::TooComplex { function: 2 })), "{problem:?}");
@@ -166,7 +166,6 @@ fn a_function_that_passes_many_values_to_many_calls_or_targets() {
             }
             code.local_get(0).br_table(targets.iter().copied(), 0).end();
         }
-        code
     });
     let problem = refused("wasm", &Bare::new().with(&table).finish().finish());
     assert!(matches!(problem, Problem::Excess(Excess::TooComplex { function: 2 })), "{problem:?}");
@@ -180,13 +179,11 @@ fn blocks_in_blocks_and_long_code() {
             (0..depth).for_each(|_| drop(code.block(BlockType::Empty)));
             code.local_get(0).br_if(0);
             (0..depth).for_each(|_| drop(code.end()));
-            code
         })
     };
     load("wasm", &Bare::new().with(&blocks(1_000_000)).finish().finish()).unwrap();
     let long = function(2, |code| {
         (0..1_000_000).for_each(|_| drop(code.local_get(0).local_get(1).i32_add().local_set(0)));
-        code
     });
     load("wasm", &Bare::new().with(&long).finish().finish()).unwrap();
 }

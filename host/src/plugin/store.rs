@@ -40,7 +40,7 @@ pub(super) struct Host {
 impl Host {
     fn new(leadership: Leadership, settings: Arc<PluginSettings>) -> wasmtime::Result<Self> {
         let limits = &settings.limits;
-        let log = PluginLog::new(Arc::clone(&leadership.term), limits);
+        let log = PluginLog::new(Arc::clone(&leadership.term), &settings);
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
         let wasi = wasi::context(&settings.grants, stdout.clone(), stderr.clone())?;

@@ -346,7 +346,7 @@ impl Tested {
         let by_force = loop {
             match self.notice() {
                 Notice::Stopped { by_force } => break by_force,
-                Notice::ResignRequested { .. } => {}
+                Notice::ResignRequested { .. } | Notice::Completed | Notice::Healthy | Notice::Failed(_) => {}
             }
         };
         assert_eq!(Arc::strong_count(&self.state), 1, "the term still holds its state");
