@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use soloist::coordination::observer::ObserverError;
 use soloist::host::HostError;
+use soloist::reporter::printable;
 
 mod check;
 mod history;
@@ -24,6 +25,9 @@ Exit codes:
   2      bad usage, a bad configuration or a bad plugin
   3      the ensemble could not be reached, or refused us, within --connect-timeout
   128+n  ended by signal n, the second one that asked to stop";
+
+/// How much is shown of a line of an error.
+const LINE_BYTES_MAX: usize = 2000;
 
 const SETTINGS: &str = "\
 Settings:
@@ -72,7 +76,13 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Invalid(error) | Self::RunTime(error) | Self::Unreachable(error)) = self;
-        write!(f, "{error:#}")
+        // A stranger's file or node may be quoted in it: that shall neither drive the terminal nor flood it.
+        for (number, line) in format!("{error:#}").lines().enumerate() {
+            let shown = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
+            let cut = if shown.len() < line.len() { "…" } else { "" };
+            write!(f, "{}{}{cut}", if number > 0 { "\n" } else { "" }, printable(shown))?;
+        }
+        Ok(())
     }
 }
 
@@ -141,6 +151,14 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn an_error_cannot_drive_the_terminal_or_flood_it() {
+        let failure = Failure::Invalid(anyhow::anyhow!("a\u{1b}[2J\n{}", "é".repeat(1_000_000)).context("b"));
+        let lines: Vec<_> = failure.to_string().lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], r"b: a\u{1b}[2J");
+        assert_eq!((lines.len(), lines[1].chars().count()), (2, LINE_BYTES_MAX / 2 + 1));
     }
 
     /// Several values do not go into one variable, whatever they are separated by.

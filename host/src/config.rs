@@ -30,6 +30,7 @@ mod validate;
 mod values;
 
 pub use crate::activation::{OnComplete, RestartPolicy};
+use crate::digest::Digest;
 pub use crate::plugin::{Access, Directory, Grants, Limits};
 pub use crate::secret::Secret;
 pub use access::{AclEntry, AclSetting, Auth, Permission};
@@ -77,6 +78,8 @@ pub struct TaskConfig {
     pub name: TaskName,
     /// The file that holds its plugin.
     pub plugin: PathBuf,
+    /// What the SHA-256 of that file must be.
+    pub sha256: Option<Digest>,
     /// Its master node, below the chroot (not below the root), when it is not the usual one.
     pub path: Option<String>,
     /// What the plugin can read of its configuration.

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod contender;
 pub mod coordination;
+pub mod digest;
 pub mod election;
 pub mod events;
 pub mod host;

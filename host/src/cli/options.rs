@@ -69,6 +69,10 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_TASK", value_name = "NAME", help_heading = TASK)]
     task: Option<String>,
 
+    /// SHA-256 that the plugin's file must have, in 64 hexadecimal digits [default: any]
+    #[arg(long, env = "SOLOIST_SHA256", value_name = "DIGITS", help_heading = TASK)]
+    sha256: Option<String>,
+
     /// Master node, below the chroot, to contend for with programs that know nothing of Soloist
     /// [default: ROOT/tasks/NAME/master]
     #[arg(long, env = "SOLOIST_PATH", value_name = "NODE", help_heading = TASK)]
@@ -184,6 +188,7 @@ impl Options {
             zookeeper: EnsembleSettings { tick_time, ..self.ensemble.given(matches)? },
             task: TaskSettings {
                 name: from.written("task", self.task),
+                sha256: from.written("sha256", self.sha256),
                 path: from.written("path", self.path),
                 config: self
                     .config

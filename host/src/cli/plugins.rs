@@ -2,13 +2,34 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::{Context as _, anyhow};
 use soloist::config::{Config, TaskConfig};
 use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
 use soloist::secret::SecretError;
+use soloist::shutdown::Shutdown;
+use tokio::sync::oneshot;
 
 use super::Failure;
+
+/// Loads the plugins on a thread of their own, until that is done or the host is asked to stop: then there are none.
+///
+/// A compilation cannot be stopped, but nor does it hold up the end of the process.
+pub(super) async fn load_until(shutdown: &Shutdown, config: &Config) -> Result<Option<Vec<Arc<Plugin>>>, Failure> {
+    let (sender, loaded) = oneshot::channel();
+    let config = config.clone();
+    thread::Builder::new()
+        .name("load".into())
+        // Nobody waits for it any more when the host is asked to stop.
+        .spawn(move || drop(sender.send(load(&config))))
+        .context("cannot start the thread that loads plugins")
+        .map_err(Failure::RunTime)?;
+    tokio::select! {
+        loaded = loaded => loaded.context("loading the plugins has failed").map_err(Failure::RunTime)?.map(Some),
+        () = shutdown.requested() => Ok(None),
+    }
+}
 
 /// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong.
 pub(super) fn load(config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
@@ -31,6 +52,7 @@ fn load_one(task: &TaskConfig, engine: &Arc<PluginEngine>) -> anyhow::Result<Plu
         grants: task.grants.clone(),
         secrets: secrets.collect::<Result<_, SecretError>>()?,
         limits: task.limits.clone(),
+        sha256: task.sha256,
     };
     Ok(Plugin::load(engine, &task.plugin, settings)?)
 }

@@ -86,6 +86,7 @@ limits! {
     log_rate: number(1..=1_000_000);
     log_burst: number(1..=1_000_000);
     log_line: bytes(64..=MIB);
+    compile_timeout: duration(());
     start_timeout: duration(());
     cpu: percent(1..=100);
 }

@@ -85,6 +85,12 @@ pub enum BadValue {
         /// The rule it breaks.
         rule: &'static str,
     },
+    /// Not a digest.
+    #[error("{text} is not a SHA-256: write its 64 hexadecimal digits, as `soloist check` and `sha256sum` print them")]
+    Digest {
+        /// What was written.
+        text: Excerpt,
+    },
     /// Not the path of a node.
     #[error("{text} is not the path of a node: it {rule}; write it like \"/soloist/report\"")]
     Path {

@@ -120,6 +120,8 @@ pub struct TaskSettings {
     pub name: Option<Written<String>>,
     /// See [`TaskConfig::plugin`](super::TaskConfig::plugin).
     pub plugin: Option<Written<PathBuf>>,
+    /// See [`TaskConfig::sha256`](super::TaskConfig::sha256).
+    pub sha256: Option<Written<String>>,
     /// See [`TaskConfig::path`](super::TaskConfig::path).
     pub path: Option<Written<String>>,
     /// See [`TaskConfig::config`](super::TaskConfig::config).

@@ -39,6 +39,7 @@ fn the_example_holds_every_key_and_means_what_it_says() {
     assert_eq!(zookeeper.acl, Some(AclSetting::CreatorWorldRead));
     let [report, cleanup] = &config.tasks[..] else { panic!("two tasks: {:?}", config.tasks) };
     assert_eq!((&*report.name, report.plugin.as_path()), ("report", Path::new("etc/report.wasm")));
+    assert_eq!((report.sha256, cleanup.sha256), (Some(Digest::of(b"abc")), None));
     assert_eq!(report.config["interval"], "1m");
     assert_eq!((report.demote_timeout, report.on_complete), (Duration::from_secs(2), OnComplete::Hold));
     assert_eq!(report.restart, RestartPolicy::default());
@@ -204,6 +205,10 @@ fn every_bad_value_is_named_with_its_place() {
         (two("/x", "/x/y"), "8:8", "task.path", "another task"),
         (two("/x/y", "/x"), "8:8", "task.path", "another task"),
         // The rest.
+        (task("sha256 = \"ab\""), "4:10", "task.sha256", "64 hexadecimal digits"),
+        (task("sha256 = 5"), "4:10", "task.sha256", "expected a string"),
+        (task(&format!("sha256 = \"{}\"", "g".repeat(64))), "4:10", "task.sha256", "not a SHA-256"),
+        (task("limits.compile_timeout = \"0s\""), "4:26", "task.limits.compile_timeout", "out of range"),
         ("host_id = \"a/b\"\n".to_owned() + TASK, "1:11", "host_id", "slash"),
         (task("on_complete = \"stop\""), "4:15", "task.on_complete", "\"resign\" or \"restart\""),
         (task("config = { \"\" = \"x\" }"), "4:17", "task.config.", "is empty"),

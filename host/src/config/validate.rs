@@ -11,6 +11,7 @@ use super::settings::{
 };
 use super::values::{self, ConnectString, TaskName};
 use super::{Config, Ensemble, OnComplete, RestartPolicy, TaskConfig};
+use crate::digest::Digest;
 use crate::lease::Timing;
 use crate::secret::Secret;
 
@@ -149,6 +150,7 @@ impl<'a> Validator<'a> {
         let config = task.config.values().next();
         let given = [
             ("name", task.name.as_ref().map(|written| &written.origin)),
+            ("sha256", task.sha256.as_ref().map(|written| &written.origin)),
             ("path", task.path.as_ref().map(|written| &written.origin)),
             ("config", config.map(|written| &written.origin)),
             ("demote_timeout", task.demote_timeout.as_ref().map(|written| &written.origin)),
@@ -237,6 +239,9 @@ impl<'a> Validator<'a> {
             self.required("task.name", name, &written.origin, "give the task a name", |text| TaskName::new(text));
         let remedy = "name the file that holds the plugin";
         let plugin = self.required("task.plugin", plugin, &written.origin, remedy, |_| Ok(plugin_path));
+        let sha256 = self.optional("task.sha256", settings.sha256.as_ref(), |text| {
+            Digest::parse(text).ok_or_else(|| BadValue::Digest { text: Excerpt::of(text) })
+        });
         let path = self.optional("task.path", settings.path.as_ref(), |text| values::path(text));
         let config = self.plugin_config(&settings.config, &written.origin);
         let grants = self.grants(&settings.allow, &written.origin);
@@ -258,6 +263,7 @@ impl<'a> Validator<'a> {
         Ok(TaskConfig {
             name: name?,
             plugin: plugin?,
+            sha256: sha256?,
             path: path?,
             config: config?,
             grants: grants?,

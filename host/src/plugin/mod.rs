@@ -1,14 +1,16 @@
 //! Plugins: WebAssembly that is compiled, linked, and run for one term after another.
 //!
 //! ```text
-//! file -> load -> encode (everything becomes a component) -> Plugin, ready to run
+//! file -> load -> bounds -> encode (everything becomes a component) -> Plugin, ready to run
 //! Plugin + Leadership -> store (limits, permit) -> run: on_elected, on_demoted -> Failure or the end
 //! ```
 //!
 //! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts. Each import is a file of its own:
 //! `leadership`, `log`, `state`, `config`, `stdio`; WASI itself is wasmtime's, set up in `wasi`.
 
+mod apart;
 mod bindings;
+mod bounds;
 mod cache;
 mod config;
 mod cpu;
@@ -32,16 +34,18 @@ mod wasi;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use bounds::{Excess, MAX_FLOW, MAX_FUNCTIONS, MAX_NESTING, MAX_PARTS, MAX_TYPES};
 pub use engine::{EPOCH_TICK, EngineError, PluginEngine};
 pub use failure::{Cause, Failure};
 pub use grants::{Access, Directory, Grant, Grants, NotGranted};
 pub use leadership::{Drain, Leadership};
 pub use limits::{Limit, LimitReached, Limits};
-pub use load::{LoadError, MAX_FILE_BYTES, Problem};
+pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, Problem, component};
 pub use log::MAX_FIELDS;
 pub use run::{AfterCompletion, Ended};
 use wasmtime::component::InstancePre;
 
+use crate::digest::Digest;
 use crate::secret::Secret;
 
 /// What a task's configuration says about its plugin.
@@ -55,6 +59,8 @@ pub struct PluginSettings {
     pub secrets: BTreeMap<String, Secret>,
     /// How much it may have and do.
     pub limits: Limits,
+    /// The digest that the file must have.
+    pub sha256: Option<Digest>,
 }
 
 impl PluginSettings {
@@ -72,12 +78,18 @@ impl PluginSettings {
 /// A plugin that is compiled and linked: starting it takes microseconds.
 pub struct Plugin {
     engine: Arc<PluginEngine>,
+    digest: Digest,
     linked: InstancePre<store::Host>,
     exports: exports::Exports,
     settings: Arc<PluginSettings>,
 }
 
 impl Plugin {
+    /// The digest of the file that it was loaded from.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// How much it may have and do.
     pub fn limits(&self) -> &Limits {
         &self.settings.limits
