@@ -60,6 +60,14 @@ impl Host {
     }
 }
 
+impl Host {
+    /// What an import works on: the plugin has called it.
+    pub(super) fn called(&mut self) -> &mut Self {
+        self.start.called_host();
+        self
+    }
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
         self.stdout.finish();
@@ -70,6 +78,7 @@ impl Drop for Host {
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.start.called_host();
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
@@ -99,7 +108,6 @@ pub(super) fn new(
     });
     store.call_hook(|store, hook| match hook {
         CallHook::CallingHost | CallHook::ReturningFromHost => {
-            store.data().start.called_host();
             store.data().leadership.permit.check().map(drop).map_err(<LeaseLost as Into<wasmtime::Error>>::into)
         }
         CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
