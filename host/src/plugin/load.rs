@@ -10,7 +10,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::exports::Exports;
 use super::store::Host;
-use super::{Plugin, PluginEngine, PluginSettings, bindings, encode};
+use super::{Plugin, PluginEngine, PluginSettings, bindings, encode, network};
 
 /// How large a plugin's file may be, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
@@ -119,6 +119,10 @@ fn linker(engine: &PluginEngine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine.wasmtime());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(true);
+    network::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
     bindings::leadership::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
     bindings::log::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
     bindings::state::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;

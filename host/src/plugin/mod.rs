@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts. Each import is a file of its own:
-//! `leadership`, `log`, `state`, `config`, `stdio`; WASI itself is wasmtime's.
+//! `leadership`, `log`, `state`, `config`, `stdio`, `network`; WASI itself is wasmtime's.
 
 mod bindings;
 mod cache;
@@ -18,6 +18,7 @@ mod failure;
 mod leadership;
 mod load;
 mod log;
+mod network;
 mod run;
 mod state;
 mod stdio;
@@ -31,6 +32,10 @@ pub use failure::{Cause, Failure};
 pub use leadership::{Drain, Leadership};
 pub use load::{LoadError, MAX_FILE_BYTES, Problem};
 pub use log::{BURST_LINES, LINES_PER_SECOND, MAX_FIELDS, MAX_LINE_BYTES};
+pub use network::{
+    ADDRESSES_MAX, AddressKind, CONNECT_TIME, CONNECTIONS_MAX, Endpoint, HEADER_BYTES, Host as NetworkHost,
+    LOOKUP_TIME, Network, NetworkPolicy, Origin, PolicyError, Refusal, Resolve, Scheme, SystemResolver,
+};
 pub use state::CALLS_MAX;
 use wasmtime::component::InstancePre;
 
@@ -41,11 +46,23 @@ pub struct PluginSettings {
     pub config: BTreeMap<String, String>,
     /// How much memory the plugin may have, in bytes, over all its linear memories.
     pub memory_limit_bytes: u64,
+    /// What of the network the plugin may reach.
+    pub network: NetworkPolicy,
+    /// How many connections the plugin may have at once, requests and sockets together.
+    pub connections_max: usize,
+    /// What looks names up for the plugin.
+    pub resolver: Arc<dyn Resolve>,
 }
 
 impl Default for PluginSettings {
     fn default() -> Self {
-        Self { config: BTreeMap::new(), memory_limit_bytes: 256 << 20 }
+        Self {
+            config: BTreeMap::new(),
+            memory_limit_bytes: 256 << 20,
+            network: NetworkPolicy::default(),
+            connections_max: CONNECTIONS_MAX,
+            resolver: Arc::new(SystemResolver::default()),
+        }
     }
 }
 

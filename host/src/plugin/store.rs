@@ -7,11 +7,13 @@ use tracing::Level;
 use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, Engine, ResourceLimiter, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::PluginSettings;
 use super::failure::OutOfMemory;
 use super::leadership::Leadership;
 use super::log::PluginLog;
+use super::network::{HEADER_BYTES, NetworkAccess};
 use super::state::CALLS_MAX;
 use super::stdio::Stdio;
 use crate::permit::LeaseLost;
@@ -33,9 +35,11 @@ pub(super) struct Host {
     pub(super) panic: Option<String>,
     pub(super) resigned: bool,
     pub(super) state_calls: Arc<Semaphore>,
+    pub(super) network: NetworkAccess,
+    pub(super) table: ResourceTable,
     limits: Limits,
     wasi: WasiCtx,
-    table: ResourceTable,
+    http: WasiHttpCtx,
 }
 
 impl Host {
@@ -43,7 +47,8 @@ impl Host {
         let log = PluginLog::new(Arc::clone(&leadership.term));
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
-        // No directory, no variable, no argument, no stdin: what is not named here is not there.
+        // No directory, no variable, no argument, no stdin, no UDP: what is not named here is not there. TCP has sockets of
+        // its own.
         let wasi = WasiCtx::builder()
             .stdout(stdout.clone())
             .stderr(stderr.clone())
@@ -51,7 +56,10 @@ impl Host {
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .build();
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(2 * HEADER_BYTES);
         Self {
+            network: NetworkAccess::new(&leadership, &settings, &log),
             leadership,
             log,
             stdout,
@@ -62,6 +70,7 @@ impl Host {
             limits: Limits { memory_bytes: 0, table_elements: 0, memory_limit_bytes: settings.memory_limit_bytes },
             settings,
             wasi,
+            http,
             table: ResourceTable::new(),
         }
     }
@@ -78,6 +87,12 @@ impl Drop for Host {
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.network, table: &mut self.table, ctx: &mut self.http }
     }
 }
 
