@@ -54,6 +54,8 @@ pub enum Change {
     },
     /// Somebody else deletes the master node.
     DeleteMaster,
+    /// Somebody else deletes a candidate.
+    DeleteCandidate(u64),
 }
 
 /// What a write came to.
@@ -101,6 +103,9 @@ impl Tree {
                 }
             }
             Change::DeleteMaster => self.master = None,
+            Change::DeleteCandidate(candidate) => {
+                self.candidates.remove(&candidate);
+            }
         }
     }
 
