@@ -65,6 +65,9 @@ events! {
     PluginCompleted = "plugin-completed", INFO;
     /// The plugin has failed; `cause` is the kind of failure.
     PluginFailed = "plugin-failed", ERROR;
+    /// The plugin has failed on this host as often as it may: another one is to try. `cause` is the kind of the last
+    /// failure, `terms` says how many terms in a row have ended so.
+    Failed = "failed", ERROR;
     /// Demotion has begun; `reason` says why.
     Draining = "draining", INFO;
     /// The plugin has stopped by itself: from here on it can have no effect.

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
 use soloist::config::{AclSetting, Config, Ensemble, TaskConfig};
 use soloist::lease::Timing;
+use soloist::plugin::Plugin;
 
 use super::Failure;
 use super::options::Options;
@@ -21,18 +23,21 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
         let config = self.options.config(matches)?;
-        super::plugins::load(&config)?;
-        io::stdout().write_all(summary(&config).as_bytes()).context("cannot write to stdout").map_err(Failure::RunTime)
+        let plugins = super::plugins::load(&config)?;
+        io::stdout()
+            .write_all(summary(&config, &plugins).as_bytes())
+            .context("cannot write to stdout")
+            .map_err(Failure::RunTime)
     }
 }
 
 /// What the settings amount to, for a person.
-fn summary(config: &Config) -> String {
+fn summary(config: &Config, plugins: &[Arc<Plugin>]) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = ensemble(&mut text, &config.host, &config.zookeeper);
-    for task in &config.tasks {
-        let _ = self::task(&mut text, task, &config.zookeeper);
+    for (task, plugin) in config.tasks.iter().zip(plugins) {
+        let _ = self::task(&mut text, task, plugin, &config.zookeeper);
     }
     text
 }
@@ -59,9 +64,10 @@ fn ensemble(text: &mut String, host: &str, ensemble: &Ensemble) -> std::fmt::Res
     line(text, "acl", acl)
 }
 
-fn task(text: &mut String, task: &TaskConfig, ensemble: &Ensemble) -> std::fmt::Result {
+fn task(text: &mut String, task: &TaskConfig, plugin: &Plugin, ensemble: &Ensemble) -> std::fmt::Result {
     writeln!(text, "task {}", task.name)?;
     line(text, "plugin", task.plugin.display())?;
+    line(text, "sha256", plugin.digest())?;
     match &task.path {
         Some(path) => line(text, "master node", path)?,
         None => line(text, "master node", format_args!("{}/tasks/{}/master", ensemble.root, task.name))?,

@@ -109,6 +109,12 @@ impl Tree {
         }
     }
 
+    /// Whether a session's candidate stands before all others: one that joined twice, because the first answer was lost,
+    /// may have another one further back.
+    pub fn at_head(&self, session: Session) -> bool {
+        self.place(session).is_some_and(|(ahead, _)| ahead == 0)
+    }
+
     /// How many candidates stand before a session, and the one right before it.
     pub fn place(&self, session: Session) -> Option<(usize, Option<u64>)> {
         let ahead = self.candidates.values().position(|owner| *owner == session)?;

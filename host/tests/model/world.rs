@@ -508,10 +508,7 @@ impl World {
             // The session has ended, or has moved on to another server.
             _ if !alive || self.ensemble.attached.get(&session) != Some(&server) => return,
             Ask::Heartbeat => Change::Heartbeat,
-            Ask::Action(Action::Join) => {
-                self.lost.remove(&session);
-                Change::Join(session)
-            }
+            Ask::Action(Action::Join) => Change::Join(session),
             Ask::Action(Action::Elect { over }) if over.version != self.ensemble.head.record.version => {
                 return self.tell(host, connection, id, Tell::Answer(Input::Outdated, None));
             }
@@ -612,7 +609,7 @@ impl World {
                     !tree.candidates.contains_key(&predecessor) || tree.place(own).is_none()
                 }
                 Some(Watch::Master) => tree.master.is_none(),
-                Some(Watch::Leadership(own)) => tree.master.is_none() || tree.place(own).is_none(),
+                Some(Watch::Leadership(own)) => tree.master.is_none() || !tree.at_head(own),
                 None => false,
             };
             if fires {
@@ -711,8 +708,8 @@ impl World {
 
     fn delete_master(&mut self) {
         let Some(owner) = self.ensemble.head.master.map(|master| master.owner).filter(|_| self.leading()) else { return };
-        if self.ensemble.head.place(owner).is_some() || self.loss_is_over(owner) {
-            self.lost.entry(owner).or_insert(self.now);
+        self.note_loss(owner);
+        if self.ensemble.head.at_head(owner) || self.loss_is_over(owner) {
             self.append(Change::DeleteMaster, None);
         }
     }
@@ -723,10 +720,19 @@ impl World {
         let Some(candidate) = candidates.find(|(_, owner)| **owner == session).map(|(candidate, _)| *candidate) else {
             return;
         };
+        self.note_loss(session);
         let holds = self.ensemble.head.master.is_some_and(|master| master.owner == session);
         if holds || self.loss_is_over(session) {
-            self.lost.entry(session).or_insert(self.now);
             self.append(Change::DeleteCandidate(candidate), None);
+        }
+    }
+
+    /// A deletion is about to come: the first that a session suffers, if it has all its parts (again, it may be, because
+    /// the leader that was told of the last one took it along).
+    fn note_loss(&mut self, session: Session) {
+        let head = &self.ensemble.head;
+        if head.at_head(session) && head.master.is_some_and(|master| master.owner == session) {
+            self.lost.insert(session, self.now);
         }
     }
 
@@ -821,7 +827,7 @@ fn read_master(tree: &Tree, session: Session, blind: bool) -> (Input, Option<Wat
         Some(master) if master.owner != session => {
             return (Input::MasterSeen(Holder::Other(master.host.to_string())), Some(Watch::Master));
         }
-        _ if !blind && tree.place(session).is_none() => Holder::MeWithoutPlace,
+        _ if !blind && !tree.at_head(session) => Holder::MeWithoutPlace,
         Some(master) if master.zxid != tree.record_zxid => Holder::MeWithoutTerm,
         Some(master) => Holder::Me(Term {
             number: tree.record.number,

@@ -14,7 +14,7 @@ use serde_json::Value;
 use soloist::activation::{Activation, ActivationSettings, Notice};
 use soloist::clock;
 use soloist::permit::{Permit, SharedDeadline};
-use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
+use soloist::plugin::{Grants, Limits, LoadError, Plugin, PluginEngine, PluginSettings};
 use soloist::reporter::{LogFormat, Reporter};
 use soloist::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
 use soloist::term::{FencingToken, Term};
@@ -33,7 +33,19 @@ pub fn guest(name: &str) -> PathBuf {
         let target = test.ancestors().nth(3).expect("a test lies in the target directory");
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
-            .args(["-p", "hello", "-p", "heartbeat", "-p", "counter", "-p", "misbehave", "--target-dir"])
+            .args([
+                "-p",
+                "hello",
+                "-p",
+                "heartbeat",
+                "-p",
+                "counter",
+                "-p",
+                "misbehave",
+                "-p",
+                "granted",
+                "--target-dir",
+            ])
             .arg(target)
             .current_dir(workspace)
             .status()
@@ -52,9 +64,16 @@ pub fn engine() -> Arc<PluginEngine> {
     Arc::clone(&ENGINE)
 }
 
+/// The guest `misbehave`, told what to do, within these limits.
+pub fn limited(what: &str, limits: Limits) -> Arc<Plugin> {
+    let settings = PluginSettings { limits, ..config(&[("do", what)]) };
+    Arc::new(Plugin::load(&engine(), &guest("misbehave"), settings).expect("the guest loads"))
+}
+
 pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
     let config: BTreeMap<_, _> = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    PluginSettings { config, ..PluginSettings::default() }
+    let grants = Grants { state: true, ..Grants::default() };
+    PluginSettings { config, grants, ..PluginSettings::default() }
 }
 
 /// The guest `misbehave`, told what to do.
@@ -64,8 +83,14 @@ pub fn misbehave(what: &str) -> Arc<Plugin> {
 
 /// A plugin from WebAssembly text.
 pub fn text(wat: &str) -> Arc<Plugin> {
+    limited_text(wat, Limits::default()).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// A plugin from WebAssembly text, within these limits.
+pub fn limited_text(wat: &str, limits: Limits) -> Result<Arc<Plugin>, LoadError> {
     let file = File::new("wat", wat.as_bytes());
-    Arc::new(Plugin::load(&engine(), &file.0, PluginSettings::default()).unwrap_or_else(|error| panic!("{error:?}")))
+    let settings = PluginSettings { limits, ..PluginSettings::default() };
+    Plugin::load(&engine(), &file.0, settings).map(Arc::new)
 }
 
 /// A bare module that writes `text` to stdout with WASI preview 1 when it is elected, and then does `more`.
@@ -321,11 +346,29 @@ impl Tested {
         }
     }
 
-    /// The next notice.
+    /// The next notice that is not only about how the plugin fares.
     pub fn notice(&mut self) -> Notice {
+        loop {
+            match self.any_notice() {
+                Notice::Completed | Notice::Healthy => {}
+                notice => return notice,
+            }
+        }
+    }
+
+    /// The next notice.
+    pub fn any_notice(&mut self) -> Notice {
         let runtime = self.runtime.as_ref().expect("there until the end");
         let notice = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
         notice.unwrap_or_else(|_| panic!("no notice: {:#?}", self.events())).expect("the last notice has not come")
+    }
+
+    /// How long the thread that runs the plugin has had a processor.
+    pub fn processor_time(&self) -> Duration {
+        let runtime = self.runtime.as_ref().expect("there until the end");
+        let time = async { rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime) };
+        let time = runtime.block_on(runtime.spawn(time)).expect("it does not panic");
+        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("less than a second"))
     }
 
     /// Waits for the end, and returns whether it was by force. Nothing may come after it.
@@ -333,7 +376,7 @@ impl Tested {
         let by_force = loop {
             match self.notice() {
                 Notice::Stopped { by_force } => break by_force,
-                Notice::ResignRequested { .. } => {}
+                Notice::ResignRequested { .. } | Notice::Completed | Notice::Healthy | Notice::Failed(_) => {}
             }
         };
         assert_eq!(Arc::strong_count(&self.state), 1, "the term still holds its state");

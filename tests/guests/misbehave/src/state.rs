@@ -31,6 +31,16 @@ pub async fn run(what: &str) -> Result {
             info!("{} calls were done", done.into_iter().filter(|done| *done).count());
             Ok(())
         }
+        "state-large" => {
+            assert!(matches!(state::set_bytes("small", vec![0; 100]).await, Ok(_)));
+            assert!(matches!(state::set_bytes("large", vec![0; 101]).await, Err(Error::TooLarge { .. })));
+            assert!(matches!(
+                state::compare_and_set_bytes("large", None, vec![0; 101]).await,
+                Err(Error::TooLarge { .. })
+            ));
+            info!("too large");
+            Ok(())
+        }
         // Until something ends it.
         "state-work" => loop {
             state::update("count", |count: Option<u64>| count.unwrap_or(0) + 1).await?;
