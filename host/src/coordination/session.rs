@@ -208,8 +208,11 @@ impl Keeper {
         let now = (servers.clone(), agreed.min(*session_timeout));
         let known = self.probe.shortest().filter(|(_, known)| *known < now.1);
         let (server, agreed) = known.unwrap_or(now);
-        Timing::new(agreed, *tick_time, *demote_budget)
-            .map_err(|source| SessionError::Timing { server, agreed, source })
+        Timing::new(agreed, *tick_time, *demote_budget).map_err(|source| SessionError::Timing {
+            server,
+            agreed,
+            source,
+        })
     }
 
     async fn connect(&self) -> Result<(Client, StateWatcher), SessionError> {

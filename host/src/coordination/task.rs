@@ -244,7 +244,8 @@ impl TaskNodes {
     /// Watches another candidate, and `own`; no watches when one of them is gone already.
     pub async fn watch_candidates(self, name: String, own: Option<String>) -> Result<Vec<OneshotWatcher>, TaskError> {
         let watched = try_join(self.watch_candidate(Some(name)), self.watch_candidate(own));
-        let watched = watched.await.map_err(|source| TaskError::Look { path: self.paths.candidates.clone(), source })?;
+        let watched =
+            watched.await.map_err(|source| TaskError::Look { path: self.paths.candidates.clone(), source })?;
         Ok(match watched {
             (Some(other), Some(own)) => vec![other, own],
             _ => Vec::new(),

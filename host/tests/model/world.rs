@@ -707,7 +707,9 @@ impl World {
     }
 
     fn delete_master(&mut self) {
-        let Some(owner) = self.ensemble.head.master.map(|master| master.owner).filter(|_| self.leading()) else { return };
+        let Some(owner) = self.ensemble.head.master.map(|master| master.owner).filter(|_| self.leading()) else {
+            return;
+        };
         self.note_loss(owner);
         if self.ensemble.head.at_head(owner) || self.loss_is_over(owner) {
             self.append(Change::DeleteMaster, None);
@@ -740,9 +742,8 @@ impl World {
     /// long ago that its host has heard of it, or has no lease left.
     fn loss_is_over(&self, session: Session) -> bool {
         let host = self.hosts.iter().find(|host| host.session == Some(session));
-        let may_act = host.is_some_and(|host| {
-            host.activation.is_some() || matches!(host.request, Some((_, Action::Elect { .. })))
-        });
+        let may_act = host
+            .is_some_and(|host| host.activation.is_some() || matches!(host.request, Some((_, Action::Elect { .. }))));
         let long_ago = self.lost.get(&session).is_some_and(|lost| self.now >= lost + 10 * SECOND);
         !may_act || long_ago
     }
