@@ -34,6 +34,9 @@ impl Plugin for Misbehave {
         match config("do").as_deref().unwrap_or("wait") {
             "wait" => sleep(FOREVER).await,
             "complete" => {}
+            "second-term" if term.number > 1 => {}
+            "second-term" => sleep(FOREVER).await,
+            "recover" => recover().await?,
             "error" => Err("this went wrong")?,
             "panic" => innermost(),
             "abort" => {
@@ -96,6 +99,18 @@ impl Plugin for Misbehave {
                 }
             }
             _ => {}
+        }
+    }
+}
+
+/// Runs well the first time, and not at all after that.
+async fn recover() -> Result {
+    match soloist_sdk::state::get::<bool>("recovered").await? {
+        Some(_) => Err("it is over")?,
+        None => {
+            soloist_sdk::state::set("recovered", &true).await?;
+            sleep(Duration::from_secs(1)).await;
+            Err("it was good while it lasted")?
         }
     }
 }
