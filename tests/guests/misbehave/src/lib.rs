@@ -64,6 +64,7 @@ impl Plugin for Misbehave {
             "idle" => std::future::pending().await,
             "huge-log" => info!("{}", "y".repeat(4 << 20)),
             "giant-error" => Err("z".repeat(4 << 20))?,
+            "timer" => how_late().await,
             "count" => count_rounds(),
             "sandbox" => info!("{}", what_is_there()),
             "fields" => soloist_sdk::error!(answer = 42, path = "a b", "with {} fields", 2),
@@ -125,6 +126,22 @@ fn spin() -> ! {
     loop {
         count = black_box(count.wrapping_add(1));
     }
+}
+
+/// How much later than asked for it wakes up.
+async fn how_late() {
+    const ROUNDS: usize = 3_000;
+    const INTERVAL: Duration = Duration::from_millis(10);
+    let mut late = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let asked = std::time::Instant::now();
+        sleep(INTERVAL).await;
+        late.push(asked.elapsed().saturating_sub(INTERVAL).as_micros());
+    }
+    late.sort_unstable();
+    let (median, p99) = (late[ROUNDS / 2], late[ROUNDS * 99 / 100]);
+    info!(rounds = ROUNDS, median_us = median, p99_us = p99, max_us = late[ROUNDS - 1], "lateness");
+    sleep(FOREVER).await;
 }
 
 /// How far it gets within a second.

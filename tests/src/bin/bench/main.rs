@@ -1,5 +1,6 @@
 //! The benchmarks: what a failover, a start and a standby cost, beside a bare contender without any plugin, measured
-//! in the same run. Prints a table in Markdown.
+//! in the same run. Prints a table in Markdown. An argument measures one thing alone: handovers, starts, memory or
+//! fairness.
 
 use std::fs;
 use std::path::Path;
@@ -12,6 +13,8 @@ use soloist_tests::host::{Command, Host};
 use soloist_tests::zookeeper::Settings;
 use soloist_tests::{build, client};
 
+mod fairness;
+
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const HANDOVERS: usize = 100;
 const STARTS: usize = 30;
@@ -23,14 +26,25 @@ const NODE: &str = "/bare/master";
 #[tokio::main]
 async fn main() -> Result<()> {
     // As in production: what the ensemble says it has done is on the disk.
+    let only = std::env::args().nth(1);
     let settings = Settings::standalone().system_property("zookeeper.forceSync", "yes");
     let cluster = Cluster::with(settings, SESSION_TIMEOUT).await?;
     let observer = cluster.client().await?;
     client::make_path(&observer, "/bare").await?;
     let mut table = Table::default();
-    handovers(&cluster, &mut table).await?;
-    starts(&cluster, &mut table).await?;
-    memory(&cluster, &mut table).await?;
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    if wanted("handovers") {
+        handovers(&cluster, &mut table).await?;
+    }
+    if wanted("starts") {
+        starts(&cluster, &mut table).await?;
+    }
+    if wanted("memory") {
+        memory(&cluster, &mut table).await?;
+    }
+    if wanted("fairness") {
+        fairness::measure(&cluster, &mut table).await?;
+    }
     cluster.verdict().check()?;
     println!("{}", machine(&cluster).await?);
     println!();
@@ -155,6 +169,10 @@ impl Samples {
     fn add(&mut self, sample: Duration) {
         self.0.push(sample);
         self.0.sort();
+    }
+
+    fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The smallest sample that so many percent of all do not exceed.
