@@ -59,13 +59,14 @@ impl Run {
         let _flushed_when_dropped = report(self.log_format, self.log_level, &config.host).map_err(Failure::RunTime)?;
         // Before the plugins are compiled, which takes its time.
         let shutdown = Shutdown::on_signals().context("cannot listen to signals").map_err(Failure::RunTime)?;
-        let plugins = super::plugins::load(&config)?;
         // This thread runs the elections and renews the lease; plugins have threads of their own.
         let coordination = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the coordination runtime")
             .map_err(Failure::RunTime)?;
+        let loaded = coordination.block_on(super::plugins::load_until(&shutdown, &config))?;
+        let Some(plugins) = loaded else { return Ok(()) };
         coordination.block_on(host::run(config, plugins, until, shutdown)).map_err(Failure::from)
     }
 }

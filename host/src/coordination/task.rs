@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use futures::TryFutureExt;
 use futures::future::try_join;
-use zookeeper_client::{CreateMode, CreateOptions, Error, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat};
+use zookeeper_client::{
+    CreateMode, CreateOptions, Error, MultiReadResult, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat,
+};
 
 use super::nodes::{self, Candidate, MasterRecord, ResignOrder, TaskPaths, TermRecord};
 use super::session::Session;
@@ -165,9 +167,20 @@ impl TaskNodes {
         Ok(Seen { queue, candidate, record: kept, zxid: stat.mzxid.unsigned_abs() })
     }
 
+    /// One request, not two: the second would wait for the answer to the first, since the client's connections gather
+    /// what is small (Nagle's algorithm).
     async fn read_queue(&self) -> Result<(Vec<String>, (Vec<u8>, Stat)), Error> {
-        let client = self.session.client();
-        try_join(client.list_children(&self.paths.candidates), client.get_data(&self.paths.term)).await
+        let mut multi = self.session.client().new_multi_reader();
+        multi.add_get_children(&self.paths.candidates)?;
+        multi.add_get_data(&self.paths.term)?;
+        let mut answers = multi.commit().await?.into_iter();
+        match (answers.next(), answers.next()) {
+            (Some(MultiReadResult::Children { children }), Some(MultiReadResult::Data { data, stat })) => {
+                Ok((children, (data, stat)))
+            }
+            (Some(MultiReadResult::Error { err }), _) | (_, Some(MultiReadResult::Error { err })) => Err(err),
+            _ => Err(Error::UnexpectedError("not what was asked for".into())),
+        }
     }
 
     /// Creates what the task needs: the parents of all its nodes, and the first term record.

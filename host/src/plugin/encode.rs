@@ -14,18 +14,15 @@ use super::load::Problem;
 /// What a bare module calls the two functions, and what a component does.
 const RENAMED: [(&str, &str); 2] = [("on_elected", "on-elected"), ("on_demoted", "on-demoted")];
 
-/// Makes a component of a component, a module with component metadata, or a bare module.
-pub(super) fn component(binary: Vec<u8>) -> Result<Vec<u8>, Problem> {
-    if Parser::is_component(&binary) {
-        return Ok(binary);
-    }
-    let module = Module::read(&binary)?;
+/// Makes a component of a module with component metadata, or of a bare module.
+pub(super) fn component(binary: &[u8]) -> Result<Vec<u8>, Problem> {
+    let module = Module::read(binary)?;
     if module.has_metadata {
-        return encode(&binary, module.imports_preview1());
+        return encode(binary, module.imports_preview1());
     }
     let world = module.world()?;
     let mut renamed = wasm_encoder::Module::new();
-    Rename.parse_core_module(&mut renamed, Parser::new(0), &binary).map_err(|error| Problem::Encode(error.into()))?;
+    Rename.parse_core_module(&mut renamed, Parser::new(0), binary).map_err(|error| Problem::Encode(error.into()))?;
     let mut renamed = renamed.finish();
     embed(&mut renamed, &world).map_err(Problem::Encode)?;
     encode(&renamed, module.imports_preview1())

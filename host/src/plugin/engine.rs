@@ -5,11 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::{
-    Cache, Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
-};
+use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use super::cache;
+use super::cache::{self, SealedCache};
 use super::failure::describe;
 use super::limits::{Limits, count};
 
@@ -36,6 +34,7 @@ pub enum EngineError {
 /// Compiles and runs plugins. One is enough for all tasks of a host whose plugins may use the same stack.
 pub struct PluginEngine {
     engine: Engine,
+    cache: Option<SealedCache>,
     ticker: Ticker,
     stack_bytes: u64,
 }
@@ -73,7 +72,8 @@ impl PluginEngine {
     /// As [`PluginEngine::new`].
     pub fn with(directory: Option<&Path>, stack_bytes: u64) -> Result<Self, EngineError> {
         let mut config = config(count(stack_bytes));
-        config.cache(directory.and_then(open_cache));
+        let cache = directory.and_then(open_cache);
+        config.cache(cache.as_ref().map(SealedCache::wasmtime));
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
         let engine = Engine::new(&config).or_else(|error| {
             // The pool reserves terabytes of address space, which a limit on it (`ulimit -v`) refuses.
@@ -83,7 +83,7 @@ impl PluginEngine {
         });
         let engine = engine.map_err(EngineError::Engine)?;
         let ticker = Ticker::start(engine.weak()).map_err(EngineError::Ticker)?;
-        Ok(Self { engine, ticker, stack_bytes })
+        Ok(Self { engine, cache, ticker, stack_bytes })
     }
 
     /// How much stack its plugins may use, in bytes.
@@ -93,6 +93,13 @@ impl PluginEngine {
 
     pub(super) fn wasmtime(&self) -> &Engine {
         &self.engine
+    }
+
+    /// What was compiled since can be trusted by the next start.
+    pub(super) fn seal_cache(&self) {
+        if let Some(Err(error)) = self.cache.as_ref().map(SealedCache::seal) {
+            tracing::warn!("what was compiled is not kept: {error}");
+        }
     }
 
     /// Guests are interrupted for as long as the returned value lives.
@@ -132,8 +139,8 @@ fn pool() -> PoolingAllocationConfig {
     pool
 }
 
-fn open_cache(directory: &Path) -> Option<Cache> {
-    let cache = cache::open(directory);
+fn open_cache(directory: &Path) -> Option<SealedCache> {
+    let cache = SealedCache::open(directory);
     cache.inspect_err(|error| tracing::warn!("compiled plugins are not kept: {}", describe(error))).ok()
 }
 

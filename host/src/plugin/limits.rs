@@ -43,6 +43,8 @@ pub struct Limits {
     pub start_timeout: Duration,
     /// Percent of one processor, from 1 to 100.
     pub cpu: u32,
+    /// How long it may take to load the plugin, which is mostly to compile it.
+    pub compile_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -65,6 +67,8 @@ impl Default for Limits {
             log_line: 8 << 10,
             start_timeout: Duration::from_secs(30),
             cpu: 100,
+            // Ten times what an interpreter of 20 MB takes on two busy processors.
+            compile_timeout: Duration::from_secs(120),
         }
     }
 }

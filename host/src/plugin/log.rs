@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tracing::Level;
 
+use super::PluginSettings;
 use super::bindings::log;
-use super::limits::{Limits, count};
+use super::limits::count;
 use super::store::Host;
 use crate::clock::{self, Moment};
 use crate::events::{About, Event};
+use crate::secret::Redactor;
 use crate::term::Term;
 
 /// How many fields a line may have.
@@ -26,13 +28,21 @@ pub(super) struct PluginLog {
     /// How long a line, or the value of a field, may be, in bytes.
     line_bytes: usize,
     rate: Arc<Mutex<Rate>>,
+    redactor: Arc<Redactor>,
 }
 
 impl PluginLog {
     /// A log whose lines are about `term`.
-    pub(super) fn new(term: Arc<Term>, limits: &Limits) -> Self {
+    pub(super) fn new(term: Arc<Term>, settings: &PluginSettings) -> Self {
+        let limits = &settings.limits;
         let rate = Rate::new(limits.log_rate, limits.log_burst, clock::now());
-        Self { term, line_bytes: count(limits.log_line), rate: Arc::new(Mutex::new(rate)) }
+        let redactor = Redactor::new(settings.secrets.values());
+        Self {
+            term,
+            line_bytes: count(limits.log_line),
+            rate: Arc::new(Mutex::new(rate)),
+            redactor: Arc::new(redactor),
+        }
     }
 
     /// How long a line may be, in bytes.
@@ -40,12 +50,17 @@ impl PluginLog {
         self.line_bytes
     }
 
+    /// What may be told of a text that the plugin wrote: without its secrets, and no more of it than so many bytes.
+    pub(super) fn clean(&self, text: &str, max_bytes: usize) -> String {
+        cut(&self.redactor.redact(text), max_bytes)
+    }
+
     /// Reports one line, already of bounded length, unless there have been too many lately.
     pub(super) fn write(&self, level: Level, line: &str, details: Map<String, Value>) {
         let admitted = self.rate().admit(clock::now());
         if let Some(dropped) = admitted {
             self.report_dropped(dropped);
-            About::term(&self.term).report_with(Event::PluginLog, level, line, details);
+            About::term(&self.term).report_with(Event::PluginLog, level, self.redactor.redact(line), details);
         }
     }
 
@@ -117,7 +132,7 @@ impl Rate {
 }
 
 /// The line, or as much of it as may be reported and how much that leaves out.
-pub(super) fn cut(line: &str, max_bytes: usize) -> String {
+fn cut(line: &str, max_bytes: usize) -> String {
     let kept = &line[..line.floor_char_boundary(max_bytes)];
     match line.len() - kept.len() {
         0 => kept.to_owned(),
@@ -138,19 +153,19 @@ impl log::Host for Host {
         if !fields.is_empty() {
             let omitted = fields.len().saturating_sub(MAX_FIELDS);
             let fields = fields.iter().take(MAX_FIELDS);
-            let cut = |text: &str| cut(text, self.log.line_bytes());
+            let cut = |text: &str| self.log.clean(text, self.log.line_bytes());
             let fields = fields.map(|(name, value)| (cut(name), Value::from(cut(value)))).collect::<Map<_, _>>();
             details.insert("fields".into(), fields.into());
             if omitted > 0 {
                 details.insert("omitted_fields".into(), omitted.into());
             }
         }
-        self.log.write(level, &cut(&message, self.log.line_bytes()), details);
+        self.log.write(level, &self.log.clean(&message, self.log.line_bytes()), details);
         Ok(())
     }
 
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
-        self.panic = Some(cut(&message, MAX_MESSAGE_BYTES));
+        self.panic = Some(self.log.clean(&message, MAX_MESSAGE_BYTES));
         Ok(())
     }
 }

@@ -1,14 +1,16 @@
 //! Plugins: WebAssembly that is compiled, linked, and run for one term after another.
 //!
 //! ```text
-//! file -> load -> encode (everything becomes a component) -> Plugin, ready to run
+//! file -> load -> bounds -> encode (everything becomes a component) -> Plugin, ready to run
 //! Plugin + Leadership -> store (limits, permit) -> run: on_elected, on_demoted -> Failure or the end
 //! ```
 //!
 //! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts. Each import is a file of its own:
-//! `leadership`, `log`, `state`, `config`, `stdio`; WASI itself is wasmtime's.
+//! `leadership`, `log`, `state`, `config`, `stdio`; WASI itself is wasmtime's, set up in `wasi`.
 
+mod apart;
 mod bindings;
+mod bounds;
 mod cache;
 mod config;
 mod cpu;
@@ -16,6 +18,7 @@ mod encode;
 mod engine;
 mod exports;
 mod failure;
+mod grants;
 mod leadership;
 mod limits;
 mod load;
@@ -26,37 +29,67 @@ mod start;
 mod state;
 mod stdio;
 mod store;
+mod wasi;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use bounds::{Excess, MAX_FLOW, MAX_FUNCTIONS, MAX_NESTING, MAX_PARTS, MAX_TYPES};
 pub use engine::{EPOCH_TICK, EngineError, PluginEngine};
 pub use failure::{Cause, Failure};
+pub use grants::{Access, Directory, Grant, Grants, NotGranted};
 pub use leadership::{Drain, Leadership};
 pub use limits::{Limit, LimitReached, Limits};
-pub use load::{LoadError, MAX_FILE_BYTES, Problem};
+pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, Problem, component};
 pub use log::MAX_FIELDS;
 pub use run::{AfterCompletion, Ended};
 use wasmtime::component::InstancePre;
+
+use crate::digest::Digest;
+use crate::secret::Secret;
 
 /// What a task's configuration says about its plugin.
 #[derive(Clone, Debug, Default)]
 pub struct PluginSettings {
     /// What the plugin reads with `config`.
     pub config: BTreeMap<String, String>,
+    /// What the plugin may use.
+    pub grants: Grants,
+    /// The secrets that it is granted, by the name of its variable.
+    pub secrets: BTreeMap<String, Secret>,
     /// How much it may have and do.
     pub limits: Limits,
+    /// The digest that the file must have.
+    pub sha256: Option<Digest>,
+}
+
+impl PluginSettings {
+    /// Whether the plugin has what an import needs.
+    fn grants(&self, grant: Grant) -> bool {
+        match grant {
+            Grant::State => self.grants.state,
+            Grant::Http => false,
+            // It is there, and reaches nothing.
+            Grant::Tcp => true,
+        }
+    }
 }
 
 /// A plugin that is compiled and linked: starting it takes microseconds.
 pub struct Plugin {
     engine: Arc<PluginEngine>,
+    digest: Digest,
     linked: InstancePre<store::Host>,
     exports: exports::Exports,
     settings: Arc<PluginSettings>,
 }
 
 impl Plugin {
+    /// The digest of the file that it was loaded from.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
     /// How much it may have and do.
     pub fn limits(&self) -> &Limits {
         &self.settings.limits

@@ -14,7 +14,7 @@ use super::exports::{OnDemoted, OnElected};
 use super::failure::{Cause, Failure};
 use super::leadership::Leadership;
 use super::limits::Limit;
-use super::log::{MAX_MESSAGE_BYTES, cut};
+use super::log::MAX_MESSAGE_BYTES;
 use super::start::Start;
 use super::store::Host;
 use super::{Plugin, store};
@@ -62,13 +62,14 @@ impl Plugin {
         completed: impl FnOnce() -> AfterCompletion + Send,
     ) -> Result<Ended, Failure> {
         let _ticking = self.engine.tick();
-        let mut store = store::new(self.engine.wasmtime(), leadership.clone(), Arc::clone(&self.settings));
+        let mut store = store::new(self.engine.wasmtime(), leadership.clone(), Arc::clone(&self.settings))
+            .map_err(|error| Failure::new(Cause::Host(error)))?;
         let watched =
             Watched { leadership: &leadership, start: store.data().start.clone(), cpu: store.data().cpu.clone() };
         let outcome = self.watch(watched, self.call(&mut store, completed)).await;
         match outcome? {
             Ok(Ok(ended)) => Ok(ended),
-            Ok(Err(message)) => Err(Failure::new(Cause::Returned(cut(&message, MAX_MESSAGE_BYTES)))),
+            Ok(Err(message)) => Err(Failure::new(Cause::Returned(store.data().log.clean(&message, MAX_MESSAGE_BYTES)))),
             Err(error) => Err(Failure::of_guest(error, store.data_mut())),
         }
     }

@@ -11,7 +11,7 @@ use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use super::log::PluginLog;
+use super::log::{MAX_MESSAGE_BYTES, PluginLog};
 use crate::events::details;
 
 /// How much a guest may write in one call, in bytes.
@@ -46,7 +46,8 @@ impl Stdio {
 
     /// The last lines that were written.
     pub(super) fn tail(&self) -> String {
-        self.lines().tail.join("\n")
+        let tail = self.lines().tail.join("\n");
+        self.log.clean(&tail, MAX_MESSAGE_BYTES)
     }
 
     fn write(&self, bytes: &[u8]) {

@@ -8,13 +8,13 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::PluginSettings;
 use super::cpu::Cpu;
 use super::leadership::Leadership;
 use super::limits::{Limit, Usage, count};
 use super::log::PluginLog;
 use super::start::Start;
 use super::stdio::Stdio;
+use super::{PluginSettings, wasi};
 use crate::permit::LeaseLost;
 
 /// The data of a plugin's store: what its imports work on.
@@ -36,20 +36,13 @@ pub(super) struct Host {
 }
 
 impl Host {
-    fn new(leadership: Leadership, settings: Arc<PluginSettings>) -> Self {
+    fn new(leadership: Leadership, settings: Arc<PluginSettings>) -> wasmtime::Result<Self> {
         let limits = &settings.limits;
-        let log = PluginLog::new(Arc::clone(&leadership.term), limits);
+        let log = PluginLog::new(Arc::clone(&leadership.term), &settings);
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
-        // No directory, no variable, no argument, no stdin: what is not named here is not there.
-        let wasi = WasiCtx::builder()
-            .stdout(stdout.clone())
-            .stderr(stderr.clone())
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false)
-            .build();
-        Self {
+        let wasi = wasi::context(&settings, stdout.clone(), stderr.clone())?;
+        Ok(Self {
             leadership,
             log,
             stdout,
@@ -63,7 +56,7 @@ impl Host {
             settings,
             wasi,
             table: ResourceTable::new(),
-        }
+        })
     }
 }
 
@@ -92,9 +85,16 @@ impl WasiView for Host {
 
 /// Makes the store of one attempt. The permit is looked at whenever the guest calls the host or returns from it, and at
 /// every epoch tick in between.
-pub(super) fn new(engine: &Engine, leadership: Leadership, settings: Arc<PluginSettings>) -> Store<Host> {
+///
+/// # Errors
+/// Something that the task grants cannot be had.
+pub(super) fn new(
+    engine: &Engine,
+    leadership: Leadership,
+    settings: Arc<PluginSettings>,
+) -> wasmtime::Result<Store<Host>> {
     let call_bytes = count(settings.limits.call_bytes);
-    let mut store = Store::new(engine, Host::new(leadership, settings));
+    let mut store = Store::new(engine, Host::new(leadership, settings)?);
     store.limiter(|host| &mut host.usage);
     store.set_hostcall_fuel(call_bytes);
     store.set_epoch_deadline(1);
@@ -112,7 +112,7 @@ pub(super) fn new(engine: &Engine, leadership: Leadership, settings: Arc<PluginS
         }
         CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
     });
-    store
+    Ok(store)
 }
 
 /// What a guest that computes does between two of its ticks: it lets the others run, or rests if it has used up its share

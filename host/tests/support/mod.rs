@@ -14,7 +14,7 @@ use serde_json::Value;
 use soloist::activation::{Activation, ActivationSettings, Notice};
 use soloist::clock;
 use soloist::permit::{Permit, SharedDeadline};
-use soloist::plugin::{Limits, LoadError, Plugin, PluginEngine, PluginSettings};
+use soloist::plugin::{Grants, Limits, LoadError, Plugin, PluginEngine, PluginSettings};
 use soloist::reporter::{LogFormat, Reporter};
 use soloist::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
 use soloist::term::{FencingToken, Term};
@@ -33,7 +33,19 @@ pub fn guest(name: &str) -> PathBuf {
         let target = test.ancestors().nth(3).expect("a test lies in the target directory");
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
-            .args(["-p", "hello", "-p", "heartbeat", "-p", "counter", "-p", "misbehave", "--target-dir"])
+            .args([
+                "-p",
+                "hello",
+                "-p",
+                "heartbeat",
+                "-p",
+                "counter",
+                "-p",
+                "misbehave",
+                "-p",
+                "granted",
+                "--target-dir",
+            ])
             .arg(target)
             .current_dir(workspace)
             .status()
@@ -60,7 +72,8 @@ pub fn limited(what: &str, limits: Limits) -> Arc<Plugin> {
 
 pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
     let config: BTreeMap<_, _> = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    PluginSettings { config, ..PluginSettings::default() }
+    let grants = Grants { state: true, ..Grants::default() };
+    PluginSettings { config, grants, ..PluginSettings::default() }
 }
 
 /// The guest `misbehave`, told what to do.
@@ -174,6 +187,11 @@ impl Memory {
         self.kept().entries.get(key).map(|entry| entry.value.clone())
     }
 
+    /// How many bytes are kept.
+    pub fn bytes(&self) -> usize {
+        self.kept().entries.values().map(|entry| entry.value.len()).sum()
+    }
+
     /// How many writes there have been.
     pub fn writes(&self) -> u64 {
         self.kept().writes
@@ -263,6 +281,8 @@ pub struct Tested {
     pub state: Arc<Memory>,
     pub notices: mpsc::UnboundedReceiver<Notice>,
     task: String,
+    handle: tokio::runtime::Handle,
+    /// None for a term that runs beside another.
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -292,16 +312,35 @@ impl Tested {
         deadline: SharedDeadline,
         first: impl FnOnce(&Activation),
     ) -> Self {
+        let runtime = runtime();
+        let mut tested = Self::start_on(runtime.handle().clone(), state, plugin, settings, deadline, first);
+        tested.runtime = Some(runtime);
+        tested
+    }
+
+    /// Starts a term on the very thread that this one runs on.
+    pub fn beside(&self, plugin: Arc<Plugin>, settings: ActivationSettings) -> Self {
+        let deadline = SharedDeadline::default();
+        deadline.set(clock::now() + 100 * PATIENCE);
+        Self::start_on(self.handle.clone(), Arc::default(), plugin, settings, deadline, |_| ())
+    }
+
+    fn start_on(
+        handle: tokio::runtime::Handle,
+        state: Arc<Memory>,
+        plugin: Arc<Plugin>,
+        settings: ActivationSettings,
+        deadline: SharedDeadline,
+        first: impl FnOnce(&Activation),
+    ) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let task = format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let term = term(&task);
-        let runtime = runtime();
         let permit = Permit::new(deadline.clone());
         let (sender, notices) = mpsc::unbounded_channel();
-        let activation =
-            Activation::start(runtime.handle(), plugin, settings, term, permit.clone(), state.clone(), sender);
+        let activation = Activation::start(&handle, plugin, settings, term, permit.clone(), state.clone(), sender);
         first(&activation);
-        Self { activation: Some(activation), permit, deadline, state, notices, task, runtime: Some(runtime) }
+        Self { activation: Some(activation), permit, deadline, state, notices, task, handle, runtime: None }
     }
 
     pub fn activation(&self) -> &Activation {
@@ -345,14 +384,14 @@ impl Tested {
 
     /// The next notice.
     pub fn any_notice(&mut self) -> Notice {
-        let runtime = self.runtime.as_ref().expect("there until the end");
+        let runtime = self.handle.clone();
         let notice = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
         notice.unwrap_or_else(|_| panic!("no notice: {:#?}", self.events())).expect("the last notice has not come")
     }
 
     /// How long the thread that runs the plugin has had a processor.
     pub fn processor_time(&self) -> Duration {
-        let runtime = self.runtime.as_ref().expect("there until the end");
+        let runtime = self.handle.clone();
         let time = async { rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime) };
         let time = runtime.block_on(runtime.spawn(time)).expect("it does not panic");
         Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("less than a second"))
@@ -363,11 +402,11 @@ impl Tested {
         let by_force = loop {
             match self.notice() {
                 Notice::Stopped { by_force } => break by_force,
-                _ => {}
+                Notice::ResignRequested { .. } | Notice::Completed | Notice::Healthy | Notice::Failed(_) => {}
             }
         };
         assert_eq!(Arc::strong_count(&self.state), 1, "the term still holds its state");
-        let runtime = self.runtime.as_ref().expect("there until the end");
+        let runtime = self.handle.clone();
         let after = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
         assert_eq!(after.expect("the sender is gone after the last notice"), None);
         let last = self.events().pop().expect("something was reported");

@@ -136,7 +136,7 @@ impl Lab {
         };
         let id = format!("{}-{}", self.sites[site], self.started);
         let plugin = build::artifacts()?.guest("effects");
-        let command = self.cluster.host_at(&servers, &id, &plugin)?.on(&self.sites[site]);
+        let command = self.cluster.host_at(&servers, &id, &plugin)?.on(&self.sites[site]).arg("--allow-state");
         let command =
             command.flag("--root", &self.root).flag("--task", TASK).flag("--config", format!("by={}", self.by));
         let demote_timeout = humantime::format_duration(DEMOTE_TIMEOUT).to_string();

@@ -63,6 +63,19 @@ impl Plugin for Misbehave {
             }
             "idle" => std::future::pending().await,
             "huge-log" => info!("{}", "y".repeat(4 << 20)),
+            "calls" => {
+                for _ in 0..1_000_000 {
+                    black_box(soloist_sdk::remaining());
+                }
+                info!("a million calls were made");
+            }
+            "huge-line" => {
+                let piece = "x".repeat(1 << 20);
+                for _ in 0..100 {
+                    print!("{piece}");
+                }
+                println!();
+            }
             "giant-error" => Err("z".repeat(4 << 20))?,
             "timer" => how_late().await,
             "count" => count_rounds(),
