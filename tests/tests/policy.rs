@@ -13,7 +13,7 @@ fn config(cluster: &Cluster, what: &str) -> Result<PathBuf> {
     let plugin = build::artifacts()?.guest("misbehave").display().to_string();
     let restart = r#"{ initial = "10ms", max = "200ms", healthy_after = "300ms", max_restarts = 1 }"#;
     let task = format!("[[task]]\nname = \"{TASK}\"\nplugin = {plugin:?}\nrestart = {restart}\n");
-    cluster.file(&format!("{what}.toml"), format!("{task}config = {{ do = \"{what}\" }}\n"))
+    cluster.file(&format!("{what}.toml"), format!("{task}config = {{ do = \"{what}\" }}\nallow = {{ state = true }}\n"))
 }
 
 fn host(cluster: &Cluster, id: &str, what: &str) -> Result<Command> {
