@@ -188,7 +188,8 @@ async fn a_plugin_that_completes_can_be_run_again() -> Result<()> {
     ensure!(ended.code() == Some(2), "a setting of one task beside a file: {}", host.errors());
     let plugin = build::artifacts()?.guest("misbehave");
     let command = cluster.host_of("b", &plugin)?.flag("--task", TASK).flag("--config", "do=complete");
-    let mut host = command.flag("--on-complete", "restart").start(&cluster.history)?;
+    let command = command.arg("--allow-state").flag("--on-complete", "restart");
+    let mut host = command.start(&cluster.history)?;
     for pause in ["1s", "2s"] {
         host.event_where("plugin-completed", |event| event.text("restart_in") == Some(pause)).await?;
     }

@@ -30,11 +30,17 @@ pub(super) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> 
     Ok(())
 }
 
+fn tasks(burners: usize) -> impl Iterator<Item = String> {
+    (0..burners).map(|number| format!("burner-{number}")).chain([TIMER.to_owned()])
+}
+
 /// A configuration of one plugin that `does` something, and of others that compute.
 fn config(cluster: &Cluster, does: &str, burners: usize) -> Result<std::path::PathBuf> {
     let plugin = build::artifacts()?.guest("misbehave").display().to_string();
     let task = |name: &str, does: &str| {
-        format!("[[task]]\nname = {name:?}\nplugin = {plugin:?}\nconfig = {{ do = {does:?} }}\n")
+        format!(
+            "[[task]]\nname = {name:?}\nplugin = {plugin:?}\nconfig = {{ do = {does:?} }}\nallow = {{ state = true }}\n"
+        )
     };
     let burning = (0..burners).map(|number| task(&format!("burner-{number}"), "loop"));
     let tasks: Vec<_> = burning.chain([task(TIMER, does)]).collect();
@@ -44,8 +50,7 @@ fn config(cluster: &Cluster, does: &str, burners: usize) -> Result<std::path::Pa
 /// A host that leads all tasks of a configuration.
 async fn leading(cluster: &Cluster, id: &str, config: &std::path::Path, burners: usize) -> Result<Host> {
     let mut host = cluster.host_of(id, config)?.start(&cluster.history)?;
-    for number in 0..burners {
-        let task = format!("burner-{number}");
+    for task in tasks(burners) {
         host.event_where("plugin-log", |event| event.task.as_ref() == Some(&task)).await?;
     }
     Ok(host)
@@ -87,11 +92,9 @@ async fn handovers(cluster: &Cluster, burners: usize) -> Result<Samples> {
     let mut samples = Samples::default();
     let speaks = |event: &soloist_tests::history::Event| event.task.as_deref() == Some(TIMER);
     let mut leader = leading(cluster, &format!("from-{burners}"), &config, burners).await?;
-    leader.event_where("plugin-log", speaks).await?;
     for round in 0..HANDOVERS {
         let mut next = cluster.host_of(&format!("to-{burners}-{round}"), &config)?.start(&cluster.history)?;
-        for number in 0..=burners {
-            let task = if number == burners { TIMER.to_owned() } else { format!("burner-{number}") };
+        for task in tasks(burners) {
             next.event_where("standby", |event| event.task.as_ref() == Some(&task)).await?;
         }
         let asked = std::time::SystemTime::now();
