@@ -8,7 +8,7 @@ help:
 	@echo "make demo    watch three hosts, a plugin, and three failovers (under a minute once built)"
 	@echo "make test    every test, against ZooKeeper servers of their own"
 	@echo "make soak    faults for SOLOIST_SOAK=30m, two at a time chosen by SOLOIST_SEED; shows what came of them"
-	@echo "make bench   measure failover, start and memory"
+	@echo "make bench   measure failover, start, memory, revocation and heartbeats"
 	@echo "make lint    formatting, clippy, documentation, dependencies"
 	@echo "make build   the program, at target/release/soloist"
 

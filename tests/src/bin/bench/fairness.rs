@@ -9,7 +9,8 @@ use soloist_tests::cluster::Cluster;
 use soloist_tests::host::Host;
 use soloist_tests::{PATIENCE, build};
 
-use super::{SESSION_TIMEOUT, Samples, Table};
+use super::SESSION_TIMEOUT;
+use super::table::{Samples, Table};
 
 const HANDOVERS: usize = 20;
 const HEARTBEATS: usize = 100;
