@@ -1,8 +1,9 @@
-//! The benchmarks: what a failover, a start, a standby, a revocation and a heartbeat cost, the first three beside a bare
+//! The benchmarks: what a failover, a start, a standby, a revocation, a heartbeat and a busy neighbour cost, the first three beside a bare
 //! contender without any plugin, measured in the same run. Prints a table in Markdown.
 //!
 //! `cargo run --release --bin bench -- TOPIC...` measures those topics alone.
 
+mod fairness;
 mod handover;
 mod heartbeats;
 mod memory;
@@ -22,7 +23,7 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 5] = ["handover", "start", "memory", "revocation", "heartbeats"];
+const TOPICS: [&str; 6] = ["handover", "start", "memory", "fairness", "revocation", "heartbeats"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -44,6 +45,9 @@ async fn main() -> Result<()> {
     }
     if chosen("memory") {
         memory::measure(&cluster, &mut table).await?;
+    }
+    if chosen("fairness") {
+        fairness::measure(&cluster, &mut table).await?;
     }
     cluster.verdict().check()?;
     if chosen("revocation") {

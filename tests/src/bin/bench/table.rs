@@ -12,6 +12,10 @@ impl Samples {
         self.0.sort();
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The smallest sample that so many percent of all do not exceed.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100);
