@@ -94,6 +94,12 @@ pub enum Problem {
         /// The function's name, as a component or a bare module spells it.
         export: &'static str,
     },
+    /// It is made to run from its beginning to its end.
+    #[error(
+        "it exports `_start`, so it is a program of its own: a plugin is a library (a reactor, as with clang \
+         -mexec-model=reactor) that exports both on_elected and on_demoted"
+    )]
+    Program,
     /// One of the two functions has a type that the contract does not allow.
     #[error("its export `{export}` has the wrong type: expected {expected}, found {found}")]
     WrongExport {
