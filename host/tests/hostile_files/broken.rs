@@ -28,7 +28,9 @@ fn fine<T>(loaded: Result<T, Problem>) -> bool {
 #[test]
 fn every_truncation_is_refused() {
     for file in files() {
-        for length in 0..file.len() {
+        // Of a large file, each of its beginning and some of the rest.
+        let lengths = (0..file.len()).filter(|length| *length < 4000 || length % 31 == 0 || length + 100 > file.len());
+        for length in lengths {
             let cut = &file[..length];
             // Of nearly all of them nothing reaches the compiler; the rest are whole, and no plugins.
             assert!(component(cut.to_vec()).is_err() || !fine(load("wasm", cut)), "{length} of {} bytes", file.len());
@@ -42,7 +44,7 @@ fn wrong_bits_are_refused_or_do_not_matter() {
     let mut random = Random::new(seed());
     for file in files() {
         let (mut refused, mut loaded) = (0, 0);
-        for _ in 0..4000 {
+        for _ in 0..2000 {
             let mut file = file.clone();
             for _ in 0..=random.below(3) {
                 let byte = usize::try_from(random.below(file.len() as u64)).unwrap();
