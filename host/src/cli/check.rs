@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use soloist::config::{AclSetting, Config, Ensemble, TaskConfig};
+use soloist::config::{Access, AclSetting, Config, Directory, Ensemble, Grants, TaskConfig};
 use soloist::lease::Timing;
 use soloist::plugin::Plugin;
 
@@ -72,8 +72,35 @@ fn task(text: &mut String, task: &TaskConfig, plugin: &Plugin, ensemble: &Ensemb
         Some(path) => line(text, "master node", path)?,
         None => line(text, "master node", format_args!("{}/tasks/{}/master", ensemble.root, task.name))?,
     }
+    for (number, grant) in granted(&task.grants).into_iter().enumerate() {
+        line(text, if number == 0 { "may use" } else { "" }, grant)?;
+    }
     let timing = Timing::new(ensemble.session_timeout, ensemble.tick_time, task.demote_timeout);
     timing.map_or(Ok(()), |timing| lease(text, &timing))
+}
+
+/// What a task grants, a line each; what every plugin has is not said.
+fn granted(grants: &Grants) -> Vec<String> {
+    let mut lines = Vec::new();
+    if grants.state {
+        lines.push("its state in ZooKeeper".to_owned());
+    }
+    for Directory { host, guest, access } in &grants.dirs {
+        let mode = match access {
+            Access::Read => "read",
+            Access::Write => "write",
+        };
+        lines.push(format!("directory {guest}, to {mode}: {}", host.display()));
+    }
+    lines.extend(grants.env.keys().map(|name| format!("variable {name}")));
+    lines.extend(grants.secrets.iter().map(|source| match &source.file {
+        Some(file) => format!("secret {}: {}", source.name, file.display()),
+        None => format!("secret {}: this host's variable", source.name),
+    }));
+    if lines.is_empty() {
+        lines.push("nothing but log, configuration, clocks and random numbers".to_owned());
+    }
+    lines
 }
 
 /// What follows when a leader hears no more of the ensemble.

@@ -211,10 +211,10 @@ fn linker(engine: &PluginEngine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine.wasmtime());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-    bindings::leadership::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
-    bindings::log::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
-    bindings::state::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
-    bindings::config::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
+    bindings::leadership::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;
+    bindings::log::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;
+    bindings::state::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;
+    bindings::config::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;
     Ok(linker)
 }
 

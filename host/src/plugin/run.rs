@@ -99,17 +99,14 @@ impl Plugin {
             if let Err(lost) = leadership.permit.check() {
                 return Poll::Ready(Err(Failure::lease_lost(lost)));
             }
-            start.resumed();
             cpu.resumed();
             let polled = future.as_mut().poll(context);
             cpu.charge();
             if polled.is_ready() {
                 return polled.map(Ok);
             }
-            start.paused();
-            // A guest that computes is interrupted soon, and says then where it is.
             is_due = is_due || due.as_mut().poll(context).is_ready();
-            if start.is_overdue() && !start.is_interrupted() {
+            if is_due && start.has_failed() {
                 let reached = self.settings.limits.reached(Limit::StartTimeout);
                 return Poll::Ready(Err(Failure::new(Cause::Limit(reached))));
             }

@@ -8,8 +8,8 @@ use crate::clock::{self, Moment};
 
 /// Watches one attempt from outside and from inside the store. Clones share it.
 ///
-/// A sign of life is a call of the host, a return to it, or the guest waiting for something; but only once `on_elected` is
-/// called, since what comes before is not the plugin's work.
+/// A sign of life is a call of the host or, when the time is up, the guest waiting for something; but only once `on_elected`
+/// is called, since what comes before is not the plugin's work.
 #[derive(Clone, Debug)]
 pub(super) struct Start {
     due: Moment,
@@ -41,31 +41,29 @@ impl Start {
         }
     }
 
-    /// The host is about to let the guest run.
+    /// The guest goes on where it was interrupted.
     pub(super) fn resumed(&self) {
         self.seen.interrupted.store(false, Ordering::Relaxed);
     }
 
-    /// The guest was interrupted while it computed.
+    /// The guest is interrupted while it computes.
     pub(super) fn interrupted(&self) {
         self.seen.interrupted.store(true, Ordering::Relaxed);
-    }
-
-    /// The guest runs no longer, for now. If nobody has interrupted it, it waits for something.
-    pub(super) fn paused(&self) {
-        if !self.seen.interrupted.load(Ordering::Relaxed) {
-            self.called_host();
-        }
-    }
-
-    /// Whether the guest computes: it was interrupted and goes on when it is let run again.
-    pub(super) fn is_interrupted(&self) -> bool {
-        self.seen.interrupted.load(Ordering::Relaxed)
     }
 
     /// Whether there should have been a sign of life.
     pub(super) fn is_overdue(&self) -> bool {
         !self.seen.alive.load(Ordering::Relaxed) && clock::now() >= self.due
+    }
+
+    /// The guest runs no longer, for now: whether it has failed to start. One that is interrupted will be asked when it
+    /// goes on, so that it can be said where it is; of the others `on_elected` may wait, and nothing else.
+    pub(super) fn has_failed(&self) -> bool {
+        if !self.is_overdue() || self.seen.interrupted.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.called_host();
+        self.is_overdue()
     }
 
     /// Waits until a sign of life is due.
@@ -82,15 +80,14 @@ mod tests {
     fn only_what_on_elected_does_is_a_sign_of_life() {
         let start = Start::within(Duration::ZERO);
         start.called_host();
-        start.paused();
-        assert!(start.is_overdue());
+        assert!(start.has_failed(), "it waits before it is elected");
         start.elected();
         start.resumed();
         start.interrupted();
-        start.paused();
-        assert!(start.is_overdue(), "it computes");
+        assert!(start.is_overdue() && !start.has_failed(), "it computes");
         start.resumed();
-        start.paused();
-        assert!(!start.is_overdue(), "it waits");
+        assert!(!start.has_failed() && !start.is_overdue(), "it waits");
+        let patient = Start::within(Duration::from_secs(3600));
+        assert!(!patient.is_overdue() && !patient.has_failed());
     }
 }

@@ -1,8 +1,6 @@
 //! What belongs to one instance of a plugin, and the bounds it lives in.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tracing::Level;
@@ -17,7 +15,7 @@ use super::log::PluginLog;
 use super::start::Start;
 use super::stdio::Stdio;
 use super::{PluginSettings, wasi};
-use crate::permit::{LeaseLost, Permit};
+use crate::permit::LeaseLost;
 
 /// The data of a plugin's store: what its imports work on.
 pub(super) struct Host {
@@ -62,6 +60,14 @@ impl Host {
     }
 }
 
+impl Host {
+    /// What an import works on: the plugin has called it.
+    pub(super) fn called(&mut self) -> &mut Self {
+        self.start.called_host();
+        self
+    }
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
         self.stdout.finish();
@@ -72,6 +78,7 @@ impl Drop for Host {
 
 impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.start.called_host();
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }
@@ -97,12 +104,10 @@ pub(super) fn new(
         if host.start.is_overdue() {
             return Err(host.settings.limits.reached(Limit::StartTimeout).into());
         }
-        host.start.interrupted();
-        Ok(UpdateDeadline::YieldCustom(1, give_way(host.cpu.charge(), &host.leadership.permit)))
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way(host))))
     });
     store.call_hook(|store, hook| match hook {
         CallHook::CallingHost | CallHook::ReturningFromHost => {
-            store.data().start.called_host();
             store.data().leadership.permit.check().map(drop).map_err(<LeaseLost as Into<wasmtime::Error>>::into)
         }
         CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
@@ -112,16 +117,19 @@ pub(super) fn new(
 
 /// What a guest that computes does between two of its ticks: it lets the others run, or rests if it has used up its share
 /// of the processor.
-fn give_way(rest: Duration, permit: &Permit) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    if rest.is_zero() {
-        // tokio's own yield lets its timers run too, even when every worker is busy with a guest.
-        return Box::pin(tokio::task::yield_now());
-    }
-    let permit = permit.clone();
-    Box::pin(async move {
-        tokio::select! {
-            () = tokio::time::sleep(rest) => {}
-            () = permit.ended() => {}
+fn give_way(host: &Host) -> impl Future<Output = ()> + use<> {
+    let (rest, start, permit) = (host.cpu.charge(), host.start.clone(), host.leadership.permit.clone());
+    start.interrupted();
+    async move {
+        if rest.is_zero() {
+            // tokio's own yield lets its timers run too, even when every worker is busy with a guest.
+            tokio::task::yield_now().await;
+        } else {
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = permit.ended() => {}
+            }
         }
-    })
+        start.resumed();
+    }
 }

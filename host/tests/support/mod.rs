@@ -14,7 +14,7 @@ use serde_json::Value;
 use soloist::activation::{Activation, ActivationSettings, Notice};
 use soloist::clock;
 use soloist::permit::{Permit, SharedDeadline};
-use soloist::plugin::{Grants, Plugin, PluginEngine, PluginSettings};
+use soloist::plugin::{Grants, Limits, LoadError, Plugin, PluginEngine, PluginSettings};
 use soloist::reporter::{LogFormat, Reporter};
 use soloist::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
 use soloist::term::{FencingToken, Term};
@@ -64,6 +64,12 @@ pub fn engine() -> Arc<PluginEngine> {
     Arc::clone(&ENGINE)
 }
 
+/// The guest `misbehave`, told what to do, within these limits.
+pub fn limited(what: &str, limits: Limits) -> Arc<Plugin> {
+    let settings = PluginSettings { limits, ..config(&[("do", what)]) };
+    Arc::new(Plugin::load(&engine(), &guest("misbehave"), settings).expect("the guest loads"))
+}
+
 pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
     let config: BTreeMap<_, _> = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let grants = Grants { state: true, ..Grants::default() };
@@ -77,8 +83,14 @@ pub fn misbehave(what: &str) -> Arc<Plugin> {
 
 /// A plugin from WebAssembly text.
 pub fn text(wat: &str) -> Arc<Plugin> {
+    limited_text(wat, Limits::default()).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// A plugin from WebAssembly text, within these limits.
+pub fn limited_text(wat: &str, limits: Limits) -> Result<Arc<Plugin>, LoadError> {
     let file = File::new("wat", wat.as_bytes());
-    Arc::new(Plugin::load(&engine(), &file.0, PluginSettings::default()).unwrap_or_else(|error| panic!("{error:?}")))
+    let settings = PluginSettings { limits, ..PluginSettings::default() };
+    Plugin::load(&engine(), &file.0, settings).map(Arc::new)
 }
 
 /// A bare module that writes `text` to stdout with WASI preview 1 when it is elected, and then does `more`.
@@ -197,6 +209,11 @@ impl Memory {
         self.kept().entries.get(key).map(|entry| entry.value.clone())
     }
 
+    /// How many bytes are kept.
+    pub fn bytes(&self) -> usize {
+        self.kept().entries.values().map(|entry| entry.value.len()).sum()
+    }
+
     /// How many writes there have been.
     pub fn writes(&self) -> u64 {
         self.kept().writes
@@ -286,6 +303,8 @@ pub struct Tested {
     pub state: Arc<Memory>,
     pub notices: mpsc::UnboundedReceiver<Notice>,
     task: String,
+    handle: tokio::runtime::Handle,
+    /// None for a term that runs beside another.
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -315,16 +334,35 @@ impl Tested {
         deadline: SharedDeadline,
         first: impl FnOnce(&Activation),
     ) -> Self {
+        let runtime = runtime();
+        let mut tested = Self::start_on(runtime.handle().clone(), state, plugin, settings, deadline, first);
+        tested.runtime = Some(runtime);
+        tested
+    }
+
+    /// Starts a term on the very thread that this one runs on.
+    pub fn beside(&self, plugin: Arc<Plugin>, settings: ActivationSettings) -> Self {
+        let deadline = SharedDeadline::default();
+        deadline.set(clock::now() + 100 * PATIENCE);
+        Self::start_on(self.handle.clone(), Arc::default(), plugin, settings, deadline, |_| ())
+    }
+
+    fn start_on(
+        handle: tokio::runtime::Handle,
+        state: Arc<Memory>,
+        plugin: Arc<Plugin>,
+        settings: ActivationSettings,
+        deadline: SharedDeadline,
+        first: impl FnOnce(&Activation),
+    ) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let task = format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let term = term(&task);
-        let runtime = runtime();
         let permit = Permit::new(deadline.clone());
         let (sender, notices) = mpsc::unbounded_channel();
-        let activation =
-            Activation::start(runtime.handle(), plugin, settings, term, permit.clone(), state.clone(), sender);
+        let activation = Activation::start(&handle, plugin, settings, term, permit.clone(), state.clone(), sender);
         first(&activation);
-        Self { activation: Some(activation), permit, deadline, state, notices, task, runtime: Some(runtime) }
+        Self { activation: Some(activation), permit, deadline, state, notices, task, handle, runtime: None }
     }
 
     pub fn activation(&self) -> &Activation {
@@ -356,11 +394,29 @@ impl Tested {
         }
     }
 
-    /// The next notice.
+    /// The next notice that is not only about how the plugin fares.
     pub fn notice(&mut self) -> Notice {
-        let runtime = self.runtime.as_ref().expect("there until the end");
+        loop {
+            match self.any_notice() {
+                Notice::Completed | Notice::Healthy => {}
+                notice => return notice,
+            }
+        }
+    }
+
+    /// The next notice.
+    pub fn any_notice(&mut self) -> Notice {
+        let runtime = self.handle.clone();
         let notice = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
         notice.unwrap_or_else(|_| panic!("no notice: {:#?}", self.events())).expect("the last notice has not come")
+    }
+
+    /// How long the thread that runs the plugin has had a processor.
+    pub fn processor_time(&self) -> Duration {
+        let runtime = self.handle.clone();
+        let time = async { rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime) };
+        let time = runtime.block_on(runtime.spawn(time)).expect("it does not panic");
+        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("less than a second"))
     }
 
     /// Waits for the end, and returns whether it was by force. Nothing may come after it.
@@ -372,7 +428,7 @@ impl Tested {
             }
         };
         assert_eq!(Arc::strong_count(&self.state), 1, "the term still holds its state");
-        let runtime = self.runtime.as_ref().expect("there until the end");
+        let runtime = self.handle.clone();
         let after = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
         assert_eq!(after.expect("the sender is gone after the last notice"), None);
         let last = self.events().pop().expect("something was reported");

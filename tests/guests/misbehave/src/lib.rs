@@ -58,6 +58,23 @@ impl Plugin for Misbehave {
                 soloist_sdk::resign("really");
                 sleep(FOREVER).await;
             }
+            "idle" => std::future::pending().await,
+            "huge-log" => info!("{}", "y".repeat(4 << 20)),
+            "calls" => {
+                for _ in 0..1_000_000 {
+                    black_box(soloist_sdk::remaining());
+                }
+                info!("a million calls were made");
+            }
+            "huge-line" => {
+                let piece = "x".repeat(1 << 20);
+                for _ in 0..100 {
+                    print!("{piece}");
+                }
+                println!();
+            }
+            "giant-error" => Err("z".repeat(4 << 20))?,
+            "count" => count_rounds(),
             "sandbox" => info!("{}", what_is_there()),
             "fields" => soloist_sdk::error!(answer = 42, path = "a b", "with {} fields", 2),
             "remaining" => loop {
@@ -106,6 +123,16 @@ fn spin() -> ! {
     loop {
         count = black_box(count.wrapping_add(1));
     }
+}
+
+/// How far it gets within a second.
+fn count_rounds() {
+    let (begun, mut rounds) = (std::time::Instant::now(), 0_u64);
+    while begun.elapsed() < Duration::from_secs(1) {
+        rounds += 1;
+        black_box((0..black_box(100_000_u64)).fold(0, u64::wrapping_add));
+    }
+    info!(rounds = rounds, "counted");
 }
 
 fn devour() -> ! {
