@@ -46,15 +46,13 @@ async fn an_interrupted_leader_hands_over_cleanly() -> Result<()> {
 #[tokio::test]
 async fn a_host_that_compiles_ends_at_once() -> Result<()> {
     let cluster = Cluster::start().await?;
-    // As many values over as many branches as a function may have, and enough functions to keep a machine busy for minutes.
+    // As many values over as many branches as a function may have, and enough functions to keep a machine busy.
     let loops = (0..990).map(|local| {
-        format!(
-            "(loop (local.set {} (i32.add (local.get {local}) (i32.const 1))) (br_if 0 (local.get {local})))",
-            local + 1
-        )
+        let next = local + 1;
+        format!("(loop(local.set {next}(i32.add(local.get {local})(i32.const 1)))(br_if 0(local.get {local})))")
     });
     let function = format!("(func (local{}) {})", " i32".repeat(991), loops.collect::<String>());
-    let functions = function.repeat(150);
+    let functions = function.repeat(48);
     let text = format!(r#"(module (func (export "on_elected")) (func (export "on_demoted")) {functions})"#);
     let plugin = cluster.file("slow.wat", text)?;
     let mut host = cluster.host_of("a", &plugin)?.start(&cluster.history)?;

@@ -22,8 +22,8 @@ use crate::digest::Digest;
 /// How large a plugin's file may be, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
-/// How large a plugin's file may be when it is text, in bytes: reading it takes many times its size.
-pub const MAX_TEXT_BYTES: usize = 16 << 20;
+/// How large a plugin's file may be when it is text, in bytes: reading it takes hundreds of times its size.
+pub const MAX_TEXT_BYTES: usize = 4 << 20;
 
 /// A plugin cannot be loaded.
 #[derive(Debug, thiserror::Error)]

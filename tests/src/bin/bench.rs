@@ -12,6 +12,9 @@ use soloist_tests::host::{Command, Host};
 use soloist_tests::zookeeper::Settings;
 use soloist_tests::{build, client};
 
+#[path = "bench/loading.rs"]
+mod loading;
+
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const HANDOVERS: usize = 100;
 const STARTS: usize = 30;
@@ -31,6 +34,7 @@ async fn main() -> Result<()> {
     handovers(&cluster, &mut table).await?;
     starts(&cluster, &mut table).await?;
     memory(&cluster, &mut table).await?;
+    loading::loading(&mut table)?;
     cluster.verdict().check()?;
     println!("{}", machine(&cluster).await?);
     println!();
