@@ -100,6 +100,8 @@ struct Shared {
     traffic: watch::Sender<Traffic>,
     faults: Mutex<Faults>,
     replies_lost: watch::Sender<u32>,
+    /// New connections wait.
+    held: watch::Sender<bool>,
     /// The server's answers to handshakes.
     welcomes: Mutex<Vec<Vec<u8>>>,
 }
@@ -126,6 +128,7 @@ impl Proxy {
             traffic: watch::Sender::new(Traffic::Passes),
             faults: Mutex::default(),
             replies_lost: watch::Sender::new(0),
+            held: watch::Sender::new(false),
             welcomes: Mutex::default(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -160,7 +163,17 @@ impl Proxy {
     }
 
     /// Lets the server close a session that was opened through the proxy, by asking for it in its own name.
+    ///
+    /// That takes the connection from the session's owner, who is kept from coming back before it is done: the session
+    /// would be his again, and the closing refused.
     pub async fn close_session(&self, id: i64) -> Result<()> {
+        self.shared.held.send_replace(true);
+        let closed = self.ask_to_close(id).await;
+        self.shared.held.send_replace(false);
+        closed
+    }
+
+    async fn ask_to_close(&self, id: i64) -> Result<()> {
         let welcomes = self.shared.welcomes().clone();
         let welcome = welcomes.iter().find(|welcome| welcome.get(12..20) == Some(&id.to_be_bytes()[..]));
         // Length, protocol version, timeout; then session id and password, which a request has in the same form.
@@ -223,6 +236,8 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
     if *shared.traffic.borrow() == Traffic::Cut {
         return;
     }
+    // The sender lives in `shared`, so this cannot fail.
+    let _ = shared.held.subscribe().wait_for(|held| !held).await;
     let Ok(server) = TcpStream::connect(shared.server()).await else { return };
     // Small frames must not wait for one another.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
