@@ -35,6 +35,7 @@ pub(super) struct Host {
     pub(super) panic: Option<String>,
     pub(super) resigned: bool,
     pub(super) state_calls: Arc<Semaphore>,
+    /// Goes before the table, so that what is open there is cut.
     pub(super) network: NetworkAccess,
     pub(super) table: ResourceTable,
     limits: Limits,

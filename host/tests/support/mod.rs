@@ -33,7 +33,19 @@ pub fn guest(name: &str) -> PathBuf {
         let target = test.ancestors().nth(3).expect("a test lies in the target directory");
         let status = Command::new(env!("CARGO"))
             .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2"])
-            .args(["-p", "hello", "-p", "heartbeat", "-p", "counter", "-p", "misbehave", "--target-dir"])
+            .args([
+                "-p",
+                "hello",
+                "-p",
+                "heartbeat",
+                "-p",
+                "counter",
+                "-p",
+                "misbehave",
+                "-p",
+                "network",
+                "--target-dir",
+            ])
             .arg(target)
             .current_dir(workspace)
             .status()
@@ -315,8 +327,12 @@ impl Tested {
             if found.len() >= times {
                 return found.swap_remove(times - 1);
             }
-            let left = end.checked_duration_since(Instant::now());
-            let left = left.unwrap_or_else(|| panic!("no {event} {message:?} ({times}): {:#?}", self.of(&events)));
+            let Some(left) = end.checked_duration_since(Instant::now()) else {
+                let reported = self.of(&events);
+                // The other tests go on.
+                drop(events);
+                panic!("no {event} {message:?} ({times}): {reported:#?}");
+            };
             events = REPORTED.more.wait_timeout(events, left).expect("no test panics here").0;
         }
     }

@@ -36,6 +36,9 @@ use super::{NetworkAccess, Outbound, tls};
 /// How long the headers of a request, and of a response, may be together, in bytes.
 pub const HEADER_BYTES: usize = 64 * 1024;
 
+/// How much of a body is taken from the guest at once, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
 /// How many headers a response may have.
 const HEADERS_MAX: usize = 128;
 
@@ -62,10 +65,13 @@ impl WasiHttpHooks for NetworkAccess {
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Exchange), Error>> + Send> {
         let outbound = Arc::clone(&self.outbound);
         Box::new(async move {
+            if !outbound.gate.is_open() {
+                return Err(Error::HttpRequestDenied);
+            }
             let send = outbound.send(request, options.unwrap_or_default());
             let (response, driver) = tokio::select! {
                 biased;
-                () = outbound.gate.closed() => return Err(Error::HttpRequestDenied),
+                () = outbound.gate.closed() => return Err(Error::ConnectionTerminated),
                 sent = send => sent?,
             };
             let exchange: Exchange = Box::new(async move {
@@ -74,6 +80,10 @@ impl WasiHttpHooks for NetworkAccess {
             });
             Ok((response, exchange))
         })
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES
     }
 
     fn p3_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
@@ -195,9 +205,6 @@ impl Outbound {
     }
 
     fn unconnected(&self, error: &io::Error) -> Error {
-        if !self.gate.is_open() {
-            return Error::HttpRequestDenied;
-        }
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
             io::ErrorKind::TimedOut => Error::ConnectionTimeout,
@@ -259,7 +266,7 @@ fn unreachable(error: LookupError) -> Error {
     match error {
         LookupError::NoName { .. } => Error::HttpRequestUriInvalid,
         LookupError::Refused(_) => Error::DestinationIpProhibited,
-        LookupError::Ended => Error::HttpRequestDenied,
+        LookupError::Ended => Error::ConnectionTerminated,
         LookupError::TimedOut { .. } => Error::DnsTimeout,
         LookupError::NoAddress { .. } => Error::DestinationNotFound,
         LookupError::Failed { source, .. } => Error::DnsError { rcode: Some(source.to_string()), info_code: None },
