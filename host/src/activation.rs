@@ -1,7 +1,7 @@
 //! One term of one plugin: activate, restart after failures, drain, demote or revoke.
 //!
 //! ```text
-//! start -> [attempt -> failure -> backoff]* -> attempt ... demote -> draining -> demoted
+//! start -> [attempt -> failure or completion -> pause]* -> attempt ... demote -> draining -> demoted
 //!                                                  \ past the limit, or the permit's end -> revoked
 //! ```
 //!
@@ -9,11 +9,12 @@
 //! that never gives the control back, and says that the term is over only when the store is gone.
 
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -21,7 +22,9 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::events::{About, Event, details};
 use crate::permit::{Permit, Phase};
-use crate::plugin::{Cause, Drain, Failure, Leadership, Plugin};
+use crate::plugin::{AfterCompletion, Cause, Drain, Ended, Failure, Leadership, Plugin};
+pub use crate::restart::RestartPolicy;
+use crate::restart::{PluginFailed, Runs};
 use crate::state::State;
 use crate::term::{Demotion, Term};
 
@@ -46,38 +49,6 @@ impl Default for ActivationSettings {
     }
 }
 
-/// When a plugin that failed is started again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RestartPolicy {
-    /// How long to wait after the first failure; doubled with every further one.
-    pub initial: Duration,
-    /// How long to wait at most.
-    pub max: Duration,
-    /// A plugin that ran for so long has recovered: its failures are counted from none again.
-    pub healthy_after: Duration,
-    /// After so many restarts the next failure makes the host resign.
-    pub max_restarts: u32,
-}
-
-impl Default for RestartPolicy {
-    fn default() -> Self {
-        Self {
-            initial: Duration::from_secs(1),
-            max: Duration::from_mins(1),
-            healthy_after: Duration::from_mins(1),
-            max_restarts: 5,
-        }
-    }
-}
-
-impl RestartPolicy {
-    /// How long to wait before the restart that follows `restarts` others; `None` when there have been enough.
-    fn delay(&self, restarts: u32) -> Option<Duration> {
-        (restarts < self.max_restarts)
-            .then(|| self.initial.saturating_mul(2_u32.saturating_pow(restarts)).min(self.max))
-    }
-}
-
 /// What a host does when `on_elected` has returned without an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnComplete {
@@ -86,17 +57,23 @@ pub enum OnComplete {
     Hold,
     /// It asks to be demoted.
     Resign,
+    /// It runs `on_elected` again, in a fresh store, after a pause as after a failure.
+    Restart,
 }
 
 /// What an activation tells whoever started it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// The plugin, or what became of it, asks for the end of the term.
+    /// `on_elected` has returned without an error.
+    Completed,
+    /// The plugin has run for so long that it has recovered from whatever was before. Said once in a term.
+    Healthy,
+    /// The plugin has failed, and been restarted as often as it may: the term has to end, and another host to try.
+    Failed(PluginFailed),
+    /// The plugin, or its completion, asks for the end of the term.
     ResignRequested {
         /// Why.
         reason: String,
-        /// How long another host should have the first chance.
-        stay_out: Duration,
     },
     /// The term is over for the plugin: it can have no effect any more. Always the last notice.
     Stopped {
@@ -211,56 +188,81 @@ impl Supervisor {
     /// Passes on what the plugin says about resigning, for ever.
     async fn forward(&self, resignations: &mut mpsc::UnboundedReceiver<String>) {
         while let Some(reason) = resignations.recv().await {
-            self.notify(Notice::ResignRequested { reason, stay_out: Duration::ZERO });
+            self.notify(Notice::ResignRequested { reason });
         }
         pending::<()>().await;
     }
 
-    /// Runs the plugin, and again after each failure. Returns when it has stopped because demotion began.
-    async fn attempts(&self, guests: &mut JoinSet<Result<(), Failure>>) {
-        let policy = self.settings.restart;
-        let mut restarts = 0;
+    /// Runs the plugin, and again after each run that does not end the term. Returns when it has stopped because demotion
+    /// began.
+    async fn attempts(&self, guests: &mut JoinSet<Result<Ended, Failure>>) {
+        let mut runs = Runs::new(self.settings.restart);
+        let mut was_healthy = false;
         loop {
             let began = clock::now();
             guests.spawn(self.clone().attempt());
-            let outcome = match guests.join_next().await {
-                Some(Ok(outcome)) => outcome,
-                Some(Err(_)) | None => Err(Failure::host_panicked()),
-            };
-            let Err(failure) = outcome else { return };
-            if let Cause::LeaseLost(_) = failure.cause {
-                // The lease may look renewed a moment later, but this plugin was already stopped in mid course.
-                self.leadership.permit.revoke();
-                return pending().await;
-            }
-            if self.is_draining() {
-                return self.report_failed(&failure, None);
-            }
-            if clock::now().saturating_since(began) >= policy.healthy_after {
-                restarts = 0;
-            }
-            let delay = policy.delay(restarts);
-            self.report_failed(&failure, delay);
-            let Some(delay) = delay else {
-                let reason = format!("the plugin failed and was restarted {restarts} times: {failure}");
-                self.notify(Notice::ResignRequested { reason, stay_out: policy.max });
-                self.leadership.demotion().await;
-                return;
+            let ended = self.ended(guests, &mut was_healthy).await;
+            let ran = clock::now().saturating_since(began);
+            let pause = match ended {
+                Ok(Ended::Demoted) => return,
+                Ok(Ended::Completed) => {
+                    let pause = runs.completed(ran);
+                    self.report_completed(Some(pause));
+                    pause
+                }
+                Err(Failure { cause: Cause::LeaseLost(_), .. }) => {
+                    // The lease may look renewed a moment later, but this plugin was already stopped in mid course.
+                    self.leadership.permit.revoke();
+                    return pending().await;
+                }
+                Err(failure) if self.is_draining() => return self.report_failed(&failure, None),
+                Err(failure) => {
+                    let pause = runs.failed(ran);
+                    self.report_failed(&failure, pause);
+                    let Some(pause) = pause else {
+                        let (cause, message) = (failure.cause.name(), failure.to_string());
+                        let restarts = runs.restarts();
+                        self.notify(Notice::Failed(PluginFailed { cause, message, restarts }));
+                        self.leadership.demotion().await;
+                        return;
+                    };
+                    pause
+                }
             };
             tokio::select! {
-                () = tokio::time::sleep(delay) => restarts += 1,
+                () = tokio::time::sleep(pause) => {}
                 _ = self.leadership.demotion() => return,
             }
         }
     }
 
+    /// Waits for the end of the run under way, and says when it has become a healthy one, once in a term.
+    async fn ended(
+        &self,
+        guests: &mut JoinSet<Result<Ended, Failure>>,
+        was_healthy: &mut bool,
+    ) -> Result<Ended, Failure> {
+        let mut healthy = pin!(tokio::time::sleep(self.settings.restart.healthy_after));
+        loop {
+            tokio::select! {
+                joined = guests.join_next() => {
+                    return joined.and_then(Result::ok).unwrap_or_else(|| Err(Failure::host_panicked()));
+                }
+                () = &mut healthy, if !*was_healthy => {
+                    *was_healthy = true;
+                    self.notify(Notice::Healthy);
+                }
+            }
+        }
+    }
+
     /// Runs the plugin once.
-    async fn attempt(self) -> Result<(), Failure> {
+    async fn attempt(self) -> Result<Ended, Failure> {
         match self.leadership.permit.check() {
             Ok(Phase::Held) => {}
             Ok(_) => {
                 self.leadership.demotion().await;
-                return Ok(());
+                return Ok(Ended::Demoted);
             }
             Err(lost) => return Err(Failure::lease_lost(lost)),
         }
@@ -268,11 +270,19 @@ impl Supervisor {
             self.about().report(Event::Activated, "the plugin leads");
         }
         let completed = || {
-            self.about().report(Event::PluginCompleted, "on_elected has returned");
-            if self.settings.on_complete == OnComplete::Resign {
-                let reason = "the plugin has completed".into();
-                self.notify(Notice::ResignRequested { reason, stay_out: Duration::ZERO });
+            let restart = self.settings.on_complete == OnComplete::Restart;
+            // A restart is reported when its pause is known. Whoever hears of a completion may act on it at once.
+            if !restart {
+                self.report_completed(None);
             }
+            self.notify(Notice::Completed);
+            if restart {
+                return AfterCompletion::Go;
+            }
+            if self.settings.on_complete == OnComplete::Resign {
+                self.notify(Notice::ResignRequested { reason: "the plugin has completed".into() });
+            }
+            AfterCompletion::Stay
         };
         self.plugin.run(self.leadership.clone(), completed).await
     }
@@ -290,13 +300,16 @@ impl Supervisor {
         let _ = self.notices.send(notice);
     }
 
+    fn report_completed(&self, restart_in: Option<Duration>) {
+        let (event, message) = (Event::PluginCompleted, "on_elected has returned");
+        self.about().report_with(event, event.level(), message, restart_details(restart_in));
+    }
+
     fn report_failed(&self, failure: &Failure, restart_in: Option<Duration>) {
-        let mut details = details([("cause", failure.cause.name().into())]);
+        let mut details = restart_details(restart_in);
+        details.insert("cause".into(), failure.cause.name().into());
         if let Some(backtrace) = &failure.backtrace {
             details.insert("backtrace".into(), backtrace.as_str().into());
-        }
-        if let Some(delay) = restart_in {
-            details.insert("restart_in".into(), humantime::format_duration(delay).to_string().into());
         }
         let message = format_args!("the plugin failed: {failure}");
         self.about().report_with(Event::PluginFailed, Event::PluginFailed.level(), message, details);
@@ -318,17 +331,7 @@ impl Supervisor {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_delay_doubles_up_to_its_maximum_and_ends_after_so_many_restarts() {
-        let policy =
-            RestartPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(5), ..RestartPolicy::default() };
-        let delays: Vec<_> = (0..).map_while(|restarts| policy.delay(restarts)).collect();
-        assert_eq!(delays, [1, 2, 4, 5, 5].map(Duration::from_secs));
-        let endless = RestartPolicy { max_restarts: u32::MAX, ..policy };
-        assert_eq!(endless.delay(u32::MAX - 1), Some(policy.max));
-    }
+fn restart_details(restart_in: Option<Duration>) -> Map<String, Value> {
+    let shown = |pause| Value::from(humantime::format_duration(pause).to_string());
+    restart_in.map(|pause| ("restart_in".to_owned(), shown(pause))).into_iter().collect()
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use soloist::coordination::observer::ObserverError;
 use soloist::host::HostError;
+use soloist::reporter::printable;
 
 mod check;
 mod history;
@@ -20,10 +21,13 @@ mod status;
 const EXIT_CODES: &str = "\
 Exit codes:
   0      a clean end
-  1      a failure at run time, or an order that was not fulfilled
+  1      a failure at run time, an order that was not fulfilled, or a plugin that has not completed (--once)
   2      bad usage, a bad configuration or a bad plugin
   3      the ensemble could not be reached, or refused us, within --connect-timeout
   128+n  ended by signal n, the second one that asked to stop";
+
+/// How much is shown of a line of an error.
+const LINE_BYTES_MAX: usize = 2000;
 
 const SETTINGS: &str = "\
 Settings:
@@ -72,14 +76,20 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::Invalid(error) | Self::RunTime(error) | Self::Unreachable(error)) = self;
-        write!(f, "{error:#}")
+        // A stranger's file or node may be quoted in it: that shall neither drive the terminal nor flood it.
+        for (number, line) in format!("{error:#}").lines().enumerate() {
+            let shown = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
+            let cut = if shown.len() < line.len() { "…" } else { "" };
+            write!(f, "{}{}{cut}", if number > 0 { "\n" } else { "" }, printable(shown))?;
+        }
+        Ok(())
     }
 }
 
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         match error {
-            HostError::Threads(_) => Self::RunTime(error.into()),
+            HostError::Threads(_) | HostError::Failed(_) | HostError::Interrupted => Self::RunTime(error.into()),
             HostError::GaveUp(_) => Self::Unreachable(error.into()),
         }
     }
@@ -132,7 +142,7 @@ mod tests {
         for subcommand in command().get_subcommands() {
             // What is under no heading belongs to a single question, and so has no variable.
             let settings = subcommand.get_arguments().filter(|arg| arg.get_help_heading().is_some());
-            for arg in settings.filter(|arg| arg.get_id() != "config") {
+            for arg in settings.filter(|arg| !is_repeated(arg)) {
                 let id = arg.get_id().as_str();
                 assert_eq!(arg.get_long(), Some(id.replace('_', "-").as_str()));
                 assert_eq!(
@@ -141,6 +151,19 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn an_error_cannot_drive_the_terminal_or_flood_it() {
+        let failure = Failure::Invalid(anyhow::anyhow!("a\u{1b}[2J\n{}", "é".repeat(1_000_000)).context("b"));
+        let lines: Vec<_> = failure.to_string().lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], r"b: a\u{1b}[2J");
+        assert_eq!((lines.len(), lines[1].chars().count()), (2, LINE_BYTES_MAX / 2 + 1));
+    }
+
+    /// Several values do not go into one variable, whatever they are separated by.
+    fn is_repeated(arg: &clap::Arg) -> bool {
+        matches!(arg.get_action(), clap::ArgAction::Append) && arg.get_value_delimiter().is_none()
     }
 
     fn takes_value(arg: &clap::Arg) -> bool {
@@ -153,7 +176,7 @@ mod tests {
             for arg in subcommand.get_arguments().filter(|arg| arg.get_long().is_some() && takes_value(arg)) {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
                 let default = help.contains("[default: ") || !arg.get_default_values().is_empty();
-                assert!(default || arg.get_id() == "config", "{}", arg.get_id());
+                assert!(default || is_repeated(arg), "{}", arg.get_id());
             }
         }
     }

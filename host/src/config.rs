@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod access;
+mod allow;
+mod limits;
 mod problem;
 mod settings;
 #[cfg(test)]
@@ -28,7 +30,12 @@ mod validate;
 mod values;
 
 pub use crate::activation::{OnComplete, RestartPolicy};
-pub use access::{AclEntry, AclSetting, Auth, Permission, Secret};
+use crate::digest::Digest;
+pub use crate::plugin::{Access, Directory, Grants, Limits};
+pub use crate::secret::Secret;
+pub use access::{AclEntry, AclSetting, Auth, Permission};
+pub use allow::{AllowSettings, DirectorySettings, SecretFile, SecretSettings};
+pub use limits::{Amount, LimitSettings};
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use settings::{AclText, EnsembleSettings, Given, RestartSettings, TaskSettings, Written};
 pub use values::{ConnectString, TaskName};
@@ -71,10 +78,16 @@ pub struct TaskConfig {
     pub name: TaskName,
     /// The file that holds its plugin.
     pub plugin: PathBuf,
+    /// What the SHA-256 of that file must be.
+    pub sha256: Option<Digest>,
     /// Its master node, below the chroot (not below the root), when it is not the usual one.
     pub path: Option<String>,
     /// What the plugin can read of its configuration.
     pub config: BTreeMap<String, String>,
+    /// What the plugin may use.
+    pub grants: Grants,
+    /// How much the plugin may have and do.
+    pub limits: Limits,
     /// How long `on_demoted` may take before the plugin is stopped by force.
     pub demote_timeout: Duration,
     /// How long this host waits before it leads when the leader before did not say that it had stopped: time for what

@@ -1,14 +1,14 @@
 //! One task's contender: the only loop around [`election`](crate::election).
 //!
 //! It turns what happens into inputs, and the actions that follow into requests to the ensemble and into the start and
-//! stop of the plugin. At most one request is under way, at most one watch is set, at most one activation lives.
+//! stop of the plugin. At most one request is under way, at most one set of watches, at most one activation lives.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, OptionFuture};
+use futures::future::{BoxFuture, OptionFuture, select_all};
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -16,16 +16,21 @@ use zookeeper_client::OneshotWatcher;
 
 use crate::activation::{Activation, ActivationSettings, Notice};
 use crate::clock;
+use crate::coordination::failed::Mark;
 use crate::coordination::nodes::{End, ResignOrder, TaskPaths, TermRecord};
 use crate::coordination::session::{Session, View};
 use crate::coordination::state::TaskState;
-use crate::coordination::task::{self, Seen, TaskError, TaskNodes};
+use crate::coordination::task::{self, Held, Seen, TaskError, TaskNodes};
 use crate::election::{Action, Election, Input, Now, Settings};
 use crate::events::{About, Event, chain, details};
 use crate::permit::Permit;
 use crate::plugin::Plugin;
+use crate::restart::PluginFailed;
 use crate::shutdown::Shutdown;
 use crate::term::{Demotion, Term};
+
+/// How long a failure may take to be written down before the host resigns all the same.
+const MARK_TIME: Duration = Duration::from_secs(10);
 
 /// What a contender stands for, and with what.
 #[derive(Debug)]
@@ -40,19 +45,30 @@ pub struct Task {
     pub activation: ActivationSettings,
     /// How the election goes.
     pub election: Settings,
+    /// Whether to stand only until the plugin has completed once, or failed for good, on this host.
+    pub once: bool,
 }
 
-/// What a request brings: an input, a watch, and what was learnt of the nodes.
+/// What came of a task that is run once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// `on_elected` has returned without an error.
+    Completed,
+    /// The plugin has failed for good on this host.
+    Failed(PluginFailed),
+}
+
+/// What a request brings: an input, watches, and what was learnt of the nodes.
 struct Answer {
     input: Input,
-    watcher: Option<OneshotWatcher>,
+    watchers: Vec<OneshotWatcher>,
     seen: Option<Seen>,
     record: Option<TermRecord>,
 }
 
 impl From<Input> for Answer {
     fn from(input: Input) -> Self {
-        Self { input, watcher: None, seen: None, record: None }
+        Self { input, watchers: Vec::new(), seen: None, record: None }
     }
 }
 
@@ -60,6 +76,7 @@ impl From<Input> for Answer {
 #[derive(Default)]
 struct Ending {
     reason: Option<Demotion>,
+    failed: Option<PluginFailed>,
     detail: Option<String>,
     successor: Option<String>,
 }
@@ -78,6 +95,11 @@ pub struct Contender {
     ending: Ending,
     /// An order to resign, to come while this host leads.
     order: Option<BoxFuture<'static, ResignOrder>>,
+    /// The mark on a task that fails is being set or removed; then this host stays out of the queue for so long, if at all.
+    marking: Option<BoxFuture<'static, Option<Duration>>>,
+    /// Whether the plugin has run well in this term.
+    healthy: bool,
+    outcome: Option<Outcome>,
     request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
     watch: Option<BoxFuture<'static, ()>>,
     activation: Option<Activation>,
@@ -99,6 +121,9 @@ impl Contender {
             record: None,
             ending: Ending::default(),
             order: None,
+            marking: None,
+            healthy: false,
+            outcome: None,
             request: None,
             watch: None,
             activation: None,
@@ -107,16 +132,20 @@ impl Contender {
         }
     }
 
-    /// Stands, leads and stands again, until shutdown is asked for and the plugin has stopped.
-    pub async fn run(mut self, mut view: watch::Receiver<View>, shutdown: Shutdown) {
-        let shutdown = shutdown.requested().fuse();
-        tokio::pin!(shutdown);
+    /// Stands, leads and stands again, until shutdown is asked for and the plugin has stopped. Says what came of a task
+    /// that was to be run once; when something has, it asks for the shutdown itself.
+    pub async fn run(mut self, mut view: watch::Receiver<View>, shutdown: Shutdown) -> Option<Outcome> {
+        let requested = shutdown.requested().fuse();
+        tokio::pin!(requested);
         view.mark_changed();
         loop {
             while let Some(input) = self.inputs.pop_front() {
                 if self.handle(input) {
-                    return;
+                    return self.outcome;
                 }
+            }
+            if self.outcome.is_some() && self.marking.is_none() {
+                shutdown.trigger();
             }
             let deadline = self.deadline();
             let timer = OptionFuture::from(self.election.wake_at(deadline).map(clock::sleep_until));
@@ -126,7 +155,7 @@ impl Contender {
                     let seen = view.borrow_and_update().clone();
                     self.session_seen(seen);
                 }
-                () = &mut shutdown => self.inputs.push_back(Input::Shutdown),
+                () = &mut requested => self.inputs.push_back(Input::Shutdown),
                 // One end of this channel is our own, so it never ends.
                 Some(notice) = self.notices.1.recv() => self.notified(notice),
                 Some(answer) = OptionFuture::from(self.request.as_mut()) => {
@@ -140,6 +169,10 @@ impl Contender {
                 Some(order) = OptionFuture::from(self.order.as_mut()) => {
                     self.order = None;
                     self.ordered(order);
+                }
+                Some(stay_out) = OptionFuture::from(self.marking.as_mut()) => {
+                    self.marking = None;
+                    self.inputs.extend(stay_out.map(|stay_out| Input::Resign { stay_out }));
                 }
                 Some(()) = timer => self.inputs.push_back(Input::Timer),
             }
@@ -155,7 +188,7 @@ impl Contender {
         let id = |session: &Option<Arc<Session>>| session.as_ref().map(|session| session.id());
         if id(&self.session) != id(&seen.session) {
             if self.session.is_some() {
-                (self.request, self.watch, self.order, self.seen) = (None, None, None, None);
+                (self.request, self.watch, self.order, self.seen, self.marking) = (None, None, None, None, None);
                 self.inputs.push_back(Input::SessionEnded);
             }
             if seen.session.is_some() {
@@ -170,15 +203,82 @@ impl Contender {
 
     fn notified(&mut self, notice: Notice) {
         match notice {
-            Notice::ResignRequested { reason, stay_out } => {
+            Notice::Completed | Notice::Healthy => {
+                if self.task.once && notice == Notice::Completed {
+                    self.outcome.get_or_insert(Outcome::Completed);
+                    self.ending.detail.get_or_insert_with(|| "the plugin has completed".to_owned());
+                    self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
+                }
+                if !std::mem::replace(&mut self.healthy, true) {
+                    self.unmark();
+                }
+            }
+            Notice::Failed(failed) => {
+                if self.task.once {
+                    self.outcome.get_or_insert_with(|| Outcome::Failed(failed.clone()));
+                }
+                self.mark(failed);
+            }
+            Notice::ResignRequested { reason } => {
                 self.ending.detail.get_or_insert(reason);
-                self.inputs.push_back(Input::Resign { stay_out });
+                self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
             }
             Notice::Stopped { .. } => {
                 self.activation = None;
                 self.inputs.push_back(Input::Stopped);
             }
         }
+    }
+
+    /// Says in the ensemble that the plugin has failed for good, and how often in a row; then resigns.
+    fn mark(&mut self, failed: PluginFailed) {
+        self.ending.failed = Some(failed.clone());
+        let (policy, stays) = (self.task.activation.restart, !self.task.once);
+        let Some((term, mark)) = self.mark_of_term() else { return };
+        let was_healthy = self.healthy;
+        self.marking = Some(
+            async move {
+                let marking = async {
+                    if was_healthy {
+                        // What failed before that is another story, whether or not the mark on it is gone already.
+                        mark.remove().await?;
+                    }
+                    mark.set(&failed, policy, stays).await
+                };
+                let marked = tokio::time::timeout(MARK_TIME, marking).await;
+                let terms = match marked {
+                    Ok(Ok(record)) => record.terms,
+                    Ok(Err(error)) => {
+                        About::term(&term).report(Event::ElectionError, chain(&error));
+                        1
+                    }
+                    Err(_) => 1,
+                };
+                let cool_down = policy.cool_down(terms);
+                report_failed(&term, &failed, terms, stays.then_some(cool_down));
+                Some(cool_down)
+            }
+            .boxed(),
+        );
+    }
+
+    /// Says in the ensemble, if need be, that the plugin runs well again.
+    fn unmark(&mut self) {
+        let Some((term, mark)) = self.mark_of_term() else { return };
+        self.marking = Some(
+            async move {
+                if let Err(error) = mark.remove().await {
+                    About::term(&term).report(Event::ElectionError, chain(&error));
+                }
+                None
+            }
+            .boxed(),
+        );
+    }
+
+    fn mark_of_term(&self) -> Option<(Term, Mark)> {
+        let (session, term) = (self.session.clone()?, self.election.active_term()?.clone());
+        Some((term.clone(), Mark::new(session, self.task.paths.clone(), term)))
     }
 
     fn ordered(&mut self, ResignOrder { to, reason, .. }: ResignOrder) {
@@ -189,8 +289,8 @@ impl Contender {
 
     fn answered(&mut self, answer: Result<Answer, TaskError>) {
         match answer {
-            Ok(Answer { input, watcher, seen, record }) => {
-                self.watch = watcher.map(|watcher| watcher.changed().map(drop).boxed());
+            Ok(Answer { input, watchers, seen, record }) => {
+                self.watch = any_of(watchers);
                 self.seen = seen.or(self.seen.take());
                 self.record = record.or(self.record.take());
                 self.inputs.push_back(input);
@@ -227,23 +327,25 @@ impl Contender {
                 nodes.step_back(seen.and_then(|seen| seen.candidate).unwrap_or_default()).await?;
                 Ok(Input::Joined.into())
             }),
-            Action::AwaitPredecessor(name) => self.request(|nodes, _| async move {
-                let watcher = nodes.watch_candidate(name).await?;
-                let input = if watcher.is_some() { Input::Awaiting } else { Input::Gone };
-                Ok(Answer { watcher, ..input.into() })
+            Action::AwaitPredecessor(name) => self.request(|nodes, seen| async move {
+                let own = seen.and_then(|seen| seen.candidate);
+                let watchers = nodes.watch_candidates(name, own).await?;
+                let input = if watchers.is_empty() { Input::Gone } else { Input::Awaiting };
+                Ok(Answer { watchers, ..input.into() })
             }),
             Action::Elect { over } => self.request(|nodes, seen| async move {
                 let seen = seen.filter(|seen| seen.queue.record == over);
                 let Some(seen) = seen else { return Ok(Input::Outdated.into()) };
+                let own = seen.candidate.clone();
                 match nodes.clone().elect(seen).await? {
                     task::Election::Won(term, record) => {
                         Ok(Answer { record: Some(*record), ..Input::Elected(term).into() })
                     }
                     task::Election::Outdated => Ok(Input::Outdated.into()),
-                    task::Election::Held => read_master(nodes).await,
+                    task::Election::Held => read_master(nodes, own).await,
                 }
             }),
-            Action::ReadMaster => self.request(|nodes, _| read_master(nodes)),
+            Action::ReadMaster => self.request(|nodes, seen| read_master(nodes, seen.and_then(|seen| seen.candidate))),
             Action::Release { term } => {
                 let ended = term.map(|term| self.end(term));
                 self.request(|nodes, seen| async move {
@@ -288,10 +390,11 @@ impl Contender {
             self.inputs.push_back(Input::Stopped);
             return;
         };
-        self.ending = Ending::default();
+        (self.ending, self.healthy, self.marking) = (Ending::default(), false, None);
         self.order = self.nodes().map(|nodes| nodes.resign_order(term.number).boxed());
         let permit = Permit::new(session.deadline().clone());
-        let state = TaskState::new(session, self.task.paths.clone(), term.record_version);
+        let keys_max = usize::try_from(self.task.plugin.limits().state_keys).unwrap_or(usize::MAX);
+        let state = TaskState::new(session, self.task.paths.clone(), term.record_version).with_keys_max(keys_max);
         self.activation = Some(Activation::start(
             &self.plugins,
             self.task.plugin.clone(),
@@ -305,8 +408,9 @@ impl Contender {
 
     /// The record that says that a term has ended, and how.
     fn end(&self, term: Term) -> (Term, TermRecord) {
-        let Ending { reason, detail, successor } = &self.ending;
-        let end = End::now(reason.unwrap_or(Demotion::LeaseExpiring).name(), detail.as_deref());
+        let Ending { reason, failed, detail, successor } = &self.ending;
+        let reason = || reason.unwrap_or(Demotion::LeaseExpiring).name();
+        let end = failed.as_ref().map_or_else(|| End::now(reason(), detail.as_deref()), End::failed);
         let record = self.record.clone().unwrap_or_else(TermRecord::before_the_first);
         let record = record.released(term.fencing_token.0, end, successor.clone());
         (term, record)
@@ -329,7 +433,24 @@ impl Contender {
     }
 }
 
-async fn read_master(nodes: TaskNodes) -> Result<Answer, TaskError> {
-    let (holder, record, watcher) = nodes.read_master().await?;
-    Ok(Answer { watcher, record, ..Input::MasterSeen(holder).into() })
+fn report_failed(term: &Term, failed: &PluginFailed, terms: u32, retry_in: Option<Duration>) {
+    let PluginFailed { cause, message, restarts } = failed;
+    let mut fields =
+        details([("cause", Value::from(*cause)), ("terms", terms.into()), ("restarts", (*restarts).into())]);
+    if let Some(retry_in) = retry_in {
+        fields.insert("retry_in".into(), humantime::format_duration(retry_in).to_string().into());
+    }
+    let message = format_args!("the plugin has failed for good on this host, restarted {restarts} times: {message}");
+    About::term(term).report_with(Event::Failed, Event::Failed.level(), message, fields);
+}
+
+async fn read_master(nodes: TaskNodes, own: Option<String>) -> Result<Answer, TaskError> {
+    let Held { holder, record, watchers } = nodes.read_master(own).await?;
+    Ok(Answer { watchers, record, ..Input::MasterSeen(holder).into() })
+}
+
+/// Waits for the first of all watches to fire; there is nothing to wait for without any.
+fn any_of(watchers: Vec<OneshotWatcher>) -> Option<BoxFuture<'static, ()>> {
+    let changes: Vec<_> = watchers.into_iter().map(|watcher| watcher.changed().boxed()).collect();
+    (!changes.is_empty()).then(|| select_all(changes).map(drop).boxed())
 }

@@ -43,6 +43,8 @@ events! {
     SessionReadOnly = "session-read-only", WARN;
     /// The connection is gone; the session, and with it leadership, may live on.
     SessionDisconnected = "session-disconnected", WARN;
+    /// A server agrees to a shorter session timeout than was known: the lease is shortened to it.
+    SessionShortened = "session-shortened", WARN;
     /// The ensemble has refused the credentials.
     SessionAuthFailed = "session-auth-failed", ERROR;
     /// The ensemble has ended the session; what it owned is gone. A new one follows.
@@ -63,6 +65,9 @@ events! {
     PluginCompleted = "plugin-completed", INFO;
     /// The plugin has failed; `cause` is the kind of failure.
     PluginFailed = "plugin-failed", ERROR;
+    /// The plugin has failed on this host as often as it may: another one is to try. `cause` is the kind of the last
+    /// failure, `terms` says how many terms in a row have ended so.
+    Failed = "failed", ERROR;
     /// Demotion has begun; `reason` says why.
     Draining = "draining", INFO;
     /// The plugin has stopped by itself: from here on it can have no effect.

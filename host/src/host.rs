@@ -5,15 +5,16 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::activation::ActivationSettings;
+use crate::activation::{ActivationSettings, OnComplete};
 use crate::config::{Config, Ensemble, TaskConfig};
-use crate::contender::{Contender, Task};
+use crate::contender::{Contender, Outcome, Task};
 use crate::coordination::acl::acl;
 use crate::coordination::connect::{Credentials, Settings};
 use crate::coordination::nodes::TaskPaths;
 use crate::coordination::session::{GaveUp, Keeper};
 use crate::election;
 use crate::plugin::Plugin;
+use crate::restart::PluginFailed;
 use crate::shutdown::Shutdown;
 
 /// What ends a host other than a shutdown.
@@ -25,19 +26,34 @@ pub enum HostError {
     /// The ensemble could not be used within the time allowed.
     #[error(transparent)]
     GaveUp(#[from] GaveUp),
+    /// A plugin that was to complete has failed for good on this host.
+    #[error("the plugin has failed ({}), restarted {} times: {}", .0.cause, .0.restarts, .0.message)]
+    Failed(PluginFailed),
+    /// This host was asked to stop before a plugin that was to complete had.
+    #[error("asked to stop before the plugin had completed")]
+    Interrupted,
 }
 
-/// Stands for all tasks until shutdown; `plugins` are theirs, in the order of the configuration.
+/// When a host has done what it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Never: it stands until it is shut down.
+    Shutdown,
+    /// When the plugin of its task has completed on this host, or failed for good.
+    Completion,
+}
+
+/// Stands for all tasks until shutdown, or until the plugin of the only one has completed; `plugins` are theirs, in the order of the configuration.
 ///
 /// Everything that concerns election and lease runs on the caller's runtime, which should be a thread of its own:
 /// plugins run elsewhere and cannot hold it up.
 ///
 /// # Errors
-/// See [`HostError`]. Nothing that happens to the session or to a plugin ends a host.
+/// See [`HostError`]. Nothing that happens to the session or to a plugin ends a host that runs until shutdown.
 ///
 /// # Cancellation safety
 /// None: dropped before it has ended, the session may live on until it expires.
-pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, shutdown: Shutdown) -> Result<(), HostError> {
+pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdown: Shutdown) -> Result<(), HostError> {
     let threads = tokio::runtime::Builder::new_multi_thread()
         .thread_name("plugin")
         .enable_all()
@@ -49,15 +65,19 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, shutdown: Shutdown) 
     let (keeper, view) = Keeper::new(session_settings(&config));
     let mut contenders = JoinSet::new();
     for (task, plugin) in config.tasks.iter().zip(plugins) {
-        let contender = Contender::new(contested(task, &config.zookeeper, plugin), threads.handle().clone());
+        let contender = Contender::new(contested(task, &config.zookeeper, plugin, until), threads.handle().clone());
         contenders.spawn(contender.run(view.clone(), shutdown.clone()));
     }
     drop(view);
     // The session is closed only when nobody needs it any more.
     let (all_left, stop) = oneshot::channel::<()>();
     let leave = async {
-        while contenders.join_next().await.is_some() {}
+        let mut outcome = None;
+        while let Some(left) = contenders.join_next().await {
+            outcome = outcome.or(left.ok().flatten());
+        }
         drop(all_left);
+        outcome
     };
     let keep = async {
         let kept = keeper.run(async { drop(stop.await) }).await;
@@ -65,9 +85,16 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, shutdown: Shutdown) 
         shutdown.trigger();
         kept
     };
-    let (kept, ()) = tokio::join!(keep, leave);
+    let (kept, outcome) = tokio::join!(keep, leave);
     threads.shutdown_background();
-    Ok(kept?)
+    match outcome {
+        Some(Outcome::Completed) => Ok(()),
+        Some(Outcome::Failed(failed)) => Err(HostError::Failed(failed)),
+        None => {
+            kept?;
+            if until == Until::Completion { Err(HostError::Interrupted) } else { Ok(()) }
+        }
+    }
 }
 
 fn session_settings(config: &Config) -> Settings {
@@ -86,7 +113,8 @@ fn session_settings(config: &Config) -> Settings {
     }
 }
 
-fn contested(task: &TaskConfig, ensemble: &Ensemble, plugin: Arc<Plugin>) -> Task {
+fn contested(task: &TaskConfig, ensemble: &Ensemble, plugin: Arc<Plugin>, until: Until) -> Task {
+    let once = until == Until::Completion;
     let name: Arc<str> = Arc::from(&*task.name);
     Task {
         paths: Arc::new(TaskPaths::new(&ensemble.root, &name, task.path.as_deref())),
@@ -95,8 +123,10 @@ fn contested(task: &TaskConfig, ensemble: &Ensemble, plugin: Arc<Plugin>) -> Tas
         activation: ActivationSettings {
             demote_timeout: task.demote_timeout,
             restart: task.restart,
-            on_complete: task.on_complete,
+            // A task that is run once is given back when it has completed, whatever is to follow otherwise.
+            on_complete: if once { OnComplete::Resign } else { task.on_complete },
         },
         election: election::Settings { demote_budget: task.demote_timeout, successor_delay: task.successor_delay },
+        once,
     }
 }

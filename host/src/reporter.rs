@@ -182,17 +182,22 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// The text with its control characters escaped: they could forge a line or drive a terminal.
+/// The text with what could forge a line or drive a terminal escaped: control characters, and those that no one sees but
+/// that change the order or the breaks of what is seen.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
             '\t' => shown.push('\t'),
-            character if character.is_control() => shown.extend(character.escape_default()),
+            character if character.is_control() || is_invisible(character) => shown.extend(character.escape_default()),
             character => shown.push(character),
         }
     }
     shown
+}
+
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -206,6 +211,12 @@ mod tests {
         fields.put("term", 7.into());
         fields.put("details", r#"{"fields":{"a":"\u001b[2J"}}"#.into());
         fields
+    }
+
+    #[test]
+    fn what_is_printed_is_what_is_seen() {
+        assert_eq!(printable("a\tb\r\n\u{9b}\u{7f}é"), "a\tb\\r\\n\\u{9b}\\u{7f}é");
+        assert_eq!(printable("\u{202e}\u{2066}\u{2028}"), r"\u{202e}\u{2066}\u{2028}");
     }
 
     #[test]

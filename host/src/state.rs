@@ -33,7 +33,7 @@ pub enum StateError {
         bytes: usize,
     },
     /// There are too many keys.
-    #[error("the task has {KEYS_MAX} keys already: no more are kept")]
+    #[error("the task has as many keys already as it may")]
     TooMany,
     /// The entry is not as expected; this is its version, if it is there.
     #[error("the entry has changed")]

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use soloist::activation::{ActivationSettings, Notice, OnComplete, RestartPolicy};
 use soloist::clock;
 use soloist::permit::{Permit, SharedDeadline};
-use soloist::plugin::{BURST_LINES, Cause, Leadership, MAX_LINE_BYTES};
+use soloist::plugin::{AfterCompletion, Cause, Leadership, Limits, Plugin};
+use soloist::restart::PluginFailed;
 use soloist::term::Demotion;
 use support::{Memory, PATIENCE, Tested, misbehave, text};
 use tokio::sync::{mpsc, watch};
@@ -79,7 +80,7 @@ fn a_plugin_that_has_completed_can_make_its_host_resign() {
 #[test]
 fn a_plugin_can_resign_once() {
     let mut tested = Tested::start(misbehave("resign"), patient());
-    assert_eq!(tested.notice(), Notice::ResignRequested { reason: "enough".into(), stay_out: Duration::ZERO });
+    assert_eq!(tested.notice(), Notice::ResignRequested { reason: "enough".into() });
     tested.activation().demote(Demotion::Resigned);
     assert_eq!(tested.notice(), Notice::Stopped { by_force: false });
 }
@@ -159,7 +160,7 @@ fn a_plugin_that_computes_without_end_sees_the_end_of_its_permit_by_itself() {
     let runtime = support::runtime();
     let plugin = text(r#"(module (func (export "on_elected") (loop br 0)) (func (export "on_demoted")))"#);
     deadline.set(clock::now() + Duration::from_millis(100));
-    let run = runtime.spawn(async move { plugin.run(leadership, || ()).await });
+    let run = runtime.spawn(async move { plugin.run(leadership, || AfterCompletion::Stay).await });
     let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, run).await });
     let failure = ended.expect("it has ended").unwrap().unwrap_err();
     assert!(matches!(failure.cause, Cause::LeaseLost(_)), "{failure:?}");
@@ -221,9 +222,16 @@ fn demotion_is_safe_at_any_moment_of_the_start() {
 
 /// Runs a plugin that fails, and returns the report.
 fn failure(what: &str) -> serde_json::Value {
-    let mut tested = Tested::start(misbehave(what), restarting(0, PATIENCE));
+    failure_of(misbehave(what))
+}
+
+/// Runs a plugin that fails, and returns the report.
+fn failure_of(plugin: Arc<Plugin>) -> serde_json::Value {
+    let mut tested = Tested::start(plugin, restarting(0, PATIENCE));
     let failed = tested.wait_for("plugin-failed", "", 1);
-    assert!(matches!(tested.notice(), Notice::ResignRequested { .. }));
+    let Notice::Failed(PluginFailed { cause, message, restarts: 0 }) = tested.notice() else { panic!("{failed:#}") };
+    assert_eq!(failed["cause"], cause);
+    assert_eq!(failed["message"], format!("the plugin failed: {message}"));
     tested.activation().demote(Demotion::Resigned);
     assert!(!tested.stopped());
     assert_eq!(tested.story(), ["activated", "plugin-failed", "draining", "demoted"]);
@@ -284,22 +292,19 @@ fn a_trap_in_a_bare_module_is_named() {
         (func $divide (param i64) (drop (i64.div_s (local.get 0) (i64.const 0))))
         (func (export "on_elected") (param i64) (call $divide (local.get 0)))
         (func (export "on_demoted") (param i64)))"#;
-    let mut tested = Tested::start(text(divides), restarting(0, PATIENCE));
-    let failed = tested.wait_for("plugin-failed", "", 1);
+    let failed = failure_of(text(divides));
     assert_eq!(failed["cause"], "trap");
     assert!(failed["message"].as_str().unwrap().contains("divide by zero"), "{failed:#}");
     assert!(backtrace(&failed).contains("divide"), "{failed:#}");
-    tested.activation().demote(Demotion::Resigned);
-    assert!(!tested.stopped());
 }
 
 #[test]
 fn a_plugin_that_fails_is_restarted_with_longer_and_longer_waits_and_then_the_host_resigns() {
     let settings = restarting(3, PATIENCE);
     let mut tested = Tested::start(misbehave("error"), settings);
-    let Notice::ResignRequested { reason, stay_out } = tested.notice() else { panic!("{:#?}", tested.events()) };
-    assert!(reason.contains("restarted 3 times") && reason.contains("this went wrong"), "{reason}");
-    assert_eq!(stay_out, settings.restart.max);
+    let Notice::Failed(failed) = tested.notice() else { panic!("{:#?}", tested.events()) };
+    assert!(failed.cause == "error" && failed.message.contains("this went wrong"), "{failed:?}");
+    assert_eq!(failed.restarts, 3);
     let waits: Vec<_> =
         (1..=4).map(|times| tested.wait_for("plugin-failed", "", times).get("restart_in").cloned()).collect();
     assert_eq!(waits, [Some("20ms".into()), Some("40ms".into()), Some("80ms".into()), None]);
@@ -316,6 +321,31 @@ fn a_plugin_that_was_healthy_before_it_failed_is_always_restarted() {
     assert_eq!(failed["restart_in"], "20ms");
     tested.activation().demote(Demotion::Shutdown);
     assert!(!tested.stopped());
+}
+
+#[test]
+fn a_plugin_that_completes_can_be_run_again_and_again() {
+    let settings = ActivationSettings { on_complete: OnComplete::Restart, ..restarting(0, PATIENCE) };
+    let mut tested = Tested::start(misbehave("complete"), settings);
+    let pauses = [1, 2, 3, 4].map(|times| tested.wait_for("plugin-completed", "", times)["restart_in"].clone());
+    assert_eq!(pauses, ["20ms", "40ms", "80ms", "80ms"]);
+    assert_eq!(tested.any_notice(), Notice::Completed);
+    tested.activation().demote(Demotion::Shutdown);
+    assert!(!tested.stopped());
+    let story = tested.story();
+    assert_eq!(story.iter().filter(|event| *event == "activated").count(), 1, "{story:?}");
+    assert!(!story.contains(&"plugin-failed".to_owned()), "{story:?}");
+    assert!(tested.lines().iter().filter(|line| *line == "entered").count() >= 4);
+}
+
+#[test]
+fn a_completion_is_told_and_so_is_a_run_that_is_long_enough() {
+    let mut tested = Tested::start(misbehave("complete"), patient());
+    assert_eq!(tested.any_notice(), Notice::Completed);
+    let mut tested = Tested::start(misbehave("wait"), restarting(0, Duration::from_millis(20)));
+    assert_eq!(tested.any_notice(), Notice::Healthy);
+    tested.activation().demote(Demotion::Shutdown);
+    assert_eq!(tested.any_notice(), Notice::Stopped { by_force: false }, "it is told once");
 }
 
 #[test]
@@ -368,7 +398,7 @@ fn a_long_line_is_cut_and_a_flood_is_dropped_and_both_are_said() {
     let mut tested = Tested::start(misbehave("long-line"), patient());
     let line = tested.wait_for("plugin-log", "xxx", 1);
     let line = line["message"].as_str().unwrap();
-    assert!(line.ends_with(&format!("x [{} more bytes]", 100_000 - MAX_LINE_BYTES)), "{}", line.len());
+    assert!(line.ends_with(&format!("x [{} more bytes]", 100_000 - Limits::default().log_line)), "{}", line.len());
     tested.activation().demote(Demotion::Shutdown);
     assert!(!tested.stopped());
 
@@ -378,7 +408,7 @@ fn a_long_line_is_cut_and_a_flood_is_dropped_and_both_are_said() {
     assert!(!tested.stopped());
     let dropped = tested.events().iter().filter_map(|event| event["dropped"].as_u64()).sum::<u64>();
     let lines = tested.lines().iter().filter(|line| !line.contains("lines dropped")).count() as u64;
-    assert!(lines >= u64::from(BURST_LINES));
+    assert!(lines >= u64::from(Limits::default().log_burst));
     // 5000 lines, and three that tell of the life of on_elected.
     assert_eq!(lines + dropped, 5003);
     assert!(dropped > 0);

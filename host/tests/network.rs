@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use serde_json::Value;
 use soloist::activation::{ActivationSettings, RestartPolicy};
-use soloist::plugin::{NetworkPolicy, Plugin, PluginSettings, Resolve, SystemResolver};
+use soloist::plugin::{Grants, Limits, NetworkPolicy, Plugin, PluginSettings, Resolve, SystemResolver};
 use soloist::term::Demotion;
 use support::{PATIENCE, Tested, config, engine, guest};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -198,7 +198,7 @@ impl Resolve for Names {
 struct Case {
     policy: NetworkPolicy,
     config: Vec<(&'static str, String)>,
-    connections_max: usize,
+    sockets: u32,
     resolver: Arc<dyn Resolve>,
 }
 
@@ -207,7 +207,7 @@ impl Case {
     fn new(what: &str) -> Self {
         let policy = NetworkPolicy { http: Some(Vec::new()), tcp: Some(Vec::new()), ..NetworkPolicy::default() };
         let resolver = Arc::new(SystemResolver::default());
-        Self { policy, config: vec![("do", what.into())], connections_max: 16, resolver }
+        Self { policy, config: vec![("do", what.into())], sockets: 16, resolver }
     }
 
     fn http(mut self, origin: &str) -> Self {
@@ -242,8 +242,8 @@ impl Case {
     fn settings(&self) -> PluginSettings {
         let entries: Vec<_> = self.config.iter().map(|(key, value)| (*key, value.as_str())).collect();
         PluginSettings {
-            network: self.policy.clone(),
-            connections_max: self.connections_max,
+            grants: Grants { network: self.policy.clone(), ..Grants::default() },
+            limits: Limits { sockets: self.sockets, ..Limits::default() },
             resolver: Arc::clone(&self.resolver),
             ..config(&entries)
         }
@@ -537,7 +537,7 @@ fn what_cannot_be_reached_is_told_from_what_is_refused() {
 fn there_are_so_many_requests_at_once_and_no_more() {
     let server = Server::http();
     let mut case = Case::new("many").http(&server.origin()).this_machine().set("url", server.url("/never"));
-    case.connections_max = 4;
+    case.sockets = 4;
     let mut tested = case.start();
     tested.wait_for("plugin-log", "refused: TooMany", 16);
     let said = tested.wait_for("plugin-log", "4 connections are open", 16);
@@ -554,7 +554,7 @@ fn there_are_so_many_sockets_at_once_and_no_more() {
     let server = Server::echo();
     let to = format!("127.0.0.1:{}", server.port());
     let mut case = Case::new("sockets").tcp(&to).set("to", &to);
-    case.connections_max = 3;
+    case.sockets = 3;
     let outcome = case.run();
     assert_eq!(outcome.lines, ["3 sockets", "then one more"]);
     assert!(outcome.refusal().contains("3 connections are open"), "{}", outcome.refusal());

@@ -8,7 +8,7 @@ use std::time::Instant;
 use soloist::activation::{ActivationSettings, Notice, RestartPolicy};
 use soloist::clock;
 use soloist::permit::SharedDeadline;
-use soloist::plugin::CALLS_MAX;
+use soloist::plugin::Limits;
 use soloist::state::StateError;
 use soloist::term::Demotion;
 use support::{Memory, PATIENCE, Tested, misbehave};
@@ -71,9 +71,10 @@ fn more_calls_than_the_limit_are_refused_and_the_others_are_done() {
     state.held.send_replace(true);
     deadline.set(clock::now() + 100 * PATIENCE);
     let tested = Tested::start_in(state, misbehave("state-crowd"), settings(), deadline, |_| ());
-    tested.wait_for("plugin-log", "refused: ", 100 - CALLS_MAX);
+    let calls = Limits::default().calls as usize;
+    tested.wait_for("plugin-log", "refused: ", 100 - calls);
     tested.state.held.send_replace(false);
-    tested.wait_for("plugin-log", &format!("{CALLS_MAX} calls were done"), 1);
+    tested.wait_for("plugin-log", &format!("{calls} calls were done"), 1);
     demote(tested);
 }
 

@@ -31,7 +31,7 @@ fn node(key: &str) -> String {
 fn counter(cluster: &Cluster, id: &str) -> Result<Command> {
     let plugin = build::artifacts()?.guest("counter");
     // No more lines than a plugin may write.
-    Ok(cluster.host_of(id, &plugin)?.flag("--task", TASK).flag("--config", "interval=10ms"))
+    Ok(cluster.host_of(id, &plugin)?.arg("--allow-state").flag("--task", TASK).flag("--config", "interval=10ms"))
 }
 
 /// The counts that a host has told so far.

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use soloist::config::{AclSetting, Config, Ensemble, TaskConfig};
+use soloist::config::{Access, AclSetting, Config, Directory, Ensemble, Grants, TaskConfig};
 use soloist::lease::Timing;
+use soloist::plugin::Plugin;
 
 use super::Failure;
 use super::options::Options;
@@ -21,18 +23,21 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
         let config = self.options.config(matches)?;
-        super::plugins::load(&config)?;
-        io::stdout().write_all(summary(&config).as_bytes()).context("cannot write to stdout").map_err(Failure::RunTime)
+        let plugins = super::plugins::load(&config)?;
+        io::stdout()
+            .write_all(summary(&config, &plugins).as_bytes())
+            .context("cannot write to stdout")
+            .map_err(Failure::RunTime)
     }
 }
 
 /// What the settings amount to, for a person.
-fn summary(config: &Config) -> String {
+fn summary(config: &Config, plugins: &[Arc<Plugin>]) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = ensemble(&mut text, &config.host, &config.zookeeper);
-    for task in &config.tasks {
-        let _ = self::task(&mut text, task, &config.zookeeper);
+    for (task, plugin) in config.tasks.iter().zip(plugins) {
+        let _ = self::task(&mut text, task, plugin, &config.zookeeper);
     }
     text
 }
@@ -59,15 +64,47 @@ fn ensemble(text: &mut String, host: &str, ensemble: &Ensemble) -> std::fmt::Res
     line(text, "acl", acl)
 }
 
-fn task(text: &mut String, task: &TaskConfig, ensemble: &Ensemble) -> std::fmt::Result {
+fn task(text: &mut String, task: &TaskConfig, plugin: &Plugin, ensemble: &Ensemble) -> std::fmt::Result {
     writeln!(text, "task {}", task.name)?;
     line(text, "plugin", task.plugin.display())?;
+    line(text, "sha256", plugin.digest())?;
     match &task.path {
         Some(path) => line(text, "master node", path)?,
         None => line(text, "master node", format_args!("{}/tasks/{}/master", ensemble.root, task.name))?,
     }
+    for (number, grant) in granted(&task.grants).into_iter().enumerate() {
+        line(text, if number == 0 { "may use" } else { "" }, grant)?;
+    }
     let timing = Timing::new(ensemble.session_timeout, ensemble.tick_time, task.demote_timeout);
     timing.map_or(Ok(()), |timing| lease(text, &timing))
+}
+
+/// What a task grants, a line each; what every plugin has is not said.
+fn granted(grants: &Grants) -> Vec<String> {
+    let mut lines = Vec::new();
+    if grants.state {
+        lines.push("its state in ZooKeeper".to_owned());
+    }
+    let network = &grants.network;
+    lines.extend(network.http.iter().flatten().map(|origin| format!("HTTP to {origin}")));
+    lines.extend(network.tcp.iter().flatten().map(|endpoint| format!("TCP to {endpoint}")));
+    lines.extend(network.networks.iter().map(|network| format!("names in {network}")));
+    for Directory { host, guest, access } in &grants.dirs {
+        let mode = match access {
+            Access::Read => "read",
+            Access::Write => "write",
+        };
+        lines.push(format!("directory {guest}, to {mode}: {}", host.display()));
+    }
+    lines.extend(grants.env.keys().map(|name| format!("variable {name}")));
+    lines.extend(grants.secrets.iter().map(|source| match &source.file {
+        Some(file) => format!("secret {}: {}", source.name, file.display()),
+        None => format!("secret {}: this host's variable", source.name),
+    }));
+    if lines.is_empty() {
+        lines.push("nothing but log, configuration, clocks and random numbers".to_owned());
+    }
+    lines
 }
 
 /// What follows when a leader hears no more of the ensemble.

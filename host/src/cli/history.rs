@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use serde::Serialize;
 use soloist::config::TaskName;
-use soloist::coordination::nodes::TermEntry;
+use soloist::coordination::nodes::{End, TermEntry};
 
 use super::Failure;
 use super::operator::{OperatorOptions, block_on, task_name};
@@ -13,16 +13,18 @@ use super::output::{NOTHING, json, print, shown, table, time_between};
 
 /// Say who led a task, from when to when, and why it ended: the latest terms, the latest first.
 ///
-/// A term ends as resigned, shutdown, lease-expiring, node-lost or replaced; or as lost, when its host never said and
-/// another was elected: then it is that election at which it ended.
+/// A term ends as resigned, shutdown, lease-expiring, node-lost or replaced; as failed, with the cause, when the plugin has
+/// failed for good on its host; or as lost, when its host never said and another was elected: then it is that election at
+/// which it ended.
 ///
 /// With --json, one object on one line:
 ///
 ///   {"task": NAME,
 ///    "terms": [{"number": NUMBER, "host": ID, "since": TIME, "fencing_token": NUMBER,
-///               "end": {"at": TIME, "reason": REASON, "detail": TEXT}, "seconds": NUMBER}, ...]}
+///               "end": {"at": TIME, "reason": REASON, "cause": CAUSE, "detail": TEXT}, "seconds": NUMBER}, ...]}
 ///
-/// A term that is under way has no "end" and no "seconds", and a term that nobody gave a reason for no "detail".
+/// A term that is under way has no "end" and no "seconds", a term that nobody gave a reason for no "detail", and one
+/// that has not failed no "cause".
 /// A TIME is RFC 3339 in UTC, by the clock of the host that led or, if it never said, of the next.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -83,6 +85,12 @@ fn text(entries: &[TermEntry]) -> String {
     table(["TERM", "HOST", "TOKEN", "FROM", "TO", "FOR", "ENDED", "DETAIL"], &rows)
 }
 
+/// Why a term ended, and of what its plugin failed.
+fn ended(end: &End) -> String {
+    let cause = end.cause.as_ref().map(|cause| format!(": {cause}"));
+    format!("{}{}", end.reason, cause.unwrap_or_default())
+}
+
 fn row(entry: &TermEntry) -> [String; 8] {
     let or_nothing = |text: Option<&str>| text.unwrap_or(NOTHING).to_owned();
     let end = entry.end.as_ref();
@@ -93,7 +101,7 @@ fn row(entry: &TermEntry) -> [String; 8] {
         entry.since.clone(),
         or_nothing(end.map(|end| end.at.as_str())),
         shown(time_between(&entry.since, end.map(|end| end.at.as_str()))),
-        or_nothing(end.map(|end| end.reason.as_str())),
+        end.map_or_else(|| NOTHING.to_owned(), ended),
         or_nothing(end.and_then(|end| end.detail.as_deref())),
     ]
 }

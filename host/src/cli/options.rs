@@ -1,12 +1,16 @@
 //! What commands have in common: where the ensemble is, what to run, and the settings that can be given beside a file.
 
+use std::convert::Infallible;
 use std::env::{self, VarError};
 use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use soloist::config::{AclText, Config, EnsembleSettings, Given, Secret, TaskSettings, Written};
+use soloist::config::{
+    AclText, AllowSettings, Amount, Config, DirectorySettings, EnsembleSettings, Given, LimitSettings, Secret,
+    SecretFile, SecretSettings, TaskSettings, Written,
+};
 
 use super::Failure;
 
@@ -42,7 +46,7 @@ pub(super) struct EnsembleOptions {
     acl: Option<String>,
 }
 
-/// All that decides what a host does. Every option but `--config` has a variable of its own.
+/// All that decides what a host does. Every option that can stand alone has a variable of its own.
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// A configuration, if its name ends in .toml, else a plugin to run as the only task
@@ -65,6 +69,10 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_TASK", value_name = "NAME", help_heading = TASK)]
     task: Option<String>,
 
+    /// SHA-256 that the plugin's file must have, in 64 hexadecimal digits [default: any]
+    #[arg(long, env = "SOLOIST_SHA256", value_name = "DIGITS", help_heading = TASK)]
+    sha256: Option<String>,
+
     /// Master node, below the chroot, to contend for with programs that know nothing of Soloist
     /// [default: ROOT/tasks/NAME/master]
     #[arg(long, env = "SOLOIST_PATH", value_name = "NODE", help_heading = TASK)]
@@ -74,6 +82,47 @@ pub(super) struct Options {
     #[arg(long, value_name = "KEY=VALUE", value_parser = entry, help_heading = TASK)]
     config: Vec<(String, String)>,
 
+    /// Let the plugin keep state in the ensemble [default: false]
+    #[arg(long, env = "SOLOIST_ALLOW_STATE", value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = TASK)]
+    allow_state: Option<bool>,
+
+    /// Let the plugin make requests to these origins, like https://api.example.com or http://*.internal:8080
+    /// [default: none]
+    #[arg(long, env = "SOLOIST_ALLOW_HTTP", value_name = "ORIGIN,...", value_delimiter = ',', help_heading = TASK)]
+    allow_http: Option<Vec<String>>,
+
+    /// Let the plugin connect to these endpoints by TCP, like db.example.com:5432 [default: none]
+    #[arg(long, env = "SOLOIST_ALLOW_TCP", value_name = "HOST:PORT,...", value_delimiter = ',', help_heading = TASK)]
+    allow_tcp: Option<Vec<String>>,
+
+    /// Let the names granted to the plugin lie in these networks besides the public ones, like 10.0.0.0/8
+    /// [default: none]
+    #[arg(long, env = "SOLOIST_ALLOW_NETWORKS", value_name = "NETWORK,...", value_delimiter = ',', help_heading = TASK)]
+    allow_networks: Option<Vec<String>>,
+
+    /// Let the plugin's requests carry the headers Soloist-Task and Soloist-Fencing-Token [default: true]
+    #[arg(long, env = "SOLOIST_IDENTIFY", value_name = "true|false", help_heading = TASK)]
+    identify: Option<bool>,
+
+    /// Let the plugin see a directory; read only, unless MODE is write; can be repeated [default: none; no variable]
+    #[arg(long, value_name = "DIR:AS[:MODE]", value_parser = directory, help_heading = TASK)]
+    allow_dir: Vec<DirectorySettings>,
+
+    /// A variable of the plugin's environment; can be repeated [default: none; no variable]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = entry, help_heading = TASK)]
+    env: Vec<(String, String)>,
+
+    /// A variable of the plugin's environment, taken from this host's or from a file, that no log shows; can be
+    /// repeated [default: none; no variable]
+    #[arg(long, value_name = "NAME[=FILE]", value_parser = secret, help_heading = TASK)]
+    secret: Vec<SecretSettings>,
+
+    /// A limit of the plugin, by its key in the configuration, like memory=64MiB; can be repeated [default: those of the
+    /// configuration; no variable]
+    #[arg(long, value_name = "KEY=VALUE", value_parser = entry, help_heading = TASK)]
+    limit: Vec<(String, String)>,
+
     /// Time for on_demoted; then the plugin is stopped by force [default: 2s]
     #[arg(long, env = "SOLOIST_DEMOTE_TIMEOUT", value_name = "DURATION", help_heading = TASK)]
     demote_timeout: Option<String>,
@@ -82,8 +131,8 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_SUCCESSOR_DELAY", value_name = "DURATION", help_heading = TASK)]
     successor_delay: Option<String>,
 
-    /// What follows when on_elected returns: hold leadership, or resign [default: hold]
-    #[arg(long, env = "SOLOIST_ON_COMPLETE", value_name = "hold|resign", help_heading = TASK)]
+    /// What follows when on_elected returns: hold leadership, resign, or restart it after a pause [default: hold]
+    #[arg(long, env = "SOLOIST_ON_COMPLETE", value_name = "hold|resign|restart", help_heading = TASK)]
     on_complete: Option<String>,
 }
 
@@ -97,6 +146,27 @@ struct NoEntry;
 fn entry(text: &str) -> Result<(String, String), NoEntry> {
     let (key, value) = text.split_once('=').ok_or(NoEntry)?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+fn secret(text: &str) -> Result<SecretSettings, Infallible> {
+    Ok(match text.split_once('=') {
+        Some((name, file)) => SecretSettings::File(SecretFile { name: name.to_owned(), file: file.into() }),
+        None => SecretSettings::Variable(text.to_owned()),
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("write DIRECTORY:AS or DIRECTORY:AS:MODE, like /var/lib/report:/data:write")]
+struct NoDirectory;
+
+fn directory(text: &str) -> Result<DirectorySettings, NoDirectory> {
+    // What the plugin sees begins with a slash, a mode does not.
+    let (rest, mode) = match text.rsplit_once(':') {
+        Some((rest, mode)) if !mode.starts_with('/') => (rest, Some(mode.to_owned())),
+        _ => (text, None),
+    };
+    let (host, guest) = rest.rsplit_once(':').ok_or(NoDirectory)?;
+    Ok(DirectorySettings { host: host.into(), guest: guest.to_owned(), mode })
 }
 
 impl EnsembleOptions {
@@ -136,12 +206,28 @@ impl Options {
             zookeeper: EnsembleSettings { tick_time, ..self.ensemble.given(matches)? },
             task: TaskSettings {
                 name: from.written("task", self.task),
+                sha256: from.written("sha256", self.sha256),
                 path: from.written("path", self.path),
                 config: self
                     .config
                     .into_iter()
                     .map(|(key, value)| (key.clone(), Written::flag(value, format!("--config {key}"))))
                     .collect(),
+                allow: AllowSettings {
+                    state: from.written("allow_state", self.allow_state),
+                    http: from.list("allow_http", self.allow_http),
+                    tcp: from.list("allow_tcp", self.allow_tcp),
+                    networks: from.list("allow_networks", self.allow_networks).unwrap_or_default(),
+                    identify: from.written("identify", self.identify),
+                    dirs: flags(self.allow_dir, "--allow-dir"),
+                    env: self
+                        .env
+                        .into_iter()
+                        .map(|(name, value)| (name.clone(), Written::flag(value, format!("--env {name}"))))
+                        .collect(),
+                    secrets: flags(self.secret, "--secret"),
+                },
+                limits: limits(self.limit)?,
                 demote_timeout: from.written("demote_timeout", self.demote_timeout),
                 successor_delay: from.written("successor_delay", self.successor_delay),
                 on_complete: from.written("on_complete", self.on_complete),
@@ -149,6 +235,20 @@ impl Options {
             },
         })
     }
+}
+
+fn limits(entries: Vec<(String, String)>) -> anyhow::Result<LimitSettings> {
+    let mut limits = LimitSettings::default();
+    for (key, value) in entries {
+        if !limits.set(&key, Written::flag(Amount::Text(value), format!("--limit {key}"))) {
+            bail!("--limit: there is no limit {key:?}; there are {}", LimitSettings::KEYS.join(", "));
+        }
+    }
+    Ok(limits)
+}
+
+fn flags<T>(values: Vec<T>, name: &str) -> Vec<Written<T>> {
+    values.into_iter().map(|value| Written::flag(value, name)).collect()
 }
 
 fn auth_variable() -> anyhow::Result<Option<Written<Secret>>> {
@@ -165,6 +265,12 @@ struct Source<'a>(&'a ArgMatches);
 impl Source<'_> {
     fn is_typed(&self, id: &str) -> bool {
         self.0.value_source(id) == Some(ValueSource::CommandLine)
+    }
+
+    /// Notes where the values of a list come from. What is empty is a list of nothing.
+    fn list(&self, id: &str, values: Option<Vec<String>>) -> Option<Vec<Written<String>>> {
+        let values = values?.into_iter().filter(|value| !value.is_empty());
+        Some(values.filter_map(|value| self.written(id, Some(value))).collect())
     }
 
     /// Notes where the value of an option comes from. Its flag and its variable are named after its id.

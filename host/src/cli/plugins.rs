@@ -1,26 +1,74 @@
 //! Loading the plugins of all tasks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::{Context as _, anyhow};
 use soloist::config::{Config, TaskConfig};
 use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
+use soloist::secret::SecretError;
+use soloist::shutdown::Shutdown;
+use tokio::sync::oneshot;
 
 use super::Failure;
 
+/// Loads the plugins on a thread of their own, until that is done or the host is asked to stop: then there are none.
+///
+/// A compilation cannot be stopped, but nor does it hold up the end of the process.
+pub(super) async fn load_until(shutdown: &Shutdown, config: &Config) -> Result<Option<Vec<Arc<Plugin>>>, Failure> {
+    let (sender, loaded) = oneshot::channel();
+    let config = config.clone();
+    thread::Builder::new()
+        .name("load".into())
+        // Nobody waits for it any more when the host is asked to stop.
+        .spawn(move || drop(sender.send(load(&config))))
+        .context("cannot start the thread that loads plugins")
+        .map_err(Failure::RunTime)?;
+    tokio::select! {
+        loaded = loaded => loaded.context("loading the plugins has failed").map_err(Failure::RunTime)?.map(Some),
+        () = shutdown.requested() => Ok(None),
+    }
+}
+
 /// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong.
 pub(super) fn load(config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
-    let engine = PluginEngine::new().map(Arc::new).context("cannot run WebAssembly here").map_err(Failure::RunTime)?;
-    let load = |task: &TaskConfig| {
-        let settings = PluginSettings { config: task.config.clone(), ..PluginSettings::default() };
-        Plugin::load(&engine, &task.plugin, settings)
-    };
+    let mut engines = Engines::default();
     let (mut plugins, mut bad) = (Vec::new(), Vec::new());
     for task in &config.tasks {
-        match load(task) {
+        let engine = engines.of(task.limits.stack).map_err(Failure::RunTime)?;
+        match load_one(task, &engine) {
             Ok(plugin) => plugins.push(Arc::new(plugin)),
-            Err(error) => bad.push(format!("{:#}", anyhow::Error::new(error).context(format!("task {}", task.name)))),
+            Err(error) => bad.push(format!("{:#}", error.context(format!("task {}", task.name)))),
         }
     }
     if bad.is_empty() { Ok(plugins) } else { Err(Failure::Invalid(anyhow!(bad.join("\n")))) }
+}
+
+fn load_one(task: &TaskConfig, engine: &Arc<PluginEngine>) -> anyhow::Result<Plugin> {
+    let secrets = task.grants.secrets.iter().map(|source| Ok((source.name.clone(), source.read()?)));
+    let settings = PluginSettings {
+        config: task.config.clone(),
+        grants: task.grants.clone(),
+        secrets: secrets.collect::<Result<_, SecretError>>()?,
+        limits: task.limits.clone(),
+        sha256: task.sha256,
+        ..PluginSettings::default()
+    };
+    Ok(Plugin::load(engine, &task.plugin, settings)?)
+}
+
+/// An engine for each size of stack: it is the one limit that belongs to all plugins of an engine.
+#[derive(Default)]
+struct Engines(BTreeMap<u64, Arc<PluginEngine>>);
+
+impl Engines {
+    fn of(&mut self, stack_bytes: u64) -> anyhow::Result<Arc<PluginEngine>> {
+        if let Some(engine) = self.0.get(&stack_bytes) {
+            return Ok(Arc::clone(engine));
+        }
+        let engine = Arc::new(PluginEngine::with_stack(stack_bytes).context("cannot run WebAssembly here")?);
+        self.0.insert(stack_bytes, Arc::clone(&engine));
+        Ok(engine)
+    }
 }

@@ -21,12 +21,16 @@ const RETRY: Duration = Duration::from_secs(1);
 ///
 /// With --json, one object on one line:
 ///
-///   {"tasks": [{"task": NAME,
+///   {"tasks": [{"task": NAME, "state": STATE,
+///               "failure": {"terms": NUMBER, "term": NUMBER, "host": ID, "at": TIME, "cause": CAUSE, "detail": TEXT,
+///                           "retry_at": TIME},
 ///               "leader": {"host": ID, "term": NUMBER, "fencing_token": NUMBER, "since": TIME},
 ///               "standbys": [ID, ...]}, ...],
 ///    "hosts": [{"host": ID, "pid": NUMBER, "version": VERSION, "started": TIME}, ...]}
 ///
-/// "leader" is null while nobody leads. "standbys" are in the order in which they will lead. A program that knows
+/// STATE is led, vacant, or failed: then the plugin has failed for good in the latest "terms" terms in a row. "failure"
+/// says how it did in the last of them and, if that is known, when a host tries it again if none does now; it is null
+/// otherwise. Both are left as soon as a later term runs healthy. Failed or not, "leader" is null while nobody leads. "standbys" are in the order in which they will lead. A program that knows
 /// nothing of Soloist, where a task has a `path`, leads with a "term" of null, and "host" is what it wrote into the
 /// master node. A TIME is RFC 3339 in UTC.
 #[derive(Debug, clap::Args)]
@@ -108,7 +112,32 @@ fn text(seen: &Seen, as_json: bool) -> Result<String, Failure> {
     let tasks: Vec<_> = seen.tasks.iter().map(task_row).collect();
     let hosts: Vec<_> = seen.hosts.iter().map(host_row).collect();
     let headings = ["TASK", "LEADER", "TERM", "TOKEN", "SINCE", "FOR", "STANDBYS, IN ORDER"];
-    Ok(format!("{}\n{}", table(headings, &tasks), table(["HOST", "PID", "VERSION", "STARTED"], &hosts)))
+    let (tasks, hosts) = (table(headings, &tasks), table(["HOST", "PID", "VERSION", "STARTED"], &hosts));
+    let failures: Vec<_> = seen.tasks.iter().filter_map(failure_row).collect();
+    if failures.is_empty() {
+        return Ok(format!("{tasks}\n{hosts}"));
+    }
+    let headings = ["TASK", "STATE", "CAUSE", "HOST", "TERM", "IN A ROW", "FAILED", "TRIED AGAIN", "DETAIL"];
+    Ok(format!("{tasks}\n{}\n{hosts}", table(headings, &failures)))
+}
+
+fn failure_row(status: &TaskStatus) -> Option<[String; 9]> {
+    let failure = status.failure.clone()?;
+    let retry = match (&status.leader, status.standbys.is_empty()) {
+        (Some(_), _) | (None, false) => "now".to_owned(),
+        (None, true) => failure.retry_at.unwrap_or_else(|| NOTHING.to_owned()),
+    };
+    Some([
+        status.task.clone(),
+        "failed".to_owned(),
+        failure.cause,
+        failure.host,
+        failure.term.to_string(),
+        failure.terms.to_string(),
+        failure.at,
+        retry,
+        failure.detail,
+    ])
 }
 
 fn task_row(status: &TaskStatus) -> [String; 7] {

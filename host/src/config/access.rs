@@ -1,33 +1,7 @@
 //! Who this host is to the ensemble, and who may do what with its nodes.
 
-use std::fmt;
-
-use serde::Deserialize;
-
 use super::problem::{BadValue, Excerpt};
-
-/// Text that is never printed.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps the text.
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text itself: not for a message, a log or a node.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
+use crate::secret::Secret;
 
 /// An identity to show to the ensemble.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -85,6 +85,12 @@ pub enum BadValue {
         /// The rule it breaks.
         rule: &'static str,
     },
+    /// Not a digest.
+    #[error("{text} is not a SHA-256: write its 64 hexadecimal digits, as `soloist check` and `sha256sum` print them")]
+    Digest {
+        /// What was written.
+        text: Excerpt,
+    },
     /// Not the path of a node.
     #[error("{text} is not the path of a node: it {rule}; write it like \"/soloist/report\"")]
     Path {
@@ -174,6 +180,61 @@ pub enum BadValue {
     AclWithoutAuth {
         /// The access control list.
         text: Excerpt,
+    },
+    /// Not the name of a variable.
+    #[error("{text} cannot be the name of a variable: write letters, digits and _, 128 at most and no digit first")]
+    Variable {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Two variables of one name.
+    #[error("{text} is a variable of the plugin already: give each one a name of its own")]
+    VariableTwice {
+        /// The name.
+        text: Excerpt,
+    },
+    /// Not what can be reached on a network.
+    #[error("{text} is not {what}: it {source}")]
+    Network {
+        /// What was written.
+        text: Excerpt,
+        /// What it should be.
+        what: &'static str,
+        /// The rule it breaks.
+        source: crate::plugin::PolicyError,
+    },
+    /// Not a number of bytes.
+    #[error("{text} is not a number of bytes: write a number and its unit, like \"512KiB\", \"64MiB\" or \"1GiB\"")]
+    Size {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Not a number.
+    #[error("{text} is not a number: write digits alone")]
+    Number {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// A number out of range.
+    #[error("{text} is out of range: write {min} to {max}")]
+    Range {
+        /// What was written.
+        text: Excerpt,
+        /// The least that is possible.
+        min: String,
+        /// The most that is possible.
+        max: String,
+    },
+    /// A value that no variable can have.
+    #[error("has a zero byte, which no variable can have")]
+    ZeroByte,
+    /// Not the path of a directory in the plugin's eyes.
+    #[error("{text} cannot be where the plugin sees a directory: it {rule}; write it like \"/data\"")]
+    GuestPath {
+        /// What was written.
+        text: Excerpt,
+        /// The rule it breaks.
+        rule: &'static str,
     },
     /// An identity written twice.
     #[error("an identity is given twice: keep either the identity or the file that holds it")]

@@ -10,8 +10,10 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::access::Secret;
+use super::allow::AllowSettings;
+use super::limits::LimitSettings;
 use super::problem::{ConfigError, Place};
+use crate::secret::Secret;
 
 /// The largest file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -118,10 +120,16 @@ pub struct TaskSettings {
     pub name: Option<Written<String>>,
     /// See [`TaskConfig::plugin`](super::TaskConfig::plugin).
     pub plugin: Option<Written<PathBuf>>,
+    /// See [`TaskConfig::sha256`](super::TaskConfig::sha256).
+    pub sha256: Option<Written<String>>,
     /// See [`TaskConfig::path`](super::TaskConfig::path).
     pub path: Option<Written<String>>,
     /// See [`TaskConfig::config`](super::TaskConfig::config).
     pub config: BTreeMap<String, Written<String>>,
+    /// See [`TaskConfig::grants`](super::TaskConfig::grants).
+    pub allow: AllowSettings,
+    /// See [`TaskConfig::limits`](super::TaskConfig::limits).
+    pub limits: LimitSettings,
     /// See [`TaskConfig::demote_timeout`](super::TaskConfig::demote_timeout).
     pub demote_timeout: Option<Written<String>>,
     /// See [`TaskConfig::successor_delay`](super::TaskConfig::successor_delay).

@@ -1,19 +1,19 @@
 //! From what was written to what is valid, with every bad value named at once.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::access::{AclSetting, Auth, Secret};
+use super::access::{AclSetting, Auth};
 use super::problem::{BadValue, ConfigError, Excerpt, PROBLEMS_MAX, Place, Problem};
 use super::settings::{
     AclText, EnsembleSettings, Given, Origin, RestartSettings, Settings, SettingsFile, TaskSettings, Written,
 };
 use super::values::{self, ConnectString, TaskName};
 use super::{Config, Ensemble, OnComplete, RestartPolicy, TaskConfig};
+use crate::digest::Digest;
 use crate::lease::Timing;
+use crate::secret::Secret;
 
 const ROOT_DEFAULT: &str = "/soloist";
 const SESSION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
@@ -22,7 +22,6 @@ const DEMOTE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 const TASKS_MAX: usize = 1000;
 const CONFIG_ENTRIES_MAX: usize = 256;
 const CONFIG_VALUE_BYTES_MAX: usize = 64 * 1024;
-const AUTH_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 impl Config {
     /// Puts together what flags and environment say with `subject`: a configuration, if its name ends in `.toml`, and
@@ -73,10 +72,10 @@ impl Ensemble {
 }
 
 /// A problem has been reported, so there is no value.
-struct Reported;
+pub(super) struct Reported;
 
 /// Collects what is wrong.
-struct Validator<'a> {
+pub(super) struct Validator<'a> {
     file: Option<&'a SettingsFile>,
     problems: Vec<Problem>,
 }
@@ -87,7 +86,7 @@ impl<'a> Validator<'a> {
     }
 
     /// Reports a bad value, once: what follows from it at the same place is no second problem.
-    fn report(&mut self, key: &str, origin: &Origin, bad: BadValue) -> Reported {
+    pub(super) fn report(&mut self, key: &str, origin: &Origin, bad: BadValue) -> Reported {
         if self.problems.len() == PROBLEMS_MAX {
             return Reported;
         }
@@ -105,14 +104,23 @@ impl<'a> Validator<'a> {
     }
 
     /// Validates a value, if there is one.
-    fn optional<T, V>(
+    pub(super) fn optional<T, V>(
         &mut self,
         key: &str,
         written: Option<&Written<V>>,
         parse: impl FnOnce(&V) -> Result<T, BadValue>,
     ) -> Result<Option<T>, Reported> {
-        let Some(written) = written else { return Ok(None) };
-        parse(&written.value).map(Some).map_err(|bad| self.report(key, &written.origin, bad))
+        written.map(|written| self.checked(key, written, parse)).transpose()
+    }
+
+    /// Validates a value.
+    pub(super) fn checked<T, V>(
+        &mut self,
+        key: &str,
+        written: &Written<V>,
+        parse: impl FnOnce(&V) -> Result<T, BadValue>,
+    ) -> Result<T, Reported> {
+        parse(&written.value).map_err(|bad| self.report(key, &written.origin, bad))
     }
 
     /// Validates a value that every task needs.
@@ -142,16 +150,17 @@ impl<'a> Validator<'a> {
         let config = task.config.values().next();
         let given = [
             ("name", task.name.as_ref().map(|written| &written.origin)),
+            ("sha256", task.sha256.as_ref().map(|written| &written.origin)),
             ("path", task.path.as_ref().map(|written| &written.origin)),
             ("config", config.map(|written| &written.origin)),
             ("demote_timeout", task.demote_timeout.as_ref().map(|written| &written.origin)),
             ("successor_delay", task.successor_delay.as_ref().map(|written| &written.origin)),
             ("on_complete", task.on_complete.as_ref().map(|written| &written.origin)),
         ];
-        for (key, origin) in given {
-            if let Some(origin) = origin {
-                self.report(key, origin, BadValue::OfOneTask { file: file.to_owned(), key });
-            }
+        let (allow, limits) = (task.allow.first(), task.limits.first());
+        let given = given.into_iter().filter_map(|(key, origin)| Some((key, origin?)));
+        for (key, origin) in given.chain(allow).chain(limits) {
+            self.report(key, origin, BadValue::OfOneTask { file: file.to_owned(), key });
         }
     }
 
@@ -201,9 +210,9 @@ impl<'a> Validator<'a> {
         if settings.auth.is_some() {
             return Err(self.report("zookeeper.auth_file", &file.origin, BadValue::AuthTwice));
         }
-        let path = self.beside_file(file);
+        let path = self.beside_file(&file.origin, &file.value);
         self.optional("zookeeper.auth_file", Some(file), |_| {
-            let secret = read_secret(&path).map_err(|source| BadValue::AuthFile { path, source })?;
+            let secret = Secret::read(&path).map_err(|source| BadValue::AuthFile { path, source })?;
             Auth::new(&secret)
         })
     }
@@ -225,13 +234,18 @@ impl<'a> Validator<'a> {
     fn task(&mut self, written: &Written<TaskSettings>) -> Result<TaskConfig, Reported> {
         let settings = &written.value;
         let (name, plugin) = (settings.name.as_ref(), settings.plugin.as_ref());
-        let plugin_path = plugin.map(|plugin| self.beside_file(plugin)).unwrap_or_default();
+        let plugin_path = plugin.map(|plugin| self.beside_file(&plugin.origin, &plugin.value)).unwrap_or_default();
         let name =
             self.required("task.name", name, &written.origin, "give the task a name", |text| TaskName::new(text));
         let remedy = "name the file that holds the plugin";
         let plugin = self.required("task.plugin", plugin, &written.origin, remedy, |_| Ok(plugin_path));
+        let sha256 = self.optional("task.sha256", settings.sha256.as_ref(), |text| {
+            Digest::parse(text).ok_or_else(|| BadValue::Digest { text: Excerpt::of(text) })
+        });
         let path = self.optional("task.path", settings.path.as_ref(), |text| values::path(text));
         let config = self.plugin_config(&settings.config, &written.origin);
+        let grants = self.grants(&settings.allow, &written.origin);
+        let limits = self.limits(&settings.limits);
         let demote_timeout =
             self.duration("task.demote_timeout", settings.demote_timeout.as_ref(), DEMOTE_TIMEOUT_DEFAULT);
         let successor_delay = self.duration("task.successor_delay", settings.successor_delay.as_ref(), Duration::ZERO);
@@ -239,14 +253,21 @@ impl<'a> Validator<'a> {
             self.optional("task.on_complete", settings.on_complete.as_ref(), |text| match text.as_str() {
                 "hold" => Ok(OnComplete::Hold),
                 "resign" => Ok(OnComplete::Resign),
-                _ => Err(BadValue::Choice { text: Excerpt::of(text), choices: "\"hold\" or \"resign\"" }),
+                "restart" => Ok(OnComplete::Restart),
+                _ => {
+                    let choices = "\"hold\", \"resign\" or \"restart\"";
+                    Err(BadValue::Choice { text: Excerpt::of(text), choices })
+                }
             });
         let restart = self.restart(&settings.restart);
         Ok(TaskConfig {
             name: name?,
             plugin: plugin?,
+            sha256: sha256?,
             path: path?,
             config: config?,
+            grants: grants?,
+            limits: limits?,
             demote_timeout: demote_timeout?,
             successor_delay: successor_delay?,
             on_complete: on_complete?.unwrap_or_default(),
@@ -358,21 +379,10 @@ impl<'a> Validator<'a> {
     }
 
     /// A relative path that stands in a file is relative to the file.
-    fn beside_file(&self, written: &Written<PathBuf>) -> PathBuf {
-        match (&written.origin, self.file.and_then(|file| file.path().parent())) {
-            (Origin::File(_), Some(directory)) => directory.join(&written.value),
-            _ => written.value.clone(),
+    pub(super) fn beside_file(&self, origin: &Origin, path: &Path) -> PathBuf {
+        match (origin, self.file.and_then(|file| file.path().parent())) {
+            (Origin::File(_), Some(directory)) => directory.join(path),
+            _ => path.to_owned(),
         }
     }
-}
-
-/// Reads a file that holds a secret, without the line break at its end.
-fn read_secret(path: &Path) -> io::Result<Secret> {
-    let mut text = String::new();
-    let bytes = File::open(path)?.take(AUTH_FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if bytes as u64 > AUTH_FILE_BYTES_MAX {
-        return Err(io::ErrorKind::FileTooLarge.into());
-    }
-    let line = text.strip_suffix('\n').unwrap_or(&text);
-    Ok(Secret::new(line.strip_suffix('\r').unwrap_or(line).to_owned()))
 }

@@ -1,10 +1,12 @@
 //! Everything that talks to ZooKeeper, and the only place that knows how.
 //!
 //! [`session`] keeps a session and its lease; [`task`] does what the election of one task asks for; [`state`] keeps what
-//! its plugin writes; [`observer`] answers an operator's questions; [`nodes`] says what is kept where.
+//! its plugin writes; [`failed`] marks a task whose plugin fails for good; [`observer`] answers an operator's questions;
+//! [`nodes`] says what is kept where.
 
 pub mod acl;
 pub mod connect;
+pub mod failed;
 pub mod nodes;
 pub mod observer;
 mod probe;

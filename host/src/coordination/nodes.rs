@@ -5,6 +5,7 @@
 //! <root>/tasks/<task>/master                       ephemeral   MasterRecord; elsewhere when the task has a `path`
 //! <root>/tasks/<task>/term                         persistent  TermRecord
 //! <root>/tasks/<task>/state/<key>                  persistent  what the plugin keeps, as it stands
+//! <root>/tasks/<task>/failed                       persistent  FailedRecord; there while the plugin fails for good
 //! <root>/tasks/<task>/resign                       persistent  ResignOrder; to one term, and deleted when followed
 //! <root>/tasks/<task>/candidates/c-<session>-<host>-<seq>
 //!                                                  ephemeral   empty; there until its host has stopped
@@ -13,9 +14,13 @@
 //! What is read may have been written by anybody: a record that does not decode is reported, never trusted, and its
 //! length is bounded.
 
+use std::time::SystemTime;
+
 use serde::{Deserialize, Serialize};
 
 use crate::election::Record;
+use crate::restart::PluginFailed;
+use crate::term::Term;
 
 /// A record longer than this is not ours.
 const RECORD_MAX_BYTES: usize = 32 * 1024;
@@ -63,8 +68,12 @@ pub enum TermState {
 pub struct End {
     /// When: RFC 3339, UTC, by the clock of the host that wrote it.
     pub at: String,
-    /// Why: the name of a [`Demotion`](crate::term::Demotion), or `lost` when the leader never said.
+    /// Why: the name of a [`Demotion`](crate::term::Demotion), `failed` when the plugin had failed for good on the leader,
+    /// or `lost` when the leader never said.
     pub reason: String,
+    /// The name of the [`Cause`](crate::plugin::Cause), if the plugin had failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
     /// What an operator or the plugin said about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
@@ -73,8 +82,63 @@ pub struct End {
 impl End {
     /// The end of a term, now, with the detail cut to a bounded length.
     pub fn now(reason: &str, detail: Option<&str>) -> Self {
-        let detail = detail.map(|detail| detail.chars().take(DETAIL_MAX_CHARS).collect());
-        Self { at: timestamp(), reason: reason.to_owned(), detail }
+        Self { at: timestamp(), reason: reason.to_owned(), cause: None, detail: detail.map(bounded) }
+    }
+
+    /// The end of a term, now, whose plugin has failed for good.
+    pub fn failed(failed: &PluginFailed) -> Self {
+        Self { cause: Some(failed.cause.to_owned()), ..Self::now("failed", Some(&failed.message)) }
+    }
+}
+
+/// A text about a term's end, cut to what is kept.
+fn bounded(text: &str) -> String {
+    text.chars().take(DETAIL_MAX_CHARS).collect()
+}
+
+/// A task whose plugin has failed for good in the latest terms, and in none of them ran healthy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRecord {
+    /// How many terms in a row have failed.
+    pub terms: u32,
+    /// The number of the last of them.
+    pub term: u64,
+    /// The host that led it.
+    pub host: String,
+    /// When it failed: RFC 3339, UTC, by that host's clock.
+    pub at: String,
+    /// The name of the [`Cause`](crate::plugin::Cause).
+    pub cause: String,
+    /// What went wrong.
+    pub detail: String,
+    /// When the first of the hosts that have failed stands again, if it still runs then: RFC 3339, UTC.
+    #[serde(default)]
+    pub retry_at: Option<String>,
+}
+
+impl FailedRecord {
+    /// That a further term has failed, `now`; `retry_at` says when its host stands again after so many in a row.
+    pub fn after(
+        before: Option<Self>,
+        term: &Term,
+        failed: &PluginFailed,
+        now: SystemTime,
+        retry_at: impl FnOnce(u32) -> Option<SystemTime>,
+    ) -> Self {
+        let (terms, others) = before.map_or((0, None), |before| (before.terms, before.retry_at));
+        let terms = terms.saturating_add(1);
+        let others = others.and_then(|at| humantime::parse_rfc3339(&at).ok()).filter(|at| *at > now);
+        let retry_at = retry_at(terms).into_iter().chain(others).min();
+        let shown = |time| humantime::format_rfc3339_millis(time).to_string();
+        Self {
+            terms,
+            term: term.number,
+            host: term.host.to_string(),
+            at: shown(now),
+            cause: failed.cause.to_owned(),
+            detail: bounded(&failed.message),
+            retry_at: retry_at.map(shown),
+        }
     }
 }
 
@@ -180,7 +244,7 @@ pub struct ResignOrder {
 
 /// Now, for people to read: RFC 3339, UTC.
 pub fn timestamp() -> String {
-    humantime::format_rfc3339_millis(std::time::SystemTime::now()).to_string()
+    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
 }
 
 /// A time that the ensemble gives, in milliseconds since 1970, for people to read: RFC 3339, UTC.
@@ -188,7 +252,7 @@ pub(super) fn rfc3339(millis: i64) -> String {
     // The last one that RFC 3339 can say.
     const YEAR_9999: u64 = 253_402_300_799_000;
     let millis = u64::try_from(millis).unwrap_or(0).min(YEAR_9999);
-    let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(millis);
+    let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(millis);
     humantime::format_rfc3339_millis(time).to_string()
 }
 
@@ -229,6 +293,8 @@ pub struct TaskPaths {
     pub term: String,
     /// The parent of the candidates.
     pub candidates: String,
+    /// The mark on a task whose plugin fails for good.
+    pub failed: String,
     /// Where the leader is asked to resign.
     pub resign: String,
     /// The parent of the plugin's state.
@@ -244,6 +310,7 @@ impl TaskPaths {
             elsewhere: master.is_some(),
             term: format!("{own}/term"),
             candidates: format!("{own}/candidates"),
+            failed: format!("{own}/failed"),
             resign: format!("{own}/resign"),
             state: format!("{own}/state"),
         }
@@ -339,6 +406,38 @@ mod tests {
         let written = encode(&record);
         assert!(written.len() < RECORD_MAX_BYTES / 2);
         assert_eq!(TermRecord::read(&written, 150).0, record);
+    }
+
+    #[test]
+    fn the_end_of_a_failed_term_is_bounded_and_older_records_read_as_well() {
+        let failed = PluginFailed { cause: "panic", message: "é".repeat(10_000), restarts: 3 };
+        let end = End::failed(&failed);
+        assert_eq!((end.reason.as_str(), end.cause.as_deref()), ("failed", Some("panic")));
+        assert_eq!(end.detail.as_ref().unwrap().chars().count(), DETAIL_MAX_CHARS);
+        assert_eq!(decode::<End>(&encode(&end)), Some(end));
+        let older = decode::<End>(br#"{"at":"2026-01-01T00:00:00Z","reason":"lost"}"#).unwrap();
+        assert_eq!((older.reason.as_str(), older.cause, older.detail), ("lost", None, None));
+    }
+
+    #[test]
+    fn failed_terms_are_counted_and_the_host_that_stands_again_first_is_named() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        let failed = PluginFailed { cause: "trap", message: "why".into(), restarts: 3 };
+        let term = |number, host: &str| Term {
+            number,
+            fencing_token: crate::term::FencingToken(number),
+            task: "t".into(),
+            host: host.into(),
+            record_version: 1,
+        };
+        let first =
+            FailedRecord::after(None, &term(4, "a"), &failed, at(100), |terms| Some(at(100 + 60 * u64::from(terms))));
+        assert_eq!((first.terms, first.retry_at.as_deref()), (1, Some("1970-01-01T00:02:40.000Z")));
+        let second = FailedRecord::after(Some(first.clone()), &term(5, "b"), &failed, at(150), |_| Some(at(500)));
+        assert_eq!((second.terms, second.host.as_str(), &second.retry_at), (2, "b", &first.retry_at));
+        let third = FailedRecord::after(Some(second), &term(6, "c"), &failed, at(200), |_| None);
+        assert_eq!((third.terms, third.retry_at.clone()), (3, None), "what is past is not awaited");
+        assert_eq!(decode::<FailedRecord>(&encode(&third)), Some(third));
     }
 
     #[test]

@@ -9,7 +9,9 @@ use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, OneshotWatcher, Ses
 
 use super::acl::acl;
 use super::connect::{Credentials, connector};
-use super::nodes::{self, HostRecord, ResignOrder, TaskPaths, TermEntry, TermRecord, TermState};
+use super::nodes::{
+    self, Candidate, FailedRecord, HostRecord, ResignOrder, TaskPaths, TermEntry, TermRecord, TermState,
+};
 use crate::config::Ensemble;
 
 mod error;
@@ -36,11 +38,27 @@ pub struct Leader {
     pub since: String,
 }
 
+/// How a task fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskState {
+    /// Somebody leads it.
+    Led,
+    /// Nobody leads it.
+    Vacant,
+    /// The latest terms have ended because the plugin failed for good. Somebody may lead it and try again.
+    Failed,
+}
+
 /// One task, as it stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TaskStatus {
     /// The task.
     pub task: String,
+    /// How it fares.
+    pub state: TaskState,
+    /// How it has failed, if it has and no later term has run healthy.
+    pub failure: Option<FailedRecord>,
     /// Who leads, if anybody does.
     pub leader: Option<Leader>,
     /// The hosts that stand by, in the order in which they will lead.
@@ -181,6 +199,7 @@ impl Observer {
             let elsewhere = self.latest(&task).await?.and_then(|latest| latest.record.path);
             let paths = TaskPaths::new(&self.root, &task, elsewhere.as_deref());
             watchers.push(self.watch_node(&paths.master).await?);
+            watchers.push(self.watch_node(&paths.failed).await?);
             watchers.push(self.watch_children(&paths.candidates).await?);
         }
         Ok(Changes(watchers))
@@ -286,11 +305,18 @@ impl Observer {
         loop {
             let Latest { record, zxid } = self.existing(task).await?;
             let paths = TaskPaths::new(&self.root, task, record.path.as_deref());
+            let failure = self.data(&paths.failed).await?.and_then(|(data, _)| nodes::decode::<FailedRecord>(&data));
             let queue = nodes::queue(self.children(&paths.candidates).await?);
-            let Some((data, stat)) = self.data(&paths.master).await? else {
-                let standbys = queue.into_iter().map(|it| it.host).collect();
-                return Ok(TaskStatus { task: task.to_owned(), leader: None, standbys });
+            let status = |leader: Option<Leader>, standbys: Vec<Candidate>| {
+                let state = match (&failure, &leader) {
+                    (Some(_), _) => TaskState::Failed,
+                    (None, Some(_)) => TaskState::Led,
+                    (None, None) => TaskState::Vacant,
+                };
+                let standbys = standbys.into_iter().map(|it| it.host).collect();
+                TaskStatus { task: task.to_owned(), state, failure: failure.clone(), leader, standbys }
             };
+            let Some((data, stat)) = self.data(&paths.master).await? else { return Ok(status(None, queue)) };
             // The transaction of an election creates the master node and writes the record.
             let elected = record.state == TermState::Active && stat.czxid == zxid;
             let (standing, standbys): (Vec<_>, Vec<_>) =
@@ -306,8 +332,7 @@ impl Observer {
                 fencing_token: stat.czxid.unsigned_abs(),
                 since: if elected { record.term.since } else { nodes::rfc3339(stat.ctime) },
             };
-            let standbys = standbys.into_iter().map(|it| it.host).collect();
-            return Ok(TaskStatus { task: task.to_owned(), leader: Some(leader), standbys });
+            return Ok(status(Some(leader), standbys));
         }
     }
 

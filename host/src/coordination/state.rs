@@ -30,6 +30,7 @@ pub struct TaskState {
     session: Arc<Session>,
     paths: Arc<TaskPaths>,
     record_version: i32,
+    keys_max: usize,
     /// Writes go one at a time. Nobody else writes in this term, so whoever holds it for writing knows what stands there.
     turn: RwLock<()>,
 }
@@ -45,7 +46,14 @@ enum Write<'a> {
 impl TaskState {
     /// The state of the task at `paths`, written in the term whose record has `record_version`.
     pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, record_version: i32) -> Self {
-        Self { session, paths, record_version, turn: RwLock::with_max_readers((), READS_MAX) }
+        Self { session, paths, record_version, keys_max: KEYS_MAX, turn: RwLock::with_max_readers((), READS_MAX) }
+    }
+
+    /// The same, with room for fewer keys than [`KEYS_MAX`].
+    #[must_use]
+    pub fn with_keys_max(mut self, keys_max: usize) -> Self {
+        self.keys_max = keys_max.min(KEYS_MAX);
+        self
     }
 
     fn path(&self, key: &str) -> String {
@@ -97,7 +105,7 @@ impl TaskState {
     async fn create(&self, path: &str, value: &[u8]) -> Result<u64, Refused> {
         let parent = self.session.client().check_stat(&self.paths.state).await?;
         let keys = parent.as_ref().map_or(0, |stat| usize::try_from(stat.num_children).unwrap_or(0));
-        if keys >= KEYS_MAX {
+        if keys >= self.keys_max {
             return Err(Refused::State(StateError::TooMany));
         }
         self.write(path, Write::Create { value, with_parent: parent.is_none() }).await

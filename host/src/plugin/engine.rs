@@ -5,21 +5,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use wasmtime::{
-    Cache, Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
-};
+use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
 
-use super::cache;
+use super::cache::{self, SealedCache};
 use super::failure::describe;
+use super::limits::{Limits, count};
 
 /// How often a guest that computes without a pause is interrupted: how late, at most, it sees the end of its permit.
 pub const EPOCH_TICK: Duration = Duration::from_millis(5);
 
-/// The stack that a guest may use, in bytes.
-const WASM_STACK_BYTES: usize = 512 * 1024;
-
-/// The stack that a guest and the host functions it calls may use together, in bytes.
-const FIBER_STACK_BYTES: usize = 2 * 1024 * 1024;
+/// The stack that host functions may use that a guest calls, in bytes.
+const HOST_STACK_BYTES: usize = 1536 * 1024;
 
 /// How many frames a reported backtrace has at most.
 const BACKTRACE_FRAMES: usize = 32;
@@ -35,10 +31,12 @@ pub enum EngineError {
     Ticker(#[source] std::io::Error),
 }
 
-/// Compiles and runs plugins. One is enough for a host, whatever the number of its tasks.
+/// Compiles and runs plugins. One is enough for all tasks of a host whose plugins may use the same stack.
 pub struct PluginEngine {
     engine: Engine,
+    cache: Option<SealedCache>,
     ticker: Ticker,
+    stack_bytes: u64,
 }
 
 impl PluginEngine {
@@ -49,7 +47,15 @@ impl PluginEngine {
     /// # Errors
     /// [`EngineError`] when the machine cannot run WebAssembly at all.
     pub fn new() -> Result<Self, EngineError> {
-        Self::with_cache(cache::user_directory().as_deref())
+        Self::with_stack(Limits::default().stack)
+    }
+
+    /// As [`PluginEngine::new`], for plugins that may use so many bytes of stack: [`Limits::stack`].
+    ///
+    /// # Errors
+    /// As [`PluginEngine::new`].
+    pub fn with_stack(stack_bytes: u64) -> Result<Self, EngineError> {
+        Self::with(cache::user_directory().as_deref(), stack_bytes)
     }
 
     /// Sets the engine up with its compile cache in `directory`, which is made if it is not there; `None` is no cache.
@@ -57,8 +63,17 @@ impl PluginEngine {
     /// # Errors
     /// As [`PluginEngine::new`].
     pub fn with_cache(directory: Option<&Path>) -> Result<Self, EngineError> {
-        let mut config = config();
-        config.cache(directory.and_then(open_cache));
+        Self::with(directory, Limits::default().stack)
+    }
+
+    /// As [`PluginEngine::with_cache`] and [`PluginEngine::with_stack`] together.
+    ///
+    /// # Errors
+    /// As [`PluginEngine::new`].
+    pub fn with(directory: Option<&Path>, stack_bytes: u64) -> Result<Self, EngineError> {
+        let mut config = config(count(stack_bytes));
+        let cache = directory.and_then(open_cache);
+        config.cache(cache.as_ref().map(SealedCache::wasmtime));
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
         let engine = Engine::new(&config).or_else(|error| {
             // The pool reserves terabytes of address space, which a limit on it (`ulimit -v`) refuses.
@@ -68,11 +83,23 @@ impl PluginEngine {
         });
         let engine = engine.map_err(EngineError::Engine)?;
         let ticker = Ticker::start(engine.weak()).map_err(EngineError::Ticker)?;
-        Ok(Self { engine, ticker })
+        Ok(Self { engine, cache, ticker, stack_bytes })
+    }
+
+    /// How much stack its plugins may use, in bytes.
+    pub fn stack_bytes(&self) -> u64 {
+        self.stack_bytes
     }
 
     pub(super) fn wasmtime(&self) -> &Engine {
         &self.engine
+    }
+
+    /// What was compiled since can be trusted by the next start.
+    pub(super) fn seal_cache(&self) {
+        if let Some(Err(error)) = self.cache.as_ref().map(SealedCache::seal) {
+            tracing::warn!("what was compiled is not kept: {error}");
+        }
     }
 
     /// Guests are interrupted for as long as the returned value lives.
@@ -88,13 +115,13 @@ impl std::fmt::Debug for PluginEngine {
     }
 }
 
-fn config() -> Config {
+fn config(stack_bytes: usize) -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model_async(true)
         .epoch_interruption(true)
-        .max_wasm_stack(WASM_STACK_BYTES)
-        .async_stack_size(FIBER_STACK_BYTES)
+        .max_wasm_stack(stack_bytes)
+        .async_stack_size(stack_bytes.saturating_add(HOST_STACK_BYTES))
         // Names are in the module; reading a stranger's debug information for line numbers is not worth its cost.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_backtrace_max_frames(BACKTRACE_FRAMES.try_into().ok());
@@ -105,13 +132,15 @@ fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
     // An interpreter compiled to WebAssembly is far larger than what a compiler makes of a program. This is address
     // space, not memory.
-    pool.max_component_instance_size(4 << 20).max_core_instance_size(4 << 20).table_elements(100_000);
-    pool.max_tables_per_module(16).max_memories_per_module(4);
+    pool.max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20)
+        .table_elements(count(Limits::TABLE_ELEMENTS_MAX));
+    pool.max_tables_per_module(Limits::TABLES_MAX).max_memories_per_module(Limits::MEMORIES_MAX);
     pool
 }
 
-fn open_cache(directory: &Path) -> Option<Cache> {
-    let cache = cache::open(directory);
+fn open_cache(directory: &Path) -> Option<SealedCache> {
+    let cache = SealedCache::open(directory);
     cache.inspect_err(|error| tracing::warn!("compiled plugins are not kept: {}", describe(error))).ok()
 }
 

@@ -1,5 +1,7 @@
 //! The two functions that make a component a plugin, in the shapes that they may have.
 
+use std::fmt::{self, Write as _};
+
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{Accessor, Component, ComponentExportIndex, Instance, TypedFunc};
 use wasmtime::{Engine, Store};
@@ -11,6 +13,9 @@ use crate::term;
 
 const ON_ELECTED: &str = "on-elected";
 const ON_DEMOTED: &str = "on-demoted";
+
+/// How much of a wrong signature is shown.
+const MAX_SIGNATURE_BYTES: usize = 500;
 
 /// What an export takes, and with it what it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,49 +155,113 @@ fn shape(
 }
 
 fn signature(function: &ComponentFunc) -> String {
-    let kind = if function.async_() { "async func" } else { "func" };
-    let parameters = function.params().map(|(name, ty)| format!("{name}: {}", name_of(&ty))).collect::<Vec<_>>();
-    let result = function.results().next().map_or_else(String::new, |ty| format!(" -> {}", name_of(&ty)));
-    format!("{kind}({}){result}", parameters.join(", "))
+    let mut text = Signature(if function.async_() { "async func" } else { "func" }.to_owned());
+    // What does not fit is cut.
+    let _ = write!(text, "(").and_then(|()| {
+        text.list(function.params(), |text, (name, ty)| {
+            write!(text, "{name}: ")?;
+            text.ty(&ty)
+        })?;
+        write!(text, ")")?;
+        function.results().try_for_each(|ty| {
+            write!(text, " -> ")?;
+            text.ty(&ty)
+        })
+    });
+    text.0
 }
 
-/// The type as WIT would have it; a type that has no name is shown by what it is made of.
-fn name_of(ty: &Type) -> String {
-    let list = |types: Vec<String>| types.join(", ");
-    match ty {
-        Type::Bool => "bool".into(),
-        Type::S8 => "s8".into(),
-        Type::U8 => "u8".into(),
-        Type::S16 => "s16".into(),
-        Type::U16 => "u16".into(),
-        Type::S32 => "s32".into(),
-        Type::U32 => "u32".into(),
-        Type::S64 => "s64".into(),
-        Type::U64 => "u64".into(),
-        Type::Float32 => "f32".into(),
-        Type::Float64 => "f64".into(),
-        Type::Char => "char".into(),
-        Type::String => "string".into(),
-        Type::List(inner) => format!("list<{}>", name_of(&inner.ty())),
-        Type::Option(inner) => format!("option<{}>", name_of(&inner.ty())),
-        Type::Tuple(tuple) => format!("tuple<{}>", list(tuple.types().map(|ty| name_of(&ty)).collect())),
-        Type::Record(record) => {
-            let fields = record.fields().map(|field| format!("{}: {}", field.name, name_of(&field.ty))).collect();
-            format!("record {{ {} }}", list(fields))
+/// A signature as WIT would have it; a type that has no name is shown by what it is made of. A stranger's types can be of
+/// any size, so it ends somewhere.
+struct Signature(String);
+
+impl fmt::Write for Signature {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = MAX_SIGNATURE_BYTES.saturating_sub(self.0.len());
+        if text.len() > room {
+            self.0.push_str(&text[..text.floor_char_boundary(room)]);
+            self.0.push('…');
+            return Err(fmt::Error);
         }
-        Type::Enum(cases) => format!("enum {{ {} }}", list(cases.names().map(str::to_owned).collect())),
-        Type::Result(result) => {
-            let part = |ty: Option<Type>| ty.map_or_else(|| "_".into(), |ty| name_of(&ty));
-            format!("result<{}, {}>", part(result.ok()), part(result.err()))
+        self.0.push_str(text);
+        Ok(())
+    }
+}
+
+impl Signature {
+    fn list<T>(
+        &mut self,
+        items: impl Iterator<Item = T>,
+        mut item: impl FnMut(&mut Self, T) -> fmt::Result,
+    ) -> fmt::Result {
+        for (number, each) in items.enumerate() {
+            if number > 0 {
+                write!(self, ", ")?;
+            }
+            item(self, each)?;
         }
-        Type::Variant(_) => "variant".into(),
-        Type::Flags(_) => "flags".into(),
-        Type::Map(_) => "map".into(),
-        Type::Own(_) => "resource".into(),
-        Type::Borrow(_) => "borrowed resource".into(),
-        Type::Future(_) => "future".into(),
-        Type::Stream(_) => "stream".into(),
-        Type::ErrorContext => "error-context".into(),
-        Type::FixedLengthList(_) => "list of fixed length".into(),
+        Ok(())
+    }
+
+    fn of(&mut self, name: &str, inner: &Type) -> fmt::Result {
+        write!(self, "{name}<")?;
+        self.ty(inner)?;
+        write!(self, ">")
+    }
+
+    fn ty(&mut self, ty: &Type) -> fmt::Result {
+        let name = match ty {
+            Type::Bool => "bool",
+            Type::S8 => "s8",
+            Type::U8 => "u8",
+            Type::S16 => "s16",
+            Type::U16 => "u16",
+            Type::S32 => "s32",
+            Type::U32 => "u32",
+            Type::S64 => "s64",
+            Type::U64 => "u64",
+            Type::Float32 => "f32",
+            Type::Float64 => "f64",
+            Type::Char => "char",
+            Type::String => "string",
+            Type::List(inner) => return self.of("list", &inner.ty()),
+            Type::Option(inner) => return self.of("option", &inner.ty()),
+            Type::Tuple(tuple) => {
+                write!(self, "tuple<")?;
+                self.list(tuple.types(), |text, ty| text.ty(&ty))?;
+                ">"
+            }
+            Type::Record(record) => {
+                write!(self, "record {{ ")?;
+                self.list(record.fields(), |text, field| {
+                    write!(text, "{}: ", field.name)?;
+                    text.ty(&field.ty)
+                })?;
+                " }"
+            }
+            Type::Enum(cases) => {
+                write!(self, "enum {{ ")?;
+                self.list(cases.names(), |text, name| write!(text, "{name}"))?;
+                " }"
+            }
+            Type::Result(result) => {
+                write!(self, "result<")?;
+                self.list([result.ok(), result.err()].into_iter(), |text, ty| match ty {
+                    Some(ty) => text.ty(&ty),
+                    None => write!(text, "_"),
+                })?;
+                ">"
+            }
+            Type::Variant(_) => "variant",
+            Type::Flags(_) => "flags",
+            Type::Map(_) => "map",
+            Type::Own(_) => "resource",
+            Type::Borrow(_) => "borrowed resource",
+            Type::Future(_) => "future",
+            Type::Stream(_) => "stream",
+            Type::ErrorContext => "error-context",
+            Type::FixedLengthList(_) => "list of fixed length",
+        };
+        write!(self, "{name}")
     }
 }

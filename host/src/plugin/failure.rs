@@ -5,15 +5,12 @@ use std::error::Error;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
+use super::limits::{Limit, LimitReached};
 use super::store::Host;
 use crate::permit::LeaseLost;
 
-/// A plugin wanted more memory than it may have.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("it wanted more than the {limit_bytes} bytes of memory it may have")]
-pub(super) struct OutOfMemory {
-    pub(super) limit_bytes: u64,
-}
+/// What wasmtime calls the error that [`Limit::CallBytes`] makes.
+const CALL_TOO_LARGE: &str = "HostcallFuelExhausted";
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -36,15 +33,9 @@ pub enum Cause {
     /// The plugin ended its process.
     #[error("it called exit({0})")]
     Exited(i32),
-    /// The plugin reached its memory limit.
-    #[error("it wanted more than the {limit_bytes} bytes of memory it may have")]
-    OutOfMemory {
-        /// The limit.
-        limit_bytes: u64,
-    },
-    /// The plugin's recursion is too deep.
-    #[error("its stack overflowed")]
-    StackOverflow,
+    /// The plugin reached one of its limits.
+    #[error(transparent)]
+    Limit(LimitReached),
     /// The plugin did something that WebAssembly forbids.
     #[error("{0}")]
     Trapped(Trap),
@@ -57,7 +48,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// The name in the `cause` field of events.
+    /// The name in the `cause` field of events, in the history and in the status.
     pub fn name(&self) -> &'static str {
         match self {
             Self::LeaseLost(_) => "lease-lost",
@@ -65,8 +56,7 @@ impl Cause {
             Self::Panicked(_) => "panic",
             Self::Aborted { .. } => "abort",
             Self::Exited(_) => "exit",
-            Self::OutOfMemory { .. } => "out-of-memory",
-            Self::StackOverflow => "stack-overflow",
+            Self::Limit(reached) => reached.limit.cause(),
             Self::Trapped(_) => "trap",
             Self::Host(_) => "host",
             Self::HostPanicked => "host-panic",
@@ -104,13 +94,15 @@ impl Failure {
         let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).filter(|frames| !frames.is_empty());
         let cause = if let Some(lost) = error.downcast_ref::<LeaseLost>() {
             Cause::LeaseLost(*lost)
-        } else if let Some(OutOfMemory { limit_bytes }) = error.downcast_ref() {
-            Cause::OutOfMemory { limit_bytes: *limit_bytes }
+        } else if let Some(reached) = error.downcast_ref::<LimitReached>() {
+            Cause::Limit(*reached)
+        } else if error.chain().any(is_call_too_large) {
+            Cause::Limit(host.settings.limits.reached(Limit::CallBytes))
         } else if let Some(I32Exit(code)) = error.downcast_ref() {
             Cause::Exited(*code)
         } else {
             match error.downcast_ref::<Trap>() {
-                Some(Trap::StackOverflow) => Cause::StackOverflow,
+                Some(Trap::StackOverflow) => Cause::Limit(host.settings.limits.reached(Limit::Stack)),
                 Some(Trap::UnreachableCodeReached) => match host.panic.take() {
                     Some(message) => Cause::Panicked(message),
                     None => Cause::Aborted { stderr: host.stderr.tail() },
@@ -121,6 +113,12 @@ impl Failure {
         };
         Self { cause, backtrace }
     }
+}
+
+/// wasmtime keeps the type of this error to itself, so it is known by the type's name: what a type without any content
+/// calls itself. No text of a guest or of another error can be mistaken for it.
+fn is_call_too_large(error: &(dyn Error + 'static)) -> bool {
+    size_of_val(error) == 0 && format!("{error:?}") == CALL_TOO_LARGE
 }
 
 fn frames(backtrace: &WasmBacktrace) -> String {

@@ -65,9 +65,9 @@ impl leadership::Host for Host {
         Ok(u64::try_from(self.leadership.remaining().as_nanos()).unwrap_or(u64::MAX))
     }
 
-    fn resign(&mut self, mut reason: String) -> wasmtime::Result<()> {
+    fn resign(&mut self, reason: String) -> wasmtime::Result<()> {
         if !std::mem::replace(&mut self.resigned, true) {
-            reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
+            let reason = self.log.clean(&reason, MAX_REASON_BYTES);
             // Nobody listens any more when the term is ending anyway.
             let _ = self.leadership.resignations.send(reason);
         }

@@ -4,16 +4,26 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use wasmparser::{BinaryReaderError, Parser, Validator, WasmFeatures};
 use wasmtime::component::{Component, HasSelf, Linker};
 
+use super::apart::{Undone, apart};
+use super::bounds::{self, Excess, Refused};
 use super::exports::Exports;
+use super::grants::{Directory, NotGranted};
+use super::limits::LimitReached;
+use super::needs::Needs;
 use super::store::Host;
 use super::{Plugin, PluginEngine, PluginSettings, bindings, encode, network};
+use crate::digest::Digest;
 
 /// How large a plugin's file may be, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// How large a plugin's file may be when it is text, in bytes: reading it takes hundreds of times its size.
+pub const MAX_TEXT_BYTES: usize = 4 << 20;
 
 /// A plugin cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +48,37 @@ pub enum Problem {
     /// It is too large to be a plugin.
     #[error("it is larger than {MAX_FILE_BYTES} bytes")]
     TooLarge,
+    /// It is not the file that was meant.
+    #[error(
+        "its sha256 is {found}, but it is pinned to {expected}: the file has changed, or is not the one that was meant"
+    )]
+    WrongDigest {
+        /// What the settings say.
+        expected: Digest,
+        /// What the file has.
+        found: Digest,
+    },
+    /// It is text, and too large for that.
+    #[error("it is text of more than {MAX_TEXT_BYTES} bytes: make it a binary, like `wasm-tools parse` does")]
+    TextTooLarge,
+    /// It asks more of the compiler than it may.
+    #[error(transparent)]
+    Excess(#[from] Excess),
+    /// It could not be compiled in time.
+    #[error("it could not be compiled within {limit:?}: if it may take that long, raise `limits.compile_timeout`")]
+    TooSlow {
+        /// The time it had.
+        limit: Duration,
+    },
+    /// Something panicked over it: a bug, though not one of the plugin.
+    #[error("the compiler, or what makes it ready for it, panicked: {message}")]
+    Panicked {
+        /// What was said.
+        message: String,
+    },
+    /// There are no threads to compile it.
+    #[error("cannot start threads to compile it")]
+    Threads(#[source] io::Error),
     /// It is neither binary WebAssembly nor its text form.
     #[error("it is not WebAssembly: neither a component, nor a core module, nor the text form (.wat) of one")]
     NotWasm,
@@ -53,6 +94,12 @@ pub enum Problem {
         /// The function's name, as a component or a bare module spells it.
         export: &'static str,
     },
+    /// It is made to run from its beginning to its end.
+    #[error(
+        "it exports `_start`, so it is a program of its own: a plugin is a library (a reactor, as with clang \
+         -mexec-model=reactor) that exports both on_elected and on_demoted"
+    )]
+    Program,
     /// One of the two functions has a type that the contract does not allow.
     #[error("its export `{export}` has the wrong type: expected {expected}, found {found}")]
     WrongExport {
@@ -69,9 +116,23 @@ pub enum Problem {
         /// The import, as `module.name`.
         import: String,
     },
+    /// A directory that the task grants is not there.
+    #[error("the granted directory {} cannot be used", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A component imports something that its task does not grant.
+    #[error(transparent)]
+    NotGranted(#[from] NotGranted),
     /// A component imports something that the host does not have, or not with that type.
     #[error("it imports something that this host does not offer")]
     Link(#[source] wasmtime::Error),
+    /// It would make more instances, memories or tables than it may.
+    #[error("it cannot run within its limits")]
+    Limit(#[source] LimitReached),
     /// A module cannot be made a component.
     #[error("the module cannot be made a component")]
     Encode(#[source] anyhow::Error),
@@ -86,31 +147,62 @@ pub enum Problem {
 impl Plugin {
     /// Reads, compiles and links a plugin: a component, a core module, or the text form of either.
     ///
-    /// Blocks for as long as compilation takes, up to seconds for a large plugin; a compiled one is kept for next time.
+    /// Blocks for as long as compilation takes, up to many seconds for a large plugin, and at most for
+    /// [`compile_timeout`](super::Limits::compile_timeout); a compiled one is kept for next time. The work is done on threads of its
+    /// own. After a timeout they go on, unheeded: a caller that does not end then pays for them.
     ///
     /// # Errors
     /// [`LoadError`] says what is wrong with the file.
+    ///
+    /// # Panics
+    /// In asynchronous code, which it would block.
     pub fn load(engine: &Arc<PluginEngine>, path: &Path, settings: PluginSettings) -> Result<Self, LoadError> {
-        let load = || {
-            let component = encode::component(binary(read(path)?)?)?;
-            Self::compile(engine, &component, settings)
+        let limit = settings.limits.compile_timeout;
+        let load = {
+            let (engine, path) = (Arc::clone(engine), path.to_owned());
+            move || {
+                // Looked at now so that a mistake is heard of before any election.
+                settings.grants.dirs.iter().try_for_each(check_directory)?;
+                let bytes = read(&path)?;
+                let digest = pinned(&bytes, settings.sha256)?;
+                Self::compile(&engine, digest, &component(bytes)?, settings)
+            }
         };
-        load().map_err(|problem| LoadError { path: path.to_owned(), problem })
+        let problem = match apart(limit, load) {
+            Ok(Ok(plugin)) => return Ok(plugin),
+            Ok(Err(problem)) => problem,
+            Err(Undone::TooSlow) => Problem::TooSlow { limit },
+            Err(Undone::Panicked(message)) => Problem::Panicked { message },
+            Err(Undone::Threads(source)) => Problem::Threads(source),
+        };
+        Err(LoadError { path: path.to_owned(), problem })
     }
 
-    fn compile(engine: &Arc<PluginEngine>, component: &[u8], settings: PluginSettings) -> Result<Self, Problem> {
+    fn compile(
+        engine: &Arc<PluginEngine>,
+        digest: Digest,
+        component: &[u8],
+        mut settings: PluginSettings,
+    ) -> Result<Self, Problem> {
+        settings.limits.stack = engine.stack_bytes();
+        // What cannot be read is for the compiler to refuse.
+        if let Ok(needs) = Needs::of(component) {
+            needs.check(&settings.limits).map_err(Problem::Limit)?;
+        }
         let wasmtime = engine.wasmtime();
-        let compiled = Component::from_binary(wasmtime, component).map_err(|error| {
-            // wasmtime's error does not tell a broken file from one that it cannot compile.
-            match Validator::new_with_features(WasmFeatures::all()).validate_all(component) {
-                Err(malformed) => Problem::Malformed(malformed),
-                Ok(_) => Problem::Compile(error),
-            }
-        })?;
+        let compiled = Component::from_binary(wasmtime, component).map_err(Problem::Compile)?;
+        engine.seal_cache();
         let exports = Exports::find(wasmtime, &compiled)?;
+        let ty = compiled.component_type();
+        NotGranted::check(ty.imports(wasmtime).map(|(name, _)| name), |grant| settings.grants(grant))?;
         let linked = linker(engine).map_err(Problem::Imports)?.instantiate_pre(&compiled).map_err(Problem::Link)?;
-        Ok(Self { engine: Arc::clone(engine), linked, exports, settings: Arc::new(settings) })
+        Ok(Self { engine: Arc::clone(engine), digest, linked, exports, settings: Arc::new(settings) })
     }
+}
+
+fn check_directory(Directory { host, .. }: &Directory) -> Result<(), Problem> {
+    let refuse = |source| Problem::Directory { path: host.clone(), source };
+    if host.metadata().map_err(refuse)?.is_dir() { Ok(()) } else { Err(refuse(io::ErrorKind::NotADirectory.into())) }
 }
 
 /// Everything that a plugin may import. What of it has an effect is refused by the store of a plugin that was not
@@ -123,11 +215,45 @@ fn linker(engine: &PluginEngine) -> wasmtime::Result<Linker<Host>> {
     linker.allow_shadowing(true);
     network::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
-    bindings::leadership::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
-    bindings::log::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
-    bindings::state::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
-    bindings::config::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host)?;
+    bindings::leadership::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;
+    bindings::log::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;
+    bindings::state::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;
+    bindings::config::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;
     Ok(linker)
+}
+
+/// The component that a file's content makes, valid and within the bounds of what is compiled.
+///
+/// # Errors
+/// [`Problem`] says what is wrong with it.
+pub fn component(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
+    let binary = binary(bytes)?;
+    bounds::check(&binary)?;
+    if Parser::is_component(&binary) {
+        return Ok(binary);
+    }
+    let component = encode::component(&binary)?;
+    // What the encoder adds comes from the module's metadata.
+    bounds::check(&component)?;
+    Ok(component)
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Malformed(error) => Self::Malformed(error),
+            Refused::Excess(excess) => Self::Excess(excess),
+        }
+    }
+}
+
+/// The digest of the bytes, which is the one expected, if one is.
+fn pinned(bytes: &[u8], expected: Option<Digest>) -> Result<Digest, Problem> {
+    let found = Digest::of(bytes);
+    match expected {
+        Some(expected) if expected != found => Err(Problem::WrongDigest { expected, found }),
+        _ => Ok(found),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
@@ -154,7 +280,12 @@ fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
     }
     // Text begins with a parenthesis or a comment.
     match std::str::from_utf8(&bytes) {
-        Ok(text) if text.trim_start().starts_with(['(', ';']) => Ok(wat::parse_str(text)?),
+        Ok(text) if text.trim_start().starts_with(['(', ';']) => {
+            if text.len() > MAX_TEXT_BYTES {
+                return Err(Problem::TextTooLarge);
+            }
+            Ok(wat::parse_str(text)?)
+        }
         _ => Err(Problem::NotWasm),
     }
 }

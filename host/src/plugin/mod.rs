@@ -1,55 +1,71 @@
 //! Plugins: WebAssembly that is compiled, linked, and run for one term after another.
 //!
 //! ```text
-//! file -> load -> encode (everything becomes a component) -> Plugin, ready to run
+//! file -> load -> bounds -> encode (everything becomes a component) -> Plugin, ready to run
 //! Plugin + Leadership -> store (limits, permit) -> run: on_elected, on_demoted -> Failure or the end
 //! ```
 //!
 //! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts. Each import is a file of its own:
-//! `leadership`, `log`, `state`, `config`, `stdio`, `network`; WASI itself is wasmtime's.
+//! `leadership`, `log`, `state`, `config`, `stdio`, `network`; WASI itself is wasmtime's, set up in `wasi`.
 
+mod apart;
 mod bindings;
+mod bounds;
 mod cache;
 mod config;
+mod cpu;
 mod encode;
 mod engine;
 mod exports;
 mod failure;
+mod grants;
 mod leadership;
+mod limits;
 mod load;
 mod log;
+mod needs;
 mod network;
 mod run;
+mod start;
 mod state;
 mod stdio;
 mod store;
+mod wasi;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use bounds::{Excess, MAX_FLOW, MAX_FUNCTIONS, MAX_NESTING, MAX_PARTS, MAX_TYPES};
 pub use engine::{EPOCH_TICK, EngineError, PluginEngine};
 pub use failure::{Cause, Failure};
+pub use grants::{Access, Directory, Grant, Grants, NotGranted};
 pub use leadership::{Drain, Leadership};
-pub use load::{LoadError, MAX_FILE_BYTES, Problem};
-pub use log::{BURST_LINES, LINES_PER_SECOND, MAX_FIELDS, MAX_LINE_BYTES};
+pub use limits::{Limit, LimitReached, Limits};
+pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, Problem, component};
+pub use log::MAX_FIELDS;
 pub use network::{
-    ADDRESSES_MAX, AddressKind, CONNECT_TIME, CONNECTIONS_MAX, Endpoint, HEADER_BYTES, Host as NetworkHost,
-    LOOKUP_TIME, Network, NetworkPolicy, Origin, PolicyError, Refusal, Resolve, Scheme, SystemResolver,
+    ADDRESSES_MAX, AddressKind, CONNECT_TIME, Endpoint, HEADER_BYTES, Host as NetworkHost, LOOKUP_TIME, Network,
+    NetworkPolicy, Origin, PolicyError, Refusal, Resolve, Scheme, SystemResolver,
 };
-pub use state::CALLS_MAX;
+pub use run::{AfterCompletion, Ended};
 use wasmtime::component::InstancePre;
+
+use crate::digest::Digest;
+use crate::secret::Secret;
 
 /// What a task's configuration says about its plugin.
 #[derive(Clone, Debug)]
 pub struct PluginSettings {
     /// What the plugin reads with `config`.
     pub config: BTreeMap<String, String>,
-    /// How much memory the plugin may have, in bytes, over all its linear memories.
-    pub memory_limit_bytes: u64,
-    /// What of the network the plugin may reach.
-    pub network: NetworkPolicy,
-    /// How many connections the plugin may have at once, requests and sockets together.
-    pub connections_max: usize,
+    /// What the plugin may use.
+    pub grants: Grants,
+    /// The secrets that it is granted, by the name of its variable.
+    pub secrets: BTreeMap<String, Secret>,
+    /// How much it may have and do.
+    pub limits: Limits,
+    /// The digest that the file must have.
+    pub sha256: Option<Digest>,
     /// What looks names up for the plugin.
     pub resolver: Arc<dyn Resolve>,
 }
@@ -58,10 +74,22 @@ impl Default for PluginSettings {
     fn default() -> Self {
         Self {
             config: BTreeMap::new(),
-            memory_limit_bytes: 256 << 20,
-            network: NetworkPolicy::default(),
-            connections_max: CONNECTIONS_MAX,
+            grants: Grants::default(),
+            secrets: BTreeMap::new(),
+            limits: Limits::default(),
+            sha256: None,
             resolver: Arc::new(SystemResolver::default()),
+        }
+    }
+}
+
+impl PluginSettings {
+    /// Whether the plugin has what an import needs.
+    fn grants(&self, grant: Grant) -> bool {
+        match grant {
+            Grant::State => self.grants.state,
+            Grant::Http => self.grants.network.http.is_some(),
+            Grant::Tcp => self.grants.network.tcp.is_some(),
         }
     }
 }
@@ -69,9 +97,22 @@ impl Default for PluginSettings {
 /// A plugin that is compiled and linked: starting it takes microseconds.
 pub struct Plugin {
     engine: Arc<PluginEngine>,
+    digest: Digest,
     linked: InstancePre<store::Host>,
     exports: exports::Exports,
     settings: Arc<PluginSettings>,
+}
+
+impl Plugin {
+    /// The digest of the file that it was loaded from.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// How much it may have and do.
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
 }
 
 impl std::fmt::Debug for Plugin {

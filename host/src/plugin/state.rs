@@ -10,9 +10,6 @@ use super::store::Host;
 use crate::permit::LeaseLost;
 use crate::state::{State, StateError};
 
-/// How many calls of one plugin may be under way at once: each may hold a value in the host's memory.
-pub const CALLS_MAX: usize = 64;
-
 impl state::Host for Host {}
 
 impl<T> state::HostWithStore<T> for HasSelf<Host> {
@@ -22,6 +19,9 @@ impl<T> state::HostWithStore<T> for HasSelf<Host> {
     }
 
     async fn set(accessor: &Accessor<T, Self>, key: String, value: Vec<u8>) -> wasmtime::Result<Result<u64, Error>> {
+        if is_too_large(accessor, &value) {
+            return Ok(Err(Error::TooLarge));
+        }
         call(accessor, |state| state.set(key, value)).await
     }
 
@@ -39,8 +39,16 @@ impl<T> state::HostWithStore<T> for HasSelf<Host> {
         expected: Option<u64>,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<u64, Error>> {
+        if is_too_large(accessor, &value) {
+            return Ok(Err(Error::TooLarge));
+        }
         call(accessor, |state| state.compare_and_set(key, expected, value)).await
     }
+}
+
+fn is_too_large<T>(accessor: &Accessor<T, HasSelf<Host>>, value: &[u8]) -> bool {
+    let allowed = accessor.with(|mut access| access.get().settings.limits.state_value);
+    value.len() as u64 > allowed
 }
 
 /// Makes a request, without holding the store while it is under way.
@@ -48,12 +56,13 @@ async fn call<T, R>(
     accessor: &Accessor<T, HasSelf<Host>>,
     request: impl for<'a> FnOnce(&'a dyn State) -> BoxFuture<'a, Result<R, StateError>>,
 ) -> wasmtime::Result<Result<R, Error>> {
-    let (leadership, calls) = accessor.with(|mut access| {
+    let (leadership, calls, allowed) = accessor.with(|mut access| {
         let host = access.get();
-        (host.leadership.clone(), Arc::clone(&host.state_calls))
+        (host.leadership.clone(), Arc::clone(&host.state_calls), host.settings.limits.calls)
     });
     let Ok(_call) = calls.try_acquire() else {
-        return Ok(Err(Error::Unavailable(format!("{CALLS_MAX} calls are under way already"))));
+        let reason = format!("{allowed} calls are under way already, which is what `limits.calls` allows");
+        return Ok(Err(Error::Unavailable(reason)));
     };
     match request(&*leadership.state).await {
         Err(StateError::Fenced) => {

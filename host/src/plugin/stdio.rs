@@ -11,7 +11,7 @@ use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use super::log::{MAX_LINE_BYTES, PluginLog};
+use super::log::{MAX_MESSAGE_BYTES, PluginLog};
 use crate::events::details;
 
 /// How much a guest may write in one call, in bytes.
@@ -32,7 +32,8 @@ pub(super) struct Stdio {
 impl Stdio {
     /// The stream that goes into the log under `name`, at `level`.
     pub(super) fn new(name: &'static str, level: Level, log: PluginLog) -> Self {
-        Self { name, level, log, lines: Arc::default() }
+        let lines = Arc::new(Mutex::new(Lines::new(log.line_bytes())));
+        Self { name, level, log, lines }
     }
 
     /// Reports a last line that was not ended.
@@ -45,7 +46,8 @@ impl Stdio {
 
     /// The last lines that were written.
     pub(super) fn tail(&self) -> String {
-        self.lines().tail.join("\n")
+        let tail = self.lines().tail.join("\n");
+        self.log.clean(&tail, MAX_MESSAGE_BYTES)
     }
 
     fn write(&self, bytes: &[u8]) {
@@ -66,8 +68,9 @@ impl Stdio {
 }
 
 /// Cuts a stream of bytes into lines.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Lines {
+    max_bytes: usize,
     partial: Vec<u8>,
     /// Bytes of the partial line that were left out because it is too long.
     omitted: usize,
@@ -75,6 +78,11 @@ struct Lines {
 }
 
 impl Lines {
+    /// Cuts off what a line has beyond `max_bytes`.
+    fn new(max_bytes: usize) -> Self {
+        Self { max_bytes, partial: Vec::new(), omitted: 0, tail: Vec::new() }
+    }
+
     fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut complete = Vec::new();
         let mut rest = bytes;
@@ -92,7 +100,7 @@ impl Lines {
     }
 
     fn extend(&mut self, bytes: &[u8]) {
-        let room = MAX_LINE_BYTES.saturating_sub(self.partial.len()).min(bytes.len());
+        let room = self.max_bytes.saturating_sub(self.partial.len()).min(bytes.len());
         self.partial.extend_from_slice(&bytes[..room]);
         self.omitted += bytes.len() - room;
     }
@@ -170,9 +178,11 @@ impl AsyncWrite for Stdio {
 mod tests {
     use super::*;
 
+    const MAX_LINE_BYTES: usize = 8192;
+
     #[test]
     fn lines_come_out_whole_however_they_are_written() {
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(MAX_LINE_BYTES);
         assert_eq!(lines.push(b"one\ntw"), ["one"]);
         assert_eq!(lines.push(b"o\r\n\nthree \xff"), ["two", ""]);
         assert_eq!(lines.finish().as_deref(), Some("three \u{fffd}"));
@@ -182,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_line_without_an_end_takes_no_more_memory_than_the_longest_one() {
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(MAX_LINE_BYTES);
         for _ in 0..100 {
             assert!(lines.push(&[b'x'; MAX_LINE_BYTES]).is_empty());
         }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use soloist::activation::{Activation, ActivationSettings, Notice};
 use soloist::clock;
 use soloist::permit::{Permit, SharedDeadline};
-use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
+use soloist::plugin::{Grants, Limits, LoadError, NetworkPolicy, Plugin, PluginEngine, PluginSettings};
 use soloist::reporter::{LogFormat, Reporter};
 use soloist::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
 use soloist::term::{FencingToken, Term};
@@ -43,6 +43,8 @@ pub fn guest(name: &str) -> PathBuf {
                 "-p",
                 "misbehave",
                 "-p",
+                "granted",
+                "-p",
                 "network",
                 "--target-dir",
             ])
@@ -64,9 +66,18 @@ pub fn engine() -> Arc<PluginEngine> {
     Arc::clone(&ENGINE)
 }
 
+/// The guest `misbehave`, told what to do, within these limits.
+pub fn limited(what: &str, limits: Limits) -> Arc<Plugin> {
+    let settings = PluginSettings { limits, ..config(&[("do", what)]) };
+    Arc::new(Plugin::load(&engine(), &guest("misbehave"), settings).expect("the guest loads"))
+}
+
 pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
     let config: BTreeMap<_, _> = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    PluginSettings { config, ..PluginSettings::default() }
+    // Its sockets are there, and reach nothing.
+    let network = NetworkPolicy { tcp: Some(Vec::new()), ..NetworkPolicy::default() };
+    let grants = Grants { state: true, network, ..Grants::default() };
+    PluginSettings { config, grants, ..PluginSettings::default() }
 }
 
 /// The guest `misbehave`, told what to do.
@@ -76,8 +87,14 @@ pub fn misbehave(what: &str) -> Arc<Plugin> {
 
 /// A plugin from WebAssembly text.
 pub fn text(wat: &str) -> Arc<Plugin> {
+    limited_text(wat, Limits::default()).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// A plugin from WebAssembly text, within these limits.
+pub fn limited_text(wat: &str, limits: Limits) -> Result<Arc<Plugin>, LoadError> {
     let file = File::new("wat", wat.as_bytes());
-    Arc::new(Plugin::load(&engine(), &file.0, PluginSettings::default()).unwrap_or_else(|error| panic!("{error:?}")))
+    let settings = PluginSettings { limits, ..PluginSettings::default() };
+    Plugin::load(&engine(), &file.0, settings).map(Arc::new)
 }
 
 /// A bare module that writes `text` to stdout with WASI preview 1 when it is elected, and then does `more`.
@@ -94,6 +111,28 @@ pub fn printing(text: &str, more: &str) -> String {
                 {more})
             (func (export "on_demoted")))"#
     )
+}
+
+/// A module as a toolchain without components makes it: the contract's types lie in a custom section.
+pub fn module_with_metadata() -> Vec<u8> {
+    let mut module = wat::parse_str(
+        r#"(module
+            (memory (export "memory") 1)
+            (global $free (mut i32) (i32.const 1024))
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+                (global.get $free)
+                (global.set $free (i32.add (global.get $free) (local.get 3))))
+            ;; The outcome lies at 16, where a zero says that it is no error.
+            (func (export "on-elected") (param i64 i64 i32 i32 i32 i32) (result i32) (i32.const 16))
+            (func (export "on-demoted") (param i32) (if (i32.ne (local.get 0) (i32.const 1)) (then unreachable))))"#,
+    )
+    .unwrap();
+    let mut resolve = wit_parser::Resolve::default();
+    let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/wit");
+    let (package, _) = resolve.push_dir(contract).unwrap();
+    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+    module
 }
 
 /// A file that is gone when the test is over.
@@ -172,6 +211,11 @@ struct Kept {
 impl Memory {
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
         self.kept().entries.get(key).map(|entry| entry.value.clone())
+    }
+
+    /// How many bytes are kept.
+    pub fn bytes(&self) -> usize {
+        self.kept().entries.values().map(|entry| entry.value.len()).sum()
     }
 
     /// How many writes there have been.
@@ -263,6 +307,8 @@ pub struct Tested {
     pub state: Arc<Memory>,
     pub notices: mpsc::UnboundedReceiver<Notice>,
     task: String,
+    handle: tokio::runtime::Handle,
+    /// None for a term that runs beside another.
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -292,16 +338,35 @@ impl Tested {
         deadline: SharedDeadline,
         first: impl FnOnce(&Activation),
     ) -> Self {
+        let runtime = runtime();
+        let mut tested = Self::start_on(runtime.handle().clone(), state, plugin, settings, deadline, first);
+        tested.runtime = Some(runtime);
+        tested
+    }
+
+    /// Starts a term on the very thread that this one runs on.
+    pub fn beside(&self, plugin: Arc<Plugin>, settings: ActivationSettings) -> Self {
+        let deadline = SharedDeadline::default();
+        deadline.set(clock::now() + 100 * PATIENCE);
+        Self::start_on(self.handle.clone(), Arc::default(), plugin, settings, deadline, |_| ())
+    }
+
+    fn start_on(
+        handle: tokio::runtime::Handle,
+        state: Arc<Memory>,
+        plugin: Arc<Plugin>,
+        settings: ActivationSettings,
+        deadline: SharedDeadline,
+        first: impl FnOnce(&Activation),
+    ) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let task = format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let term = term(&task);
-        let runtime = runtime();
         let permit = Permit::new(deadline.clone());
         let (sender, notices) = mpsc::unbounded_channel();
-        let activation =
-            Activation::start(runtime.handle(), plugin, settings, term, permit.clone(), state.clone(), sender);
+        let activation = Activation::start(&handle, plugin, settings, term, permit.clone(), state.clone(), sender);
         first(&activation);
-        Self { activation: Some(activation), permit, deadline, state, notices, task, runtime: Some(runtime) }
+        Self { activation: Some(activation), permit, deadline, state, notices, task, handle, runtime: None }
     }
 
     pub fn activation(&self) -> &Activation {
@@ -337,11 +402,29 @@ impl Tested {
         }
     }
 
-    /// The next notice.
+    /// The next notice that is not only about how the plugin fares.
     pub fn notice(&mut self) -> Notice {
-        let runtime = self.runtime.as_ref().expect("there until the end");
+        loop {
+            match self.any_notice() {
+                Notice::Completed | Notice::Healthy => {}
+                notice => return notice,
+            }
+        }
+    }
+
+    /// The next notice.
+    pub fn any_notice(&mut self) -> Notice {
+        let runtime = self.handle.clone();
         let notice = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
         notice.unwrap_or_else(|_| panic!("no notice: {:#?}", self.events())).expect("the last notice has not come")
+    }
+
+    /// How long the thread that runs the plugin has had a processor.
+    pub fn processor_time(&self) -> Duration {
+        let runtime = self.handle.clone();
+        let time = async { rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime) };
+        let time = runtime.block_on(runtime.spawn(time)).expect("it does not panic");
+        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("less than a second"))
     }
 
     /// Waits for the end, and returns whether it was by force. Nothing may come after it.
@@ -349,11 +432,11 @@ impl Tested {
         let by_force = loop {
             match self.notice() {
                 Notice::Stopped { by_force } => break by_force,
-                Notice::ResignRequested { .. } => {}
+                Notice::ResignRequested { .. } | Notice::Completed | Notice::Healthy | Notice::Failed(_) => {}
             }
         };
         assert_eq!(Arc::strong_count(&self.state), 1, "the term still holds its state");
-        let runtime = self.runtime.as_ref().expect("there until the end");
+        let runtime = self.handle.clone();
         let after = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
         assert_eq!(after.expect("the sender is gone after the last notice"), None);
         let last = self.events().pop().expect("something was reported");

@@ -103,7 +103,7 @@ impl Outbound {
             // It would make a tunnel of a server.
             return Err(Error::HttpRequestMethodInvalid);
         }
-        if let Err(refusal) = self.settings.network.check_origin(&origin) {
+        if let Err(refusal) = self.settings.grants.network.check_origin(&origin) {
             self.report(&refusal);
             return Err(Error::HttpRequestDenied);
         }
@@ -149,7 +149,7 @@ impl Outbound {
         headers.insert(HOST, authority);
         headers.remove(TASK);
         headers.remove(FENCING_TOKEN);
-        if self.settings.network.identify {
+        if self.settings.grants.network.identify {
             // A task's name may be in any script; a header is in none.
             let task = HeaderValue::from_str(&percent_encoded(&term.task)).map_err(|_| Error::ConfigurationError)?;
             headers.insert(TASK, task);

@@ -36,11 +36,9 @@ use self::gate::Gate;
 use self::resolver::LookupError;
 use super::PluginSettings;
 use super::leadership::Leadership;
+use super::limits::count;
 use super::log::PluginLog;
 use crate::events::details;
-
-/// How many connections a plugin may have at once, unless the settings say otherwise.
-pub const CONNECTIONS_MAX: usize = 16;
 
 /// How many looked-up addresses are remembered: what is older has to be looked up again.
 const VETTED_MAX: usize = 1024;
@@ -63,7 +61,7 @@ struct Outbound {
 
 impl NetworkAccess {
     pub(super) fn new(leadership: &Leadership, settings: &Arc<PluginSettings>, log: &PluginLog) -> Self {
-        let (gate, watch) = Gate::new(leadership.permit.clone(), settings.connections_max);
+        let (gate, watch) = Gate::new(leadership.permit.clone(), count(settings.limits.sockets.into()));
         let outbound = Outbound {
             settings: Arc::clone(settings),
             leadership: leadership.clone(),
@@ -76,7 +74,7 @@ impl NetworkAccess {
 
     /// A socket for TCP. `EMFILE` when there are as many connections as there may be, `EACCES` once effects have ended.
     fn open_socket(&self, ipv6: bool) -> io::Result<tcp::Socket> {
-        if self.outbound.settings.network.tcp.is_none() {
+        if self.outbound.settings.grants.network.tcp.is_none() {
             return Err(Errno::ACCESS.into());
         }
         tcp::Socket::open(&self.outbound.gate, ipv6).inspect_err(|error| {
@@ -89,7 +87,7 @@ impl NetworkAccess {
     /// Judges what a socket wants to connect to: an address that a lookup has given, or that a grant names.
     fn check_endpoint(&self, endpoint: SocketAddr) -> io::Result<()> {
         let host = Host::from(endpoint.ip());
-        let policy = &self.outbound.settings.network;
+        let policy = &self.outbound.settings.grants.network;
         let named = policy.tcp_ports(&host).is_ok_and(|ports| ports.contains(&endpoint.port()));
         if named || self.outbound.vetted().contains(&endpoint) {
             return Ok(());
@@ -103,7 +101,7 @@ impl NetworkAccess {
         let outbound = Arc::clone(&self.outbound);
         async move {
             let host = Host::new(&name).map_err(|source| LookupError::NoName { name, source })?;
-            let policy = &outbound.settings.network;
+            let policy = &outbound.settings.grants.network;
             let ports = policy.tcp_ports(&host).map_err(LookupError::Refused);
             let found = match ports {
                 Ok(ports) => outbound.addresses(&host).await.map(|addresses| (addresses, ports)),
@@ -138,13 +136,13 @@ impl Outbound {
         }
         tokio::select! {
             () = self.gate.closed() => Err(LookupError::Ended),
-            found = resolver::addresses(&*self.settings.resolver, &self.settings.network, host) => found,
+            found = resolver::addresses(&*self.settings.resolver, &self.settings.grants.network, host) => found,
         }
     }
 
     /// Tells whoever reads the log of something that was refused or failed, where the guest gets no more than a code.
     fn report(&self, error: &dyn std::error::Error) {
-        self.log.write(Level::WARN, &super::log::cut(&error.to_string()), details([("import", "network".into())]));
+        self.log.write(Level::WARN, &error.to_string(), details([("import", "network".into())]));
     }
 
     fn report_no_room(&self) {

@@ -31,6 +31,29 @@ pub async fn run(what: &str) -> Result {
             info!("{} calls were done", done.into_iter().filter(|done| *done).count());
             Ok(())
         }
+        "state-large" => {
+            assert!(matches!(state::set_bytes("small", vec![0; 100]).await, Ok(_)));
+            assert!(matches!(state::set_bytes("large", vec![0; 101]).await, Err(Error::TooLarge { .. })));
+            assert!(matches!(
+                state::compare_and_set_bytes("large", None, vec![0; 101]).await,
+                Err(Error::TooLarge { .. })
+            ));
+            info!("too large");
+            Ok(())
+        }
+        "state-flood" => {
+            let (mut written, mut refused) = (0, 0);
+            for round in 0..30 {
+                let write =
+                    |number| async move { state::set_bytes(&format!("{round}-{number}"), vec![7; 10_000]).await };
+                let writes = (0..100).map(|number| Box::pin(write(number)) as Boxed<Result<u64, Error>>).collect();
+                for outcome in all(writes).await {
+                    *(if outcome.is_ok() { &mut written } else { &mut refused }) += 1;
+                }
+            }
+            info!("wrote {written}, was refused {refused}");
+            Ok(())
+        }
         // Until something ends it.
         "state-work" => loop {
             state::update("count", |count: Option<u64>| count.unwrap_or(0) + 1).await?;

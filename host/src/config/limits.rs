@@ -1,0 +1,147 @@
+//! How much a task's plugin may have and do: `[task.limits]`, or `--limit KEY=VALUE` for a single plugin.
+
+use std::ops::RangeInclusive;
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+
+use super::problem::{BadValue, Excerpt};
+use super::settings::{Origin, Written};
+use super::validate::{Reported, Validator};
+use super::values;
+use crate::plugin::Limits;
+use crate::state::{KEYS_MAX, VALUE_MAX_BYTES};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// A number as it is written.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged, expecting = "expected a number, or text like \"64MiB\", \"10s\" or \"50%\"")]
+pub enum Amount {
+    /// A number.
+    Number(u64),
+    /// A number with a unit.
+    Text(String),
+}
+
+macro_rules! limits {
+    ($($key:ident: $kind:ident($range:expr);)*) => {
+        /// What can be limited.
+        #[derive(Clone, Debug, Default, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct LimitSettings {
+            $(
+                #[doc = concat!("See [`Limits::", stringify!($key), "`].")]
+                pub $key: Option<Written<Amount>>,
+            )*
+        }
+
+        impl LimitSettings {
+            /// Every key there is.
+            pub const KEYS: &'static [&'static str] = &[$(stringify!($key),)*];
+
+            /// Sets one by its key; says whether there is such a key.
+            pub fn set(&mut self, key: &str, amount: Written<Amount>) -> bool {
+                match key {
+                    $(stringify!($key) => self.$key = Some(amount),)*
+                    _ => return false,
+                }
+                true
+            }
+
+            /// Where the first of what was said comes from, with its key.
+            pub(super) fn first(&self) -> Option<(&'static str, &Origin)> {
+                let all = [$((concat!("limits.", stringify!($key)), self.$key.as_ref()),)*];
+                all.into_iter().find_map(|(key, written)| Some((key, &written?.origin)))
+            }
+        }
+
+        impl Validator<'_> {
+            pub(super) fn limits(&mut self, settings: &LimitSettings) -> Result<Limits, Reported> {
+                let default = Limits::default();
+                $(
+                    let key = concat!("task.limits.", stringify!($key));
+                    let $key = self.optional(key, settings.$key.as_ref(), |amount| $kind(amount, $range));
+                )*
+                Ok(Limits { $($key: $key?.unwrap_or(default.$key),)* })
+            }
+        }
+    };
+}
+
+limits! {
+    memory: bytes(64 * KIB..=64 * GIB);
+    table_elements: count(0..=Limits::TABLE_ELEMENTS_MAX);
+    instances: number(1..=1000);
+    memories: number(1..=Limits::MEMORIES_MAX);
+    tables: number(1..=Limits::TABLES_MAX);
+    stack: bytes(64 * KIB..=Limits::STACK_MAX);
+    call_bytes: bytes(4 * KIB..=GIB);
+    calls: number(1..=10_000);
+    sockets: number(1..=10_000);
+    state_keys: number(0..=KEYS_MAX.try_into().unwrap_or(u32::MAX));
+    state_value: bytes(0..=VALUE_MAX_BYTES as u64);
+    log_rate: number(1..=1_000_000);
+    log_burst: number(1..=1_000_000);
+    log_line: bytes(64..=MIB);
+    compile_timeout: duration(());
+    start_timeout: duration(());
+    cpu: percent(1..=100);
+}
+
+fn within<T: PartialOrd + std::fmt::Display>(
+    value: T,
+    amount: &Amount,
+    range: &RangeInclusive<T>,
+) -> Result<T, BadValue> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(BadValue::Range { text: amount.excerpt(), min: range.start().to_string(), max: range.end().to_string() })
+}
+
+fn bytes(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
+    let value = match amount {
+        Amount::Number(bytes) => *bytes,
+        Amount::Text(text) => text.parse::<ByteSize>().map_err(|_| BadValue::Size { text: amount.excerpt() })?.as_u64(),
+    };
+    within(value, amount, &range)
+}
+
+fn count(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
+    let value = match amount {
+        Amount::Number(value) => Some(*value),
+        Amount::Text(text) => text.parse().ok(),
+    };
+    within(value.ok_or_else(|| BadValue::Number { text: amount.excerpt() })?, amount, &range)
+}
+
+fn number(amount: &Amount, range: RangeInclusive<u32>) -> Result<u32, BadValue> {
+    let value = count(amount, u64::from(*range.start())..=u64::from(*range.end()))?;
+    Ok(u32::try_from(value).unwrap_or(u32::MAX))
+}
+
+fn percent(amount: &Amount, range: RangeInclusive<u32>) -> Result<u32, BadValue> {
+    match amount {
+        Amount::Text(text) => number(&Amount::Text(text.trim_end_matches('%').trim_end().to_owned()), range),
+        Amount::Number(_) => number(amount, range),
+    }
+}
+
+fn duration(amount: &Amount, (): ()) -> Result<std::time::Duration, BadValue> {
+    match amount {
+        Amount::Text(text) => values::duration(text),
+        Amount::Number(number) => values::duration(&number.to_string()),
+    }
+}
+
+impl Amount {
+    fn excerpt(&self) -> Excerpt {
+        match self {
+            Self::Number(number) => Excerpt::of(&number.to_string()),
+            Self::Text(text) => Excerpt::of(text),
+        }
+    }
+}

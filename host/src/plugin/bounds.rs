@@ -1,0 +1,152 @@
+//! What a file may ask of the compiler.
+//!
+//! A compilation cannot be stopped, and what it takes can grow with the square of what it is given: so everything is
+//! looked at once, in time and memory proportional to the file, before anything is made of it.
+
+use wasmparser::{
+    BinaryReaderError, CompositeInnerType, FuncValidator, FuncValidatorAllocations, FunctionBody, Operator,
+    OperatorsReader, Parser, Payload, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+};
+
+/// How many functions a plugin may have, in all its modules.
+pub const MAX_FUNCTIONS: u64 = 100_000;
+
+/// How many types a plugin may have, and how many parameters, results and fields in them, in all its modules.
+pub const MAX_TYPES: u64 = 1_000_000;
+
+/// How many modules and components there may be in one another.
+pub const MAX_NESTING: u64 = 16;
+
+/// How many modules and components there may be altogether.
+pub const MAX_PARTS: u64 = 1000;
+
+/// How many values a function may carry over its branches and calls: for each of them, what lies on the operand stack
+/// then, and for each branch the locals too. A compiler that follows values over branches works on so many.
+pub const MAX_FLOW: u64 = 4_000_000;
+
+/// A file asks more of the compiler than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// There is too much of something.
+    #[error("it has more than {max} {what}")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How much there may be.
+        max: u64,
+    },
+    /// A single function would take too much memory to compile.
+    #[error(
+        "its function {function} is too complex: with all its locals it carries more than {MAX_FLOW} values over its \
+         branches and calls"
+    )]
+    TooComplex {
+        /// The function's index in its module.
+        function: u32,
+    },
+}
+
+/// Why a file is not given to the compiler.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error(transparent)]
+    Malformed(#[from] BinaryReaderError),
+    #[error(transparent)]
+    Excess(#[from] Excess),
+}
+
+/// Validates a module or a component as a whole, within the bounds.
+pub(super) fn check(binary: &[u8]) -> Result<(), Refused> {
+    let mut validator = Validator::new_with_features(WasmFeatures::all());
+    let mut allocations = FuncValidatorAllocations::default();
+    let mut counts = Counts::default();
+    for payload in Parser::new(0).parse_all(binary) {
+        let payload = payload?;
+        counts.add(&payload)?;
+        if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
+            let mut function = function.into_validator(allocations);
+            check_function(&mut function, &body)?;
+            allocations = function.into_allocations();
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Counts {
+    functions: u64,
+    types: u64,
+    nesting: u64,
+    parts: u64,
+}
+
+impl Counts {
+    fn add(&mut self, payload: &Payload<'_>) -> Result<(), Refused> {
+        match payload {
+            Payload::Version { .. } => {
+                raise(&mut self.nesting, 1, "modules and components in one another", MAX_NESTING)?;
+                raise(&mut self.parts, 1, "modules and components", MAX_PARTS)?;
+            }
+            Payload::End(_) => self.nesting = self.nesting.saturating_sub(1),
+            Payload::CodeSectionStart { count, .. } => {
+                raise(&mut self.functions, u64::from(*count), "functions", MAX_FUNCTIONS)?;
+            }
+            Payload::TypeSection(groups) => {
+                for group in groups.clone() {
+                    for ty in group?.types() {
+                        let parts = match &ty.composite_type.inner {
+                            CompositeInnerType::Func(ty) => ty.params().len() + ty.results().len(),
+                            CompositeInnerType::Struct(ty) => ty.fields.len(),
+                            CompositeInnerType::Array(_) | CompositeInnerType::Cont(_) => 1,
+                        };
+                        raise(&mut self.types, 1 + parts as u64, "types, parameters, results and fields", MAX_TYPES)?;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn raise(count: &mut u64, by: u64, what: &'static str, max: u64) -> Result<(), Excess> {
+    *count = count.saturating_add(by);
+    if *count > max { Err(Excess::TooMany { what, max }) } else { Ok(()) }
+}
+
+fn check_function(function: &mut FuncValidator<ValidatorResources>, body: &FunctionBody<'_>) -> Result<(), Refused> {
+    let mut reader = body.get_binary_reader();
+    function.read_locals(&mut reader)?;
+    let locals = u64::from(function.len_locals());
+    let mut operators = OperatorsReader::new(reader);
+    let mut flow = 0_u64;
+    while !operators.eof() {
+        let (operator, offset) = operators.read_with_offset()?;
+        let stack = u64::from(function.operand_stack_height());
+        flow = flow.saturating_add(match &operator {
+            Operator::Call { .. }
+            | Operator::CallIndirect { .. }
+            | Operator::CallRef { .. }
+            | Operator::ReturnCall { .. }
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. }
+            | Operator::Return => stack,
+            Operator::BrTable { targets } => locals + stack * (u64::from(targets.len()) + 1),
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::Else
+            | Operator::TryTable { .. }
+            | Operator::Br { .. }
+            | Operator::BrIf { .. }
+            | Operator::BrOnNull { .. }
+            | Operator::BrOnNonNull { .. } => locals + stack,
+            _ => 0,
+        });
+        function.op(offset, &operator)?;
+        if flow > MAX_FLOW {
+            return Err(Excess::TooComplex { function: function.index() }.into());
+        }
+    }
+    Ok(operators.finish()?)
+}

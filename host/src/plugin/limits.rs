@@ -1,0 +1,296 @@
+//! How much a plugin may have and do, and what is said when it wants more.
+
+use std::fmt;
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+use crate::state::{KEYS_MAX, VALUE_MAX_BYTES};
+
+/// The bounds on one plugin. Each is a key of `limits` in the configuration of a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes in all linear memories together.
+    pub memory: u64,
+    /// Elements in all tables together.
+    pub table_elements: u64,
+    /// Core instances: one for each module of a component, more for one that is instantiated more than once.
+    pub instances: u32,
+    /// Linear memories.
+    pub memories: u32,
+    /// Tables.
+    pub tables: u32,
+    /// Bytes of the stack of WebAssembly's own calls. It belongs to the engine that the plugin is loaded with.
+    pub stack: u64,
+    /// Bytes that may pass to the host in one call.
+    pub call_bytes: u64,
+    /// Calls to the state that may be under way at once.
+    pub calls: u32,
+    /// Sockets that may be open at once.
+    pub sockets: u32,
+    /// Keys in the state. Above [`KEYS_MAX`] it means that.
+    pub state_keys: u32,
+    /// Bytes of a value in the state. Above [`VALUE_MAX_BYTES`] it means that.
+    pub state_value: u64,
+    /// Lines a second that may be logged in the long run.
+    pub log_rate: u32,
+    /// Lines that may be logged at once.
+    pub log_burst: u32,
+    /// Bytes of a logged line or of one of its fields; what is longer is cut.
+    pub log_line: u64,
+    /// How long the plugin may take to show a sign of life: from when its instance is entered until `on_elected` has
+    /// returned, called the host, or waits.
+    pub start_timeout: Duration,
+    /// Percent of one processor, from 1 to 100.
+    pub cpu: u32,
+    /// How long it may take to load the plugin, which is mostly to compile it.
+    pub compile_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 256 << 20,
+            table_elements: 200_000,
+            // What componentize-py makes has about forty.
+            instances: 128,
+            memories: 16,
+            tables: 64,
+            stack: 512 << 10,
+            call_bytes: 16 << 20,
+            calls: 64,
+            sockets: 16,
+            state_keys: u32::try_from(KEYS_MAX).expect("it is small"),
+            state_value: VALUE_MAX_BYTES as u64,
+            log_rate: 200,
+            log_burst: 1000,
+            log_line: 8 << 10,
+            start_timeout: Duration::from_secs(30),
+            cpu: 100,
+            // Ten times what an interpreter of 20 MB takes on two busy processors.
+            compile_timeout: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Limits {
+    /// The most that [`Limits::table_elements`] can be.
+    pub const TABLE_ELEMENTS_MAX: u64 = 1_000_000;
+    /// The most that [`Limits::memories`] can be.
+    pub const MEMORIES_MAX: u32 = 64;
+    /// The most that [`Limits::tables`] can be.
+    pub const TABLES_MAX: u32 = 256;
+    /// The most that [`Limits::stack`] can be.
+    pub const STACK_MAX: u64 = 64 << 20;
+}
+
+/// A limit that ends the plugin when it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// See [`Limits::memory`].
+    Memory,
+    /// See [`Limits::table_elements`].
+    TableElements,
+    /// See [`Limits::instances`].
+    Instances,
+    /// See [`Limits::memories`].
+    Memories,
+    /// See [`Limits::tables`].
+    Tables,
+    /// See [`Limits::stack`].
+    Stack,
+    /// See [`Limits::call_bytes`].
+    CallBytes,
+    /// See [`Limits::start_timeout`].
+    StartTimeout,
+}
+
+impl Limit {
+    /// The key in the configuration of a task.
+    pub const fn setting(self) -> &'static str {
+        match self {
+            Self::Memory => "limits.memory",
+            Self::TableElements => "limits.table_elements",
+            Self::Instances => "limits.instances",
+            Self::Memories => "limits.memories",
+            Self::Tables => "limits.tables",
+            Self::Stack => "limits.stack",
+            Self::CallBytes => "limits.call_bytes",
+            Self::StartTimeout => "limits.start_timeout",
+        }
+    }
+
+    /// The name as a cause of failure.
+    pub const fn cause(self) -> &'static str {
+        match self {
+            Self::Memory => "out-of-memory",
+            Self::TableElements => "table-limit",
+            Self::Instances => "instances-limit",
+            Self::Memories => "memories-limit",
+            Self::Tables => "tables-limit",
+            Self::Stack => "stack-overflow",
+            Self::CallBytes => "call-too-large",
+            Self::StartTimeout => "start-timeout",
+        }
+    }
+}
+
+/// A plugin wanted more than it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct LimitReached {
+    /// Which limit.
+    pub limit: Limit,
+    /// Its value: in bytes, in pieces, or in milliseconds.
+    pub allowed: u64,
+}
+
+impl fmt::Display for LimitReached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, allowed } = self;
+        match limit {
+            Limit::Memory => write!(f, "it wanted more than the {allowed} bytes of memory"),
+            Limit::TableElements => write!(f, "it wanted more than the {allowed} table elements"),
+            Limit::Instances => write!(f, "it wanted more than the {allowed} core instances"),
+            Limit::Memories => write!(f, "it wanted more than the {allowed} memories"),
+            Limit::Tables => write!(f, "it wanted more than the {allowed} tables"),
+            Limit::Stack => write!(f, "its calls went deeper than the {allowed} bytes of stack"),
+            Limit::CallBytes => write!(f, "it passed more to the host than the {allowed} bytes a call"),
+            Limit::StartTimeout => {
+                let allowed = humantime::format_duration(Duration::from_millis(*allowed));
+                write!(f, "it neither returned nor called the host nor waited within the {allowed}")
+            }
+        }?;
+        write!(f, " that `{}` allows", limit.setting())
+    }
+}
+
+impl Limits {
+    /// That a limit was reached.
+    pub(super) fn reached(&self, limit: Limit) -> LimitReached {
+        let allowed = match limit {
+            Limit::Memory => self.memory,
+            Limit::TableElements => self.table_elements,
+            Limit::Instances => self.instances.into(),
+            Limit::Memories => self.memories.into(),
+            Limit::Tables => self.tables.into(),
+            Limit::Stack => self.stack,
+            Limit::CallBytes => self.call_bytes,
+            Limit::StartTimeout => u64::try_from(self.start_timeout.as_millis()).unwrap_or(u64::MAX),
+        };
+        LimitReached { limit, allowed }
+    }
+}
+
+/// A number of bytes or pieces, where the machine counts in `usize`.
+pub(super) fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Counts what a plugin has, over all its memories and tables.
+///
+/// How many memories, tables and instances it has is looked at before it runs: see [`needs`](super::needs).
+#[derive(Debug)]
+pub(super) struct Usage {
+    limits: Limits,
+    memory_bytes: u64,
+    table_elements: u64,
+}
+
+impl Usage {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, memory_bytes: 0, table_elements: 0 }
+    }
+}
+
+/// What a memory or a table grows by; a host that reads it is told more than it can have in a `usize`, never less.
+fn growth(current: usize, desired: usize) -> u64 {
+    u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX)
+}
+
+/// A refusal would look like a bug of the plugin; an error ends it and says what happened. What the plugin's own maximum
+/// forbids is refused, as WebAssembly has it.
+impl ResourceLimiter for Usage {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let total = self.memory_bytes.saturating_add(growth(current, desired));
+        if total > self.limits.memory {
+            return Err(self.limits.reached(Limit::Memory).into());
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(growth(current, desired));
+        if total > self.limits.table_elements {
+            return Err(self.limits.reached(Limit::TableElements).into());
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+
+    // Twice what was counted before: wasmtime adds modules of its own between the components of a composed one.
+    fn instances(&self) -> usize {
+        count(self.limits.instances.into()).saturating_mul(2)
+    }
+
+    fn memories(&self) -> usize {
+        count(self.limits.memories.into()).saturating_mul(2)
+    }
+
+    fn tables(&self) -> usize {
+        count(self.limits.tables.into()).saturating_mul(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Limit; 8] = [
+        Limit::Memory,
+        Limit::TableElements,
+        Limit::Instances,
+        Limit::Memories,
+        Limit::Tables,
+        Limit::Stack,
+        Limit::CallBytes,
+        Limit::StartTimeout,
+    ];
+
+    #[test]
+    fn what_is_said_of_a_limit_names_its_value_and_its_setting() {
+        for limit in ALL {
+            let reached = Limits::default().reached(limit);
+            let text = reached.to_string();
+            assert!(text.contains(limit.setting()), "{text}");
+            let value = if limit == Limit::StartTimeout { "30s".to_owned() } else { reached.allowed.to_string() };
+            assert!(text.contains(&value), "{text}");
+        }
+    }
+
+    #[test]
+    fn memories_and_tables_are_counted_together() {
+        let mut usage = Usage::new(Limits { memory: 3 << 16, table_elements: 100, ..Limits::default() });
+        assert!(usage.memory_growing(0, 1 << 16, None).unwrap());
+        assert!(usage.memory_growing(0, 1 << 16, Some(1 << 16)).unwrap());
+        assert!(!usage.memory_growing(1 << 16, 2 << 16, Some(1 << 16)).unwrap(), "its own maximum");
+        assert!(usage.memory_growing(1 << 16, 2 << 16, None).unwrap());
+        let error = usage.memory_growing(2 << 16, 3 << 16, None).unwrap_err();
+        assert_eq!(error.downcast_ref::<LimitReached>().unwrap().limit, Limit::Memory);
+        assert!(usage.table_growing(0, 60, None).unwrap());
+        let error = usage.table_growing(0, 60, None).unwrap_err();
+        assert_eq!(*error.downcast_ref::<LimitReached>().unwrap(), Limits::default().reached_with(100));
+    }
+
+    impl Limits {
+        fn reached_with(&self, table_elements: u64) -> LimitReached {
+            Self { table_elements, ..self.clone() }.reached(Limit::TableElements)
+        }
+    }
+}

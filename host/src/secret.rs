@@ -1,0 +1,219 @@
+//! Text that must not be seen, and the means to keep it out of what others wrote.
+
+use std::borrow::Cow;
+use std::env::{self, VarError};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "***";
+
+/// The longest secret.
+const BYTES_MAX: u64 = 64 * 1024;
+
+/// The shortest secret of a plugin: what is shorter would be taken out of every second line of the log.
+const BYTES_MIN: usize = 4;
+
+/// A line of a secret of several lines is looked for by itself only if it has so many bytes: shorter ones, like the end of
+/// a bracket, are in everything.
+const LINE_BYTES_MIN: usize = 8;
+
+/// Text that is never printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps the text.
+    pub fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Reads a file that holds a secret, without the line break at its end.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not text, or is too long to be a secret.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let mut text = String::new();
+        let bytes = File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
+        if bytes as u64 > BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        Ok(Self(line.strip_suffix('\r').unwrap_or(line).to_owned()))
+    }
+
+    /// The text itself: not for a message, a log or a node.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
+/// Where a secret of a plugin is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretSource {
+    /// The plugin's variable for it.
+    pub name: String,
+    /// The file that holds it; without one, the host's variable of the same name does.
+    pub file: Option<PathBuf>,
+}
+
+/// A secret cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The variable is not there.
+    #[error(
+        "the secret {name:?} is not in the environment of this host: set the variable, or name a file that holds it"
+    )]
+    NotSet {
+        /// The variable.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error("the secret {name:?} cannot be read from {}", path.display())]
+    Read {
+        /// The secret.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// What is there cannot be the value of a variable.
+    #[error("the secret {name:?} {rule}")]
+    Unfit {
+        /// The secret.
+        name: String,
+        /// What is wrong with it.
+        rule: &'static str,
+    },
+}
+
+impl SecretSource {
+    /// Reads the secret.
+    ///
+    /// # Errors
+    /// See [`SecretError`]; nothing of the secret is in it.
+    pub fn read(&self) -> Result<Secret, SecretError> {
+        let name = || self.name.clone();
+        let unfit = |rule| SecretError::Unfit { name: name(), rule };
+        let secret = match &self.file {
+            Some(path) => {
+                Secret::read(path).map_err(|source| SecretError::Read { name: name(), path: path.clone(), source })?
+            }
+            None => match env::var(&self.name) {
+                Ok(text) => Secret::new(text),
+                Err(VarError::NotPresent) => return Err(SecretError::NotSet { name: name() }),
+                Err(VarError::NotUnicode(_)) => return Err(unfit("is not text in UTF-8")),
+            },
+        };
+        match secret.expose() {
+            text if text.len() as u64 > BYTES_MAX => Err(unfit("is longer than 64 KiB")),
+            text if text.contains('\0') => Err(unfit("has a zero byte, which no variable can have")),
+            text if text.len() < BYTES_MIN => {
+                Err(unfit("has less than 4 bytes: it could be guessed, and not be kept out of the log"))
+            }
+            _ => Ok(secret),
+        }
+    }
+}
+
+/// Takes secrets out of text that whoever knows them has written.
+///
+/// It sees a secret as it is, not one that is encoded, spelt or cut in two: it is there for what is said by mistake.
+#[derive(Clone, Default)]
+pub struct Redactor {
+    /// The longest first: one secret may begin another.
+    hidden: Vec<String>,
+}
+
+impl Redactor {
+    /// A redactor for these secrets. What has several lines is hidden line by line too, since that is how logs show it.
+    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut hidden = Vec::new();
+        for secret in secrets {
+            let text = secret.expose();
+            let lines = text.lines().filter(|line| line.len() >= LINE_BYTES_MIN && *line != text);
+            hidden.extend(lines.chain([text]).filter(|text| !text.is_empty()).map(str::to_owned));
+        }
+        hidden.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+        hidden.dedup();
+        Self { hidden }
+    }
+
+    /// The text without the secrets.
+    pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut text = Cow::Borrowed(text);
+        for hidden in &self.hidden {
+            if text.contains(hidden) {
+                text = Cow::Owned(text.replace(hidden, HIDDEN));
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redactor").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn redactor(secrets: &[&str]) -> Redactor {
+        let secrets: Vec<_> = secrets.iter().map(|text| Secret::new((*text).to_owned())).collect();
+        Redactor::new(&secrets)
+    }
+
+    #[test]
+    fn secrets_are_taken_out_wherever_they_stand() {
+        let redactor = redactor(&["hunter2", "hunter2-long", ""]);
+        assert_eq!(redactor.redact("hunter2 and xhunter2-longx"), "*** and x***x");
+        assert!(matches!(redactor.redact("nothing here"), Cow::Borrowed("nothing here")));
+    }
+
+    #[test]
+    fn a_secret_of_several_lines_is_hidden_in_each_of_them() {
+        let redactor = redactor(&["-----BEGIN KEY-----\nMIIEvQIBADANBg\n}\n"]);
+        assert_eq!(redactor.redact("a MIIEvQIBADANBg b }"), "a *** b }");
+    }
+
+    #[test]
+    fn a_secret_comes_from_a_file_without_its_line_break_or_says_why_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        let source = SecretSource { name: "KEY".into(), file: Some(path.clone()) };
+        assert!(matches!(source.read(), Err(SecretError::Read { .. })));
+        for (content, rule) in [("hunter2\r\n", ""), ("abc\n", "less than 4"), ("zero\0byte", "zero byte")] {
+            std::fs::write(&path, content).unwrap();
+            match source.read() {
+                Ok(secret) => assert_eq!((secret.expose(), rule), ("hunter2", "")),
+                Err(error) => assert!(!rule.is_empty() && error.to_string().contains(rule), "{error}"),
+            }
+        }
+        std::fs::write(&path, vec![b'x'; 65 * 1024]).unwrap();
+        assert!(matches!(source.read(), Err(SecretError::Read { .. })));
+        let missing = SecretSource { name: "SOLOIST_TEST_NO_SUCH_VARIABLE".into(), file: None };
+        assert!(matches!(missing.read(), Err(SecretError::NotSet { .. })));
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_printed() {
+        let secret = Secret::new("hunter2".into());
+        let redactor = Redactor::new([&secret]);
+        assert!(!format!("{secret:?} {redactor:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,191 @@
+//! What a task grants its plugin, as real guests see it, and what they cannot reach all the same.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::Arc;
+
+use soloist::activation::{ActivationSettings, Notice, RestartPolicy};
+use soloist::plugin::{Access, Directory, Grants, Plugin, PluginSettings, Problem};
+use soloist::secret::Secret;
+use soloist::term::Demotion;
+use support::{PATIENCE, Tested, engine, guest, text};
+
+const SECRET: &str = "a-very-secret-word";
+
+fn settings() -> ActivationSettings {
+    let restart = RestartPolicy { max_restarts: 0, ..RestartPolicy::default() };
+    ActivationSettings { demote_timeout: PATIENCE, restart, ..ActivationSettings::default() }
+}
+
+/// The guest `granted`, told what to do.
+fn start(config: &[(&str, &str)], grants: Grants) -> Tested {
+    let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let secrets = BTreeMap::from([("SECRET".to_owned(), Secret::new(SECRET.to_owned()))]);
+    let settings = PluginSettings { config, grants, secrets, ..PluginSettings::default() };
+    let plugin = Plugin::load(&engine(), &guest("granted"), settings).expect("the guest loads");
+    Tested::start(Arc::new(plugin), self::settings())
+}
+
+fn demote(mut tested: Tested) -> Vec<String> {
+    tested.activation().demote(Demotion::Shutdown);
+    assert!(!tested.stopped());
+    tested.lines()
+}
+
+/// What comes of steps in these directories.
+fn files(dirs: Vec<Directory>, steps: &[&str]) -> BTreeMap<String, String> {
+    let tested = start(&[("do", "files"), ("steps", &steps.join("\n"))], Grants { dirs, ..Grants::default() });
+    tested.wait_for("plugin-completed", "", 1);
+    let split = |line: String| line.split_once(": ").map(|(step, outcome)| (step.to_owned(), outcome.to_owned()));
+    demote(tested).into_iter().filter_map(split).collect()
+}
+
+fn dir(host: &Path, guest: &str, access: Access) -> Directory {
+    Directory { host: host.to_owned(), guest: guest.to_owned(), access }
+}
+
+/// A directory with a file in it, beside one with another that no plugin may see.
+fn places() -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    for name in ["inside", "outside"] {
+        fs::create_dir(place.path().join(name)).unwrap();
+        fs::write(place.path().join(name).join("file"), format!("from {name}")).unwrap();
+    }
+    place
+}
+
+#[test]
+fn a_directory_to_read_can_be_read_and_nothing_else() {
+    let place = places();
+    let inside = place.path().join("inside");
+    let dirs = vec![dir(&inside, "/data", Access::Read)];
+    let changes =
+        ["write /data/new x", "write /data/file x", "append /data/file x", "remove /data/file", "make /data/sub"];
+    let moves = ["rename /data/file /data/other", "link /data/file /data/other"];
+    let steps = [&["read /data/file", "list /data"][..], &changes, &moves].concat();
+    let outcomes = files(dirs, &steps);
+    assert_eq!(outcomes["read /data/file"], "from inside");
+    assert_eq!(outcomes["list /data"], "file");
+    for change in changes.iter().chain(&moves) {
+        assert_eq!(outcomes[*change], "refused", "{change}");
+    }
+    assert_eq!(fs::read_to_string(inside.join("file")).unwrap(), "from inside");
+    assert_eq!(fs::read_dir(&inside).unwrap().count(), 1);
+}
+
+#[test]
+fn a_directory_to_write_can_be_changed() {
+    let place = places();
+    let inside = place.path().join("inside");
+    let steps =
+        ["write /data/new one", "append /data/new two", "read /data/new", "make /data/sub", "remove /data/file"];
+    let outcomes = files(vec![dir(&inside, "/data", Access::Write)], &steps);
+    assert_eq!(outcomes["read /data/new"], "onetwo");
+    assert_eq!(fs::read_to_string(inside.join("new")).unwrap(), "onetwo");
+    assert!(inside.join("sub").is_dir() && !inside.join("file").exists());
+}
+
+#[test]
+fn no_path_and_no_link_leads_out_of_a_granted_directory() {
+    let place = places();
+    let (inside, outside) = (place.path().join("inside"), place.path().join("outside"));
+    symlink("../outside", inside.join("relative")).unwrap();
+    symlink(&outside, inside.join("absolute")).unwrap();
+    symlink("../outside/file", inside.join("to-file")).unwrap();
+    symlink("/etc/hostname", inside.join("hostname")).unwrap();
+    symlink("../outside/new", inside.join("dangling")).unwrap();
+    let refused = [
+        "read /data/../outside/file",
+        "read /data/sub/../../outside/file",
+        "read /data/relative/file",
+        "read /data/absolute/file",
+        "read /data/to-file",
+        "read /data/hostname",
+        "write /data/dangling x",
+        "write /data/relative/new x",
+        "append /data/to-file x",
+        "list /data/absolute",
+        "list /data/..",
+        "list /",
+        "read /etc/hostname",
+        "read /proc/self/environ",
+        "rename /data/file /data/../outside/moved",
+        "link /data/../outside/file /data/stolen",
+        "remove /data/relative/file",
+    ];
+    let outcomes = files(vec![dir(&inside, "/data", Access::Write)], &refused);
+    for step in refused {
+        assert_eq!(outcomes[step], "refused", "{step}");
+    }
+    assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "from outside");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+}
+
+#[test]
+fn a_granted_directory_that_is_not_there_is_named() {
+    let place = places();
+    let dirs = vec![dir(&place.path().join("gone"), "/data", Access::Read)];
+    let settings = PluginSettings { grants: Grants { dirs, ..Grants::default() }, ..PluginSettings::default() };
+    let refused = Plugin::load(&engine(), &guest("granted"), settings.clone()).unwrap_err();
+    assert!(matches!(refused.problem, Problem::Directory { .. }), "{refused:?}");
+    // It may also go later.
+    fs::create_dir(place.path().join("gone")).unwrap();
+    let plugin = Plugin::load(&engine(), &guest("granted"), settings).unwrap();
+    fs::remove_dir(place.path().join("gone")).unwrap();
+    let tested = Tested::start(Arc::new(plugin), self::settings());
+    let failed = tested.wait_for("plugin-failed", "", 1);
+    let message = failed["message"].as_str().unwrap();
+    assert!(message.contains(place.path().to_str().unwrap()), "{message}");
+}
+
+#[test]
+fn a_plugin_sees_the_variables_it_is_given_and_no_others() {
+    let env = BTreeMap::from([("NAME".to_owned(), "some value".to_owned())]);
+    let tested = start(&[("do", "variables")], Grants { env, ..Grants::default() });
+    tested.wait_for("plugin-completed", "", 1);
+    assert_eq!(demote(tested), ["NAME=some value SECRET=***"]);
+}
+
+#[test]
+fn a_secret_reaches_the_plugin_and_no_event() {
+    let tested = start(&[("do", "tell")], Grants::default());
+    tested.wait_for("plugin-completed", "", 1);
+    tested.wait_for("plugin-log", "the secret is ***, and that is it", 1);
+    tested.wait_for("plugin-log", "x***x", 1);
+    for way in ["tell-by-error", "tell-by-panic", "tell-by-abort"] {
+        let tested = start(&[("do", way)], Grants::default());
+        let failed = tested.wait_for("plugin-failed", "***", 1);
+        assert!(!failed.to_string().contains(SECRET), "{failed:#}");
+        assert!(tested.events().iter().all(|event| !event.to_string().contains(SECRET)), "{:#?}", tested.events());
+    }
+    assert!(tested.events().iter().all(|event| !event.to_string().contains(SECRET)), "{:#?}", tested.events());
+}
+
+#[test]
+fn a_secret_does_not_get_into_the_reason_of_a_resignation() {
+    let mut tested = start(&[("do", "tell-and-resign")], Grants::default());
+    let Notice::ResignRequested { reason, .. } = tested.notice() else { panic!("{:#?}", tested.events()) };
+    assert_eq!(reason, "***");
+    demote(tested);
+}
+
+#[test]
+fn an_import_that_no_grant_covers_is_refused_with_the_line_that_grants_it() {
+    let refused = Plugin::load(&engine(), &guest("counter"), PluginSettings::default()).unwrap_err();
+    let Problem::NotGranted(missing) = &refused.problem else { panic!("{refused:?}") };
+    let message = missing.to_string();
+    for part in ["soloist:plugin/state@", "[task.allow]", "state = true", "--allow-state"] {
+        assert!(message.contains(part), "{part} is missing in: {message}");
+    }
+    let grants = Grants { state: true, ..Grants::default() };
+    Plugin::load(&engine(), &guest("counter"), PluginSettings { grants, ..PluginSettings::default() }).unwrap();
+    // What uses none of it needs no grant, whatever its language's library brings along.
+    for plain in ["hello", "heartbeat"] {
+        Plugin::load(&engine(), &guest(plain), PluginSettings::default()).unwrap();
+    }
+    drop(text(r#"(module (func (export "on_elected")) (func (export "on_demoted")))"#));
+}

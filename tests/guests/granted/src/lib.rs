@@ -1,0 +1,78 @@
+//! A guest for the tests: tries what its config value `do` says with what it was granted.
+
+use std::fs;
+use std::io::Write as _;
+
+use soloist_sdk::{Plugin, Result, Term, config, info};
+
+#[derive(Default)]
+struct Granted;
+
+impl Plugin for Granted {
+    async fn on_elected(&mut self, _: Term) -> Result {
+        match config("do").as_deref().unwrap_or_default() {
+            "variables" => {
+                let mut variables: Vec<_> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+                variables.sort();
+                info!("{}", variables.join(" "));
+            }
+            "tell" => {
+                let secret = secret();
+                info!(secret = secret, "the secret is {secret}, and that is it");
+                println!("{secret}");
+                eprintln!("x{secret}x");
+            }
+            "tell-and-resign" => {
+                soloist_sdk::resign(&secret());
+                soloist_sdk::sleep(std::time::Duration::from_secs(1_000_000)).await;
+            }
+            "tell-by-error" => Err(secret())?,
+            "tell-by-panic" => panic!("{}", secret()),
+            "tell-by-abort" => {
+                eprintln!("{}", secret());
+                std::process::abort();
+            }
+            // One step a line: what to do, a path, and for a write what to write.
+            "files" => {
+                for step in config("steps").unwrap_or_default().lines() {
+                    info!("{step}: {}", files(step));
+                }
+            }
+            other => Err(format!("do what? {other:?}"))?,
+        }
+        Ok(())
+    }
+}
+
+fn secret() -> String {
+    std::env::var("SECRET").unwrap_or_else(|_| "not there".into())
+}
+
+fn files(step: &str) -> String {
+    let mut words = step.split(' ');
+    let (what, path, value) = (words.next(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let outcome = match what {
+        Some("read") => fs::read_to_string(path),
+        Some("write") => fs::write(path, value).map(|()| String::from("written")),
+        Some("append") => {
+            let file = fs::OpenOptions::new().append(true).open(path);
+            file.and_then(|mut file| file.write_all(value.as_bytes())).map(|()| String::from("written"))
+        }
+        Some("list") => fs::read_dir(path).and_then(|entries| {
+            let mut names = Vec::new();
+            for entry in entries {
+                names.push(entry?.file_name().to_string_lossy().into_owned());
+            }
+            names.sort();
+            Ok(names.join(","))
+        }),
+        Some("remove") => fs::remove_file(path).map(|()| String::from("removed")),
+        Some("make") => fs::create_dir(path).map(|()| String::from("made")),
+        Some("rename") => fs::rename(path, value).map(|()| String::from("renamed")),
+        Some("link") => fs::hard_link(path, value).map(|()| String::from("linked")),
+        _ => Ok(String::from("what?")),
+    };
+    outcome.unwrap_or_else(|_| "refused".into())
+}
+
+soloist_sdk::export!(Granted);
