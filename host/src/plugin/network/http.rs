@@ -68,11 +68,10 @@ impl WasiHttpHooks for NetworkAccess {
             if !outbound.gate.is_open() {
                 return Err(Error::HttpRequestDenied);
             }
-            let send = outbound.send(request, options.unwrap_or_default());
             let (response, driver) = tokio::select! {
                 biased;
                 () = outbound.gate.closed() => return Err(Error::ConnectionTerminated),
-                sent = send => sent?,
+                answered = outbound.send(request, options.unwrap_or_default()) => answered?,
             };
             let exchange: Exchange = Box::new(async move {
                 driver.await;
@@ -175,11 +174,11 @@ impl Outbound {
                 return Err(Error::ConnectionLimitReached);
             };
             let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() };
-            let socket = socket.map_err(|error| self.unconnected(&error))?;
+            let socket = socket.map_err(|error| unconnected(&error))?;
             let endpoint = SocketAddr::new(address, origin.port);
             match self.gate.connect(socket, endpoint, slot).await {
                 Ok(connection) => return self.secure(origin, connection).await,
-                Err(error) => last = self.unconnected(&error),
+                Err(error) => last = unconnected(&error),
             }
         }
         Err(last)
@@ -199,18 +198,8 @@ impl Outbound {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => {
                 self.report(&Insecure { origin, source: &error });
-                Err(insecure(&error).unwrap_or_else(|| self.unconnected(&error)))
+                Err(insecure(&error).unwrap_or_else(|| unconnected(&error)))
             }
-        }
-    }
-
-    fn unconnected(&self, error: &io::Error) -> Error {
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
-            io::ErrorKind::TimedOut => Error::ConnectionTimeout,
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
-            _ if Errno::from_io_error(error) == Some(Errno::MFILE) => Error::ConnectionLimitReached,
-            _ => Error::ConnectionTerminated,
         }
     }
 
@@ -239,6 +228,16 @@ impl Outbound {
         } else {
             Error::HttpProtocolError
         }
+    }
+}
+
+fn unconnected(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+        io::ErrorKind::TimedOut => Error::ConnectionTimeout,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
+        _ if Errno::from_io_error(error) == Some(Errno::MFILE) => Error::ConnectionLimitReached,
+        _ => Error::ConnectionTerminated,
     }
 }
 
