@@ -9,7 +9,7 @@ help:
 	@echo "make test    every test, against ZooKeeper servers of their own"
 	@echo "make soak    faults for SOLOIST_SOAK=30m, two at a time chosen by SOLOIST_SEED; shows what came of them"
 	@echo "make fuzz    hostile input for FUZZ_TIME=10m, in turns of the loader, the configuration and the records"
-	@echo "make bench   measure failover, start and memory"
+	@echo "make bench   measure failover, start, memory, revocation, heartbeats and fairness"
 	@echo "make lint    formatting, clippy, documentation, dependencies"
 	@echo "make build   the program, at target/release/soloist"
 

@@ -35,7 +35,7 @@
 //!
 //! Make it a library of crate type `cdylib` and build it with `cargo build --release --target wasm32-wasip2`.
 //!
-//! What the next leader has to know goes into the [`state`].
+//! What the next leader has to know goes into the [`state`]; [`http`] reaches what the task is granted.
 //!
 //! Two things to know:
 //! - Wait with [`sleep`], not with `std::thread::sleep`: the latter holds the whole plugin, so `on_demoted` cannot
@@ -47,6 +47,7 @@
 pub mod bindings;
 #[doc(hidden)]
 pub mod export;
+pub mod http;
 mod log;
 pub mod state;
 

@@ -270,15 +270,17 @@ impl Supervisor {
             self.about().report(Event::Activated, "the plugin leads");
         }
         let completed = || {
+            let restart = self.settings.on_complete == OnComplete::Restart;
+            // A restart is reported when its pause is known. Whoever hears of a completion may act on it at once.
+            if !restart {
+                self.report_completed(None);
+            }
             self.notify(Notice::Completed);
-            match self.settings.on_complete {
-                // It is reported when the pause that follows is known.
-                OnComplete::Restart => return AfterCompletion::Go,
-                OnComplete::Hold => self.report_completed(None),
-                OnComplete::Resign => {
-                    self.report_completed(None);
-                    self.notify(Notice::ResignRequested { reason: "the plugin has completed".into() });
-                }
+            if restart {
+                return AfterCompletion::Go;
+            }
+            if self.settings.on_complete == OnComplete::Resign {
+                self.notify(Notice::ResignRequested { reason: "the plugin has completed".into() });
             }
             AfterCompletion::Stay
         };

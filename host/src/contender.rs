@@ -1,14 +1,14 @@
 //! One task's contender: the only loop around [`election`](crate::election).
 //!
 //! It turns what happens into inputs, and the actions that follow into requests to the ensemble and into the start and
-//! stop of the plugin. At most one request is under way, at most one watch is set, at most one activation lives.
+//! stop of the plugin. At most one request is under way, at most one set of watches, at most one activation lives.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, OptionFuture};
+use futures::future::{BoxFuture, OptionFuture, select_all};
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -20,7 +20,7 @@ use crate::coordination::failed::Mark;
 use crate::coordination::nodes::{End, ResignOrder, TaskPaths, TermRecord};
 use crate::coordination::session::{Session, View};
 use crate::coordination::state::TaskState;
-use crate::coordination::task::{self, Seen, TaskError, TaskNodes};
+use crate::coordination::task::{self, Held, Seen, TaskError, TaskNodes};
 use crate::election::{Action, Election, Input, Now, Settings};
 use crate::events::{About, Event, chain, details};
 use crate::permit::Permit;
@@ -58,17 +58,17 @@ pub enum Outcome {
     Failed(PluginFailed),
 }
 
-/// What a request brings: an input, a watch, and what was learnt of the nodes.
+/// What a request brings: an input, watches, and what was learnt of the nodes.
 struct Answer {
     input: Input,
-    watcher: Option<OneshotWatcher>,
+    watchers: Vec<OneshotWatcher>,
     seen: Option<Seen>,
     record: Option<TermRecord>,
 }
 
 impl From<Input> for Answer {
     fn from(input: Input) -> Self {
-        Self { input, watcher: None, seen: None, record: None }
+        Self { input, watchers: Vec::new(), seen: None, record: None }
     }
 }
 
@@ -289,8 +289,8 @@ impl Contender {
 
     fn answered(&mut self, answer: Result<Answer, TaskError>) {
         match answer {
-            Ok(Answer { input, watcher, seen, record }) => {
-                self.watch = watcher.map(|watcher| watcher.changed().map(drop).boxed());
+            Ok(Answer { input, watchers, seen, record }) => {
+                self.watch = any_of(watchers);
                 self.seen = seen.or(self.seen.take());
                 self.record = record.or(self.record.take());
                 self.inputs.push_back(input);
@@ -327,23 +327,25 @@ impl Contender {
                 nodes.step_back(seen.and_then(|seen| seen.candidate).unwrap_or_default()).await?;
                 Ok(Input::Joined.into())
             }),
-            Action::AwaitPredecessor(name) => self.request(|nodes, _| async move {
-                let watcher = nodes.watch_candidate(name).await?;
-                let input = if watcher.is_some() { Input::Awaiting } else { Input::Gone };
-                Ok(Answer { watcher, ..input.into() })
+            Action::AwaitPredecessor(name) => self.request(|nodes, seen| async move {
+                let own = seen.and_then(|seen| seen.candidate);
+                let watchers = nodes.watch_candidates(name, own).await?;
+                let input = if watchers.is_empty() { Input::Gone } else { Input::Awaiting };
+                Ok(Answer { watchers, ..input.into() })
             }),
             Action::Elect { over } => self.request(|nodes, seen| async move {
                 let seen = seen.filter(|seen| seen.queue.record == over);
                 let Some(seen) = seen else { return Ok(Input::Outdated.into()) };
+                let own = seen.candidate.clone();
                 match nodes.clone().elect(seen).await? {
                     task::Election::Won(term, record) => {
                         Ok(Answer { record: Some(*record), ..Input::Elected(term).into() })
                     }
                     task::Election::Outdated => Ok(Input::Outdated.into()),
-                    task::Election::Held => read_master(nodes).await,
+                    task::Election::Held => read_master(nodes, own).await,
                 }
             }),
-            Action::ReadMaster => self.request(|nodes, _| read_master(nodes)),
+            Action::ReadMaster => self.request(|nodes, seen| read_master(nodes, seen.and_then(|seen| seen.candidate))),
             Action::Release { term } => {
                 let ended = term.map(|term| self.end(term));
                 self.request(|nodes, seen| async move {
@@ -442,7 +444,13 @@ fn report_failed(term: &Term, failed: &PluginFailed, terms: u32, retry_in: Optio
     About::term(term).report_with(Event::Failed, Event::Failed.level(), message, fields);
 }
 
-async fn read_master(nodes: TaskNodes) -> Result<Answer, TaskError> {
-    let (holder, record, watcher) = nodes.read_master().await?;
-    Ok(Answer { watcher, record, ..Input::MasterSeen(holder).into() })
+async fn read_master(nodes: TaskNodes, own: Option<String>) -> Result<Answer, TaskError> {
+    let Held { holder, record, watchers } = nodes.read_master(own).await?;
+    Ok(Answer { watchers, record, ..Input::MasterSeen(holder).into() })
+}
+
+/// Waits for the first of all watches to fire; there is nothing to wait for without any.
+fn any_of(watchers: Vec<OneshotWatcher>) -> Option<BoxFuture<'static, ()>> {
+    let changes: Vec<_> = watchers.into_iter().map(|watcher| watcher.changed().boxed()).collect();
+    (!changes.is_empty()).then(|| select_all(changes).map(drop).boxed())
 }

@@ -69,6 +69,8 @@ pub struct Election {
     announced: Option<(usize, Option<String>)>,
     /// Whose term a successor delay was already waited for.
     delayed_for: Option<u64>,
+    /// An election in this session was never answered: the master node may be ours.
+    unanswered: bool,
 }
 
 impl Election {
@@ -82,6 +84,7 @@ impl Election {
             failures: 0,
             announced: None,
             delayed_for: None,
+            unanswered: false,
         }
     }
 
@@ -131,7 +134,7 @@ impl Election {
     }
 
     fn session_ended(&mut self, actions: &mut Vec<Action>) {
-        self.session = false;
+        (self.session, self.unanswered) = (false, false);
         self.announced = None;
         match &self.state {
             State::Leading { .. } => {
@@ -206,6 +209,7 @@ impl Election {
 
     fn failed(&mut self, now: Now) {
         let at = self.retry_at(now);
+        self.unanswered |= self.state == State::Electing;
         match &mut self.state {
             State::Looking | State::Electing | State::Waiting => self.state = State::Retrying { at },
             State::Leading { reading, retry_at, .. } => (*reading, *retry_at) = (false, Some(at)),
@@ -235,7 +239,7 @@ impl Election {
             (State::Electing, Input::MasterSeen(holder)) => self.contested(now, holder, actions),
             (State::Leading { .. }, Input::MasterSeen(holder)) => self.inspected(&holder, actions),
             (State::Releasing { term, until, .. }, Input::Released) => {
-                self.failures = 0;
+                (self.failures, self.unanswered) = (0, false);
                 if let Some(term) = term {
                     actions.push(Action::AnnounceReleased(term.clone()));
                 }
@@ -248,6 +252,8 @@ impl Election {
 
     fn looked(&mut self, now: Now, queue: Queue, actions: &mut Vec<Action>) {
         match (queue.ahead, queue.predecessor) {
+            // Behind others, with the master node in hand, it would wait for them and they for it.
+            (None, _) if self.unanswered => self.release(None, AT_ONCE, actions),
             (None, _) => actions.push(Action::Join),
             (Some(ahead), Some(predecessor)) => {
                 let leader = queue.record.host.filter(|_| !queue.record.released);
@@ -302,7 +308,7 @@ impl Election {
     fn contested(&mut self, now: Now, holder: Holder, actions: &mut Vec<Action>) {
         match holder {
             Holder::Me(term) => self.elected(now, term, actions),
-            Holder::MeWithoutTerm => self.release(None, AT_ONCE, actions),
+            Holder::MeWithoutTerm | Holder::MeWithoutPlace => self.release(None, AT_ONCE, actions),
             Holder::Nobody => self.look(actions),
             Holder::Other(leader) => {
                 self.failures = 0;
@@ -312,7 +318,8 @@ impl Election {
         }
     }
 
-    /// The master node was read while this host leads.
+    /// What leadership hangs on was read while this host leads. Without any part of it, it ends: a master node without a
+    /// candidate would let the next one lead the moment that somebody deletes it too.
     fn inspected(&mut self, holder: &Holder, actions: &mut Vec<Action>) {
         let State::Leading { term, reading, again, .. } = &mut self.state else { return };
         *reading = false;

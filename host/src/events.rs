@@ -43,6 +43,8 @@ events! {
     SessionReadOnly = "session-read-only", WARN;
     /// The connection is gone; the session, and with it leadership, may live on.
     SessionDisconnected = "session-disconnected", WARN;
+    /// A server agrees to a shorter session timeout than was known: the lease is shortened to it.
+    SessionShortened = "session-shortened", WARN;
     /// The ensemble has refused the credentials.
     SessionAuthFailed = "session-auth-failed", ERROR;
     /// The ensemble has ended the session; what it owned is gone. A new one follows.

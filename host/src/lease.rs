@@ -7,7 +7,8 @@
 //!
 //! The rule: let heartbeat `i`, a committed write, be sent at `s_i` and known to be committed at `r_i`. The lease rests
 //! on `s_j` once heartbeats `n` and `m` are complete with `s_n >= r_j + tick` and `s_m >= r_n`. Effects are allowed
-//! before `s_j + T (1 - 1/100)`, where `T` is the smallest session timeout ever asked for or agreed on.
+//! before `s_j + T (1 - 1/100)`, where `T` is the smallest session timeout ever asked for, or that any server is known to
+//! agree to.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -140,6 +141,13 @@ impl Lease {
         Self { base: asked, session_timeout, tick_time, beats: VecDeque::new() }
     }
 
+    /// Takes note that a server agrees to no more than `session_timeout`: from here on the lease lasts no longer than that
+    /// from the stamp it rests on. A longer one than is known already changes nothing: once a session has moved to such a
+    /// server, the ensemble goes on with the shorter one.
+    pub fn shorten(&mut self, session_timeout: Duration) {
+        self.session_timeout = self.session_timeout.min(session_timeout);
+    }
+
     /// Takes note that a heartbeat sent at `sent` was known to be committed at `committed`.
     ///
     /// Heartbeats come in the order in which they were sent. One that failed, or whose answer never came, is not
@@ -250,6 +258,20 @@ mod tests {
             lease.committed(sent, sent + Duration::from_millis(5));
             assert!(lease.beats.len() <= 5);
         }
+    }
+
+    #[test]
+    fn a_shorter_session_timeout_counts_at_once_and_for_good() {
+        let mut lease = lease();
+        for beat in 1..=5 {
+            lease.committed(at(beat * 1_000), at(beat * 1_000 + 1));
+        }
+        assert_eq!(lease.deadline(), at(10_900), "it rests on the first heartbeat");
+        lease.shorten(Duration::from_secs(6));
+        assert_eq!(lease.deadline(), at(1_000 + 5_940));
+        lease.shorten(TIMEOUT);
+        lease.committed(at(6_000), at(6_001));
+        assert_eq!(lease.deadline(), at(2_000 + 5_940));
     }
 
     #[test]

@@ -103,15 +103,27 @@ impl Permit {
     /// # Cancellation safety
     /// Nothing is lost when the future is dropped.
     pub async fn ended(&self) {
+        self.past(Phase::Draining).await;
+    }
+
+    /// Waits until effects end: until demotion begins, or the permit has ended without one.
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn effects_ended(&self) {
+        self.past(Phase::Held).await;
+    }
+
+    async fn past(&self, last: Phase) {
         let mut phase = self.phase.subscribe();
         let mut moved = self.deadline.0.subscribe();
-        while self.check().is_ok() {
+        while self.check().is_ok_and(|phase| phase <= last) {
             let deadline = *moved.borrow_and_update();
             tokio::select! {
                 () = clock::sleep_until(deadline) => {}
                 _ = moved.changed() => {}
                 // The senders live in `self`, so these cannot fail.
-                _ = phase.wait_for(|phase| *phase == Phase::Revoked) => {}
+                _ = phase.wait_for(|phase| *phase > last) => {}
             }
         }
     }
@@ -156,6 +168,18 @@ mod tests {
         assert_eq!(permit.check(), Err(LeaseLost));
         permit.drain();
         assert_eq!(permit.check(), Err(LeaseLost));
+    }
+
+    #[tokio::test]
+    async fn effects_end_when_demotion_begins_and_with_the_permit() {
+        let permit = permit_for(Duration::from_secs(600));
+        let effects_ended = permit.effects_ended();
+        tokio::pin!(effects_ended);
+        assert!(futures::poll!(&mut effects_ended).is_pending());
+        permit.drain();
+        effects_ended.await;
+        assert!(futures::poll!(std::pin::pin!(permit.ended())).is_pending());
+        permit_for(Duration::from_millis(1)).effects_ended().await;
     }
 
     #[tokio::test]

@@ -35,8 +35,8 @@ impl Default for RestartPolicy {
 
 impl RestartPolicy {
     /// How long to wait after so many short runs in a row.
-    fn pause(&self, short_runs: u32) -> Duration {
-        self.initial.saturating_mul(2_u32.saturating_pow(short_runs)).min(self.max)
+    fn pause(&self, short: u32) -> Duration {
+        self.initial.saturating_mul(2_u32.saturating_pow(short)).min(self.max)
     }
 
     /// How long a host stays out of the queue when that many terms in a row have failed, its own included: the longest
@@ -62,14 +62,16 @@ pub struct PluginFailed {
 #[derive(Clone, Copy, Debug)]
 pub struct Runs {
     policy: RestartPolicy,
-    short_runs: u32,
+    /// How many in a row were too short to be healthy, or the first after one that was.
+    short: u32,
+    /// How many in a row have failed and were followed by a restart.
     failures: u32,
 }
 
 impl Runs {
     /// No run so far.
     pub fn new(policy: RestartPolicy) -> Self {
-        Self { policy, short_runs: 0, failures: 0 }
+        Self { policy, short: 0, failures: 0 }
     }
 
     /// A run has failed after so long: the pause before the next one, or `None` when there have been enough.
@@ -97,13 +99,13 @@ impl Runs {
 
     fn end(&mut self, ran: Duration) {
         if ran >= self.policy.healthy_after {
-            (self.short_runs, self.failures) = (0, 0);
+            (self.short, self.failures) = (0, 0);
         }
     }
 
     fn pause(&mut self) -> Duration {
-        let pause = self.policy.pause(self.short_runs);
-        self.short_runs = self.short_runs.saturating_add(1);
+        let pause = self.policy.pause(self.short);
+        self.short = self.short.saturating_add(1);
         pause
     }
 }
@@ -125,7 +127,7 @@ mod tests {
         let mut runs = Runs::new(policy());
         assert_eq!(seconds((0..).map_while(|_| runs.failed(Duration::ZERO))), [1, 2, 4, 5, 5]);
         assert_eq!(runs.restarts(), 5);
-        let mut endless = Runs { short_runs: u32::MAX, ..Runs::new(RestartPolicy { max_restarts: 1, ..policy() }) };
+        let mut endless = Runs { short: u32::MAX, ..Runs::new(RestartPolicy { max_restarts: 1, ..policy() }) };
         assert_eq!(endless.failed(Duration::ZERO), Some(policy().max));
     }
 

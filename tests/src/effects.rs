@@ -28,6 +28,8 @@ pub struct Tenure {
     pub received: Vec<SystemTime>,
     /// The end of the lease as the guest was told with its last effect.
     pub deadline: SystemTime,
+    /// What had been stored in the task's state before each effect, where the plugin stores: a count.
+    pub stored: Vec<u64>,
     sequence: u64,
 }
 
@@ -77,6 +79,7 @@ pub fn examine(records: &[Record]) -> Findings {
             effects: Vec::new(),
             received: Vec::new(),
             deadline: record.at,
+            stored: Vec::new(),
             sequence: 0,
         });
         // A line that was lost could be the one that overlaps.
@@ -88,6 +91,7 @@ pub fn examine(records: &[Record]) -> Findings {
         tenure.effects.push(record.at);
         tenure.received.push(record.received);
         tenure.deadline = record.at + Duration::from_micros(left);
+        tenure.stored.extend(number("stored"));
     }
     findings.tenures = tenures.into_values().collect();
     findings.tenures.sort_by_key(Tenure::first);
@@ -111,10 +115,30 @@ impl Findings {
                 self.received_late += earlier.received.iter().filter(|received| **received > first).count();
             }
         }
+        self.compare_stored();
         let mut effects: Vec<SystemTime> = self.tenures.iter().flat_map(|tenure| tenure.effects.clone()).collect();
         effects.sort();
         let silences = effects.windows(2).filter_map(|pair| pair[1].duration_since(pair[0]).ok());
         self.unavailable = silences.max().unwrap_or_default();
+    }
+}
+
+impl Findings {
+    /// What is stored counts: a number that does not grow, from one effect to the next and from one term to the next,
+    /// was lost, stored by two, or torn (then it is 0).
+    fn compare_stored(&mut self) {
+        let mut by_token: Vec<&Tenure> = self.tenures.iter().collect();
+        by_token.sort_by_key(|tenure| tenure.fencing_token);
+        let mut last = 0;
+        for tenure in by_token {
+            for stored in &tenure.stored {
+                if *stored <= last {
+                    let Tenure { host, term, .. } = tenure;
+                    self.violations.push(format!("the state went from {last} to {stored} on {host} in term {term}"));
+                }
+                last = *stored;
+            }
+        }
     }
 }
 
@@ -154,6 +178,23 @@ mod tests {
     fn a_lost_effect_and_a_smaller_token_are_seen() {
         assert_eq!(examine(&[effect(0, 1, 1, 1), effect(5, 1, 1, 3)]).violations.len(), 1);
         assert_eq!(examine(&[effect(0, 1, 2, 1), effect(5, 2, 1, 1)]).violations.len(), 1);
+    }
+
+    #[test]
+    fn state_that_was_lost_or_torn_is_seen() {
+        let stored = |number: u64, at: u64, token: u64, sequence: u64| {
+            let mut record = effect(at, u32::try_from(token).unwrap(), token, sequence);
+            let What::Event(event) = &mut record.what else { unreachable!() };
+            event.line["fields"]["stored"] = number.to_string().into();
+            record
+        };
+        let examine = |last: u64| {
+            let records = [stored(1, 0, 1, 1), stored(4, 5, 1, 2), stored(last, 45, 2, 1)];
+            examine(&records).violations.len()
+        };
+        assert_eq!(examine(5), 0);
+        assert_eq!(examine(4), 1, "one that was stored before was lost");
+        assert_eq!(examine(0), 1, "torn");
     }
 
     #[test]

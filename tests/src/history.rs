@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::clock;
+
 /// One thing that happened to one run of one host.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -90,6 +92,12 @@ impl Record {
     /// Whether this is the event of that name.
     pub fn is(&self, name: &str) -> bool {
         self.event().is_some_and(|event| event.name == name)
+    }
+
+    /// By how many hours the clock of the host was wrong when it reported this.
+    pub fn hours_wrong(&self) -> i64 {
+        let stamp = self.event().and_then(|event| humantime::parse_rfc3339(event.text("timestamp")?).ok());
+        stamp.map_or(0, |stamp| clock::hours_wrong(stamp, self.at))
     }
 
     /// Whether this is the event of that name, about that task.

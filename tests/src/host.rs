@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 
+use crate::clock::{self, Clock};
 use crate::history::{Event, History, Record, What};
 use crate::netns::Node;
 use crate::process::{self, Process};
@@ -25,6 +26,8 @@ pub struct Command {
     envs: Vec<(OsString, OsString)>,
     bound: bool,
     node: Option<Node>,
+    /// The process may be shown a wrong time.
+    clocked: bool,
 }
 
 impl Command {
@@ -36,7 +39,15 @@ impl Command {
 
     /// Another program that reports what it does as a host would.
     pub fn new(id: &str, program: impl Into<PathBuf>) -> Self {
-        Self { id: id.to_owned(), program: program.into(), args: Vec::new(), envs: Vec::new(), bound: true, node: None }
+        Self {
+            id: id.to_owned(),
+            program: program.into(),
+            args: Vec::new(),
+            envs: Vec::new(),
+            bound: true,
+            node: None,
+            clocked: false,
+        }
     }
 
     /// Adds an argument.
@@ -63,6 +74,14 @@ impl Command {
     #[must_use]
     pub fn on(mut self, node: &Node) -> Self {
         self.node = Some(node.clone());
+        self
+    }
+
+    /// Gives it a wall clock of its own; the stamps of its events are set right again.
+    #[must_use]
+    pub fn clock(mut self, clock: &Clock) -> Self {
+        self.clocked = true;
+        self.envs.extend(clock.environment().map(|(name, value)| (name.into(), value)));
         self
     }
 
@@ -94,7 +113,8 @@ impl Command {
         let readers = vec![
             std::thread::spawn({
                 let (history, host, pid) = (history.clone(), self.id.clone(), process.pid());
-                move || read_events(stdout, &history, &host, pid)
+                let clocked = self.clocked;
+                move || read_events(stdout, &history, &host, pid, clocked)
             }),
             std::thread::spawn({
                 let errors = Arc::clone(&errors);
@@ -114,11 +134,12 @@ pub fn clear_settings(command: &mut std::process::Command) {
     }
 }
 
-fn read_events(stdout: impl Read, history: &History, host: &str, pid: u32) {
+fn read_events(stdout: impl Read, history: &History, host: &str, pid: u32, clocked: bool) {
     for line in BufReader::new(stdout).lines() {
         let Ok(line) = line else { return };
         let received = SystemTime::now();
         let (at, what) = match Event::parse(&line) {
+            Ok((at, event)) if clocked => (clock::set_right(at, received), What::Event(event)),
             Ok((at, event)) => (at, What::Event(event)),
             Err(_) => (received, What::Unreadable(line)),
         };

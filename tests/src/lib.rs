@@ -5,7 +5,9 @@
 //! |---|---|
 //! | [`process`] | a process that cannot outlive its owner |
 //! | [`netns`] | a network of nodes in namespaces of their own, with cuts |
+//! | [`clock`] | a wall clock that can be set, for one process alone |
 //! | [`effects`] | what plugins did, who came after whom, and how long nobody did anything |
+//! | [`load`] | a machine that is busy with something else |
 //! | [`ports`] | loopback ports that stay reserved |
 //! | [`zookeeper`] | private ZooKeeper servers: one alone, or an ensemble |
 //! | [`build`] | the binaries and guests under test, built once |
@@ -14,21 +16,25 @@
 //! | [`cluster`] | servers and the hosts that contend on them |
 //! | [`oracle`] | judges a history: at most one host active, tokens that grow |
 //! | [`proxy`] | a TCP proxy in front of a server that cuts, swallows, and loses replies |
+//! | [`revocation`] | plugins that were stopped by force: how close to the end of their lease |
 //! | [`client`] | a bare client, and a foreign contender of the plain recipe |
 //!
 //! Nothing here decides by an error's kind, whoever calls only shows it: hence `anyhow` throughout.
 
 pub mod build;
 pub mod client;
+pub mod clock;
 pub mod cluster;
 pub mod effects;
 pub mod history;
 pub mod host;
+pub mod load;
 pub mod netns;
 pub mod oracle;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod revocation;
 pub mod zookeeper;
 
 use std::time::Duration;

@@ -80,14 +80,23 @@ impl Request<'_> {
 
 type Chooser = Box<dyn FnMut(Request<'_>) -> bool + Send>;
 
+/// What is lost, with the connection, of a request that was chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The request: the server never hears of it.
+    Request,
+    /// The reply: the server does what was asked, and the client never hears of that.
+    Reply,
+}
+
 #[derive(Default)]
 struct Faults {
-    /// Chooses the requests whose reply is to be lost; goes when it has chosen one.
-    lose_reply_to: Option<Chooser>,
+    /// Chooses the request that is to be lost, or whose reply is; goes when it has chosen one.
+    lose: Option<(Loss, Chooser)>,
 }
 
 struct Shared {
-    server: SocketAddr,
+    server: Mutex<SocketAddr>,
     traffic: watch::Sender<Traffic>,
     faults: Mutex<Faults>,
     replies_lost: watch::Sender<u32>,
@@ -113,7 +122,7 @@ impl Proxy {
         let listener = TcpListener::bind((address, 0)).await.context("cannot listen for the proxy")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            server,
+            server: Mutex::new(server),
             traffic: watch::Sender::new(Traffic::Passes),
             faults: Mutex::default(),
             replies_lost: watch::Sender::new(0),
@@ -137,7 +146,17 @@ impl Proxy {
     /// Loses the reply to the next request that `choose` says yes to: the server does what was asked, and the
     /// connection breaks before the client hears of it.
     pub fn lose_reply_to(&self, choose: impl FnMut(Request<'_>) -> bool + Send + 'static) {
-        self.shared.faults().lose_reply_to = Some(Box::new(choose));
+        self.lose(Loss::Reply, choose);
+    }
+
+    /// Loses the next request that `choose` says yes to, or the reply to it, and with it the connection.
+    pub fn lose(&self, loss: Loss, choose: impl FnMut(Request<'_>) -> bool + Send + 'static) {
+        self.shared.faults().lose = Some((loss, Box::new(choose)));
+    }
+
+    /// Leads every connection that is made from here on to another server.
+    pub fn lead_to(&self, server: SocketAddr) {
+        *self.shared.server.lock().unwrap_or_else(PoisonError::into_inner) = server;
     }
 
     /// Lets the server close a session that was opened through the proxy, by asking for it in its own name.
@@ -150,7 +169,7 @@ impl Proxy {
         let handshake = [&version[..], &last_seen, &timeout, identity, &[0]].concat();
         // The xid and the code of closeSession.
         let close = [1_i32.to_be_bytes(), (-11_i32).to_be_bytes()].concat();
-        let mut stream = TcpStream::connect(self.shared.server).await?;
+        let mut stream = TcpStream::connect(self.shared.server()).await?;
         for request in [handshake, close] {
             stream.write_u32(request.len().try_into()?).await?;
             stream.write_all(&request).await?;
@@ -178,6 +197,10 @@ impl Drop for Proxy {
 }
 
 impl Shared {
+    fn server(&self) -> SocketAddr {
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn welcomes(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         self.welcomes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,7 +223,7 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
     if *shared.traffic.borrow() == Traffic::Cut {
         return;
     }
-    let Ok(server) = TcpStream::connect(shared.server).await else { return };
+    let Ok(server) = TcpStream::connect(shared.server()).await else { return };
     // Small frames must not wait for one another.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();
@@ -235,9 +258,11 @@ async fn requests(
         let frame = read_frame(&mut from).await?;
         if let Some((xid, op, body)) = header(&frame).filter(|_| !handshake) {
             let mut faults = shared.faults();
-            let chosen = faults.lose_reply_to.as_mut().is_some_and(|choose| choose(Request { op: Op::from(op), body }));
-            if chosen {
-                faults.lose_reply_to = None;
+            let lose = faults.lose.take_if(|(_, choose)| choose(Request { op: Op::from(op), body }));
+            if let Some((Loss::Request, _)) = lose {
+                return Ok(());
+            }
+            if lose.is_some() {
                 doomed.lock().unwrap_or_else(PoisonError::into_inner).push_back(xid);
             }
         }

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::clock::Clock;
 use crate::netns::Node;
 use crate::ports::Port;
 use crate::process::{self, Process};
@@ -101,6 +102,9 @@ struct Server {
     election: Port,
     process: Option<Process>,
     node: Option<Node>,
+    /// What only this server is told, besides what all are.
+    property: Option<(String, String)>,
+    clock: Option<Clock>,
 }
 
 impl Server {
@@ -123,11 +127,12 @@ impl ZooKeeper {
         let server = |index| -> Result<Server> {
             let node = settings.nodes.get(index).cloned();
             let (client, peer, election) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
-            Ok(Server { client, peer, election, process: None, node })
+            Ok(Server { client, peer, election, process: None, node, property: None, clock: None })
         };
         let servers = (0..settings.servers).map(server).collect::<Result<_>>()?;
         let zookeeper = Self { servers, directory, settings };
         for index in 0..zookeeper.servers.len() {
+            fs::create_dir(zookeeper.path(index))?;
             zookeeper.write_configuration(index)?;
         }
         Ok(zookeeper)
@@ -161,6 +166,7 @@ impl ZooKeeper {
         }
         command.arg("-cp").arg(class_path()?);
         command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(directory.join("zoo.cfg"));
+        command.envs(self.servers[index].clock.iter().flat_map(Clock::environment));
         command.current_dir(&directory).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.servers[index].process = Some(Process::spawn(&format!("ZooKeeper server {}", index + 1), command)?);
         Ok(())
@@ -185,6 +191,22 @@ impl ZooKeeper {
             Some(mut process) => process.kill().map(drop),
             None => bail!("ZooKeeper server {} is not running", index + 1),
         }
+    }
+
+    /// Adds a line to the configuration of one server, in place of one added before; heeded when it is next started.
+    pub fn configure(&mut self, index: usize, property: Option<(&str, &str)>) -> Result<()> {
+        self.servers[index].property = property.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.write_configuration(index)
+    }
+
+    /// Gives a server, from its next start on, a wall clock of its own.
+    pub fn set_clock(&mut self, index: usize, clock: Clock) {
+        self.servers[index].clock = Some(clock);
+    }
+
+    /// The wall clock of a server, if it has one of its own.
+    pub fn clock(&self, index: usize) -> Option<&Clock> {
+        self.servers[index].clock.as_ref()
     }
 
     /// Stops a server where it stands.
@@ -292,7 +314,6 @@ impl ZooKeeper {
 
     fn write_configuration(&self, index: usize) -> Result<()> {
         let directory = self.path(index);
-        fs::create_dir(&directory)?;
         fs::write(directory.join("myid"), (index + 1).to_string())?;
         let mut text = format!(
             "tickTime={}\ninitLimit=20\nsyncLimit=10\ndataDir={}\nclientPort={}\nclientPortAddress={}\n\
@@ -302,7 +323,7 @@ impl ZooKeeper {
             self.servers[index].client.number(),
             self.servers[index].ip(),
         );
-        for (name, value) in &self.settings.properties {
+        for (name, value) in self.settings.properties.iter().chain(&self.servers[index].property) {
             writeln!(text, "{name}={value}")?;
         }
         if self.servers.len() > 1 {

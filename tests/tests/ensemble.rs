@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::history::{Event, Record};
 use soloist_tests::zookeeper::{Mode, Settings, ZooKeeper};
 use soloist_tests::{PATIENCE, client, eventually};
 
@@ -103,4 +104,37 @@ async fn nobody_is_elected_through_a_read_only_server() -> Result<()> {
     cluster.zookeeper.start_all().await?;
     host.event("plugin-log").await?;
     cluster.verdict().check()
+}
+
+/// A server is started anew and agrees to less than the settings need: the leader stops, says why with the arithmetic,
+/// and leads again when the server is as it was.
+#[tokio::test]
+async fn nobody_leads_while_a_server_leaves_no_room_for_a_lease() -> Result<()> {
+    let mut cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
+    let mut host = cluster.host("a")?.start(&cluster.history)?;
+    host.event("plugin-log").await?;
+    let no_room = |event: &Event| {
+        let shown = |part: &str| event.message.contains(part);
+        shown("a session timeout of 2s only") && shown("no room for a lease") && shown("200ms")
+    };
+    let shortened = cluster.history.len();
+    restart(&mut cluster, Some(("maxSessionTimeout", "2000"))).await?;
+    host.event_after(shortened, "session-error", no_room).await?;
+    let stopped = |record: &Record| record.is("demoted") || record.is("revoked");
+    cluster.history.wait_for(shortened, "the leader to stop", PATIENCE, stopped).await?;
+    // Every further attempt ends in the same way.
+    let again = cluster.history.len();
+    host.event_after(again, "session-error", no_room).await?;
+    let since = cluster.history.since(again);
+    ensure!(since.iter().all(|record| !record.is("activated")), "{since:?}");
+    restart(&mut cluster, None).await?;
+    host.event_after(again, "plugin-log", |_| true).await?;
+    ensure!(host.terminate().await?.success());
+    cluster.verdict().check()
+}
+
+async fn restart(cluster: &mut Cluster, property: Option<(&str, &str)>) -> Result<()> {
+    cluster.zookeeper.configure(0, property)?;
+    cluster.zookeeper.kill(0)?;
+    cluster.zookeeper.start_all().await
 }

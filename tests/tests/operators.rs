@@ -92,7 +92,8 @@ async fn status_tells_a_task_without_a_leader_from_one_that_is_unknown() -> Resu
         ensure!(host.terminate().await?.success());
     }
     let status = cluster.operator(&[], &["status", "--json"]).await?.json()?;
-    ensure!(status == json!({"tasks": [{"task": TASK, "leader": null, "standbys": []}], "hosts": []}), "{status}");
+    let task = json!({"task": TASK, "state": "vacant", "failure": null, "leader": null, "standbys": []});
+    ensure!(status == json!({"tasks": [task], "hosts": []}), "{status}");
     ensure!(cluster.operator(&[], &["status"]).await?.code == Some(0));
     fails(&cluster, &["resign", TASK], &["nobody leads"]).await?;
     fails(&cluster, &["resign", "nightly"], &["no task nightly"]).await?;

@@ -85,6 +85,10 @@ fn granted(grants: &Grants) -> Vec<String> {
     if grants.state {
         lines.push("its state in ZooKeeper".to_owned());
     }
+    let network = &grants.network;
+    lines.extend(network.http.iter().flatten().map(|origin| format!("HTTP to {origin}")));
+    lines.extend(network.tcp.iter().flatten().map(|endpoint| format!("TCP to {endpoint}")));
+    lines.extend(network.networks.iter().map(|network| format!("names in {network}")));
     for Directory { host, guest, access } in &grants.dirs {
         let mode = match access {
             Access::Read => "read",

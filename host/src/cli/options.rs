@@ -87,6 +87,24 @@ pub(super) struct Options {
           default_missing_value = "true", help_heading = TASK)]
     allow_state: Option<bool>,
 
+    /// Let the plugin make requests to these origins, like https://api.example.com or http://*.internal:8080
+    /// [default: none]
+    #[arg(long, env = "SOLOIST_ALLOW_HTTP", value_name = "ORIGIN,...", value_delimiter = ',', help_heading = TASK)]
+    allow_http: Option<Vec<String>>,
+
+    /// Let the plugin connect to these endpoints by TCP, like db.example.com:5432 [default: none]
+    #[arg(long, env = "SOLOIST_ALLOW_TCP", value_name = "HOST:PORT,...", value_delimiter = ',', help_heading = TASK)]
+    allow_tcp: Option<Vec<String>>,
+
+    /// Let the names granted to the plugin lie in these networks besides the public ones, like 10.0.0.0/8
+    /// [default: none]
+    #[arg(long, env = "SOLOIST_ALLOW_NETWORKS", value_name = "NETWORK,...", value_delimiter = ',', help_heading = TASK)]
+    allow_networks: Option<Vec<String>>,
+
+    /// Let the plugin's requests carry the headers Soloist-Task and Soloist-Fencing-Token [default: true]
+    #[arg(long, env = "SOLOIST_IDENTIFY", value_name = "true|false", help_heading = TASK)]
+    identify: Option<bool>,
+
     /// Let the plugin see a directory; read only, unless MODE is write; can be repeated [default: none; no variable]
     #[arg(long, value_name = "DIR:AS[:MODE]", value_parser = directory, help_heading = TASK)]
     allow_dir: Vec<DirectorySettings>,
@@ -197,6 +215,10 @@ impl Options {
                     .collect(),
                 allow: AllowSettings {
                     state: from.written("allow_state", self.allow_state),
+                    http: from.list("allow_http", self.allow_http),
+                    tcp: from.list("allow_tcp", self.allow_tcp),
+                    networks: from.list("allow_networks", self.allow_networks).unwrap_or_default(),
+                    identify: from.written("identify", self.identify),
                     dirs: flags(self.allow_dir, "--allow-dir"),
                     env: self
                         .env
@@ -243,6 +265,12 @@ struct Source<'a>(&'a ArgMatches);
 impl Source<'_> {
     fn is_typed(&self, id: &str) -> bool {
         self.0.value_source(id) == Some(ValueSource::CommandLine)
+    }
+
+    /// Notes where the values of a list come from. What is empty is a list of nothing.
+    fn list(&self, id: &str, values: Option<Vec<String>>) -> Option<Vec<Written<String>>> {
+        let values = values?.into_iter().filter(|value| !value.is_empty());
+        Some(values.filter_map(|value| self.written(id, Some(value))).collect())
     }
 
     /// Notes where the value of an option comes from. Its flag and its variable are named after its id.

@@ -53,6 +53,7 @@ fn load_one(task: &TaskConfig, engine: &Arc<PluginEngine>) -> anyhow::Result<Plu
         secrets: secrets.collect::<Result<_, SecretError>>()?,
         limits: task.limits.clone(),
         sha256: task.sha256,
+        ..PluginSettings::default()
     };
     Ok(Plugin::load(engine, &task.plugin, settings)?)
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser as _};
 use clap::parser::ValueSource;
-use soloist::host::{self, Until};
+use soloist::host::{self, HostError, Until};
 use soloist::reporter::{LogFormat, Reporter};
 use soloist::shutdown::Shutdown;
 use tracing::Level;
@@ -66,7 +66,9 @@ impl Run {
             .context("cannot start the coordination runtime")
             .map_err(Failure::RunTime)?;
         let loaded = coordination.block_on(super::plugins::load_until(&shutdown, &config))?;
-        let Some(plugins) = loaded else { return Ok(()) };
+        let Some(plugins) = loaded else {
+            return if self.once { Err(HostError::Interrupted.into()) } else { Ok(()) };
+        };
         coordination.block_on(host::run(config, plugins, until, shutdown)).map_err(Failure::from)
     }
 }

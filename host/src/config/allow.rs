@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::problem::{BadValue, Excerpt};
-use super::settings::{Origin, Written};
+use super::settings::{Origin as Place, Written};
 use super::validate::{Reported, Validator};
-use crate::plugin::{Access, Directory, Grants};
+use crate::plugin::{Access, Directory, Endpoint, Grants, Network, NetworkPolicy, Origin, PolicyError};
 use crate::secret::SecretSource;
 
 /// The most entries of each kind of grant.
@@ -22,6 +22,14 @@ const VALUE_BYTES_MAX: usize = 64 * 1024;
 pub struct AllowSettings {
     /// See [`Grants::state`].
     pub state: Option<Written<bool>>,
+    /// See [`NetworkPolicy::http`].
+    pub http: Option<Vec<Written<String>>>,
+    /// See [`NetworkPolicy::tcp`].
+    pub tcp: Option<Vec<Written<String>>>,
+    /// See [`NetworkPolicy::networks`].
+    pub networks: Vec<Written<String>>,
+    /// See [`NetworkPolicy::identify`].
+    pub identify: Option<Written<bool>>,
     /// See [`Grants::dirs`].
     pub dirs: Vec<Written<DirectorySettings>>,
     /// See [`Grants::env`].
@@ -65,18 +73,25 @@ pub struct SecretFile {
 
 impl AllowSettings {
     /// Where the first of what was said comes from, with its key.
-    pub(super) fn first(&self) -> Option<(&'static str, &Origin)> {
+    pub(super) fn first(&self) -> Option<(&'static str, &Place)> {
         let state = self.state.as_ref().map(|state| ("allow.state", &state.origin));
+        let lists = [("allow.http", &self.http), ("allow.tcp", &self.tcp)];
+        let lists = lists.into_iter().find_map(|(key, list)| Some((key, &list.as_ref()?.first()?.origin)));
+        let networks = self.networks.first().map(|network| ("allow.networks", &network.origin));
+        let identify = self.identify.as_ref().map(|identify| ("allow.identify", &identify.origin));
         let dirs = self.dirs.first().map(|dir| ("allow.dirs", &dir.origin));
         let env = self.env.values().next().map(|value| ("allow.env", &value.origin));
         let secrets = self.secrets.first().map(|secret| ("allow.secrets", &secret.origin));
-        state.or(dirs).or(env).or(secrets)
+        state.or(lists).or(networks).or(identify).or(dirs).or(env).or(secrets)
     }
 }
 
 impl Validator<'_> {
-    pub(super) fn grants(&mut self, settings: &AllowSettings, task: &Origin) -> Result<Grants, Reported> {
+    pub(super) fn grants(&mut self, settings: &AllowSettings, task: &Place) -> Result<Grants, Reported> {
         let counts = [
+            ("origins", settings.http.as_ref().map_or(0, Vec::len)),
+            ("endpoints", settings.tcp.as_ref().map_or(0, Vec::len)),
+            ("networks", settings.networks.len()),
             ("directories", settings.dirs.len()),
             ("variables", settings.env.len()),
             ("secrets", settings.secrets.len()),
@@ -86,15 +101,45 @@ impl Validator<'_> {
                 return Err(self.report("task.allow", task, BadValue::TooMany { what, found, max: GRANTS_MAX }));
             }
         }
+        let network = self.network(settings);
         let dirs = self.directories(&settings.dirs);
         let env = self.environment(&settings.env);
         let secrets = self.secrets(&settings.secrets, &settings.env);
         Ok(Grants {
             state: settings.state.as_ref().is_some_and(|state| state.value),
+            network: network?,
             dirs: dirs?,
             env: env?,
             secrets: secrets?,
         })
+    }
+
+    fn network(&mut self, settings: &AllowSettings) -> Result<NetworkPolicy, Reported> {
+        let http = settings.http.as_ref().map(|list| self.list("task.allow.http", list, "an origin", Origin::new));
+        let tcp = settings.tcp.as_ref().map(|list| self.list("task.allow.tcp", list, "an endpoint", Endpoint::new));
+        let networks = self.list("task.allow.networks", &settings.networks, "a network", Network::new);
+        Ok(NetworkPolicy {
+            http: http.transpose()?,
+            tcp: tcp.transpose()?,
+            networks: networks?,
+            identify: settings.identify.as_ref().is_none_or(|identify| identify.value),
+        })
+    }
+
+    fn list<T>(
+        &mut self,
+        key: &str,
+        list: &[Written<String>],
+        what: &'static str,
+        parse: impl Fn(&str) -> Result<T, PolicyError>,
+    ) -> Result<Vec<T>, Reported> {
+        let mut entry = |written: &Written<String>| {
+            self.checked(key, written, |text| {
+                parse(text).map_err(|source| BadValue::Network { text: Excerpt::of(text), what, source })
+            })
+        };
+        // Collected first, here and below: every entry is looked at, not only those up to the first bad one.
+        list.iter().map(&mut entry).collect::<Vec<_>>().into_iter().collect()
     }
 
     fn directories(&mut self, settings: &[Written<DirectorySettings>]) -> Result<Vec<Directory>, Reported> {
@@ -123,7 +168,6 @@ impl Validator<'_> {
                 Ok(Directory { host: host.clone(), guest: guest.clone(), access })
             })
         };
-        // Collected first, here and below: every entry is looked at, not only those up to the first bad one.
         settings.iter().map(&mut directory).collect::<Vec<_>>().into_iter().collect()
     }
 

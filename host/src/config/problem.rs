@@ -193,6 +193,16 @@ pub enum BadValue {
         /// The name.
         text: Excerpt,
     },
+    /// Not what can be reached on a network.
+    #[error("{text} is not {what}: it {source}")]
+    Network {
+        /// What was written.
+        text: Excerpt,
+        /// What it should be.
+        what: &'static str,
+        /// The rule it breaks.
+        source: crate::plugin::PolicyError,
+    },
     /// Not a number of bytes.
     #[error("{text} is not a number of bytes: write a number and its unit, like \"512KiB\", \"64MiB\" or \"1GiB\"")]
     Size {

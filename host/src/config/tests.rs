@@ -5,6 +5,7 @@ use proptest::prelude::*;
 
 use super::settings::SettingsFile;
 use super::*;
+use crate::plugin::Origin;
 
 const TASK: &str = "[[task]]\nname = \"report\"\nplugin = \"report.wasm\"\n";
 
@@ -46,6 +47,12 @@ fn the_example_holds_every_key_and_means_what_it_says() {
     assert_eq!(report.limits, Limits::default());
     let grants = &report.grants;
     assert!(grants.state && !cleanup.grants.state);
+    let network = &grants.network;
+    let shown = |list: &Option<Vec<Origin>>| list.iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(shown(&network.http), ["https://api.example.com", "http://*.internal:8080"]);
+    assert_eq!(network.tcp.as_ref().unwrap()[0].to_string(), "db.internal:5432");
+    assert_eq!((network.networks[0].to_string().as_str(), network.identify), ("10.0.0.0/8", true));
+    assert_eq!((&cleanup.grants.network.http, &cleanup.grants.network.tcp), (&None, &None));
     let data = Directory { host: "/var/lib/report".into(), guest: "/data".into(), access: Access::Write };
     assert_eq!(grants.dirs, [data]);
     assert_eq!(grants.env["TZ"], "UTC");
@@ -151,6 +158,10 @@ fn every_bad_value_is_named_with_its_place() {
         // Grants.
         (task("allow = { stat = true }"), "4:11", "task.allow.stat", "unknown field `stat`"),
         (task("allow = { state = \"yes\" }"), "4:19", "task.allow.state", "expected a boolean"),
+        (task("allow.http = [\"api.example.com\"]"), "4:15", "task.allow.http", "is not an origin"),
+        (task("allow.http = [\"https://a\", \"https://a/b\"]"), "4:28", "task.allow.http", "is not an origin"),
+        (task("allow.tcp = [\"db.internal\"]"), "4:14", "task.allow.tcp", "is not an endpoint"),
+        (task("allow.networks = [\"10.0.0.0/33\"]"), "4:19", "task.allow.networks", "is not a network"),
         (task("allow.dirs = [{ host = \"a\", guest = \"data\" }]"), "4:15", "task.allow.dirs", "begin with a slash"),
         (task("allow.dirs = [{ host = \"a\", guest = \"/a/../b\" }]"), "4:15", "task.allow.dirs", "dots"),
         (task("allow.dirs = [{ host = \"a\", guest = \"/a\", mode = \"rw\" }]"), "4:15", "task.allow.dirs", "\"write\""),

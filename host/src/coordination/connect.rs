@@ -79,8 +79,10 @@ pub enum SessionError {
         servers: String,
     },
     /// The session timeout that was agreed on is too short.
-    #[error("the ensemble agreed to a session timeout of {agreed:?} only (its maxSessionTimeout)")]
+    #[error("{server} agrees to a session timeout of {agreed:?} only (its maxSessionTimeout): nothing can be led")]
     Timing {
+        /// The server, or all of them, where it is not known which.
+        server: String,
         /// What was agreed on.
         agreed: Duration,
         /// Why that is not enough.

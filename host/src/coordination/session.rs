@@ -10,6 +10,7 @@
 //! A host has one session. It is published as a [`View`] once its host node exists, and withdrawn when it has ended:
 //! then its lease is void at once, and a new session is asked for, for ever.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, SessionState, State
 
 use super::connect::{SessionError, Settings, connector};
 use super::nodes::{self, HostRecord};
+use super::probe::{self, Probe};
 use crate::clock::{self, Moment};
 use crate::events::{About, Event, chain, details};
 use crate::lease::{Lease, Timing};
@@ -87,6 +89,7 @@ pub struct View {
 pub struct Keeper {
     settings: Settings,
     view: watch::Sender<View>,
+    probe: Probe,
 }
 
 /// A session with what is needed to keep it.
@@ -101,7 +104,8 @@ impl Keeper {
     /// A keeper, and the view of the sessions it will get.
     pub fn new(settings: Settings) -> (Self, watch::Receiver<View>) {
         let (view, receiver) = watch::channel(View::default());
-        (Self { settings, view }, receiver)
+        let probe = Probe::new(&settings.servers, settings.session_timeout);
+        (Self { settings, view, probe }, receiver)
     }
 
     /// Keeps sessions until `stop` resolves; then closes the last one and sees it closed.
@@ -124,7 +128,7 @@ impl Keeper {
             time_left = None;
             if std::mem::take(&mut first) {
                 let Settings { servers, tick_time, .. } = &self.settings;
-                tokio::spawn(super::probe::check(servers.clone(), live.timing.session_timeout(), *tick_time));
+                tokio::spawn(probe::check_ticks(servers.clone(), *tick_time));
             }
             let deadline = live.session.deadline.clone();
             self.view.send_modify(|view| view.session = Some(live.session.clone()));
@@ -173,12 +177,14 @@ impl Keeper {
             return Err(SessionError::ReadOnly { servers: self.settings.servers.clone() });
         }
         let agreed = client.session_timeout();
-        let timing = Timing::new(
-            agreed.min(self.settings.session_timeout),
-            self.settings.tick_time,
-            self.settings.demote_budget,
-        )
-        .map_err(|source| SessionError::Timing { agreed, source })?;
+        let timing = match self.timing(agreed) {
+            // What is known of the servers may be history: they are asked again before it counts.
+            Err(_) => {
+                self.probe.ask().await;
+                self.timing(agreed)
+            }
+            timing => timing,
+        }?;
         let client = self.prepare(client).await?;
         let lease = Lease::new(asked, timing.session_timeout(), self.settings.tick_time);
         let deadline = SharedDeadline::default();
@@ -194,6 +200,19 @@ impl Keeper {
             ]),
         );
         Ok(Live { session: Arc::new(session), states, lease, timing })
+    }
+
+    /// The times that follow from what was agreed on now, and from what the servers are known to agree to.
+    fn timing(&self, agreed: Duration) -> Result<Timing, SessionError> {
+        let Settings { servers, session_timeout, tick_time, demote_budget, .. } = &self.settings;
+        let now = (servers.clone(), agreed.min(*session_timeout));
+        let known = self.probe.shortest().filter(|(_, known)| *known < now.1);
+        let (server, agreed) = known.unwrap_or(now);
+        Timing::new(agreed, *tick_time, *demote_budget).map_err(|source| SessionError::Timing {
+            server,
+            agreed,
+            source,
+        })
     }
 
     async fn connect(&self) -> Result<(Client, StateWatcher), SessionError> {
@@ -271,26 +290,52 @@ impl Keeper {
         tokio::select! {
             () = self.heartbeats(session, lease, timing) => {}
             () = self.follow(session, states) => {}
+            () = self.ask_servers() => {}
         }
     }
 
-    /// Renews the lease, until the host's node turns out to be somebody else's.
-    async fn heartbeats(&self, session: &Session, lease: &mut Lease, timing: &Timing) {
+    /// Asks the servers which session timeout they agree to, now and whenever the session may have moved, for ever.
+    async fn ask_servers(&self) {
+        let mut view = self.view.subscribe();
+        loop {
+            let reconnects = view.borrow_and_update().reconnects;
+            let asking = async {
+                self.probe.ask_until_answered().await;
+                pending::<()>().await;
+            };
+            tokio::select! {
+                () = asking => {}
+                // The sender lives as long as the keeper.
+                _ = view.wait_for(|view| view.reconnects != reconnects) => {}
+            }
+        }
+    }
+
+    /// Renews the lease, until the host's node turns out to be somebody else's, or the servers leave no room for a lease.
+    async fn heartbeats(&self, session: &Session, lease: &mut Lease, timing: &mut Timing) {
         let path = nodes::host_path(&self.settings.root, &self.settings.host);
         let record = self.record();
-        let mut due = tokio::time::interval(timing.heartbeat());
-        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut agreed = self.probe.subscribe();
         let mut failing = false;
+        let mut beat = Box::pin(self.beat(session, clock::now(), &path, &record));
         loop {
-            due.tick().await;
-            let sent = clock::now();
-            let beat = match session.client.set_data(&path, &record, None).await {
-                Ok(_) => Ok(None),
-                // Somebody deleted the node. Creating it is a committed write as well.
-                Err(Error::NoNode) => self.register(&session.client, &path).await,
-                Err(error) => Err(error),
+            let (sent, outcome) = tokio::select! {
+                beaten = &mut beat => beaten,
+                // The sender lives as long as the keeper.
+                _ = agreed.changed() => {
+                    match self.shorten(session, lease, timing.session_timeout()) {
+                        Ok(shorter) => *timing = shorter.unwrap_or(*timing),
+                        Err(error) => {
+                            About::SESSION.report(Event::SessionError, chain(&error));
+                            // What is left of the lease is there to stop in good order.
+                            return clock::sleep_until(lease.deadline()).await;
+                        }
+                    }
+                    continue;
+                }
             };
-            match beat {
+            beat.set(self.beat(session, sent + timing.heartbeat(), &path, &record));
+            match outcome {
                 Ok(None) => {
                     failing = false;
                     lease.committed(sent, clock::now());
@@ -311,6 +356,42 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Sends a heartbeat at `due`, or at once if that is over; gives the time at which it was sent, and, when it was
+    /// answered, the session that has taken the host's node, if another has.
+    async fn beat(
+        &self,
+        session: &Session,
+        due: Moment,
+        path: &str,
+        record: &[u8],
+    ) -> (Moment, Result<Option<i64>, Error>) {
+        clock::sleep_until(due).await;
+        let sent = clock::now();
+        let outcome = match session.client.set_data(path, record, None).await {
+            Ok(_) => Ok(None),
+            // Somebody deleted the node. Creating it is a committed write as well.
+            Err(Error::NoNode) => self.register(&session.client, path).await,
+            Err(error) => Err(error),
+        };
+        (sent, outcome)
+    }
+
+    /// Shortens the lease to what the servers are known to agree to; gives the new times, if they are new.
+    fn shorten(&self, session: &Session, lease: &mut Lease, from: Duration) -> Result<Option<Timing>, SessionError> {
+        let Some((server, to)) = self.probe.shortest().filter(|(_, to)| *to < from) else { return Ok(None) };
+        lease.shorten(to);
+        session.deadline.set(lease.deadline());
+        // Whoever sleeps until the old deadline has to look at the new one.
+        self.view.send_modify(|_| {});
+        let message = format!(
+            "{server} agrees to a session timeout of {to:?} only, not {from:?}: the lease is that short from here on. \
+             Set the same maxSessionTimeout on all servers, or session_timeout = \"{to:?}\""
+        );
+        let fields = details([("server", server.into()), ("session_timeout", to.as_secs_f64().into())]);
+        About::SESSION.report_with(Event::SessionShortened, Event::SessionShortened.level(), message, fields);
+        self.timing(to).map(Some)
     }
 
     /// Reports what becomes of the session, until it has ended.
@@ -377,6 +458,6 @@ async fn wait(time: Option<Duration>) -> Duration {
             tokio::time::sleep(time).await;
             time
         }
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryFutureExt;
-use futures::future::try_join;
+use futures::future::{try_join, try_join3};
 use zookeeper_client::{
     CreateMode, CreateOptions, Error, MultiReadResult, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat,
 };
@@ -121,6 +121,17 @@ pub struct Seen {
     pub zxid: u64,
 }
 
+/// Who holds the master node, as read.
+#[derive(Debug)]
+pub struct Held {
+    /// The holder.
+    pub holder: Holder,
+    /// The term record, if this session leads the term.
+    pub record: Option<TermRecord>,
+    /// Fire when what was read changes.
+    pub watchers: Vec<OneshotWatcher>,
+}
+
 /// What came of an attempt to be elected.
 #[derive(Debug)]
 pub enum Election {
@@ -230,14 +241,22 @@ impl TaskNodes {
         (path, CreateMode::EphemeralSequential.with_acls(self.session.acls()))
     }
 
-    /// Watches another candidate; `None` when it is gone already.
-    pub async fn watch_candidate(self, name: String) -> Result<Option<OneshotWatcher>, TaskError> {
-        let path = self.candidate_path(&name);
-        match self.session.client().check_and_watch_stat(&path).await {
-            // The watch on a node that is not there would wait for its creation.
-            Ok((stat, watcher)) => Ok(stat.map(|_| watcher)),
-            Err(source) => Err(TaskError::Look { path, source }),
-        }
+    /// Watches another candidate, and `own`; no watches when one of them is gone already.
+    pub async fn watch_candidates(self, name: String, own: Option<String>) -> Result<Vec<OneshotWatcher>, TaskError> {
+        let watched = try_join(self.watch_candidate(Some(name)), self.watch_candidate(own));
+        let watched =
+            watched.await.map_err(|source| TaskError::Look { path: self.paths.candidates.clone(), source })?;
+        Ok(match watched {
+            (Some(other), Some(own)) => vec![other, own],
+            _ => Vec::new(),
+        })
+    }
+
+    async fn watch_candidate(&self, name: Option<String>) -> Result<Option<OneshotWatcher>, Error> {
+        let Some(name) = name else { return Ok(None) };
+        let (stat, watcher) = self.session.client().check_and_watch_stat(&self.candidate_path(&name)).await?;
+        // The watch on a node that is not there would wait for its creation.
+        Ok(stat.map(|_| watcher))
     }
 
     /// Creates the master node and writes the term record, both or neither, over what was seen.
@@ -293,25 +312,30 @@ impl TaskNodes {
         }
     }
 
-    /// Reads who holds the master node, with a watch on it, and the term record if it is this session's.
-    pub async fn read_master(self) -> Result<(Holder, Option<TermRecord>, Option<OneshotWatcher>), TaskError> {
+    /// Reads who holds the master node, and watches it; if it is this session, also the term record and the candidate
+    /// `own`: whoever takes one of them away ends the term.
+    pub async fn read_master(self, own: Option<String>) -> Result<Held, TaskError> {
         let client = self.session.client();
-        let read = try_join(
+        let read = try_join3(
             client.get_and_watch_data(&self.paths.master).map_ok(Some).or_else(none_if_missing),
-            client.get_data(&self.paths.term).map_ok(Some).or_else(none_if_missing),
+            client.get_and_watch_data(&self.paths.term).map_ok(Some).or_else(none_if_missing),
+            self.watch_candidate(own),
         );
-        let (master, term) =
+        let (master, term, place) =
             read.await.map_err(|source| TaskError::ReadMaster { path: self.paths.master.clone(), source })?;
-        let Some((data, stat, watcher)) = master else { return Ok((Holder::Nobody, None, None)) };
+        let held = |holder, watchers| Held { holder, record: None, watchers };
+        let Some((data, stat, master)) = master else { return Ok(held(Holder::Nobody, Vec::new())) };
         if stat.ephemeral_owner != self.session.id() {
-            return Ok((Holder::Other(nodes::holder_name(&data, stat.ephemeral_owner)), None, Some(watcher)));
+            return Ok(held(Holder::Other(nodes::holder_name(&data, stat.ephemeral_owner)), vec![master]));
         }
-        match term {
-            Some((record, record_stat)) if record_stat.mzxid == stat.czxid => {
+        match (term, place) {
+            (_, None) => Ok(held(Holder::MeWithoutPlace, vec![master])),
+            (Some((record, record_stat, term)), Some(place)) if record_stat.mzxid == stat.czxid => {
                 let (kept, record) = TermRecord::read(&record, record_stat.version);
-                Ok((Holder::Me(self.term(record.number, &record_stat)), Some(kept), Some(watcher)))
+                let holder = Holder::Me(self.term(record.number, &record_stat));
+                Ok(Held { holder, record: Some(kept), watchers: vec![master, term, place] })
             }
-            _ => Ok((Holder::MeWithoutTerm, None, Some(watcher))),
+            _ => Ok(held(Holder::MeWithoutTerm, vec![master])),
         }
     }
 

@@ -110,10 +110,38 @@ fn an_election_whose_answer_was_lost_is_adopted() {
 }
 
 #[test]
-fn a_master_node_of_ours_without_a_term_is_given_back() {
+fn an_election_whose_answer_and_candidate_were_lost_is_given_back_before_the_queue_is_joined() {
     let mut election = electing();
-    let actions = feed(&mut election, now(0), [Input::MasterSeen(Holder::MeWithoutTerm)]);
-    assert_eq!(actions, [Action::Release { term: None }]);
+    feed(&mut election, now(0), [Input::Failed]);
+    let retry_at = election.wake_at(at(10_000)).unwrap();
+    let later = now(retry_at.as_nanos() / 1_000_000);
+    assert_eq!(feed(&mut election, later, [Input::Timer]), [Action::Look]);
+    let nowhere = || Queue { ahead: None, predecessor: None, appointed: false, record: record(2, false) };
+    assert_eq!(feed(&mut election, later, [Input::Looked(nowhere())]), [Action::Release { term: None }]);
+    assert_eq!(feed(&mut election, later, [Input::Released]), [Action::Look]);
+    assert_eq!(feed(&mut election, later, [Input::Looked(nowhere())]), [Action::Join]);
+}
+
+#[test]
+fn a_master_node_of_ours_without_a_term_or_a_candidate_is_given_back() {
+    for holder in [Holder::MeWithoutTerm, Holder::MeWithoutPlace] {
+        let mut election = electing();
+        let actions = feed(&mut election, now(0), [Input::MasterSeen(holder)]);
+        assert_eq!(actions, [Action::Release { term: None }]);
+    }
+}
+
+#[test]
+fn a_leader_whose_candidate_was_deleted_stops_and_stands_anew() {
+    let mut election = leading();
+    assert_eq!(feed(&mut election, now(0), [Input::Changed]), [Action::ReadMaster]);
+    let actions = feed(&mut election, now(0), [Input::MasterSeen(Holder::MeWithoutPlace)]);
+    assert_eq!(actions, [Action::Demote(Demotion::NodeLost)]);
+    // The master node is what holds the next one back now: it is kept until the plugin has stopped.
+    assert_eq!(feed(&mut election, now(1), [Input::Changed]), []);
+    assert_eq!(feed(&mut election, now(1), [Input::Stopped]), [Action::Release { term: Some(term(2)) }]);
+    let actions = feed(&mut election, now(2), [Input::Released]);
+    assert_eq!(actions, [Action::AnnounceReleased(term(2)), Action::Look]);
 }
 
 #[test]
@@ -143,6 +171,7 @@ fn a_lost_node_demotes_and_says_how_it_was_lost() {
     for (holder, reason) in [
         (Holder::Nobody, Demotion::NodeLost),
         (Holder::MeWithoutTerm, Demotion::NodeLost),
+        (Holder::MeWithoutPlace, Demotion::NodeLost),
         (Holder::Me(term(3)), Demotion::NodeLost),
         (Holder::Other("c".into()), Demotion::Replaced),
     ] {

@@ -38,6 +38,8 @@ pub enum Holder {
     Me(Term),
     /// This session, but by an attempt that no term record belongs to.
     MeWithoutTerm,
+    /// This session, but its candidate is gone: nothing would hold a successor back should this node go as well.
+    MeWithoutPlace,
     /// Another session; its name for the log.
     Other(String),
     /// Nobody.
@@ -59,11 +61,12 @@ pub enum Input {
     Elected(Term),
     /// Answer to [`Action::Elect`]: what it rested on has changed; nothing was written.
     Outdated,
-    /// Answer to [`Action::Elect`] when the node is there already, and to [`Action::ReadMaster`]. A watch is set.
+    /// Answer to [`Action::Elect`] when the node is there already, and to [`Action::ReadMaster`]. What was read is
+    /// watched.
     MasterSeen(Holder),
-    /// Answer to [`Action::AwaitPredecessor`]: it is there, and a watch is set.
+    /// Answer to [`Action::AwaitPredecessor`]: it and this host's own candidate are there, and watched.
     Awaiting,
-    /// Answer to [`Action::AwaitPredecessor`]: it is gone already.
+    /// Answer to [`Action::AwaitPredecessor`]: one of the two is gone already.
     Gone,
     /// Answer to [`Action::Release`]: nothing of this host is left in the task.
     Released,
@@ -93,14 +96,14 @@ pub enum Action {
     Join,
     /// Leave the queue and join its end.
     StepBack,
-    /// Set a watch on the candidate of this name.
+    /// Set a watch on the candidate of this name, and on this host's own.
     AwaitPredecessor(String),
     /// Create the master node and write the term record over `over`, both or neither.
     Elect {
         /// The record as it was read.
         over: Record,
     },
-    /// Read the master node and set a watch on it.
+    /// Read and watch all that leadership hangs on: the master node, the term record, this host's own candidate.
     ReadMaster,
     /// Start the plugin.
     Activate(Term),

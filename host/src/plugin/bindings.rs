@@ -9,6 +9,7 @@ wasmtime::component::bindgen!({
     require_store_data_send: true,
     with: {
         "wasi:clocks": wasmtime_wasi::p3::bindings::clocks,
+        "wasi:http": wasmtime_wasi_http::p3::bindings::http,
     },
 });
 

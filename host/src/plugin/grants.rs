@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use wasmtime_wasi::filesystem::FsPerms;
 
+use super::network::NetworkPolicy;
 use crate::secret::SecretSource;
 
 /// What a plugin may use besides its log, its configuration, clocks and random numbers. Nothing, unless it is said.
@@ -13,6 +14,8 @@ use crate::secret::SecretSource;
 pub struct Grants {
     /// The task's state.
     pub state: bool,
+    /// What of the network may be reached.
+    pub network: NetworkPolicy,
     /// Directories of the host.
     pub dirs: Vec<Directory>,
     /// Variables of the plugin's environment.

@@ -16,7 +16,7 @@ use super::grants::{Directory, NotGranted};
 use super::limits::LimitReached;
 use super::needs::Needs;
 use super::store::Host;
-use super::{Plugin, PluginEngine, PluginSettings, bindings, encode};
+use super::{Plugin, PluginEngine, PluginSettings, bindings, encode, network};
 use crate::digest::Digest;
 
 /// How large a plugin's file may be, in bytes.
@@ -211,6 +211,10 @@ fn linker(engine: &PluginEngine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine.wasmtime());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(true);
+    network::add_to_linker(&mut linker)?;
+    linker.allow_shadowing(false);
     bindings::leadership::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;
     bindings::log::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;
     bindings::state::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;

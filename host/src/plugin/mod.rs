@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts. Each import is a file of its own:
-//! `leadership`, `log`, `state`, `config`, `stdio`; WASI itself is wasmtime's, set up in `wasi`.
+//! `leadership`, `log`, `state`, `config`, `stdio`, `network`; WASI itself is wasmtime's, set up in `wasi`.
 
 mod apart;
 mod bindings;
@@ -24,6 +24,7 @@ mod limits;
 mod load;
 mod log;
 mod needs;
+mod network;
 mod run;
 mod start;
 mod state;
@@ -42,6 +43,10 @@ pub use leadership::{Drain, Leadership};
 pub use limits::{Limit, LimitReached, Limits};
 pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, Problem, component};
 pub use log::MAX_FIELDS;
+pub use network::{
+    ADDRESSES_MAX, AddressKind, CONNECT_TIME, Endpoint, HEADER_BYTES, Host as NetworkHost, LOOKUP_TIME, Network,
+    NetworkPolicy, Origin, PolicyError, Refusal, Resolve, Scheme, SystemResolver,
+};
 pub use run::{AfterCompletion, Ended};
 use wasmtime::component::InstancePre;
 
@@ -49,7 +54,7 @@ use crate::digest::Digest;
 use crate::secret::Secret;
 
 /// What a task's configuration says about its plugin.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct PluginSettings {
     /// What the plugin reads with `config`.
     pub config: BTreeMap<String, String>,
@@ -61,6 +66,21 @@ pub struct PluginSettings {
     pub limits: Limits,
     /// The digest that the file must have.
     pub sha256: Option<Digest>,
+    /// What looks names up for the plugin.
+    pub resolver: Arc<dyn Resolve>,
+}
+
+impl Default for PluginSettings {
+    fn default() -> Self {
+        Self {
+            config: BTreeMap::new(),
+            grants: Grants::default(),
+            secrets: BTreeMap::new(),
+            limits: Limits::default(),
+            sha256: None,
+            resolver: Arc::new(SystemResolver::default()),
+        }
+    }
 }
 
 impl PluginSettings {
@@ -68,9 +88,8 @@ impl PluginSettings {
     fn grants(&self, grant: Grant) -> bool {
         match grant {
             Grant::State => self.grants.state,
-            Grant::Http => false,
-            // It is there, and reaches nothing.
-            Grant::Tcp => true,
+            Grant::Http => self.grants.network.http.is_some(),
+            Grant::Tcp => self.grants.network.tcp.is_some(),
         }
     }
 }

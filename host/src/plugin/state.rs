@@ -79,7 +79,7 @@ impl From<StateError> for Error {
         match error {
             StateError::BadKey(reason) => Self::BadKey(reason.into()),
             StateError::TooLarge { .. } => Self::TooLarge,
-            StateError::TooMany { .. } => Self::TooMany,
+            StateError::TooMany => Self::TooMany,
             StateError::Changed(version) => Self::Changed(version),
             StateError::Unavailable(reason) => Self::Unavailable(reason),
             StateError::Fenced => Self::Unavailable(error.to_string()),

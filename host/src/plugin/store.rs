@@ -7,11 +7,13 @@ use tracing::Level;
 use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::cpu::Cpu;
 use super::leadership::Leadership;
 use super::limits::{Limit, Usage, count};
 use super::log::PluginLog;
+use super::network::{HEADER_BYTES, NetworkAccess};
 use super::start::Start;
 use super::stdio::Stdio;
 use super::{PluginSettings, wasi};
@@ -30,9 +32,11 @@ pub(super) struct Host {
     pub(super) state_calls: Arc<Semaphore>,
     pub(super) start: Start,
     pub(super) cpu: Cpu,
+    pub(super) network: NetworkAccess,
+    pub(super) table: ResourceTable,
     usage: Usage,
     wasi: WasiCtx,
-    table: ResourceTable,
+    http: WasiHttpCtx,
 }
 
 impl Host {
@@ -42,7 +46,10 @@ impl Host {
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
         let wasi = wasi::context(&settings, stdout.clone(), stderr.clone())?;
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(2 * HEADER_BYTES);
         Ok(Self {
+            network: NetworkAccess::new(&leadership, &settings, &log),
             leadership,
             log,
             stdout,
@@ -55,6 +62,7 @@ impl Host {
             usage: Usage::new(limits.clone()),
             settings,
             wasi,
+            http,
             table: ResourceTable::new(),
         })
     }
@@ -80,6 +88,12 @@ impl WasiView for Host {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.start.called_host();
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.network, table: &mut self.table, ctx: &mut self.http }
     }
 }
 

@@ -54,6 +54,8 @@ pub enum Change {
     },
     /// Somebody else deletes the master node.
     DeleteMaster,
+    /// Somebody else deletes a candidate.
+    DeleteCandidate(u64),
 }
 
 /// What a write came to.
@@ -101,7 +103,16 @@ impl Tree {
                 }
             }
             Change::DeleteMaster => self.master = None,
+            Change::DeleteCandidate(candidate) => {
+                self.candidates.remove(&candidate);
+            }
         }
+    }
+
+    /// Whether a session's candidate stands before all others: one that joined twice, because the first answer was lost,
+    /// may have another one further back.
+    pub fn at_head(&self, session: Session) -> bool {
+        self.place(session).is_some_and(|(ahead, _)| ahead == 0)
     }
 
     /// How many candidates stand before a session, and the one right before it.

@@ -19,6 +19,8 @@ pub enum Rule {
     LastAnswer,
     /// Broken: the last committed write, plus the session timeout.
     LastWrite,
+    /// Broken in another place: a leader does not look after its own candidate.
+    BlindToCandidate,
 }
 
 /// A plugin at work.
@@ -31,11 +33,15 @@ pub struct Activation {
     pub stopping: bool,
 }
 
-/// A request of the election that is under way.
+/// What a host watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
-    Candidate(u64),
+    /// The candidate before it, and its own.
+    Candidates { predecessor: u64, own: Session },
+    /// The master node that another holds.
     Master,
+    /// Its own master node and candidate.
+    Leadership(Session),
 }
 
 #[derive(Debug)]
@@ -149,7 +155,7 @@ impl Host {
 
     pub fn heartbeat_committed(&mut self, sent: Moment, real: Nanos) {
         self.deadline = match self.rule {
-            Rule::Proved => {
+            Rule::Proved | Rule::BlindToCandidate => {
                 self.lease.committed(sent, self.clock(real));
                 self.lease.deadline()
             }

@@ -1,8 +1,9 @@
 //! At most one host can have effects at any time: explored over the very code that a host runs.
 //!
 //! A seeded simulation of three hosts and an ensemble of three, with delays, lost connections, servers stopped or cut
-//! off, hosts stopped, clocks that run wrong, and the master node deleted by somebody else. The same exploration with
-//! a broken lease must find that two hosts act at once: otherwise it would prove nothing.
+//! off, hosts stopped, clocks that run wrong, and nodes deleted by somebody else: the master node of a leader, its
+//! candidate, or one a session timeout after the other. (Both at once is more than the protocol can hold.) The same
+//! exploration with a broken rule must find that two hosts act at once: otherwise it would prove nothing.
 
 #![allow(unreachable_pub, reason = "modules of a test program have no outside")]
 
@@ -59,6 +60,11 @@ fn at_most_one_host_can_have_effects() {
 #[test]
 fn trusting_the_last_answer_lets_two_act_at_once() {
     assert_ne!(explore(Rule::LastAnswer, BROKEN_WORLDS).overlap, None);
+}
+
+#[test]
+fn a_leader_that_does_not_look_after_its_candidate_lets_two_act_at_once() {
+    assert_ne!(explore(Rule::BlindToCandidate, BROKEN_WORLDS).overlap, None);
 }
 
 #[test]

@@ -80,6 +80,8 @@ pub struct World {
     next_session: Session,
     next_id: u64,
     last_token: u64,
+    /// When a part of a session's hold on leadership, master node or candidate, was deleted by somebody else.
+    lost: BTreeMap<Session, Nanos>,
     pub overlaps: Vec<Overlap>,
     pub effects: u64,
     pub terms: u64,
@@ -104,6 +106,7 @@ impl World {
             next_session: 1,
             next_id: 1,
             last_token: 0,
+            lost: BTreeMap::new(),
             overlaps: Vec::new(),
             effects: 0,
             terms: 0,
@@ -463,8 +466,9 @@ impl World {
         match &ask {
             Ask::Ping => return self.tell(host, connection, id, Tell::Pong),
             Ask::Action(action) => {
+                let blind = self.hosts[host].rule == Rule::BlindToCandidate;
                 if let Some((input, watch)) =
-                    session.and_then(|it| read(&self.ensemble.servers[server].tree, it, action))
+                    session.and_then(|it| read(&self.ensemble.servers[server].tree, it, action, blind))
                 {
                     return self.tell(host, connection, id, Tell::Answer(input, watch));
                 }
@@ -581,7 +585,9 @@ impl World {
                         Tell::Answer(Input::Elected(term), None)
                     }
                     (_, Verdict::Held) => {
-                        let (input, watch) = read_master(&self.ensemble.servers[server].tree, origin.session);
+                        let blind = self.hosts[origin.host].rule == Rule::BlindToCandidate;
+                        let tree = &self.ensemble.servers[server].tree;
+                        let (input, watch) = read_master(tree, origin.session, blind);
                         Tell::Answer(input, watch)
                     }
                     _ => Tell::Answer(Input::Outdated, None),
@@ -599,8 +605,11 @@ impl World {
             }
             let tree = &self.ensemble.servers[server].tree;
             let fires = match self.hosts[host].watch {
-                Some(Watch::Candidate(candidate)) => !tree.candidates.contains_key(&candidate),
+                Some(Watch::Candidates { predecessor, own }) => {
+                    !tree.candidates.contains_key(&predecessor) || tree.place(own).is_none()
+                }
                 Some(Watch::Master) => tree.master.is_none(),
+                Some(Watch::Leadership(own)) => tree.master.is_none() || !tree.at_head(own),
                 None => false,
             };
             if fires {
@@ -665,7 +674,7 @@ impl World {
         let leads = (0..self.hosts.len()).find(|host| self.hosts[*host].permitted(self.now).is_some());
         let host = leads.filter(|_| self.random.below(2) == 0).unwrap_or(any);
         let time = 500 * MS + self.random.below(16 * SECOND);
-        match self.random.below(8) {
+        match self.random.below(9) {
             0 => self.break_server(server, time, false),
             1 => self.break_server(server, time, true),
             2 => {
@@ -687,17 +696,56 @@ impl World {
                 self.disconnect(host);
             }
             5 => self.hosts[host].stopped_until = self.now + time,
-            6 => {
-                if self.leading() {
-                    self.append(Change::DeleteMaster, None);
-                }
-            }
+            6 => self.delete_master(),
+            7 => self.delete_candidate(host),
             _ => {
                 for host in 0..self.hosts.len() {
                     self.disconnect(host);
                 }
             }
         }
+    }
+
+    fn delete_master(&mut self) {
+        let Some(owner) = self.ensemble.head.master.map(|master| master.owner).filter(|_| self.leading()) else {
+            return;
+        };
+        self.note_loss(owner);
+        if self.ensemble.head.at_head(owner) || self.loss_is_over(owner) {
+            self.append(Change::DeleteMaster, None);
+        }
+    }
+
+    fn delete_candidate(&mut self, host: HostId) {
+        let Some(session) = self.hosts[host].session.filter(|_| self.leading()) else { return };
+        let mut candidates = self.ensemble.head.candidates.iter();
+        let Some(candidate) = candidates.find(|(_, owner)| **owner == session).map(|(candidate, _)| *candidate) else {
+            return;
+        };
+        self.note_loss(session);
+        let holds = self.ensemble.head.master.is_some_and(|master| master.owner == session);
+        if holds || self.loss_is_over(session) {
+            self.append(Change::DeleteCandidate(candidate), None);
+        }
+    }
+
+    /// A deletion is about to come: the first that a session suffers, if it has all its parts (again, it may be, because
+    /// the leader that was told of the last one took it along).
+    fn note_loss(&mut self, session: Session) {
+        let head = &self.ensemble.head;
+        if head.at_head(session) && head.master.is_some_and(|master| master.owner == session) {
+            self.lost.insert(session, self.now);
+        }
+    }
+
+    /// Whether nothing of a session's hold on leadership is needed any more: it never led, or it lost the other part so
+    /// long ago that its host has heard of it, or has no lease left.
+    fn loss_is_over(&self, session: Session) -> bool {
+        let host = self.hosts.iter().find(|host| host.session == Some(session));
+        let may_act = host
+            .is_some_and(|host| host.activation.is_some() || matches!(host.request, Some((_, Action::Elect { .. }))));
+        let long_ago = self.lost.get(&session).is_some_and(|lost| self.now >= lost + 10 * SECOND);
+        !may_act || long_ago
     }
 
     /// Stops a server, or cuts it off from its peers while its clients still reach it.
@@ -749,7 +797,7 @@ impl World {
 }
 
 /// What a server answers by itself.
-fn read(tree: &Tree, session: Session, action: &Action) -> Option<(Input, Option<Watch>)> {
+fn read(tree: &Tree, session: Session, action: &Action, blind: bool) -> Option<(Input, Option<Watch>)> {
     match action {
         Action::Look => {
             let place = tree.place(session);
@@ -762,22 +810,25 @@ fn read(tree: &Tree, session: Session, action: &Action) -> Option<(Input, Option
             Some((Input::Looked(queue), None))
         }
         Action::AwaitPredecessor(name) => {
-            let candidate = name.parse().expect("names are numbers here");
-            Some(if tree.candidates.contains_key(&candidate) {
-                (Input::Awaiting, Some(Watch::Candidate(candidate)))
+            let predecessor = name.parse().expect("names are numbers here");
+            Some(if tree.candidates.contains_key(&predecessor) && tree.place(session).is_some() {
+                (Input::Awaiting, Some(Watch::Candidates { predecessor, own: session }))
             } else {
                 (Input::Gone, None)
             })
         }
-        Action::ReadMaster => Some(read_master(tree, session)),
+        Action::ReadMaster => Some(read_master(tree, session, blind)),
         _ => None,
     }
 }
 
-fn read_master(tree: &Tree, session: Session) -> (Input, Option<Watch>) {
+fn read_master(tree: &Tree, session: Session, blind: bool) -> (Input, Option<Watch>) {
     let holder = match tree.master {
         None => return (Input::MasterSeen(Holder::Nobody), None),
-        Some(master) if master.owner != session => Holder::Other(master.host.to_string()),
+        Some(master) if master.owner != session => {
+            return (Input::MasterSeen(Holder::Other(master.host.to_string())), Some(Watch::Master));
+        }
+        _ if !blind && !tree.at_head(session) => Holder::MeWithoutPlace,
         Some(master) if master.zxid != tree.record_zxid => Holder::MeWithoutTerm,
         Some(master) => Holder::Me(Term {
             number: tree.record.number,
@@ -787,7 +838,8 @@ fn read_master(tree: &Tree, session: Session) -> (Input, Option<Watch>) {
             record_version: tree.record.version,
         }),
     };
-    (Input::MasterSeen(holder), Some(Watch::Master))
+    let watch = if blind { Watch::Master } else { Watch::Leadership(session) };
+    (Input::MasterSeen(holder), Some(watch))
 }
 
 fn host_of(event: &Event) -> Option<HostId> {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use soloist::activation::{Activation, ActivationSettings, Notice};
 use soloist::clock;
 use soloist::permit::{Permit, SharedDeadline};
-use soloist::plugin::{Grants, Limits, LoadError, Plugin, PluginEngine, PluginSettings};
+use soloist::plugin::{Grants, Limits, LoadError, NetworkPolicy, Plugin, PluginEngine, PluginSettings};
 use soloist::reporter::{LogFormat, Reporter};
 use soloist::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
 use soloist::term::{FencingToken, Term};
@@ -72,7 +72,9 @@ pub fn limited(what: &str, limits: Limits) -> Arc<Plugin> {
 
 pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
     let config: BTreeMap<_, _> = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let grants = Grants { state: true, ..Grants::default() };
+    // Its sockets are there, and reach nothing.
+    let network = NetworkPolicy { tcp: Some(Vec::new()), ..NetworkPolicy::default() };
+    let grants = Grants { state: true, network, ..Grants::default() };
     PluginSettings { config, grants, ..PluginSettings::default() }
 }
 

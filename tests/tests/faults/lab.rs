@@ -1,18 +1,18 @@
 //! Three ZooKeeper servers and three hosts, each on a node of its own, used by one scenario after another.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use soloist_tests::clock::Clock;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::effects::{self, Findings};
-use soloist_tests::history::{History, Record, What};
+use soloist_tests::history::{History, Record};
 use soloist_tests::host::Host;
+use soloist_tests::load::Load;
 use soloist_tests::netns::{Network, Node};
 use soloist_tests::oracle::{self, Violation};
 use soloist_tests::proxy::Proxy;
+use soloist_tests::revocation::{Revocation, revocations};
 use soloist_tests::zookeeper::{Settings, ZooKeeper};
 use soloist_tests::{build, client, eventually};
 use zookeeper_client::{Client, Error};
@@ -51,16 +51,6 @@ pub struct Run {
     pub violations: Vec<String>,
 }
 
-/// One plugin that was stopped by force.
-#[derive(Clone, Copy, Debug)]
-pub struct Revocation {
-    /// By how much the last effect came before the end of the lease, in microseconds; below zero, by how much after.
-    pub to_spare_us: i128,
-    /// From the end of the lease (or from the moment at which a paused host went on, if that was later) until the
-    /// host had dropped the plugin: after that none of its instructions can run.
-    pub gone_after: Duration,
-}
-
 pub struct Lab {
     pub network: Network,
     pub cluster: Cluster,
@@ -68,7 +58,10 @@ pub struct Lab {
     pub sites: Vec<Node>,
     pub hosts: Vec<Host>,
     pub proxy: Option<Proxy>,
-    pub burners: Vec<Burner>,
+    pub load: Option<Load>,
+    /// The wall clock of hosts on the first node, if they have one of their own.
+    pub clock: Option<Clock>,
+    pub demote_timeout: Duration,
     /// The follower that hosts of [`Reach::OneFollower`] hang on, and the proxy leads to.
     pub follower: usize,
     /// The ensemble's leader when the scenario began.
@@ -94,7 +87,9 @@ impl Lab {
             sites,
             hosts: Vec::new(),
             proxy: None,
-            burners: Vec::new(),
+            load: None,
+            clock: None,
+            demote_timeout: DEMOTE_TIMEOUT,
             follower: 0,
             leader: 0,
             root: String::new(),
@@ -130,7 +125,10 @@ impl Lab {
             Reach::EnsembleLeader => self.cluster.zookeeper.server(self.leader),
             Reach::Proxy => {
                 let server = self.cluster.zookeeper.address(self.follower);
-                let proxy = Proxy::start_at(self.sites[site].router(), server).await?;
+                let proxy = match self.proxy.take() {
+                    Some(proxy) => proxy,
+                    None => Proxy::start_at(self.sites[site].router(), server).await?,
+                };
                 self.proxy.insert(proxy).connect_string()
             }
         };
@@ -139,7 +137,11 @@ impl Lab {
         let command = self.cluster.host_at(&servers, &id, &plugin)?.on(&self.sites[site]).arg("--allow-state");
         let command =
             command.flag("--root", &self.root).flag("--task", TASK).flag("--config", format!("by={}", self.by));
-        let demote_timeout = humantime::format_duration(DEMOTE_TIMEOUT).to_string();
+        let command = match self.clock.as_ref().filter(|_| site == 0) {
+            Some(clock) => command.clock(clock),
+            None => command,
+        };
+        let demote_timeout = humantime::format_duration(self.demote_timeout).to_string();
         command.flag("--demote-timeout", demote_timeout).start(&self.cluster.history)
     }
 
@@ -178,12 +180,19 @@ impl Lab {
         next.map(drop).map_err(|_| anyhow!("no other leader has acted within {SUCCESSOR_WITHIN:?}"))
     }
 
-    /// Uses every processor of the machine, twice over.
-    pub fn burn(&mut self) -> Result<()> {
-        for _ in 0..2 * std::thread::available_parallelism()?.get() {
-            self.burners.push(Burner::light());
-        }
-        Ok(())
+    /// Which host acted last.
+    pub fn acting(&self) -> Result<usize> {
+        let records = self.cluster.history.since(0);
+        let last = records.iter().rfind(|record| record.is("plugin-log")).context("nobody has acted")?;
+        self.hosts.iter().position(|host| host.pid() == last.pid).context("whoever acted last is gone")
+    }
+
+    /// Starts a server anew, with this line in its configuration alone, or without.
+    pub async fn restart(&mut self, server: usize, property: Option<(&str, &str)>) -> Result<()> {
+        let zookeeper = &mut self.cluster.zookeeper;
+        zookeeper.configure(server, property)?;
+        zookeeper.kill(server)?;
+        zookeeper.start_all().await
     }
 
     /// How many writes a second the ensemble commits for each host, while nothing happens.
@@ -210,9 +219,7 @@ impl Lab {
         let next = history.wait_for(0, "a leader to act", HEALED_WITHIN, acts).await;
         let next = next.map_err(|_| anyhow!("no leader has acted within {HEALED_WITHIN:?} after all had healed"))?;
         let recovered = next.at.duration_since(healed)?;
-        if outcome != Outcome::QueueLost {
-            self.all_stand_again().await?;
-        }
+        self.all_stand_again().await?;
         // The leader last: a handover to a host that is about to end shows nothing.
         let leader = next.pid;
         self.hosts.sort_by_key(|host| host.pid() == leader);
@@ -236,7 +243,7 @@ impl Lab {
                 _ => violations.push(violation.to_string()),
             }
         }
-        let same_term = matches!(outcome, Outcome::SameTerm | Outcome::QueueLost);
+        let same_term = outcome == Outcome::SameTerm;
         if same_term && findings.tenures.len() > 1 {
             violations.push("the leader was replaced, which this fault is no reason for".to_owned());
         }
@@ -256,11 +263,16 @@ impl Lab {
     /// Clears up after a scenario, however it ended.
     pub fn clear(&mut self) -> Result<()> {
         self.hosts.clear();
-        self.burners.clear();
+        self.load = None;
         self.proxy = None;
+        self.clock = None;
+        self.demote_timeout = DEMOTE_TIMEOUT;
         for index in 0..self.servers.len() {
             // One that is down is started when the next scenario begins.
             let _ = self.cluster.zookeeper.resume(index);
+            if let Some(clock) = self.cluster.zookeeper.clock(index) {
+                clock.set_wrong_by(0)?;
+            }
         }
         self.network.heal()
     }
@@ -332,45 +344,5 @@ pub async fn delete_all(client: &Client, path: &str) -> Result<()> {
             Err(Error::NotEmpty) => {}
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-fn revocations(records: &[Record], findings: &Findings) -> Vec<Revocation> {
-    let mut resumed = BTreeMap::new();
-    let mut revocations = Vec::new();
-    for record in records {
-        if matches!(record.what, What::Resumed) {
-            resumed.insert(record.pid, record.at);
-        }
-        let Some(event) = record.event().filter(|event| event.name == "revoked") else { continue };
-        let same =
-            |tenure: &&effects::Tenure| tenure.pid == record.pid && Some(tenure.fencing_token) == event.fencing_token;
-        let Some(tenure) = findings.tenures.iter().find(same) else { continue };
-        let last = tenure.effects[tenure.effects.len() - 1];
-        let to_spare_us = match tenure.deadline.duration_since(last) {
-            Ok(before) => i128::try_from(before.as_micros()).unwrap_or(i128::MAX),
-            Err(after) => -i128::try_from(after.duration().as_micros()).unwrap_or(i128::MAX),
-        };
-        let due = resumed.get(&record.pid).map_or(tenure.deadline, |resumed| tenure.deadline.max(*resumed));
-        revocations.push(Revocation { to_spare_us, gone_after: record.at.duration_since(due).unwrap_or_default() });
-    }
-    revocations
-}
-
-/// Keeps a processor busy until it is dropped; a thread, so that it cannot outlive the test in any case.
-pub struct Burner(Arc<AtomicBool>);
-
-impl Burner {
-    fn light() -> Self {
-        let out = Arc::new(AtomicBool::new(false));
-        let burner = Self(out.clone());
-        std::thread::spawn(move || while !out.load(Ordering::Relaxed) {});
-        burner
-    }
-}
-
-impl Drop for Burner {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

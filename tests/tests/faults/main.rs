@@ -4,6 +4,7 @@
 //! After every scenario it is checked that
 //! - effects of two terms never interleave, and that the last one of a term precedes the first one of the next;
 //! - fencing tokens grow, and no effect is missing from the record;
+//! - what the plugin has stored in its state is neither lost nor torn;
 //! - every `activated` is paired with `demoted` or `revoked`, or the host was killed;
 //! - a leader acts within a bound, also once all has healed, and every host stands again;
 //! - no ephemeral node of a session that has ended is left.
@@ -27,9 +28,6 @@ use lab::{Lab, Reach, Run};
 use scenarios::{Fault, Outcome};
 use soloist_tests::{build, netns};
 use table::Row;
-
-/// Cannot be done without setting the clock of the whole machine.
-const CLOCK: &str = "wall clock set forth and back";
 
 fn main() -> ExitCode {
     match faults() {
@@ -99,10 +97,6 @@ fn faults() -> Result<ExitCode> {
         lab.finish(Outcome::SameTerm).await?;
         Ok(())
     })?;
-    if chosen(CLOCK) {
-        suite.skipped += 1;
-        println!("SKIPPED: {CLOCK}: it is one clock for the whole machine, and others use it");
-    }
     println!("\n{}\n\n{}", table::outcomes(&suite.rows), table::revocations(&suite.rows));
     Ok(suite.end())
 }
@@ -127,7 +121,7 @@ impl Suite {
             }
         };
         let apart = Duration::from_millis(self.random.below(3000).try_into()?);
-        let by = ["waiting", "computing", "calling", "blocking"][self.random.below(4)];
+        let by = ["waiting", "computing", "calling", "blocking", "storing"][self.random.below(5)];
         let run = scenarios::two_faults(lab, faults, apart, by).await;
         self.note(lab, "two faults at a time", &format!(": {faults:?}, {apart:?} apart, plugin {by}"), run)
     }

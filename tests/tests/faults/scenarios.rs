@@ -1,10 +1,12 @@
 //! The faults, and what is to come of each.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
-use soloist_tests::proxy::{Op, Traffic};
-use soloist_tests::{PATIENCE, client};
+use anyhow::{Context, Result, ensure};
+use soloist_tests::clock::{self, Clock};
+use soloist_tests::load::Load;
+use soloist_tests::proxy::{Loss, Op, Traffic};
+use soloist_tests::{PATIENCE, client, history};
 
 use crate::lab::{Lab, Reach, Run, SESSION_TIMEOUT, delete_all};
 
@@ -41,6 +43,8 @@ pub enum Fault {
     QuorumLost,
     /// Somebody deletes the master node.
     MasterDeleted,
+    /// Somebody deletes the term record.
+    TermDeleted,
     /// Somebody deletes all candidates.
     CandidatesDeleted,
     /// Somebody deletes all candidates, and then the master node.
@@ -51,6 +55,15 @@ pub enum Fault {
     RootDeleted,
     /// The leader dies, and the reply to the election of the next is lost.
     ElectionReplyLost,
+    /// One handover after another, each with another message about the task lost, now the request, now the reply.
+    EachMessageLost,
+    /// A server is restarted that agrees to half the session timeout, the leader's session moves there, and then the
+    /// leader loses all servers.
+    TimeoutShortened,
+    /// The wall clock of the leader is set forth an hour, back two hours, and right again.
+    HostClock,
+    /// The same with that of the ensemble's leader.
+    ServerClock,
     /// Somebody who knows its password closes the leader's session.
     SessionClosed,
     /// Two busy loops for every processor, for the time of two sessions.
@@ -70,6 +83,26 @@ impl Fault {
         Self::Overload,
         Self::QuorumLost,
     ];
+
+    /// What must be so before the scenario begins.
+    async fn prepare(self, lab: &mut Lab) -> Result<()> {
+        match self {
+            // With half the session timeout the lease has no room for more.
+            Self::TimeoutShortened => lab.demote_timeout = Duration::from_millis(300),
+            Self::HostClock => lab.clock = Some(Clock::new()?),
+            Self::ServerClock => {
+                lab.cluster.zookeeper.start_all().await?;
+                for server in 0..lab.servers.len() {
+                    if lab.cluster.zookeeper.clock(server).is_none() {
+                        lab.cluster.zookeeper.set_clock(server, Clock::new()?);
+                        lab.restart(server, None).await?;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 
     async fn inflict(self, lab: &mut Lab) -> Result<()> {
         let (follower, leader) = (lab.follower, lab.leader);
@@ -117,7 +150,7 @@ impl Fault {
                 let mark = lab.cluster.history.len();
                 lab.cluster.zookeeper.kill(leader)?;
                 lab.cluster.zookeeper.kill(follower)?;
-                let stopped = |record: &soloist_tests::history::Record| record.is("demoted") || record.is("revoked");
+                let stopped = |record: &history::Record| record.is("demoted") || record.is("revoked");
                 let history = lab.cluster.history.clone();
                 history.wait_for(mark, "the leader to stop without a quorum", PATIENCE, stopped).await?;
                 tokio::time::sleep(SESSION_TIMEOUT).await;
@@ -130,6 +163,7 @@ impl Fault {
                 client::close(operator).await;
                 Ok(())
             }
+            Self::TermDeleted => self.delete(lab, &format!("{}/term", lab.task())).await,
             Self::CandidatesDeleted => self.delete(lab, &format!("{}/candidates", lab.task())).await,
             Self::CandidatesAndMasterDeleted => {
                 self.delete(lab, &format!("{}/candidates", lab.task())).await?;
@@ -145,6 +179,10 @@ impl Fault {
                 lab.hosts[0].kill()?;
                 lab.proxy.as_ref().context("nobody is behind the proxy")?.replies_lost(1).await
             }
+            Self::EachMessageLost => lose_each_message(lab).await,
+            Self::TimeoutShortened => shorten_timeout(lab).await,
+            Self::HostClock => set_clock_of_host(lab).await,
+            Self::ServerClock => set_clock_of_server(lab, leader).await,
             Self::SessionClosed => {
                 let connected = lab.hosts[0].event("session-connected").await?;
                 let session = connected.event().and_then(|event| event.text("session")?.strip_prefix("0x"));
@@ -152,9 +190,9 @@ impl Fault {
                 lab.proxy.as_ref().context("the leader is not behind the proxy")?.close_session(session).await
             }
             Self::Overload => {
-                lab.burn()?;
+                lab.load = Some(Load::all_processors()?);
                 tokio::time::sleep(2 * SESSION_TIMEOUT).await;
-                lab.burners.clear();
+                lab.load = None;
                 Ok(())
             }
         }
@@ -177,9 +215,91 @@ impl Fault {
             // Its successor has been acting for a while.
             Self::HostPaused => lab.hosts[0].resume(),
             Self::ServerKilled => lab.cluster.zookeeper.start_all().await,
+            Self::TimeoutShortened => {
+                lab.proxy.as_ref().context("nobody is behind the proxy")?.set(Traffic::Passes);
+                lab.restart(third(lab), None).await
+            }
             _ => lab.network.heal(),
         }
     }
+}
+
+/// How many messages about a task pass when it is handed over, at least.
+const MESSAGES: u32 = 14;
+
+/// The server that neither leads the ensemble nor is the follower that the proxy leads to.
+fn third(lab: &Lab) -> usize {
+    (0..lab.servers.len()).find(|server| *server != lab.leader && *server != lab.follower).unwrap_or_default()
+}
+
+async fn lose_each_message(lab: &mut Lab) -> Result<()> {
+    let task = lab.task();
+    for number in 1..=MESSAGES {
+        let (task, mut passed) = (task.clone(), 0);
+        let loss = if number % 2 == 0 { Loss::Request } else { Loss::Reply };
+        let proxy = lab.proxy.as_ref().context("nobody is behind the proxy")?;
+        proxy.lose(loss, move |request| {
+            passed += u32::from(request.contains(task.as_bytes()));
+            passed == number
+        });
+        let (token, leader) = (lab.token(), lab.acting()?);
+        let status = lab.hosts[leader].terminate().await?;
+        ensure!(status.success(), "with message {number} lost the leader ended with {status}");
+        lab.successor(token).await.with_context(|| format!("message {number} ({loss:?}) was lost"))?;
+        let mut host = lab.host(leader, Reach::Proxy).await?;
+        host.event("standby").await?;
+        lab.hosts[leader] = host;
+    }
+    Ok(())
+}
+
+async fn shorten_timeout(lab: &mut Lab) -> Result<()> {
+    let server = third(lab);
+    let half = (SESSION_TIMEOUT / 2).as_millis().to_string();
+    lab.restart(server, Some(("maxSessionTimeout", &half))).await?;
+    let mark = lab.cluster.history.len();
+    let proxy = lab.proxy.as_ref().context("the leader is not behind the proxy")?;
+    proxy.lead_to(lab.cluster.zookeeper.address(server));
+    proxy.set(Traffic::Cut);
+    lab.hosts[0].event_after(mark, "session-disconnected", |_| true).await?;
+    proxy.set(Traffic::Passes);
+    lab.hosts[0].event_after(mark, "session-shortened", |_| true).await?;
+    proxy.set(Traffic::Lost);
+    Ok(())
+}
+
+/// Until when, in hours, a clock is set, one after the other.
+const HOURS: [i64; 3] = [1, -1, 0];
+
+async fn set_clock_of_host(lab: &mut Lab) -> Result<()> {
+    let pid = lab.hosts[0].pid();
+    for hours in HOURS {
+        let mark = lab.cluster.history.len();
+        lab.clock.as_ref().context("the leader has no clock of its own")?.set_wrong_by(hours)?;
+        // That it is so shows in the stamps of what the plugin does.
+        let shows =
+            |record: &history::Record| record.pid == pid && record.is("plugin-log") && record.hours_wrong() == hours;
+        lab.cluster.history.wait_for(mark, "the leader's clock to be set", PATIENCE, shows).await?;
+        tokio::time::sleep(SESSION_TIMEOUT / 2).await;
+    }
+    Ok(())
+}
+
+async fn set_clock_of_server(lab: &mut Lab, server: usize) -> Result<()> {
+    let operator = lab.operator().await?;
+    for hours in HOURS {
+        lab.cluster.zookeeper.clock(server).context("the server has no clock of its own")?.set_wrong_by(hours)?;
+        // That it is so shows in the stamps of nodes: the ensemble's leader gives them.
+        let path = format!("{}/hours{hours}", lab.root());
+        client::make_path(&operator, &path).await?;
+        let stat = operator.check_stat(&path).await?.context("a node that was just created is gone")?;
+        let created = SystemTime::UNIX_EPOCH + Duration::from_millis(stat.ctime.unsigned_abs());
+        let shown = clock::hours_wrong(created, SystemTime::now());
+        ensure!(shown == hours, "the server's clock is wrong by {shown} hours, not {hours}");
+        tokio::time::sleep(SESSION_TIMEOUT / 2).await;
+    }
+    client::close(operator).await;
+    Ok(())
 }
 
 /// What is to come of it.
@@ -192,8 +312,6 @@ pub enum Outcome {
     Unprotected,
     /// The leader is not demoted.
     SameTerm,
-    /// The leader is not demoted, and hosts that lost their place in the queue look again only when it ends.
-    QueueLost,
     /// Either, as it happens; whatever happens, no two act.
     Either,
 }
@@ -224,6 +342,10 @@ impl Scenario {
         Self { reach: [reach, Reach::All, Reach::All], ..self }
     }
 
+    const fn all_on(self, reach: Reach) -> Self {
+        Self { reach: [reach; 3], ..self }
+    }
+
     const fn second_on(self, reach: Reach) -> Self {
         Self { reach: [Reach::All, reach, Reach::All], ..self }
     }
@@ -236,7 +358,7 @@ impl Scenario {
 use Fault::*;
 use Outcome::*;
 
-pub const ALL: [Scenario; 29] = [
+pub const ALL: [Scenario; 37] = [
     scenario("leader on a follower that is cut from its peers", FollowerCut, Handover).leader_on(Reach::OneFollower),
     scenario("the same, only what it sends is lost", FollowerMute, Handover).leader_on(Reach::OneFollower),
     scenario("the same, only what it is sent is lost", FollowerDeaf, Handover).leader_on(Reach::OneFollower).long(),
@@ -248,6 +370,8 @@ pub const ALL: [Scenario; 29] = [
     scenario("leader stopped and resumed, plugin computing", HostPaused, Handover).by("computing"),
     scenario("leader stopped and resumed, plugin in host calls", HostPaused, Handover).by("calling"),
     scenario("leader stopped and resumed, plugin blocking", HostPaused, Handover).by("blocking").long(),
+    scenario("leader stopped and resumed, plugin storing", HostPaused, Handover).by("storing"),
+    scenario("leader killed, plugin storing", HostKilled, Handover).by("storing").long(),
     scenario("ensemble's leader killed", ServerKilled, Either),
     scenario("ensemble's leader stopped for 14 s, leader on it", ServerPaused, Handover)
         .leader_on(Reach::EnsembleLeader),
@@ -255,23 +379,32 @@ pub const ALL: [Scenario; 29] = [
     scenario("majority of the servers lost and back", QuorumLost, Either),
     scenario("session closed in the leader's name *", SessionClosed, Unprotected).leader_on(Reach::Proxy),
     scenario("master node deleted", MasterDeleted, Handover),
-    scenario("candidates deleted", CandidatesDeleted, QueueLost),
+    scenario("term record deleted", TermDeleted, Handover),
+    scenario("candidates deleted", CandidatesDeleted, Handover),
     scenario("candidates, then master node deleted *", CandidatesAndMasterDeleted, Unprotected),
     scenario("task deleted *", TaskDeleted, Unprotected),
     scenario("all nodes and their parents deleted *", RootDeleted, Unprotected),
     scenario("leader killed, reply to the next election lost", ElectionReplyLost, Handover).second_on(Reach::Proxy),
+    scenario("14 handovers, in each another message lost", EachMessageLost, Either).all_on(Reach::Proxy),
+    scenario("session moved to a server that agrees to half the timeout, then cut", TimeoutShortened, Handover)
+        .by("computing")
+        .leader_on(Reach::Proxy),
+    scenario("leader's wall clock set forth and back an hour", HostClock, SameTerm),
+    scenario("wall clock of the ensemble's leader set forth and back", ServerClock, SameTerm),
     scenario("leader cut from all servers for 0.5 s", HostCutShortly, SameTerm),
     scenario("leader's connection cut for 0.5 s", ConnectionCutShortly, SameTerm).leader_on(Reach::Proxy),
     scenario("machine overloaded for 8 s", Overload, Either),
     scenario("leader cut, plugin computes and ignores it", HostCut, Handover).by("computing"),
     scenario("leader cut, plugin calls the host and ignores it", HostCut, Handover).by("calling").long(),
     scenario("leader cut, plugin blocks and ignores it", HostCut, Handover).by("blocking").long(),
+    scenario("leader cut, plugin waits for its state", HostCut, Handover).by("storing"),
     scenario("leader cut, on_demoted never returns", HostCut, Handover).by("lingering"),
 ];
 
 impl Scenario {
     /// Runs it once.
     pub async fn run(&self, lab: &mut Lab) -> Result<Run> {
+        self.fault.prepare(lab).await?;
         lab.begin(self.by, self.reach).await?;
         let token = lab.token();
         self.fault.inflict(lab).await?;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::lab::{Revocation, Run};
+use soloist_tests::revocation::Revocation;
+
+use crate::lab::Run;
 
 /// All runs of one scenario.
 #[derive(Debug)]

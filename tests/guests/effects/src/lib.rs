@@ -4,9 +4,12 @@ use std::hint::black_box;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use soloist_sdk::{Demotion, Plugin, Result, Term, config, info, remaining, sleep};
+use soloist_sdk::{Demotion, Plugin, Result, Term, config, info, remaining, sleep, state};
 
 const INTERVAL: Duration = Duration::from_millis(5);
+
+/// How often a stored number is repeated in its value: one that were torn would hold two different ones.
+const REPEATED: usize = 1000;
 
 #[derive(Default)]
 struct Effects {
@@ -49,6 +52,23 @@ impl Effects {
         }
     }
 
+    /// Counts in the task's state, and says how far, once that is stored.
+    async fn act_and_store(&mut self) -> ! {
+        loop {
+            let next = |stored: Option<Vec<u64>>| {
+                let stored = stored.unwrap_or_else(|| vec![0; REPEATED]);
+                let whole = stored.len() == REPEATED && stored.iter().all(|number| *number == stored[0]);
+                vec![if whole { stored[0] + 1 } else { 0 }; REPEATED]
+            };
+            // Without an answer it is tried again: another term may begin in the meantime, but not end this loop.
+            if let Ok(stored) = state::update("count", next).await {
+                self.count += 1;
+                info!(sequence = self.count, left_us = remaining().as_micros(), stored = stored[0], "effect");
+            }
+            sleep(INTERVAL).await;
+        }
+    }
+
     /// Waits in a way that holds the whole store.
     fn act_and_block(&mut self) -> ! {
         loop {
@@ -65,6 +85,7 @@ impl Plugin for Effects {
             Some("computing") => self.act_and_compute(),
             Some("calling") => self.act_and_call(),
             Some("blocking") => self.act_and_block(),
+            Some("storing") => self.act_and_store().await,
             Some(other) => Err(format!("config `by`: nothing known about {other}"))?,
         }
     }

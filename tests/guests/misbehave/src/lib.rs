@@ -34,6 +34,9 @@ impl Plugin for Misbehave {
         match config("do").as_deref().unwrap_or("wait") {
             "wait" => sleep(FOREVER).await,
             "complete" => {}
+            "second-term" if term.number > 1 => {}
+            "second-term" => sleep(FOREVER).await,
+            "recover" => recover().await?,
             "error" => Err("this went wrong")?,
             "panic" => innermost(),
             "abort" => {
@@ -74,6 +77,7 @@ impl Plugin for Misbehave {
                 println!();
             }
             "giant-error" => Err("z".repeat(4 << 20))?,
+            "timer" => how_late().await,
             "count" => count_rounds(),
             "sandbox" => info!("{}", what_is_there()),
             "fields" => soloist_sdk::error!(answer = 42, path = "a b", "with {} fields", 2),
@@ -113,6 +117,18 @@ impl Plugin for Misbehave {
     }
 }
 
+/// Runs well the first time, and not at all after that.
+async fn recover() -> Result {
+    match soloist_sdk::state::get::<bool>("recovered").await? {
+        Some(_) => Err("it is over")?,
+        None => {
+            soloist_sdk::state::set("recovered", &true).await?;
+            sleep(Duration::from_secs(1)).await;
+            Err("it was good while it lasted")?
+        }
+    }
+}
+
 #[inline(never)]
 fn innermost() {
     panic!("this is the reason");
@@ -123,6 +139,22 @@ fn spin() -> ! {
     loop {
         count = black_box(count.wrapping_add(1));
     }
+}
+
+/// How much later than asked for it wakes up.
+async fn how_late() {
+    const ROUNDS: usize = 3_000;
+    const INTERVAL: Duration = Duration::from_millis(10);
+    let mut late = Vec::with_capacity(ROUNDS);
+    for _ in 0..ROUNDS {
+        let asked = std::time::Instant::now();
+        sleep(INTERVAL).await;
+        late.push(asked.elapsed().saturating_sub(INTERVAL).as_micros());
+    }
+    late.sort_unstable();
+    let (median, p99) = (late[ROUNDS / 2], late[ROUNDS * 99 / 100]);
+    info!(rounds = ROUNDS, median_us = median, p99_us = p99, max_us = late[ROUNDS - 1], "lateness");
+    sleep(FOREVER).await;
 }
 
 /// How far it gets within a second.

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use soloist_tests::{build, process};
 
-use crate::{Samples, Table};
+use crate::table::{Samples, Table};
 
 const LOADS: usize = 10;
 
 /// `soloist check` of a small plugin, of an interpreter where there is one, and of as many functions as a plugin may have.
-pub(crate) fn loading(table: &mut Table) -> Result<()> {
+pub(crate) fn measure(table: &mut Table) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let functions = scratch.path().join("functions.wat");
     let exports = r#"(func (export "on_elected")) (func (export "on_demoted"))"#;

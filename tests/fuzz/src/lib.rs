@@ -47,7 +47,7 @@ pub fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
 
 /// A module with the types of the contract in it.
 fn with_metadata(mut module: Vec<u8>) -> Vec<u8> {
-    let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/wit");
+    let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest-sdk/wit");
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(contract).expect("the contract is there");
     let world = resolve.select_world(&[package], Some("plugin")).expect("it has a world");

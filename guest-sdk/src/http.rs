@@ -1,0 +1,526 @@
+//! HTTP, to what the task's configuration grants.
+//!
+//! ```no_run
+//! use serde::Deserialize;
+//! use soloist_sdk::{Result, http};
+//!
+//! #[derive(Deserialize)]
+//! struct Order {
+//!     id: u64,
+//! }
+//!
+//! async fn work() -> Result {
+//!     let orders: Vec<Order> = http::get("https://api.example.com/orders").await?.json()?;
+//!     for order in orders {
+//!         let url = format!("https://api.example.com/orders/{}/done", order.id);
+//!         let answer = http::Request::post(url).header("idempotency-key", order.id).json(&true)?.send().await?;
+//!         soloist_sdk::info!(status = answer.status, "order {}", order.id);
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! - The task's `[task.allow]` needs `http = ["https://api.example.com"]`. Redirections are followed, and each step has to
+//!   be granted.
+//! - Every request tells the server of the task and its fencing token, in the headers `Soloist-Task` and
+//!   `Soloist-Fencing-Token`, unless the configuration says otherwise: a server that remembers the highest token can refuse
+//!   a leader that is not the last one any more.
+//! - When demotion begins, requests under way are cut and new ones are refused, in `on_demoted` too.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::bindings::wasi::http::types::{ErrorCode, Fields, Method, Request as Outgoing, RequestOptions, Scheme};
+use crate::bindings::wasi::http::{client, types};
+use crate::bindings::{wit_future, wit_stream};
+use crate::sleep;
+
+/// How long a request may take, redirections and all, unless it says otherwise.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many bytes of an answer are read, unless the request says otherwise.
+pub const BODY_BYTES: usize = 8 << 20;
+
+/// How many redirections are followed, unless the request says otherwise.
+pub const REDIRECTS: u32 = 5;
+
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Gets what is at `url`.
+///
+/// # Errors
+/// [`Error`]; an answer with a status that tells of an error is an answer.
+pub async fn get(url: impl Into<String>) -> Result<Response, Error> {
+    Request::get(url).send().await
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request cannot be made like this.
+    Invalid {
+        /// Where it was to go.
+        url: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The host does not let it out: it is not granted to the task, or the term is over. The host's log has the details.
+    Refused {
+        /// Where it was to go.
+        url: String,
+        /// Why not.
+        reason: Refused,
+    },
+    /// It, or its answer, did not get through. The server may have done what was asked all the same.
+    Failed {
+        /// Where it was to go.
+        url: String,
+        /// Why not.
+        reason: String,
+    },
+    /// It took too long. The server may have done what was asked all the same.
+    TimedOut {
+        /// Where it was to go.
+        url: String,
+        /// What it was given.
+        timeout: Duration,
+    },
+    /// The answer is longer than what is read.
+    TooLarge {
+        /// Where it comes from.
+        url: String,
+        /// What is read at most, in bytes.
+        max: usize,
+    },
+    /// Servers have pointed elsewhere too often.
+    TooManyRedirects {
+        /// Where the last one pointed.
+        url: String,
+    },
+    /// The value cannot be written as JSON.
+    Encode(serde_json::Error),
+    /// The answer is not JSON of this type.
+    Decode {
+        /// Where it comes from.
+        url: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+/// Why the host does not let a request out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The origin is not granted, or the term is over.
+    Denied,
+    /// The name is granted, but its address leads somewhere that is not.
+    Address,
+    /// As many requests and sockets are open as there may be.
+    TooMany,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid { url, reason } => write!(f, "{url} cannot be asked: {reason}"),
+            Self::Refused { url, reason: Refused::Denied } => {
+                write!(f, "{url} was refused: it is not granted to this task, or the term is over; see the host's log")
+            }
+            Self::Refused { url, reason: Refused::Address } => {
+                write!(f, "{url} was refused: its address is not granted to this task; see the host's log")
+            }
+            Self::Refused { url, reason: Refused::TooMany } => {
+                write!(f, "{url} was refused: too many requests and sockets are open")
+            }
+            Self::Failed { url, reason } => write!(f, "{url} was not reached: {reason}"),
+            Self::TimedOut { url, timeout } => write!(f, "{url} did not answer within {timeout:?}"),
+            Self::TooLarge { url, max } => write!(f, "{url} answers with more than {max} bytes"),
+            Self::TooManyRedirects { url } => write!(f, "redirected too often, at last to {url}"),
+            Self::Encode(source) => write!(f, "the body of a request cannot be written as JSON: {source}"),
+            Self::Decode { url, source } => write!(f, "what {url} answers is not the JSON expected: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Encode(source) | Self::Decode { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// A request that is being made up.
+#[derive(Clone, Debug)]
+#[must_use = "a request does nothing until it is sent"]
+pub struct Request {
+    method: String,
+    url: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+    timeout: Duration,
+    body_max: usize,
+    redirects: u32,
+}
+
+impl Request {
+    /// A request with any method, such as `PATCH`.
+    pub fn new(method: impl Into<String>, url: impl Into<String>) -> Self {
+        Self {
+            method: method.into(),
+            url: url.into(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            timeout: TIMEOUT,
+            body_max: BODY_BYTES,
+            redirects: REDIRECTS,
+        }
+    }
+
+    /// Asks for what is at `url`.
+    pub fn get(url: impl Into<String>) -> Self {
+        Self::new("GET", url)
+    }
+
+    /// Hands something to `url`.
+    pub fn post(url: impl Into<String>) -> Self {
+        Self::new("POST", url)
+    }
+
+    /// Puts something at `url`.
+    pub fn put(url: impl Into<String>) -> Self {
+        Self::new("PUT", url)
+    }
+
+    /// Deletes what is at `url`.
+    pub fn delete(url: impl Into<String>) -> Self {
+        Self::new("DELETE", url)
+    }
+
+    /// Adds a header.
+    #[allow(clippy::needless_pass_by_value, reason = "what is written in place reads better")]
+    pub fn header(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+        self.headers.push((name.into(), value.to_string().into_bytes()));
+        self
+    }
+
+    /// Sets the body.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets the body to `value` as JSON, and says so in the header `content-type`.
+    ///
+    /// # Errors
+    /// [`Error::Encode`]
+    pub fn json(self, value: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
+        let body = serde_json::to_vec(value).map_err(Error::Encode)?;
+        Ok(self.header("content-type", "application/json").body(body))
+    }
+
+    /// Sets how long it may take, redirections and all.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets how many bytes of an answer are read.
+    pub fn body_max(mut self, bytes: usize) -> Self {
+        self.body_max = bytes;
+        self
+    }
+
+    /// Sets how many redirections are followed. With 0 an answer that redirects is an answer.
+    pub fn redirects(mut self, max: u32) -> Self {
+        self.redirects = max;
+        self
+    }
+
+    /// Sends it, and reads the whole answer.
+    ///
+    /// When the future is dropped the request is cut; the server may have done what was asked all the same.
+    ///
+    /// # Errors
+    /// [`Error`]; an answer with a status that tells of an error is an answer.
+    pub async fn send(mut self) -> Result<Response, Error> {
+        let timeout = self.timeout;
+        let at = Cell::new(String::new());
+        let mut answer = pin!(self.follow(&at));
+        let mut alarm = pin!(sleep(timeout));
+        poll_fn(|context| match answer.as_mut().poll(context) {
+            Poll::Pending => alarm.as_mut().poll(context).map(|()| Err(Error::TimedOut { url: at.take(), timeout })),
+            answer => answer,
+        })
+        .await
+    }
+
+    /// Sends it to wherever the servers point. What is asked at the moment is kept in `at`.
+    async fn follow(&mut self, at: &Cell<String>) -> Result<Response, Error> {
+        let mut left = self.redirects;
+        loop {
+            at.set(self.url.clone());
+            let answer = self.exchange().await?;
+            let target = answer.header("location").filter(|_| matches!(answer.status, 301 | 302 | 303 | 307 | 308));
+            let Some(target) = target.filter(|_| self.redirects > 0) else { return Ok(answer) };
+            let target = Url::parse(&self.url)?.join(target);
+            if left == 0 {
+                return Err(Error::TooManyRedirects { url: target });
+            }
+            left -= 1;
+            self.turn(answer.status, target)?;
+        }
+    }
+
+    /// Makes it the request that follows a redirection.
+    fn turn(&mut self, status: u16, target: String) -> Result<(), Error> {
+        let asks_anew = status == 303 && self.method != "HEAD" || matches!(status, 301 | 302) && self.method == "POST";
+        if asks_anew {
+            self.method = "GET".into();
+            self.body.clear();
+            self.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
+        }
+        if Url::parse(&self.url)?.origin() != Url::parse(&target)?.origin() {
+            // What was said to one server in confidence is not for another.
+            let secret = |name: &str| ["authorization", "cookie"].contains(&name.to_ascii_lowercase().as_str());
+            self.headers.retain(|(name, _)| !secret(name));
+        }
+        self.url = target;
+        Ok(())
+    }
+
+    /// Sends it once, and reads the whole answer.
+    async fn exchange(&self) -> Result<Response, Error> {
+        let failed = |error: ErrorCode| failure(&self.url, error);
+        let body = (!self.body.is_empty()).then(wit_stream::new::<u8>);
+        let (writer, reader) = body.unzip();
+        let (no_trailers, trailers) = wit_future::new(|| Ok(None));
+        let (request, _sent) = Outgoing::new(self.fields()?, reader, trailers, Some(RequestOptions::new()));
+        self.address(&request)?;
+        let mut write = pin!(async {
+            if let Some(mut writer) = writer {
+                // What is left over was not wanted: then the answer tells why.
+                writer.write_all(self.body.clone()).await;
+            }
+            let _ = no_trailers.write(Ok(None)).await;
+        });
+        let mut receive = pin!(async {
+            let answer = client::send(request).await.map_err(failed)?;
+            let (status, headers) = (answer.get_status_code(), answer.get_headers().copy_all());
+            let (_well_received, received) = wit_future::new(|| Ok(()));
+            let (mut stream, end) = types::Response::consume_body(answer, received);
+            let mut body = Vec::new();
+            loop {
+                let (outcome, chunk) = stream.read(Vec::with_capacity(CHUNK_BYTES)).await;
+                if body.len() + chunk.len() > self.body_max {
+                    return Err(Error::TooLarge { url: self.url.clone(), max: self.body_max });
+                }
+                body.extend_from_slice(&chunk);
+                if !matches!(outcome, wit_bindgen::StreamResult::Complete(_)) {
+                    break;
+                }
+            }
+            end.await.map_err(failed)?;
+            Ok(Response { status, headers, body, url: self.url.clone() })
+        });
+        let mut written = false;
+        poll_fn(|context| {
+            // A server may answer before it has read everything.
+            written = written || write.as_mut().poll(context).is_ready();
+            receive.as_mut().poll(context)
+        })
+        .await
+    }
+
+    fn fields(&self) -> Result<Fields, Error> {
+        let mut headers = self.headers.clone();
+        let has_length = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let has_body = !self.body.is_empty() || ["POST", "PUT", "PATCH"].contains(&self.method.as_str());
+        if has_body && !has_length {
+            // A length that is known spares the server what a stream would ask of it.
+            headers.push(("content-length".into(), self.body.len().to_string().into_bytes()));
+        }
+        Fields::from_list(&headers).map_err(|error| match error {
+            types::HeaderError::Forbidden => self.invalid("a header is for the host alone to set"),
+            types::HeaderError::SizeExceeded => self.invalid("the headers are too long"),
+            _ => self.invalid("a header has a character that it cannot have"),
+        })
+    }
+
+    fn address(&self, request: &Outgoing) -> Result<(), Error> {
+        let method = match self.method.as_str() {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "POST" => Method::Post,
+            "PUT" => Method::Put,
+            "DELETE" => Method::Delete,
+            "OPTIONS" => Method::Options,
+            "PATCH" => Method::Patch,
+            other => Method::Other(other.into()),
+        };
+        let url = Url::parse(&self.url)?;
+        let scheme = match url.scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => return Err(self.invalid("the scheme is neither http nor https")),
+        };
+        let path = if url.path.starts_with('/') { url.path.to_owned() } else { format!("/{}", url.path) };
+        request.set_method(&method).map_err(|()| self.invalid("the method has a character that it cannot have"))?;
+        request.set_scheme(Some(&scheme)).map_err(|()| self.invalid("the scheme is not supported"))?;
+        request.set_authority(Some(url.authority)).map_err(|()| self.invalid("the host or the port is wrong"))?;
+        let bad_path = |()| self.invalid("the path has a character that must be written as %XX");
+        request.set_path_with_query(Some(&path)).map_err(bad_path)
+    }
+
+    fn invalid(&self, reason: &'static str) -> Error {
+        Error::Invalid { url: self.url.clone(), reason }
+    }
+}
+
+fn failure(url: &str, code: ErrorCode) -> Error {
+    let url = url.to_owned();
+    let reason = match code {
+        ErrorCode::HttpRequestDenied => Refused::Denied,
+        ErrorCode::DestinationIpProhibited => Refused::Address,
+        ErrorCode::ConnectionLimitReached => Refused::TooMany,
+        code => return Error::Failed { url, reason: code.to_string() },
+    };
+    Error::Refused { url, reason }
+}
+
+/// What a server has answered.
+#[derive(Clone, Debug)]
+pub struct Response {
+    /// The status, such as 200.
+    pub status: u16,
+    /// The headers, in the order in which they came; the names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Where it comes from: the last one, if there were redirections.
+    pub url: String,
+}
+
+impl Response {
+    /// Whether the status tells of success: 200 to 299.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The first value of a header, if it is there and text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(value).ok()
+    }
+
+    /// The body as text; what is not UTF-8 is replaced.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON of any type that serde can read.
+    ///
+    /// # Errors
+    /// [`Error::Decode`]
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        serde_json::from_slice(&self.body).map_err(|source| Error::Decode { url: self.url.clone(), source })
+    }
+}
+
+/// The parts of a URL. The host judges them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Url<'a> {
+    scheme: &'a str,
+    authority: &'a str,
+    path: &'a str,
+}
+
+impl<'a> Url<'a> {
+    fn parse(url: &'a str) -> Result<Self, Error> {
+        let missing = || Error::Invalid { url: url.to_owned(), reason: "it does not begin with http:// or https://" };
+        let (scheme, rest) = url.split_once("://").ok_or_else(missing)?;
+        let rest = rest.split('#').next().unwrap_or(rest);
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        Ok(Self { scheme, authority, path })
+    }
+
+    fn origin(&self) -> (String, String) {
+        let scheme = self.scheme.to_ascii_lowercase();
+        let default = if scheme == "https" { ":443" } else { ":80" };
+        let authority = self.authority.to_ascii_lowercase();
+        let authority = authority.strip_suffix(default).unwrap_or(&authority).to_owned();
+        (scheme, authority)
+    }
+
+    /// Where a `Location` that came from here points.
+    fn join(&self, target: &str) -> String {
+        let Self { scheme, authority, path } = self;
+        let absolute = target.split_once("://").is_some_and(|(scheme, _)| {
+            scheme.chars().all(|character| character.is_ascii_alphanumeric()) && !scheme.is_empty()
+        });
+        if absolute {
+            return target.into();
+        }
+        if target.starts_with("//") {
+            return format!("{scheme}:{target}");
+        }
+        if target.starts_with('/') {
+            return format!("{scheme}://{authority}{target}");
+        }
+        let path = path.split('?').next().unwrap_or(path);
+        let directory = &path[..path.rfind('/').map_or(0, |slash| slash + 1)];
+        let directory = if directory.is_empty() { "/" } else { directory };
+        match target.strip_prefix('?') {
+            Some(query) => format!("{scheme}://{authority}{path}?{query}"),
+            None => format!("{scheme}://{authority}{directory}{target}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_is_read_from_where_it_came() {
+        let base = Url::parse("https://a.example:8443/x/y?q=1#f").unwrap();
+        assert_eq!((base.scheme, base.authority, base.path), ("https", "a.example:8443", "/x/y?q=1"));
+        for (target, joined) in [
+            ("https://b.example/z", "https://b.example/z"),
+            ("//b.example/z", "https://b.example/z"),
+            ("/z", "https://a.example:8443/z"),
+            ("z", "https://a.example:8443/x/z"),
+            ("?p=2", "https://a.example:8443/x/y?p=2"),
+            ("z?u=http://b.example", "https://a.example:8443/x/z?u=http://b.example"),
+        ] {
+            assert_eq!(base.join(target), joined, "{target}");
+        }
+        assert_eq!(Url::parse("http://a.example").unwrap().join("z"), "http://a.example/z");
+        assert!(matches!(Url::parse("a.example/z"), Err(Error::Invalid { .. })));
+    }
+
+    #[test]
+    fn what_was_said_in_confidence_stays_with_its_server() {
+        let request = Request::post("https://a.example/x").header("Authorization", "secret").header("x", 1).body("b");
+        let turned = |status, target: &str| {
+            let mut request = request.clone();
+            request.turn(status, target.into()).unwrap();
+            let names: Vec<_> = request.headers.into_iter().map(|(name, _)| name).collect();
+            (request.method, names.join(" "), request.body.len())
+        };
+        assert_eq!(turned(307, "https://A.example:443/y"), ("POST".into(), "Authorization x".into(), 1));
+        assert_eq!(turned(308, "http://a.example/y"), ("POST".into(), "x".into(), 1));
+        assert_eq!(turned(302, "https://b.example/y"), ("GET".into(), "x".into(), 0));
+        assert_eq!(turned(303, "https://a.example/y"), ("GET".into(), "Authorization x".into(), 0));
+    }
+}

@@ -1,0 +1,119 @@
+//! One connection of a plugin, which ends with the term.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustix::io::Errno;
+use rustix::net::{Shutdown, connect_unspec, shutdown};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::gate::{Gate, Slot};
+
+/// A connection. Everything that has an effect looks at the permit first; once effects have ended the error is `EACCES`.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    gate: Arc<Gate>,
+    id: u64,
+    _slot: Slot,
+}
+
+impl Connection {
+    /// A connection that the gate knows by `id`.
+    pub(super) fn new(stream: TcpStream, gate: Arc<Gate>, id: u64, slot: Slot) -> Self {
+        Self { stream, gate, id, _slot: slot }
+    }
+
+    pub(super) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub(super) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            match self.stream.try_read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Err(error) = ready!(self.stream.poll_read_ready(context)) {
+                        return Poll::Ready(Err(self.explain(error)));
+                    }
+                }
+                // The end that a cut makes is none that the other side made.
+                Ok(0) => return Poll::Ready(self.check().map(|()| 0)),
+                read => return Poll::Ready(read.map_err(|error| self.explain(error))),
+            }
+        }
+    }
+
+    pub(super) fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            self.check()?;
+            match self.stream.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    if let Err(error) = ready!(self.stream.poll_write_ready(context)) {
+                        return Poll::Ready(Err(self.explain(error)));
+                    }
+                }
+                written => return Poll::Ready(written.map_err(|error| self.explain(error))),
+            }
+        }
+    }
+
+    /// Says that nothing more will be sent, or received.
+    pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.check()?;
+        Ok(shutdown(&self.stream, how)?)
+    }
+
+    /// Resets the connection, which throws away what waits to be sent.
+    pub(super) fn cut(&self) {
+        let reset = connect_unspec(&self.stream);
+        // A system that knows no such thing closes it at least.
+        let closed = shutdown(&self.stream, Shutdown::Both);
+        if let (Err(error), Err(_)) = (reset, closed) {
+            tracing::debug!("a connection was gone before it was cut: {error}");
+        }
+    }
+
+    fn check(&self) -> io::Result<()> {
+        if self.gate.is_open() { Ok(()) } else { Err(Errno::ACCESS.into()) }
+    }
+
+    /// Says of a failure that comes of the end of effects that it does.
+    fn explain(&self, error: io::Error) -> io::Error {
+        self.check().err().unwrap_or(error)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.gate.forget(self.id);
+    }
+}
+
+/// A connection as tokio's libraries want it.
+#[derive(Debug)]
+pub(super) struct Stream(pub(super) Arc<Connection>);
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = ready!(self.0.poll_read(context, buffer.initialize_unfilled()))?;
+        buffer.advance(read);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.0.shutdown(Shutdown::Write))
+    }
+}

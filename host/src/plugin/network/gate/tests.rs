@@ -1,0 +1,99 @@
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use futures::future::poll_fn;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::clock;
+use crate::permit::SharedDeadline;
+
+fn permit() -> (Permit, SharedDeadline) {
+    let deadline = SharedDeadline::default();
+    deadline.set(clock::now() + Duration::from_secs(600));
+    (Permit::new(deadline.clone()), deadline)
+}
+
+async fn connected(gate: &Arc<Gate>) -> (io::Result<Arc<Connection>>, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let connection = gate.connect(TcpSocket::new_v4().unwrap(), address, gate.slot().unwrap()).await;
+    (connection, listener.accept().await.unwrap().0)
+}
+
+/// How the connection ends for the other side, and how many bytes came before.
+async fn end(mut peer: TcpStream) -> (usize, io::Result<()>) {
+    let (mut received, mut buffer) = (0, vec![0; 65536]);
+    loop {
+        match timeout(Duration::from_secs(60), peer.read(&mut buffer)).await.expect("the connection ends") {
+            Ok(0) => return (received, Ok(())),
+            Ok(read) => received += read,
+            Err(error) => return (received, Err(error)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_other_side_sees_a_reset_when_demotion_begins_though_nobody_looks_at_the_connection() {
+    let (permit, _deadline) = permit();
+    let (gate, _watch) = Gate::new(permit.clone(), 2);
+    let (connection, peer) = connected(&gate).await;
+    let connection = connection.unwrap();
+    permit.drain();
+    assert_eq!(end(peer).await.1.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    let write = poll_fn(|context| connection.poll_write(context, b"late")).await;
+    assert_eq!(write.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    let read = poll_fn(|context| connection.poll_read(context, &mut [0])).await;
+    assert_eq!(read.unwrap_err().kind(), ErrorKind::PermissionDenied);
+}
+
+#[tokio::test]
+async fn what_waits_to_be_sent_is_thrown_away() {
+    let (permit, _deadline) = permit();
+    let (gate, _watch) = Gate::new(permit, 1);
+    let (connection, peer) = connected(&gate).await;
+    let connection = connection.unwrap();
+    // Nobody reads, so that the buffers of both sides fill up.
+    let mut sent = 0;
+    loop {
+        let write = poll_fn(|context| connection.poll_write(context, &[0; 65536]));
+        let Ok(written) = timeout(Duration::from_millis(500), write).await else { break };
+        sent += written.unwrap();
+    }
+    gate.close();
+    let (received, end) = end(peer).await;
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!(received < sent, "{received} of {sent} bytes arrived");
+}
+
+#[tokio::test]
+async fn a_lease_that_runs_out_cuts_connections_too() {
+    let (permit, deadline) = permit();
+    let (gate, _watch) = Gate::new(permit, 1);
+    let (_connection, peer) = connected(&gate).await;
+    deadline.set(clock::now());
+    assert_eq!(end(peer).await.1.unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn nothing_passes_a_closed_gate() {
+    let (permit, _deadline) = permit();
+    let (gate, _watch) = Gate::new(permit, 1);
+    gate.close();
+    let (connection, _peer) = connected(&gate).await;
+    assert_eq!(connection.unwrap_err().kind(), ErrorKind::PermissionDenied);
+    assert!(gate.slot().is_some());
+}
+
+#[tokio::test]
+async fn a_connection_that_is_dropped_makes_room_and_ends_in_order() {
+    let (permit, _deadline) = permit();
+    let (gate, _watch) = Gate::new(permit, 1);
+    let (connection, peer) = connected(&gate).await;
+    assert!(gate.slot().is_none());
+    drop(connection);
+    assert!(gate.slot().is_some());
+    assert!(gate.open().connections.is_empty());
+    assert!(end(peer).await.1.is_ok());
+}
