@@ -11,7 +11,7 @@ use soloist_fuzz::{TARGETS, inputs};
 use testing::{Random, seed};
 
 /// Mutations for each target: seconds on a slow machine.
-const MUTATIONS: [(&str, u64); 3] = [("loader", 6_000), ("config", 5_000), ("records", 50_000)];
+const MUTATIONS: [(&str, u64); 3] = [("loader", 50_000), ("config", 20_000), ("records", 200_000)];
 
 fn run(name: &str) {
     let (_, target) = TARGETS.iter().find(|(target, _)| *target == name).unwrap();
