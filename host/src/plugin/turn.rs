@@ -17,6 +17,8 @@ static TURNS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::ne
 
 /// How many threads a runtime for plugins should have.
 pub fn plugin_threads() -> usize {
+    // Counted now rather than when the first guest needs a turn: to count them takes reading files.
+    LazyLock::force(&TURNS);
     processors() + SPARE_THREADS
 }
 
