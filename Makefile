@@ -1,14 +1,15 @@
 # Each goal does the set-up it needs. One build profile for all: `release`.
 CARGO ?= cargo
-GUESTS := --package hello --package heartbeat --package counter --package misbehave --package granted --package effects
+GUESTS := --package hello --package heartbeat --package counter --package misbehave --package granted --package network --package effects
 
-.PHONY: help build demo test soak bench lint setup
+.PHONY: help build demo test soak fuzz bench lint setup
 
 help:
 	@echo "make demo    watch three hosts, a plugin, and three failovers (under a minute once built)"
 	@echo "make test    every test, against ZooKeeper servers of their own"
 	@echo "make soak    faults for SOLOIST_SOAK=30m, two at a time chosen by SOLOIST_SEED; shows what came of them"
-	@echo "make bench   measure failover, start, memory, revocation and heartbeats"
+	@echo "make fuzz    hostile input for FUZZ_TIME=10m, in turns of the loader, the configuration and the records"
+	@echo "make bench   measure failover, start, memory, revocation, heartbeats and fairness"
 	@echo "make lint    formatting, clippy, documentation, dependencies"
 	@echo "make build   the program, at target/release/soloist"
 
@@ -27,6 +28,26 @@ test: setup
 soak: export SOLOIST_SOAK ?= 30m
 soak: setup
 	@$(CARGO) test --release --package soloist-tests --test faults
+
+# libFuzzer needs instrumented code, which only flags for LLVM give on a stable compiler; it is built apart from all else.
+FUZZ_TIME ?= 10m
+FUZZ_SECONDS = $(shell echo '$(FUZZ_TIME)' | sed 's/h$$/*3600/; s/m$$/*60/; s/s$$//')
+FUZZ_DIR := target/fuzz
+FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+	-Cllvm-args=-sanitizer-coverage-trace-compares
+FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+
+fuzz: setup
+	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --package soloist-fuzz --features libfuzzer --bin fuzz \
+		--target $(FUZZ_HOST) --target-dir $(FUZZ_DIR)
+	@for target in loader config records; do \
+		mkdir -p $(FUZZ_DIR)/seeds/$$target $(FUZZ_DIR)/corpus/$$target && \
+		echo "== $$target" && SOLOIST_FUZZ=$$target SOLOIST_FUZZ_SEEDS=$(FUZZ_DIR)/seeds/$$target \
+		$(FUZZ_DIR)/$(FUZZ_HOST)/release/fuzz -max_total_time=$$((($(FUZZ_SECONDS)) / 3)) -timeout=30 -rss_limit_mb=6000 \
+			-malloc_limit_mb=2000 -max_len=65536 -print_final_stats=1 -artifact_prefix=$(FUZZ_DIR)/$$target- \
+			$(FUZZ_DIR)/corpus/$$target $(FUZZ_DIR)/seeds/$$target || exit 1; \
+	done
 
 bench: setup
 	@$(CARGO) run --release --bin bench

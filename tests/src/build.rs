@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, anyhow, ensure};
 
 /// The guests, by crate: those that the host's own tests build, so that Cargo builds them once.
-const GUESTS: [&str; 6] = ["hello", "heartbeat", "counter", "misbehave", "granted", "effects"];
+const GUESTS: [&str; 7] = ["hello", "heartbeat", "counter", "misbehave", "granted", "network", "effects"];
 
 /// Where the built things are.
 #[derive(Clone, Debug)]
@@ -42,24 +42,36 @@ pub fn artifacts() -> Result<&'static Artifacts> {
     built.as_ref().map_err(|error| anyhow!("cannot build what is to be tested: {error}"))
 }
 
-fn build() -> Result<Artifacts> {
+/// Where this very program and its like were built.
+fn programs() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let programs = program.parent().map(|directory| match directory.parent() {
         // Where Cargo puts tests.
         Some(parent) if directory.ends_with("deps") => parent,
         _ => directory,
     });
-    let programs = programs.context("this program is nowhere")?.to_owned();
-    let target = programs.parent().context("the build directory has no parent")?;
+    Ok(programs.context("this program is nowhere")?.to_owned())
+}
+
+/// Where everything is built: what is put there outlives a run of the tests.
+///
+/// # Errors
+/// When this program is not where Cargo puts programs.
+pub fn target() -> Result<PathBuf> {
+    Ok(programs()?.parent().context("the build directory has no parent")?.to_owned())
+}
+
+fn build() -> Result<Artifacts> {
+    let (programs, target) = (programs()?, target()?);
     let profile = match programs.file_name().and_then(|name| name.to_str()) {
         Some("debug") => "dev",
         Some(profile) => profile,
         None => anyhow::bail!("the build directory {} has no name", programs.display()),
     };
-    cargo(&["--profile", profile, "--bin", "soloist", "--bin", "contender"], target)?;
+    cargo(&["--profile", profile, "--bin", "soloist", "--bin", "contender"], &target)?;
     let packages = GUESTS.iter().flat_map(|package| ["--package", package]);
     let args: Vec<&str> = ["--release", "--target", "wasm32-wasip2"].into_iter().chain(packages).collect();
-    cargo(&args, target)?;
+    cargo(&args, &target)?;
     let guests = target.join("wasm32-wasip2/release");
     Ok(Artifacts { soloist: programs.join("soloist"), programs, guests })
 }

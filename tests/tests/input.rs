@@ -111,6 +111,37 @@ fn a_plugin_that_is_a_directory() -> Result<()> {
     refused(&["run", directory], &[directory])
 }
 
+/// A plugin that is not the one it is pinned to, by a flag and in a file: both digests are shown, and `check` prints the one
+/// to write.
+#[test]
+fn a_plugin_with_another_sha256() -> Result<()> {
+    let good = Input::new("good.wat", GOOD)?;
+    let output = soloist(&["check", good.path()])?;
+    let summary = String::from_utf8(output.stdout)?;
+    let sha256 = summary.lines().find_map(|line| line.trim().strip_prefix("sha256")).context("no sha256")?.trim();
+    let pinned = soloist(&["check", good.path(), "--sha256", sha256])?;
+    ensure!(pinned.status.success(), "{}", String::from_utf8_lossy(&pinned.stderr));
+    let other = "0".repeat(64);
+    for command in ["check", "run"] {
+        refused(&[command, good.path(), "--sha256", &other], &["good.wat", sha256, &other])?;
+    }
+    let task = format!("[[task]]\nname = \"t\"\nplugin = \"good.wat\"\nsha256 = \"{other}\"\n");
+    Input::new("soloist.toml", task)?.refused(&["task t", "good.wat", sha256, &other])?;
+    refused(&["run", good.path(), "--sha256", "abc"], &["--sha256", "abc", "64 hexadecimal digits"])
+}
+
+/// What a stranger wrote into a plugin's file is quoted, but drives no terminal and does not flood it.
+#[test]
+fn a_plugin_whose_names_are_hostile() -> Result<()> {
+    let name = format!("\\1b[2J{}", "x".repeat(50_000));
+    let imports =
+        format!(r#"(module (import "e" "{name}" (func)) (func (export "on_elected")) (func (export "on_demoted")))"#);
+    let good = Input::new("plugin.wat", imports)?;
+    let message = String::from_utf8(soloist(&["check", good.path()])?.stderr)?;
+    ensure!(message.contains("\\u{1b}[2Jxxx") && !message.contains('\u{1b}') && message.len() < 5000, "{message}");
+    Ok(())
+}
+
 /// A file that is neither wasm nor its text form.
 #[test]
 fn a_plugin_that_is_not_wasm() -> Result<()> {

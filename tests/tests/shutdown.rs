@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
 use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::{PATIENCE, eventually};
 
 /// SIGINT ends a standby in good order: exit status 0, and its place in the queue is free at once.
 #[tokio::test]
@@ -38,6 +39,33 @@ async fn an_interrupted_leader_hands_over_cleanly() -> Result<()> {
     for name in ["demoted", "released", "session-closed"] {
         leader.event(name).await?;
     }
+    Ok(())
+}
+
+/// A compilation cannot be stopped, but nobody waits for it: SIGTERM ends the host in good order all the same.
+#[tokio::test]
+async fn a_host_that_compiles_ends_at_once() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    // As many values over as many branches as a function may have, and enough functions to keep a machine busy.
+    let loops = (0..990).map(|local| {
+        let next = local + 1;
+        format!("(loop(local.set {next}(i32.add(local.get {local})(i32.const 1)))(br_if 0(local.get {local})))")
+    });
+    let function = format!("(func (local{}) {})", " i32".repeat(991), loops.collect::<String>());
+    let functions = function.repeat(48);
+    let text = format!(r#"(module (func (export "on_elected")) (func (export "on_demoted")) {functions})"#);
+    let plugin = cluster.file("slow.wat", text)?;
+    let mut host = cluster.host_of("a", &plugin)?.start(&cluster.history)?;
+    let tasks = format!("/proc/{}/task", host.pid());
+    let compiles = async || {
+        let names = std::fs::read_dir(&tasks).ok()?.map(|task| std::fs::read_to_string(task?.path().join("comm")));
+        names.flatten().any(|name| name.starts_with("compile-")).then_some(())
+    };
+    eventually("a thread that compiles", PATIENCE, compiles).await?;
+    host.signal(Signal::TERM)?;
+    let status = host.ended().await?;
+    ensure!(status.code() == Some(0), "{status}: {}", host.errors());
+    ensure!(!host.records().iter().any(|record| record.is("session-connecting")), "it went on after the compilation");
     Ok(())
 }
 

@@ -78,12 +78,33 @@ pub(super) fn shown(duration: Option<Duration>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn tables_are_aligned_and_cannot_drive_a_terminal() {
         let rows = [["a\x1b[2J".to_owned(), "x".to_owned()], ["é".to_owned(), "forged\nline".to_owned()]];
         assert_eq!(table(["ONE", "TWO"], &rows), "ONE         TWO\na\\u{1b}[2J  x\né           forged\\nline\n");
+    }
+
+    proptest! {
+        /// Nodes hold what anybody wrote: no cell breaks its line, and nothing drives the terminal.
+        #[test]
+        fn whatever_stands_in_a_cell_a_row_is_a_line(cells in proptest::collection::vec(any::<[String; 2]>(), 0..5)) {
+            let text = table(["ONE", "TWO"], &cells);
+            prop_assert_eq!(text.lines().count(), cells.len() + 1);
+            prop_assert!(!text.chars().any(|character| character.is_control() && character != '\n'));
+            let line = json(&cells).ok().unwrap();
+            prop_assert!(!line.trim_end_matches('\n').chars().any(char::is_control));
+            prop_assert_eq!(serde_json::from_str::<Vec<[String; 2]>>(&line).unwrap(), cells);
+        }
+
+        #[test]
+        fn whatever_a_time_says_it_can_be_subtracted(from in ".{0,30}", to in "[0-9TZ:.+-]{0,30}") {
+            let _ = shown(time_between(&from, Some(&to)));
+            let _ = shown(time_between(&to, None));
+        }
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub enum SessionError {
         /// What was agreed on.
         agreed: Duration,
         /// Why that is not enough.
-        source: NoRoom,
+        source: Box<NoRoom>,
     },
     /// The nodes that a host needs could not be created.
     #[error("cannot create node {path}{}", hint(.source))]

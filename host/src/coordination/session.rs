@@ -211,7 +211,7 @@ impl Keeper {
         Timing::new(agreed, *tick_time, *demote_budget).map_err(|source| SessionError::Timing {
             server,
             agreed,
-            source,
+            source: Box::new(source),
         })
     }
 

@@ -46,19 +46,21 @@ pub(super) fn apart<T: Send + 'static>(
         .map_err(|error| threads(error.to_string()))?;
     let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Undone::Threads)?;
     let (sender, receiver) = oneshot::channel();
-    // Nobody looks at what a panic has left half done.
-    pool.spawn(move || drop(sender.send(catch_unwind(AssertUnwindSafe(work)))));
+    pool.spawn(move || drop(sender.send(caught(work))));
     match waiting.block_on(async { tokio::time::timeout(within, receiver).await }) {
         Ok(Ok(Ok(done))) => Ok(done),
-        Ok(Ok(Err(panic))) => Err(Undone::Panicked(message(&*panic))),
+        Ok(Ok(Err(message))) => Err(Undone::Panicked(message)),
         Ok(Err(_)) => Err(Undone::Panicked("the thread has vanished".into())),
         Err(_) => Err(Undone::TooSlow),
     }
 }
 
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    text.unwrap_or("without a message").to_owned()
+/// Does `work`, and returns what it said if it panicked. Nobody may look at what a panic has left half done.
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic: Box<dyn Any + Send>| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("without a message").to_owned()
+    })
 }
 
 #[cfg(test)]

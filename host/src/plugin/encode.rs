@@ -1,5 +1,6 @@
 //! Makes a component of whatever a toolchain gives: from here on there is one path.
 
+use anyhow::anyhow;
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as PREVIEW1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as PREVIEW1_ADAPTER,
 };
@@ -9,6 +10,7 @@ use wasmparser::{KnownCustom, Parser, Payload, ValType, Validator, WasmFeatures}
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use super::apart::caught;
 use super::load::Problem;
 
 /// What a bare module calls the two functions, and what a component does.
@@ -29,10 +31,16 @@ pub(super) fn component(binary: &[u8]) -> Result<Vec<u8>, Problem> {
 }
 
 fn encode(module: &[u8], imports_preview1: bool) -> Result<Vec<u8>, Problem> {
-    let encoder = ComponentEncoder::default().module(module);
-    let encoder = encoder
-        .and_then(|encoder| if imports_preview1 { encoder.adapter(PREVIEW1, PREVIEW1_ADAPTER) } else { Ok(encoder) });
-    encoder.and_then(|mut encoder| encoder.encode()).map_err(Problem::Encode)
+    let encode = || {
+        let mut encoder = ComponentEncoder::default().module(module)?;
+        if imports_preview1 {
+            encoder = encoder.adapter(PREVIEW1, PREVIEW1_ADAPTER)?;
+        }
+        encoder.encode()
+    };
+    // The encoder takes it for granted that a tool has written the types, and panics over some that none would write.
+    let encoded = caught(encode).unwrap_or_else(|panic| Err(anyhow!("its component types make no sense: {panic}")));
+    encoded.map_err(Problem::Encode)
 }
 
 fn embed(module: &mut Vec<u8>, world: &str) -> anyhow::Result<()> {
@@ -75,6 +83,9 @@ impl Module {
     fn world(&self) -> Result<String, Problem> {
         if let Some((module, name)) = self.imports.iter().find(|(module, _)| module != PREVIEW1) {
             return Err(Problem::UnknownImport { import: format!("{module}.{name}") });
+        }
+        if self.exports.iter().any(|(name, _)| name == "_start") {
+            return Err(Problem::Program);
         }
         let mut world = String::from("package soloist:bare;\nworld plugin {\n");
         for (bare, export) in RENAMED {

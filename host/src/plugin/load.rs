@@ -22,8 +22,8 @@ use crate::digest::Digest;
 /// How large a plugin's file may be, in bytes.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
-/// How large a plugin's file may be when it is text, in bytes: reading it takes many times its size.
-pub const MAX_TEXT_BYTES: usize = 16 << 20;
+/// How large a plugin's file may be when it is text, in bytes: reading it takes hundreds of times its size.
+pub const MAX_TEXT_BYTES: usize = 4 << 20;
 
 /// A plugin cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +94,12 @@ pub enum Problem {
         /// The function's name, as a component or a bare module spells it.
         export: &'static str,
     },
+    /// It is made to run from its beginning to its end.
+    #[error(
+        "it exports `_start`, so it is a program of its own: a plugin is a library (a reactor, as with clang \
+         -mexec-model=reactor) that exports both on_elected and on_demoted"
+    )]
+    Program,
     /// One of the two functions has a type that the contract does not allow.
     #[error("its export `{export}` has the wrong type: expected {expected}, found {found}")]
     WrongExport {

@@ -34,6 +34,7 @@ pub(super) struct Host {
     pub(super) start: Start,
     pub(super) cpu: Cpu,
     pub(super) turn: Turn,
+    /// Goes before the table, so that what is open there is cut.
     pub(super) network: NetworkAccess,
     pub(super) table: ResourceTable,
     usage: Usage,
@@ -96,6 +97,7 @@ impl WasiView for Host {
 
 impl WasiHttpView for Host {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.start.called_host();
         WasiHttpCtxView { hooks: &mut self.network, table: &mut self.table, ctx: &mut self.http }
     }
 }

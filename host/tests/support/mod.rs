@@ -44,6 +44,8 @@ pub fn guest(name: &str) -> PathBuf {
                 "misbehave",
                 "-p",
                 "granted",
+                "-p",
+                "network",
                 "--target-dir",
             ])
             .arg(target)
@@ -109,6 +111,28 @@ pub fn printing(text: &str, more: &str) -> String {
                 {more})
             (func (export "on_demoted")))"#
     )
+}
+
+/// A module as a toolchain without components makes it: the contract's types lie in a custom section.
+pub fn module_with_metadata() -> Vec<u8> {
+    let mut module = wat::parse_str(
+        r#"(module
+            (memory (export "memory") 1)
+            (global $free (mut i32) (i32.const 1024))
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+                (global.get $free)
+                (global.set $free (i32.add (global.get $free) (local.get 3))))
+            ;; The outcome lies at 16, where a zero says that it is no error.
+            (func (export "on-elected") (param i64 i64 i32 i32 i32 i32) (result i32) (i32.const 16))
+            (func (export "on-demoted") (param i32) (if (i32.ne (local.get 0) (i32.const 1)) (then unreachable))))"#,
+    )
+    .unwrap();
+    let mut resolve = wit_parser::Resolve::default();
+    let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/wit");
+    let (package, _) = resolve.push_dir(contract).unwrap();
+    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
+    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+    module
 }
 
 /// A file that is gone when the test is over.
@@ -368,8 +392,12 @@ impl Tested {
             if found.len() >= times {
                 return found.swap_remove(times - 1);
             }
-            let left = end.checked_duration_since(Instant::now());
-            let left = left.unwrap_or_else(|| panic!("no {event} {message:?} ({times}): {:#?}", self.of(&events)));
+            let Some(left) = end.checked_duration_since(Instant::now()) else {
+                let reported = self.of(&events);
+                // The other tests go on.
+                drop(events);
+                panic!("no {event} {message:?} ({times}): {reported:#?}");
+            };
             events = REPORTED.more.wait_timeout(events, left).expect("no test panics here").0;
         }
     }

@@ -6,6 +6,7 @@
 mod fairness;
 mod handover;
 mod heartbeats;
+mod loading;
 mod memory;
 mod revocation;
 mod start;
@@ -23,7 +24,7 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 6] = ["handover", "start", "memory", "fairness", "revocation", "heartbeats"];
+const TOPICS: [&str; 7] = ["handover", "start", "loading", "memory", "fairness", "revocation", "heartbeats"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -42,6 +43,9 @@ async fn main() -> Result<()> {
     }
     if chosen("start") {
         start::measure(&cluster, &mut table).await?;
+    }
+    if chosen("loading") {
+        loading::measure(&mut table)?;
     }
     if chosen("memory") {
         memory::measure(&cluster, &mut table).await?;

@@ -1,8 +1,5 @@
-//! Files made to harm whoever loads them: each is refused or loaded, in a process that has little memory.
+//! Files that are large, or small ones that mean something large.
 
-mod support;
-
-use std::process::Command;
 use std::time::Duration;
 
 use soloist::activation::ActivationSettings;
@@ -11,32 +8,14 @@ use soloist::plugin::{
     PluginSettings, Problem,
 };
 use soloist::term::Demotion;
-use support::{File, Tested, engine, guest, text};
 use wasm_encoder::{
     BlockType, CodeSection, Component, ConstExpr, CustomSection, DataSection, ElementSection, Elements, ExportKind,
     ExportSection, Function, FunctionSection, InstructionSink, MemorySection, MemoryType, Module, ModuleSection,
     NestedComponentSection, RefType, TableSection, TableType, TypeSection, ValType,
 };
 
-/// Ordinary use takes less than one of these; what an attack takes must have a bound, and this is it.
-const MEMORY_KIB: u64 = 4_000_000;
-
-/// Everything below runs here: a file that made the loader take more memory would abort the process.
-#[test]
-fn hostile_files_are_loaded_or_refused_in_bounded_memory() {
-    let status = Command::new("sh")
-        .args(["-c", &format!(r#"ulimit -v {MEMORY_KIB} && exec "$0" --ignored --test-threads=1"#)])
-        .arg(std::env::current_exe().unwrap())
-        .status()
-        .unwrap();
-    assert!(status.success(), "{status}");
-}
-
-/// Loads it with the limits that a user has who says nothing.
-fn load(extension: &str, content: &[u8]) -> Result<Plugin, Problem> {
-    let file = File::new(extension, content);
-    Plugin::load(&engine(), &file.0, PluginSettings::default()).map_err(|error| error.problem)
-}
+use crate::load;
+use crate::support::{File, Tested, engine, guest, text};
 
 fn refused(extension: &str, content: &[u8]) -> Problem {
     load(extension, content).map(drop).expect_err("it is refused")
@@ -159,7 +138,7 @@ fn a_function_that_passes_many_values_to_many_calls_or_targets() {
 
     let table = function(1, |code| {
         let targets = vec![0; 100_000];
-        for _ in 0..100 {
+        for _ in 0..10 {
             code.block(BlockType::Empty);
             for _ in 0..100 {
                 code.i32_const(0);
@@ -176,14 +155,20 @@ fn a_function_that_passes_many_values_to_many_calls_or_targets() {
 fn blocks_in_blocks_and_long_code() {
     let blocks = |depth| {
         function(1, |code| {
-            (0..depth).for_each(|_| drop(code.block(BlockType::Empty)));
+            for _ in 0..depth {
+                code.block(BlockType::Empty);
+            }
             code.local_get(0).br_if(0);
-            (0..depth).for_each(|_| drop(code.end()));
+            for _ in 0..depth {
+                code.end();
+            }
         })
     };
     load("wasm", &Bare::new().with(&blocks(1_000_000)).finish().finish()).unwrap();
     let long = function(2, |code| {
-        (0..1_000_000).for_each(|_| drop(code.local_get(0).local_get(1).i32_add().local_set(0)));
+        for _ in 0..1_000_000 {
+            code.local_get(0).local_get(1).i32_add().local_set(0);
+        }
     });
     load("wasm", &Bare::new().with(&long).finish().finish()).unwrap();
 }
@@ -237,7 +222,7 @@ fn many_exports_and_imports() {
     }
     load("wasm", &bare.finish().finish()).unwrap();
 
-    let imports: String = (0..20_000).map(|number| format!(r#"(import "a:b/c{number}" (instance))"#)).collect();
+    let imports: String = (0..20_000).map(|number| format!(r#"(import "a{number}" (func))"#)).collect();
     let problem = refused("wat", format!("(component {imports})").as_bytes());
     assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
 }
@@ -291,7 +276,6 @@ fn text_that_nests_deep_or_is_long() {
         nest(r#"(component (import "a" (func (param "a" "#, "(tuple ", "u8", "))))"),
         nest("(component (type ", "(component (type ", "(component)", "))"),
         nest("", "(component ", "", ""),
-        nest("(module (@a ", "(", "", "))"),
         nest("(module (func ", "(what ", "", "))"),
         "(".repeat(3_000_000),
     ] {
@@ -307,11 +291,13 @@ fn text_that_nests_deep_or_is_long() {
         nest(r#"(module (func (export "on_elected") (drop "#, "(i32.eqz ", inner, &format!("){demoted}")).as_bytes(),
     )
     .unwrap();
+    let annotation = nest("(module (@a ", "(", "", "))");
+    assert!(matches!(refused("wat", annotation.as_bytes()), Problem::MissingExport { .. }));
     let comments = format!("(module {}{})", "(; ".repeat(100_000), " ;)".repeat(100_000));
     assert!(matches!(refused("wat", comments.as_bytes()), Problem::MissingExport { .. }));
 
     let many = |bytes: usize| format!("(module {})", "(func)".repeat(bytes / 6));
-    let problem = refused("wat", many(MAX_TEXT_BYTES - 10).as_bytes());
+    let problem = refused("wat", many(MAX_TEXT_BYTES - 20).as_bytes());
     assert!(matches!(problem, Problem::Excess(Excess::TooMany { max: MAX_FUNCTIONS, .. })), "{problem:?}");
     assert!(matches!(refused("wat", many(MAX_TEXT_BYTES + 10).as_bytes()), Problem::TextTooLarge));
 }

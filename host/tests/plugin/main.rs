@@ -1,17 +1,21 @@
 //! Loading: every form that a plugin may have, and everything that can be wrong with one.
 
+#[path = "../support/mod.rs"]
 mod support;
+
+mod cache;
+mod toolchains;
 
 use std::error::Error;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
 
 use soloist::activation::ActivationSettings;
-use soloist::plugin::{LoadError, Plugin, PluginEngine, PluginSettings, Problem};
+use soloist::digest::Digest;
+use soloist::plugin::{LoadError, Plugin, PluginSettings, Problem};
 use soloist::term::Demotion;
-use support::{File, PATIENCE, Tested, config, engine, guest, printing, text};
+use support::{File, PATIENCE, Tested, config, engine, guest, module_with_metadata, printing, text};
 
 fn load(path: &Path) -> Result<Plugin, LoadError> {
     Plugin::load(&engine(), path, PluginSettings::default())
@@ -90,28 +94,6 @@ fn a_bare_module_may_use_wasi_preview_1_as_text_and_as_binary() {
     assert_eq!(lines_of_a_term(Arc::new(load(&binary.0).unwrap())), ["it prints"]);
 }
 
-/// A module as a toolchain without components makes it: the contract's types lie in a custom section.
-fn module_with_metadata() -> Vec<u8> {
-    let mut module = wat::parse_str(
-        r#"(module
-            (memory (export "memory") 1)
-            (global $free (mut i32) (i32.const 1024))
-            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
-                (global.get $free)
-                (global.set $free (i32.add (global.get $free) (local.get 3))))
-            ;; The outcome lies at 16, where a zero says that it is no error.
-            (func (export "on-elected") (param i64 i64 i32 i32 i32 i32) (result i32) (i32.const 16))
-            (func (export "on-demoted") (param i32) (if (i32.ne (local.get 0) (i32.const 1)) (then unreachable))))"#,
-    )
-    .unwrap();
-    let mut resolve = wit_parser::Resolve::default();
-    let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/wit");
-    let (package, _) = resolve.push_dir(contract).unwrap();
-    let world = resolve.select_world(&[package], Some("plugin")).unwrap();
-    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
-    module
-}
-
 #[test]
 fn a_core_module_with_the_types_of_the_contract_runs() {
     let file = File::new("wasm", &module_with_metadata());
@@ -125,6 +107,22 @@ fn a_file_that_is_not_there_or_is_no_file_is_refused() {
     assert!(told(&missing).contains("no/such/plugin.wasm"), "{}", told(&missing));
     let directory = load(&std::env::temp_dir()).unwrap_err();
     assert!(matches!(directory.problem, Problem::NotAFile));
+}
+
+#[test]
+fn a_pinned_file_is_loaded_only_as_it_was_pinned() {
+    let file = File::new("wat", br#"(module (func (export "on_elected")) (func (export "on_demoted")))"#);
+    let pinned = |digest| PluginSettings { sha256: Some(digest), ..PluginSettings::default() };
+    let digest = Digest::of(&std::fs::read(&file.0).unwrap());
+    let plugin = Plugin::load(&engine(), &file.0, pinned(digest)).unwrap();
+    assert_eq!(plugin.digest(), digest);
+    // Nothing of another file is looked at, not even whether it is WebAssembly.
+    std::fs::write(&file.0, "something else").unwrap();
+    let error = Plugin::load(&engine(), &file.0, pinned(digest)).unwrap_err();
+    let other = Digest::of(b"something else");
+    let Problem::WrongDigest { expected, found } = error.problem else { panic!("{error:?}") };
+    assert_eq!((expected, found), (digest, other));
+    assert!(told(&error).contains(&digest.to_string()) && told(&error).contains(&other.to_string()));
 }
 
 #[test]
@@ -254,38 +252,6 @@ fn what_the_engine_cannot_compile_is_refused() {
 }
 
 #[test]
-fn a_compiled_plugin_is_kept_for_the_next_start() {
-    let directory = std::env::temp_dir().join(format!("soloist-test-cache-{}", std::process::id()));
-    let start = || {
-        let engine = Arc::new(PluginEngine::with_cache(Some(&directory)).unwrap());
-        let begun = Instant::now();
-        Plugin::load(&engine, &guest("heartbeat"), PluginSettings::default()).unwrap();
-        (begun.elapsed(), artefacts(&directory))
-    };
-    let (cold, kept) = start();
-    assert_eq!(kept.len(), 1, "{kept:?}");
-    let (cached, kept_again) = start();
-    assert_eq!(kept, kept_again);
-    println!("load heartbeat: {cold:?} cold, {cached:?} cached");
-    std::fs::remove_dir_all(&directory).unwrap();
-}
-
-/// Compiled code in the cache: the large files, and when they were written.
-fn artefacts(directory: &Path) -> Vec<(std::path::PathBuf, std::time::SystemTime)> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let entry = entry.unwrap();
-        let metadata = entry.metadata().unwrap();
-        if metadata.is_dir() {
-            found.extend(artefacts(&entry.path()));
-        } else if metadata.len() > 10_000 {
-            found.push((entry.path(), metadata.modified().unwrap()));
-        }
-    }
-    found
-}
-
-#[test]
 fn a_machine_that_refuses_the_instance_pool_runs_plugins_all_the_same() {
     let status = Command::new("sh")
         .args(["-c", r#"ulimit -v 16000000 && exec "$0" --ignored --exact "$1""#])
@@ -299,6 +265,6 @@ fn a_machine_that_refuses_the_instance_pool_runs_plugins_all_the_same() {
 #[test]
 #[ignore = "run by another test, with an address space too small for the pool"]
 fn runs_with_little_address_space() {
-    lines_of_a_term(text(include_str!("../../plugins/minimal.wat")));
+    lines_of_a_term(text(include_str!("../../../plugins/minimal.wat")));
     support::wait_for_message("no instance pool");
 }

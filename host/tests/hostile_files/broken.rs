@@ -1,0 +1,61 @@
+//! Files that were cut short, or in which bits are wrong.
+
+use soloist::plugin::{Problem, component};
+
+use crate::load;
+use crate::support::{guest, module_with_metadata, printing};
+
+#[path = "../../src/testing.rs"]
+mod testing;
+
+use testing::{Random, seed};
+
+/// A component of the SDK, a module with the types of the contract, and a bare module.
+fn files() -> [Vec<u8>; 3] {
+    let bare = wat::parse_str(printing("it prints", "")).unwrap();
+    [std::fs::read(guest("hello")).unwrap(), module_with_metadata(), bare]
+}
+
+/// Whatever is said of it, it is not that something panicked.
+#[track_caller]
+fn fine<T>(loaded: Result<T, Problem>) -> bool {
+    if let Err(problem @ (Problem::Panicked { .. } | Problem::TooSlow { .. } | Problem::Imports(_))) = &loaded {
+        panic!("{problem:?}");
+    }
+    loaded.is_ok()
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    for file in files() {
+        // Of a large file, each of its beginning and some of the rest.
+        let lengths = (0..file.len()).filter(|length| *length < 4000 || length % 31 == 0 || length + 100 > file.len());
+        for length in lengths {
+            let cut = &file[..length];
+            // Of nearly all of them nothing reaches the compiler; the rest are whole, and no plugins.
+            assert!(component(cut.to_vec()).is_err() || !fine(load("wasm", cut)), "{length} of {} bytes", file.len());
+        }
+        assert!(fine(load("wasm", &file)));
+    }
+}
+
+#[test]
+fn wrong_bits_are_refused_or_do_not_matter() {
+    let mut random = Random::new(seed());
+    for file in files() {
+        let (mut refused, mut loaded) = (0, 0);
+        for _ in 0..2000 {
+            let mut file = file.clone();
+            for _ in 0..=random.below(3) {
+                let byte = usize::try_from(random.below(file.len() as u64)).unwrap();
+                file[byte] ^= 1 << random.below(8);
+            }
+            // Compiling takes by far the longest, and nearly all of the changes are ones of code or data.
+            let small = file.len() < 10_000 || random.below(40) == 0;
+            let done = if small { load("wasm", &file).map(drop) } else { component(file).map(drop) };
+            if fine(done) { loaded += 1 } else { refused += 1 }
+        }
+        println!("of {} bytes: {loaded} loaded, {refused} refused", file.len());
+        assert!(loaded > 0 && refused > 0);
+    }
+}

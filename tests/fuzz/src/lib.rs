@@ -1,0 +1,152 @@
+//! What is fuzzed: each target takes any bytes and panics if something is wrong with how they are taken.
+//!
+//! `tests/short.rs` gives them the corpus and seeded mutations of it, in every run of the tests; `make fuzz` lets libFuzzer
+//! look for what no one thought of.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+
+use soloist::config::{Config, EnsembleSettings, Given};
+use soloist::coordination::nodes::{
+    Candidate, HostRecord, MasterRecord, ResignOrder, TermEntry, TermRecord, decode, encode, holder_name,
+};
+use soloist::plugin::{Plugin, PluginEngine, PluginSettings, Problem, component};
+use soloist::reporter::printable;
+use wit_component::{StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// A target and its name.
+pub const TARGETS: [(&str, fn(&[u8])); 3] = [("loader", loader), ("config", config), ("records", records)];
+
+/// The inputs that a target begins with, by name. The loader's are text, kept also as the binaries that they mean.
+pub fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let entries = fs::read_dir(corpus).expect("there is a corpus for each target");
+    let mut inputs: Vec<_> = entries
+        .map(|entry| {
+            let path = entry.expect("the corpus can be listed").path();
+            let content = fs::read(&path).expect("the corpus can be read");
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (name, content)
+        })
+        .collect();
+    let binaries = inputs.iter().filter(|(name, _)| name.ends_with(".wat")).filter_map(|(name, content)| {
+        let binary = wat::parse_bytes(content).ok()?;
+        Some((name.replace(".wat", ".wasm"), binary.into_owned()))
+    });
+    let binaries: Vec<_> = binaries.collect();
+    if let Some((_, module)) = binaries.iter().find(|(name, _)| name == "contract.wasm") {
+        inputs.push(("with-metadata.wasm".into(), with_metadata(module.clone())));
+    }
+    inputs.extend(binaries);
+    inputs.sort();
+    inputs
+}
+
+/// A module with the types of the contract in it.
+fn with_metadata(mut module: Vec<u8>) -> Vec<u8> {
+    let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest-sdk/wit");
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(contract).expect("the contract is there");
+    let world = resolve.select_world(&[package], Some("plugin")).expect("it has a world");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("the module is a plugin");
+    module
+}
+
+/// Larger components are only prepared for the compiler: it is slow, and sees no more of them than of small ones.
+const COMPILED_BYTES_MAX: usize = 4096;
+
+thread_local! {
+    static SCRATCH: RefCell<tempfile::TempDir> = RefCell::new(tempfile::tempdir().expect("there is room for a file"));
+}
+
+/// Writes a file for the code under test to read.
+fn file<T>(name: &str, content: &[u8], read: impl FnOnce(&Path) -> T) -> T {
+    SCRATCH.with_borrow(|directory| {
+        let path = directory.path().join(name);
+        fs::write(&path, content).expect("there is room for a file");
+        read(&path)
+    })
+}
+
+/// A plugin's file: it is loaded or refused, whatever is in it.
+pub fn loader(data: &[u8]) {
+    static ENGINE: LazyLock<Arc<PluginEngine>> =
+        LazyLock::new(|| Arc::new(PluginEngine::with_cache(None).expect("this machine runs WebAssembly")));
+    let problem = match component(data.to_vec()) {
+        Ok(component) if component.len() > COMPILED_BYTES_MAX => return,
+        Ok(_) => file("plugin", data, |path| Plugin::load(&ENGINE, path, PluginSettings::default()).err()),
+        Err(problem) => {
+            shown(&problem.to_string());
+            return;
+        }
+    };
+    if let Some(error) = problem {
+        let ours = matches!(error.problem, Problem::Panicked { .. } | Problem::TooSlow { .. } | Problem::Imports(_));
+        assert!(!ours, "{error:?}");
+    }
+}
+
+/// A configuration: it is understood, or what is wrong with it is said in lines that can be printed.
+pub fn config(data: &[u8]) {
+    file("soloist.toml", data, |path| {
+        for error in [
+            Config::load(path, Given::default()).map(drop).err(),
+            soloist::config::Ensemble::load(Some(path), EnsembleSettings::default()).map(drop).err(),
+        ] {
+            let told = error.map(|error| error.to_string()).unwrap_or_default();
+            assert!(!told.chars().any(|character| character.is_control() && character != '\n'), "{told:?}");
+            // Every corpus entry that has an identity has this one.
+            assert!(!told.contains("hunter2"), "{told:?}");
+        }
+    });
+}
+
+/// What is read from ZooKeeper: the first two bytes are a version, the rest is the data of a node or the name of one.
+pub fn records(data: &[u8]) {
+    let (version, data) = data.split_at(data.len().min(2));
+    let version =
+        i32::from(version.first().copied().unwrap_or(0)) << 24 | i32::from(version.get(1).copied().unwrap_or(0));
+    let (kept, record) = TermRecord::read(data, version);
+    assert!(record.number <= u64::try_from(version).unwrap_or(0), "the number is one that was never used");
+    assert_eq!((record.number, record.version), (kept.term.number, version));
+    let next = kept.next(record.number.saturating_add(1), "h", None, 7);
+    let written = encode(&next);
+    if let Some(read) = decode::<TermRecord>(&written) {
+        assert_eq!(read, next, "what one host writes another reads");
+    }
+    for term in [&next.term].into_iter().chain(&next.past) {
+        entry(term);
+    }
+    if let Some(HostRecord { host, version, started, .. }) = decode(data) {
+        [host, version, started].iter().for_each(|text| shown(text));
+    }
+    if let Some(ResignOrder { to, reason, .. }) = decode(data) {
+        [to, reason].iter().flatten().for_each(|text| shown(text));
+    }
+    let _ = decode::<MasterRecord>(data);
+    shown(&holder_name(data, i64::from(version)));
+    let name = String::from_utf8_lossy(data).into_owned();
+    if let Some(candidate) = Candidate::read(name.clone()) {
+        assert_eq!(candidate.name, name);
+        assert!(name.contains(&candidate.host));
+    }
+}
+
+fn entry(term: &TermEntry) {
+    let TermEntry { host, since, end, .. } = term;
+    shown(host);
+    shown(since);
+    if let Some(end) = end {
+        shown(&end.reason);
+        shown(end.detail.as_deref().unwrap_or_default());
+    }
+}
+
+/// What is shown of anything cannot drive a terminal.
+fn shown(text: &str) {
+    let shown = printable(text);
+    assert!(!shown.chars().any(|character| character.is_control() && character != '\t'), "{shown:?}");
+}

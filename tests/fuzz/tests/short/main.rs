@@ -1,0 +1,49 @@
+//! The short run: the corpus, and seeded mutations of it.
+
+mod mutate;
+#[path = "../../../../host/src/testing.rs"]
+mod testing;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use mutate::mutated;
+use soloist_fuzz::{TARGETS, inputs};
+use testing::{Random, seed};
+
+/// Mutations for each target: seconds on a slow machine.
+const MUTATIONS: [(&str, u64); 3] = [("loader", 50_000), ("config", 20_000), ("records", 200_000)];
+
+fn run(name: &str) {
+    let (_, target) = TARGETS.iter().find(|(target, _)| *target == name).unwrap();
+    let (_, mutations) = MUTATIONS.iter().find(|(target, _)| *target == name).unwrap();
+    let inputs = inputs(name);
+    assert!(!inputs.is_empty());
+    for (file, input) in &inputs {
+        println!("{file}");
+        target(input);
+    }
+    let mut random = Random::new(seed());
+    for _ in 0..*mutations {
+        let any = |random: &mut Random| &inputs[usize::try_from(random.below(inputs.len() as u64)).unwrap()];
+        let ((file, input), (_, other)) = (any(&mut random), any(&mut random));
+        let input = mutated(input, other, &mut random);
+        if catch_unwind(AssertUnwindSafe(|| target(&input))).is_err() {
+            panic!("of {file}: {:?}", input.escape_ascii().to_string());
+        }
+    }
+}
+
+#[test]
+fn the_loader_takes_anything() {
+    run("loader");
+}
+
+#[test]
+fn the_configuration_takes_anything() {
+    run("config");
+}
+
+#[test]
+fn records_may_hold_anything() {
+    run("records");
+}
