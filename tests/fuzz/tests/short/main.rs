@@ -27,9 +27,8 @@ fn run(name: &str) {
         let any = |random: &mut Random| &inputs[usize::try_from(random.below(inputs.len() as u64)).unwrap()];
         let ((file, input), (_, other)) = (any(&mut random), any(&mut random));
         let input = mutated(input, other, &mut random);
-        if catch_unwind(AssertUnwindSafe(|| target(&input))).is_err() {
-            panic!("of {file}: {:?}", input.escape_ascii().to_string());
-        }
+        let taken = catch_unwind(AssertUnwindSafe(|| target(&input)));
+        assert!(taken.is_ok(), "of {file}: {:?}", input.escape_ascii().to_string());
     }
 }
 
