@@ -1,6 +1,6 @@
 # Each goal does the set-up it needs. One build profile for all: `release`.
 CARGO ?= cargo
-GUESTS := --package hello --package heartbeat --package counter --package misbehave --package granted --package effects
+GUESTS := --package hello --package heartbeat --package counter --package misbehave --package granted --package network --package effects
 
 .PHONY: help build demo test soak fuzz bench lint setup
 

@@ -260,7 +260,7 @@ impl Request {
         let mut alarm = pin!(sleep(timeout));
         poll_fn(|context| match answer.as_mut().poll(context) {
             Poll::Pending => alarm.as_mut().poll(context).map(|()| Err(Error::TimedOut { url: at.take(), timeout })),
-            answer => answer,
+            Poll::Ready(answer) => Poll::Ready(answer),
         })
         .await
     }

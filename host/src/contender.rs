@@ -12,7 +12,7 @@ use futures::future::{BoxFuture, OptionFuture, select_all};
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use zookeeper_client::OneshotWatcher;
+use zookeeper_client::{OneshotWatcher, WatchedEvent};
 
 use crate::activation::{Activation, ActivationSettings, Notice};
 use crate::clock;
@@ -101,7 +101,10 @@ pub struct Contender {
     healthy: bool,
     outcome: Option<Outcome>,
     request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
-    watch: Option<BoxFuture<'static, ()>>,
+    watch: Option<BoxFuture<'static, Watches>>,
+    /// Watches of no more interest. To let go of one is a request of its own, and what comes next would wait behind it: they
+    /// are let go of when new ones are set, which is when nothing is urgent.
+    stale: Vec<Box<dyn Send>>,
     activation: Option<Activation>,
     notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
     inputs: VecDeque<Input>,
@@ -126,6 +129,7 @@ impl Contender {
             outcome: None,
             request: None,
             watch: None,
+            stale: Vec::new(),
             activation: None,
             notices: mpsc::unbounded_channel(),
             inputs: VecDeque::new(),
@@ -162,8 +166,9 @@ impl Contender {
                     self.request = None;
                     self.answered(answer);
                 }
-                Some(()) = OptionFuture::from(self.watch.as_mut()) => {
+                Some(rest) = OptionFuture::from(self.watch.as_mut()) => {
                     self.watch = None;
+                    self.stale.push(Box::new(rest));
                     self.inputs.push_back(Input::Changed);
                 }
                 Some(order) = OptionFuture::from(self.order.as_mut()) => {
@@ -189,6 +194,7 @@ impl Contender {
         if id(&self.session) != id(&seen.session) {
             if self.session.is_some() {
                 (self.request, self.watch, self.order, self.seen, self.marking) = (None, None, None, None, None);
+                self.stale.clear();
                 self.inputs.push_back(Input::SessionEnded);
             }
             if seen.session.is_some() {
@@ -290,7 +296,10 @@ impl Contender {
     fn answered(&mut self, answer: Result<Answer, TaskError>) {
         match answer {
             Ok(Answer { input, watchers, seen, record }) => {
-                self.watch = any_of(watchers);
+                if !watchers.is_empty() {
+                    self.watch = Some(any_of(watchers));
+                    self.stale.clear();
+                }
                 self.seen = seen.or(self.seen.take());
                 self.record = record.or(self.record.take());
                 self.inputs.push_back(input);
@@ -355,7 +364,7 @@ impl Contender {
             }
             Action::Activate(term) => self.activate(term),
             Action::Demote(reason) => {
-                self.order = None;
+                self.stale.extend(self.order.take().map(|order| Box::new(order) as Box<dyn Send>));
                 self.ending.reason = Some(reason);
                 if let Some(activation) = &self.activation {
                     activation.demote(reason);
@@ -428,7 +437,7 @@ impl Contender {
     {
         // The election asks for nothing while there is no session.
         let Some(nodes) = self.nodes() else { return };
-        self.watch = None;
+        self.stale.extend(self.watch.take().map(|watch| Box::new(watch) as Box<dyn Send>));
         self.request = Some(make(nodes, self.seen.clone()).boxed());
     }
 }
@@ -449,8 +458,11 @@ async fn read_master(nodes: TaskNodes, own: Option<String>) -> Result<Answer, Ta
     Ok(Answer { watchers, record, ..Input::MasterSeen(holder).into() })
 }
 
-/// Waits for the first of all watches to fire; there is nothing to wait for without any.
-fn any_of(watchers: Vec<OneshotWatcher>) -> Option<BoxFuture<'static, ()>> {
-    let changes: Vec<_> = watchers.into_iter().map(|watcher| watcher.changed().boxed()).collect();
-    (!changes.is_empty()).then(|| select_all(changes).map(drop).boxed())
+/// Watches that have not fired.
+type Watches = Vec<BoxFuture<'static, WatchedEvent>>;
+
+/// Waits for the first of all watches to fire, and gives the others back.
+fn any_of(watchers: Vec<OneshotWatcher>) -> BoxFuture<'static, Watches> {
+    let changes = watchers.into_iter().map(|watcher| watcher.changed().boxed());
+    select_all(changes).map(|(_, _, rest)| rest).boxed()
 }

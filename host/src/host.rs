@@ -13,7 +13,7 @@ use crate::coordination::connect::{Credentials, Settings};
 use crate::coordination::nodes::TaskPaths;
 use crate::coordination::session::{GaveUp, Keeper};
 use crate::election;
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, plugin_threads};
 use crate::restart::PluginFailed;
 use crate::shutdown::Shutdown;
 
@@ -56,6 +56,7 @@ pub enum Until {
 pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdown: Shutdown) -> Result<(), HostError> {
     let threads = tokio::runtime::Builder::new_multi_thread()
         .thread_name("plugin")
+        .worker_threads(plugin_threads())
         .enable_all()
         .build()
         .map_err(HostError::Threads)?;

@@ -207,7 +207,7 @@ fn a_share_of_the_processor() {
     tested.wait_for("plugin-log", "entered", 1);
     let (begun, before) = (Instant::now(), tested.processor_time());
     tested.wait_for("plugin-log", "counted", 1);
-    let (used, of) = (tested.processor_time() - before, begun.elapsed());
+    let (used, of) = (tested.processor_time().saturating_sub(before), begun.elapsed());
     println!("a plugin with 10 % has used {used:?} of {of:?}");
     assert!(used < of / 3, "{used:?} of {of:?}");
     tested.activation().demote(Demotion::Shutdown);

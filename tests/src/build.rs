@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, anyhow, ensure};
 
 /// The guests, by crate: those that the host's own tests build, so that Cargo builds them once.
-const GUESTS: [&str; 6] = ["hello", "heartbeat", "counter", "misbehave", "granted", "effects"];
+const GUESTS: [&str; 7] = ["hello", "heartbeat", "counter", "misbehave", "granted", "network", "effects"];
 
 /// Where the built things are.
 #[derive(Clone, Debug)]

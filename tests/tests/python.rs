@@ -76,6 +76,8 @@ async fn a_plugin_in_python_runs() -> Result<()> {
         .host_of("a", &component)?
         .flag("--task", "snake")
         .flag("--config", "interval_ms=50")
+        // componentize-py imports all that the world has, whether the script uses it or not.
+        .arg("--allow-state")
         .env("XDG_CACHE_HOME", target.join("cache"))
         .start(&cluster.history)?;
     let mut said = async |text: &str| {

@@ -1,6 +1,5 @@
 //! What commands have in common: where the ensemble is, what to run, and the settings that can be given beside a file.
 
-use std::convert::Infallible;
 use std::env::{self, VarError};
 use std::path::PathBuf;
 
@@ -148,11 +147,16 @@ fn entry(text: &str) -> Result<(String, String), NoEntry> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-fn secret(text: &str) -> Result<SecretSettings, Infallible> {
-    Ok(match text.split_once('=') {
-        Some((name, file)) => SecretSettings::File(SecretFile { name: name.to_owned(), file: file.into() }),
-        None => SecretSettings::Variable(text.to_owned()),
-    })
+#[derive(Debug, thiserror::Error)]
+#[error("write NAME or NAME=FILE")]
+struct NoSecret;
+
+fn secret(text: &str) -> Result<SecretSettings, NoSecret> {
+    match text.split_once('=') {
+        Some((_, "")) => Err(NoSecret),
+        Some((name, file)) => Ok(SecretSettings::File(SecretFile { name: name.to_owned(), file: file.into() })),
+        None => Ok(SecretSettings::Variable(text.to_owned())),
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -155,34 +155,6 @@ fn every_bad_value_is_named_with_its_place() {
         (task("restart = { healthy_after = \"\" }"), "4:29", "task.restart.healthy_after", "not a duration"),
         (task("restart = { initial = \"2s\", max = \"1s\" }"), "4:35", "task.restart", "shorter"),
         (task("restart = { initial = \"2m\" }"), "4:23", "task.restart", "shorter"),
-        // Grants.
-        (task("allow = { stat = true }"), "4:11", "task.allow.stat", "unknown field `stat`"),
-        (task("allow = { state = \"yes\" }"), "4:19", "task.allow.state", "expected a boolean"),
-        (task("allow.http = [\"api.example.com\"]"), "4:15", "task.allow.http", "is not an origin"),
-        (task("allow.http = [\"https://a\", \"https://a/b\"]"), "4:28", "task.allow.http", "is not an origin"),
-        (task("allow.tcp = [\"db.internal\"]"), "4:14", "task.allow.tcp", "is not an endpoint"),
-        (task("allow.networks = [\"10.0.0.0/33\"]"), "4:19", "task.allow.networks", "is not a network"),
-        (task("allow.dirs = [{ host = \"a\", guest = \"data\" }]"), "4:15", "task.allow.dirs", "begin with a slash"),
-        (task("allow.dirs = [{ host = \"a\", guest = \"/a/../b\" }]"), "4:15", "task.allow.dirs", "dots"),
-        (task("allow.dirs = [{ host = \"a\", guest = \"/a\", mode = \"rw\" }]"), "4:15", "task.allow.dirs", "\"write\""),
-        (task("allow.dirs = [{ host = \"a\", guest = \"/a\" }, { host = \"b\", guest = \"/a\" }]"), "4:45", "task.allow.dirs", "another"),
-        (task("allow.dirs = [{ host = \"a\" }]"), "4:15", "task.allow.dirs", "missing field `guest`"),
-        (task("allow.env = { 1A = \"x\" }"), "4:20", "task.allow.env.1A", "letters, digits and _"),
-        (task("allow.env = { A = \"x\\u0000\" }"), "4:19", "task.allow.env.A", "zero byte"),
-        (task("allow.secrets = [\"A=B\"]"), "4:18", "task.allow.secrets", "letters, digits and _"),
-        (task("allow.secrets = [{ name = \"A\" }]"), "4:17", "task.allow.secrets", "file"),
-        (task("allow = { env = { A = \"x\" }, secrets = [\"A\"] }"), "4:41", "task.allow.secrets", "already"),
-        (task(&format!("allow.secrets = [{}]", "\"A\",".repeat(257))), "1:1", "task.allow", "257 secrets"),
-        // Limits.
-        (task("limits = { memroy = \"1MiB\" }"), "4:12", "task.limits.memroy", "unknown field `memroy`"),
-        (task("limits.memory = \"much\""), "4:17", "task.limits.memory", "not a number of bytes"),
-        (task("limits.memory = \"1KiB\""), "4:17", "task.limits.memory", "out of range"),
-        (task("limits.memory = true"), "4:17", "task.limits.memory", "expected a number, or text"),
-        (task("limits.sockets = \"many\""), "4:18", "task.limits.sockets", "not a number"),
-        (task("limits.sockets = 0"), "4:18", "task.limits.sockets", "write 1 to"),
-        (task("limits.state_keys = 1001"), "4:21", "task.limits.state_keys", "write 0 to 1000"),
-        (task("limits.cpu = \"101%\""), "4:14", "task.limits.cpu", "write 1 to 100"),
-        (task("limits.start_timeout = 5"), "4:24", "task.limits.start_timeout", "not a duration"),
         // A lease without room.
         (zookeeper("session_timeout = \"4s\""), "2:19", "zookeeper.session_timeout", "demote_timeout"),
         (zookeeper("tick_time = \"8s\""), "2:13", "zookeeper.tick_time", "session_timeout"),
@@ -242,9 +214,51 @@ fn every_bad_value_is_named_with_its_place() {
         (zookeeper("acl = [\"ip::r\"]"), "2:7", "zookeeper.acl", "no id"),
         (zookeeper("acl = [\":x:r\"]"), "2:7", "zookeeper.acl", "no scheme"),
     ];
+    are_named(&cases);
+}
+
+#[test]
+fn every_bad_grant_and_limit_is_named_with_its_place() {
+    let task = |line: &str| format!("{TASK}{line}\n");
+    #[rustfmt::skip]
+    let cases = [
+        // Grants.
+        (task("allow = { stat = true }"), "4:11", "task.allow.stat", "unknown field `stat`"),
+        (task("allow = { state = \"yes\" }"), "4:19", "task.allow.state", "expected a boolean"),
+        (task("allow.http = [\"api.example.com\"]"), "4:15", "task.allow.http", "is not an origin"),
+        (task("allow.http = [\"https://a\", \"https://a/b\"]"), "4:28", "task.allow.http", "is not an origin"),
+        (task("allow.tcp = [\"db.internal\"]"), "4:14", "task.allow.tcp", "is not an endpoint"),
+        (task("allow.networks = [\"10.0.0.0/33\"]"), "4:19", "task.allow.networks", "is not a network"),
+        (task("allow.dirs = [{ host = \"a\", guest = \"data\" }]"), "4:15", "task.allow.dirs", "begin with a slash"),
+        (task("allow.dirs = [{ host = \"a\", guest = \"/a/../b\" }]"), "4:15", "task.allow.dirs", "dots"),
+        (task("allow.dirs = [{ host = \"a\", guest = \"/a\", mode = \"rw\" }]"), "4:15", "task.allow.dirs", "\"write\""),
+        (task("allow.dirs = [{ host = \"a\", guest = \"/a\" }, { host = \"b\", guest = \"/a\" }]"), "4:45", "task.allow.dirs", "another"),
+        (task("allow.dirs = [{ host = \"a\" }]"), "4:15", "task.allow.dirs", "missing field `guest`"),
+        (task("allow.env = { 1A = \"x\" }"), "4:20", "task.allow.env.1A", "letters, digits and _"),
+        (task("allow.env = { A = \"x\\u0000\" }"), "4:19", "task.allow.env.A", "zero byte"),
+        (task("allow.secrets = [\"A=B\"]"), "4:18", "task.allow.secrets", "letters, digits and _"),
+        (task("allow.secrets = [{ name = \"A\" }]"), "4:17", "task.allow.secrets", "file"),
+        (task("allow = { env = { A = \"x\" }, secrets = [\"A\"] }"), "4:41", "task.allow.secrets", "already"),
+        (task(&format!("allow.secrets = [{}]", "\"A\",".repeat(257))), "1:1", "task.allow", "257 secrets"),
+        // Limits.
+        (task("limits = { memroy = \"1MiB\" }"), "4:12", "task.limits.memroy", "unknown field `memroy`"),
+        (task("limits.memory = \"much\""), "4:17", "task.limits.memory", "not a number of bytes"),
+        (task("limits.memory = \"1KiB\""), "4:17", "task.limits.memory", "out of range"),
+        (task("limits.memory = true"), "4:17", "task.limits.memory", "expected a number, or text"),
+        (task("limits.sockets = \"many\""), "4:18", "task.limits.sockets", "not a number"),
+        (task("limits.sockets = 0"), "4:18", "task.limits.sockets", "write 1 to"),
+        (task("limits.state_keys = 1001"), "4:21", "task.limits.state_keys", "write 0 to 1000"),
+        (task("limits.cpu = \"101%\""), "4:14", "task.limits.cpu", "write 1 to 100"),
+        (task("limits.start_timeout = 5"), "4:24", "task.limits.start_timeout", "not a duration"),
+    ];
+    are_named(&cases);
+}
+
+/// Each: the file, where in it, the key, and a part of the message.
+fn are_named(cases: &[(String, &str, &str, &str)]) {
     let mut wrong = Vec::new();
     for (text, at, key, part) in cases {
-        let message = refused(&text);
+        let message = refused(text);
         let place =
             if key.is_empty() { format!("etc/soloist.toml:{at}: ") } else { format!("etc/soloist.toml:{at}: {key}: ") };
         let one_line = message.lines().count() == 1;

@@ -30,6 +30,7 @@ mod start;
 mod state;
 mod stdio;
 mod store;
+mod turn;
 mod wasi;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,7 @@ pub use network::{
     NetworkPolicy, Origin, PolicyError, Refusal, Resolve, Scheme, SystemResolver,
 };
 pub use run::{AfterCompletion, Ended};
+pub use turn::plugin_threads;
 use wasmtime::component::InstancePre;
 
 use crate::digest::Digest;

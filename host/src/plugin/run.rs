@@ -17,6 +17,7 @@ use super::limits::Limit;
 use super::log::MAX_MESSAGE_BYTES;
 use super::start::Start;
 use super::store::Host;
+use super::turn::Turn;
 use super::{Plugin, store};
 
 /// What becomes of a plugin whose `on_elected` has returned without an error while its host leads.
@@ -64,8 +65,8 @@ impl Plugin {
         let _ticking = self.engine.tick();
         let mut store = store::new(self.engine.wasmtime(), leadership.clone(), Arc::clone(&self.settings))
             .map_err(|error| Failure::new(Cause::Host(error)))?;
-        let watched =
-            Watched { leadership: &leadership, start: store.data().start.clone(), cpu: store.data().cpu.clone() };
+        let (start, cpu, turn) = (store.data().start.clone(), store.data().cpu.clone(), store.data().turn.clone());
+        let watched = Watched { leadership: &leadership, start, cpu, turn };
         let outcome = self.watch(watched, self.call(&mut store, completed)).await;
         match outcome? {
             Ok(Ok(ended)) => Ok(ended),
@@ -91,7 +92,7 @@ impl Plugin {
     /// Runs the future, but only for as long as the permit lasts: what the guest has waiting in the host when the permit
     /// ends is never looked at again. A guest that shows no sign of life is not waited for either.
     async fn watch<T>(&self, watched: Watched<'_>, future: impl Future<Output = T>) -> Result<T, Failure> {
-        let Watched { leadership, start, cpu } = watched;
+        let Watched { leadership, start, cpu, turn } = watched;
         let mut future = pin!(future);
         let mut due = pin!(start.clone().due());
         let mut is_due = false;
@@ -104,6 +105,9 @@ impl Plugin {
             cpu.charge();
             if polled.is_ready() {
                 return polled.map(Ok);
+            }
+            if !start.is_interrupted() {
+                turn.end();
             }
             is_due = is_due || due.as_mut().poll(context).is_ready();
             if is_due && start.has_failed() {
@@ -121,6 +125,7 @@ struct Watched<'a> {
     leadership: &'a Leadership,
     start: Start,
     cpu: Cpu,
+    turn: Turn,
 }
 
 /// Calls `on_elected`, then `on_demoted` when demotion begins, whether or not the former has returned by then.

@@ -51,6 +51,11 @@ impl Start {
         self.seen.interrupted.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the guest computes: it is interrupted, and goes on when it is let.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.seen.interrupted.load(Ordering::Relaxed)
+    }
+
     /// Whether there should have been a sign of life.
     pub(super) fn is_overdue(&self) -> bool {
         !self.seen.alive.load(Ordering::Relaxed) && clock::now() >= self.due
@@ -59,7 +64,7 @@ impl Start {
     /// The guest runs no longer, for now: whether it has failed to start. One that is interrupted will be asked when it
     /// goes on, so that it can be said where it is; of the others `on_elected` may wait, and nothing else.
     pub(super) fn has_failed(&self) -> bool {
-        if !self.is_overdue() || self.seen.interrupted.load(Ordering::Relaxed) {
+        if !self.is_overdue() || self.is_interrupted() {
             return false;
         }
         self.called_host();

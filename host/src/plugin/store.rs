@@ -16,6 +16,7 @@ use super::log::PluginLog;
 use super::network::{HEADER_BYTES, NetworkAccess};
 use super::start::Start;
 use super::stdio::Stdio;
+use super::turn::Turn;
 use super::{PluginSettings, wasi};
 use crate::permit::LeaseLost;
 
@@ -32,6 +33,8 @@ pub(super) struct Host {
     pub(super) state_calls: Arc<Semaphore>,
     pub(super) start: Start,
     pub(super) cpu: Cpu,
+    pub(super) turn: Turn,
+    /// Goes before the table, so that what is open there is cut.
     pub(super) network: NetworkAccess,
     pub(super) table: ResourceTable,
     usage: Usage,
@@ -59,6 +62,7 @@ impl Host {
             state_calls: Arc::new(Semaphore::new(count(limits.calls.into()))),
             start: Start::within(limits.start_timeout),
             cpu: Cpu::new(limits.cpu),
+            turn: Turn::default(),
             usage: Usage::new(limits.clone()),
             settings,
             wasi,
@@ -93,6 +97,7 @@ impl WasiView for Host {
 
 impl WasiHttpView for Host {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.start.called_host();
         WasiHttpCtxView { hooks: &mut self.network, table: &mut self.table, ctx: &mut self.http }
     }
 }
@@ -132,18 +137,18 @@ pub(super) fn new(
 /// What a guest that computes does between two of its ticks: it lets the others run, or rests if it has used up its share
 /// of the processor.
 fn give_way(host: &Host) -> impl Future<Output = ()> + use<> {
-    let (rest, start, permit) = (host.cpu.charge(), host.start.clone(), host.leadership.permit.clone());
+    let (rest, permit) = (host.cpu.charge(), host.leadership.permit.clone());
+    let (start, turn) = (host.start.clone(), host.turn.clone());
     start.interrupted();
+    turn.end();
     async move {
-        if rest.is_zero() {
-            // tokio's own yield lets its timers run too, even when every worker is busy with a guest.
-            tokio::task::yield_now().await;
-        } else {
+        if !rest.is_zero() {
             tokio::select! {
                 () = tokio::time::sleep(rest) => {}
                 () = permit.ended() => {}
             }
         }
+        turn.begin().await;
         start.resumed();
     }
 }

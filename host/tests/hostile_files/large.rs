@@ -155,14 +155,20 @@ fn a_function_that_passes_many_values_to_many_calls_or_targets() {
 fn blocks_in_blocks_and_long_code() {
     let blocks = |depth| {
         function(1, |code| {
-            (0..depth).for_each(|_| drop(code.block(BlockType::Empty)));
+            for _ in 0..depth {
+                code.block(BlockType::Empty);
+            }
             code.local_get(0).br_if(0);
-            (0..depth).for_each(|_| drop(code.end()));
+            for _ in 0..depth {
+                code.end();
+            }
         })
     };
     load("wasm", &Bare::new().with(&blocks(1_000_000)).finish().finish()).unwrap();
     let long = function(2, |code| {
-        (0..1_000_000).for_each(|_| drop(code.local_get(0).local_get(1).i32_add().local_set(0)));
+        for _ in 0..1_000_000 {
+            code.local_get(0).local_get(1).i32_add().local_set(0);
+        }
     });
     load("wasm", &Bare::new().with(&long).finish().finish()).unwrap();
 }

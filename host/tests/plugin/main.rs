@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use soloist::activation::ActivationSettings;
 use soloist::digest::Digest;
-use soloist::plugin::{LoadError, Plugin, PluginEngine, PluginSettings, Problem};
+use soloist::plugin::{LoadError, Plugin, PluginSettings, Problem};
 use soloist::term::Demotion;
 use support::{File, PATIENCE, Tested, config, engine, guest, module_with_metadata, printing, text};
 

@@ -44,6 +44,8 @@ pub fn guest(name: &str) -> PathBuf {
                 "misbehave",
                 "-p",
                 "granted",
+                "-p",
+                "network",
                 "--target-dir",
             ])
             .arg(target)
@@ -390,8 +392,12 @@ impl Tested {
             if found.len() >= times {
                 return found.swap_remove(times - 1);
             }
-            let left = end.checked_duration_since(Instant::now());
-            let left = left.unwrap_or_else(|| panic!("no {event} {message:?} ({times}): {:#?}", self.of(&events)));
+            let Some(left) = end.checked_duration_since(Instant::now()) else {
+                let reported = self.of(&events);
+                // The other tests go on.
+                drop(events);
+                panic!("no {event} {message:?} ({times}): {reported:#?}");
+            };
             events = REPORTED.more.wait_timeout(events, left).expect("no test panics here").0;
         }
     }

@@ -17,8 +17,11 @@ use soloist::reporter::printable;
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-/// A target and its name.
-pub const TARGETS: [(&str, fn(&[u8])); 3] = [("loader", loader), ("config", config), ("records", records)];
+/// Takes any bytes.
+pub type Target = fn(&[u8]);
+
+/// The targets by name.
+pub const TARGETS: [(&str, Target); 3] = [("loader", loader), ("config", config), ("records", records)];
 
 /// The inputs that a target begins with, by name. The loader's are text, kept also as the binaries that they mean.
 pub fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -32,9 +35,10 @@ pub fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
             (name, content)
         })
         .collect();
-    let binaries = inputs.iter().filter(|(name, _)| name.ends_with(".wat")).filter_map(|(name, content)| {
+    let binaries = inputs.iter().filter_map(|(name, content)| {
+        let stem = name.strip_suffix(".wat")?;
         let binary = wat::parse_bytes(content).ok()?;
-        Some((name.replace(".wat", ".wasm"), binary.into_owned()))
+        Some((format!("{stem}.wasm"), binary.into_owned()))
     });
     let binaries: Vec<_> = binaries.collect();
     if let Some((_, module)) = binaries.iter().find(|(name, _)| name == "contract.wasm") {
@@ -121,10 +125,14 @@ pub fn records(data: &[u8]) {
         entry(term);
     }
     if let Some(HostRecord { host, version, started, .. }) = decode(data) {
-        [host, version, started].iter().for_each(|text| shown(text));
+        for text in [host, version, started] {
+            shown(&text);
+        }
     }
     if let Some(ResignOrder { to, reason, .. }) = decode(data) {
-        [to, reason].iter().flatten().for_each(|text| shown(text));
+        for text in [to, reason].into_iter().flatten() {
+            shown(&text);
+        }
     }
     let _ = decode::<MasterRecord>(data);
     shown(&holder_name(data, i64::from(version)));

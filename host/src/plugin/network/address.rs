@@ -73,15 +73,13 @@ fn first<N>(table: &[(N, AddressKind)], contains: impl Fn(&N) -> bool) -> Addres
 
 /// The IPv4 addresses that a translator or a tunnel makes of an IPv6 address. (A mapped address is one already.)
 fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
-    let [a, b, c, d, e, f, g, h] = address.segments();
     let v4 = |high: u16, low: u16| Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
-    match [a, b, c, d, e, f] {
+    match address.segments() {
         // The unspecified and the loopback address are of IPv6 itself.
-        [0, 0, 0, 0, 0, 0] if (g, h) > (0, 1) => [v4(g, h), None],
-        [0x64, 0xff9b, 0, 0, 0, 0] => [v4(g, h), None],
-        [0x2002, high, low, ..] => [v4(high, low), None],
+        [0, 0, 0, 0, 0, 0, high, low] if (high, low) > (0, 1) => [v4(high, low), None],
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => [v4(high, low), None],
         // Teredo: a server, and a client with every bit turned over.
-        [0x2001, 0, high, low, ..] => [v4(high, low), v4(!g, !h)],
+        [0x2001, 0, high, low, .., client_high, client_low] => [v4(high, low), v4(!client_high, !client_low)],
         _ => [None, None],
     }
 }

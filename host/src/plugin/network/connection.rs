@@ -88,6 +88,10 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if !self.gate.is_open() {
+            // Whoever lets go first: what did not come to its end must not look as if it had.
+            self.cut();
+        }
         self.gate.forget(self.id);
     }
 }

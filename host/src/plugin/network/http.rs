@@ -36,6 +36,9 @@ use super::{NetworkAccess, Outbound, tls};
 /// How long the headers of a request, and of a response, may be together, in bytes.
 pub const HEADER_BYTES: usize = 64 * 1024;
 
+/// How much of a body is taken from the guest at once, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
 /// How many headers a response may have.
 const HEADERS_MAX: usize = 128;
 
@@ -62,11 +65,13 @@ impl WasiHttpHooks for NetworkAccess {
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Exchange), Error>> + Send> {
         let outbound = Arc::clone(&self.outbound);
         Box::new(async move {
-            let send = outbound.send(request, options.unwrap_or_default());
+            if !outbound.gate.is_open() {
+                return Err(Error::HttpRequestDenied);
+            }
             let (response, driver) = tokio::select! {
                 biased;
-                () = outbound.gate.closed() => return Err(Error::HttpRequestDenied),
-                sent = send => sent?,
+                () = outbound.gate.closed() => return Err(Error::ConnectionTerminated),
+                answered = outbound.send(request, options.unwrap_or_default()) => answered?,
             };
             let exchange: Exchange = Box::new(async move {
                 driver.await;
@@ -74,6 +79,10 @@ impl WasiHttpHooks for NetworkAccess {
             });
             Ok((response, exchange))
         })
+    }
+
+    fn p3_outgoing_body_chunk_size(&mut self) -> usize {
+        CHUNK_BYTES
     }
 
     fn p3_error_from_hyper(&mut self, error: &hyper::Error) -> ErrorCode {
@@ -165,11 +174,11 @@ impl Outbound {
                 return Err(Error::ConnectionLimitReached);
             };
             let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() };
-            let socket = socket.map_err(|error| self.unconnected(&error))?;
+            let socket = socket.map_err(|error| unconnected(&error))?;
             let endpoint = SocketAddr::new(address, origin.port);
             match self.gate.connect(socket, endpoint, slot).await {
                 Ok(connection) => return self.secure(origin, connection).await,
-                Err(error) => last = self.unconnected(&error),
+                Err(error) => last = unconnected(&error),
             }
         }
         Err(last)
@@ -189,21 +198,8 @@ impl Outbound {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => {
                 self.report(&Insecure { origin, source: &error });
-                Err(insecure(&error).unwrap_or_else(|| self.unconnected(&error)))
+                Err(insecure(&error).unwrap_or_else(|| unconnected(&error)))
             }
-        }
-    }
-
-    fn unconnected(&self, error: &io::Error) -> Error {
-        if !self.gate.is_open() {
-            return Error::HttpRequestDenied;
-        }
-        match error.kind() {
-            io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
-            io::ErrorKind::TimedOut => Error::ConnectionTimeout,
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
-            _ if Errno::from_io_error(error) == Some(Errno::MFILE) => Error::ConnectionLimitReached,
-            _ => Error::ConnectionTerminated,
         }
     }
 
@@ -235,6 +231,16 @@ impl Outbound {
     }
 }
 
+fn unconnected(error: &io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
+        io::ErrorKind::TimedOut => Error::ConnectionTimeout,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
+        _ if Errno::from_io_error(error) == Some(Errno::MFILE) => Error::ConnectionLimitReached,
+        _ => Error::ConnectionTerminated,
+    }
+}
+
 /// A way to a server, secured or not.
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -259,7 +265,7 @@ fn unreachable(error: LookupError) -> Error {
     match error {
         LookupError::NoName { .. } => Error::HttpRequestUriInvalid,
         LookupError::Refused(_) => Error::DestinationIpProhibited,
-        LookupError::Ended => Error::HttpRequestDenied,
+        LookupError::Ended => Error::ConnectionTerminated,
         LookupError::TimedOut { .. } => Error::DnsTimeout,
         LookupError::NoAddress { .. } => Error::DestinationNotFound,
         LookupError::Failed { source, .. } => Error::DnsError { rcode: Some(source.to_string()), info_code: None },

@@ -29,11 +29,11 @@ use crate::plugin::store::Host;
 pub(in crate::plugin) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     use wasmtime_wasi::p2::bindings::sockets as p2;
     use wasmtime_wasi::p3::bindings::sockets as p3;
-    p2::tcp::add_to_linker::<_, Sockets>(linker, |host| host)?;
-    p2::tcp_create_socket::add_to_linker::<_, Sockets>(linker, |host| host)?;
-    p2::ip_name_lookup::add_to_linker::<_, Sockets>(linker, |host| host)?;
-    p3::types::add_to_linker::<_, Sockets>(linker, |host| host)?;
-    p3::ip_name_lookup::add_to_linker::<_, Sockets>(linker, |host| host)
+    p2::tcp::add_to_linker::<_, Sockets>(linker, Host::called)?;
+    p2::tcp_create_socket::add_to_linker::<_, Sockets>(linker, Host::called)?;
+    p2::ip_name_lookup::add_to_linker::<_, Sockets>(linker, Host::called)?;
+    p3::types::add_to_linker::<_, Sockets>(linker, Host::called)?;
+    p3::ip_name_lookup::add_to_linker::<_, Sockets>(linker, Host::called)
 }
 
 /// What the bindings implement the interfaces for.

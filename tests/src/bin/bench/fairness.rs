@@ -14,14 +14,12 @@ use super::table::{Samples, Table};
 
 const HANDOVERS: usize = 20;
 const HEARTBEATS: usize = 100;
-/// As the host sends them.
-const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(SESSION_TIMEOUT.as_millis() as u64 / 10);
 const TIMER: &str = "timer";
 
 /// Measures without neighbours, and with as many as there are processors.
 pub(super) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> {
     let processors = std::thread::available_parallelism()?.get();
-    for burners in [0, processors] {
+    for burners in [0, processors, 4 * processors] {
         let with = format!("beside {burners} plugins that compute");
         let (timer, heartbeats) = lateness(cluster, burners).await?;
         table.row(&format!("lateness of a plugin's 10 ms timer, {with}"), &timer[0], &timer[1], &timer[2]);
@@ -71,7 +69,7 @@ async fn lateness(cluster: &Cluster, burners: usize) -> Result<([String; 3], Sam
         match last.replace(stat) {
             Some(before) if stat.version == before.version + 1 => {
                 let interval = Duration::from_millis(u64::try_from(stat.mtime - before.mtime)?);
-                heartbeats.add(interval.saturating_sub(HEARTBEAT_INTERVAL));
+                heartbeats.add(interval.saturating_sub(SESSION_TIMEOUT / 10));
             }
             _ => {}
         }

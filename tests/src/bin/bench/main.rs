@@ -1,5 +1,5 @@
-//! The benchmarks: what a failover, a start, a standby, a revocation, a heartbeat and a busy neighbour cost, the first
-//! three beside a bare contender without any plugin, measured in the same run. Prints a table in Markdown.
+//! The benchmarks: what a failover, a start, a standby, a revocation, a heartbeat and a busy neighbour cost, the first three
+//! beside a bare contender without any plugin, measured in the same run. Prints a table in Markdown.
 //!
 //! `cargo run --release --bin bench -- TOPIC...` measures those topics alone.
 

@@ -55,9 +55,9 @@ async fn what_waits_to_be_sent_is_thrown_away() {
     let (connection, peer) = connected(&gate).await;
     let connection = connection.unwrap();
     // Nobody reads, so that the buffers of both sides fill up.
-    let mut sent = 0;
+    let (mut sent, data) = (0, vec![0; 65536]);
     loop {
-        let write = poll_fn(|context| connection.poll_write(context, &[0; 65536]));
+        let write = poll_fn(|context| connection.poll_write(context, &data));
         let Ok(written) = timeout(Duration::from_millis(500), write).await else { break };
         sent += written.unwrap();
     }

@@ -184,7 +184,7 @@ impl HostTcpSocket for Host {
     }
 
     fn set_listen_backlog_size(&mut self, _: Resource<TcpSocket>, _: u64) -> SocketResult<()> {
-        Err(ErrorCode::NotSupported.into())
+        Err(ErrorCode::AccessDenied.into())
     }
 
     options! {
