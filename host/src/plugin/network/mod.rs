@@ -147,7 +147,7 @@ impl Outbound {
 
     fn report_no_room(&self) {
         let max = self.gate.slots_max();
-        let message = format!("{max} connections are open, which is the most that this task may have at once");
+        let message = format!("{max} connections are open, which is what `limits.sockets` allows");
         self.log.write(Level::WARN, &message, details([("import", "network".into())]));
     }
 
