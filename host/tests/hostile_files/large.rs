@@ -222,7 +222,8 @@ fn many_exports_and_imports() {
     }
     load("wasm", &bare.finish().finish()).unwrap();
 
-    let imports: String = (0..20_000).map(|number| format!(r#"(import "a{number}" (func))"#)).collect();
+    let imports: Vec<_> = (0..20_000).map(|number| format!(r#"(import "a{number}" (func))"#)).collect();
+    let imports = imports.concat();
     let problem = refused("wat", format!("(component {imports})").as_bytes());
     assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
 }
@@ -309,8 +310,8 @@ fn a_signature_of_endless_length_is_cut() {
     let name = "n".repeat(10_000);
     let fields = format!("(field \"{name}\" u8)");
     let mut types = format!("(type $t0 (record {fields})) (export $e0 \"t0\" (type $t0))");
-    types.push_str(&format!("(type $t1 (tuple {}))", "$e0 ".repeat(100)));
-    types.push_str(&format!("(type $t2 (tuple {}))", "$t1 ".repeat(100)));
+    types.extend(["(type $t1 (tuple ", &"$e0 ".repeat(100), "))"]);
+    types.extend(["(type $t2 (tuple ", &"$t1 ".repeat(100), "))"]);
     let text = format!(
         r#"(component
             (core module $m (memory (export "memory") 1)

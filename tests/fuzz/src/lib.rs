@@ -93,8 +93,13 @@ pub fn loader(data: &[u8]) {
     }
 }
 
+const PASSWORD: &str = "hunter2";
+
 /// A configuration: it is understood, or what is wrong with it is said in lines that can be printed.
 pub fn config(data: &[u8]) {
+    // Every corpus entry that has an identity has this one. Moved elsewhere it is no identity.
+    let lines = String::from_utf8_lossy(data);
+    let secret = lines.lines().filter(|line| line.contains(PASSWORD)).all(|line| line.starts_with("auth = "));
     file("soloist.toml", data, |path| {
         for error in [
             Config::load(path, Given::default()).map(drop).err(),
@@ -102,8 +107,7 @@ pub fn config(data: &[u8]) {
         ] {
             let told = error.map(|error| error.to_string()).unwrap_or_default();
             assert!(!told.chars().any(|character| character.is_control() && character != '\n'), "{told:?}");
-            // Every corpus entry that has an identity has this one.
-            assert!(!told.contains("hunter2"), "{told:?}");
+            assert!(!secret || !told.contains(PASSWORD), "{told:?}");
         }
     });
 }
