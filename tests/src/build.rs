@@ -80,6 +80,14 @@ fn cargo(args: &[&str], target: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet"]).args(args).arg("--target-dir").arg(target);
+    // Cargo tells tests which package they belong to. Build scripts that look at that (ring's does) would run again, and
+    // all that depends on them be built again, in turns with what builds the tests.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO_CRATE_NAME" {
+            command.env_remove(&name);
+        }
+    }
     let output = command.current_dir(workspace()).stdin(Stdio::null()).output().context("cannot run cargo")?;
     ensure!(output.status.success(), "`cargo build {}`:\n{}", args.join(" "), String::from_utf8_lossy(&output.stderr));
     Ok(())
