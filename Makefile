@@ -29,24 +29,21 @@ soak: export SOLOIST_SOAK ?= 30m
 soak: setup
 	@$(CARGO) test --release --package soloist-tests --test faults
 
-# libFuzzer needs instrumented code, which only flags for LLVM give on a stable compiler; it is built apart from all else.
 FUZZ_TIME ?= 10m
 FUZZ_SECONDS = $(shell echo '$(FUZZ_TIME)' | sed 's/h$$/*3600/; s/m$$/*60/; s/s$$//')
-FUZZ_DIR := target/fuzz
-FUZZ_FLAGS := -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
-	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-	-Cllvm-args=-sanitizer-coverage-trace-compares
-FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ := target/release/fuzz
+# What it finds is kept, for the next run to begin with.
+FUZZ_KEPT := target/fuzz
 
 fuzz: setup
-	RUSTFLAGS="$(FUZZ_FLAGS)" $(CARGO) build --release --package soloist-fuzz --features libfuzzer --bin fuzz \
-		--target $(FUZZ_HOST) --target-dir $(FUZZ_DIR)
+	RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/tests/fuzz/instrumented.sh" \
+		$(CARGO) build --release --package soloist-fuzz --features libfuzzer --bin fuzz
 	@for target in loader config records; do \
-		mkdir -p $(FUZZ_DIR)/seeds/$$target $(FUZZ_DIR)/corpus/$$target && \
-		echo "== $$target" && SOLOIST_FUZZ=$$target SOLOIST_FUZZ_SEEDS=$(FUZZ_DIR)/seeds/$$target \
-		$(FUZZ_DIR)/$(FUZZ_HOST)/release/fuzz -max_total_time=$$((($(FUZZ_SECONDS)) / 3)) -timeout=30 -rss_limit_mb=6000 \
-			-malloc_limit_mb=2000 -max_len=65536 -print_final_stats=1 -artifact_prefix=$(FUZZ_DIR)/$$target- \
-			$(FUZZ_DIR)/corpus/$$target $(FUZZ_DIR)/seeds/$$target || exit 1; \
+		mkdir -p $(FUZZ_KEPT)/seeds/$$target $(FUZZ_KEPT)/corpus/$$target && \
+		echo "== $$target" && SOLOIST_FUZZ=$$target SOLOIST_FUZZ_SEEDS=$(FUZZ_KEPT)/seeds/$$target \
+		$(FUZZ) -max_total_time=$$((($(FUZZ_SECONDS)) / 3)) -timeout=30 -rss_limit_mb=6000 -malloc_limit_mb=2000 \
+			-max_len=65536 -print_final_stats=1 -artifact_prefix=$(FUZZ_KEPT)/$$target- \
+			$(FUZZ_KEPT)/corpus/$$target $(FUZZ_KEPT)/seeds/$$target || exit 1; \
 	done
 
 bench: setup
