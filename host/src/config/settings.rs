@@ -252,7 +252,9 @@ impl SettingsFile {
         let header = before[..line_start].lines().rfind(|line| line.trim_start().starts_with('[')).unwrap_or_default();
         let line = format!("{header}\n{}{}", &before[line_start..], after.lines().next().unwrap_or_default());
         let line_range = header.len() + 1..=header.len() + 1 + (byte - line_start);
-        last_key(DeTable::parse_recoverable(&line).0.get_ref(), line_range)
+        let key = last_key(DeTable::parse_recoverable(&line).0.get_ref(), line_range);
+        // Where a quote or a comma is missing a value can look like a key, and that may be a secret.
+        key.filter(|key| key.chars().all(|character| character.is_ascii_alphanumeric() || "._-".contains(character)))
     }
 }
 

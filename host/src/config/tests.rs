@@ -319,6 +319,16 @@ fn access_control_lists_are_read_from_a_line_and_from_a_list() {
 }
 
 #[test]
+fn a_secret_that_looks_like_a_key_is_not_printed() {
+    for broken in
+        ["auth = { \"digest:user:hunter2\" }", "auth = \"\" \"digest:user:hunter2\"", "auth = {x=1 \"u:hunter2\""]
+    {
+        let message = refused(&format!("[zookeeper]\n{broken}\n"));
+        assert!(message.starts_with("etc/soloist.toml:2:") && !message.contains("hunter2"), "{message}");
+    }
+}
+
+#[test]
 fn secrets_are_not_printed() {
     let auth = Auth::new(&Secret::new("digest:user:secret".to_owned())).unwrap();
     assert!(!format!("{auth:?}").contains("secret"));
