@@ -22,7 +22,7 @@ if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ] || has java; then :; 
     missing+=(default-jre-headless)
     advice+=("a Java runtime, 11 or newer, as 'java' or at JAVA_HOME")
 fi
-# A plugin in Python is built with a package from PyPI.
+# A plugin in Python is built with a Python package.
 if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
     wanted+=(python3-venv)
 fi

@@ -36,12 +36,21 @@ use wasmtime_wasi_http::io::TokioIo;
 struct Server {
     address: SocketAddr,
     accepted: Arc<AtomicUsize>,
+    /// Connections over which something has come.
+    heard: Arc<AtomicUsize>,
     _runtime: tokio::runtime::Runtime,
 }
 
 impl Server {
     /// Serves each connection with `serve`.
     fn start<F>(serve: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self::start_hearing(Arc::default(), serve)
+    }
+
+    fn start_hearing<F>(heard: Arc<AtomicUsize>, serve: impl Fn(TcpStream) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -58,7 +67,7 @@ impl Server {
                 }
             }
         });
-        Self { address, accepted, _runtime: runtime }
+        Self { address, accepted, heard, _runtime: runtime }
     }
 
     /// Answers requests.
@@ -69,8 +78,9 @@ impl Server {
     /// Reads what comes, answers with `answer` as soon as something has come, and tells how the connection ended.
     fn listening(answer: &'static [u8]) -> (Self, mpsc::Receiver<io::Result<usize>>) {
         let (ended, end) = mpsc::channel();
-        let server = Self::start(move |mut stream| {
-            let ended = ended.clone();
+        let heard = Arc::<AtomicUsize>::default();
+        let server = Self::start_hearing(Arc::clone(&heard), move |mut stream| {
+            let (ended, heard) = (ended.clone(), Arc::clone(&heard));
             async move {
                 let (mut bytes, mut buffer) = (0, vec![0; 65536]);
                 let outcome = loop {
@@ -79,6 +89,7 @@ impl Server {
                         Ok(read) if bytes == 0 => {
                             bytes = read;
                             stream.write_all(answer).await.expect("the guest is there");
+                            heard.fetch_add(1, Ordering::SeqCst);
                         }
                         Ok(read) => bytes += read,
                         Err(error) => break Err(error),
@@ -115,6 +126,15 @@ impl Server {
         let end = Instant::now() + PATIENCE;
         while self.accepted() < accepted {
             assert!(Instant::now() < end, "only {} connections have come", self.accepted());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits until something has come over a connection: before that the guest may not have it yet.
+    fn wait_until_heard(&self) {
+        let end = Instant::now() + PATIENCE;
+        while self.heard.load(Ordering::SeqCst) == 0 {
+            assert!(Instant::now() < end, "nothing has come over {} connections", self.accepted());
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -619,7 +639,9 @@ fn nothing_comes_in_and_there_is_no_udp() {
 /// connection ended: while the guest is still in `on_demoted`, or wherever else it is.
 fn cut(case: &Case, server: &Server, end: &mpsc::Receiver<io::Result<usize>>, begun: &str) -> Tested {
     let tested = case.start();
-    if !begun.is_empty() {
+    if begun.is_empty() {
+        server.wait_until_heard();
+    } else {
         tested.wait_for("plugin-log", begun, 1);
     }
     server.wait_for(1);

@@ -67,7 +67,7 @@ async fn leadership_follows_the_queue() -> Result<()> {
 /// No herd: each candidate watches its predecessor and nothing else; the leader its own master node, and orders to
 /// resign.
 #[tokio::test]
-async fn each_candidate_watches_only_its_predecessor() -> Result<()> {
+async fn each_candidate_watches_only_itself_and_its_predecessor() -> Result<()> {
     let cluster = Cluster::start().await?;
     let mut hosts = Vec::new();
     for id in ["a", "b", "c", "d"] {
@@ -78,10 +78,12 @@ async fn each_candidate_watches_only_its_predecessor() -> Result<()> {
     let client = cluster.client().await?;
     let queue = queue(&client).await?;
     ensure!(queue.len() == 4, "{queue:?}");
-    let of_the_leader = BTreeSet::from([Cluster::master(TASK), format!("/soloist/tasks/{TASK}/resign")]);
+    let of_the_task = |node: &str| format!("/soloist/tasks/{TASK}/{node}");
+    let of_the_leader = [Cluster::master(TASK), of_the_task("term"), of_the_task("resign"), queue[0].0.clone()];
+    let of_the_leader = BTreeSet::from(of_the_leader);
     let mut expected = BTreeMap::from([(queue[0].1, of_the_leader)]);
     for pair in queue.windows(2) {
-        expected.insert(pair[1].1, BTreeSet::from([pair[0].0.clone()]));
+        expected.insert(pair[1].1, BTreeSet::from([pair[0].0.clone(), pair[1].0.clone()]));
     }
     // A host says that it stands by before its watch is set.
     let mut seen = BTreeMap::new();

@@ -13,7 +13,10 @@ fn config(cluster: &Cluster, what: &str) -> Result<PathBuf> {
     let plugin = build::artifacts()?.guest("misbehave").display().to_string();
     let restart = r#"{ initial = "10ms", max = "200ms", healthy_after = "300ms", max_restarts = 1 }"#;
     let task = format!("[[task]]\nname = \"{TASK}\"\nplugin = {plugin:?}\nrestart = {restart}\n");
-    cluster.file(&format!("{what}.toml"), format!("{task}config = {{ do = \"{what}\" }}\nallow = {{ state = true }}\n"))
+    cluster.file(
+        &format!("{what}.toml"),
+        format!("{task}config = {{ do = \"{what}\" }}\nallow = {{ state = true, tcp = [] }}\n"),
+    )
 }
 
 fn host(cluster: &Cluster, id: &str, what: &str) -> Result<Command> {
@@ -188,7 +191,7 @@ async fn a_plugin_that_completes_can_be_run_again() -> Result<()> {
     ensure!(ended.code() == Some(2), "a setting of one task beside a file: {}", host.errors());
     let plugin = build::artifacts()?.guest("misbehave");
     let command = cluster.host_of("b", &plugin)?.flag("--task", TASK).flag("--config", "do=complete");
-    let command = command.arg("--allow-state").flag("--on-complete", "restart");
+    let command = command.arg("--allow-state").arg("--allow-tcp=").flag("--on-complete", "restart");
     let mut host = command.start(&cluster.history)?;
     for pause in ["1s", "2s"] {
         host.event_where("plugin-completed", |event| event.text("restart_in") == Some(pause)).await?;

@@ -136,7 +136,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Reads "https://api.example.com", "http://*.internal:8080" or "http://[fd00::1]".
+    /// Reads `https://api.example.com`, `http://*.internal:8080` or `http://[fd00::1]`.
     ///
     /// # Errors
     /// [`PolicyError`] says what is wrong.
@@ -192,7 +192,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads "db.internal:5432", "*.internal:5432", "10.0.0.7:5432" or "[fd00::7]:5432".
+    /// Reads `db.internal:5432`, `*.internal:5432`, `10.0.0.7:5432` or `[fd00::7]:5432`.
     ///
     /// # Errors
     /// [`PolicyError`] says what is wrong.

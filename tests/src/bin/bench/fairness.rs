@@ -38,7 +38,7 @@ fn config(cluster: &Cluster, does: &str, burners: usize) -> Result<std::path::Pa
     let plugin = build::artifacts()?.guest("misbehave").display().to_string();
     let task = |name: &str, does: &str| {
         format!(
-            "[[task]]\nname = {name:?}\nplugin = {plugin:?}\nconfig = {{ do = {does:?} }}\nallow = {{ state = true }}\n"
+            "[[task]]\nname = {name:?}\nplugin = {plugin:?}\nconfig = {{ do = {does:?} }}\nallow = {{ state = true, tcp = [] }}\n"
         )
     };
     let burning = (0..burners).map(|number| task(&format!("burner-{number}"), "loop"));
