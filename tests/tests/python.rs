@@ -78,6 +78,8 @@ async fn a_plugin_in_python_runs() -> Result<()> {
         .flag("--config", "interval_ms=50")
         // componentize-py imports all that the world has, whether the script uses it or not.
         .arg("--allow-state")
+        // Ten seconds of computing, which on a busy machine can be minutes.
+        .flag("--limit", "compile_timeout=1h")
         .arg("--allow-http=")
         .arg("--allow-tcp=")
         .env("XDG_CACHE_HOME", target.join("cache"))
