@@ -8,9 +8,8 @@ mod broken;
 mod large;
 
 use std::process::Command;
-use std::time::Duration;
 
-use soloist::plugin::{Limits, Plugin, PluginSettings, Problem};
+use soloist::plugin::{Plugin, PluginSettings, Problem};
 use support::{File, engine};
 
 /// Ordinary use takes less than one of these; what an attack takes must have a bound, and this is it.
@@ -27,10 +26,8 @@ fn hostile_files_are_loaded_or_refused_in_bounded_memory() {
     assert!(status.success(), "{status}");
 }
 
-/// Loads it with the limits that a user has who says nothing, but on a machine that may be busy with other things.
+/// Loads it with the limits that a user has who says nothing.
 fn load(extension: &str, content: &[u8]) -> Result<Plugin, Problem> {
     let file = File::new(extension, content);
-    let limits = Limits { compile_timeout: Duration::from_secs(3600), ..Limits::default() };
-    let settings = PluginSettings { limits, ..PluginSettings::default() };
-    Plugin::load(&engine(), &file.0, settings).map_err(|error| error.problem)
+    Plugin::load(&engine(), &file.0, PluginSettings::default()).map_err(|error| error.problem)
 }
