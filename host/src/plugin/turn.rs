@@ -1,8 +1,8 @@
 //! Guests that compute take turns, so that they never hold all the threads that plugins run on.
 //!
 //! A guest that has computed for a whole epoch tick needs a turn to go on, and there are as many turns as processors. There
-//! are more threads than that: one is always free for a guest that wakes up, and the kernel, which prefers who has slept
-//! to who has computed, lets it run at once.
+//! are more threads than that, so that a guest that wakes up does not wait for every neighbour to have had its tick. It
+//! still shares the processors with those that have a turn: when it runs is for the kernel to say.
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::available_parallelism;
