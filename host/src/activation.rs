@@ -317,7 +317,8 @@ impl Supervisor {
 
     fn report_stopped(&self, by_force: bool) {
         let drain = *self.leadership.drain.borrow();
-        let expired = || (self.leadership.permit.deadline() <= clock::now()).then_some(Demotion::LeaseExpiring);
+        let overdue = self.overdue();
+        let expired = || overdue.map(|_| Demotion::LeaseExpiring);
         let (event, message) = match (by_force, drain) {
             (false, _) => (Event::Demoted, "the plugin has stopped"),
             (true, Some(_)) => (Event::Revoked, "the plugin did not stop in time and was stopped by force"),
@@ -327,7 +328,17 @@ impl Supervisor {
         if let Some(reason) = drain.map(|drain| drain.reason).or_else(expired) {
             details.insert("reason".into(), reason.name().into());
         }
+        if by_force && let Some(overdue) = overdue {
+            details.insert("overdue_us".into(), u64::try_from(overdue.as_micros()).unwrap_or(u64::MAX).into());
+        }
         self.about().report_with(event, event.level(), message, details);
+    }
+
+    /// How long ago the lease ended, if it has: from then on the plugin could have no effect, however late a machine that
+    /// is busy, or was stopped, comes to take it away.
+    fn overdue(&self) -> Option<Duration> {
+        let (lease, now) = (self.leadership.permit.deadline(), clock::now());
+        (lease <= now).then(|| now.saturating_since(lease))
     }
 }
 

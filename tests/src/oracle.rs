@@ -1,12 +1,15 @@
 //! Judges a history.
 //!
-//! A host is *active* for a task from `activated` to `demoted` or `revoked`, or to its death. A host that was paused
-//! past its lease can have no effect after the pause, whenever it gets to say so: it counts as active up to the pause,
-//! and is held to that: a line of its plugin after the pause counts as an effect.
+//! A host is *active* for a task from `activated` to `demoted` or `revoked`, or to its death. A host whose lease is over
+//! can have no effect any more, whenever it gets to say so: when it was paused, or its machine kept it waiting. So one
+//! whose plugin was stopped by force counts as active up to the pause, or to the end of its lease, and is held to that:
+//! a line of its plugin after it counts as an effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
 
 use crate::history::{Event, History, Record, What};
 
@@ -124,6 +127,8 @@ struct Judge {
     elected: BTreeSet<Key>,
     /// When a run was last paused, if it was.
     paused: BTreeMap<u32, SystemTime>,
+    /// When the plugin of a present activity last wrote a line.
+    wrote: BTreeMap<Key, SystemTime>,
 }
 
 fn judge_records(records: &[Record]) -> Verdict {
@@ -159,8 +164,7 @@ impl Judge {
                 if !self.active.contains_key(&key) {
                     self.out_of_place("a plugin wrote outside its activity", event);
                 }
-                // An effect: the pause has not ended the activity.
-                self.paused.remove(&record.pid);
+                self.wrote.insert(key, record.at);
             }
             "demoted" | "revoked" => {
                 let Some(index) = self.active.remove(&key) else {
@@ -170,11 +174,18 @@ impl Judge {
                     }
                     return self.out_of_place("the end of an activity that never began", event);
                 };
-                let paused = self.paused.get(&record.pid).copied();
+                let wrote = self.wrote.remove(&key);
                 let activity = &mut self.verdict.activities[index];
-                let forced = event.name == "revoked";
-                let paused = paused.filter(|at| forced && *at > activity.from);
-                activity.to = Some(paused.unwrap_or(record.at));
+                let mut to = record.at;
+                if event.name == "revoked" {
+                    let paused = self.paused.get(&record.pid).filter(|at| **at > activity.from);
+                    let lease_over = event.line.get("overdue_us").and_then(Value::as_u64);
+                    let lease_over = lease_over.and_then(|since| record.at.checked_sub(Duration::from_micros(since)));
+                    let ends = [paused.copied(), lease_over].into_iter().flatten();
+                    // An effect after it: that was not the end of the activity.
+                    to = ends.filter(|end| wrote.is_none_or(|wrote| wrote <= *end)).fold(to, SystemTime::min);
+                }
+                activity.to = Some(to);
             }
             "released" if self.active.contains_key(&key) => {
                 self.out_of_place("the node was released before the plugin had stopped", event);
@@ -336,6 +347,23 @@ mod tests {
         };
         assert_eq!(with(None), Duration::ZERO);
         assert_eq!(with(Some(event(31, 1, "plugin-log", 1))), Duration::from_millis(12));
+    }
+
+    #[test]
+    fn a_host_that_is_kept_waiting_was_active_to_the_end_of_its_lease() {
+        let with = |overdue_us: u64, line: Option<Record>| {
+            let mut revoked = event(30, 1, "revoked", 1);
+            let What::Event(inner) = &mut revoked.what else { unreachable!() };
+            inner.line["overdue_us"] = overdue_us.into();
+            let mut records = vec![event(0, 1, "activated", 1), event(20, 2, "activated", 2), revoked];
+            records.extend(line);
+            records.sort_by_key(|record| record.at);
+            judge_records(&records).overlap()
+        };
+        assert_eq!(with(11_000, None), Duration::ZERO);
+        assert_eq!(with(11_000, Some(event(19, 1, "plugin-log", 1))), Duration::ZERO);
+        assert_eq!(with(11_000, Some(event(21, 1, "plugin-log", 1))), Duration::from_millis(10));
+        assert_eq!(with(8_000, None), Duration::from_millis(2), "the lease was too long");
     }
 
     #[test]

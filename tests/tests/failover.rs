@@ -121,7 +121,10 @@ async fn a_leader_frozen_past_its_session_has_no_effect_when_it_wakes() -> Resul
     standby.event("plugin-log").await?;
     let woken = cluster.history.len();
     leader.resume()?;
-    leader.event_after(woken, "revoked", |_| true).await?;
+    let revoked = leader.event_after(woken, "revoked", |_| true).await?;
+    let overdue = revoked.event().and_then(|event| event.line.get("overdue_us")?.as_u64());
+    // The session was gone before it woke, and the lease before the session.
+    ensure!(overdue.is_some_and(|overdue| overdue > 0), "{revoked}");
     leader.event_after(woken, "session-expired", |_| true).await?;
     leader.event_after(woken, "standby", |_| true).await?;
     cluster.verdict().check()?;

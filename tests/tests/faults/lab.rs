@@ -51,6 +51,9 @@ pub struct Run {
     pub violations: Vec<String>,
 }
 
+/// A plugin whose lease is over is gone within this time: it is a few milliseconds, and the rest is for a busy machine.
+const GONE_WITHIN: Duration = Duration::from_secs(10);
+
 pub struct Lab {
     pub network: Network,
     pub cluster: Cluster,
@@ -250,7 +253,11 @@ impl Lab {
         if same_term && records.iter().any(|record| record.is("draining") && record.at < healed) {
             violations.push("the leader was demoted, which this fault is no reason for".to_owned());
         }
-        Ok(Run { revocations: revocations(&records, &findings), findings, recovered, violations })
+        let revocations = revocations(&records, &findings);
+        for late in revocations.iter().filter(|revocation| revocation.gone_after > GONE_WITHIN) {
+            violations.push(format!("a plugin was gone only {:?} after the end of its lease", late.gone_after));
+        }
+        Ok(Run { revocations, findings, recovered, violations })
     }
 
     /// All that has happened in the present scenario, but for effects.
