@@ -20,8 +20,8 @@ use crate::coordination::failed::Mark;
 use crate::coordination::nodes::{End, ResignOrder, TaskPaths, TermRecord};
 use crate::coordination::session::{Session, View};
 use crate::coordination::state::TaskState;
-use crate::coordination::task::{self, Held, Seen, TaskError, TaskNodes};
-use crate::election::{Action, Election, Input, Now, Settings};
+use crate::coordination::task::{self, Ended, Held, Kept, Seen, TaskError, TaskNodes};
+use crate::election::{Action, Election, Input, Now, Record, Settings};
 use crate::events::{About, Event, chain, details};
 use crate::permit::Permit;
 use crate::plugin::Plugin;
@@ -64,11 +64,12 @@ struct Answer {
     watchers: Vec<OneshotWatcher>,
     seen: Option<Seen>,
     record: Option<TermRecord>,
+    kept: Option<Kept>,
 }
 
 impl From<Input> for Answer {
     fn from(input: Input) -> Self {
-        Self { input, watchers: Vec::new(), seen: None, record: None }
+        Self { input, watchers: Vec::new(), seen: None, record: None, kept: None }
     }
 }
 
@@ -92,6 +93,8 @@ pub struct Contender {
     seen: Option<Seen>,
     /// The record of the term in which this host leads.
     record: Option<TermRecord>,
+    /// The terms before it, once they are read.
+    kept: Option<Kept>,
     ending: Ending,
     /// An order to resign, to come while this host leads.
     order: Option<BoxFuture<'static, ResignOrder>>,
@@ -122,6 +125,7 @@ impl Contender {
             reconnects: 0,
             seen: None,
             record: None,
+            kept: None,
             ending: Ending::default(),
             order: None,
             marking: None,
@@ -202,7 +206,7 @@ impl Contender {
             }
             self.session = seen.session;
         } else if seen.reconnects != self.reconnects {
-            self.inputs.push_back(Input::Changed);
+            self.inputs.push_back(Input::Reconnected);
         }
         self.reconnects = seen.reconnects;
     }
@@ -295,13 +299,14 @@ impl Contender {
 
     fn answered(&mut self, answer: Result<Answer, TaskError>) {
         match answer {
-            Ok(Answer { input, watchers, seen, record }) => {
+            Ok(Answer { input, watchers, seen, record, kept }) => {
                 if !watchers.is_empty() {
                     self.watch = Some(any_of(watchers));
                     self.stale.clear();
                 }
                 self.seen = seen.or(self.seen.take());
                 self.record = record.or(self.record.take());
+                self.kept = kept.or(self.kept.take());
                 self.inputs.push_back(input);
             }
             Err(error) => {
@@ -343,10 +348,11 @@ impl Contender {
                 Ok(Answer { watchers, ..input.into() })
             }),
             Action::Elect { over } => self.request(|nodes, seen| async move {
-                let seen = seen.filter(|seen| seen.queue.record == over);
+                let fits = |record: &Record| *record == over || record.clone().given_back() == over;
+                let seen = seen.filter(|seen| fits(&seen.queue.record));
                 let Some(seen) = seen else { return Ok(Input::Outdated.into()) };
                 let own = seen.candidate.clone();
-                match nodes.clone().elect(seen).await? {
+                match nodes.clone().elect(seen, over).await? {
                     task::Election::Won(term, record) => {
                         Ok(Answer { record: Some(*record), ..Input::Elected(term).into() })
                     }
@@ -399,7 +405,7 @@ impl Contender {
             self.inputs.push_back(Input::Stopped);
             return;
         };
-        (self.ending, self.healthy, self.marking) = (Ending::default(), false, None);
+        (self.ending, self.healthy, self.marking, self.kept) = (Ending::default(), false, None, None);
         self.order = self.nodes().map(|nodes| nodes.resign_order(term.number).boxed());
         let permit = Permit::new(session.deadline().clone());
         let keys_max = usize::try_from(self.task.plugin.limits().state_keys).unwrap_or(usize::MAX);
@@ -415,14 +421,14 @@ impl Contender {
         ));
     }
 
-    /// The record that says that a term has ended, and how.
-    fn end(&self, term: Term) -> (Term, TermRecord) {
+    /// What is to be written of a term that has ended.
+    fn end(&self, term: Term) -> Ended {
         let Ending { reason, failed, detail, successor } = &self.ending;
         let reason = || reason.unwrap_or(Demotion::LeaseExpiring).name();
         let end = failed.as_ref().map_or_else(|| End::now(reason(), detail.as_deref()), End::failed);
         let record = self.record.clone().unwrap_or_else(TermRecord::before_the_first);
-        let record = record.released(term.fencing_token.0, end, successor.clone());
-        (term, record)
+        let entry = record.term.clone().ended(term.fencing_token.0, end);
+        Ended { term, record: record.released(successor.clone()), entry, kept: self.kept.clone() }
     }
 
     fn nodes(&self) -> Option<TaskNodes> {
@@ -454,8 +460,8 @@ fn report_failed(term: &Term, failed: &PluginFailed, terms: u32, retry_in: Optio
 }
 
 async fn read_master(nodes: TaskNodes, own: Option<String>) -> Result<Answer, TaskError> {
-    let Held { holder, record, watchers } = nodes.read_master(own).await?;
-    Ok(Answer { watchers, record, ..Input::MasterSeen(holder).into() })
+    let Held { holder, record, kept, watchers } = nodes.read_master(own).await?;
+    Ok(Answer { watchers, record, kept, ..Input::MasterSeen(holder).into() })
 }
 
 /// Watches that have not fired.

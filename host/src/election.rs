@@ -3,10 +3,11 @@
 //! ```text
 //!            session            looked: behind others
 //!   Away ------------> Looking ----------------------> Waiting --+
-//!    ^                  ^   |  looked: at the head        ^      | something changed
-//!    |                  |   v                             |      |
-//!    |                  | Electing -- held by another ----+      |
-//!    |                  +----------------------------------------+
+//!    ^                  ^   |  looked: at the head      |  ^     | something changed
+//!    |                  |   v      it was the leader's  |  |     |
+//!    |                  | Electing <--------------------+  |     |
+//!    |                  |   |   \------ held by another ---+     |
+//!    |                  +---------- outdated --------------------+
 //!    |                      | elected
 //!    | released             v          deadline near, node lost, resign, shutdown
 //!  Releasing <--------- Leading ------------------------------------> Stopping
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 mod types;
 
-pub use types::{Action, Holder, Input, Now, Queue, Record, Settings};
+pub use types::{Action, Holder, Input, Now, Queue, RELEASE_WRITES, Record, Settings};
 
 use crate::clock::Moment;
 use crate::term::{Demotion, Term};
@@ -71,6 +72,9 @@ pub struct Election {
     delayed_for: Option<u64>,
     /// An election in this session was never answered: the master node may be ours.
     unanswered: bool,
+    /// What the record will be once it is this host's turn, if all goes well: it stands right behind the leader, who is
+    /// about to release. To elect over it at once saves a read, and fails harmlessly if anything else has happened.
+    foreseen: Option<Record>,
 }
 
 impl Election {
@@ -85,6 +89,7 @@ impl Election {
             announced: None,
             delayed_for: None,
             unanswered: false,
+            foreseen: None,
         }
     }
 
@@ -124,7 +129,8 @@ impl Election {
             Input::Shutdown => self.shutdown(&mut actions),
             Input::Resign { stay_out } => self.stop(Demotion::Resigned, now.time + stay_out, &mut actions),
             Input::Stopped => self.stopped(&mut actions),
-            Input::Changed => self.changed(&mut actions),
+            Input::Changed => self.changed(now, &mut actions),
+            Input::Reconnected => self.read_again(&mut actions),
             Input::Failed => self.failed(now),
             Input::Timer => {}
             answer => self.answered(now, answer, &mut actions),
@@ -134,7 +140,7 @@ impl Election {
     }
 
     fn session_ended(&mut self, actions: &mut Vec<Action>) {
-        (self.session, self.unanswered) = (false, false);
+        (self.session, self.unanswered, self.foreseen) = (false, false, None);
         self.announced = None;
         match &self.state {
             State::Leading { .. } => {
@@ -186,7 +192,17 @@ impl Election {
         }
     }
 
-    fn changed(&mut self, actions: &mut Vec<Action>) {
+    fn changed(&mut self, now: Now, actions: &mut Vec<Action>) {
+        match self.foreseen.take() {
+            Some(over) if self.state == State::Waiting && !self.demotion_due(now) => {
+                self.state = State::Electing;
+                actions.push(Action::Elect { over });
+            }
+            _ => self.read_again(actions),
+        }
+    }
+
+    fn read_again(&mut self, actions: &mut Vec<Action>) {
         match &mut self.state {
             State::Waiting => self.look(actions),
             State::Leading { reading: true, again, .. } => *again = true,
@@ -196,7 +212,7 @@ impl Election {
     }
 
     fn look(&mut self, actions: &mut Vec<Action>) {
-        self.state = State::Looking;
+        (self.state, self.foreseen) = (State::Looking, None);
         actions.push(Action::Look);
     }
 
@@ -256,7 +272,8 @@ impl Election {
             (None, _) if self.unanswered => self.release(None, AT_ONCE, actions),
             (None, _) => actions.push(Action::Join),
             (Some(ahead), Some(predecessor)) => {
-                let leader = queue.record.host.filter(|_| !queue.record.released);
+                let leader = queue.record.host.clone().filter(|_| !queue.record.released);
+                self.foreseen = (ahead == 1 && leader.is_some()).then(|| queue.record.given_back());
                 self.announce_standby(ahead, leader, actions);
                 actions.push(Action::AwaitPredecessor(predecessor));
             }

@@ -76,7 +76,7 @@ async fn nothing_can_be_changed(stranger: &Client, nodes: &[String]) -> Result<(
 
 /// The nodes that an election rests on are among those that were tried.
 fn complete(nodes: &[String]) -> Result<()> {
-    for node in ["/master", "/term", "/resign", "/candidates", "/candidates/c-"] {
+    for node in ["/master", "/term", "/history", "/resign", "/candidates", "/candidates/c-"] {
         ensure!(nodes.iter().any(|path| path.starts_with(&format!("{TASK_NODE}{node}"))), "no {node} among {nodes:?}");
     }
     for node in ["/soloist/hosts/a", "/soloist/hosts/b"] {

@@ -274,6 +274,34 @@ async fn a_host_alone_leads_again() -> Result<()> {
     cluster.verdict().check()
 }
 
+/// A history that somebody deletes, or writes something else to, begins anew; leadership does not depend on it.
+#[tokio::test]
+async fn a_history_that_is_lost_begins_anew() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let _hosts = queue(&cluster, &["a", "b"]).await?;
+    let observer = cluster.client().await?;
+    let node = "/soloist/tasks/beat/history";
+    for term in 1..=4 {
+        match term {
+            2 => observer.delete(node, None).await?,
+            4 => drop(observer.set_data(node, b"[{\"number\":\"what\"", None).await?),
+            _ => {}
+        }
+        ensure!(cluster.operator(&[], &["resign", TASK]).await?.code == Some(0));
+        let terms = terms(&cluster).await?;
+        let numbers: Vec<_> = terms.iter().filter_map(|term| term["number"].as_u64()).collect();
+        let expected: &[u64] = match term {
+            1 => &[2, 1],
+            2 => &[3, 2],
+            3 => &[4, 3, 2],
+            _ => &[5, 4],
+        };
+        ensure!(numbers == expected, "after term {term}: {terms:?}");
+    }
+    client::close(observer).await;
+    cluster.verdict().check()
+}
+
 /// Each way in which a term ends has its name in the history, and each term the token that it had.
 #[tokio::test]
 async fn the_history_says_how_each_term_ended() -> Result<()> {

@@ -90,7 +90,8 @@ impl Leader {
                 nodes.clone().join().await?;
                 continue;
             }
-            match nodes.clone().elect(seen).await? {
+            let over = seen.queue.record.clone();
+            match nodes.clone().elect(seen, over).await? {
                 Election::Won(term, _) => {
                     return Ok(Self { state: TaskState::new(session, paths, term.record_version), _stop: stop });
                 }

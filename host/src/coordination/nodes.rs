@@ -4,6 +4,7 @@
 //! <root>/hosts/<host>                              ephemeral   HostRecord; rewritten as the heartbeat
 //! <root>/tasks/<task>/master                       ephemeral   MasterRecord; elsewhere when the task has a `path`
 //! <root>/tasks/<task>/term                         persistent  TermRecord
+//! <root>/tasks/<task>/history                      persistent  History
 //! <root>/tasks/<task>/state/<key>                  persistent  what the plugin keeps, as it stands
 //! <root>/tasks/<task>/failed                       persistent  FailedRecord; there while the plugin fails for good
 //! <root>/tasks/<task>/resign                       persistent  ResignOrder; to one term, and deleted when followed
@@ -24,7 +25,7 @@ use crate::term::Term;
 
 /// A record longer than this is not ours.
 const RECORD_MAX_BYTES: usize = 32 * 1024;
-/// How many past terms a term record keeps.
+/// How many terms that have ended a history keeps.
 pub const PAST_TERMS_MAX: usize = 20;
 /// The longest text about a term's end that is kept.
 pub(super) const DETAIL_MAX_CHARS: usize = 200;
@@ -159,10 +160,18 @@ pub struct TermEntry {
     pub end: Option<End>,
 }
 
-/// The latest term of a task, and those before it.
+impl TermEntry {
+    /// This term, which had that fencing token, at its end.
+    #[must_use]
+    pub fn ended(self, token: u64, end: End) -> Self {
+        Self { fencing_token: Some(token), end: Some(end), ..self }
+    }
+}
+
+/// The latest term of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TermRecord {
-    /// The latest term.
+    /// The term.
     #[serde(flatten)]
     pub term: TermEntry,
     /// Whether it is under way.
@@ -173,38 +182,31 @@ pub struct TermRecord {
     /// Where the master node is, when it is not beside this record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The terms before, the latest first; bounded.
-    #[serde(default)]
-    pub past: Vec<TermEntry>,
 }
 
 impl TermRecord {
     /// What a task begins with.
     pub fn before_the_first() -> Self {
-        let term = TermEntry { number: 0, host: String::new(), since: timestamp(), fencing_token: None, end: None };
-        Self { term, state: TermState::Released, successor: None, path: None, past: Vec::new() }
+        Self { state: TermState::Released, ..Self::new(0, "", None) }
     }
 
-    /// The record of a new term, written over this one, which was last changed by transaction `zxid`.
-    #[must_use]
-    pub fn next(mut self, number: u64, host: &str, path: Option<&str>, zxid: u64) -> Self {
-        if self.term.number > 0 {
-            if self.state == TermState::Active {
-                self.term.fencing_token = Some(zxid);
-                self.term.end = Some(End::now("lost", None));
-            }
-            self.past.insert(0, self.term);
-            self.past.truncate(PAST_TERMS_MAX);
-        }
+    /// The record of a term that begins.
+    pub fn new(number: u64, host: &str, path: Option<&str>) -> Self {
         let term = TermEntry { number, host: host.to_owned(), since: timestamp(), fencing_token: None, end: None };
-        Self { term, state: TermState::Active, successor: None, path: path.map(str::to_owned), past: self.past }
+        Self { term, state: TermState::Active, successor: None, path: path.map(str::to_owned) }
     }
 
     /// The record of this term given back.
     #[must_use]
-    pub fn released(self, token: u64, end: End, successor: Option<String>) -> Self {
-        let term = TermEntry { fencing_token: Some(token), end: Some(end), ..self.term };
-        Self { term, state: TermState::Released, successor, ..self }
+    pub fn released(self, successor: Option<String>) -> Self {
+        Self { state: TermState::Released, successor, ..self }
+    }
+
+    /// For the history: a term that never was given back, though another begins. The record was last changed by
+    /// transaction `zxid`.
+    pub fn lost(&self, zxid: u64) -> Option<TermEntry> {
+        let lost = self.state == TermState::Active && self.term.number > 0;
+        lost.then(|| self.term.clone().ended(zxid, End::now("lost", None)))
     }
 
     /// Reads the record at data version `version`, as kept and as the election sees it.
@@ -226,6 +228,29 @@ impl TermRecord {
             host: Some(kept.term.host.clone()).filter(|host| !host.is_empty()),
         };
         (kept, record)
+    }
+}
+
+/// The terms of a task that have ended, the latest first; bounded. Whoever ends a term adds it, or, when its leader never
+/// did, whoever begins the next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct History(pub Vec<TermEntry>);
+
+impl History {
+    /// Reads a history; an empty one if it is none.
+    pub fn read(data: &[u8]) -> Self {
+        let mut history: Self = decode(data).unwrap_or_default();
+        history.0.truncate(PAST_TERMS_MAX);
+        history
+    }
+
+    /// The history with one more term.
+    #[must_use]
+    pub fn with(mut self, term: TermEntry) -> Self {
+        self.0.insert(0, term);
+        self.0.truncate(PAST_TERMS_MAX);
+        self
     }
 }
 
@@ -291,6 +316,8 @@ pub struct TaskPaths {
     pub elsewhere: bool,
     /// The term record.
     pub term: String,
+    /// The terms before.
+    pub history: String,
     /// The parent of the candidates.
     pub candidates: String,
     /// The mark on a task whose plugin fails for good.
@@ -309,6 +336,7 @@ impl TaskPaths {
             master: master.map_or_else(|| format!("{own}/master"), str::to_owned),
             elsewhere: master.is_some(),
             term: format!("{own}/term"),
+            history: format!("{own}/history"),
             candidates: format!("{own}/candidates"),
             failed: format!("{own}/failed"),
             resign: format!("{own}/resign"),
@@ -391,21 +419,35 @@ mod tests {
 
     #[test]
     fn a_term_follows_a_term_and_the_history_is_bounded() {
-        let mut record = TermRecord::before_the_first();
+        let mut history = History::default();
         for number in 1..100 {
-            record = record.next(number, "a", None, number + 999);
-            if number % 2 == 0 {
-                let end = End::now("resigned", Some(&"x".repeat(10_000)));
-                record = record.released(number + 1_000, end, Some("b".into()));
-            }
+            let record = TermRecord::new(number, "a", None);
+            let entry = if number % 2 == 0 {
+                assert_eq!(record.clone().released(Some("b".into())).lost(7), None);
+                record.term.ended(number + 1_000, End::now("resigned", Some(&"x".repeat(10_000))))
+            } else {
+                record.lost(number + 1_000).unwrap()
+            };
+            history = history.with(entry);
         }
-        assert_eq!((record.term.number, record.successor.clone(), record.past.len()), (99, None, PAST_TERMS_MAX));
-        let ends: Vec<_> = record.past[..2].iter().map(|it| it.end.as_ref().unwrap().reason.as_str()).collect();
-        assert_eq!(ends, ["resigned", "lost"]);
-        assert_eq!(record.past[1].fencing_token, Some(1_097));
-        let written = encode(&record);
+        assert_eq!(history.0.len(), PAST_TERMS_MAX);
+        let seen: Vec<_> = history.0[..2].iter().map(|it| (it.number, it.fencing_token, &it.end)).collect();
+        let reasons = seen.iter().map(|(_, _, end)| end.as_ref().unwrap().reason.as_str());
+        assert_eq!(reasons.collect::<Vec<_>>(), ["lost", "resigned"]);
+        assert_eq!((seen[0].0, seen[0].1, seen[1].1), (99, Some(1_099), Some(1_098)));
+        let written = encode(&history);
         assert!(written.len() < RECORD_MAX_BYTES / 2);
-        assert_eq!(TermRecord::read(&written, 150).0, record);
+        assert_eq!(History::read(&written), history);
+    }
+
+    #[test]
+    fn a_history_that_no_host_wrote_is_an_empty_one_or_bounded() {
+        for data in [b"".as_slice(), b"{}", b"null", b"[1]", &vec![b'['; 9_000], &vec![b' '; 90_000]] {
+            assert_eq!(History::read(data), History::default());
+        }
+        let term = TermRecord::new(1, "a", None).term;
+        assert_eq!(History::read(&encode(&vec![term; 100])).0.len(), PAST_TERMS_MAX);
+        assert_eq!(TermRecord::before_the_first().lost(7), None);
     }
 
     #[test]
@@ -443,7 +485,7 @@ mod tests {
     #[test]
     fn term_records_that_no_host_wrote_never_lower_the_number() {
         let version = 7;
-        let record = |number| encode(&TermRecord::before_the_first().next(number, "a", None, 1));
+        let record = |number| encode(&TermRecord::new(number, "a", None));
         let kept = Record { number: 5, version, host: Some("a".into()), released: false };
         assert_eq!(TermRecord::read(&record(5), version).1, kept);
         for data in [record(8).as_slice(), b"", b"{}", b"null", &vec![b'['; 9_000], &vec![b' '; 90_000]] {

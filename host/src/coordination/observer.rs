@@ -10,7 +10,7 @@ use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, OneshotWatcher, Ses
 use super::acl::acl;
 use super::connect::{Credentials, connector};
 use super::nodes::{
-    self, Candidate, FailedRecord, HostRecord, ResignOrder, TaskPaths, TermEntry, TermRecord, TermState,
+    self, Candidate, FailedRecord, History, HostRecord, ResignOrder, TaskPaths, TermEntry, TermRecord, TermState,
 };
 use crate::config::Ensemble;
 
@@ -212,11 +212,13 @@ impl Observer {
     pub async fn history(&self, task: &str) -> Result<Vec<TermEntry>, ObserverError> {
         self.catch_up().await?;
         let Latest { record, zxid } = self.existing(task).await?;
-        let mut latest = record.term;
-        if record.state == TermState::Active {
-            latest.fencing_token = Some(zxid.unsigned_abs());
-        }
-        Ok(Some(latest).filter(|term| term.number > 0).into_iter().chain(record.past).collect())
+        let kept = self.data(&TaskPaths::new(&self.root, task, None).history).await?;
+        let history = kept.map(|(data, _)| History::read(&data)).unwrap_or_default();
+        let active = (record.state == TermState::Active).then_some(record.term);
+        // It may have ended between the two reads.
+        let active = active.filter(|term| term.number > 0 && history.0.iter().all(|it| it.number != term.number));
+        let latest = active.map(|term| TermEntry { fencing_token: Some(zxid.unsigned_abs()), ..term });
+        Ok(latest.into_iter().chain(history.0).collect())
     }
 
     /// Asks the leader of a task to resign, in favour of `to` if that is given, and waits until it has and another term

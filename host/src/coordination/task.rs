@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryFutureExt;
-use futures::future::{try_join, try_join3};
+use futures::future::{try_join, try_join3, try_join4};
 use zookeeper_client::{
     CreateMode, CreateOptions, Error, MultiReadResult, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat,
 };
 
-use super::nodes::{self, Candidate, MasterRecord, ResignOrder, TaskPaths, TermRecord};
+use super::nodes::{self, Candidate, History, MasterRecord, ResignOrder, TaskPaths, TermEntry, TermRecord};
 use super::session::Session;
-use crate::election::{Holder, Queue};
+use crate::election::{Holder, Queue, RELEASE_WRITES, Record};
 use crate::term::{FencingToken, Term};
 
 /// The data version of a master node that one of our hosts created: it is written once more in the transaction that
@@ -119,6 +119,30 @@ pub struct Seen {
     pub record: TermRecord,
     /// The transaction that last changed it.
     pub zxid: u64,
+    /// The terms before.
+    pub history: Kept,
+}
+
+/// The history, as read.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// What it says.
+    pub history: History,
+    /// Its data version.
+    pub version: i32,
+}
+
+/// A term that has ended on this host, and what is to be written of it.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The term.
+    pub term: Term,
+    /// Its record, given back.
+    pub record: TermRecord,
+    /// Its entry in the history.
+    pub entry: TermEntry,
+    /// The history, if it was read in this term: nobody else writes there while it lasts.
+    pub kept: Option<Kept>,
 }
 
 /// Who holds the master node, as read.
@@ -128,6 +152,8 @@ pub struct Held {
     pub holder: Holder,
     /// The term record, if this session leads the term.
     pub record: Option<TermRecord>,
+    /// The terms before, if this session leads the term.
+    pub kept: Option<Kept>,
     /// Fire when what was read changes.
     pub watchers: Vec<OneshotWatcher>,
 }
@@ -156,7 +182,7 @@ impl TaskNodes {
     /// Reads the queue and the term record, creating their parents when they are missing.
     pub async fn look(self) -> Result<Seen, TaskError> {
         let look_error = |source| TaskError::Look { path: self.paths.candidates.clone(), source };
-        let (children, (data, stat)) = match self.read_queue().await {
+        let (children, (data, stat), history) = match self.read_queue().await {
             Err(Error::NoNode) => {
                 self.prepare().await?;
                 self.read_queue().await.map_err(look_error)?
@@ -175,26 +201,31 @@ impl TaskNodes {
             record,
         };
         let candidate = place.map(|place| candidates[place].name.clone());
-        Ok(Seen { queue, candidate, record: kept, zxid: stat.mzxid.unsigned_abs() })
+        Ok(Seen { queue, candidate, record: kept, zxid: stat.mzxid.unsigned_abs(), history })
     }
 
     /// One request, not two: the second would wait for the answer to the first, since the client's connections gather
     /// what is small (Nagle's algorithm).
-    async fn read_queue(&self) -> Result<(Vec<String>, (Vec<u8>, Stat)), Error> {
+    async fn read_queue(&self) -> Result<(Vec<String>, (Vec<u8>, Stat), Kept), Error> {
         let mut multi = self.session.client().new_multi_reader();
         multi.add_get_children(&self.paths.candidates)?;
         multi.add_get_data(&self.paths.term)?;
-        let mut answers = multi.commit().await?.into_iter();
-        match (answers.next(), answers.next()) {
-            (Some(MultiReadResult::Children { children }), Some(MultiReadResult::Data { data, stat })) => {
-                Ok((children, (data, stat)))
+        multi.add_get_data(&self.paths.history)?;
+        let unexpected = || Error::UnexpectedError("not what was asked for".into());
+        let (mut children, mut data) = (None, Vec::new());
+        for answer in multi.commit().await? {
+            match answer {
+                MultiReadResult::Children { children: read } => children = Some(read),
+                MultiReadResult::Data { data: read, stat } => data.push((read, stat)),
+                MultiReadResult::Error { err } => return Err(err),
+                _ => return Err(unexpected()),
             }
-            (Some(MultiReadResult::Error { err }), _) | (_, Some(MultiReadResult::Error { err })) => Err(err),
-            _ => Err(Error::UnexpectedError("not what was asked for".into())),
         }
+        let [term, history] = <[_; 2]>::try_from(data).map_err(|_| unexpected())?;
+        Ok((children.ok_or_else(unexpected)?, term, Kept::read(history)))
     }
 
-    /// Creates what the task needs: the parents of all its nodes, and the first term record.
+    /// Creates what the task needs: the parents of all its nodes, the first term record, and a history of nothing.
     async fn prepare(&self) -> Result<(), TaskError> {
         let (client, acls) = (self.session.client(), self.session.acls());
         let parents = [Some(self.paths.candidates.as_str()), nodes::parent(&self.paths.master)];
@@ -206,10 +237,13 @@ impl TaskNodes {
         // Whoever asks for the leader before the first term has to know where to look.
         let path = self.paths.elsewhere.then(|| self.paths.master.clone());
         let record = nodes::encode(&TermRecord { path, ..TermRecord::before_the_first() });
-        match client.create(&self.paths.term, &record, &CreateMode::Persistent.with_acls(acls)).await {
-            Ok(_) | Err(Error::NodeExists) => Ok(()),
-            Err(source) => Err(TaskError::Prepare { path: self.paths.term.clone(), source }),
+        for (path, data) in [(&self.paths.term, record), (&self.paths.history, nodes::encode(&History::default()))] {
+            match client.create(path, &data, &CreateMode::Persistent.with_acls(acls)).await {
+                Ok(_) | Err(Error::NodeExists) => {}
+                Err(source) => return Err(TaskError::Prepare { path: path.clone(), source }),
+            }
         }
+        Ok(())
     }
 
     /// Joins the end of the queue.
@@ -259,31 +293,37 @@ impl TaskNodes {
         Ok(stat.map(|_| watcher))
     }
 
-    /// Creates the master node and writes the term record, both or neither, over what was seen.
-    pub async fn elect(self, seen: Seen) -> Result<Election, TaskError> {
+    /// Creates the master node and writes the term record over `over`, both or neither. That record is the one that was
+    /// seen, or what the release of its term makes of it.
+    pub async fn elect(self, seen: Seen, over: Record) -> Result<Election, TaskError> {
         let elect_error = |source| TaskError::Elect { path: self.paths.master.clone(), source };
         let host = self.session.host();
-        let number = seen.queue.record.number.saturating_add(1);
+        let number = over.number.saturating_add(1);
         let candidate = seen.candidate.unwrap_or_default();
         let path = self.paths.elsewhere.then_some(self.paths.master.as_str());
-        let record = seen.record.next(number, host, path, seen.zxid);
-        let (term, over) = (nodes::encode(&record), seen.queue.record.version);
+        let record = TermRecord::new(number, host, path);
         let master = nodes::encode(&MasterRecord { host: host.to_string(), term: number });
+        let lost = seen.record.lost(seen.zxid).filter(|_| !over.released);
         let mut multi = self.session.client().new_multi_writer();
         let options = CreateMode::Ephemeral.with_acls(self.session.acls());
         multi
             .add_check_version(&self.candidate_path(&candidate), -1)
             .and_then(|()| multi.add_create(&self.paths.master, &master, &options))
             .and_then(|()| multi.add_set_data(&self.paths.master, &master, Some(MASTER_VERSION - 1)))
-            .and_then(|()| multi.add_set_data(&self.paths.term, &term, Some(over)))
+            .and_then(|()| multi.add_set_data(&self.paths.term, &nodes::encode(&record), Some(over.version)))
             .map_err(elect_error)?;
+        if let Some(lost) = lost {
+            let Kept { history, version } = seen.history;
+            let history = nodes::encode(&history.with(lost));
+            multi.add_set_data(&self.paths.history, &history, Some(version)).map_err(elect_error)?;
+        }
         let results = match multi.commit().await {
             Ok(results) => results,
             Err(MultiWriteError::OperationFailed { index: 1, source: Error::NodeExists }) => return Ok(Election::Held),
-            Err(MultiWriteError::OperationFailed { index: 0, source: Error::NoNode }) => return Ok(Election::Outdated),
-            Err(MultiWriteError::OperationFailed { index: 3, source: Error::BadVersion }) => {
-                return Ok(Election::Outdated);
-            }
+            Err(
+                MultiWriteError::OperationFailed { index: 0, source: Error::NoNode }
+                | MultiWriteError::OperationFailed { source: Error::BadVersion, .. },
+            ) => return Ok(Election::Outdated),
             Err(MultiWriteError::OperationFailed { source: Error::NoNode, .. }) => {
                 self.prepare().await?;
                 return Ok(Election::Outdated);
@@ -291,7 +331,7 @@ impl TaskNodes {
             Err(error) => return Err(elect_error(error.into())),
         };
         match results.as_slice() {
-            [_, MultiWriteResult::Create { path, .. }, _, MultiWriteResult::SetData { stat }] => {
+            [_, MultiWriteResult::Create { path, .. }, _, MultiWriteResult::SetData { stat }, ..] => {
                 if *path != self.paths.master {
                     return Err(TaskError::WrongNode { asked: self.paths.master.clone(), created: path.clone() });
                 }
@@ -313,17 +353,18 @@ impl TaskNodes {
     }
 
     /// Reads who holds the master node, and watches it; if it is this session, also the term record and the candidate
-    /// `own`: whoever takes one of them away ends the term.
+    /// `own`: whoever takes one of them away ends the term. The history is read for when it does.
     pub async fn read_master(self, own: Option<String>) -> Result<Held, TaskError> {
         let client = self.session.client();
-        let read = try_join3(
+        let read = try_join4(
             client.get_and_watch_data(&self.paths.master).map_ok(Some).or_else(none_if_missing),
             client.get_and_watch_data(&self.paths.term).map_ok(Some).or_else(none_if_missing),
             self.watch_candidate(own),
+            client.get_data(&self.paths.history).map_ok(Some).or_else(none_if_missing),
         );
-        let (master, term, place) =
+        let (master, term, place, history) =
             read.await.map_err(|source| TaskError::ReadMaster { path: self.paths.master.clone(), source })?;
-        let held = |holder, watchers| Held { holder, record: None, watchers };
+        let held = |holder, watchers| Held { holder, record: None, kept: None, watchers };
         let Some((data, stat, master)) = master else { return Ok(held(Holder::Nobody, Vec::new())) };
         if stat.ephemeral_owner != self.session.id() {
             return Ok(held(Holder::Other(nodes::holder_name(&data, stat.ephemeral_owner)), vec![master]));
@@ -333,7 +374,8 @@ impl TaskNodes {
             (Some((record, record_stat, term)), Some(place)) if record_stat.mzxid == stat.czxid => {
                 let (kept, record) = TermRecord::read(&record, record_stat.version);
                 let holder = Holder::Me(self.term(record.number, &record_stat));
-                Ok(Held { holder, record: Some(kept), watchers: vec![master, term, place] })
+                let history = history.map(Kept::read);
+                Ok(Held { holder, record: Some(kept), kept: history, watchers: vec![master, term, place] })
             }
             _ => Ok(held(Holder::MeWithoutTerm, vec![master])),
         }
@@ -364,35 +406,40 @@ impl TaskNodes {
     }
 
     /// Gives back all that this session holds in the task; `candidate` is its candidate as last seen, `ended` a term
-    /// of this host with the record that says so.
-    pub async fn release(self, ended: Option<(Term, TermRecord)>, candidate: Option<String>) -> Result<(), TaskError> {
+    /// of this host.
+    pub async fn release(self, ended: Option<Ended>, candidate: Option<String>) -> Result<(), TaskError> {
         let release_error = |source| TaskError::Release { path: self.paths.master.clone(), source };
         // As things usually are: one request.
-        if let (Some(ended), Some(candidate)) = (&ended, candidate)
-            && self.write_release(Some(MASTER_VERSION), Some(ended), &[candidate]).await.is_ok()
-        {
-            return Ok(());
+        if let (Some(ended @ Ended { kept: Some(kept), .. }), Some(candidate)) = (&ended, candidate) {
+            let written = self.write_release(Some(MASTER_VERSION), Some((ended, Some(kept))), &[candidate]).await;
+            if written.is_ok() {
+                return Ok(());
+            }
         }
         let mut last = Error::NodeExists;
         for _ in 0..RELEASE_ATTEMPTS {
-            let (master, record, own) = self.read_own().await.map_err(release_error)?;
-            let ended = ended.as_ref().filter(|(term, _)| record == Some(term.record_version));
-            match self.write_release(master, ended, &own).await {
+            let Own { master, record, kept, candidates } = self.read_own().await.map_err(release_error)?;
+            let ended = ended.as_ref().filter(|ended| record == Some(ended.term.record_version));
+            let ended = ended.map(|ended| (ended, kept.as_ref()));
+            match self.write_release(master, ended, &candidates).await {
                 Ok(()) => return Ok(()),
-                Err(error @ (Error::NoNode | Error::BadVersion)) => last = error,
+                Err(error @ (Error::NoNode | Error::NodeExists | Error::BadVersion)) => last = error,
                 Err(error) => return Err(release_error(error)),
             }
         }
         Err(release_error(last))
     }
 
-    /// The version of the master node if it is this session's, that of the term record, and this session's candidates.
-    async fn read_own(&self) -> Result<(Option<i32>, Option<i32>, Vec<String>), Error> {
+    async fn read_own(&self) -> Result<Own, Error> {
         let client = self.session.client();
         // Reads may come from a server that has not yet heard of this session's last write.
         client.sync("/").await?;
-        let ((master, term), children) = try_join(
-            try_join(client.check_stat(&self.paths.master), client.check_stat(&self.paths.term)),
+        let ((master, term, history), children) = try_join(
+            try_join3(
+                client.check_stat(&self.paths.master),
+                client.check_stat(&self.paths.term),
+                client.get_data(&self.paths.history).map_ok(Some).or_else(none_if_missing),
+            ),
             client.list_children(&self.paths.candidates).or_else(|error| match error {
                 Error::NoNode => futures::future::ok(Vec::new()),
                 error => futures::future::err(error),
@@ -401,27 +448,59 @@ impl TaskNodes {
         .await?;
         let master = master.filter(|stat| stat.ephemeral_owner == self.session.id());
         let own = nodes::queue(children).into_iter().filter(|candidate| candidate.session == self.session.id());
-        Ok((master.map(|stat| stat.version), term.map(|stat| stat.version), own.map(|own| own.name).collect()))
+        Ok(Own {
+            master: master.map(|stat| stat.version),
+            record: term.map(|stat| stat.version),
+            kept: history.map(Kept::read),
+            candidates: own.map(|own| own.name).collect(),
+        })
     }
 
     async fn write_release(
         &self,
         master: Option<i32>,
-        ended: Option<&(Term, TermRecord)>,
+        ended: Option<(&Ended, Option<&Kept>)>,
         candidates: &[String],
     ) -> Result<(), Error> {
         let mut multi = self.session.client().new_multi_writer();
         if let Some(version) = master {
             multi.add_delete(&self.paths.master, Some(version))?;
         }
-        if let Some((term, record)) = ended {
-            multi.add_set_data(&self.paths.term, &nodes::encode(record), Some(term.record_version))?;
+        if let Some((Ended { term, record, entry, .. }, kept)) = ended {
+            let data = nodes::encode(record);
+            // Whoever is next may count on the version that a release without a successor leaves: see `given_back`.
+            let writes = RELEASE_WRITES + i32::from(record.successor.is_some());
+            for written in 0..writes {
+                multi.add_set_data(&self.paths.term, &data, Some(term.record_version + written))?;
+            }
+            let history = kept.map(|kept| kept.history.clone()).unwrap_or_default();
+            let history = nodes::encode(&history.with(entry.clone()));
+            if let Some(kept) = kept {
+                multi.add_set_data(&self.paths.history, &history, Some(kept.version))?;
+            } else {
+                let options = CreateMode::Persistent.with_acls(self.session.acls());
+                multi.add_create(&self.paths.history, &history, &options)?;
+            }
         }
         for candidate in candidates {
             multi.add_delete(&self.candidate_path(candidate), None)?;
         }
         multi.commit().await?;
         Ok(())
+    }
+}
+
+/// What of a task is this session's: the version of the master node, if it is; that of the term record; its candidates.
+struct Own {
+    master: Option<i32>,
+    record: Option<i32>,
+    kept: Option<Kept>,
+    candidates: Vec<String>,
+}
+
+impl Kept {
+    fn read((data, stat): (Vec<u8>, Stat)) -> Self {
+        Self { history: History::read(&data), version: stat.version }
     }
 }
 

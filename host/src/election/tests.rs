@@ -83,10 +83,43 @@ fn whoever_stands_behind_watches_its_predecessor_only_and_looks_when_it_goes() {
     let standby = Action::AnnounceStandby { ahead: 1, leader: Some("b".into()) };
     assert_eq!(actions, [standby, Action::AwaitPredecessor("c-7".into())]);
     assert_eq!(feed(&mut election, now(0), [Input::Awaiting]), []);
-    assert_eq!(feed(&mut election, now(0), [Input::Changed]), [Action::Look]);
+    assert_eq!(feed(&mut election, now(0), [Input::Reconnected]), [Action::Look]);
     // The same place again is not announced again.
     assert_eq!(feed(&mut election, now(0), [behind("c-7")]), [Action::AwaitPredecessor("c-7".into())]);
     assert_eq!(feed(&mut election, now(0), [Input::Gone]), [Action::Look]);
+}
+
+#[test]
+fn whoever_stands_right_behind_the_leader_elects_at_once_over_what_its_release_leaves() {
+    let waiting = || {
+        let mut election = election();
+        feed(&mut election, now(0), [Input::SessionStarted, behind("c-7"), Input::Awaiting]);
+        election
+    };
+    let mut election = waiting();
+    let over = record(1, false).given_back();
+    assert_eq!((over.number, over.version, over.released), (1, 3, true));
+    assert_eq!(feed(&mut election, now(0), [Input::Changed]), [Action::Elect { over: over.clone() }]);
+    // The leader was lost instead, or somebody else was named: what is there has to be read.
+    assert_eq!(feed(&mut election.clone(), now(0), [Input::Outdated]), [Action::Look]);
+    // Only its candidate is gone, and it still holds the node: then that is waited for, and nothing is foreseen.
+    let held = Input::MasterSeen(Holder::Other("b".into()));
+    assert_eq!(feed(&mut election, now(0), [held, Input::Changed]), [Action::Look]);
+    // Without time on its lease it would have to demote at once.
+    let late = Now { time: at(9_000), deadline: at(10_000) };
+    assert_eq!(feed(&mut waiting(), late, [Input::Changed]), [Action::Look]);
+}
+
+#[test]
+fn nothing_is_foreseen_by_those_further_back_or_when_nobody_leads() {
+    let queue = |ahead, record| {
+        Input::Looked(Queue { ahead: Some(ahead), predecessor: Some("c-7".into()), appointed: false, record })
+    };
+    for looked in [queue(2, record(1, false)), queue(1, record(1, true)), queue(1, Record::default())] {
+        let mut election = election();
+        feed(&mut election, now(0), [Input::SessionStarted, looked, Input::Awaiting]);
+        assert_eq!(feed(&mut election, now(0), [Input::Changed]), [Action::Look]);
+    }
 }
 
 #[test]

@@ -31,6 +31,21 @@ pub struct Record {
     pub released: bool,
 }
 
+/// How often a release that names no successor writes the term record; one that names one writes it once more. An
+/// election writes it once.
+pub const RELEASE_WRITES: i32 = 2;
+
+impl Record {
+    /// What a release of this term that names no successor makes of it.
+    ///
+    /// Nothing else leads to that version before the only candidate ahead has gone: it leads already, and is lost (the
+    /// version stays) or names a successor (three more); or it is elected first (one more), and is lost or releases.
+    #[must_use]
+    pub fn given_back(self) -> Self {
+        Self { version: self.version.saturating_add(RELEASE_WRITES), released: true, ..self }
+    }
+}
+
 /// Who holds the master node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holder {
@@ -72,8 +87,10 @@ pub enum Input {
     Released,
     /// The request under way failed; whether it had an effect is not known.
     Failed,
-    /// A watch has fired, or the connection was lost and is there again.
+    /// A watch has fired.
     Changed,
+    /// The connection was lost and is there again: something may have changed.
+    Reconnected,
     /// The plugin or an operator wants leadership given up; `stay_out` keeps this host from the queue for a while.
     Resign {
         /// How long this host does not stand again.
@@ -100,7 +117,7 @@ pub enum Action {
     AwaitPredecessor(String),
     /// Create the master node and write the term record over `over`, both or neither.
     Elect {
-        /// The record as it was read.
+        /// The record as it was read, or as it is once its term is given back.
         over: Record,
     },
     /// Read and watch all that leadership hangs on: the master node, the term record, this host's own candidate.

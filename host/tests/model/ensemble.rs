@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use soloist::election::Record;
+use soloist::election::{RELEASE_WRITES, Record};
 
 pub type Nanos = u64;
 pub type Session = u64;
@@ -47,6 +47,8 @@ pub enum Change {
     Elect {
         session: Session,
         host: HostId,
+        /// The number of the term, as the host counts.
+        number: u64,
     },
     Release {
         session: Session,
@@ -83,21 +85,17 @@ impl Tree {
                 self.candidates.insert(self.next_candidate, session);
                 self.next_candidate += 1;
             }
-            Change::Elect { session, host } => {
+            Change::Elect { session, host, number } => {
                 self.master = Some(Master { owner: session, host, zxid });
-                self.record = Record {
-                    number: self.record.number + 1,
-                    version: self.record.version + 1,
-                    host: Some(host.to_string()),
-                    released: false,
-                };
+                self.record =
+                    Record { number, version: self.record.version + 1, host: Some(host.to_string()), released: false };
                 self.record_zxid = zxid;
             }
             Change::Release { session, version } => {
                 self.candidates.retain(|_, owner| *owner != session);
                 self.master = self.master.filter(|master| master.owner != session);
                 if version == Some(self.record.version) {
-                    self.record.version += 1;
+                    self.record.version += RELEASE_WRITES;
                     self.record.released = true;
                     self.record_zxid = zxid;
                 }
@@ -234,11 +232,10 @@ impl Ensemble {
         match change {
             Change::Elect { session, .. } if self.head.place(*session).is_none() => Verdict::Outdated,
             Change::Elect { .. } if self.head.master.is_some() => Verdict::Held,
-            Change::Elect { .. } => Verdict::Elected {
-                number: self.head.record.number + 1,
-                token: zxid,
-                version: self.head.record.version + 1,
-            },
+            Change::Elect { number, .. } => {
+                assert_eq!(*number, self.head.record.number + 1, "a term number was used again, or passed over");
+                Verdict::Elected { number: *number, token: zxid, version: self.head.record.version + 1 }
+            }
             _ => Verdict::Done,
         }
     }

@@ -328,7 +328,7 @@ impl World {
             {
                 self.request(host, action);
             }
-            self.feed(host, Input::Changed);
+            self.feed(host, Input::Reconnected);
         } else {
             let first = self.hosts[host].timing_started();
             self.hosts[host].begin(session);
@@ -512,7 +512,7 @@ impl World {
             Ask::Action(Action::Elect { over }) if over.version != self.ensemble.head.record.version => {
                 return self.tell(host, connection, id, Tell::Answer(Input::Outdated, None));
             }
-            Ask::Action(Action::Elect { .. }) => Change::Elect { session, host },
+            Ask::Action(Action::Elect { over }) => Change::Elect { session, host, number: over.number + 1 },
             Ask::Action(Action::Release { term }) => {
                 Change::Release { session, version: term.map(|term| term.record_version) }
             }

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use soloist::config::{Config, EnsembleSettings, Given};
 use soloist::coordination::nodes::{
-    Candidate, HostRecord, MasterRecord, ResignOrder, TermEntry, TermRecord, decode, encode, holder_name,
+    Candidate, History, HostRecord, MasterRecord, ResignOrder, TermEntry, TermRecord, decode, encode, holder_name,
 };
 use soloist::plugin::{Plugin, PluginEngine, PluginSettings, Problem, component};
 use soloist::reporter::printable;
@@ -120,14 +120,16 @@ pub fn records(data: &[u8]) {
     let (kept, record) = TermRecord::read(data, version);
     assert!(record.number <= u64::try_from(version).unwrap_or(0), "the number is one that was never used");
     assert_eq!((record.number, record.version), (kept.term.number, version));
-    let next = kept.next(record.number.saturating_add(1), "h", None, 7);
-    let written = encode(&next);
-    if let Some(read) = decode::<TermRecord>(&written) {
-        assert_eq!(read, next, "what one host writes another reads");
+    entry(&kept.term);
+    let mut history = History::read(data);
+    if let Some(lost) = kept.lost(7) {
+        history = history.with(lost);
     }
-    for term in [&next.term].into_iter().chain(&next.past) {
-        entry(term);
+    let written = encode(&history);
+    if let Some(read) = decode::<History>(&written) {
+        assert_eq!(read, history, "what one host writes another reads");
     }
+    history.0.iter().for_each(entry);
     if let Some(HostRecord { host, version, started, .. }) = decode(data) {
         for text in [host, version, started] {
             shown(&text);

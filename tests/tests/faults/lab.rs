@@ -257,7 +257,7 @@ impl Lab {
         for late in revocations.iter().filter(|revocation| revocation.gone_after > GONE_WITHIN) {
             violations.push(format!("a plugin was gone only {:?} after the end of its lease", late.gone_after));
         }
-        Ok(Run { revocations, findings, recovered, violations })
+        Ok(Run { findings, recovered, revocations, violations })
     }
 
     /// All that has happened in the present scenario, but for effects.

@@ -1,8 +1,9 @@
-//! The benchmarks: what a failover, a start, a standby, a revocation, a heartbeat and a busy neighbour cost, the first three
-//! beside a bare contender without any plugin, measured in the same run. Prints a table in Markdown.
+//! The benchmarks: what a failover, a start, a standby, a call of the host, a revocation, a heartbeat and a busy neighbour
+//! cost; where there is something bare to compare with, that is measured in the same run. Prints a table in Markdown.
 //!
 //! `cargo run --release --bin bench -- TOPIC...` measures those topics alone.
 
+mod calls;
 mod fairness;
 mod handover;
 mod heartbeats;
@@ -24,7 +25,7 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 7] = ["handover", "start", "loading", "memory", "fairness", "revocation", "heartbeats"];
+const TOPICS: [&str; 8] = ["handover", "start", "loading", "memory", "calls", "fairness", "revocation", "heartbeats"];
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -49,6 +50,9 @@ async fn main() -> Result<()> {
     }
     if chosen("memory") {
         memory::measure(&cluster, &mut table).await?;
+    }
+    if chosen("calls") {
+        calls::measure(&cluster, &mut table).await?;
     }
     if chosen("fairness") {
         fairness::measure(&cluster, &mut table).await?;
