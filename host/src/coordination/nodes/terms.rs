@@ -1,0 +1,221 @@
+//! The records of terms: the latest one, and those before it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{bounded, decode, timestamp};
+use crate::election::Record;
+use crate::restart::PluginFailed;
+
+/// How many terms that have ended a history keeps.
+pub const PAST_TERMS_MAX: usize = 20;
+
+/// Whether a term is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TermState {
+    /// It began and has not been given back.
+    Active,
+    /// It was given back after the plugin had stopped.
+    Released,
+}
+
+/// How a term ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// When: RFC 3339, UTC, by the clock of the host that wrote it.
+    pub at: String,
+    /// Why: the name of a [`Demotion`](crate::term::Demotion), `failed` when the plugin had failed for good on the leader,
+    /// or `lost` when the leader never said.
+    pub reason: String,
+    /// The name of the [`Cause`](crate::plugin::Cause), if the plugin had failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// What an operator or the plugin said about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl End {
+    /// The end of a term, now, with the detail cut to a bounded length.
+    pub fn now(reason: &str, detail: Option<&str>) -> Self {
+        Self { at: timestamp(), reason: reason.to_owned(), cause: None, detail: detail.map(bounded) }
+    }
+
+    /// The end of a term, now, whose plugin has failed for good.
+    pub fn failed(failed: &PluginFailed) -> Self {
+        Self { cause: Some(failed.cause.to_owned()), ..Self::now("failed", Some(&failed.message)) }
+    }
+}
+
+/// One term, as the history keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermEntry {
+    /// Its number; 0 before the first.
+    pub number: u64,
+    /// The host that leads or led.
+    pub host: String,
+    /// When it began: RFC 3339, UTC, by that host's clock.
+    pub since: String,
+    /// Its fencing token, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing_token: Option<u64>,
+    /// How it ended, if it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+}
+
+impl TermEntry {
+    /// This term, which had that fencing token, at its end.
+    #[must_use]
+    pub fn ended(self, token: u64, end: End) -> Self {
+        Self { fencing_token: Some(token), end: Some(end), ..self }
+    }
+}
+
+/// The latest term of a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermRecord {
+    /// The term.
+    #[serde(flatten)]
+    pub term: TermEntry,
+    /// Whether it is under way.
+    pub state: TermState,
+    /// The host that shall lead next, if it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<String>,
+    /// Where the master node is, when it is not beside this record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+impl TermRecord {
+    /// What a task begins with.
+    pub fn before_the_first() -> Self {
+        Self { state: TermState::Released, ..Self::new(0, "", None) }
+    }
+
+    /// The record of a term that begins.
+    pub fn new(number: u64, host: &str, path: Option<&str>) -> Self {
+        let term = TermEntry { number, host: host.to_owned(), since: timestamp(), fencing_token: None, end: None };
+        Self { term, state: TermState::Active, successor: None, path: path.map(str::to_owned) }
+    }
+
+    /// The record of this term given back.
+    #[must_use]
+    pub fn released(self, successor: Option<String>) -> Self {
+        Self { state: TermState::Released, successor, ..self }
+    }
+
+    /// For the history: a term that never was given back, though another begins. The record was last changed by
+    /// transaction `zxid`.
+    pub fn lost(&self, zxid: u64) -> Option<TermEntry> {
+        let lost = self.state == TermState::Active && self.term.number > 0;
+        lost.then(|| self.term.clone().ended(zxid, End::now("lost", None)))
+    }
+
+    /// Reads the record at data version `version`, as kept and as the election sees it.
+    ///
+    /// Every election raises both the number and the version, a release the version alone: so a number above the
+    /// version was not written by any host. Then, and when the record cannot be read, the version takes the number's
+    /// place: it is at least as high as any number ever used.
+    pub fn read(data: &[u8], version: i32) -> (Self, Record) {
+        let floor = u64::try_from(version).unwrap_or(0);
+        let kept = decode::<Self>(data).filter(|record| record.term.number <= floor).unwrap_or_else(|| {
+            let mut unknown = Self::before_the_first();
+            (unknown.term.number, unknown.state) = (floor, TermState::Active);
+            unknown
+        });
+        let record = Record {
+            number: kept.term.number,
+            version,
+            released: kept.state == TermState::Released,
+            host: Some(kept.term.host.clone()).filter(|host| !host.is_empty()),
+        };
+        (kept, record)
+    }
+}
+
+/// The terms of a task that have ended, the latest first; bounded. Whoever ends a term adds it, or, when its leader never
+/// did, whoever begins the next one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct History(pub Vec<TermEntry>);
+
+impl History {
+    /// Reads a history; an empty one if it is none.
+    pub fn read(data: &[u8]) -> Self {
+        let mut history: Self = decode(data).unwrap_or_default();
+        history.0.truncate(PAST_TERMS_MAX);
+        history
+    }
+
+    /// The history with one more term.
+    #[must_use]
+    pub fn with(mut self, term: TermEntry) -> Self {
+        self.0.insert(0, term);
+        self.0.truncate(PAST_TERMS_MAX);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DETAIL_MAX_CHARS, RECORD_MAX_BYTES, encode};
+    use super::*;
+
+    #[test]
+    fn a_term_follows_a_term_and_the_history_is_bounded() {
+        let mut history = History::default();
+        for number in 1..100 {
+            let record = TermRecord::new(number, "a", None);
+            let entry = if number % 2 == 0 {
+                assert_eq!(record.clone().released(Some("b".into())).lost(7), None);
+                record.term.ended(number + 1_000, End::now("resigned", Some(&"x".repeat(10_000))))
+            } else {
+                record.lost(number + 1_000).unwrap()
+            };
+            history = history.with(entry);
+        }
+        assert_eq!(history.0.len(), PAST_TERMS_MAX);
+        let seen: Vec<_> = history.0[..2].iter().map(|it| (it.number, it.fencing_token, &it.end)).collect();
+        let reasons = seen.iter().map(|(_, _, end)| end.as_ref().unwrap().reason.as_str());
+        assert_eq!(reasons.collect::<Vec<_>>(), ["lost", "resigned"]);
+        assert_eq!((seen[0].0, seen[0].1, seen[1].1), (99, Some(1_099), Some(1_098)));
+        let written = encode(&history);
+        assert!(written.len() < RECORD_MAX_BYTES / 2);
+        assert_eq!(History::read(&written), history);
+    }
+
+    #[test]
+    fn a_history_that_no_host_wrote_is_an_empty_one_or_bounded() {
+        for data in [b"".as_slice(), b"{}", b"null", b"[1]", &vec![b'['; 9_000], &vec![b' '; 90_000]] {
+            assert_eq!(History::read(data), History::default());
+        }
+        let term = TermRecord::new(1, "a", None).term;
+        assert_eq!(History::read(&encode(&vec![term; 100])).0.len(), PAST_TERMS_MAX);
+        assert_eq!(TermRecord::before_the_first().lost(7), None);
+    }
+
+    #[test]
+    fn the_end_of_a_failed_term_is_bounded_and_older_records_read_as_well() {
+        let failed = PluginFailed { cause: "panic", message: "é".repeat(10_000), restarts: 3 };
+        let end = End::failed(&failed);
+        assert_eq!((end.reason.as_str(), end.cause.as_deref()), ("failed", Some("panic")));
+        assert_eq!(end.detail.as_ref().unwrap().chars().count(), DETAIL_MAX_CHARS);
+        assert_eq!(decode::<End>(&encode(&end)), Some(end));
+        let older = decode::<End>(br#"{"at":"2026-01-01T00:00:00Z","reason":"lost"}"#).unwrap();
+        assert_eq!((older.reason.as_str(), older.cause, older.detail), ("lost", None, None));
+    }
+
+    #[test]
+    fn term_records_that_no_host_wrote_never_lower_the_number() {
+        let version = 7;
+        let record = |number| encode(&TermRecord::new(number, "a", None));
+        let kept = Record { number: 5, version, host: Some("a".into()), released: false };
+        assert_eq!(TermRecord::read(&record(5), version).1, kept);
+        for data in [record(8).as_slice(), b"", b"{}", b"null", &vec![b'['; 9_000], &vec![b' '; 90_000]] {
+            let unknown = Record { number: 7, version, host: None, released: false };
+            assert_eq!(TermRecord::read(data, version).1, unknown);
+        }
+    }
+}
