@@ -13,7 +13,7 @@ use crate::coordination::connect::{Credentials, Settings};
 use crate::coordination::nodes::TaskPaths;
 use crate::coordination::session::{GaveUp, Keeper};
 use crate::election;
-use crate::plugin::{Plugin, plugin_threads};
+use crate::plugin::{Plugin, be_nice, plugin_threads};
 use crate::restart::PluginFailed;
 use crate::shutdown::Shutdown;
 
@@ -57,6 +57,7 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
     let threads = tokio::runtime::Builder::new_multi_thread()
         .thread_name("plugin")
         .worker_threads(plugin_threads())
+        .on_thread_start(be_nice)
         .enable_all()
         .build()
         .map_err(HostError::Threads)?;

@@ -49,7 +49,7 @@ pub use network::{
     NetworkPolicy, Origin, PolicyError, Refusal, Resolve, Scheme, SystemResolver,
 };
 pub use run::{AfterCompletion, Ended};
-pub use turn::plugin_threads;
+pub use turn::{be_nice, plugin_threads};
 use wasmtime::component::InstancePre;
 
 use crate::digest::Digest;
