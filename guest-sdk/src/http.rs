@@ -28,7 +28,6 @@
 //! - When demotion begins, requests under way are cut and new ones are refused, in `on_demoted` too.
 
 use std::cell::Cell;
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -41,6 +40,12 @@ use crate::bindings::wasi::http::types::{ErrorCode, Fields, Method, Request as O
 use crate::bindings::wasi::http::{client, types};
 use crate::bindings::{wit_future, wit_stream};
 use crate::sleep;
+
+mod error;
+mod url;
+
+pub use error::{Error, Refused};
+use url::Url;
 
 /// How long a request may take, redirections and all, unless it says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(30);
@@ -59,105 +64,6 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// [`Error`]; an answer with a status that tells of an error is an answer.
 pub async fn get(url: impl Into<String>) -> Result<Response, Error> {
     Request::get(url).send().await
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// The request cannot be made like this.
-    Invalid {
-        /// Where it was to go.
-        url: String,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// The host does not let it out: it is not granted to the task, or the term is over. The host's log has the details.
-    Refused {
-        /// Where it was to go.
-        url: String,
-        /// Why not.
-        reason: Refused,
-    },
-    /// It, or its answer, did not get through. The server may have done what was asked all the same.
-    Failed {
-        /// Where it was to go.
-        url: String,
-        /// Why not.
-        reason: String,
-    },
-    /// It took too long. The server may have done what was asked all the same.
-    TimedOut {
-        /// Where it was to go.
-        url: String,
-        /// What it was given.
-        timeout: Duration,
-    },
-    /// The answer is longer than what is read.
-    TooLarge {
-        /// Where it comes from.
-        url: String,
-        /// What is read at most, in bytes.
-        max: usize,
-    },
-    /// Servers have pointed elsewhere too often.
-    TooManyRedirects {
-        /// Where the last one pointed.
-        url: String,
-    },
-    /// The value cannot be written as JSON.
-    Encode(serde_json::Error),
-    /// The answer is not JSON of this type.
-    Decode {
-        /// Where it comes from.
-        url: String,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-}
-
-/// Why the host does not let a request out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refused {
-    /// The origin is not granted, or the term is over.
-    Denied,
-    /// The name is granted, but its address leads somewhere that is not.
-    Address,
-    /// As many requests and sockets are open as there may be.
-    TooMany,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid { url, reason } => write!(f, "{url} cannot be asked: {reason}"),
-            Self::Refused { url, reason: Refused::Denied } => {
-                write!(f, "{url} was refused: it is not granted to this task, or the term is over; see the host's log")
-            }
-            Self::Refused { url, reason: Refused::Address } => {
-                write!(f, "{url} was refused: its address is not granted to this task; see the host's log")
-            }
-            Self::Refused { url, reason: Refused::TooMany } => {
-                write!(f, "{url} was refused: too many requests and sockets are open")
-            }
-            Self::Failed { url, reason } => write!(f, "{url} was not reached: {reason}"),
-            Self::TimedOut { url, timeout } => write!(f, "{url} did not answer within {timeout:?}"),
-            Self::TooLarge { url, max } => write!(f, "{url} answers with more than {max} bytes"),
-            Self::TooManyRedirects { url } => write!(f, "redirected too often, at last to {url}"),
-            Self::Encode(source) => write!(f, "the body of a request cannot be written as JSON: {source}"),
-            Self::Decode { url, source } => write!(f, "what {url} answers is not the JSON expected: {source}"),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Encode(source) | Self::Decode { source, .. } => Some(source),
-            _ => None,
-        }
-    }
 }
 
 /// A request that is being made up.
@@ -301,7 +207,7 @@ impl Request {
 
     /// Sends it once, and reads the whole answer.
     async fn exchange(&self) -> Result<Response, Error> {
-        let failed = |error: ErrorCode| failure(&self.url, error);
+        let failed = |error: ErrorCode| error::failure(&self.url, error);
         let body = (!self.body.is_empty()).then(wit_stream::new::<u8>);
         let (writer, reader) = body.unzip();
         let (no_trailers, trailers) = wit_future::new(|| Ok(None));
@@ -387,17 +293,6 @@ impl Request {
     }
 }
 
-fn failure(url: &str, code: ErrorCode) -> Error {
-    let url = url.to_owned();
-    let reason = match code {
-        ErrorCode::HttpRequestDenied => Refused::Denied,
-        ErrorCode::DestinationIpProhibited => Refused::Address,
-        ErrorCode::ConnectionLimitReached => Refused::TooMany,
-        code => return Error::Failed { url, reason: code.to_string() },
-    };
-    Error::Refused { url, reason }
-}
-
 /// What a server has answered.
 #[derive(Clone, Debug)]
 pub struct Response {
@@ -437,77 +332,9 @@ impl Response {
     }
 }
 
-/// The parts of a URL. The host judges them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Url<'a> {
-    scheme: &'a str,
-    authority: &'a str,
-    path: &'a str,
-}
-
-impl<'a> Url<'a> {
-    fn parse(url: &'a str) -> Result<Self, Error> {
-        let missing = || Error::Invalid { url: url.to_owned(), reason: "it does not begin with http:// or https://" };
-        let (scheme, rest) = url.split_once("://").ok_or_else(missing)?;
-        let rest = rest.split('#').next().unwrap_or(rest);
-        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        Ok(Self { scheme, authority, path })
-    }
-
-    fn origin(&self) -> (String, String) {
-        let scheme = self.scheme.to_ascii_lowercase();
-        let default = if scheme == "https" { ":443" } else { ":80" };
-        let authority = self.authority.to_ascii_lowercase();
-        let authority = authority.strip_suffix(default).unwrap_or(&authority).to_owned();
-        (scheme, authority)
-    }
-
-    /// Where a `Location` that came from here points.
-    fn join(&self, target: &str) -> String {
-        let Self { scheme, authority, path } = self;
-        let absolute = target.split_once("://").is_some_and(|(scheme, _)| {
-            scheme.chars().all(|character| character.is_ascii_alphanumeric()) && !scheme.is_empty()
-        });
-        if absolute {
-            return target.into();
-        }
-        if target.starts_with("//") {
-            return format!("{scheme}:{target}");
-        }
-        if target.starts_with('/') {
-            return format!("{scheme}://{authority}{target}");
-        }
-        let path = path.split('?').next().unwrap_or(path);
-        let directory = &path[..path.rfind('/').map_or(0, |slash| slash + 1)];
-        let directory = if directory.is_empty() { "/" } else { directory };
-        match target.strip_prefix('?') {
-            Some(query) => format!("{scheme}://{authority}{path}?{query}"),
-            None => format!("{scheme}://{authority}{directory}{target}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_location_is_read_from_where_it_came() {
-        let base = Url::parse("https://a.example:8443/x/y?q=1#f").unwrap();
-        assert_eq!((base.scheme, base.authority, base.path), ("https", "a.example:8443", "/x/y?q=1"));
-        for (target, joined) in [
-            ("https://b.example/z", "https://b.example/z"),
-            ("//b.example/z", "https://b.example/z"),
-            ("/z", "https://a.example:8443/z"),
-            ("z", "https://a.example:8443/x/z"),
-            ("?p=2", "https://a.example:8443/x/y?p=2"),
-            ("z?u=http://b.example", "https://a.example:8443/x/z?u=http://b.example"),
-        ] {
-            assert_eq!(base.join(target), joined, "{target}");
-        }
-        assert_eq!(Url::parse("http://a.example").unwrap().join("z"), "http://a.example/z");
-        assert!(matches!(Url::parse("a.example/z"), Err(Error::Invalid { .. })));
-    }
 
     #[test]
     fn what_was_said_in_confidence_stays_with_its_server() {

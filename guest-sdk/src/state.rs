@@ -102,8 +102,12 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadKey { key, reason } => write!(f, "{key:?} cannot be a key of the state: {reason}"),
-            Self::TooLarge { key } => write!(f, "the value of {key:?} is too large for the state"),
-            Self::TooMany { key } => write!(f, "the state has no room for one more key, {key:?}"),
+            Self::TooLarge { key } => {
+                write!(f, "the value of {key:?} is too large for the state: see `state_value` in the task's limits")
+            }
+            Self::TooMany { key } => {
+                write!(f, "the state has no room for one more key, {key:?}: see `state_keys` in the task's limits")
+            }
             Self::Changed { key, version: Some(version) } => write!(f, "{key:?} has changed: it has version {version}"),
             Self::Changed { key, version: None } => write!(f, "{key:?} has changed: it is not there"),
             Self::Unavailable { reason } => write!(f, "the state is unavailable: {reason}"),

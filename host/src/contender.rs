@@ -16,7 +16,6 @@ use zookeeper_client::{OneshotWatcher, WatchedEvent};
 
 use crate::activation::{Activation, ActivationSettings, Notice};
 use crate::clock;
-use crate::coordination::failed::Mark;
 use crate::coordination::nodes::{End, ResignOrder, TaskPaths, TermRecord};
 use crate::coordination::session::{Session, View};
 use crate::coordination::state::TaskState;
@@ -29,8 +28,7 @@ use crate::restart::PluginFailed;
 use crate::shutdown::Shutdown;
 use crate::term::{Demotion, Term};
 
-/// How long a failure may take to be written down before the host resigns all the same.
-const MARK_TIME: Duration = Duration::from_secs(10);
+mod marking;
 
 /// What a contender stands for, and with what.
 #[derive(Debug)]
@@ -240,57 +238,6 @@ impl Contender {
         }
     }
 
-    /// Says in the ensemble that the plugin has failed for good, and how often in a row; then resigns.
-    fn mark(&mut self, failed: PluginFailed) {
-        self.ending.failed = Some(failed.clone());
-        let (policy, stays) = (self.task.activation.restart, !self.task.once);
-        let Some((term, mark)) = self.mark_of_term() else { return };
-        let was_healthy = self.healthy;
-        self.marking = Some(
-            async move {
-                let marking = async {
-                    if was_healthy {
-                        // What failed before that is another story, whether or not the mark on it is gone already.
-                        mark.remove().await?;
-                    }
-                    mark.set(&failed, policy, stays).await
-                };
-                let marked = tokio::time::timeout(MARK_TIME, marking).await;
-                let terms = match marked {
-                    Ok(Ok(record)) => record.terms,
-                    Ok(Err(error)) => {
-                        About::term(&term).report(Event::ElectionError, chain(&error));
-                        1
-                    }
-                    Err(_) => 1,
-                };
-                let cool_down = policy.cool_down(terms);
-                report_failed(&term, &failed, terms, stays.then_some(cool_down));
-                Some(cool_down)
-            }
-            .boxed(),
-        );
-    }
-
-    /// Says in the ensemble, if need be, that the plugin runs well again.
-    fn unmark(&mut self) {
-        let Some((term, mark)) = self.mark_of_term() else { return };
-        self.marking = Some(
-            async move {
-                if let Err(error) = mark.remove().await {
-                    About::term(&term).report(Event::ElectionError, chain(&error));
-                }
-                None
-            }
-            .boxed(),
-        );
-    }
-
-    fn mark_of_term(&self) -> Option<(Term, Mark)> {
-        let (session, term) = (self.session.clone()?, self.election.active_term()?.clone());
-        Some((term.clone(), Mark::new(session, self.task.paths.clone(), term)))
-    }
-
     fn ordered(&mut self, ResignOrder { to, reason, .. }: ResignOrder) {
         self.ending.detail = reason;
         self.ending.successor = to;
@@ -446,17 +393,6 @@ impl Contender {
         self.stale.extend(self.watch.take().map(|watch| Box::new(watch) as Box<dyn Send>));
         self.request = Some(make(nodes, self.seen.clone()).boxed());
     }
-}
-
-fn report_failed(term: &Term, failed: &PluginFailed, terms: u32, retry_in: Option<Duration>) {
-    let PluginFailed { cause, message, restarts } = failed;
-    let mut fields =
-        details([("cause", Value::from(*cause)), ("terms", terms.into()), ("restarts", (*restarts).into())]);
-    if let Some(retry_in) = retry_in {
-        fields.insert("retry_in".into(), humantime::format_duration(retry_in).to_string().into());
-    }
-    let message = format_args!("the plugin has failed for good on this host, restarted {restarts} times: {message}");
-    About::term(term).report_with(Event::Failed, Event::Failed.level(), message, fields);
 }
 
 async fn read_master(nodes: TaskNodes, own: Option<String>) -> Result<Answer, TaskError> {

@@ -1,6 +1,7 @@
-//! What a standby occupies.
+//! What a standby and a leader occupy.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -14,35 +15,38 @@ use crate::table::Table;
 /// How many tasks are added to a host to see what one of them costs.
 const MORE_TASKS: u64 = 20;
 
-/// What a standby costs, and each further task it stands for.
+/// What a standby costs, and a leader, and each further task of both.
 pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> {
     let plugin = build::artifacts()?.guest("hello");
     let task =
         |number: u64| format!("[[task]]\nname = \"task-{number}\"\nplugin = {:?}\n", plugin.display().to_string());
     let one = cluster.file("one.toml", task(0))?;
     let many = cluster.file("many.toml", (0..=MORE_TASKS).map(task).collect::<Vec<_>>().concat())?;
-    let mut leader = settled(cluster, "leader", &many, "activated", MORE_TASKS + 1).await?;
-    let with_many = settled(cluster, "many", &many, "standby", MORE_TASKS + 1).await?;
-    let with_one = settled(cluster, "one", &one, "standby", 1).await?;
+    let alone = cluster.file("alone.toml", task(MORE_TASKS + 1))?;
+    let mut leader = settled(cluster, "leader", &many, "activated", 0..=MORE_TASKS).await?;
+    let leads_one = settled(cluster, "leads-one", &alone, "activated", MORE_TASKS + 1..=MORE_TASKS + 1).await?;
+    let with_many = settled(cluster, "many", &many, "standby", 0..=MORE_TASKS).await?;
+    let with_one = settled(cluster, "one", &one, "standby", 0..=0).await?;
     let mut bare = contender(cluster, "bare")?.start(&cluster.history)?;
     bare.event("leading").await?;
-    let [one, many, bare] = [&with_one, &with_many, &bare].map(|host| Memory::of(host.pid()));
-    let (one, many, bare) = (one?, many?, bare?);
-    table.row("memory of a standby host: resident / proportional", &one.show(), "", "");
-    let each = Memory {
-        resident_kib: many.resident_kib.saturating_sub(one.resident_kib) / MORE_TASKS,
-        proportional_kib: many.proportional_kib.saturating_sub(one.proportional_kib) / MORE_TASKS,
-    };
-    table.row("memory of one more task on standby", &each.show(), "", "");
-    table.row("memory of a bare contender", &bare.show(), "", "");
+    for (state, one, many) in [("on standby", &with_one, &with_many), ("that is active", &leads_one, &leader)] {
+        let (one, many) = (Memory::of(one.pid())?, Memory::of(many.pid())?);
+        table.row(&format!("memory of a host with one task {state}: resident / proportional"), &one.show(), "", "");
+        let each = Memory {
+            resident_kib: many.resident_kib.saturating_sub(one.resident_kib) / MORE_TASKS,
+            proportional_kib: many.proportional_kib.saturating_sub(one.proportional_kib) / MORE_TASKS,
+        };
+        table.row(&format!("memory of one more task {state}"), &each.show(), "", "");
+    }
+    table.row("memory of a bare contender", &Memory::of(bare.pid())?.show(), "", "");
     ensure!(leader.terminate().await?.success());
     Ok(())
 }
 
 /// A host of all tasks of `config` that has reported `name` for each.
-async fn settled(cluster: &Cluster, id: &str, config: &Path, name: &str, tasks: u64) -> Result<Host> {
+async fn settled(cluster: &Cluster, id: &str, config: &Path, name: &str, tasks: RangeInclusive<u64>) -> Result<Host> {
     let mut host = cluster.host_of(id, config)?.start(&cluster.history)?;
-    for number in 0..tasks {
+    for number in tasks {
         let task = format!("task-{number}");
         host.event_where(name, |event| event.task.as_ref() == Some(&task)).await?;
     }
