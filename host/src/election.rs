@@ -3,11 +3,10 @@
 //! ```text
 //!            session            looked: behind others
 //!   Away ------------> Looking ----------------------> Waiting --+
-//!    ^                  ^   |  looked: at the head      |  ^     | something changed
-//!    |                  |   v      it was the leader's  |  |     |
-//!    |                  | Electing <--------------------+  |     |
-//!    |                  |   |   \------ held by another ---+     |
-//!    |                  +---------- outdated --------------------+
+//!    ^                  ^   |  looked: at the head        ^      | something changed (right behind the leader:
+//!    |                  |   v                             |      | straight to Electing, see `foreseen`)
+//!    |                  | Electing -- held by another ----+      |
+//!    |                  +----------------------------------------+
 //!    |                      | elected
 //!    | released             v          deadline near, node lost, resign, shutdown
 //!  Releasing <--------- Leading ------------------------------------> Stopping
