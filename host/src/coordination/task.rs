@@ -178,6 +178,7 @@ impl TaskNodes {
             read => read.map_err(look_error)?,
         };
         let (kept, record) = TermRecord::read(&data, stat.version);
+        let record = Record { history: history.version, ..record };
         let candidates = nodes::queue(children);
         let place = candidates.iter().position(|candidate| candidate.session == self.session.id());
         let before = place.and_then(|place| place.checked_sub(1)).map(|before| candidates[before].name.clone());
@@ -300,11 +301,12 @@ impl TaskNodes {
             .and_then(|()| multi.add_set_data(&self.paths.master, &master, Some(MASTER_VERSION - 1)))
             .and_then(|()| multi.add_set_data(&self.paths.term, &nodes::encode(&record), Some(over.version)))
             .map_err(elect_error)?;
-        if let Some(lost) = lost {
-            let Kept { history, version } = seen.history;
-            let history = nodes::encode(&history.with(lost));
-            multi.add_set_data(&self.paths.history, &history, Some(version)).map_err(elect_error)?;
+        let history = lost.map(|lost| nodes::encode(&seen.history.history.with(lost)));
+        match history {
+            Some(history) => multi.add_set_data(&self.paths.history, &history, Some(over.history)),
+            None => multi.add_check_version(&self.paths.history, over.history),
         }
+        .map_err(elect_error)?;
         let results = match multi.commit().await {
             Ok(results) => results,
             Err(MultiWriteError::OperationFailed { index: 1, source: Error::NodeExists }) => return Ok(Election::Held),

@@ -25,7 +25,7 @@ fn term(number: u64) -> Term {
 }
 
 fn record(number: u64, released: bool) -> Record {
-    Record { number, version: i32::try_from(number).unwrap(), host: Some("b".into()), released }
+    Record { number, version: i32::try_from(number).unwrap(), history: 7, host: Some("b".into()), released }
 }
 
 fn head(record: Record) -> Input {
@@ -98,7 +98,7 @@ fn whoever_stands_right_behind_the_leader_elects_at_once_over_what_its_release_l
     };
     let mut election = waiting();
     let over = record(1, false).given_back();
-    assert_eq!((over.number, over.version, over.released), (1, 3, true));
+    assert_eq!((over.number, over.version, over.history, over.released), (1, 2, 9, true));
     assert_eq!(feed(&mut election, now(0), [Input::Changed]), [Action::Elect { over: over.clone() }]);
     // The leader was lost instead, or somebody else was named: what is there has to be read.
     assert_eq!(feed(&mut election.clone(), now(0), [Input::Outdated]), [Action::Look]);
@@ -108,6 +108,23 @@ fn whoever_stands_right_behind_the_leader_elects_at_once_over_what_its_release_l
     // Without time on its lease it would have to demote at once.
     let late = Now { time: at(9_000), deadline: at(10_000) };
     assert_eq!(feed(&mut waiting(), late, [Input::Changed]), [Action::Look]);
+}
+
+/// Found by the model: a leader that never heard of its election, and whose master node was deleted, is elected again.
+#[test]
+fn no_number_of_elections_over_lost_terms_leaves_what_a_release_leaves() {
+    let seen = record(5, false);
+    let foreseen = seen.clone().given_back();
+    for elections in 0..1_000 {
+        let versions = (seen.version + elections, seen.history + elections);
+        assert_ne!(versions, (foreseen.version, foreseen.history), "{elections} elections");
+        let released = (versions.0 + 1, versions.1 + RELEASE_WRITES);
+        assert_eq!(
+            released == (foreseen.version, foreseen.history),
+            elections == 0,
+            "{elections} elections and a release"
+        );
+    }
 }
 
 #[test]

@@ -25,24 +25,32 @@ pub struct Record {
     pub number: u64,
     /// The data version of the record.
     pub version: i32,
+    /// The data version of the history.
+    pub history: i32,
     /// The host that leads, or led, that term.
     pub host: Option<String>,
     /// The term was given back in order: whoever led it has stopped.
     pub released: bool,
 }
 
-/// How often a release that names no successor writes the term record; one that names one writes it once more. An
-/// election writes it once.
+/// How often a release that names no successor writes the history; one that names one writes it once more. An election
+/// writes it once when the term before was lost.
 pub const RELEASE_WRITES: i32 = 2;
 
 impl Record {
     /// What a release of this term that names no successor makes of it.
     ///
-    /// Nothing else leads to that version before the only candidate ahead has gone: it leads already, and is lost (the
-    /// version stays) or names a successor (three more); or it is elected first (one more), and is lost or releases.
+    /// Nothing else leads to these two versions before the only candidate ahead has gone. If it is elected, and be it
+    /// several times because it never hears of it, each time over a term that was lost, both versions grow by as much;
+    /// its release, the last thing it does, is what makes them grow apart.
     #[must_use]
     pub fn given_back(self) -> Self {
-        Self { version: self.version.saturating_add(RELEASE_WRITES), released: true, ..self }
+        Self {
+            version: self.version.saturating_add(1),
+            history: self.history.saturating_add(RELEASE_WRITES),
+            released: true,
+            ..self
+        }
     }
 }
 

@@ -87,15 +87,22 @@ impl Tree {
             }
             Change::Elect { session, host, number } => {
                 self.master = Some(Master { owner: session, host, zxid });
-                self.record =
-                    Record { number, version: self.record.version + 1, host: Some(host.to_string()), released: false };
+                let lost = self.record.number > 0 && !self.record.released;
+                self.record = Record {
+                    number,
+                    version: self.record.version + 1,
+                    history: self.record.history + i32::from(lost),
+                    host: Some(host.to_string()),
+                    released: false,
+                };
                 self.record_zxid = zxid;
             }
             Change::Release { session, version } => {
                 self.candidates.retain(|_, owner| *owner != session);
                 self.master = self.master.filter(|master| master.owner != session);
                 if version == Some(self.record.version) {
-                    self.record.version += RELEASE_WRITES;
+                    self.record.version += 1;
+                    self.record.history += RELEASE_WRITES;
                     self.record.released = true;
                     self.record_zxid = zxid;
                 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use soloist::election::{Action, Holder, Input, Queue};
+use soloist::election::{Action, Holder, Input, Queue, Record};
 use soloist::term::{FencingToken, Term};
 
 use crate::ensemble::{Change, Ensemble, HostId, MS, Nanos, Origin, SECOND, SERVERS, Session, Tree, Verdict};
@@ -509,7 +509,7 @@ impl World {
             _ if !alive || self.ensemble.attached.get(&session) != Some(&server) => return,
             Ask::Heartbeat => Change::Heartbeat,
             Ask::Action(Action::Join) => Change::Join(session),
-            Ask::Action(Action::Elect { over }) if over.version != self.ensemble.head.record.version => {
+            Ask::Action(Action::Elect { over }) if !same_versions(&over, &self.ensemble.head.record) => {
                 return self.tell(host, connection, id, Tell::Answer(Input::Outdated, None));
             }
             Ask::Action(Action::Elect { over }) => Change::Elect { session, host, number: over.number + 1 },
@@ -794,6 +794,11 @@ impl World {
     fn pending_heal(&self, server: usize) -> bool {
         self.events.values().any(|event| matches!(event, Event::HealServer { server: it } if *it == server))
     }
+}
+
+/// What an election asks the ensemble to check.
+fn same_versions(over: &Record, record: &Record) -> bool {
+    (over.version, over.history) == (record.version, record.history)
 }
 
 /// What a server answers by itself.

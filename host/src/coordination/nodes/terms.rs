@@ -113,7 +113,7 @@ impl TermRecord {
         lost.then(|| self.term.clone().ended(zxid, End::now("lost", None)))
     }
 
-    /// Reads the record at data version `version`, as kept and as the election sees it.
+    /// Reads the record at data version `version`, as kept and as the election sees it, but for the history.
     ///
     /// Every election raises both the number and the version, a release the version alone: so a number above the
     /// version was not written by any host. Then, and when the record cannot be read, the version takes the number's
@@ -128,6 +128,7 @@ impl TermRecord {
         let record = Record {
             number: kept.term.number,
             version,
+            history: 0,
             released: kept.state == TermState::Released,
             host: Some(kept.term.host.clone()).filter(|host| !host.is_empty()),
         };
@@ -211,10 +212,10 @@ mod tests {
     fn term_records_that_no_host_wrote_never_lower_the_number() {
         let version = 7;
         let record = |number| encode(&TermRecord::new(number, "a", None));
-        let kept = Record { number: 5, version, host: Some("a".into()), released: false };
+        let kept = Record { number: 5, version, history: 0, host: Some("a".into()), released: false };
         assert_eq!(TermRecord::read(&record(5), version).1, kept);
         for data in [record(8).as_slice(), b"", b"{}", b"null", &vec![b'['; 9_000], &vec![b' '; 90_000]] {
-            let unknown = Record { number: 7, version, host: None, released: false };
+            let unknown = Record { number: 7, version, history: 0, host: None, released: false };
             assert_eq!(TermRecord::read(data, version).1, unknown);
         }
     }

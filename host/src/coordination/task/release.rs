@@ -96,16 +96,15 @@ impl TaskNodes {
             multi.add_delete(&self.paths.master, Some(version))?;
         }
         if let Some((Ended { term, record, entry, .. }, kept)) = ended {
-            let data = nodes::encode(record);
-            // Whoever is next may count on the version that a release without a successor leaves: see `given_back`.
-            let writes = RELEASE_WRITES + i32::from(record.successor.is_some());
-            for written in 0..writes {
-                multi.add_set_data(&self.paths.term, &data, Some(term.record_version + written))?;
-            }
+            multi.add_set_data(&self.paths.term, &nodes::encode(record), Some(term.record_version))?;
             let history = kept.map(|kept| kept.history.clone()).unwrap_or_default();
             let history = nodes::encode(&history.with(entry.clone()));
             if let Some(kept) = kept {
-                multi.add_set_data(&self.paths.history, &history, Some(kept.version))?;
+                // Whoever is next may count on the versions that a release without a successor leaves: see `given_back`.
+                let writes = RELEASE_WRITES + i32::from(record.successor.is_some());
+                for written in 0..writes {
+                    multi.add_set_data(&self.paths.history, &history, Some(kept.version + written))?;
+                }
             } else {
                 let options = CreateMode::Persistent.with_acls(self.session.acls());
                 multi.add_create(&self.paths.history, &history, &options)?;
