@@ -273,6 +273,12 @@ impl Ensemble {
         let kept = self.servers[leader].log;
         self.log.truncate(kept);
         self.committed = kept;
+        // What an absent one has beyond that is of an earlier epoch: it is thrown away when it is back, and does not count
+        // for what comes in its place.
+        for it in &mut self.servers {
+            it.log = it.log.min(kept);
+            assert!(it.applied <= it.log, "what was committed is kept");
+        }
         self.leader = Some(leader);
         self.epoch += 1;
         self.head = Tree::default();
