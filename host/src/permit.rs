@@ -26,6 +26,12 @@ impl SharedDeadline {
         *self.0.borrow()
     }
 
+    /// Ends the lease now, if it has not ended before: the deadline goes on telling when it did.
+    pub fn end(&self) {
+        let now = clock::now();
+        self.0.send_modify(|deadline| *deadline = now.min(*deadline));
+    }
+
     /// Moves the deadline, to a later moment or to an earlier one.
     pub fn set(&self, deadline: Moment) {
         self.0.send_replace(deadline);
@@ -147,6 +153,18 @@ mod tests {
         assert_eq!(permit.check(), Err(LeaseLost));
         permit.deadline.set(clock::now() + Duration::from_secs(60));
         assert_eq!(permit.check(), Ok(Phase::Held));
+    }
+
+    #[test]
+    fn a_lease_that_is_ended_tells_when_it_did() {
+        let permit = permit_for(Duration::from_secs(600));
+        let before = clock::now();
+        permit.deadline.end();
+        assert_eq!(permit.check(), Err(LeaseLost));
+        let ended = permit.deadline();
+        assert!(before <= ended && ended <= clock::now(), "{ended:?}");
+        permit.deadline.end();
+        assert_eq!(permit.deadline(), ended, "it does not end again");
     }
 
     #[tokio::test]

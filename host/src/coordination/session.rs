@@ -139,7 +139,7 @@ impl Keeper {
                 () = &mut stop => true,
                 () = self.keep(&mut live) => false,
             };
-            deadline.set(Moment::default());
+            deadline.end();
             self.view.send_modify(|view| view.session = None);
             if stopped {
                 close(live).await;
