@@ -64,6 +64,9 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
     if config.zookeeper.auth.is_some() && config.zookeeper.acl.is_none() {
         tracing::warn!("`auth` is set but `acl` is not: everybody may change the nodes; set acl = \"creator\"");
     }
+    // To take a plugin apart keeps a processor busy for milliseconds, which whoever leads next has a better use for: it waits
+    // until the session is closed.
+    let _loaded = plugins.clone();
     let (keeper, view) = Keeper::new(session_settings(&config));
     let mut contenders = JoinSet::new();
     for (task, plugin) in config.tasks.iter().zip(plugins) {
