@@ -30,9 +30,6 @@ use crate::permit::SharedDeadline;
 const RETRY_INITIAL: Duration = Duration::from_millis(100);
 /// The longest pause between two attempts to connect.
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// How long a session that is to be closed stays. Its close is a transaction, and a host that shuts down has just released
-/// what it led: the election of its successor, under way at that moment, would have to wait for it.
-const AFTER_YOU: Duration = Duration::from_millis(20);
 
 /// The ensemble could not be used within the time allowed.
 #[derive(Debug, thiserror::Error)]
@@ -438,7 +435,6 @@ async fn close(live: Live) {
         About::SESSION.report(Event::SessionClosed, format_args!("session {id:#x} is left to expire: not connected"));
         return;
     }
-    tokio::time::sleep(AFTER_YOU).await;
     // The close is sent when the last clone of the client is gone.
     drop(session);
     let closed = async { while !states.changed().await.is_terminated() {} };
