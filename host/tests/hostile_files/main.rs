@@ -7,10 +7,8 @@ mod support;
 mod broken;
 mod large;
 
-use std::process::Command;
-
 use soloist::plugin::{Plugin, PluginSettings, Problem};
-use support::{File, engine};
+use support::{File, engine, run_apart};
 
 /// Ordinary use takes less than one of these; what an attack takes must have a bound, and this is it.
 const MEMORY_KIB: u64 = 4_000_000;
@@ -18,12 +16,8 @@ const MEMORY_KIB: u64 = 4_000_000;
 /// The tests in `large` run here: a file that made the loader take more memory would abort the process.
 #[test]
 fn hostile_files_are_loaded_or_refused_in_bounded_memory() {
-    let status = Command::new("sh")
-        .args(["-c", &format!(r#"ulimit -v {MEMORY_KIB} && exec "$0" large:: --ignored --test-threads=1"#)])
-        .arg(std::env::current_exe().unwrap())
-        .status()
-        .unwrap();
-    assert!(status.success(), "{status}");
+    let bounded = format!(r#"ulimit -v {MEMORY_KIB} && exec "$0" "$@""#);
+    run_apart(&["sh", "-c", &bounded], &["large::", "--test-threads=1"], &[]);
 }
 
 /// Loads it with the limits that a user has who says nothing.

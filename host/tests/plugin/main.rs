@@ -8,14 +8,13 @@ mod toolchains;
 
 use std::error::Error;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use soloist::activation::ActivationSettings;
 use soloist::digest::Digest;
 use soloist::plugin::{LoadError, Plugin, PluginSettings, Problem};
 use soloist::term::Demotion;
-use support::{File, PATIENCE, Tested, config, engine, guest, module_with_metadata, printing, text};
+use support::{File, PATIENCE, Tested, config, engine, guest, module_with_metadata, printing, run_apart, text};
 
 fn load(path: &Path) -> Result<Plugin, LoadError> {
     Plugin::load(&engine(), path, PluginSettings::default())
@@ -253,13 +252,8 @@ fn what_the_engine_cannot_compile_is_refused() {
 
 #[test]
 fn a_machine_that_refuses_the_instance_pool_runs_plugins_all_the_same() {
-    let status = Command::new("sh")
-        .args(["-c", r#"ulimit -v 16000000 && exec "$0" --ignored --exact "$1""#])
-        .arg(std::env::current_exe().unwrap())
-        .arg("runs_with_little_address_space")
-        .status()
-        .unwrap();
-    assert!(status.success());
+    let words = ["sh", "-c", r#"ulimit -v 16000000 && exec "$0" "$@""#];
+    run_apart(&words, &["runs_with_little_address_space"], &[]);
 }
 
 #[test]
