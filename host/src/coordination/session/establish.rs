@@ -1,0 +1,168 @@
+//! How a session comes about: connected, in time with its servers, and registered under the host's id.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use zookeeper_client::{Acls, Client, CreateMode, Error, SessionState, StateWatcher};
+
+use super::{Keeper, Live, Session};
+use crate::clock;
+use crate::coordination::connect::{SessionError, Settings, connector};
+use crate::coordination::ensure_path;
+use crate::coordination::nodes::{self, HostRecord};
+use crate::events::{About, Event, chain, details};
+use crate::lease::{Lease, Timing};
+use crate::permit::SharedDeadline;
+
+/// The first pause between two attempts to connect; it doubles up to [`RETRY_MAX`].
+const RETRY_INITIAL: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts to connect.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+impl Keeper {
+    /// Gets a session, however long it takes.
+    pub(super) async fn establish(&self, last_error: &mut Option<SessionError>) -> Live {
+        About::SESSION.report(Event::SessionConnecting, format_args!("connecting to {}", self.settings.servers));
+        let mut pause = RETRY_INITIAL;
+        loop {
+            let error = match self.attempt().await {
+                Ok(live) => return live,
+                Err(error) => error,
+            };
+            let event = match &error {
+                SessionError::AuthFailed { .. } => Event::SessionAuthFailed,
+                SessionError::ReadOnly { .. } => Event::SessionReadOnly,
+                _ => Event::SessionError,
+            };
+            let retry_in = Value::from(pause.as_secs_f64());
+            About::SESSION.report_with(event, event.level(), chain(&error), details([("retry_in", retry_in)]));
+            *last_error = Some(error);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    async fn attempt(&self) -> Result<Live, SessionError> {
+        let asked = clock::now();
+        let (client, mut states) = self.connect().await?;
+        if states.peek_state() == SessionState::ConnectedReadOnly {
+            // It ends as soon as a server that can write is found. What follows then is a session of its own.
+            About::SESSION.report(Event::SessionReadOnly, "only a read-only server is there: waiting for a majority");
+            states.changed().await;
+            return Err(SessionError::ReadOnly { servers: self.settings.servers.clone() });
+        }
+        let agreed = client.session_timeout();
+        let timing = match self.timing(agreed) {
+            // What is known of the servers may be history: they are asked again before it counts.
+            Err(_) => {
+                self.probe.ask().await;
+                self.timing(agreed)
+            }
+            timing => timing,
+        }?;
+        let client = self.prepare(client).await?;
+        let lease = Lease::new(asked, timing.session_timeout(), self.settings.tick_time);
+        let deadline = SharedDeadline::default();
+        deadline.set(lease.deadline());
+        let session = Session { client, host: self.settings.host.clone(), acl: self.settings.acl.clone(), deadline };
+        About::SESSION.report_with(
+            Event::SessionConnected,
+            Event::SessionConnected.level(),
+            format_args!("session {:#x} with a timeout of {agreed:?}", session.id()),
+            details([
+                ("session", format!("{:#x}", session.id()).into()),
+                ("session_timeout", agreed.as_secs_f64().into()),
+            ]),
+        );
+        Ok(Live { session: Arc::new(session), states, lease, timing })
+    }
+
+    /// The times that follow from what was agreed on now, and from what the servers are known to agree to.
+    pub(super) fn timing(&self, agreed: Duration) -> Result<Timing, SessionError> {
+        let Settings { servers, session_timeout, tick_time, demote_budget, .. } = &self.settings;
+        let now = (servers.clone(), agreed.min(*session_timeout));
+        let known = self.probe.shortest().filter(|(_, known)| *known < now.1);
+        let (server, agreed) = known.unwrap_or(now);
+        Timing::new(agreed, *tick_time, *demote_budget).map_err(|source| SessionError::Timing {
+            server,
+            agreed,
+            source: Box::new(source),
+        })
+    }
+
+    async fn connect(&self) -> Result<(Client, StateWatcher), SessionError> {
+        let settings = &self.settings;
+        match connector(settings.session_timeout, settings.auth.as_ref()).connect(&settings.servers).await {
+            Ok(client) => {
+                let states = client.state_watcher();
+                Ok((client, states))
+            }
+            Err(Error::AuthFailed) => Err(SessionError::AuthFailed { servers: settings.servers.clone() }),
+            Err(source) => Err(SessionError::Connect { servers: settings.servers.clone(), source }),
+        }
+    }
+
+    /// Creates what a host needs: the parents of everything, and its own node.
+    async fn prepare(&self, client: Client) -> Result<Client, SessionError> {
+        let Settings { chroot, root, acl, .. } = &self.settings;
+        let failed = |path: &str| {
+            let path = path.to_owned();
+            move |source| SessionError::Prepare { path, source }
+        };
+        let hosts = format!("{chroot}{}", nodes::hosts_path(root));
+        ensure_path(&client, &hosts, Acls::new(acl)).await.map_err(failed(&hosts))?;
+        let client = if chroot.is_empty() {
+            client
+        } else {
+            client.chroot(chroot.as_str()).map_err(|_| failed(chroot)(Error::BadArguments(&"bad chroot")))?
+        };
+        let path = nodes::host_path(root, &self.settings.host);
+        while let Some(owner) = self.register(&client, &path).await.map_err(failed(&path))? {
+            let message =
+                format!("host id {} is taken by session {owner:#x}: waiting for it to end", self.settings.host);
+            About::SESSION.report(Event::SessionError, message);
+            if let (Some(_), watcher) = client.check_and_watch_stat(&path).await.map_err(failed(&path))? {
+                watcher.changed().await;
+            }
+        }
+        Ok(client)
+    }
+
+    /// Creates the host's node; gives the session that holds it if that is another.
+    pub(super) async fn register(&self, client: &Client, path: &str) -> Result<Option<i64>, Error> {
+        let acls = Acls::new(&self.settings.acl);
+        let create = || async { client.create(path, &self.record(), &CreateMode::Ephemeral.with_acls(acls)).await };
+        let created = match create().await {
+            // Somebody deleted the parents as well.
+            Err(Error::NoNode) => {
+                ensure_path(client, nodes::parent(path).unwrap_or_default(), acls).await?;
+                create().await
+            }
+            created => created,
+        };
+        match created {
+            Ok(_) => Ok(None),
+            Err(Error::NodeExists) => {
+                let owner = client.check_stat(path).await?.map(|stat| stat.ephemeral_owner);
+                Ok(owner.filter(|owner| *owner != client.session_id().0))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn record(&self) -> Vec<u8> {
+        nodes::encode(&HostRecord {
+            host: self.settings.host.to_string(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started: started().to_owned(),
+        })
+    }
+}
+
+/// When this process began to use the ensemble: RFC 3339, UTC.
+fn started() -> &'static str {
+    static STARTED: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    STARTED.get_or_init(|| humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string())
+}

@@ -1,0 +1,97 @@
+//! What renews the lease.
+
+use std::time::Duration;
+
+use zookeeper_client::Error;
+
+use super::{Keeper, Session};
+use crate::clock::{self, Moment};
+use crate::coordination::connect::SessionError;
+use crate::coordination::nodes;
+use crate::events::{About, Event, chain, details};
+use crate::lease::{Lease, Timing};
+
+impl Keeper {
+    /// Renews the lease, until the host's node turns out to be somebody else's, or the servers leave no room for a lease.
+    pub(super) async fn heartbeats(&self, session: &Session, lease: &mut Lease, timing: &mut Timing) {
+        let path = nodes::host_path(&self.settings.root, &self.settings.host);
+        let record = self.record();
+        let mut agreed = self.probe.subscribe();
+        let mut failing = false;
+        let mut beat = Box::pin(self.beat(session, clock::now(), &path, &record));
+        loop {
+            let (sent, outcome) = tokio::select! {
+                beaten = &mut beat => beaten,
+                // The sender lives as long as the keeper.
+                _ = agreed.changed() => {
+                    match self.shorten(session, lease, timing.session_timeout()) {
+                        Ok(shorter) => *timing = shorter.unwrap_or(*timing),
+                        Err(error) => {
+                            About::SESSION.report(Event::SessionError, chain(&error));
+                            // What is left of the lease is there to stop in good order.
+                            return clock::sleep_until(lease.deadline()).await;
+                        }
+                    }
+                    continue;
+                }
+            };
+            beat.set(self.beat(session, sent + timing.heartbeat(), &path, &record));
+            match outcome {
+                Ok(None) => {
+                    failing = false;
+                    lease.committed(sent, clock::now());
+                    session.deadline.set(lease.deadline());
+                }
+                Ok(Some(owner)) => {
+                    let message = format!("host id {} was taken by session {owner:#x}", self.settings.host);
+                    About::SESSION.report(Event::SessionError, message);
+                    return;
+                }
+                // Proves nothing: the lease simply is not renewed. That a connection is lost is reported elsewhere.
+                Err(Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) => {}
+                Err(source) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        let error = SessionError::Heartbeat { path: path.clone(), source };
+                        About::SESSION.report(Event::SessionError, chain(&error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a heartbeat at `due`, or at once if that is over; gives the time at which it was sent, and, when it was
+    /// answered, the session that has taken the host's node, if another has.
+    async fn beat(
+        &self,
+        session: &Session,
+        due: Moment,
+        path: &str,
+        record: &[u8],
+    ) -> (Moment, Result<Option<i64>, Error>) {
+        clock::sleep_until(due).await;
+        let sent = clock::now();
+        let outcome = match session.client.set_data(path, record, None).await {
+            Ok(_) => Ok(None),
+            // Somebody deleted the node. Creating it is a committed write as well.
+            Err(Error::NoNode) => self.register(&session.client, path).await,
+            Err(error) => Err(error),
+        };
+        (sent, outcome)
+    }
+
+    /// Shortens the lease to what the servers are known to agree to; gives the new times, if they are new.
+    fn shorten(&self, session: &Session, lease: &mut Lease, from: Duration) -> Result<Option<Timing>, SessionError> {
+        let Some((server, to)) = self.probe.shortest().filter(|(_, to)| *to < from) else { return Ok(None) };
+        lease.shorten(to);
+        session.deadline.set(lease.deadline());
+        // Whoever sleeps until the old deadline has to look at the new one.
+        self.view.send_modify(|_| {});
+        let message = format!(
+            "{server} agrees to a session timeout of {to:?} only, not {from:?}: the lease is that short from here on. \
+             Set the same maxSessionTimeout on all servers, or session_timeout = \"{to:?}\""
+        );
+        let fields = details([("server", server.into()), ("session_timeout", to.as_secs_f64().into())]);
+        About::SESSION.report_with(Event::SessionShortened, Event::SessionShortened.level(), message, fields);
+        self.timing(to).map(Some)
+    }
+}

@@ -1,0 +1,75 @@
+//! What can go wrong with a request about a task.
+
+use zookeeper_client::Error;
+
+/// A request about a task that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The nodes that the task needs could not be created.
+    #[error("cannot create node {path}{}", hint(.source))]
+    Prepare {
+        /// The node.
+        path: String,
+        /// Why.
+        source: Error,
+    },
+    /// The queue or the term record could not be read.
+    #[error("cannot read the queue at {path}{}", hint(.source))]
+    Look {
+        /// The parent of the candidates.
+        path: String,
+        /// Why.
+        source: Error,
+    },
+    /// The queue could not be joined.
+    #[error("cannot join the queue at {path}{}", hint(.source))]
+    Join {
+        /// The parent of the candidates.
+        path: String,
+        /// Why.
+        source: Error,
+    },
+    /// The election failed, or its outcome was never heard of.
+    #[error("cannot elect at {path}{}", hint(.source))]
+    Elect {
+        /// The master node.
+        path: String,
+        /// Why.
+        source: Error,
+    },
+    /// The ensemble answered with a node that was not asked for.
+    #[error("asked for master node {asked}, but {created} was created")]
+    WrongNode {
+        /// The master node.
+        asked: String,
+        /// What the ensemble says it created.
+        created: String,
+    },
+    /// The master node could not be read.
+    #[error("cannot read the master node {path}{}", hint(.source))]
+    ReadMaster {
+        /// The master node.
+        path: String,
+        /// Why.
+        source: Error,
+    },
+    /// Leadership could not be given back.
+    #[error("cannot release {path}{}", hint(.source))]
+    Release {
+        /// The master node.
+        path: String,
+        /// Why.
+        source: Error,
+    },
+}
+
+/// What to do about an error, where that is known.
+pub(crate) fn hint(error: &Error) -> &'static str {
+    match error {
+        Error::NoAuth => {
+            " (the ACL there does not admit this identity: check `auth`, and the node's ACL with `getAcl` in zkCli.sh)"
+        }
+        Error::InvalidAcl => " (an ACL for the creator needs `auth`)",
+        _ => "",
+    }
+}
