@@ -1,16 +1,21 @@
 //! Why a plugin failed: a name for every cause, and the backtrace.
 
 use std::error::Error;
+use std::fmt::{self, Write};
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::limits::{Limit, LimitReached};
+use super::log::MAX_MESSAGE_BYTES;
 use super::store::Host;
 use crate::permit::LeaseLost;
 
 /// What wasmtime calls the error that [`Limit::CallBytes`] makes.
 const CALL_TOO_LARGE: &str = "HostcallFuelExhausted";
+
+/// How much of the name of a function or a module is reported, in bytes.
+const NAME_BYTES: usize = 256;
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -121,20 +126,87 @@ fn is_call_too_large(error: &(dyn Error + 'static)) -> bool {
     size_of_val(error) == 0 && format!("{error:?}") == CALL_TOO_LARGE
 }
 
+/// One line for each frame. Written here, because wasmtime would write the names as they are, and a stranger chose them: there
+/// is no end to what some say when they are spelt out.
 fn frames(backtrace: &WasmBacktrace) -> String {
-    // The first line of the text is a heading.
-    let text = backtrace.to_string();
-    text.lines().skip(1).map(str::trim).collect::<Vec<_>>().join("\n")
+    let line = |(number, frame): (usize, &FrameInfo)| {
+        let offset = frame.module_offset().map(|offset| format!("{offset:#x} - ")).unwrap_or_default();
+        let module = name(frame.module().name()).unwrap_or_else(|| "<unknown>".into());
+        let function = name(frame.func_name()).unwrap_or_else(|| format!("<wasm function {}>", frame.func_index()));
+        format!("{number}: {offset}{module}!{function}")
+    };
+    backtrace.frames().iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The error with all its sources, on one line.
+fn name(name: Option<&str>) -> Option<String> {
+    let mut bounded = Bounded::of(NAME_BYTES);
+    // It ends where there is no more room.
+    let _ = bounded.write_str(&name?.replace('\n', " "));
+    Some(bounded.text)
+}
+
+/// The error with all its sources, on one line, as far as it is of a reasonable length.
 pub(super) fn describe(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut bounded = Bounded::of(MAX_MESSAGE_BYTES);
+    // It ends where there is no more room.
+    let _ = describe_to(&mut bounded, error);
+    bounded.text
+}
+
+fn describe_to(text: &mut Bounded, error: &dyn Error) -> fmt::Result {
+    write!(text, "{error}")?;
     let mut source = error.source();
     while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
+        write!(text, ": {error}")?;
         source = error.source();
     }
-    text
+    Ok(())
+}
+
+/// Takes so many bytes of text, and then fails: whoever writes stops there.
+struct Bounded {
+    text: String,
+    room: usize,
+}
+
+impl Bounded {
+    fn of(room: usize) -> Self {
+        Self { text: String::new(), room }
+    }
+}
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let taken = &text[..text.floor_char_boundary(self.room)];
+        self.text.push_str(taken);
+        self.room -= taken.len();
+        if taken.len() == text.len() {
+            return Ok(());
+        }
+        self.text.push('…');
+        self.room = 0;
+        Err(fmt::Error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_without_end_ends() {
+        struct Endless;
+        impl fmt::Display for Endless {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                loop {
+                    f.write_str("and so on ")?;
+                }
+            }
+        }
+        let mut bounded = Bounded::of(25);
+        assert!(write!(bounded, "{Endless}").is_err());
+        assert_eq!(bounded.text, "and so on and so on and s…");
+        assert_eq!(name(Some(&"é".repeat(1000))).unwrap().len(), NAME_BYTES + '…'.len_utf8());
+        assert_eq!(name(Some("short")).unwrap(), "short");
+    }
 }
