@@ -35,6 +35,12 @@ pub enum Excess {
         /// How much there may be.
         max: u64,
     },
+    /// What its instances make cannot be known before it runs.
+    #[error(
+        "it instantiates a module or a component that it imports, or takes out of an instance: instantiate what the file \
+         itself contains"
+    )]
+    Uncounted,
     /// A single function would take too much memory to compile.
     #[error(
         "its function {function} is too complex: with all its locals it carries more than {MAX_FLOW} values over its \

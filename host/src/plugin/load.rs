@@ -185,10 +185,7 @@ impl Plugin {
         mut settings: PluginSettings,
     ) -> Result<Self, Problem> {
         settings.limits.stack = engine.stack_bytes();
-        // What cannot be read is for the compiler to refuse.
-        if let Ok(needs) = Needs::of(component) {
-            needs.check(&settings.limits).map_err(Problem::Limit)?;
-        }
+        Needs::of(component)?.check(&settings.limits).map_err(Problem::Limit)?;
         let wasmtime = engine.wasmtime();
         let compiled = Component::from_binary(wasmtime, component).map_err(Problem::Compile)?;
         engine.seal_cache();

@@ -1,14 +1,19 @@
 //! How many instances, memories and tables a component makes, counted before it is compiled.
 //!
 //! A component says all that it instantiates, so the number is known from its text; a component that is instantiated
-//! twice counts twice, and so can say a large number in few bytes. Compiling such a one would take as long as running it.
+//! twice counts twice, and so can say a large number in few bytes. Compiling such a one would take as long as running it:
+//! the compiler writes out all instances of a component, one by one.
 
 use wasmparser::{
-    BinaryReaderError, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
-    ComponentTypeRef, Encoding, Instance, Parser, Payload,
+    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentTypeRef, Encoding,
+    Instance, Parser, Payload,
 };
 
+use super::bounds::{Excess, MAX_PARTS, Refused};
 use super::limits::{Limit, LimitReached, Limits};
+
+/// How much of components may be written out, in bytes, with every instance of one anew; modules do not count.
+const MAX_WRITTEN_OUT: u64 = 16 << 20;
 
 /// What one instantiation makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,18 +21,27 @@ pub(super) struct Needs {
     instances: u64,
     memories: u64,
     tables: u64,
+    /// Instances of components, this one among them.
+    components: u64,
+    /// What is written out of them, in bytes.
+    bytes: u64,
 }
 
 impl Needs {
-    /// Counts what a component makes, as far as it says itself what it instantiates: what it is given from outside or
-    /// takes out of an instance is not counted.
-    pub(super) fn of(component: &[u8]) -> Result<Self, BinaryReaderError> {
+    const COMPONENT: Self = Self { instances: 0, memories: 0, tables: 0, components: 1, bytes: 0 };
+
+    /// Counts what a component makes.
+    ///
+    /// # Errors
+    /// It is malformed, or the compiler would have to write out too much; or it cannot be counted, because something is
+    /// instantiated that is imported, or taken out of an instance.
+    pub(super) fn of(component: &[u8]) -> Result<Self, Refused> {
         let mut levels: Vec<Level> = Vec::new();
         let mut whole = Self::default();
         for payload in Parser::new(0).parse_all(component) {
             match payload? {
                 Payload::Version { encoding: Encoding::Component, .. } => {
-                    levels.push(Level::Component(Inside::default()));
+                    levels.push(Level::Component(Inside { made: Self::COMPONENT, ..Inside::default() }));
                 }
                 Payload::Version { encoding: Encoding::Module, .. } => {
                     levels.push(Level::Module(Self { instances: 1, ..Self::default() }));
@@ -37,16 +51,25 @@ impl Needs {
                     match (ended, levels.last_mut()) {
                         (Some(ended), None) => whole = ended.needs(),
                         (Some(Level::Component(inside)), Some(Level::Component(outside))) => {
-                            outside.components.push(inside.made);
+                            outside.components.push(Some(inside.made));
                         }
-                        (Some(Level::Module(needs)), Some(Level::Component(outside))) => outside.modules.push(needs),
+                        (Some(Level::Module(needs)), Some(Level::Component(outside))) => {
+                            outside.modules.push(Some(needs));
+                        }
                         _ => {}
                     }
                 }
                 payload => look(payload, &mut levels)?,
             }
         }
-        Ok(whole)
+        let bounds = [
+            (whole.components, "instances of components", MAX_PARTS),
+            (whole.bytes, "bytes of components, counted anew for each instance", MAX_WRITTEN_OUT),
+        ];
+        match bounds.into_iter().find(|(needed, _, max)| needed > max) {
+            Some((_, what, max)) => Err(Excess::TooMany { what, max }.into()),
+            None => Ok(whole),
+        }
     }
 
     /// Says whether so much may be made.
@@ -60,11 +83,15 @@ impl Needs {
         exceeded.map_or(Ok(()), |(limit, ..)| Err(limits.reached(limit)))
     }
 
-    fn add(&mut self, other: Option<&Self>) {
-        let Some(other) = other else { return };
+    /// Adds what one instance of another makes, if that is known.
+    fn add(&mut self, other: Option<&Option<Self>>) -> Result<(), Excess> {
+        let Some(Some(other)) = other else { return Err(Excess::Uncounted) };
         self.instances = self.instances.saturating_add(other.instances);
         self.memories = self.memories.saturating_add(other.memories);
         self.tables = self.tables.saturating_add(other.tables);
+        self.components = self.components.saturating_add(other.components);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        Ok(())
     }
 }
 
@@ -86,15 +113,15 @@ impl Level {
 /// The part of a component that has been read.
 #[derive(Default)]
 struct Inside {
-    /// What each of its modules, by index, needs when it is instantiated.
-    modules: Vec<Needs>,
+    /// What each of its modules, by index, needs when it is instantiated, if that is known.
+    modules: Vec<Option<Needs>>,
     /// The same of its components.
-    components: Vec<Needs>,
+    components: Vec<Option<Needs>>,
     /// What it instantiates itself.
     made: Needs,
 }
 
-fn look(payload: Payload<'_>, levels: &mut [Level]) -> Result<(), BinaryReaderError> {
+fn look(payload: Payload<'_>, levels: &mut [Level]) -> Result<(), Refused> {
     let Some((last, outer)) = levels.split_last_mut() else { return Ok(()) };
     match (last, payload) {
         (Level::Module(needs), Payload::MemorySection(memories)) => needs.memories += u64::from(memories.count()),
@@ -106,19 +133,23 @@ fn look(payload: Payload<'_>, levels: &mut [Level]) -> Result<(), BinaryReaderEr
 }
 
 impl Inside {
-    fn look(&mut self, payload: Payload<'_>, outer: &[Level]) -> Result<(), BinaryReaderError> {
+    fn look(&mut self, payload: Payload<'_>, outer: &[Level]) -> Result<(), Refused> {
+        if !matches!(payload, Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) {
+            let bytes = payload.as_section().map_or(0, |(_, range)| range.len());
+            self.made.bytes = self.made.bytes.saturating_add(bytes as u64);
+        }
         match payload {
             Payload::InstanceSection(instances) => {
                 for instance in instances {
                     if let Instance::Instantiate { module_index, .. } = instance? {
-                        self.made.add(self.modules.get(module_index as usize));
+                        self.made.add(self.modules.get(module_index as usize))?;
                     }
                 }
             }
             Payload::ComponentInstanceSection(instances) => {
                 for instance in instances {
                     if let ComponentInstance::Instantiate { component_index, .. } = instance? {
-                        self.made.add(self.components.get(component_index as usize));
+                        self.made.add(self.components.get(component_index as usize))?;
                     }
                 }
             }
@@ -130,8 +161,8 @@ impl Inside {
             Payload::ComponentImportSection(imports) => {
                 for import in imports {
                     match import?.ty {
-                        ComponentTypeRef::Module(_) => self.modules.push(Needs::default()),
-                        ComponentTypeRef::Component(_) => self.components.push(Needs::default()),
+                        ComponentTypeRef::Module(_) => self.modules.push(None),
+                        ComponentTypeRef::Component(_) => self.components.push(None),
                         _ => {}
                     }
                 }
@@ -143,10 +174,10 @@ impl Inside {
                     let index = export.index as usize;
                     match export.kind {
                         ComponentExternalKind::Module => {
-                            self.modules.push(self.modules.get(index).copied().unwrap_or_default());
+                            self.modules.push(self.modules.get(index).copied().flatten());
                         }
                         ComponentExternalKind::Component => {
-                            self.components.push(self.components.get(index).copied().unwrap_or_default());
+                            self.components.push(self.components.get(index).copied().flatten());
                         }
                         _ => {}
                     }
@@ -160,10 +191,10 @@ impl Inside {
     fn alias(&mut self, alias: &ComponentAlias<'_>, outer: &[Level]) {
         match alias {
             ComponentAlias::InstanceExport { kind: ComponentExternalKind::Module, .. } => {
-                self.modules.push(Needs::default());
+                self.modules.push(None);
             }
             ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => {
-                self.components.push(Needs::default());
+                self.components.push(None);
             }
             ComponentAlias::Outer { kind, count, index } => {
                 let from = match count.checked_sub(1) {
@@ -177,11 +208,11 @@ impl Inside {
                 match kind {
                     ComponentOuterAliasKind::CoreModule => {
                         let needs = from.and_then(|from| from.modules.get(index)).copied();
-                        self.modules.push(needs.unwrap_or_default());
+                        self.modules.push(needs.flatten());
                     }
                     ComponentOuterAliasKind::Component => {
                         let needs = from.and_then(|from| from.components.get(index)).copied();
-                        self.components.push(needs.unwrap_or_default());
+                        self.components.push(needs.flatten());
                     }
                     _ => {}
                 }
@@ -195,8 +226,18 @@ impl Inside {
 mod tests {
     use super::*;
 
-    fn needs(text: &str) -> Needs {
-        Needs::of(&wat::parse_str(text).unwrap()).unwrap()
+    fn of(text: &str) -> Result<Needs, Refused> {
+        Needs::of(&wat::parse_str(text).unwrap())
+    }
+
+    /// A component in which each level makes `instances` twice, so many levels deep.
+    fn doubled(innermost: &str, levels: usize) -> String {
+        (1..=levels).fold(format!("(component $c0 {innermost})"), |text, level| {
+            let inner = level - 1;
+            format!(
+                "(component $c{level} {text} (instance (instantiate $c{inner})) (instance (instantiate $c{inner})))"
+            )
+        })
     }
 
     #[test]
@@ -210,27 +251,55 @@ mod tests {
                 (core instance (instantiate $again)))
             (instance (instantiate $inner))
             (instance (instantiate $inner)))";
-        assert_eq!(needs(text), Needs { instances: 5, memories: 10, tables: 5 });
+        let needs = of(text).unwrap();
+        assert_eq!((needs.instances, needs.memories, needs.tables, needs.components), (5, 10, 5, 3));
     }
 
     #[test]
     fn a_small_text_can_say_a_large_number() {
-        let mut text = "(component $c0 (core module $m) (core instance (instantiate $m)))".to_owned();
-        for level in 1..=64 {
-            let inner = level - 1;
-            text = format!(
-                "(component $c{level} {text} (instance (instantiate $c{inner})) (instance (instantiate $c{inner})))"
-            );
+        for innermost in ["(core module $m) (core instance (instantiate $m))", ""] {
+            assert!(of(&doubled(innermost, 8)).unwrap().components == 511);
+            let refused = of(&doubled(innermost, 64));
+            assert!(matches!(refused, Err(Refused::Excess(Excess::TooMany { max: MAX_PARTS, .. }))), "{refused:?}");
         }
-        let needs = needs(&text);
-        assert_eq!(needs.instances, u64::MAX, "it is more than can be counted");
-        let limits = Limits::default();
-        assert_eq!(needs.check(&limits), Err(limits.reached(Limit::Instances)));
+        let exports: Vec<_> = (0..20_000).map(|number| format!("(export \"e{number}\" (core module $m))")).collect();
+        let exports = exports.concat();
+        let refused = of(&doubled(&format!("(core module $m) {exports}"), 7));
+        assert!(matches!(refused, Err(Refused::Excess(Excess::TooMany { max: MAX_WRITTEN_OUT, .. }))), "{refused:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_refused() {
+        // Each level instantiates twice what it is given, which is a level of the same kind.
+        let level = |level: usize| {
+            let inner = level - 1;
+            format!("(component $c{level} (instance (instantiate $twice (with \"x\" (component $c{inner})))))")
+        };
+        let levels: Vec<_> = (1..=64).map(level).collect();
+        let given = format!(
+            "(component
+                (component $c0 (core module $m) (core instance (instantiate $m)))
+                (component $twice
+                    (import \"x\" (component $x))
+                    (instance (instantiate $x))
+                    (instance (instantiate $x)))
+                {}
+                (instance (instantiate $c64)))",
+            levels.concat()
+        );
+        let taken = "(component
+            (component $made (core module $m) (export \"m\" (core module $m)))
+            (instance $i (instantiate $made))
+            (core instance (instantiate (module $i \"m\"))))";
+        for text in [&*given, taken] {
+            let refused = of(text);
+            assert!(matches!(refused, Err(Refused::Excess(Excess::Uncounted))), "{refused:?}");
+        }
     }
 
     #[test]
     fn what_is_within_the_limits_is_let_through() {
-        let needs = Needs { instances: 2, memories: 1, tables: 0 };
+        let needs = Needs { instances: 2, memories: 1, ..Needs::default() };
         let limits = Limits { instances: 2, memories: 1, tables: 0, ..Limits::default() };
         assert_eq!(needs.check(&limits), Ok(()));
         let limits = Limits { memories: 0, ..limits };
