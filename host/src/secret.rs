@@ -151,6 +151,28 @@ impl Redactor {
         Self { hidden }
     }
 
+    /// How long the longest secret is, in bytes.
+    pub fn longest(&self) -> usize {
+        self.hidden.first().map_or(0, String::len)
+    }
+
+    /// The beginning of a text without the secrets, at most so many bytes of it, and how many it leaves out; `missing` more
+    /// had been cut off before.
+    ///
+    /// It looks at no more of the text than it needs. What was cut off must not be missed for that: the text has to go on for
+    /// [`Redactor::longest`] bytes behind `max_bytes`, or to be whole.
+    pub fn redact_within(&self, text: &str, missing: usize, max_bytes: usize) -> (String, usize) {
+        let seen = &text[..text.floor_char_boundary(max_bytes.saturating_add(self.longest()))];
+        let mut missing = missing + text.len() - seen.len();
+        let told = self.redact(seen);
+        // What is cut off there may have begun with a part of a secret.
+        let certain =
+            if missing > 0 { told.len().saturating_sub(self.longest().saturating_sub(1)) } else { told.len() };
+        let kept = &told[..told.floor_char_boundary(certain.min(max_bytes))];
+        missing += told.len() - kept.len();
+        (kept.to_owned(), missing)
+    }
+
     /// The text without the secrets.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
@@ -189,6 +211,22 @@ mod tests {
     fn a_secret_of_several_lines_is_hidden_in_each_of_them() {
         let redactor = redactor(&["-----BEGIN KEY-----\nMIIEvQIBADANBg\n}\n"]);
         assert_eq!(redactor.redact("a MIIEvQIBADANBg b }"), "a *** b }");
+    }
+
+    #[test]
+    fn no_part_of_a_secret_is_left_where_a_text_is_cut() {
+        let redactor = redactor(&["hunter2-long"]);
+        let whole = format!("{}hunter2-long and more", "x".repeat(20));
+        for max_bytes in 0..whole.len() {
+            // As it is, and cut off where it must not be missed.
+            for seen in [&whole[..], &whole[..whole.len().min(max_bytes + redactor.longest())]] {
+                let (told, missing) = redactor.redact_within(seen, whole.len() - seen.len(), max_bytes);
+                assert!(!told.contains('h') && told.len() <= max_bytes, "{told}");
+                assert!(told.len() + missing >= whole.len() - "hunter2-long".len(), "{told} {missing}");
+            }
+        }
+        assert_eq!(redactor.redact_within("short", 0, 8), ("short".to_owned(), 0));
+        assert_eq!(redactor.redact_within("a hunter2-long", 0, 8), ("a ***".to_owned(), 0));
     }
 
     #[test]

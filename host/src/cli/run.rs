@@ -8,10 +8,9 @@ use clap::ArgMatches;
 use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser as _};
 use clap::parser::ValueSource;
 use soloist::host::{self, HostError, Until};
-use soloist::reporter::{LogFormat, Reporter};
+use soloist::reporter::{LastLines, LineQueue, LogFormat, Reporter};
 use soloist::shutdown::Shutdown;
 use tracing::Level;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -77,9 +76,9 @@ impl Run {
 ///
 /// Lines are dropped rather than waited for: whoever does not read what a host says must not be able to cost it the
 /// lease.
-fn report(format: LogFormat, level: Level, host: &str) -> anyhow::Result<WorkerGuard> {
+fn report(format: LogFormat, level: Level, host: &str) -> anyhow::Result<LastLines> {
     let colour = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let (lines, guard) = NonBlockingBuilder::default().lossy(true).finish(io::stdout());
+    let (lines, guard) = LineQueue::to(io::stdout()).context("cannot start the thread that writes the log")?;
     tracing_subscriber::registry()
         .with(Reporter::new(lines, format, level, colour, host.to_owned()))
         .try_init()

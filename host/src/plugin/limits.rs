@@ -36,7 +36,7 @@ pub struct Limits {
     pub log_rate: u32,
     /// Lines that may be logged at once.
     pub log_burst: u32,
-    /// Bytes of a logged line or of one of its fields; what is longer is cut.
+    /// Bytes of a logged line with all its fields; what is longer is cut.
     pub log_line: u64,
     /// How long the plugin may take to show a sign of life: from when its instance is entered until `on_elected` has
     /// returned, called the host, or waits.

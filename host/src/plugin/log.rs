@@ -25,7 +25,7 @@ pub(super) const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 #[derive(Clone, Debug)]
 pub(super) struct PluginLog {
     term: Arc<Term>,
-    /// How long a line, or the value of a field, may be, in bytes.
+    /// How long a line with its fields may be, in bytes.
     line_bytes: usize,
     rate: Arc<Mutex<Rate>>,
     redactor: Arc<Redactor>,
@@ -45,23 +45,66 @@ impl PluginLog {
         }
     }
 
-    /// How long a line may be, in bytes.
-    pub(super) fn line_bytes(&self) -> usize {
-        self.line_bytes
+    /// How much of a line has to be there for [`PluginLog::clean_line`], in bytes.
+    pub(super) fn seen_bytes(&self) -> usize {
+        self.line_bytes + self.redactor.longest()
+    }
+
+    /// What may be told of a line that the plugin wrote, of which so many bytes more were cut off.
+    pub(super) fn clean_line(&self, line: &str, missing: usize) -> String {
+        told(self.redactor.redact_within(line, missing, self.line_bytes))
     }
 
     /// What may be told of a text that the plugin wrote: without its secrets, and no more of it than so many bytes.
     pub(super) fn clean(&self, text: &str, max_bytes: usize) -> String {
-        cut(&self.redactor.redact(text), max_bytes)
+        told(self.redactor.redact_within(text, 0, max_bytes))
     }
 
-    /// Reports one line, already of bounded length, unless there have been too many lately.
-    pub(super) fn write(&self, level: Level, line: &str, details: Map<String, Value>) {
+    /// Reports what is made of a line, of bounded length and with nothing in it that must not be told; makes and reports
+    /// nothing if there have been too many lately.
+    pub(super) fn write(&self, level: Level, make: impl FnOnce() -> (String, Map<String, Value>)) {
         let admitted = self.rate().admit(clock::now());
         if let Some(dropped) = admitted {
             self.report_dropped(dropped);
-            About::term(&self.term).report_with(Event::PluginLog, level, self.redactor.redact(line), details);
+            let (line, details) = make();
+            About::term(&self.term).report_with(Event::PluginLog, level, line, details);
         }
+    }
+
+    /// Reports something about the plugin, in which words of its own may be.
+    pub(super) fn warn(&self, message: &str, details: Map<String, Value>) {
+        self.write(Level::WARN, || (self.clean_line(message, 0), details));
+    }
+
+    /// A line that the plugin wrote, and its fields: as much of them as fits into one.
+    fn clean_fields(&self, message: &str, fields: &[(String, String)]) -> (String, Map<String, Value>) {
+        let mut room = self.line_bytes;
+        let mut clean = |text: &str| {
+            let clean = self.clean(text, room);
+            room = room.saturating_sub(clean.len());
+            (clean, room > 0)
+        };
+        let (message, mut fits) = clean(message);
+        let mut kept = Map::new();
+        let mut omitted = 0;
+        for (index, (name, value)) in fields.iter().enumerate() {
+            if !fits || index >= MAX_FIELDS {
+                omitted = fields.len() - index;
+                break;
+            }
+            let (name, _) = clean(name);
+            let (value, more) = clean(value);
+            kept.insert(name, value.into());
+            fits = more;
+        }
+        let mut details = Map::new();
+        if !kept.is_empty() {
+            details.insert("fields".into(), kept.into());
+        }
+        if omitted > 0 {
+            details.insert("omitted_fields".into(), omitted.into());
+        }
+        (message, details)
     }
 
     /// Reports what was dropped and not yet said.
@@ -131,13 +174,9 @@ impl Rate {
     }
 }
 
-/// The line, or as much of it as may be reported and how much that leaves out.
-fn cut(line: &str, max_bytes: usize) -> String {
-    let kept = &line[..line.floor_char_boundary(max_bytes)];
-    match line.len() - kept.len() {
-        0 => kept.to_owned(),
-        rest => format!("{kept} [{rest} more bytes]"),
-    }
+/// A line, and how many bytes of it are missing.
+fn told((kept, missing): (String, usize)) -> String {
+    if missing > 0 { format!("{kept} [{missing} more bytes]") } else { kept }
 }
 
 impl log::Host for Host {
@@ -149,18 +188,7 @@ impl log::Host for Host {
             log::Level::Warn => Level::WARN,
             log::Level::Error => Level::ERROR,
         };
-        let mut details = Map::new();
-        if !fields.is_empty() {
-            let omitted = fields.len().saturating_sub(MAX_FIELDS);
-            let fields = fields.iter().take(MAX_FIELDS);
-            let cut = |text: &str| self.log.clean(text, self.log.line_bytes());
-            let fields = fields.map(|(name, value)| (cut(name), Value::from(cut(value)))).collect::<Map<_, _>>();
-            details.insert("fields".into(), fields.into());
-            if omitted > 0 {
-                details.insert("omitted_fields".into(), omitted.into());
-            }
-        }
-        self.log.write(level, &self.log.clean(&message, self.log.line_bytes()), details);
+        self.log.write(level, || self.log.clean_fields(&message, &fields));
         Ok(())
     }
 
@@ -200,11 +228,40 @@ mod tests {
         assert_eq!(rate.admit(later), None);
     }
 
+    fn log() -> PluginLog {
+        let term = Term {
+            number: 1,
+            fencing_token: crate::term::FencingToken(1),
+            task: "task".into(),
+            host: "host".into(),
+            record_version: 1,
+        };
+        PluginLog::new(Arc::new(term), &PluginSettings::default())
+    }
+
     #[test]
     fn a_long_line_is_cut_between_characters_and_says_so() {
-        assert_eq!(cut("short", 8192), "short");
-        let line = "é".repeat(8192);
-        let cut = cut(&format!("x{line}"), 8192);
+        assert_eq!(log().clean("short", 8192), "short");
+        let line = format!("x{}", "é".repeat(8192));
+        let cut = log().clean(&line, 8192);
         assert!(cut.ends_with(" [8194 more bytes]"), "{}", &cut[cut.len() - 40..]);
+    }
+
+    #[test]
+    fn a_line_with_all_its_fields_is_no_longer_than_a_line() {
+        let field = |number: usize| (format!("field-{number}"), "\u{1}".repeat(4000));
+        let fields: Vec<_> = (0..100).map(field).collect();
+        let (message, details) = log().clean_fields("short", &fields);
+        assert_eq!(message, "short");
+        assert_eq!(details["fields"].as_object().unwrap().len(), 3);
+        assert_eq!(details["omitted_fields"], 97);
+        let told = serde_json::to_string(&details).unwrap();
+        assert!(told.len() < 6 * 8192 + 200, "{}", told.len());
+        let few: Vec<_> = (0..100).map(|number| (number.to_string(), "x".to_owned())).collect();
+        let (_, details) = log().clean_fields("short", &few);
+        assert_eq!(
+            (details["fields"].as_object().unwrap().len(), &details["omitted_fields"]),
+            (MAX_FIELDS, &68.into())
+        );
     }
 }

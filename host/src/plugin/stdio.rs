@@ -32,7 +32,7 @@ pub(super) struct Stdio {
 impl Stdio {
     /// The stream that goes into the log under `name`, at `level`.
     pub(super) fn new(name: &'static str, level: Level, log: PluginLog) -> Self {
-        let lines = Arc::new(Mutex::new(Lines::new(log.line_bytes())));
+        let lines = Arc::new(Mutex::new(Lines::new(log.seen_bytes())));
         Self { name, level, log, lines }
     }
 
@@ -40,31 +40,41 @@ impl Stdio {
     pub(super) fn finish(&self) {
         let rest = self.lines().finish();
         if let Some(line) = rest {
-            self.report(&line);
+            self.report(line);
         }
     }
 
     /// The last lines that were written.
     pub(super) fn tail(&self) -> String {
-        let tail = self.lines().tail.join("\n");
+        let tail: Vec<_> = self.lines().tail.iter().map(|line| self.log.clean_line(&line.text, line.missing)).collect();
+        let tail = tail.join("\n");
         self.log.clean(&tail, MAX_MESSAGE_BYTES)
     }
 
     fn write(&self, bytes: &[u8]) {
         let complete = self.lines().push(bytes);
         for line in complete {
-            self.report(&line);
+            self.report(line);
         }
     }
 
-    fn report(&self, line: &str) {
-        self.log.write(self.level, line, details([("stream", self.name.into())]));
+    fn report(&self, Line { text, missing }: Line) {
+        let made = || (self.log.clean_line(&text, missing), details([("stream", self.name.into())]));
+        self.log.write(self.level, made);
     }
 
     fn lines(&self) -> std::sync::MutexGuard<'_, Lines> {
         // Whatever was split when somebody panicked, the bytes are there.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The beginning of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    text: String,
+    /// How many bytes are left out because it is too long.
+    missing: usize,
 }
 
 /// Cuts a stream of bytes into lines.
@@ -74,7 +84,7 @@ struct Lines {
     partial: Vec<u8>,
     /// Bytes of the partial line that were left out because it is too long.
     omitted: usize,
-    tail: Vec<String>,
+    tail: Vec<Line>,
 }
 
 impl Lines {
@@ -83,7 +93,7 @@ impl Lines {
         Self { max_bytes, partial: Vec::new(), omitted: 0, tail: Vec::new() }
     }
 
-    fn push(&mut self, bytes: &[u8]) -> Vec<String> {
+    fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
         let mut complete = Vec::new();
         let mut rest = bytes;
         while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
@@ -95,7 +105,7 @@ impl Lines {
         complete
     }
 
-    fn finish(&mut self) -> Option<String> {
+    fn finish(&mut self) -> Option<Line> {
         (!self.partial.is_empty()).then(|| self.take())
     }
 
@@ -105,14 +115,11 @@ impl Lines {
         self.omitted += bytes.len() - room;
     }
 
-    fn take(&mut self) -> String {
+    fn take(&mut self) -> Line {
         let bytes = std::mem::take(&mut self.partial);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(&bytes);
-        let mut line = String::from_utf8_lossy(bytes).into_owned();
-        let omitted = std::mem::take(&mut self.omitted);
-        if omitted > 0 {
-            line.extend([" [", &omitted.to_string(), " more bytes]"]);
-        }
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let line = Line { text, missing: std::mem::take(&mut self.omitted) };
         if self.tail.len() == LAST_LINES {
             self.tail.remove(0);
         }
@@ -182,12 +189,13 @@ mod tests {
 
     #[test]
     fn lines_come_out_whole_however_they_are_written() {
+        let line = |text: &str| Line { text: text.to_owned(), missing: 0 };
         let mut lines = Lines::new(MAX_LINE_BYTES);
-        assert_eq!(lines.push(b"one\ntw"), ["one"]);
-        assert_eq!(lines.push(b"o\r\n\nthree \xff"), ["two", ""]);
-        assert_eq!(lines.finish().as_deref(), Some("three \u{fffd}"));
+        assert_eq!(lines.push(b"one\ntw"), [line("one")]);
+        assert_eq!(lines.push(b"o\r\n\nthree \xff"), [line("two"), line("")]);
+        assert_eq!(lines.finish(), Some(line("three \u{fffd}")));
         assert_eq!(lines.finish(), None);
-        assert_eq!(lines.tail, ["one", "two", "", "three \u{fffd}"]);
+        assert_eq!(lines.tail, ["one", "two", "", "three \u{fffd}"].map(line));
     }
 
     #[test]
@@ -198,7 +206,7 @@ mod tests {
         }
         assert_eq!(lines.partial.len(), MAX_LINE_BYTES);
         let line = lines.push(b"\nnext\n");
-        assert!(line[0].ends_with(&format!("x [{} more bytes]", 99 * MAX_LINE_BYTES)));
-        assert_eq!(line[1], "next");
+        assert_eq!((line[0].text.len(), line[0].missing), (MAX_LINE_BYTES, 99 * MAX_LINE_BYTES));
+        assert_eq!(line[1].text, "next");
     }
 }

@@ -29,7 +29,6 @@ pub use policy::{Endpoint, Host, Network, NetworkPolicy, Origin, PolicyError, Re
 pub use resolver::{ADDRESSES_MAX, LOOKUP_TIME, Resolve, SystemResolver};
 use rustix::io::Errno;
 pub(super) use tcp::add_to_linker;
-use tracing::Level;
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 
 use self::gate::Gate;
@@ -142,13 +141,13 @@ impl Outbound {
 
     /// Tells whoever reads the log of something that was refused or failed, where the guest gets no more than a code.
     fn report(&self, error: &dyn std::error::Error) {
-        self.log.write(Level::WARN, &error.to_string(), details([("import", "network".into())]));
+        self.log.warn(&error.to_string(), details([("import", "network".into())]));
     }
 
     fn report_no_room(&self) {
         let max = self.gate.slots_max();
         let message = format!("{max} connections are open, which is what `limits.sockets` allows");
-        self.log.write(Level::WARN, &message, details([("import", "network".into())]));
+        self.log.warn(&message, details([("import", "network".into())]));
     }
 
     fn vetted(&self) -> MutexGuard<'_, VecDeque<SocketAddr>> {
