@@ -20,6 +20,10 @@ use super::turn::Turn;
 use super::{PluginSettings, wasi};
 use crate::permit::LeaseLost;
 
+/// How many resources of the host a plugin may have at once, such as open files, streams, and the headers of requests: each
+/// may take a file descriptor, or as much memory as a request may have headers.
+const RESOURCES_MAX: usize = 1000;
+
 /// The data of a plugin's store: what its imports work on.
 pub(super) struct Host {
     pub(super) leadership: Leadership,
@@ -49,6 +53,8 @@ impl Host {
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
         let wasi = wasi::context(&settings, stdout.clone(), stderr.clone())?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(RESOURCES_MAX);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(2 * HEADER_BYTES);
         Ok(Self {
@@ -67,7 +73,7 @@ impl Host {
             settings,
             wasi,
             http,
-            table: ResourceTable::new(),
+            table,
         })
     }
 }
