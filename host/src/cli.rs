@@ -89,8 +89,8 @@ impl fmt::Display for Failure {
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         match error {
-            HostError::Threads(_) | HostError::Failed(_) | HostError::Interrupted => Self::RunTime(error.into()),
             HostError::GaveUp(_) => Self::Unreachable(error.into()),
+            error => Self::RunTime(error.into()),
         }
     }
 }

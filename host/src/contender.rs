@@ -285,7 +285,7 @@ impl Contender {
                 Ok(Input::Joined.into())
             }),
             Action::StepBack => self.request(|nodes, seen| async move {
-                nodes.step_back(seen.and_then(|seen| seen.candidate).unwrap_or_default()).await?;
+                nodes.step_back(seen.map(|seen| seen.own).unwrap_or_default()).await?;
                 Ok(Input::Joined.into())
             }),
             Action::AwaitPredecessor(name) => self.request(|nodes, seen| async move {
@@ -311,7 +311,7 @@ impl Contender {
             Action::Release { term } => {
                 let ended = term.map(|term| self.end(term));
                 self.request(|nodes, seen| async move {
-                    nodes.release(ended, seen.and_then(|seen| seen.candidate)).await?;
+                    nodes.release(ended, seen.map(|seen| seen.own).unwrap_or_default()).await?;
                     Ok(Input::Released.into())
                 });
             }
@@ -335,6 +335,8 @@ impl Contender {
                 about.report_with(Event::Standby, Event::Standby.level(), message, fields);
             }
             Action::AnnounceElected(term) => {
+                // Whether it is ever activated or not, it ends by itself.
+                (self.ending, self.kept) = (Ending::default(), None);
                 let message = format_args!("elected for term {}", term.number);
                 About::term(&term).report(Event::Elected, message);
             }
@@ -352,7 +354,7 @@ impl Contender {
             self.inputs.push_back(Input::Stopped);
             return;
         };
-        (self.ending, self.healthy, self.marking, self.kept) = (Ending::default(), false, None, None);
+        (self.healthy, self.marking) = (false, None);
         self.order = self.nodes().map(|nodes| nodes.resign_order(term.number).boxed());
         let permit = Permit::new(session.deadline().clone());
         let keys_max = usize::try_from(self.task.plugin.limits().state_keys).unwrap_or(usize::MAX);

@@ -31,6 +31,8 @@ use crate::term::{Demotion, Term};
 const RETRY_INITIAL: Duration = Duration::from_millis(100);
 /// The longest pause after a step failed.
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// How often a host that shuts down tries to give back what it holds. What it cannot, the end of its session does.
+const LAST_RELEASES: u32 = 8;
 /// A moment that has always passed.
 const AT_ONCE: Moment = Moment::from_nanos(0);
 
@@ -67,7 +69,7 @@ pub struct Election {
     shutdown: bool,
     failures: u32,
     announced: Option<(usize, Option<String>)>,
-    /// Whose term a successor delay was already waited for.
+    /// The term whose successor delay is over.
     delayed_for: Option<u64>,
     /// An election in this session was never answered: the master node may be ours.
     unanswered: bool,
@@ -148,6 +150,7 @@ impl Election {
             }
             State::Stopping { .. } => actions.push(Action::Revoke),
             State::Away { .. } | State::Finished => {}
+            State::Releasing { until, .. } => self.state = State::Away { until: *until },
             _ => self.state = State::Away { until: AT_ONCE },
         }
     }
@@ -254,7 +257,8 @@ impl Election {
             (State::Electing, Input::MasterSeen(holder)) => self.contested(now, holder, actions),
             (State::Leading { .. }, Input::MasterSeen(holder)) => self.inspected(&holder, actions),
             (State::Releasing { term, until, .. }, Input::Released) => {
-                (self.failures, self.unanswered) = (0, false);
+                // The failures are not over: what follows may be the same again.
+                self.unanswered = false;
                 if let Some(term) = term {
                     actions.push(Action::AnnounceReleased(term.clone()));
                 }
@@ -276,6 +280,8 @@ impl Election {
                 self.announce_standby(ahead, leader, actions);
                 actions.push(Action::AwaitPredecessor(predecessor));
             }
+            // With a master node in hand it would wait behind one who waits for that.
+            (Some(_), None) if queue.appointed && self.unanswered => self.release(None, AT_ONCE, actions),
             (Some(_), None) if queue.appointed => actions.push(Action::StepBack),
             // A lease that is not renewed would end leadership before it began: let the next one have it.
             (Some(_), None) if self.demotion_due(now) => {
@@ -289,7 +295,6 @@ impl Election {
                     && self.delayed_for != Some(queue.record.number);
                 if wait {
                     let until = now.time + self.settings.successor_delay;
-                    self.delayed_for = Some(queue.record.number);
                     self.state = State::Delaying { until, over: queue.record };
                 } else {
                     self.state = State::Electing;
@@ -364,6 +369,7 @@ impl Election {
             }
             State::Away { until } if self.session && now.time >= *until => self.look(actions),
             State::Delaying { until, over } if now.time >= *until => {
+                self.delayed_for = Some(over.number);
                 actions.push(Action::Elect { over: over.clone() });
                 self.state = State::Electing;
             }
@@ -375,6 +381,10 @@ impl Election {
             State::Leading { retry_at: Some(at), .. } if now.time >= *at => self.read_master(actions),
             // Past the deadline the ensemble ends the session by itself: nobody is helped by waiting longer.
             State::Looking | State::Electing | State::Releasing { .. } if self.shutdown && now.time >= now.deadline => {
+                self.state = State::Finished;
+                actions.push(Action::Finish);
+            }
+            State::Releasing { retry_at: Some(_), .. } if self.shutdown && self.failures >= LAST_RELEASES => {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -26,6 +27,9 @@ pub enum HostError {
     /// The ensemble could not be used within the time allowed.
     #[error(transparent)]
     GaveUp(#[from] GaveUp),
+    /// A contender panicked: a bug.
+    #[error("this host has a bug: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
     /// A plugin that was to complete has failed for good on this host.
     #[error("the plugin has failed ({}), restarted {} times: {}", .0.cause, .0.restarts, .0.message)]
     Failed(PluginFailed),
@@ -67,6 +71,7 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
     // To take a plugin apart keeps a processor busy for milliseconds, which whoever leads next has a better use for: it waits
     // until the session is closed.
     let _loaded = plugins.clone();
+    raise_descriptors();
     let (keeper, view) = Keeper::new(session_settings(&config));
     let mut contenders = JoinSet::new();
     for (task, plugin) in config.tasks.iter().zip(plugins) {
@@ -77,9 +82,16 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
     // The session is closed only when nobody needs it any more.
     let (all_left, stop) = oneshot::channel::<()>();
     let leave = async {
-        let mut outcome = None;
+        let mut outcome = Ok(None);
         while let Some(left) = contenders.join_next().await {
-            outcome = outcome.or(left.ok().flatten());
+            outcome = match left {
+                Ok(left) => outcome.map(|outcome| outcome.or(left)),
+                Err(panicked) => {
+                    // What it holds goes with the session.
+                    shutdown.trigger();
+                    Err(HostError::Panicked(panicked))
+                }
+            };
         }
         drop(all_left);
         outcome
@@ -92,7 +104,7 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
     };
     let (kept, outcome) = tokio::join!(keep, leave);
     threads.shutdown_background();
-    match outcome {
+    match outcome? {
         Some(Outcome::Completed) => Ok(()),
         Some(Outcome::Failed(failed)) => Err(HostError::Failed(failed)),
         None => {
@@ -100,6 +112,14 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
             if until == Until::Completion { Err(HostError::Interrupted) } else { Ok(()) }
         }
     }
+}
+
+/// Lets this process have as many files and sockets open as the system allows it: what plugins have open must not be missing
+/// for the session, and what is usual is there for programs that wait in ways that this one does not.
+fn raise_descriptors() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Without it there are as many as there were.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 fn session_settings(config: &Config) -> Settings {

@@ -108,7 +108,12 @@ pub enum SessionError {
 
 /// How to connect. Read-only servers are accepted only to know that they are read-only.
 pub(super) fn connector(session_timeout: Duration, auth: Option<&Credentials>) -> Connector {
-    let connector = Client::connector().with_session_timeout(session_timeout).with_readonly(true);
+    writing_connector(session_timeout, auth).with_readonly(true)
+}
+
+/// How to connect to servers that can write.
+pub(super) fn writing_connector(session_timeout: Duration, auth: Option<&Credentials>) -> Connector {
+    let connector = Client::connector().with_session_timeout(session_timeout);
     match auth {
         Some(Credentials { scheme, secret }) => connector.with_auth(scheme, secret),
         None => connector,

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use tokio::sync::watch;
-use zookeeper_client::Client;
+
+use super::connect::{Credentials, writing_connector};
 
 /// Short enough to be answered with the shortest timeout there is, long enough to be answered in time.
 const SHORT: Duration = Duration::from_millis(200);
@@ -21,14 +22,16 @@ const SILENT_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Probe {
     servers: Vec<String>,
     asked: Duration,
+    /// Servers may be set to admit nobody without.
+    auth: Option<Credentials>,
     agreed: watch::Sender<BTreeMap<String, Duration>>,
 }
 
 impl Probe {
     /// A probe of `servers` (`host:port,...`) that asks for the session timeout `asked`.
-    pub(super) fn new(servers: &str, asked: Duration) -> Self {
+    pub(super) fn new(servers: &str, asked: Duration, auth: Option<Credentials>) -> Self {
         let servers = servers.split(',').map(str::to_owned).collect();
-        Self { servers, asked, agreed: watch::Sender::default() }
+        Self { servers, asked, auth, agreed: watch::Sender::default() }
     }
 
     /// Tells of every change of what is known.
@@ -63,7 +66,7 @@ impl Probe {
 
     /// Asks a server; says whether it has answered.
     async fn ask_one(&self, server: &str) -> bool {
-        let answer = agreed(server, self.asked).await;
+        let answer = agreed(server, self.asked, self.auth.as_ref()).await;
         self.agreed.send_if_modified(|known| match answer {
             Some(agreed) => known.insert(server.to_owned(), agreed) != Some(agreed),
             None => known.remove(server).is_some(),
@@ -76,9 +79,11 @@ impl Probe {
 ///
 /// The shortest timeout there is is two ticks, unless `minSessionTimeout` says otherwise. A tick of up to twice the
 /// configured one is harmless: the lease waits for one tick where half of one would do.
-pub(super) async fn check_ticks(servers: String, configured: Duration) {
+pub(super) async fn check_ticks(servers: String, configured: Duration, auth: Option<Credentials>) {
     for server in servers.split(',') {
-        let Some(shortest) = agreed(server, SHORT).await.filter(|shortest| *shortest > SHORT) else { continue };
+        let Some(shortest) = agreed(server, SHORT, auth.as_ref()).await.filter(|shortest| *shortest > SHORT) else {
+            continue;
+        };
         let tick = shortest / 2;
         if tick > configured * 2 {
             tracing::warn!(
@@ -90,7 +95,7 @@ pub(super) async fn check_ticks(servers: String, configured: Duration) {
     }
 }
 
-async fn agreed(server: &str, asked: Duration) -> Option<Duration> {
-    let connector = Client::connector().with_session_timeout(asked).with_fail_eagerly();
+async fn agreed(server: &str, asked: Duration, auth: Option<&Credentials>) -> Option<Duration> {
+    let connector = writing_connector(asked, auth).with_fail_eagerly();
     Some(connector.connect(server).await.ok()?.session_timeout())
 }

@@ -20,7 +20,7 @@ use zookeeper_client::{Acl, Acls, Client, SessionState, StateWatcher};
 use super::connect::{SessionError, Settings};
 use super::probe::{self, Probe};
 use crate::clock;
-use crate::events::{About, Event};
+use crate::events::{About, Event, details};
 use crate::lease::{Lease, Timing};
 use crate::permit::SharedDeadline;
 
@@ -100,7 +100,7 @@ impl Keeper {
     /// A keeper, and the view of the sessions it will get.
     pub fn new(settings: Settings) -> (Self, watch::Receiver<View>) {
         let (view, receiver) = watch::channel(View::default());
-        let probe = Probe::new(&settings.servers, settings.session_timeout);
+        let probe = Probe::new(&settings.servers, settings.session_timeout, settings.auth.clone());
         (Self { settings, view, probe }, receiver)
     }
 
@@ -123,8 +123,8 @@ impl Keeper {
             };
             time_left = None;
             if std::mem::take(&mut first) {
-                let Settings { servers, tick_time, .. } = &self.settings;
-                tokio::spawn(probe::check_ticks(servers.clone(), *tick_time));
+                let Settings { servers, tick_time, auth, .. } = &self.settings;
+                tokio::spawn(probe::check_ticks(servers.clone(), *tick_time, auth.clone()));
             }
             let deadline = live.session.deadline.clone();
             self.view.send_modify(|view| view.session = Some(live.session.clone()));
@@ -173,7 +173,7 @@ impl Keeper {
         loop {
             match states.changed().await {
                 SessionState::SyncConnected => {
-                    About::SESSION.report(Event::SessionConnected, format_args!("session {:#x} again", session.id()));
+                    report_connected(session, format_args!("again"));
                     self.view.send_modify(|view| view.reconnects += 1);
                 }
                 SessionState::Disconnected => {
@@ -201,13 +201,29 @@ impl Keeper {
     }
 }
 
+fn report_connected(session: &Session, how: std::fmt::Arguments<'_>) {
+    let details = details([
+        ("session", format!("{:#x}", session.id()).into()),
+        ("session_timeout", session.client.session_timeout().as_secs_f64().into()),
+    ]);
+    let (event, id) = (Event::SessionConnected, session.id());
+    About::SESSION.report_with(event, event.level(), format_args!("session {id:#x} {how}"), details);
+}
+
 /// Closes a session and sees it closed, so that its nodes do not outlive this process until it expires.
 async fn close(live: Live) {
     let Live { session, mut states, timing, .. } = live;
     let id = session.id();
-    if states.state() == SessionState::Disconnected {
-        About::SESSION.report(Event::SessionClosed, format_args!("session {id:#x} is left to expire: not connected"));
-        return;
+    match states.state() {
+        SessionState::Disconnected => {
+            let message = format_args!("session {id:#x} is left to expire: not connected");
+            return About::SESSION.report(Event::SessionClosed, message);
+        }
+        // Nothing is left to be closed, and nothing more will be heard of it.
+        state if state.is_terminated() => {
+            return About::SESSION.report(Event::SessionClosed, format_args!("session {id:#x} has ended: {state:?}"));
+        }
+        _ => {}
     }
     // The close is sent when the last clone of the client is gone.
     drop(session);

@@ -47,6 +47,8 @@ pub struct Seen {
     pub queue: Queue,
     /// The name of this session's candidate.
     pub candidate: Option<String>,
+    /// The names of all candidates of this session: more than one if it joined again because it had not heard that it had.
+    pub own: Vec<String>,
     /// The term record, as kept.
     pub record: TermRecord,
     /// The transaction that last changed it.
@@ -120,8 +122,10 @@ impl TaskNodes {
             appointed: appointed.is_some_and(|host| candidates.iter().any(|candidate| candidate.host == host)),
             record,
         };
-        let candidate = place.map(|place| candidates[place].name.clone());
-        Ok(Seen { queue, candidate, record: kept, zxid: stat.mzxid.unsigned_abs(), history })
+        let own = candidates.iter().filter(|candidate| candidate.session == self.session.id());
+        let own: Vec<_> = own.map(|candidate| candidate.name.clone()).collect();
+        let candidate = own.first().cloned();
+        Ok(Seen { queue, candidate, own, record: kept, zxid: stat.mzxid.unsigned_abs(), history })
     }
 
     /// One request, not two: the second would wait for the answer to the first, since the client's connections gather
@@ -175,12 +179,14 @@ impl TaskNodes {
         }
     }
 
-    /// Leaves the queue and joins its end, in one step.
-    pub async fn step_back(self, candidate: String) -> Result<(), TaskError> {
+    /// Leaves the queue with all candidates and joins its end, in one step.
+    pub async fn step_back(self, candidates: Vec<String>) -> Result<(), TaskError> {
         let (path, options) = self.new_candidate();
         let mut multi = self.session.client().new_multi_writer();
         let commit = async {
-            multi.add_delete(&self.candidate_path(&candidate), None)?;
+            for candidate in &candidates {
+                multi.add_delete(&self.candidate_path(candidate), None)?;
+            }
             multi.add_create(&path, b"", &options)?;
             multi.commit().await.map_err(Error::from)
         };

@@ -291,6 +291,64 @@ fn a_successor_waits_unless_the_term_before_was_released() {
 }
 
 #[test]
+fn a_successor_whose_session_ends_while_it_waits_waits_again() {
+    let mut election = Election::new(Settings { demote_budget: BUDGET, successor_delay: Duration::from_secs(3) });
+    feed(&mut election, now(0), [Input::SessionStarted, head(record(1, false))]);
+    let actions = feed(&mut election, now(1_000), [Input::SessionEnded, Input::SessionStarted]);
+    assert_eq!(actions, [Action::Look]);
+    assert_eq!(feed(&mut election, now(1_000), [head(record(1, false))]), []);
+    assert_eq!(election.wake_at(at(11_000)), Some(at(4_000)));
+    let actions = feed(&mut election, now(4_000), [Input::Timer]);
+    assert_eq!(actions, [Action::Elect { over: record(1, false) }]);
+    // The delay is over, whatever becomes of the election.
+    let actions = feed(&mut election, now(4_000), [Input::Outdated, head(record(1, false))]);
+    assert_eq!(actions, [Action::Elect { over: record(1, false) }]);
+}
+
+#[test]
+fn a_host_without_a_lease_stands_ever_more_seldom() {
+    let mut election = election();
+    let mut time = 0;
+    let mut pauses = Vec::new();
+    feed(&mut election, now(0), [Input::SessionStarted]);
+    for _ in 0..4 {
+        let late = Now { time: at(time), deadline: at(time) };
+        assert_eq!(feed(&mut election, late, [head(record(1, true))]), [Action::Release { term: None }]);
+        feed(&mut election, late, [Input::Released]);
+        let at = election.wake_at(late.deadline).unwrap().as_nanos() / 1_000_000;
+        pauses.push(at - time);
+        time = at;
+        assert_eq!(feed(&mut election, now(time), [Input::Timer]), [Action::Look]);
+    }
+    assert_eq!(pauses, [100, 200, 400, 800]);
+}
+
+#[test]
+fn a_session_that_ends_does_not_shorten_the_time_for_which_a_host_stays_out() {
+    let mut election = leading();
+    let resign = Input::Resign { stay_out: Duration::from_secs(60) };
+    feed(&mut election, now(0), [resign, Input::Stopped, Input::SessionEnded]);
+    assert_eq!(feed(&mut election, now(1), [Input::SessionStarted]), []);
+    assert_eq!(election.wake_at(at(10_000)), Some(at(60_000)));
+}
+
+#[test]
+fn a_release_that_is_refused_does_not_hold_up_a_shutdown_for_ever() {
+    let mut election = leading();
+    feed(&mut election, now(0), [Input::Shutdown, Input::Stopped]);
+    let mut time = 0;
+    for attempt in 1.. {
+        if feed(&mut election, now(time), [Input::Failed]) == [Action::Finish] {
+            assert_eq!(attempt, LAST_RELEASES);
+            break;
+        }
+        time = election.wake_at(at(time + 10_000)).unwrap().as_nanos() / 1_000_000;
+        assert_eq!(feed(&mut election, now(time), [Input::Timer]), [Action::Release { term: Some(term(2)) }]);
+    }
+    assert!(time < 15_000, "{time} ms");
+}
+
+#[test]
 fn failures_are_retried_ever_more_slowly_and_for_ever() {
     let mut election = election();
     feed(&mut election, now(0), [Input::SessionStarted]);
@@ -338,4 +396,13 @@ fn whoever_stands_before_the_appointed_successor_steps_back() {
     let actions = feed(&mut election, now(0), [Input::SessionStarted, Input::Looked(queue)]);
     assert_eq!(actions, [Action::StepBack]);
     assert_eq!(feed(&mut election, now(0), [Input::Joined]), [Action::Look]);
+}
+
+#[test]
+fn whoever_may_have_been_elected_gives_that_back_before_it_steps_back() {
+    let mut election = electing();
+    feed(&mut election, now(0), [Input::Failed]);
+    let queue = Queue { ahead: Some(0), predecessor: None, appointed: true, record: record(1, true) };
+    let actions = feed(&mut election, now(1_000), [Input::Timer, Input::Looked(queue)]);
+    assert_eq!(actions, [Action::Release { term: None }]);
 }

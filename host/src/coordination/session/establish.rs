@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use zookeeper_client::{Acls, Client, CreateMode, Error, SessionState, StateWatcher};
 
-use super::{Keeper, Live, Session};
+use super::{Keeper, Live, Session, report_connected};
 use crate::clock;
 use crate::coordination::connect::{SessionError, Settings, connector};
 use crate::coordination::ensure_path;
@@ -66,15 +66,7 @@ impl Keeper {
         let deadline = SharedDeadline::default();
         deadline.set(lease.deadline());
         let session = Session { client, host: self.settings.host.clone(), acl: self.settings.acl.clone(), deadline };
-        About::SESSION.report_with(
-            Event::SessionConnected,
-            Event::SessionConnected.level(),
-            format_args!("session {:#x} with a timeout of {agreed:?}", session.id()),
-            details([
-                ("session", format!("{:#x}", session.id()).into()),
-                ("session_timeout", agreed.as_secs_f64().into()),
-            ]),
-        );
+        report_connected(&session, format_args!("with a timeout of {agreed:?}"));
         Ok(Live { session: Arc::new(session), states, lease, timing })
     }
 
@@ -118,11 +110,17 @@ impl Keeper {
             client.chroot(chroot.as_str()).map_err(|_| failed(chroot)(Error::BadArguments(&"bad chroot")))?
         };
         let path = nodes::host_path(root, &self.settings.host);
+        let mut told = None;
         while let Some(owner) = self.register(&client, &path).await.map_err(failed(&path))? {
-            let message =
-                format!("host id {} is taken by session {owner:#x}: waiting for it to end", self.settings.host);
-            About::SESSION.report(Event::SessionError, message);
-            if let (Some(_), watcher) = client.check_and_watch_stat(&path).await.map_err(failed(&path))? {
+            if told.replace(owner) != Some(owner) {
+                let message =
+                    format!("host id {} is taken by session {owner:#x}: waiting for it to end", self.settings.host);
+                About::SESSION.report(Event::SessionError, message);
+            }
+            // Its owner writes there with every heartbeat, which fires the watch as well.
+            while let (Some(stat), watcher) = client.check_and_watch_stat(&path).await.map_err(failed(&path))?
+                && stat.ephemeral_owner == owner
+            {
                 watcher.changed().await;
             }
         }

@@ -34,13 +34,15 @@ struct Own {
 }
 
 impl TaskNodes {
-    /// Gives back all that this session holds in the task; `candidate` is its candidate as last seen, `ended` a term
+    /// Gives back all that this session holds in the task; `candidates` are its candidates as last seen, `ended` a term
     /// of this host.
-    pub async fn release(self, ended: Option<Ended>, candidate: Option<String>) -> Result<(), TaskError> {
+    pub async fn release(self, ended: Option<Ended>, candidates: Vec<String>) -> Result<(), TaskError> {
         let release_error = |source| TaskError::Release { path: self.paths.master.clone(), source };
         // As things usually are: one request.
-        if let (Some(ended @ Ended { kept: Some(kept), .. }), Some(candidate)) = (&ended, candidate) {
-            let written = self.write_release(Some(MASTER_VERSION), Some((ended, Some(kept))), &[candidate]).await;
+        if let Some(ended @ Ended { kept: Some(kept), .. }) = &ended
+            && !candidates.is_empty()
+        {
+            let written = self.write_release(Some(MASTER_VERSION), Some((ended, Some(kept))), &candidates).await;
             if written.is_ok() {
                 return Ok(());
             }
