@@ -16,7 +16,8 @@ help:
 setup:
 	@tests/setup.sh
 
-build: setup
+build:
+	@tests/setup.sh build
 	$(CARGO) build --release --bins
 
 demo: setup
@@ -30,18 +31,22 @@ soak: setup
 	@$(CARGO) test --release --package soloist-tests --test faults
 
 FUZZ_TIME ?= 10m
-FUZZ_SECONDS = $(shell echo '$(FUZZ_TIME)' | sed 's/h$$/*3600/; s/m$$/*60/; s/s$$//')
+# The seconds of a turn, one of three, or nothing where that is not even one: libFuzzer takes 0 for no limit.
+FUZZ_TURN = $(shell echo '$(FUZZ_TIME)' | awk '/^[0-9]+[hms]?$$/ { seconds = $$0 * (/h$$/ ? 3600 : /m$$/ ? 60 : 1); \
+	if (seconds >= 3 && seconds <= 1e9) printf "%d", seconds / 3 }')
 FUZZ := target/release/fuzz
 # What it finds is kept, for the next run to begin with.
 FUZZ_KEPT := target/fuzz
 
 fuzz: setup
+	@[ -n "$(FUZZ_TURN)" ] || \
+		{ echo "FUZZ_TIME is a number with s, m or h, like 10m, and at least 3s: not '$(FUZZ_TIME)'" >&2; exit 2; }
 	RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/tests/fuzz/instrumented.sh" \
 		$(CARGO) build --release --package soloist-fuzz --features libfuzzer --bin fuzz
 	@for target in loader config records; do \
 		mkdir -p $(FUZZ_KEPT)/seeds/$$target $(FUZZ_KEPT)/corpus/$$target && \
 		echo "== $$target" && SOLOIST_FUZZ=$$target SOLOIST_FUZZ_SEEDS=$(FUZZ_KEPT)/seeds/$$target \
-		$(FUZZ) -max_total_time=$$((($(FUZZ_SECONDS)) / 3)) -timeout=30 -rss_limit_mb=6000 -malloc_limit_mb=2000 \
+		$(FUZZ) -max_total_time=$(FUZZ_TURN) -timeout=30 -rss_limit_mb=6000 -malloc_limit_mb=2000 \
 			-max_len=65536 -print_final_stats=1 -artifact_prefix=$(FUZZ_KEPT)/$$target- \
 			$(FUZZ_KEPT)/corpus/$$target $(FUZZ_KEPT)/seeds/$$target || exit 1; \
 	done
@@ -55,4 +60,4 @@ lint: setup
 	$(CARGO) clippy --release --target wasm32-wasip2 $(GUESTS) -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --release --no-deps
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
-	else echo "cargo-deny is not installed: licences and advisories were not checked"; fi
+	else echo "NOT CHECKED: licences of dependencies and advisories about them, for want of cargo-deny" >&2; fi

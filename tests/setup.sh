@@ -1,12 +1,18 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and this machine lacks; where it cannot, says what to install.
+# With `build` as its argument it sees to what building the program needs, and no more.
 # Does nothing, and quickly, where all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+case "${1:-all}" in
+    all | build) ;;
+    *) echo "usage: $0 [build]" >&2; exit 2 ;;
+esac
+
 missing=()   # packages of Debian and Ubuntu
 advice=()    # what to do elsewhere
-wanted=()    # packages that tests can do without: they say then that they are skipped
+wanted=()    # packages that tests can do without: they say then that they are skipped, or fail where CI is set
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
@@ -18,41 +24,52 @@ if ! has cc; then
     missing+=(build-essential)
     advice+=("a C compiler and linker, as 'cc'")
 fi
-if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ] || has java; then :; else
-    missing+=(default-jre-headless)
-    advice+=("a Java runtime, 11 or newer, as 'java' or at JAVA_HOME")
-fi
-# A plugin in Python is built with a Python package.
-if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
-    wanted+=(python3-venv)
-fi
-if [ -z "${ZOOKEEPER_HOME:-}" ] && [ ! -f /usr/share/java/zookeeper.jar ]; then
-    missing+=(libzookeeper-java)
-    advice+=("ZooKeeper: unpack a release from https://zookeeper.apache.org and set ZOOKEEPER_HOME to where it is")
+if [ "${1:-all}" = all ]; then
+    if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ] || has java; then :; else
+        missing+=(default-jre-headless)
+        advice+=("a Java runtime, 11 or newer, as 'java' or at JAVA_HOME")
+    fi
+    if [ -z "${ZOOKEEPER_HOME:-}" ] && [ ! -f /usr/share/java/zookeeper.jar ]; then
+        missing+=(libzookeeper-java)
+        advice+=("ZooKeeper: unpack a release from https://zookeeper.apache.org and set ZOOKEEPER_HOME to where it is")
+    fi
+    # A plugin in Python is built with a Python package.
+    if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
+        wanted+=(python3-venv)
+    fi
+    # Faults of the network are made in network namespaces.
+    if ! has ip; then
+        wanted+=(iproute2)
+    fi
 fi
 
-if [ $((${#missing[@]} + ${#wanted[@]})) -gt 0 ]; then
-    if [ "$(id -u)" = 0 ]; then
-        root=()
-    elif has sudo && sudo -n true 2>/dev/null; then
-        root=(sudo -n)
-    else
-        root=(no)
-    fi
-    if has apt-get && [ "${root[*]}" != no ]; then
-        echo "Installing ${missing[*]} ${wanted[*]}"
-        export DEBIAN_FRONTEND=noninteractive
-        "${root[@]}" apt-get update -qq </dev/null
-        "${root[@]}" apt-get install -qq --yes --no-install-recommends "${missing[@]}" "${wanted[@]}" </dev/null >/dev/null
-    elif [ ${#missing[@]} -gt 0 ]; then
+root=(env DEBIAN_FRONTEND=noninteractive)
+[ "$(id -u)" = 0 ] || root=(sudo -n "${root[@]}")
+
+can_install() { has apt-get && "${root[@]}" true 2>/dev/null; }
+
+install() {
+    echo "Installing $*"
+    "${root[@]}" apt-get update -qq </dev/null &&
+        "${root[@]}" apt-get install -qq --yes --no-install-recommends "$@" </dev/null >/dev/null
+}
+
+if [ ${#missing[@]} -gt 0 ]; then
+    if ! can_install; then
         echo "These are missing, and this script cannot install them here:" >&2
         printf '  - %s\n' "${advice[@]}" >&2
         echo "On Debian or Ubuntu: sudo apt-get install ${missing[*]} ${wanted[*]}" >&2
         exit 1
-    else
-        echo "Some tests are skipped without these packages of Debian or Ubuntu: ${wanted[*]}"
+    fi
+    install "${missing[@]}"
+fi
+if [ ${#wanted[@]} -gt 0 ]; then
+    if ! can_install || ! install "${wanted[@]}"; then
+        echo "Some tests cannot run without these packages of Debian or Ubuntu: ${wanted[*]}" >&2
     fi
 fi
+
+[ "${1:-all}" = all ] || exit 0
 
 # Plugins are compiled for these targets. rust-toolchain.toml names them, so rustup may have them already.
 for target in wasm32-wasip2 wasm32-unknown-unknown; do

@@ -74,7 +74,8 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 pub trait Plugin: Default + 'static {
     /// Does the work of the task for as long as this host leads.
     ///
-    /// Dropped where it waits when leadership ends. Returning `Ok` leaves this host the leader, idle.
+    /// Dropped where it waits when leadership ends. Returning `Ok` leaves this host the leader, idle, unless the task's
+    /// `on_complete` says otherwise.
     ///
     /// # Errors
     /// An error is reported, and the host starts the plugin again after a while.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use soloist::config::ConfigError;
 use soloist::coordination::observer::ObserverError;
 use soloist::host::HostError;
 use soloist::reporter::printable;
@@ -83,6 +84,12 @@ impl fmt::Display for Failure {
             write!(f, "{}{}{cut}", if number > 0 { "\n" } else { "" }, printable(shown))?;
         }
         Ok(())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::Invalid(error.into())
     }
 }
 

@@ -24,6 +24,7 @@ mod allow;
 mod limits;
 mod problem;
 mod settings;
+mod shape;
 #[cfg(test)]
 mod tests;
 mod validate;
@@ -67,7 +68,8 @@ pub struct Ensemble {
     /// Who may do what with the nodes that are created. When nobody has said, everybody may do everything: a host with
     /// an identity warns then.
     pub acl: Option<AclSetting>,
-    /// Give up when there is no session within this time; never if there is none.
+    /// Give up when there is no first session within this time; never if there is none. A host that has had a session
+    /// tries for ever.
     pub connect_timeout: Option<Duration>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
@@ -33,6 +34,7 @@ impl Drop for Directory {
 /// What `soloist check` prints, and how it ends.
 fn check(subject: &Path, flags: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_soloist"));
+    command.env("XDG_CACHE_HOME", subject.with_file_name("cache"));
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SOLOIST_")) {
         command.env_remove(name);
     }
@@ -66,6 +68,25 @@ fn a_bad_value_is_named_by_its_flag_or_its_variable() {
     assert_eq!(code, Some(2), "{message}");
     assert!(message.contains("--tick-time: \"2\" is not a duration"), "{message}");
     assert!(message.contains("SOLOIST_SESSION_TIMEOUT: \"ten\" is not a duration"), "{message}");
+}
+
+#[test]
+fn a_warning_is_shown_beside_the_summary() {
+    let directory = Directory::new("warning");
+    let plugin = directory.0.join("plugin.wat");
+    let open_to_all = directory.0.join("open");
+    fs::create_dir(&open_to_all).unwrap();
+    fs::set_permissions(&open_to_all, fs::Permissions::from_mode(0o777)).unwrap();
+    let (code, quiet) = check(&plugin, &[], &[]);
+    assert_eq!(code, Some(0), "{quiet}");
+    let (code, warned) = check(&plugin, &[], &[("XDG_CACHE_HOME", open_to_all.to_str().unwrap())]);
+    assert_eq!(code, Some(0), "{warned}");
+    let warning = warned.lines().last().unwrap_or_default();
+    assert!(warning.contains("WARN") && warning.contains("compiled plugins are not kept"), "{warned}");
+    // Hosts are named after their process unless told otherwise.
+    let after_the_host = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    let (quiet, warned) = (after_the_host(&quiet), after_the_host(&warned));
+    assert_eq!(quiet, warned[..warned.len() - 1], "stdout is the same");
 }
 
 #[test]

@@ -13,17 +13,28 @@ const GOOD: &str = r#"(module (func (export "on_elected")) (func (export "on_dem
 
 /// Runs `soloist` to its end. Should it accept what is bad, it ends all the same: there is no ensemble.
 fn soloist(args: &[&str]) -> Result<Output> {
+    soloist_with(&[], args)
+}
+
+/// Runs `soloist` with variables of the environment.
+fn soloist_with(variables: &[(&str, &str)], args: &[&str]) -> Result<Output> {
     let nobody = Port::reserve()?;
     let mut command = Command::new(&build::artifacts()?.soloist);
     host::clear_settings(&mut command);
     command.env("SOLOIST_CONNECT_TIMEOUT", "1s").env("SOLOIST_ZOOKEEPER", nobody.address().to_string());
+    command.env("XDG_CACHE_HOME", build::target()?.join("cache")).envs(variables.iter().copied());
     command.args(args).stdin(Stdio::null());
     Ok(command.output()?)
 }
 
 /// Expects exit code 2 and all of `words` in the message.
 fn refused(args: &[&str], words: &[&str]) -> Result<()> {
-    let output = soloist(args)?;
+    refused_with(&[], args, words)
+}
+
+/// Expects exit code 2 and all of `words` in the message, with variables of the environment.
+fn refused_with(variables: &[(&str, &str)], args: &[&str], words: &[&str]) -> Result<()> {
+    let output = soloist_with(variables, args)?;
     let message = String::from_utf8(output.stderr).context("the message is not text")?;
     ensure!(output.status.code() == Some(2), "{args:?}: {}: {message}", output.status);
     for word in words {
@@ -109,6 +120,18 @@ fn a_plugin_that_is_a_directory() -> Result<()> {
     let input = Input::new("other", "")?;
     let directory = input.path.parent().and_then(|path| path.to_str()).context("not text")?;
     refused(&["run", directory], &[directory])
+}
+
+/// A pipe in place of a configuration is not waited for.
+#[test]
+fn a_configuration_that_is_a_pipe() -> Result<()> {
+    let input = Input::new("other", "")?;
+    let pipe = input.path.with_file_name("pipe.toml");
+    ensure!(Command::new("mkfifo").arg(&pipe).status()?.success(), "no pipe");
+    let pipe = pipe.to_str().context("not text")?;
+    refused(&["run", pipe], &["pipe.toml", "is not a file"])?;
+    refused(&["check", pipe], &["pipe.toml", "is not a file"])?;
+    refused(&["status", "--config-file", pipe], &["pipe.toml", "is not a file"])
 }
 
 /// A plugin that is not the one it is pinned to, by a flag and in a file: both digests are shown, and `check` prints the one
@@ -209,6 +232,12 @@ fn a_configuration_with_a_value_of_the_wrong_type() -> Result<()> {
     configuration("[[task]]\nname = 7\nplugin = \"good.wat\"\n", &["soloist.toml:2:"])
 }
 
+/// One table where there is a list of them: what to write is shown.
+#[test]
+fn a_task_in_single_brackets() -> Result<()> {
+    configuration("[task]\nname = \"t\"\nplugin = \"good.wat\"\n", &["soloist.toml:1:1: task: ", "[[task]]"])
+}
+
 /// No task at all.
 #[test]
 fn a_configuration_without_a_task() -> Result<()> {
@@ -303,12 +332,60 @@ fn a_task_flag_beside_a_configuration() -> Result<()> {
 #[test]
 fn a_bad_variable() -> Result<()> {
     let good = Input::new("good.wat", GOOD)?;
-    let mut command = Command::new(&build::artifacts()?.soloist);
-    host::clear_settings(&mut command);
-    let output = command.args(["check", good.path()]).env("SOLOIST_SESSION_TIMEOUT", "later").output()?;
-    let message = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.code() == Some(2) && message.contains("SOLOIST_SESSION_TIMEOUT"), "{message}");
+    for (variable, bad) in
+        [("SOLOIST_SESSION_TIMEOUT", "later"), ("SOLOIST_ALLOW_STATE", "maybe"), ("SOLOIST_IDENTIFY", "")]
+    {
+        refused_with(&[(variable, bad)], &["check", good.path()], &[&format!("error: {variable}: \"{bad}\"")])?;
+    }
+    for (variable, bad) in [("SOLOIST_LOG_LEVEL", "loud"), ("SOLOIST_LOG_FORMAT", "xml"), ("SOLOIST_ONCE", "twice")] {
+        refused_with(&[(variable, bad)], &["run", good.path()], &[&format!("error: {variable}: \"{bad}\"")])?;
+    }
     Ok(())
+}
+
+/// The same options as flags are named as such.
+#[test]
+fn bad_words() -> Result<()> {
+    let good = Input::new("good.wat", GOOD)?;
+    let flags = [("--log-level", "loud"), ("--log-format", "xml"), ("--identify", "maybe"), ("--on-complete", "stop")];
+    for (flag, bad) in flags {
+        refused(&["run", good.path(), flag, bad], &[&format!("error: {flag}: \"{bad}\"")])?;
+    }
+    refused(&["run", good.path(), "--allow-state=maybe"], &["error: --allow-state: \"maybe\""])?;
+    refused(&["run", good.path(), "--once=maybe"], &["error: --once: \"maybe\""])
+}
+
+/// What is on or off can be said in the usual words, in a variable and in a flag.
+#[test]
+fn what_is_on_or_off() -> Result<()> {
+    let good = Input::new("good.wat", GOOD)?;
+    let allows = |variables: &[(&str, &str)], flags: &[&str]| {
+        let output = soloist_with(variables, &[&["check", good.path()], flags].concat())?;
+        ensure!(output.status.success(), "{variables:?} {flags:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?.contains("its state"))
+    };
+    for on in ["true", "yes", "ON", "1"] {
+        ensure!(allows(&[("SOLOIST_ALLOW_STATE", on)], &[])?, "{on}");
+    }
+    for off in ["false", "no", "Off", "0"] {
+        ensure!(!allows(&[("SOLOIST_ALLOW_STATE", off)], &[])?, "{off}");
+    }
+    ensure!(allows(&[("SOLOIST_ALLOW_STATE", "no")], &["--allow-state"])?, "a flag is preferred");
+    ensure!(!allows(&[], &["--allow-state=off"])?, "--allow-state=off");
+    Ok(())
+}
+
+/// A directory that the plugin would see at a place that is none.
+#[test]
+fn a_directory_without_a_slash() -> Result<()> {
+    let good = Input::new("good.wat", GOOD)?;
+    refused(&["check", good.path(), "--allow-dir", "/etc:data"], &["--allow-dir", "AS begins with a slash"])
+}
+
+/// A file whose name cannot be that of a task: the flag that names the task is shown.
+#[test]
+fn a_plugin_whose_name_is_no_name() -> Result<()> {
+    refused(&["check", "."], &["PLUGIN", "only dots", "--task"])
 }
 
 /// Usage nobody can make sense of.

@@ -9,6 +9,10 @@ use clap::ArgMatches;
 use soloist::config::{Access, AclSetting, Config, Directory, Ensemble, Grants, TaskConfig};
 use soloist::lease::Timing;
 use soloist::plugin::Plugin;
+use soloist::reporter::{LogFormat, Reporter};
+use tracing::Level;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Failure;
 use super::options::Options;
@@ -23,12 +27,19 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
         let config = self.options.config(matches)?;
+        warn(&config.host).map_err(Failure::RunTime)?;
         let plugins = super::plugins::load(&config)?;
         io::stdout()
             .write_all(summary(&config, &plugins).as_bytes())
             .context("cannot write to stdout")
             .map_err(Failure::RunTime)
     }
+}
+
+/// Sends warnings to stderr: stdout has the summary alone.
+fn warn(host: &str) -> anyhow::Result<()> {
+    let reporter = Reporter::new(io::stderr, LogFormat::Text, Level::WARN, false, host.to_owned());
+    tracing_subscriber::registry().with(reporter).try_init().context("cannot set up the log")
 }
 
 /// What the settings amount to, for a person.

@@ -11,11 +11,11 @@ use super::Failure;
 use super::operator::{OperatorOptions, block_on, task_name};
 use super::output::{NOTHING, json, print, shown, table, time_between};
 
-/// Say who led a task, from when to when, and why it ended: the latest terms, the latest first.
+/// Say who led a task, from when to when, and why it ended: the latest terms, the latest first
 ///
-/// A term ends as resigned, shutdown, lease-expiring, node-lost or replaced; as failed, with the cause, when the plugin has
-/// failed for good on its host; or as lost, when its host never said and another was elected: then it is that election at
-/// which it ended.
+/// A term ends as resigned, shutdown, lease-expiring, node-lost or replaced; as failed, with the cause, when the plugin
+/// has failed for good on its host; or as lost, when its host never said and another was elected: then it is that
+/// election at which it ended.
 ///
 /// With --json, one object on one line:
 ///

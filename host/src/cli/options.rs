@@ -7,8 +7,8 @@ use anyhow::bail;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use soloist::config::{
-    AclText, AllowSettings, Amount, Config, DirectorySettings, EnsembleSettings, Given, LimitSettings, Secret,
-    SecretFile, SecretSettings, TaskSettings, Written,
+    AclText, AllowSettings, Amount, BadValue, Config, ConfigError, DirectorySettings, EnsembleSettings, Given,
+    LimitSettings, Place, Problem, Secret, SecretFile, SecretSettings, TaskSettings, Written,
 };
 
 use super::Failure;
@@ -30,7 +30,8 @@ pub(super) struct EnsembleOptions {
     #[arg(long, env = "SOLOIST_SESSION_TIMEOUT", value_name = "DURATION", help_heading = ENSEMBLE)]
     session_timeout: Option<String>,
 
-    /// Give up after this time without a session [default: never to run, 10s to ask a question]
+    /// Give up after this time without a first session; whoever has had one tries for ever [default: never to run, 10s to
+    /// ask a question]
     #[arg(long, env = "SOLOIST_CONNECT_TIMEOUT", value_name = "DURATION", help_heading = ENSEMBLE)]
     connect_timeout: Option<String>,
 
@@ -84,7 +85,7 @@ pub(super) struct Options {
     /// Let the plugin keep state in the ensemble [default: false]
     #[arg(long, env = "SOLOIST_ALLOW_STATE", value_name = "true|false", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", help_heading = TASK)]
-    allow_state: Option<bool>,
+    allow_state: Option<String>,
 
     /// Let the plugin make requests to these origins, like https://api.example.com or http://*.internal:8080
     /// [default: none]
@@ -102,7 +103,7 @@ pub(super) struct Options {
 
     /// Let the plugin's requests carry the headers Soloist-Task and Soloist-Fencing-Token [default: true]
     #[arg(long, env = "SOLOIST_IDENTIFY", value_name = "true|false", help_heading = TASK)]
-    identify: Option<bool>,
+    identify: Option<String>,
 
     /// Let the plugin see a directory; read only, unless MODE is write; can be repeated [default: none; no variable]
     #[arg(long, value_name = "DIR:AS[:MODE]", value_parser = directory, help_heading = TASK)]
@@ -160,7 +161,7 @@ fn secret(text: &str) -> Result<SecretSettings, NoSecret> {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("write DIRECTORY:AS or DIRECTORY:AS:MODE, like /var/lib/report:/data:write")]
+#[error("write DIR:AS or DIR:AS:MODE, where AS begins with a slash, like /var/lib/report:/data:write")]
 struct NoDirectory;
 
 fn directory(text: &str) -> Result<DirectorySettings, NoDirectory> {
@@ -218,11 +219,11 @@ impl Options {
                     .map(|(key, value)| (key.clone(), Written::flag(value, format!("--config {key}"))))
                     .collect(),
                 allow: AllowSettings {
-                    state: from.written("allow_state", self.allow_state),
+                    state: from.written("allow_state", from.parsed("allow_state", self.allow_state, boolean)?),
                     http: from.list("allow_http", self.allow_http),
                     tcp: from.list("allow_tcp", self.allow_tcp),
                     networks: from.list("allow_networks", self.allow_networks).unwrap_or_default(),
-                    identify: from.written("identify", self.identify),
+                    identify: from.written("identify", from.parsed("identify", self.identify, boolean)?),
                     dirs: flags(self.allow_dir, "--allow-dir"),
                     env: self
                         .env
@@ -255,6 +256,15 @@ fn flags<T>(values: Vec<T>, name: &str) -> Vec<Written<T>> {
     values.into_iter().map(|value| Written::flag(value, name)).collect()
 }
 
+/// Reads what a flag or a variable that is on or off says.
+pub(super) fn boolean(text: &str) -> Result<bool, BadValue> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err(BadValue::choice(text, "\"true\", \"yes\", \"on\" or \"1\", or \"false\", \"no\", \"off\" or \"0\"")),
+    }
+}
+
 fn auth_variable() -> anyhow::Result<Option<Written<Secret>>> {
     match env::var(AUTH_VARIABLE) {
         Ok(auth) => Ok(Some(Written::variable(Secret::new(auth), AUTH_VARIABLE))),
@@ -264,11 +274,27 @@ fn auth_variable() -> anyhow::Result<Option<Written<Secret>>> {
 }
 
 /// Tells what was typed from what the environment says.
-struct Source<'a>(&'a ArgMatches);
+pub(super) struct Source<'a>(pub(super) &'a ArgMatches);
 
 impl Source<'_> {
     fn is_typed(&self, id: &str) -> bool {
         self.0.value_source(id) == Some(ValueSource::CommandLine)
+    }
+
+    /// Where the value of an option comes from.
+    pub(super) fn place(&self, id: &str) -> Place {
+        if self.is_typed(id) { Place::Flag(flag(id)) } else { Place::Variable(variable(id)) }
+    }
+
+    /// Reads the value of an option. clap would, but blames a flag for what its variable says.
+    pub(super) fn parsed<T>(
+        &self,
+        id: &str,
+        value: Option<String>,
+        parse: impl FnOnce(&str) -> Result<T, BadValue>,
+    ) -> Result<Option<T>, ConfigError> {
+        let bad = |bad| ConfigError::Invalid(vec![Problem { place: self.place(id), bad }]);
+        value.map(|text| parse(&text).map_err(bad)).transpose()
     }
 
     /// Notes where the values of a list come from. What is empty is a list of nothing.
@@ -277,13 +303,19 @@ impl Source<'_> {
         Some(values.filter_map(|value| self.written(id, Some(value))).collect())
     }
 
-    /// Notes where the value of an option comes from. Its flag and its variable are named after its id.
+    /// Notes where the value of an option comes from.
     fn written<T>(&self, id: &str, value: Option<T>) -> Option<Written<T>> {
         let value = value?;
-        Some(if self.is_typed(id) {
-            Written::flag(value, format!("--{}", id.replace('_', "-")))
-        } else {
-            Written::variable(value, format!("SOLOIST_{}", id.to_uppercase()))
-        })
+        Some(if self.is_typed(id) { Written::flag(value, flag(id)) } else { Written::variable(value, variable(id)) })
     }
+}
+
+/// The flag of an option is named after its id.
+fn flag(id: &str) -> String {
+    format!("--{}", id.replace('_', "-"))
+}
+
+/// The variable of an option is named after its id.
+fn variable(id: &str) -> String {
+    format!("SOLOIST_{}", id.to_uppercase())
 }

@@ -5,8 +5,8 @@ use std::io::{self, IsTerminal as _};
 
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
-use clap::builder::{FalseyValueParser, PossibleValuesParser, TypedValueParser as _};
-use clap::parser::ValueSource;
+use clap::ValueEnum as _;
+use soloist::config::BadValue;
 use soloist::host::{self, HostError, Until};
 use soloist::reporter::{LastLines, LineQueue, LogFormat, Reporter};
 use soloist::shutdown::Shutdown;
@@ -15,7 +15,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Failure;
-use super::options::Options;
+use super::options::{Options, Source, boolean};
 
 /// Stand for one task, a plugin, or for those of a configuration, until SIGINT or SIGTERM; with --once until the plugin
 /// has completed.
@@ -26,36 +26,39 @@ pub(super) struct Run {
 
     /// Stand for the only task until on_elected has returned without an error on this host, whatever `on_complete` says: give
     /// it back then, and end with code 0. If the plugin fails once more than it may be restarted, end with code 1
-    #[arg(long, env = "SOLOIST_ONCE", value_parser = FalseyValueParser::new(), help_heading = RUN)]
-    once: bool,
+    /// [default: false]
+    #[arg(long, env = "SOLOIST_ONCE", value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = RUN)]
+    once: Option<String>,
 
-    /// How lines look: for a person, or one JSON object each
-    #[arg(long, env = "SOLOIST_LOG_FORMAT", value_name = "FORMAT", default_value = "text", help_heading = OUTPUT)]
-    log_format: LogFormat,
+    /// How lines look: for a person, or one JSON object each [default: text]
+    #[arg(long, env = "SOLOIST_LOG_FORMAT", value_name = "text|json", help_heading = OUTPUT)]
+    log_format: Option<String>,
 
-    /// The least grave lines to show
-    #[arg(long, env = "SOLOIST_LOG_LEVEL", value_name = "LEVEL", default_value = "info", help_heading = OUTPUT,
-          value_parser = PossibleValuesParser::new(LEVELS).try_map(|level| level.parse::<Level>()))]
-    log_level: Level,
+    /// The least grave lines to show [default: info]
+    #[arg(long, env = "SOLOIST_LOG_LEVEL", value_name = "error|warn|info|debug|trace", help_heading = OUTPUT)]
+    log_level: Option<String>,
 }
 
 const RUN: &str = "How long";
 const OUTPUT: &str = "Output";
-const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
 
 impl Run {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
-        let config = self.options.config(matches)?;
-        if self.once && config.tasks.len() > 1 {
-            let typed = matches.value_source("once") == Some(ValueSource::CommandLine);
-            let place = if typed { "--once" } else { "SOLOIST_ONCE" };
-            let tasks = config.tasks.len();
+        let Self { options, once, log_format, log_level } = self;
+        let config = options.config(matches)?;
+        let from = Source(matches);
+        let once = from.parsed("once", once, boolean)?.unwrap_or_default();
+        let format = from.parsed("log_format", log_format, format)?.unwrap_or_default();
+        let level = from.parsed("log_level", log_level, level)?.unwrap_or(Level::INFO);
+        if once && config.tasks.len() > 1 {
+            let (place, tasks) = (from.place("once"), config.tasks.len());
             return Err(Failure::Invalid(anyhow!(
                 "{place}: is for a single task, but there are {tasks}: leave it out"
             )));
         }
-        let until = if self.once { Until::Completion } else { Until::Shutdown };
-        let _flushed_when_dropped = report(self.log_format, self.log_level, &config.host).map_err(Failure::RunTime)?;
+        let until = if once { Until::Completion } else { Until::Shutdown };
+        let _flushed_when_dropped = report(format, level, &config.host).map_err(Failure::RunTime)?;
         // Before the plugins are compiled, which takes its time.
         let shutdown = Shutdown::on_signals().context("cannot listen to signals").map_err(Failure::RunTime)?;
         // This thread runs the elections and renews the lease; plugins have threads of their own.
@@ -66,9 +69,24 @@ impl Run {
             .map_err(Failure::RunTime)?;
         let loaded = coordination.block_on(super::plugins::load_until(&shutdown, &config))?;
         let Some(plugins) = loaded else {
-            return if self.once { Err(HostError::Interrupted.into()) } else { Ok(()) };
+            return if once { Err(HostError::Interrupted.into()) } else { Ok(()) };
         };
         coordination.block_on(host::run(config, plugins, until, shutdown)).map_err(Failure::from)
+    }
+}
+
+fn format(text: &str) -> Result<LogFormat, BadValue> {
+    LogFormat::from_str(text, false).map_err(|_| BadValue::choice(text, "\"text\" or \"json\""))
+}
+
+fn level(text: &str) -> Result<Level, BadValue> {
+    match text {
+        "error" => Ok(Level::ERROR),
+        "warn" => Ok(Level::WARN),
+        "info" => Ok(Level::INFO),
+        "debug" => Ok(Level::DEBUG),
+        "trace" => Ok(Level::TRACE),
+        _ => Err(BadValue::choice(text, "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"")),
     }
 }
 

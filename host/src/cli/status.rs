@@ -15,7 +15,7 @@ use super::output::{NOTHING, json, print, shown, table, time_between};
 /// The pause before a connection that does not answer is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Say who leads, since when, and who stands by, as ZooKeeper knows it: from any machine.
+/// Say who leads, since when, and who stands by, as ZooKeeper knows it: from any machine
 ///
 /// That nobody leads a task is no failure: a script can look at `.tasks[0].leader` of the JSON.
 ///
@@ -30,9 +30,9 @@ const RETRY: Duration = Duration::from_secs(1);
 ///
 /// STATE is led, vacant, or failed: then the plugin has failed for good in the latest "terms" terms in a row. "failure"
 /// says how it did in the last of them and, if that is known, when a host tries it again if none does now; it is null
-/// otherwise. Both are left as soon as a later term runs healthy. Failed or not, "leader" is null while nobody leads. "standbys" are in the order in which they will lead. A program that knows
-/// nothing of Soloist, where a task has a `path`, leads with a "term" of null, and "host" is what it wrote into the
-/// master node. A TIME is RFC 3339 in UTC.
+/// otherwise. Both are left as soon as a later term runs healthy. Failed or not, "leader" is null while nobody leads.
+/// "standbys" are in the order in which they will lead. A program that knows nothing of Soloist, where a task has a
+/// `path`, leads with a "term" of null, and "host" is what it wrote into the master node. A TIME is RFC 3339 in UTC.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Status {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::problem::{BadValue, Excerpt};
 use super::settings::{Origin as Place, Written};
+use super::shape;
 use super::validate::{Reported, Validator};
 use crate::plugin::{Access, Directory, Endpoint, Grants, Network, NetworkPolicy, Origin, PolicyError};
 use crate::secret::SecretSource;
@@ -23,24 +24,30 @@ pub struct AllowSettings {
     /// See [`Grants::state`].
     pub state: Option<Written<bool>>,
     /// See [`NetworkPolicy::http`].
+    #[serde(deserialize_with = "shape::some_list")]
     pub http: Option<Vec<Written<String>>>,
     /// See [`NetworkPolicy::tcp`].
+    #[serde(deserialize_with = "shape::some_list")]
     pub tcp: Option<Vec<Written<String>>>,
     /// See [`NetworkPolicy::networks`].
+    #[serde(deserialize_with = "shape::list")]
     pub networks: Vec<Written<String>>,
     /// See [`NetworkPolicy::identify`].
     pub identify: Option<Written<bool>>,
     /// See [`Grants::dirs`].
+    #[serde(deserialize_with = "shape::list")]
     pub dirs: Vec<Written<DirectorySettings>>,
     /// See [`Grants::env`].
+    #[serde(deserialize_with = "shape::table")]
     pub env: BTreeMap<String, Written<String>>,
     /// See [`Grants::secrets`].
+    #[serde(deserialize_with = "shape::list")]
     pub secrets: Vec<Written<SecretSettings>>,
 }
 
 /// A directory as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{ host = \"DIRECTORY\", guest = \"/AS\" }")]
 pub struct DirectorySettings {
     /// See [`Directory::host`].
     pub host: PathBuf,
@@ -151,10 +158,7 @@ impl Validator<'_> {
                 let access = match mode.as_deref() {
                     None | Some("read") => Access::Read,
                     Some("write") => Access::Write,
-                    Some(mode) => {
-                        let choices = "\"read\" or \"write\"";
-                        return Err(BadValue::Choice { text: Excerpt::of(mode), choices });
-                    }
+                    Some(mode) => return Err(BadValue::choice(mode, "\"read\" or \"write\"")),
                 };
                 if !guest.starts_with('/') {
                     return Err(refuse("does not begin with a slash"));

@@ -1,9 +1,10 @@
 //! How much a task's plugin may have and do: `[task.limits]`, or `--limit KEY=VALUE` for a single plugin.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use bytesize::ByteSize;
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 use super::problem::{BadValue, Excerpt};
 use super::settings::{Origin, Written};
@@ -17,8 +18,7 @@ const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// A number as it is written.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "expected a number, or text like \"64MiB\", \"10s\" or \"50%\"")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Amount {
     /// A number.
     Number(u64),
@@ -29,7 +29,7 @@ pub enum Amount {
 macro_rules! limits {
     ($($key:ident: $kind:ident($range:expr);)*) => {
         /// What can be limited.
-        #[derive(Clone, Debug, Default, Deserialize)]
+        #[derive(Clone, Debug, Default, serde::Deserialize)]
         #[serde(deny_unknown_fields, default)]
         pub struct LimitSettings {
             $(
@@ -91,15 +91,24 @@ limits! {
     cpu: percent(1..=100);
 }
 
-fn within<T: PartialOrd + std::fmt::Display>(
-    value: T,
+fn within(
+    value: u64,
     amount: &Amount,
-    range: &RangeInclusive<T>,
-) -> Result<T, BadValue> {
+    range: &RangeInclusive<u64>,
+    shown: impl Fn(u64) -> String,
+) -> Result<u64, BadValue> {
     if range.contains(&value) {
         return Ok(value);
     }
-    Err(BadValue::Range { text: amount.excerpt(), min: range.start().to_string(), max: range.end().to_string() })
+    Err(BadValue::Range { text: amount.excerpt(), min: shown(*range.start()), max: shown(*range.end()) })
+}
+
+/// A number of bytes as one would write it.
+fn with_unit(bytes: u64) -> String {
+    let unit = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")]
+        .into_iter()
+        .find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
+    unit.map_or_else(|| bytes.to_string(), |(unit, name)| format!("{}{name}", bytes / unit))
 }
 
 fn bytes(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
@@ -107,7 +116,7 @@ fn bytes(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
         Amount::Number(bytes) => *bytes,
         Amount::Text(text) => text.parse::<ByteSize>().map_err(|_| BadValue::Size { text: amount.excerpt() })?.as_u64(),
     };
-    within(value, amount, &range)
+    within(value, amount, &range, with_unit)
 }
 
 fn count(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
@@ -115,7 +124,7 @@ fn count(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
         Amount::Number(value) => Some(*value),
         Amount::Text(text) => text.parse().ok(),
     };
-    within(value.ok_or_else(|| BadValue::Number { text: amount.excerpt() })?, amount, &range)
+    within(value.ok_or_else(|| BadValue::Number { text: amount.excerpt() })?, amount, &range, |count| count.to_string())
 }
 
 fn number(amount: &Amount, range: RangeInclusive<u32>) -> Result<u32, BadValue> {
@@ -143,5 +152,37 @@ impl Amount {
             Self::Number(number) => Excerpt::of(&number.to_string()),
             Self::Text(text) => Excerpt::of(text),
         }
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AmountVisitor)
+    }
+}
+
+struct AmountVisitor;
+
+impl Visitor<'_> for AmountVisitor {
+    type Value = Amount;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a whole number from 0, or text like \"64MiB\", \"10s\" or \"50%\"")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Amount, E> {
+        u64::try_from(number).map(Amount::Number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Amount, E> {
+        Ok(Amount::Number(number))
+    }
+
+    fn visit_i128<E: Error>(self, _: i128) -> Result<Amount, E> {
+        Err(E::invalid_value(Unexpected::Other("integer of more than 64 bits"), &self))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Amount, E> {
+        Ok(Amount::Text(text.to_owned()))
     }
 }

@@ -17,6 +17,12 @@ pub enum ConfigError {
         /// Why not.
         source: std::io::Error,
     },
+    /// It is a directory, a pipe or a device.
+    #[error("{} is not a file", path.display())]
+    NotAFile {
+        /// What it was taken for.
+        path: PathBuf,
+    },
     /// The file is too large to be a configuration.
     #[error("{} has more than {max_bytes} bytes: it cannot be a configuration", path.display())]
     TooLarge {
@@ -261,6 +267,13 @@ pub enum BadValue {
     /// Values that leave a lease no room.
     #[error("session_timeout, tick_time and demote_timeout do not go together: {0}")]
     NoRoom(#[from] crate::lease::NoRoom),
+}
+
+impl BadValue {
+    /// The text is none of the words that are possible.
+    pub fn choice(text: &str, choices: &'static str) -> Self {
+        Self::Choice { text: Excerpt::of(text), choices }
+    }
 }
 
 /// The beginning of what somebody wrote, safe to print.

@@ -13,6 +13,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::allow::AllowSettings;
 use super::limits::LimitSettings;
 use super::problem::{ConfigError, Place};
+use super::shape;
 use crate::secret::Secret;
 
 /// The largest file that is read.
@@ -73,7 +74,9 @@ pub struct Given {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Settings {
     pub(super) host_id: Option<Written<String>>,
+    #[serde(deserialize_with = "shape::table")]
     pub(super) zookeeper: EnsembleSettings,
+    #[serde(deserialize_with = "shape::tasks")]
     pub(super) task: Vec<Written<TaskSettings>>,
 }
 
@@ -114,7 +117,7 @@ pub enum AclText {
 
 /// What can be set of a task.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table with a name and a plugin")]
 pub struct TaskSettings {
     /// See [`TaskConfig::name`](super::TaskConfig::name).
     pub name: Option<Written<String>>,
@@ -125,10 +128,13 @@ pub struct TaskSettings {
     /// See [`TaskConfig::path`](super::TaskConfig::path).
     pub path: Option<Written<String>>,
     /// See [`TaskConfig::config`](super::TaskConfig::config).
+    #[serde(deserialize_with = "shape::table")]
     pub config: BTreeMap<String, Written<String>>,
     /// See [`TaskConfig::grants`](super::TaskConfig::grants).
+    #[serde(deserialize_with = "shape::table")]
     pub allow: AllowSettings,
     /// See [`TaskConfig::limits`](super::TaskConfig::limits).
+    #[serde(deserialize_with = "shape::table")]
     pub limits: LimitSettings,
     /// See [`TaskConfig::demote_timeout`](super::TaskConfig::demote_timeout).
     pub demote_timeout: Option<Written<String>>,
@@ -137,6 +143,7 @@ pub struct TaskSettings {
     /// See [`TaskConfig::on_complete`](super::TaskConfig::on_complete).
     pub on_complete: Option<Written<String>>,
     /// See [`TaskConfig::restart`](super::TaskConfig::restart).
+    #[serde(deserialize_with = "shape::table")]
     pub restart: RestartSettings,
 }
 
@@ -151,6 +158,7 @@ pub struct RestartSettings {
     /// See [`RestartPolicy::healthy_after`](super::RestartPolicy::healthy_after).
     pub healthy_after: Option<Written<String>>,
     /// See [`RestartPolicy::max_restarts`](super::RestartPolicy::max_restarts).
+    #[serde(deserialize_with = "shape::count")]
     pub max_restarts: Option<u32>,
 }
 
@@ -196,6 +204,10 @@ pub(super) struct SettingsFile {
 impl SettingsFile {
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Read { path: path.to_owned(), source };
+        // Opening a pipe would wait for its other end, and a device may have none.
+        if !path.metadata().map_err(unreadable)?.is_file() {
+            return Err(ConfigError::NotAFile { path: path.to_owned() });
+        }
         let mut bytes = Vec::new();
         File::open(path).map_err(unreadable)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
@@ -222,7 +234,7 @@ impl SettingsFile {
     pub(super) fn settings(&self) -> Result<Settings, ConfigError> {
         toml::from_str(&self.text).map_err(|error| {
             let span = error.span().unwrap_or_default();
-            let place = self.place(&span, self.key_at(span.start));
+            let place = self.place(&span, self.key_at(self.end_of_header(span.start)));
             // The message alone: the error as a whole quotes the line, and that may hold a secret.
             ConfigError::Syntax { place, message: error.message().to_owned() }
         })
@@ -238,6 +250,15 @@ impl SettingsFile {
             column: before[line_start..].chars().count() + 1,
             key,
         }
+    }
+
+    /// What is wrong with a whole table is found where its header begins, but its keys stand within the brackets: up to
+    /// their end then, else the byte itself.
+    fn end_of_header(&self, byte: usize) -> usize {
+        let Some((before, after)) = self.text.split_at_checked(byte) else { return byte };
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        let is_header = after.starts_with('[') && before[line_start..].trim().is_empty();
+        after.find(']').filter(|_| is_header).map_or(byte, |end| byte + end)
     }
 
     /// The key that is written at this byte, or whose value is.

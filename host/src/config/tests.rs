@@ -83,6 +83,10 @@ fn a_plugin_is_a_task_named_after_its_file() {
     let named =
         Given { task: TaskSettings { name: Some(flag("other")), ..TaskSettings::default() }, ..Given::default() };
     assert_eq!(&*plugin(named).unwrap().tasks[0].name, "other");
+    for (path, rule) in [(".", "only dots"), ("/", "slash"), (" .wasm", "space")] {
+        let error = Config::load(Path::new(path), Given::default()).unwrap_err().to_string();
+        assert!(error.starts_with("PLUGIN, ") && error.contains("--task") && error.contains(rule), "{error}");
+    }
 }
 
 #[test]
@@ -129,7 +133,6 @@ fn every_bad_value_is_named_with_its_place() {
         (zookeeper("session_timeout = 10"), "2:19", "zookeeper.session_timeout", "expected a string"),
         (zookeeper("acl = 5"), "2:7", "zookeeper.acl", "creator-world-read"),
         (task("config = { n = 5 }"), "4:16", "task.config.n", "expected a string"),
-        (task("restart = { max_restarts = -1 }"), "4:28", "task.restart.max_restarts", "-1"),
         (format!("{TASK}name = \"again\"\n"), "4:1", "task.name", "duplicate key"),
         // Tasks.
         (String::new(), "1:1", "task", "[[task]]"),
@@ -217,6 +220,42 @@ fn every_bad_value_is_named_with_its_place() {
     are_named(&cases);
 }
 
+/// What to write instead is said in the words of the file, not in those of Rust.
+#[test]
+fn what_has_another_shape_is_named_with_its_place() {
+    let task = |line: &str| format!("{TASK}{line}\n");
+    #[rustfmt::skip]
+    let cases = [
+        ("[task]\nname = \"a\"\n".to_owned(), "1:1", "task", "a table [[task]], its name in two pairs of brackets"),
+        ("task = 5\n".to_owned(), "1:8", "task", "a table [[task]]"),
+        ("task = [5]\n".to_owned(), "1:9", "task", "a table with a name"),
+        ("zookeeper = 5\n".to_owned(), "1:13", "zookeeper", "a table, its name in one pair of brackets"),
+        ("[[zookeeper]]\n".to_owned(), "1:1", "zookeeper", "in one pair of brackets"),
+        (task("[[task.restart]]"), "4:1", "task.restart", "in one pair of brackets"),
+        (task("restart = \"1s\""), "4:11", "task.restart", "a table"),
+        (task("config = \"a\""), "4:10", "task.config", "a table"),
+        (task("restart = { max_restarts = -1 }"), "4:28", "task.restart.max_restarts", "`-1`, expected a whole number from 0 to 4294967295"),
+        (task("restart = { max_restarts = 5000000000 }"), "4:28", "task.restart.max_restarts", "a whole number from 0"),
+        (task("restart = { max_restarts = \"5\" }"), "4:28", "task.restart.max_restarts", "a whole number from 0"),
+        (task("allow = true"), "4:9", "task.allow", "a table"),
+        (task("allow.http = \"https://a\""), "4:14", "task.allow.http", "a list, in brackets"),
+        (task("allow.dirs = [\"/a:/b\"]"), "4:15", "task.allow.dirs", "{ host = "),
+        (task("allow.env = [\"A=B\"]"), "4:13", "task.allow.env", "a table"),
+        (task("limits = 5"), "4:10", "task.limits", "a table"),
+        (task("[[task.limits]]"), "4:1", "task.limits", "in one pair of brackets"),
+        (task("limits.memory = true"), "4:17", "task.limits.memory", "expected a whole number from 0, or text"),
+        (task("limits.memory = -5"), "4:17", "task.limits.memory", "`-5`, expected a whole number from 0, or text"),
+        (task("limits.cpu = 0.5"), "4:14", "task.limits.cpu", "`0.5`, expected a whole number from 0, or text"),
+        (task("limits.memory = 99999999999999999999"), "4:17", "task.limits.memory", "more than 64 bits, expected a whole number"),
+    ];
+    are_named(&cases);
+    for (text, ..) in &cases {
+        let message = refused(text);
+        let of_rust = ["struct ", "u32", "i128", "Settings"].iter().any(|word| message.contains(word));
+        assert!(!of_rust, "{message}");
+    }
+}
+
 #[test]
 fn every_bad_grant_and_limit_is_named_with_its_place() {
     let task = |line: &str| format!("{TASK}{line}\n");
@@ -243,8 +282,8 @@ fn every_bad_grant_and_limit_is_named_with_its_place() {
         // Limits.
         (task("limits = { memroy = \"1MiB\" }"), "4:12", "task.limits.memroy", "unknown field `memroy`"),
         (task("limits.memory = \"much\""), "4:17", "task.limits.memory", "not a number of bytes"),
-        (task("limits.memory = \"1KiB\""), "4:17", "task.limits.memory", "out of range"),
-        (task("limits.memory = true"), "4:17", "task.limits.memory", "expected a number, or text"),
+        (task("limits.memory = \"1KiB\""), "4:17", "task.limits.memory", "out of range: write 64KiB to 64GiB"),
+        (task("limits.state_value = \"1GiB\""), "4:22", "task.limits.state_value", "write 0 to 512KiB"),
         (task("limits.sockets = \"many\""), "4:18", "task.limits.sockets", "not a number"),
         (task("limits.sockets = 0"), "4:18", "task.limits.sockets", "write 1 to"),
         (task("limits.state_keys = 1001"), "4:21", "task.limits.state_keys", "write 0 to 1000"),
@@ -347,12 +386,15 @@ fn files_that_cannot_be_read_say_so() {
     let large = load(&write("large.toml", &vec![b'#'; (1 << 20) + 1]));
     let binary = load(&write("binary.toml", b"a = \"\xff\"\n"));
     let missing = load(&directory.join("missing.toml"));
+    std::fs::create_dir(directory.join("directory.toml")).unwrap();
+    let not_a_file = load(&directory.join("directory.toml"));
     write("identity", b"digest:user:secret\r\n");
     let auth_file = load(&write("good.toml", format!("[zookeeper]\nauth_file = \"identity\"\n{TASK}").as_bytes()));
     std::fs::remove_dir_all(&directory).unwrap();
     assert!(matches!(large, Err(ConfigError::TooLarge { .. })), "{large:?}");
     assert!(matches!(binary, Err(ConfigError::NotText { .. })), "{binary:?}");
     assert!(matches!(missing, Err(ConfigError::Read { .. })), "{missing:?}");
+    assert!(matches!(not_a_file, Err(ConfigError::NotAFile { .. })), "{not_a_file:?}");
     assert_eq!(auth_file.unwrap().zookeeper.auth.unwrap().credential.expose(), "user:secret");
 }
 

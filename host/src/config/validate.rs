@@ -45,9 +45,11 @@ impl Config {
     }
 
     pub(super) fn from_plugin(plugin: &Path, mut given: Given) -> Result<Self, ConfigError> {
-        let argument = |value| Written::flag(value, "PLUGIN");
         let mut task = std::mem::take(&mut given.task);
-        task.name = task.name.or_else(|| plugin.file_stem().map(|stem| argument(stem.to_string_lossy().into_owned())));
+        task.name = task.name.or_else(|| {
+            let name = plugin.file_stem().unwrap_or(plugin.as_os_str()).to_string_lossy();
+            Some(Written::flag(name.into_owned(), "PLUGIN, after which the task is named unless --task names it"))
+        });
         task.plugin = Some(Written::flag(plugin.to_owned(), "PLUGIN"));
         let settings = Settings { task: vec![Written::flag(task, "PLUGIN")], ..Settings::default() };
         Validator::new(None).settings(&given.over(settings))
@@ -254,10 +256,7 @@ impl<'a> Validator<'a> {
                 "hold" => Ok(OnComplete::Hold),
                 "resign" => Ok(OnComplete::Resign),
                 "restart" => Ok(OnComplete::Restart),
-                _ => {
-                    let choices = "\"hold\", \"resign\" or \"restart\"";
-                    Err(BadValue::Choice { text: Excerpt::of(text), choices })
-                }
+                _ => Err(BadValue::choice(text, "\"hold\", \"resign\" or \"restart\"")),
             });
         let restart = self.restart(&settings.restart);
         Ok(TaskConfig {

@@ -1,7 +1,7 @@
 //! What is fuzzed: each target takes any bytes and panics if something is wrong with how they are taken.
 //!
-//! `tests/short.rs` gives them the corpus and seeded mutations of it, in every run of the tests; `make fuzz` lets libFuzzer
-//! look for what no one thought of.
+//! `tests/short/main.rs` gives them the corpus and seeded mutations of it, in every run of the tests; `make fuzz` lets
+//! libFuzzer look for what no one thought of.
 
 use std::cell::RefCell;
 use std::fs;

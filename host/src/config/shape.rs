@@ -1,0 +1,86 @@
+//! Which shapes of TOML are taken, in the words of whoever writes it: serde's own are those of Rust.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+
+use super::settings::{TaskSettings, Written};
+
+/// Takes a table, and no list: serde would take one for a table, value by value.
+pub(super) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_map(Table(PhantomData))
+}
+
+/// Takes the tables of the tasks.
+pub(super) fn tasks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Written<TaskSettings>>, D::Error> {
+    let wanted = "a table [[task]], its name in two pairs of brackets, for each task";
+    deserializer.deserialize_seq(List { wanted, of: PhantomData })
+}
+
+/// Takes a list.
+pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_seq(List { wanted: "a list, in brackets", of: PhantomData })
+}
+
+/// Takes a list where it matters whether there is one.
+pub(super) fn some_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    list(deserializer).map(Some)
+}
+
+/// Takes a number of things.
+pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    deserializer.deserialize_u32(Count).map(Some)
+}
+
+struct Table<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table, its name in one pair of brackets, or as { key = value }")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+struct List<T> {
+    wanted: &'static str,
+    of: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+    type Value = Vec<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.wanted)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(list))
+    }
+}
+
+struct Count;
+
+impl Visitor<'_> for Count {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a whole number from 0 to {}", u32::MAX)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<u32, E> {
+        u32::try_from(number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_i128<E: Error>(self, _: i128) -> Result<u32, E> {
+        Err(E::invalid_value(Unexpected::Other("integer of more than 64 bits"), &self))
+    }
+}
