@@ -14,6 +14,9 @@ use crate::permit::LeaseLost;
 /// What wasmtime calls the error that [`Limit::CallBytes`] makes.
 const CALL_TOO_LARGE: &str = "HostcallFuelExhausted";
 
+/// A longer name of a function is reported as it is, not as it was in Rust.
+const MANGLED_BYTES_MAX: usize = 4096;
+
 /// How much of the name of a function or a module is reported, in bytes.
 const NAME_BYTES: usize = 256;
 
@@ -126,8 +129,8 @@ fn is_call_too_large(error: &(dyn Error + 'static)) -> bool {
     size_of_val(error) == 0 && format!("{error:?}") == CALL_TOO_LARGE
 }
 
-/// One line for each frame. Written here, because wasmtime would write the names as they are, and a stranger chose them: there
-/// is no end to what some say when they are spelt out.
+/// One line for each frame. Written here, because wasmtime would write the names out as they were in Rust or C++, and a
+/// stranger chose them: of some that are short there is no end.
 fn frames(backtrace: &WasmBacktrace) -> String {
     let line = |(number, frame): (usize, &FrameInfo)| {
         let offset = frame.module_offset().map(|offset| format!("{offset:#x} - ")).unwrap_or_default();
@@ -140,9 +143,13 @@ fn frames(backtrace: &WasmBacktrace) -> String {
 
 fn name(name: Option<&str>) -> Option<String> {
     let mut bounded = Bounded::of(NAME_BYTES);
+    let name = name?;
     // It ends where there is no more room.
-    let _ = bounded.write_str(&name?.replace('\n', " "));
-    Some(bounded.text)
+    let _ = match name.len() {
+        ..=MANGLED_BYTES_MAX => write!(bounded, "{:#}", rustc_demangle::demangle(name)),
+        _ => bounded.write_str(name),
+    };
+    Some(bounded.text.replace('\n', " "))
 }
 
 /// The error with all its sources, on one line, as far as it is of a reasonable length.
@@ -208,5 +215,11 @@ mod tests {
         assert_eq!(bounded.text, "and so on and so on and s…");
         assert_eq!(name(Some(&"é".repeat(1000))).unwrap().len(), NAME_BYTES + '…'.len_utf8());
         assert_eq!(name(Some("short")).unwrap(), "short");
+        assert_eq!(name(Some("_ZN9misbehave7recurse17hc1ed8e15f0e588d0E")).unwrap(), "misbehave::recurse");
+        // A pair of pairs of pairs, 40 deep: all of them but the first by reference.
+        let references = "lBL_EBK_EBJ_EBI_EBH_EBG_EBF_EBE_EBD_EBC_EBB_EBA_EBz_EBy_EBx_EBw_EBv_EBu_EBt_EBs_EBr_EBq_EBp_EBo_EBn_EBm_\
+                          EBl_EBk_EBj_EBi_EBh_EBg_EBf_EBe_EBd_EBc_EBb_EBa_EB9_EB8_E";
+        let spelt = name(Some(&format!("_RINvC1a1f{}{references}E", "T".repeat(40)))).unwrap();
+        assert!(spelt.starts_with("a::f::<((((") && spelt.len() <= NAME_BYTES + '…'.len_utf8(), "{spelt}");
     }
 }
