@@ -7,12 +7,13 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use soloist::activation::{ActivationSettings, Notice, RestartPolicy};
 use soloist::plugin::{Access, Directory, Grants, Plugin, PluginSettings, Problem};
 use soloist::secret::Secret;
 use soloist::term::Demotion;
-use support::{PATIENCE, Tested, engine, guest, text};
+use support::{PATIENCE, Tested, engine, guest, run_apart, text};
 
 const SECRET: &str = "a-very-secret-word";
 
@@ -87,6 +88,61 @@ fn a_directory_to_write_can_be_changed() {
     assert_eq!(outcomes["read /data/new"], "onetwo");
     assert_eq!(fs::read_to_string(inside.join("new")).unwrap(), "onetwo");
     assert!(inside.join("sub").is_dir() && !inside.join("file").exists());
+}
+
+#[test]
+fn the_streams_of_wasi_0_3_write_where_they_may() {
+    let place = places();
+    let inside = place.path().join("inside");
+    let said = |what, access| {
+        let tested = start(&[("do", what)], Grants { dirs: vec![dir(&inside, "/data", access)], ..Grants::default() });
+        tested.wait_for("plugin-completed", "", 1);
+        demote(tested).concat()
+    };
+    assert_eq!(said("write3", Access::Write), "[Ok(()), Ok(()), Ok(())]");
+    let expected = ["ab", &"a".repeat(200_000 - 2), "123"].concat();
+    assert!(fs::read_to_string(inside.join("three")).unwrap() == expected);
+    assert_eq!(said("refused3", Access::Read), "Err(ErrorCode::NotPermitted) Err(ErrorCode::BadDescriptor)");
+    assert_eq!(fs::read_to_string(inside.join("file")).unwrap(), "from inside");
+}
+
+#[test]
+fn no_write_is_left_to_another_thread() {
+    run_apart(&["env"], &["only_the_plugins_thread_has_written"], &[]);
+}
+
+#[test]
+#[ignore = "counts the threads of its process: run by no_write_is_left_to_another_thread"]
+fn only_the_plugins_thread_has_written() {
+    let place = places();
+    let dirs = vec![dir(&place.path().join("inside"), "/data", Access::Write)];
+    let steps = "write /data/new one\nappend /data/new two\nfill /data/large";
+    let tested = start(&[("do", "files"), ("steps", steps)], Grants { dirs, ..Grants::default() });
+    tested.wait_for("plugin-completed", "", 1);
+    // A thread that has done such work waits for more, for some seconds.
+    let threads = fs::read_dir("/proc/self/task").unwrap().filter(|thread| {
+        let name = fs::read_to_string(thread.as_ref().unwrap().path().join("comm"));
+        name.unwrap_or_default().starts_with("tokio")
+    });
+    assert_eq!(threads.count(), 1, "the runtime has one thread of its own");
+    assert_eq!(fs::read_to_string(place.path().join("inside/new")).unwrap(), "onetwo");
+    demote(tested);
+}
+
+#[test]
+fn a_plugin_that_is_stopped_while_it_writes_has_written_all_that_it_will() {
+    for _ in 0..5 {
+        let place = places();
+        let inside = place.path().join("inside");
+        let dirs = vec![dir(&inside, "/data", Access::Write)];
+        let mut tested = start(&[("do", "write-on")], Grants { dirs, ..Grants::default() });
+        tested.wait_for("plugin-log", "writes on", 1);
+        tested.activation().revoke();
+        assert!(tested.stopped());
+        let written = fs::read(inside.join("file")).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(fs::read(inside.join("file")).unwrap() == written, "the file has changed after the end");
+    }
 }
 
 #[test]

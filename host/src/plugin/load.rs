@@ -16,7 +16,7 @@ use super::grants::{Directory, NotGranted};
 use super::limits::LimitReached;
 use super::needs::Needs;
 use super::store::Host;
-use super::{Plugin, PluginEngine, PluginSettings, bindings, encode, network};
+use super::{Plugin, PluginEngine, PluginSettings, bindings, encode, files, network};
 use crate::digest::Digest;
 
 /// How large a plugin's file may be, in bytes.
@@ -210,6 +210,7 @@ fn linker(engine: &PluginEngine) -> wasmtime::Result<Linker<Host>> {
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
     linker.allow_shadowing(true);
+    files::add_to_linker(&mut linker)?;
     network::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     bindings::leadership::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts. Each import is a file of its own:
-//! `leadership`, `log`, `state`, `config`, `stdio`, `network`; WASI itself is wasmtime's, set up in `wasi`.
+//! `leadership`, `log`, `state`, `config`, `stdio`, `network`; WASI itself is wasmtime's, set up in `wasi`;
+//! what writes to files goes through `files`.
 
 mod apart;
 mod bindings;
@@ -18,6 +19,7 @@ mod encode;
 mod engine;
 mod exports;
 mod failure;
+mod files;
 mod grants;
 mod leadership;
 mod limits;

@@ -1,7 +1,9 @@
 //! A demotion cuts whatever is open.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
+use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use soloist::term::Demotion;
 
@@ -58,6 +60,74 @@ fn a_socket_is_cut_when_demotion_begins_by_both_versions_of_wasi() {
         assert!(told["message"].as_str().unwrap().contains(held), "{what}: {told:#}");
         tested.activation().revoke();
         assert!(tested.stopped());
+    }
+}
+
+/// What the kernel still sends of a connection that was closed is not for the next term.
+#[test]
+fn what_was_let_go_is_cut_like_what_is_open() {
+    for what in ["tcp-leave", "tcp3-leave"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap().to_string();
+        let mut tested = Case::new(what).tcp(&to).set("to", &to).start();
+        let (peer, _) = listener.accept().unwrap();
+        tested.wait_for("plugin-log", "left", 1);
+        tested.activation().revoke();
+        assert!(tested.stopped());
+        let (received, end) = drain(peer);
+        assert_eq!(end.expect_err(what).kind(), ErrorKind::ConnectionReset);
+        assert!(received < LEFT_BYTES, "{what}: {received} bytes arrived");
+    }
+}
+
+#[test]
+fn a_request_that_is_given_up_is_cut_though_the_term_goes_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://localhost:{}", listener.local_addr().unwrap().port());
+    let case = Case::new("http-leave").http(&origin).this_machine().set("url", format!("{origin}/"));
+    let mut tested = case.start();
+    let (peer, _) = listener.accept().unwrap();
+    tested.wait_for("plugin-log", "left", 1);
+    let end = Instant::now() + PATIENCE;
+    let error = loop {
+        match peer.take_error().unwrap() {
+            Some(error) => break error,
+            None => assert!(Instant::now() < end, "it is not cut"),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    tested.activation().revoke();
+    assert!(tested.stopped());
+}
+
+#[test]
+fn what_was_let_go_arrives_while_the_term_lasts() {
+    for what in ["tcp-leave", "tcp3-leave"] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap().to_string();
+        let mut tested = Case::new(what).tcp(&to).set("to", &to).start();
+        let (peer, _) = listener.accept().unwrap();
+        tested.wait_for("plugin-log", "left", 1);
+        let (received, end) = drain(peer);
+        assert_eq!((received, end.is_ok()), (LEFT_BYTES, true), "{what}");
+        tested.activation().revoke();
+        assert!(tested.stopped());
+    }
+}
+
+/// What the guest sends before it lets go.
+const LEFT_BYTES: usize = 500_000;
+
+/// Reads to the end, and tells how many bytes came and how it ended.
+fn drain(mut peer: TcpStream) -> (usize, io::Result<()>) {
+    let (mut received, mut buffer) = (0, vec![0; 65536]);
+    loop {
+        match peer.read(&mut buffer) {
+            Ok(0) => return (received, Ok(())),
+            Ok(read) => received += read,
+            Err(error) => return (received, Err(error)),
+        }
     }
 }
 

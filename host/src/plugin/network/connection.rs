@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
@@ -11,20 +12,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::gate::{Gate, Slot};
+use super::unsent::all_arrived;
 
 /// A connection. Everything that has an effect looks at the permit first; once effects have ended the error is `EACCES`.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    /// Shared with the gate, which may keep it longer.
+    stream: Arc<TcpStream>,
     gate: Arc<Gate>,
     id: u64,
+    /// Whether what is sent was brought to its end.
+    ended: AtomicBool,
     _slot: Slot,
 }
 
 impl Connection {
     /// A connection that the gate knows by `id`.
-    pub(super) fn new(stream: TcpStream, gate: Arc<Gate>, id: u64, slot: Slot) -> Self {
-        Self { stream, gate, id, _slot: slot }
+    pub(super) fn new(stream: Arc<TcpStream>, gate: Arc<Gate>, id: u64, slot: Slot) -> Self {
+        Self { stream, gate, id, ended: AtomicBool::new(false), _slot: slot }
     }
 
     pub(super) fn stream(&self) -> &TcpStream {
@@ -63,16 +68,17 @@ impl Connection {
     /// Says that nothing more will be sent, or received.
     pub(super) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.check()?;
+        if how != Shutdown::Read {
+            self.ended.store(true, Ordering::Relaxed);
+        }
         Ok(shutdown(&self.stream, how)?)
     }
 
-    /// Resets the connection, which throws away what waits to be sent.
-    pub(super) fn cut(&self) {
-        let reset = connect_unspec(&self.stream);
-        // A system that knows no such thing closes it at least.
-        let closed = shutdown(&self.stream, Shutdown::Both);
-        if let (Err(error), Err(_)) = (reset, closed) {
-            tracing::debug!("a connection was gone before it was cut: {error}");
+    /// Resets the connection if the other side has not got all of what was sent, and that was not brought to its end:
+    /// nobody could do anything with a part.
+    fn give_up(&self) {
+        if !self.ended.load(Ordering::Relaxed) && !all_arrived(&self.stream) {
+            cut(&self.stream);
         }
     }
 
@@ -90,15 +96,31 @@ impl Drop for Connection {
     fn drop(&mut self) {
         if !self.gate.is_open() {
             // Whoever lets go first: what did not come to its end must not look as if it had.
-            self.cut();
+            cut(&self.stream);
         }
-        self.gate.forget(self.id);
+        self.gate.let_go(self.id);
     }
 }
 
-/// A connection as tokio's libraries want it.
+/// Resets a connection, which throws away what waits to be sent.
+pub(super) fn cut(stream: &TcpStream) {
+    let reset = connect_unspec(stream);
+    // A system that knows no such thing closes it at least.
+    let closed = shutdown(stream, Shutdown::Both);
+    if let (Err(error), Err(_)) = (reset, closed) {
+        tracing::debug!("a connection was gone before it was cut: {error}");
+    }
+}
+
+/// A connection as tokio's libraries want it. What these let go without an end is given up.
 #[derive(Debug)]
 pub(super) struct Stream(pub(super) Arc<Connection>);
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {

@@ -3,24 +3,40 @@
 //! A connection lives for as long as the plugin may have effects. When demotion begins it is cut by its socket, so that
 //! nothing depends on the guest, on the store, or on whoever holds the connection then: the other side sees it reset, and
 //! what was not sent yet is thrown away.
+//!
+//! A connection that the plugin has let go is held to the same: the kernel would go on sending what the other side has not
+//! acknowledged, for minutes and into somebody else's term. So the gate keeps such a connection until all has arrived, and
+//! cuts it if the term ends before that, or if it takes too long. An exchange that was given up is not kept, but cut at
+//! once, by whoever gives it up.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::{Shutdown, shutdown};
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 
-use super::connection::Connection;
+use super::connection::{Connection, cut};
+use super::unsent::all_arrived;
 use crate::permit::{Permit, Phase};
 
 /// How long it may take until a connection is there.
 pub const CONNECT_TIME: Duration = Duration::from_secs(30);
+
+/// How many connections may be kept that the plugin has let go. While there are so many it gets no new ones.
+const KEPT_MAX: usize = 128;
+
+/// How long one is kept whose other side does not take what was sent.
+const KEPT_TIME: Duration = Duration::from_secs(60);
+
+/// How often the kept ones are looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What opens connections, and closes all of them.
 #[derive(Debug)]
@@ -29,13 +45,17 @@ pub(super) struct Gate {
     slots: Arc<Semaphore>,
     slots_max: usize,
     open: Mutex<Open>,
+    kept_one: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     closed: bool,
     next: u64,
-    connections: BTreeMap<u64, Weak<Connection>>,
+    /// Those that the plugin has.
+    connections: BTreeMap<u64, Arc<TcpStream>>,
+    /// Those that it has let go, and since when.
+    kept: Vec<(Arc<TcpStream>, Instant)>,
 }
 
 /// Room for one connection.
@@ -49,11 +69,14 @@ impl Gate {
     pub(super) fn new(permit: Permit, slots_max: usize) -> (Arc<Self>, AbortOnDropJoinHandle<()>) {
         let slots_max = slots_max.min(Semaphore::MAX_PERMITS);
         let slots = Arc::new(Semaphore::new(slots_max));
-        let gate = Arc::new(Self { permit, slots, slots_max, open: Mutex::default() });
+        let gate = Arc::new(Self { permit, slots, slots_max, open: Mutex::default(), kept_one: Notify::new() });
         let watch = spawn({
             let gate = Arc::clone(&gate);
             async move {
-                gate.permit.effects_ended().await;
+                tokio::select! {
+                    () = gate.permit.effects_ended() => {}
+                    () = gate.look_after_kept() => {}
+                }
                 gate.close();
             }
         });
@@ -75,8 +98,16 @@ impl Gate {
         self.slots_max
     }
 
+    /// Whether as many connections are kept as may be.
+    pub(super) fn is_clogged(&self) -> bool {
+        self.open().kept.len() >= KEPT_MAX
+    }
+
     /// Room for one more connection, if there is any.
     pub(super) fn slot(&self) -> Option<Slot> {
+        if self.is_clogged() {
+            return None;
+        }
         Arc::clone(&self.slots).try_acquire_owned().ok().map(Slot)
     }
 
@@ -107,27 +138,56 @@ impl Gate {
         if open.closed {
             return Err(Errno::ACCESS.into());
         }
-        let connection = Arc::new(Connection::new(stream, Arc::clone(self), id, slot));
-        open.connections.insert(id, Arc::downgrade(&connection));
-        Ok(connection)
+        let stream = Arc::new(stream);
+        open.connections.insert(id, Arc::clone(&stream));
+        Ok(Arc::new(Connection::new(stream, Arc::clone(self), id, slot)))
     }
 
     /// Cuts every connection, and lets none be made any more.
     pub(super) fn close(&self) {
         let mut open = self.open();
         open.closed = true;
-        let connections: Vec<_> = open.connections.values().filter_map(Weak::upgrade).collect();
         // Within the lock, so that whoever closes a closed gate knows that all have been cut.
-        for connection in &connections {
-            connection.cut();
-        }
-        // The last holder of a connection takes it off the list.
-        drop(open);
-        drop(connections);
+        open.connections.values().for_each(|stream| cut(stream));
+        open.kept.drain(..).for_each(|(stream, _)| cut(&stream));
     }
 
-    pub(super) fn forget(&self, id: u64) {
-        self.open().connections.remove(&id);
+    /// The plugin has let the connection go: it is closed, at once or when all that was sent has arrived.
+    pub(super) fn let_go(&self, id: u64) {
+        let mut open = self.open();
+        let Some(stream) = open.connections.remove(&id) else { return };
+        if all_arrived(&stream) {
+            return;
+        }
+        if open.closed {
+            return cut(&stream);
+        }
+        // The end comes after all that was sent.
+        let _ = shutdown(&*stream, Shutdown::Write);
+        open.kept.push((stream, Instant::now()));
+        self.kept_one.notify_one();
+    }
+
+    /// Closes what has been kept as soon as all of it has arrived. Never ends.
+    async fn look_after_kept(&self) {
+        loop {
+            self.kept_one.notified().await;
+            while self.keeps_some() {
+                sleep(LOOK_EVERY).await;
+            }
+        }
+    }
+
+    fn keeps_some(&self) -> bool {
+        let mut open = self.open();
+        open.kept.retain(|(stream, since)| {
+            let late = since.elapsed() >= KEPT_TIME;
+            if late {
+                cut(stream);
+            }
+            !late && !all_arrived(stream)
+        });
+        !open.kept.is_empty()
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {

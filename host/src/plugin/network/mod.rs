@@ -16,6 +16,7 @@ mod policy;
 mod resolver;
 mod tcp;
 mod tls;
+mod unsent;
 
 use std::collections::VecDeque;
 use std::io;
@@ -146,7 +147,11 @@ impl Outbound {
 
     fn report_no_room(&self) {
         let max = self.gate.slots_max();
-        let message = format!("{max} connections are open, which is what `limits.sockets` allows");
+        let message = if self.gate.is_clogged() {
+            String::from("too many connections were closed whose other sides have not got all that was sent")
+        } else {
+            format!("{max} connections are open, which is what `limits.sockets` allows")
+        };
         self.log.warn(&message, details([("import", "network".into())]));
     }
 

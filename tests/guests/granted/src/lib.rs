@@ -1,7 +1,9 @@
 //! A guest for the tests: tries what its config value `do` says with what it was granted.
 
+mod files3;
+
 use std::fs;
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 
 use soloist_sdk::{Plugin, Result, Term, config, info};
 
@@ -38,6 +40,19 @@ impl Plugin for Granted {
                     info!("{step}: {}", files(step));
                 }
             }
+            "write3" => info!("{}", files3::write().await),
+            "refused3" => info!("{}", files3::refused().await),
+            // Never ends by itself; each round is another one, so that late bytes show.
+            "write-on" => {
+                let mut file = fs::OpenOptions::new().write(true).open("/data/file").expect("the test grants it");
+                for round in 0_u64.. {
+                    file.rewind().expect("it is a file");
+                    file.write_all(&round.to_le_bytes().repeat(1 << 17)).expect("there is room");
+                    if round == 2 {
+                        info!("writes on");
+                    }
+                }
+            }
             other => Err(format!("do what? {other:?}"))?,
         }
         Ok(())
@@ -54,6 +69,7 @@ fn files(step: &str) -> String {
     let outcome = match what {
         Some("read") => fs::read_to_string(path),
         Some("write") => fs::write(path, value).map(|()| String::from("written")),
+        Some("fill") => fs::write(path, vec![b'x'; 1 << 20]).map(|()| String::from("written")),
         Some("append") => {
             let file = fs::OpenOptions::new().append(true).open(path);
             file.and_then(|mut file| file.write_all(value.as_bytes())).map(|()| String::from("written"))

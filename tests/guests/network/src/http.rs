@@ -156,10 +156,27 @@ pub async fn hold_response() -> String {
 
 /// Sends a request that does not end.
 pub async fn hold_request() -> String {
+    send_without_end(1000).await
+}
+
+/// Begins a request with more than the other side takes, and lets it go.
+pub async fn leave() {
+    let mut request = Box::pin(send_without_end(crate::LEFT_BYTES));
+    for _ in 0..20 {
+        std::future::poll_fn(|context| match request.as_mut().poll(context) {
+            Poll::Ready(outcome) => panic!("this was to wait: {outcome}"),
+            Poll::Pending => Poll::Ready(()),
+        })
+        .await;
+        soloist_sdk::sleep(std::time::Duration::from_millis(10)).await;
+    }
+}
+
+async fn send_without_end(bytes: usize) -> String {
     let (mut writer, reader) = wit_stream::new::<u8>();
     let mut answer = std::pin::pin!(client::send(outgoing(Some(reader))));
     let mut write = std::pin::pin!(async {
-        writer.write_all(vec![b'a'; 1000]).await;
+        writer.write_all(vec![b'a'; bytes]).await;
         std::future::pending::<()>().await;
     });
     std::future::poll_fn(|context| {

@@ -15,6 +15,9 @@ use soloist_sdk::{Demotion, Plugin, Result, Term, config, info, sleep};
 
 const FOREVER: Duration = Duration::from_secs(1_000_000);
 
+/// More than somebody who does not read takes, and less than the system takes to send it.
+const LEFT_BYTES: usize = 500_000;
+
 thread_local! {
     static DEMOTED: Cell<bool> = const { Cell::new(false) };
 }
@@ -63,6 +66,18 @@ impl Plugin for Network {
             "inbound3" => tcp3::inbound().await,
             "sockets3" => tcp3::many().await,
             "tcp3-hold" => self.hold(tcp3::idle()).await,
+            "tcp-leave" => {
+                tcp::leave();
+                left().await;
+            }
+            "tcp3-leave" => {
+                tcp3::leave().await;
+                left().await;
+            }
+            "http-leave" => {
+                http::leave().await;
+                left().await;
+            }
             "spin" => {
                 let _connection = tcp::connect();
                 info!("spins");
@@ -127,6 +142,11 @@ impl Network {
 /// Waits for demotion; looks whether it has come whenever it is asked.
 async fn demoted() {
     poll_fn(|_| if DEMOTED.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+async fn left() {
+    info!("left");
+    sleep(FOREVER).await;
 }
 
 fn spin() -> ! {

@@ -84,3 +84,8 @@ pub fn read() -> String {
     let read = stream.read(&mut [0]).map(|bytes| format!("{bytes} bytes"));
     format!("read: {}", told(read))
 }
+
+/// Says more than the other side takes, and lets the connection go.
+pub fn leave() {
+    connect().write_all(&vec![b'x'; crate::LEFT_BYTES]).expect("the system takes it");
+}

@@ -128,3 +128,9 @@ pub async fn idle() -> String {
     let (_, chunk) = stream.read(Vec::with_capacity(100)).await;
     format!("{left} bytes not sent {:?}, {} bytes read {:?}", sent.await.err(), chunk.len(), end.await.err())
 }
+
+/// Says more than the other side takes, and lets the connection go.
+pub async fn leave() {
+    let socket = connect(&setting("to")).await.expect("the test grants it");
+    send(&socket, &vec![b'x'; crate::LEFT_BYTES]).await.expect("the system takes it");
+}
