@@ -28,6 +28,12 @@ use crate::restart::{PluginFailed, Runs};
 use crate::state::State;
 use crate::term::{Demotion, Term};
 
+/// How long a plugin may take to be gone once it is stopped by force. It is at its next call of the host, or within an epoch
+/// tick: but not while it waits for the system.
+const STUCK_AFTER: Duration = Duration::from_secs(10);
+/// How often it is looked whether it is.
+const STOP_TICK: Duration = Duration::from_millis(100);
+
 /// How a plugin is run in a term.
 #[derive(Clone, Copy, Debug)]
 pub struct ActivationSettings {
@@ -75,6 +81,9 @@ pub enum Notice {
         /// Why.
         reason: String,
     },
+    /// The plugin could not be stopped, since the system does not come back from a call that it made: the process has to
+    /// end. [`Notice::Stopped`] follows if it does come back.
+    Stuck,
     /// The term is over for the plugin: it can have no effect any more. Always the last notice.
     Stopped {
         /// Whether it was stopped by force.
@@ -165,13 +174,29 @@ impl Supervisor {
             () = self.attempts(&mut guests) => false,
         };
         self.leadership.permit.revoke();
-        guests.shutdown().await;
+        self.stop(&mut guests).await;
         let by_force = forced && self.entered.load(Ordering::Acquire);
         self.report_stopped(by_force);
         let Self { leadership, notices, .. } = self;
         // The state keeps the session open, which whoever hears of the end may want to close.
         drop(leadership);
         let _ = notices.send(Notice::Stopped { by_force });
+    }
+
+    /// Waits until nothing is left of the plugin, and says so when that takes too long.
+    async fn stop(&self, guests: &mut JoinSet<Result<Ended, Failure>>) {
+        // Counted, not measured: while the whole machine stood still nobody could have come back.
+        for _ in 0..STUCK_AFTER.as_millis() / STOP_TICK.as_millis() {
+            if tokio::time::timeout(STOP_TICK, guests.shutdown()).await.is_ok() {
+                return;
+            }
+        }
+        self.about().report(
+            Event::PluginStuck,
+            "the plugin cannot be stopped: the system does not come back from a call, to a file or a pipe, that it made",
+        );
+        self.notify(Notice::Stuck);
+        guests.shutdown().await;
     }
 
     /// Reports that demotion was demanded, tells the plugin, and returns when that takes too long.

@@ -56,6 +56,13 @@ pub enum Outcome {
     Failed(PluginFailed),
 }
 
+/// A plugin that cannot be stopped: see [`Notice::Stuck`]. What this host holds in its task must not be given back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// The task.
+    pub task: Arc<str>,
+}
+
 /// What a request brings: an input, watches, and what was learnt of the nodes.
 struct Answer {
     input: Input,
@@ -101,6 +108,7 @@ pub struct Contender {
     /// Whether the plugin has run well in this term.
     healthy: bool,
     outcome: Option<Outcome>,
+    stuck: bool,
     request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
     watch: Option<BoxFuture<'static, Watches>>,
     /// Watches of no more interest. To let go of one is a request of its own, and what comes next would wait behind it: they
@@ -129,6 +137,7 @@ impl Contender {
             marking: None,
             healthy: false,
             outcome: None,
+            stuck: false,
             request: None,
             watch: None,
             stale: Vec::new(),
@@ -140,15 +149,21 @@ impl Contender {
 
     /// Stands, leads and stands again, until shutdown is asked for and the plugin has stopped. Says what came of a task
     /// that was to be run once; when something has, it asks for the shutdown itself.
-    pub async fn run(mut self, mut view: watch::Receiver<View>, shutdown: Shutdown) -> Option<Outcome> {
+    ///
+    /// # Errors
+    /// [`Stuck`], at any time.
+    pub async fn run(mut self, mut view: watch::Receiver<View>, shutdown: Shutdown) -> Result<Option<Outcome>, Stuck> {
         let requested = shutdown.requested().fuse();
         tokio::pin!(requested);
         view.mark_changed();
         loop {
             while let Some(input) = self.inputs.pop_front() {
                 if self.handle(input) {
-                    return self.outcome;
+                    return Ok(self.outcome);
                 }
+            }
+            if self.stuck {
+                return Err(Stuck { task: self.task.name });
             }
             if self.outcome.is_some() && self.marking.is_none() {
                 shutdown.trigger();
@@ -231,6 +246,7 @@ impl Contender {
                 self.ending.detail.get_or_insert(reason);
                 self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
             }
+            Notice::Stuck => self.stuck = true,
             Notice::Stopped { .. } => {
                 self.activation = None;
                 self.inputs.push_back(Input::Stopped);

@@ -74,6 +74,8 @@ events! {
     Demoted = "demoted", INFO;
     /// The plugin was stopped by force: from here on it can have no effect.
     Revoked = "revoked", WARN;
+    /// The plugin cannot be stopped, since the system does not come back from a call that it made: the host ends.
+    PluginStuck = "plugin-stuck", ERROR;
     /// The master node has been given back.
     Released = "released", INFO;
     /// A step of the election failed and will be tried again.

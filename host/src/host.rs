@@ -8,11 +8,11 @@ use tokio::task::JoinSet;
 
 use crate::activation::{ActivationSettings, OnComplete};
 use crate::config::{Config, Ensemble, TaskConfig};
-use crate::contender::{Contender, Outcome, Task};
+use crate::contender::{Contender, Outcome, Stuck, Task};
 use crate::coordination::acl::acl;
 use crate::coordination::connect::{Credentials, Settings};
 use crate::coordination::nodes::TaskPaths;
-use crate::coordination::session::{GaveUp, Keeper};
+use crate::coordination::session::{End, GaveUp, Keeper};
 use crate::election;
 use crate::plugin::{Plugin, be_nice, plugin_threads};
 use crate::restart::PluginFailed;
@@ -27,6 +27,9 @@ pub enum HostError {
     /// The ensemble could not be used within the time allowed.
     #[error(transparent)]
     GaveUp(#[from] GaveUp),
+    /// A plugin could not be stopped. Only the end of the process ends it, and of the session the term.
+    #[error("the plugin of task {0} cannot be stopped: this host ends without giving its task back")]
+    Stuck(Arc<str>),
     /// A contender panicked: a bug.
     #[error("this host has a bug: {0}")]
     Panicked(#[from] tokio::task::JoinError),
@@ -80,12 +83,16 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
     }
     drop(view);
     // The session is closed only when nobody needs it any more.
-    let (all_left, stop) = oneshot::channel::<()>();
+    let (all_left, stop) = oneshot::channel();
     let leave = async {
         let mut outcome = Ok(None);
         while let Some(left) = contenders.join_next().await {
             outcome = match left {
-                Ok(left) => outcome.map(|outcome| outcome.or(left)),
+                Ok(Ok(left)) => outcome.map(|outcome| outcome.or(left)),
+                Ok(Err(Stuck { task })) => {
+                    shutdown.trigger();
+                    Err(HostError::Stuck(task))
+                }
                 Err(panicked) => {
                     // What it holds goes with the session.
                     shutdown.trigger();
@@ -93,11 +100,11 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
                 }
             };
         }
-        drop(all_left);
+        let _ = all_left.send(if matches!(outcome, Err(HostError::Stuck(_))) { End::Expire } else { End::Close });
         outcome
     };
     let keep = async {
-        let kept = keeper.run(async { drop(stop.await) }).await;
+        let kept = keeper.run(async { stop.await.unwrap_or(End::Close) }).await;
         // Without a session nobody can stand.
         shutdown.trigger();
         kept

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use soloist::coordination::acl::acl;
 use soloist::coordination::connect::Settings as Connect;
 use soloist::coordination::nodes::TaskPaths;
-use soloist::coordination::session::Keeper;
+use soloist::coordination::session::{End, Keeper};
 use soloist::coordination::state::TaskState;
 use soloist::coordination::task::{Election, TaskNodes};
 use soloist::state::{KEYS_MAX, State, StateError, VALUE_MAX_BYTES};
@@ -80,6 +80,7 @@ impl Leader {
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(keeper.run(async {
             let _ = stopped.await;
+            End::Close
         }));
         let session = view.wait_for(|view| view.session.is_some()).await?.session.clone().context("no session")?;
         let paths = Arc::new(TaskPaths::new("/soloist", TASK, None));

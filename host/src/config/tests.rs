@@ -322,6 +322,20 @@ fn what_is_wrong_for_every_task_is_told_once() {
     assert_eq!(message.lines().count(), 1, "{message}");
 }
 
+/// The client library could not tell a server what a host watches when a connection is found again.
+#[test]
+fn tasks_that_one_session_cannot_watch_are_refused() {
+    let tasks = |count| {
+        let task = |number| format!("[[task]]\nname = \"report-{number:04}\"\nplugin = \"a.wasm\"\n");
+        (0..count).map(task).collect::<Vec<_>>().concat()
+    };
+    let zookeeper = "host_id = \"host-1\"\n[zookeeper]\nservers = \"a/chroot\"\n";
+    load(&format!("{zookeeper}{}", tasks(400)), Given::default()).unwrap();
+    let message = refused(&format!("{zookeeper}{}", tasks(500)));
+    assert_eq!(message.lines().count(), 1, "{message}");
+    assert!(message.contains("task: with this task the paths") && message.contains("131072"), "{message}");
+}
+
 #[test]
 fn a_flood_of_bad_values_is_cut_short() {
     let message = refused(&"[[task]]\n".repeat(1000));

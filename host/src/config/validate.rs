@@ -11,6 +11,7 @@ use super::settings::{
 };
 use super::values::{self, ConnectString, TaskName};
 use super::{Config, Ensemble, OnComplete, RestartPolicy, TaskConfig};
+use crate::coordination::nodes::TaskPaths;
 use crate::digest::Digest;
 use crate::lease::Timing;
 use crate::secret::Secret;
@@ -20,6 +21,10 @@ const SESSION_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const TICK_TIME_DEFAULT: Duration = Duration::from_secs(2);
 const DEMOTE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 const TASKS_MAX: usize = 1000;
+
+/// How many bytes the paths may have of all nodes that a host watches. When a connection is found again, the client library
+/// tells the server of all of them, in messages of 128 KiB, and does not understand the answers if there are two.
+const WATCHED_BYTES_MAX: usize = 128 * 1024;
 const CONFIG_ENTRIES_MAX: usize = 256;
 const CONFIG_VALUE_BYTES_MAX: usize = 64 * 1024;
 
@@ -179,10 +184,14 @@ impl<'a> Validator<'a> {
             self.paths(&settings.task, &zookeeper.root);
             self.timing(settings, zookeeper, &tasks);
         }
-        match (zookeeper, host, tasks.into_iter().collect::<Result<_, _>>()) {
-            (Ok(zookeeper), Ok(host), Ok(tasks)) if self.problems.is_empty() => Ok(Config { zookeeper, host, tasks }),
-            _ => Err(ConfigError::Invalid(self.problems)),
+        if let (Ok(zookeeper), Ok(host), Ok(tasks)) = (zookeeper, host, tasks.into_iter().collect::<Result<_, _>>()) {
+            let config = Config { zookeeper, host, tasks };
+            self.watched(&settings.task, &config);
+            if self.problems.is_empty() {
+                return Ok(config);
+            }
         }
+        Err(ConfigError::Invalid(self.problems))
     }
 
     fn ensemble(&mut self, settings: &EnsembleSettings) -> Result<Ensemble, Reported> {
@@ -326,6 +335,21 @@ impl<'a> Validator<'a> {
             return Err(self.report("task", &first_too_many.origin, bad));
         }
         Ok(())
+    }
+
+    /// Whether one session can watch what all tasks need; see [`WATCHED_BYTES_MAX`].
+    fn watched(&mut self, tasks: &[Written<TaskSettings>], config: &Config) {
+        let chroot = config.zookeeper.servers.chroot();
+        let mut found = 0;
+        for (task, written) in config.tasks.iter().zip(tasks) {
+            let paths = TaskPaths::new(&config.zookeeper.root, &task.name, task.path.as_deref());
+            found += paths.watched_bytes(chroot, &config.host);
+            if found > WATCHED_BYTES_MAX {
+                let bad = BadValue::TooMuchToWatch { found, max: WATCHED_BYTES_MAX };
+                self.report("task", &written.origin, bad);
+                return;
+            }
+        }
     }
 
     fn names(&mut self, tasks: &[Written<TaskSettings>]) {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+use tokio::net::TcpStream;
 use zookeeper_client::{Acl, Client, Connector, Error};
 
 use super::task::hint;
@@ -59,12 +61,12 @@ impl std::fmt::Debug for Credentials {
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// No server let us in.
-    #[error("cannot connect to {servers}")]
+    #[error("cannot connect to {servers}: {obstacles}")]
     Connect {
         /// The servers.
         servers: String,
-        /// Why.
-        source: Error,
+        /// What is in the way, server by server.
+        obstacles: String,
     },
     /// The credentials were refused.
     #[error("the ensemble at {servers} refuses the credentials: check `auth`")]
@@ -104,6 +106,24 @@ pub enum SessionError {
         /// Why.
         source: Error,
     },
+}
+
+/// How long a server is given to accept a connection when it is asked what is in the way of one.
+const OBSTACLE_TIME: Duration = Duration::from_secs(1);
+
+/// What is in the way of a session, server by server, once it could not be had for `error`: that alone does not tell a
+/// server that is not there from one that is slow.
+pub(super) async fn obstacles(servers: &str, error: &Error) -> String {
+    let several = servers.contains(',');
+    let asked = servers.split(',').map(|server| async move {
+        let obstacle = match tokio::time::timeout(OBSTACLE_TIME, TcpStream::connect(server)).await {
+            Ok(Ok(_)) => format!("connections are accepted, but no session is given: {error}"),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        if several { format!("{server}: {obstacle}") } else { obstacle }
+    });
+    join_all(asked).await.join("; ")
 }
 
 /// How to connect. Read-only servers are accepted only to know that they are read-only.

@@ -195,6 +195,14 @@ impl TaskPaths {
             state: format!("{own}/state"),
         }
     }
+
+    /// How many bytes the paths have of all nodes of the task that a host may watch at once, below a chroot.
+    pub fn watched_bytes(&self, chroot: &str, host: &str) -> usize {
+        // Its own candidate, and that of its predecessor.
+        let candidate = self.candidates.len() + 1 + Candidate::prefix(0, host).len() + Candidate::SEQUENCE_DIGITS;
+        let paths = [self.master.len(), self.term.len(), self.resign.len(), candidate, candidate];
+        paths.iter().map(|path| chroot.len() + path).sum()
+    }
 }
 
 /// The parent of all hosts' nodes.
@@ -231,6 +239,8 @@ pub struct Candidate {
 }
 
 impl Candidate {
+    const SEQUENCE_DIGITS: usize = 10;
+
     /// What the name of a candidate begins with; the ensemble appends the sequence number.
     ///
     /// The session in the name tells a candidate whose creation was never answered from somebody else's.
@@ -242,7 +252,7 @@ impl Candidate {
     pub fn read(name: String) -> Option<Self> {
         let (front, sequence) = name.rsplit_once('-')?;
         let (session, host) = front.strip_prefix("c-")?.split_once('-')?;
-        let digits = sequence.len() >= 10 && sequence.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = sequence.len() >= Self::SEQUENCE_DIGITS && sequence.bytes().all(|byte| byte.is_ascii_digit());
         let sequence = sequence.parse().ok().filter(|_| digits)?;
         let session = u64::from_str_radix(session, 16).ok()?.cast_signed();
         Some(Self { sequence, session, host: host.to_owned(), name })

@@ -7,7 +7,7 @@ use futures::future::select_all;
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, OneshotWatcher, SessionState, Stat};
 
 use super::acl::acl;
-use super::connect::{Credentials, connector};
+use super::connect::{Credentials, connector, obstacles};
 use super::nodes::{
     self, Candidate, FailedRecord, History, HostRecord, ResignOrder, TaskPaths, TermEntry, TermRecord, TermState,
 };
@@ -71,14 +71,16 @@ impl Observer {
                 tokio::time::sleep(RETRY).await;
             }
         };
-        let connected = tokio::time::timeout(within, attempts).await;
-        let failed = |source| ObserverError::Connect { servers: servers.to_owned(), within, source };
-        let client = connected.unwrap_or_else(|_| Err(failed(last_error)))?;
+        let failed = |obstacles| ObserverError::Connect { servers: servers.to_owned(), within, obstacles };
+        let client = match tokio::time::timeout(within, attempts).await {
+            Ok(connected) => connected?,
+            Err(_) => return Err(failed(obstacles(servers, &last_error.unwrap_or(Error::Timeout)).await)),
+        };
         if client.state() == SessionState::ConnectedReadOnly {
             return Err(ObserverError::ReadOnly { servers: servers.to_owned() });
         }
         let client = if chroot.is_empty() { Ok(client) } else { client.chroot(chroot) };
-        let client = client.map_err(|_| failed(Some(Error::BadArguments(&"bad chroot"))))?;
+        let client = client.map_err(|_| failed("bad chroot".into()))?;
         Ok(Self { client, root: ensemble.root.clone(), acl: acl(ensemble.acl.as_ref()) })
     }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use zookeeper_client::{Acl, Acls, Client, SessionState, StateWatcher};
+use zookeeper_client::{Acl, Acls, Client, Error, SessionState, StateWatcher};
 
 use super::connect::{SessionError, Settings};
 use super::probe::{self, Probe};
@@ -34,7 +34,7 @@ pub struct GaveUp {
     servers: String,
     within: Duration,
     /// What the last attempt failed with.
-    source: Option<SessionError>,
+    source: SessionError,
 }
 
 /// A live session. Whoever holds one keeps the session open: let go of it when the [`View`] changes.
@@ -88,6 +88,15 @@ pub struct Keeper {
     probe: Probe,
 }
 
+/// What becomes of the last session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is closed: what it holds is free at once.
+    Close,
+    /// It is left as it is, and expires when the process has ended.
+    Expire,
+}
+
 /// A session with what is needed to keep it.
 struct Live {
     session: Arc<Session>,
@@ -104,21 +113,25 @@ impl Keeper {
         (Self { settings, view, probe }, receiver)
     }
 
-    /// Keeps sessions until `stop` resolves; then closes the last one and sees it closed.
+    /// Keeps sessions until `stop` resolves; then closes the last one and sees it closed, if that is what it says.
     ///
     /// # Errors
     /// [`GaveUp`] when the time allowed for the first session is over.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), GaveUp> {
+    pub async fn run(self, stop: impl Future<Output = End>) -> Result<(), GaveUp> {
         tokio::pin!(stop);
         let mut time_left = self.settings.connect_timeout;
         let mut first = true;
         loop {
             let mut last_error = None;
             let mut live = tokio::select! {
-                () = &mut stop => return Ok(()),
+                _ = &mut stop => return Ok(()),
                 live = self.establish(&mut last_error) => live,
                 within = wait(time_left) => {
-                    return Err(GaveUp { servers: self.settings.servers.clone(), within, source: last_error });
+                    let source = match last_error {
+                        Some(error) => error,
+                        None => self.unconnected(&Error::Timeout).await,
+                    };
+                    return Err(GaveUp { servers: self.settings.servers.clone(), within, source });
                 }
             };
             time_left = None;
@@ -129,14 +142,18 @@ impl Keeper {
             let deadline = live.session.deadline.clone();
             self.view.send_modify(|view| view.session = Some(live.session.clone()));
             let stopped = tokio::select! {
-                () = &mut stop => true,
-                () = self.keep(&mut live) => false,
+                end = &mut stop => Some(end),
+                () = self.keep(&mut live) => None,
             };
             deadline.end();
             self.view.send_modify(|view| view.session = None);
-            if stopped {
-                close(live).await;
-                return Ok(());
+            match stopped {
+                Some(End::Close) => {
+                    close(live).await;
+                    return Ok(());
+                }
+                Some(End::Expire) => return Ok(()),
+                None => {}
             }
         }
     }

@@ -152,7 +152,11 @@ impl Tested {
         let by_force = loop {
             match self.notice() {
                 Notice::Stopped { by_force } => break by_force,
-                Notice::ResignRequested { .. } | Notice::Completed | Notice::Healthy | Notice::Failed(_) => {}
+                Notice::ResignRequested { .. }
+                | Notice::Completed
+                | Notice::Healthy
+                | Notice::Failed(_)
+                | Notice::Stuck => {}
             }
         };
         assert_eq!(Arc::strong_count(&self.state), 1, "the term still holds its state");

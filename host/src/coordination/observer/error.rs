@@ -11,14 +11,14 @@ use crate::reporter::printable;
 #[derive(Debug, thiserror::Error)]
 pub enum ObserverError {
     /// No server let us in.
-    #[error("cannot connect to {servers} within {within:?}")]
+    #[error("cannot connect to {servers} within {within:?}: {obstacles}")]
     Connect {
         /// The servers.
         servers: String,
         /// How long it was tried.
         within: Duration,
-        /// What the last attempt failed with, if one has come to an end.
-        source: Option<Error>,
+        /// What is in the way, server by server.
+        obstacles: String,
     },
     /// The credentials were refused.
     #[error("the ensemble at {servers} refuses the credentials: check `auth`")]

@@ -8,7 +8,7 @@ use zookeeper_client::{Acls, Client, CreateMode, Error, SessionState, StateWatch
 
 use super::{Keeper, Live, Session, report_connected};
 use crate::clock;
-use crate::coordination::connect::{SessionError, Settings, connector};
+use crate::coordination::connect::{SessionError, Settings, connector, obstacles};
 use crate::coordination::ensure_path;
 use crate::coordination::nodes::{self, HostRecord};
 use crate::events::{About, Event, chain, details};
@@ -91,8 +91,13 @@ impl Keeper {
                 Ok((client, states))
             }
             Err(Error::AuthFailed) => Err(SessionError::AuthFailed { servers: settings.servers.clone() }),
-            Err(source) => Err(SessionError::Connect { servers: settings.servers.clone(), source }),
+            Err(error) => Err(self.unconnected(&error).await),
         }
+    }
+
+    pub(super) async fn unconnected(&self, error: &Error) -> SessionError {
+        let servers = self.settings.servers.clone();
+        SessionError::Connect { obstacles: obstacles(&servers, error).await, servers }
     }
 
     /// Creates what a host needs: the parents of everything, and its own node.
