@@ -136,9 +136,10 @@ fn pool() -> PoolingAllocationConfig {
         .max_core_instance_size(4 << 20)
         .table_elements(count(Limits::TABLE_ELEMENTS_MAX));
     // One plugin alone may have a hundred instances, and there may be hundreds of plugins. Of these totals memories and
-    // tables take address space (4 GiB and 8 MiB each), stacks next to nothing, and instances are only counted.
-    pool.total_core_instances(100_000).total_component_instances(100_000).total_stacks(4000);
-    pool.total_memories(4000).total_tables(16_000);
+    // tables take address space (4 GiB and 8 MiB each), and instances are only counted. Stacks are left at a thousand, two
+    // or more for each plugin: every one of them costs a call of the system when the host starts.
+    pool.total_core_instances(100_000).total_component_instances(100_000);
+    pool.total_memories(4000).total_tables(4000);
     pool.max_tables_per_module(Limits::TABLES_MAX).max_memories_per_module(Limits::MEMORIES_MAX);
     pool
 }
