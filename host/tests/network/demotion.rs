@@ -63,15 +63,21 @@ fn a_socket_is_cut_when_demotion_begins_by_both_versions_of_wasi() {
     }
 }
 
+/// A plugin that has let go of a connection over which it sent much, and the other side of it, which has read nothing.
+fn leaving(what: &str) -> (Tested, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    let tested = Case::new(what).tcp(&to).set("to", &to).start();
+    let (peer, _) = listener.accept().unwrap();
+    tested.wait_for("plugin-log", "left", 1);
+    (tested, peer)
+}
+
 /// What the kernel still sends of a connection that was closed is not for the next term.
 #[test]
 fn what_was_let_go_is_cut_like_what_is_open() {
     for what in ["tcp-leave", "tcp3-leave"] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let to = listener.local_addr().unwrap().to_string();
-        let mut tested = Case::new(what).tcp(&to).set("to", &to).start();
-        let (peer, _) = listener.accept().unwrap();
-        tested.wait_for("plugin-log", "left", 1);
+        let (mut tested, peer) = leaving(what);
         tested.activation().revoke();
         assert!(tested.stopped());
         let (received, end) = drain(peer);
@@ -104,11 +110,7 @@ fn a_request_that_is_given_up_is_cut_though_the_term_goes_on() {
 #[test]
 fn what_was_let_go_arrives_while_the_term_lasts() {
     for what in ["tcp-leave", "tcp3-leave"] {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let to = listener.local_addr().unwrap().to_string();
-        let mut tested = Case::new(what).tcp(&to).set("to", &to).start();
-        let (peer, _) = listener.accept().unwrap();
-        tested.wait_for("plugin-log", "left", 1);
+        let (mut tested, peer) = leaving(what);
         let (received, end) = drain(peer);
         assert_eq!((received, end.is_ok()), (LEFT_BYTES, true), "{what}");
         tested.activation().revoke();
