@@ -5,7 +5,7 @@ use soloist::plugin::{Problem, component};
 use crate::load;
 use crate::support::{guest, module_with_metadata, printing};
 
-#[path = "../../src/testing.rs"]
+#[path = "../../core/src/testing.rs"]
 mod testing;
 
 use testing::{Random, seed};

@@ -1,7 +1,7 @@
 //! The short run: the corpus, and seeded mutations of it.
 
 mod mutate;
-#[path = "../../../../host/src/testing.rs"]
+#[path = "../../../../host/core/src/testing.rs"]
 mod testing;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,6 +1,6 @@
 //! What goes wrong, and how it heals.
 
-use soloist::election::Action;
+use soloist_core::election::Action;
 
 use super::{Event, World};
 use crate::ensemble::{Change, HostId, MS, Nanos, SECOND, SERVERS, Session};

@@ -1,7 +1,7 @@
 //! Servers: what they answer by themselves, what they agree on, and how long a session lives.
 
-use soloist::election::{Action, Holder, Input, Queue, Record};
-use soloist::term::{FencingToken, Term};
+use soloist_core::election::{Action, Holder, Input, Queue, Record};
+use soloist_core::term::{FencingToken, Term};
 
 use super::{Ask, Event, Tell, World};
 use crate::ensemble::{Change, HostId, MS, Origin, SECOND, SERVERS, Session, Tree, Verdict};

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use soloist::clock::Moment;
-use soloist::election::{Action, Election, Input, Now, Settings};
-use soloist::lease::Lease;
-use soloist::term::Term;
+use soloist_core::clock::Moment;
+use soloist_core::election::{Action, Election, Input, Now, Settings};
+use soloist_core::lease::Lease;
+use soloist_core::term::Term;
 
 use crate::ensemble::{Nanos, Session};
 

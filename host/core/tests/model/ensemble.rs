@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use soloist::election::{RELEASE_WRITES, Record};
+use soloist_core::election::{RELEASE_WRITES, Record};
 
 pub type Nanos = u64;
 pub type Session = u64;

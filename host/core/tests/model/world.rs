@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use soloist::election::{Action, Input};
+use soloist_core::election::{Action, Input};
 
 use crate::ensemble::{Ensemble, HostId, MS, Nanos, Origin, SECOND, Session};
 use crate::host::{Host, Rule, Watch};

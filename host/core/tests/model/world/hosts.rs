@@ -1,7 +1,7 @@
 //! Hosts: their sessions, their requests, and the plugins that they activate.
 
-use soloist::election::{Action, Input};
-use soloist::term::Term;
+use soloist_core::election::{Action, Input};
+use soloist_core::term::Term;
 
 use super::{Ask, Event, Overlap, Tell, World};
 use crate::ensemble::{HostId, MS, Nanos, SECOND, SERVERS, Session};
@@ -68,7 +68,7 @@ impl World {
         if it.session.is_some() {
             // What was asked in the old session is no longer of interest.
             (it.request, it.watch) = (None, None);
-            it.deadline = soloist::clock::Moment::default();
+            it.deadline = soloist_core::clock::Moment::default();
             it.session = None;
             self.feed(host, Input::SessionEnded);
         }

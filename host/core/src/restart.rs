@@ -50,7 +50,7 @@ impl RestartPolicy {
 /// A plugin has failed for good on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginFailed {
-    /// The kind of failure: [`Cause::name`](crate::plugin::Cause::name).
+    /// The kind of failure: the name of its cause.
     pub cause: &'static str,
     /// What went wrong.
     pub message: String,
