@@ -4,15 +4,40 @@
 //! looked at once, in time and memory proportional to the file, before anything is made of it.
 
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, FuncValidator, FuncValidatorAllocations, FunctionBody, Operator,
-    OperatorsReader, Parser, Payload, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, FuncValidator,
+    FuncValidatorAllocations, FunctionBody, Operator, OperatorsReader, Parser, Payload, TableInit, ValidPayload,
+    Validator, ValidatorResources,
 };
+
+use super::features::FEATURES;
 
 /// How many functions a plugin may have, in all its modules.
 pub const MAX_FUNCTIONS: u64 = 100_000;
 
 /// How many types a plugin may have, and how many parameters, results and fields in them, in all its modules.
 pub const MAX_TYPES: u64 = 1_000_000;
+
+/// How many imports and exports a plugin's modules may have.
+pub const MAX_NAMES: u64 = 1_000_000;
+
+/// How many globals a plugin's modules may have. The compiler counts those that one function uses in 16 bits.
+pub const MAX_GLOBALS: u64 = 50_000;
+
+/// How many segments of data and elements a plugin's modules may have.
+pub const MAX_SEGMENTS: u64 = 200_000;
+
+/// How many items a plugin's element segments may have: each can become code, in a single function of its module.
+pub const MAX_ELEMENTS: u64 = 200_000;
+
+/// How many operators a plugin's constant expressions may have: each can become code as well.
+pub const MAX_CONSTANTS: u64 = 200_000;
+
+/// How many elements a plugin's tables may have at first: the compiler writes out the tables of all its modules.
+pub const MAX_TABLE_ELEMENTS: u64 = 4_000_000;
+
+/// How large a plugin's components may be, in bytes, without their modules: a type takes up to a hundred times as much
+/// once it is read.
+pub const MAX_COMPONENT_BYTES: u64 = 4 << 20;
 
 /// How many modules and components there may be in one another.
 pub const MAX_NESTING: u64 = 16;
@@ -63,7 +88,7 @@ pub(super) enum Refused {
 
 /// Validates a module or a component as a whole, within the bounds.
 pub(super) fn check(binary: &[u8]) -> Result<(), Refused> {
-    let mut validator = Validator::new_with_features(WasmFeatures::all());
+    let mut validator = Validator::new_with_features(FEATURES);
     let mut allocations = FuncValidatorAllocations::default();
     let mut counts = Counts::default();
     for payload in Parser::new(0).parse_all(binary) {
@@ -82,6 +107,13 @@ pub(super) fn check(binary: &[u8]) -> Result<(), Refused> {
 struct Counts {
     functions: u64,
     types: u64,
+    names: u64,
+    globals: u64,
+    segments: u64,
+    elements: u64,
+    constants: u64,
+    table_elements: u64,
+    component_bytes: u64,
     nesting: u64,
     parts: u64,
 }
@@ -109,7 +141,93 @@ impl Counts {
                     }
                 }
             }
+            Payload::ImportSection(imports) => self.names(imports.count())?,
+            Payload::ExportSection(exports) => self.names(exports.count())?,
+            Payload::TableSection(tables) => {
+                for table in tables.clone() {
+                    let table = table?;
+                    let initial = table.ty.initial;
+                    raise(&mut self.table_elements, initial, "elements of tables at first", MAX_TABLE_ELEMENTS)?;
+                    if let TableInit::Expr(expression) = &table.init {
+                        self.constants(expression)?;
+                    }
+                }
+            }
+            Payload::GlobalSection(globals) => {
+                raise(&mut self.globals, u64::from(globals.count()), "globals", MAX_GLOBALS)?;
+                for global in globals.clone() {
+                    self.constants(&global?.init_expr)?;
+                }
+            }
+            Payload::ElementSection(segments) => {
+                self.segments(segments.count())?;
+                for segment in segments.clone() {
+                    let segment = segment?;
+                    if let ElementKind::Active { offset_expr, .. } = &segment.kind {
+                        self.constants(offset_expr)?;
+                    }
+                    self.elements(&segment.items)?;
+                }
+            }
+            Payload::DataSection(segments) => {
+                self.segments(segments.count())?;
+                for segment in segments.clone() {
+                    if let DataKind::Active { offset_expr, .. } = &segment?.kind {
+                        self.constants(offset_expr)?;
+                    }
+                }
+            }
+            // The encoder makes a component of it.
+            Payload::CustomSection(section) if section.name().starts_with("component-type") => {
+                self.component(section.data().len())?;
+            }
+            Payload::ComponentTypeSection(_)
+            | Payload::CoreTypeSection(_)
+            | Payload::InstanceSection(_)
+            | Payload::ComponentInstanceSection(_)
+            | Payload::ComponentAliasSection(_)
+            | Payload::ComponentCanonicalSection(_)
+            | Payload::ComponentStartSection { .. }
+            | Payload::ComponentImportSection(_)
+            | Payload::ComponentExportSection(_) => {
+                self.component(payload.as_section().map_or(0, |(_, range)| range.len()))?;
+            }
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn names(&mut self, count: u32) -> Result<(), Excess> {
+        raise(&mut self.names, count.into(), "imports and exports of modules", MAX_NAMES)
+    }
+
+    fn segments(&mut self, count: u32) -> Result<(), Excess> {
+        raise(&mut self.segments, count.into(), "segments of data and elements", MAX_SEGMENTS)
+    }
+
+    fn component(&mut self, bytes: usize) -> Result<(), Excess> {
+        raise(&mut self.component_bytes, bytes as u64, "bytes of components without their modules", MAX_COMPONENT_BYTES)
+    }
+
+    fn elements(&mut self, items: &ElementItems<'_>) -> Result<(), Refused> {
+        let count = match items {
+            ElementItems::Functions(functions) => functions.count(),
+            ElementItems::Expressions(_, expressions) => expressions.count(),
+        };
+        raise(&mut self.elements, count.into(), "items of element segments", MAX_ELEMENTS)?;
+        if let ElementItems::Expressions(_, expressions) = items {
+            for expression in expressions.clone() {
+                self.constants(&expression?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn constants(&mut self, expression: &ConstExpr<'_>) -> Result<(), Refused> {
+        for operator in expression.get_operators_reader() {
+            if !matches!(operator?, Operator::End) {
+                raise(&mut self.constants, 1, "operators of constant expressions", MAX_CONSTANTS)?;
+            }
         }
         Ok(())
     }

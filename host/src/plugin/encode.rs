@@ -6,11 +6,12 @@ use wasi_preview1_component_adapter_provider::{
 };
 use wasm_encoder::reencode::{Reencode, utils};
 use wasmparser::types::EntityType;
-use wasmparser::{KnownCustom, Parser, Payload, ValType, Validator, WasmFeatures};
+use wasmparser::{KnownCustom, Parser, Payload, ValType, Validator};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use super::apart::caught;
+use super::features::FEATURES;
 use super::load::Problem;
 
 /// What a bare module calls the two functions, and what a component does.
@@ -60,7 +61,7 @@ struct Module {
 
 impl Module {
     fn read(binary: &[u8]) -> Result<Self, Problem> {
-        let types = Validator::new_with_features(WasmFeatures::all()).validate_all(binary)?;
+        let types = Validator::new_with_features(FEATURES).validate_all(binary)?;
         let mut has_metadata = false;
         for payload in Parser::new(0).parse_all(binary) {
             if let Payload::CustomSection(section) = payload? {

@@ -9,6 +9,7 @@ use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAl
 
 use super::cache::{self, SealedCache};
 use super::failure::describe;
+use super::features;
 use super::limits::{Limits, count};
 
 /// How often a guest that computes without a pause is interrupted: how late, at most, it sees the end of its permit.
@@ -16,6 +17,9 @@ pub const EPOCH_TICK: Duration = Duration::from_millis(5);
 
 /// The stack that host functions may use that a guest calls, in bytes.
 const HOST_STACK_BYTES: usize = 1536 * 1024;
+
+/// A memory's first content is written out as it is up to this size, in bytes; what is larger only if most of it is there.
+const DENSE_IMAGE_BYTES: u64 = 64 << 10;
 
 /// How many frames a reported backtrace has at most.
 const BACKTRACE_FRAMES: usize = 32;
@@ -117,8 +121,10 @@ impl std::fmt::Debug for PluginEngine {
 
 fn config(stack_bytes: usize) -> Config {
     let mut config = Config::new();
+    features::pin(&mut config);
     config
-        .wasm_component_model_async(true)
+        // What lies far apart in a memory at first is copied there, not written out with all that is between.
+        .memory_guaranteed_dense_image_size(DENSE_IMAGE_BYTES)
         .epoch_interruption(true)
         .max_wasm_stack(stack_bytes)
         .async_stack_size(stack_bytes.saturating_add(HOST_STACK_BYTES))

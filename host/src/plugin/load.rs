@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmparser::{BinaryReaderError, Parser, Validator, WasmFeatures};
+use wasmparser::{BinaryReaderError, Parser, Validator};
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::apart::{Undone, apart};
 use super::bounds::{self, Excess, Refused};
 use super::exports::Exports;
+use super::features::FEATURES;
 use super::grants::{Directory, NotGranted};
 use super::limits::LimitReached;
 use super::needs::Needs;
@@ -85,8 +86,8 @@ pub enum Problem {
     /// It is WebAssembly text with a mistake.
     #[error("the WebAssembly text has a mistake")]
     Text(#[from] wat::Error),
-    /// It begins like WebAssembly, but is cut short or broken.
-    #[error("the WebAssembly is cut short or broken")]
+    /// It begins like WebAssembly, but is cut short or broken, or is more than a plugin may use of it.
+    #[error("the WebAssembly is cut short or broken, or uses what this host does not offer")]
     Malformed(#[from] BinaryReaderError),
     /// One of the two functions is not there.
     #[error("it does not export `{export}`: a plugin exports both on_elected and on_demoted")]
@@ -274,7 +275,7 @@ fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
     }
     if bytes.starts_with(b"\0asm") {
         // A header without a known version: let the parser say so.
-        Validator::new_with_features(WasmFeatures::all()).validate_all(&bytes)?;
+        Validator::new_with_features(FEATURES).validate_all(&bytes)?;
     }
     // Text begins with a parenthesis or a comment.
     match std::str::from_utf8(&bytes) {

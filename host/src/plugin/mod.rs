@@ -19,6 +19,7 @@ mod encode;
 mod engine;
 mod exports;
 mod failure;
+mod features;
 mod files;
 mod grants;
 mod leadership;
@@ -38,7 +39,10 @@ mod wasi;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use bounds::{Excess, MAX_FLOW, MAX_FUNCTIONS, MAX_NESTING, MAX_PARTS, MAX_TYPES};
+pub use bounds::{
+    Excess, MAX_COMPONENT_BYTES, MAX_CONSTANTS, MAX_ELEMENTS, MAX_FLOW, MAX_FUNCTIONS, MAX_GLOBALS, MAX_NAMES,
+    MAX_NESTING, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS, MAX_TYPES,
+};
 pub use engine::{EPOCH_TICK, EngineError, PluginEngine};
 pub use failure::{Cause, Failure};
 pub use grants::{Access, Directory, Grant, Grants, NotGranted};
@@ -46,6 +50,7 @@ pub use leadership::{Drain, Leadership};
 pub use limits::{Limit, LimitReached, Limits};
 pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, Problem, component};
 pub use log::MAX_FIELDS;
+pub use needs::MAX_HELD_BYTES;
 pub use network::{
     ADDRESSES_MAX, AddressKind, CONNECT_TIME, Endpoint, HEADER_BYTES, Host as NetworkHost, LOOKUP_TIME, Network,
     NetworkPolicy, Origin, PolicyError, Refusal, Resolve, Scheme, SystemResolver,

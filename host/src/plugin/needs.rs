@@ -5,8 +5,8 @@
 //! the compiler writes out all instances of a component, one by one.
 
 use wasmparser::{
-    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentTypeRef, Encoding,
-    Instance, Parser, Payload,
+    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentTypeRef, ElementItems,
+    Encoding, Instance, Parser, Payload,
 };
 
 use super::bounds::{Excess, MAX_PARTS, Refused};
@@ -14,6 +14,21 @@ use super::limits::{Limit, LimitReached, Limits};
 
 /// How much of components may be written out, in bytes, with every instance of one anew; modules do not count.
 const MAX_WRITTEN_OUT: u64 = 16 << 20;
+
+/// How much of the host's memory all instances of a plugin may take, in bytes, besides memories and tables.
+pub const MAX_HELD_BYTES: u64 = 64 << 20;
+
+/// What an instance takes of the host's memory at the most, in bytes: as such, and for each thing that its module has.
+mod held {
+    pub(super) const INSTANCE: u64 = 1024;
+    pub(super) const IMPORT: u64 = 48;
+    pub(super) const FUNCTION: u64 = 40;
+    pub(super) const GLOBAL: u64 = 16;
+    pub(super) const MEMORY: u64 = 256;
+    pub(super) const TABLE: u64 = 256;
+    pub(super) const SEGMENT: u64 = 64;
+    pub(super) const ELEMENT: u64 = 32;
+}
 
 /// What one instantiation makes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,10 +40,13 @@ pub(super) struct Needs {
     components: u64,
     /// What is written out of them, in bytes.
     bytes: u64,
+    /// What the instances take of the host's memory, in bytes.
+    held: u64,
 }
 
 impl Needs {
-    const COMPONENT: Self = Self { instances: 0, memories: 0, tables: 0, components: 1, bytes: 0 };
+    const COMPONENT: Self = Self { instances: 0, memories: 0, tables: 0, components: 1, bytes: 0, held: 0 };
+    const MODULE: Self = Self { instances: 1, memories: 0, tables: 0, components: 0, bytes: 0, held: held::INSTANCE };
 
     /// Counts what a component makes.
     ///
@@ -44,7 +62,7 @@ impl Needs {
                     levels.push(Level::Component(Inside { made: Self::COMPONENT, ..Inside::default() }));
                 }
                 Payload::Version { encoding: Encoding::Module, .. } => {
-                    levels.push(Level::Module(Self { instances: 1, ..Self::default() }));
+                    levels.push(Level::Module(Self::MODULE));
                 }
                 Payload::End(_) => {
                     let ended = levels.pop();
@@ -65,6 +83,7 @@ impl Needs {
         let bounds = [
             (whole.components, "instances of components", MAX_PARTS),
             (whole.bytes, "bytes of components, counted anew for each instance", MAX_WRITTEN_OUT),
+            (whole.held, "bytes of instances, besides memories and tables", MAX_HELD_BYTES),
         ];
         match bounds.into_iter().find(|(needed, _, max)| needed > max) {
             Some((_, what, max)) => Err(Excess::TooMany { what, max }.into()),
@@ -83,6 +102,37 @@ impl Needs {
         exceeded.map_or(Ok(()), |(limit, ..)| Err(limits.reached(limit)))
     }
 
+    /// Counts what an instance of a module has.
+    fn look(&mut self, payload: &Payload<'_>) -> Result<(), Refused> {
+        let (count, each) = match payload {
+            Payload::ImportSection(imports) => (imports.count(), held::IMPORT),
+            Payload::FunctionSection(functions) => (functions.count(), held::FUNCTION),
+            Payload::GlobalSection(globals) => (globals.count(), held::GLOBAL),
+            Payload::DataSection(segments) => (segments.count(), held::SEGMENT),
+            Payload::MemorySection(memories) => {
+                self.memories += u64::from(memories.count());
+                (memories.count(), held::MEMORY)
+            }
+            Payload::TableSection(tables) => {
+                self.tables += u64::from(tables.count());
+                (tables.count(), held::TABLE)
+            }
+            Payload::ElementSection(segments) => {
+                for segment in segments.clone() {
+                    let items = match segment?.items {
+                        ElementItems::Functions(functions) => functions.count(),
+                        ElementItems::Expressions(_, expressions) => expressions.count(),
+                    };
+                    self.held = self.held.saturating_add(u64::from(items) * held::ELEMENT);
+                }
+                (segments.count(), held::SEGMENT)
+            }
+            _ => return Ok(()),
+        };
+        self.held = self.held.saturating_add(u64::from(count) * each);
+        Ok(())
+    }
+
     /// Adds what one instance of another makes, if that is known.
     fn add(&mut self, other: Option<&Option<Self>>) -> Result<(), Excess> {
         let Some(Some(other)) = other else { return Err(Excess::Uncounted) };
@@ -91,6 +141,7 @@ impl Needs {
         self.tables = self.tables.saturating_add(other.tables);
         self.components = self.components.saturating_add(other.components);
         self.bytes = self.bytes.saturating_add(other.bytes);
+        self.held = self.held.saturating_add(other.held);
         Ok(())
     }
 }
@@ -123,13 +174,10 @@ struct Inside {
 
 fn look(payload: Payload<'_>, levels: &mut [Level]) -> Result<(), Refused> {
     let Some((last, outer)) = levels.split_last_mut() else { return Ok(()) };
-    match (last, payload) {
-        (Level::Module(needs), Payload::MemorySection(memories)) => needs.memories += u64::from(memories.count()),
-        (Level::Module(needs), Payload::TableSection(tables)) => needs.tables += u64::from(tables.count()),
-        (Level::Component(inside), payload) => inside.look(payload, outer)?,
-        _ => {}
+    match last {
+        Level::Module(needs) => needs.look(&payload),
+        Level::Component(inside) => inside.look(payload, outer),
     }
-    Ok(())
 }
 
 impl Inside {

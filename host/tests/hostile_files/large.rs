@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use soloist::activation::ActivationSettings;
 use soloist::plugin::{
-    Excess, Limits, MAX_FILE_BYTES, MAX_FLOW, MAX_FUNCTIONS, MAX_NESTING, MAX_PARTS, MAX_TEXT_BYTES, MAX_TYPES, Plugin,
-    PluginSettings, Problem,
+    Excess, Limits, MAX_COMPONENT_BYTES, MAX_CONSTANTS, MAX_ELEMENTS, MAX_FILE_BYTES, MAX_FLOW, MAX_FUNCTIONS,
+    MAX_GLOBALS, MAX_HELD_BYTES, MAX_NAMES, MAX_NESTING, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS, MAX_TEXT_BYTES,
+    MAX_TYPES, Plugin, PluginSettings, Problem,
 };
 use soloist::term::Demotion;
 use wasm_encoder::{
-    BlockType, CodeSection, Component, ConstExpr, CustomSection, DataSection, ElementSection, Elements, ExportKind,
-    ExportSection, Function, FunctionSection, InstructionSink, MemorySection, MemoryType, Module, ModuleSection,
-    NestedComponentSection, RefType, TableSection, TableType, TypeSection, ValType,
+    BlockType, CodeSection, Component, ComponentTypeSection, ConstExpr, CustomSection, DataSection, ElementSection,
+    Elements, ExportKind, ExportSection, Function, FunctionSection, GlobalSection, GlobalType, InstanceSection,
+    InstructionSink, MemorySection, MemoryType, Module, ModuleArg, ModuleSection, NestedComponentSection,
+    PrimitiveValType, RefType, TableSection, TableType, TypeSection, ValType,
 };
 
 use crate::load;
@@ -34,6 +36,7 @@ struct Bare {
     functions: FunctionSection,
     tables: TableSection,
     memories: MemorySection,
+    globals: GlobalSection,
     exports: ExportSection,
     elements: ElementSection,
     code: CodeSection,
@@ -47,6 +50,7 @@ impl Bare {
             functions: FunctionSection::new(),
             tables: TableSection::new(),
             memories: MemorySection::new(),
+            globals: GlobalSection::new(),
             exports: ExportSection::new(),
             elements: ElementSection::new(),
             code: CodeSection::new(),
@@ -73,7 +77,8 @@ impl Bare {
     fn finish(&self) -> Module {
         let mut module = Module::new();
         module.section(&self.types).section(&self.functions).section(&self.tables).section(&self.memories);
-        module.section(&self.exports).section(&self.elements).section(&self.code).section(&self.data);
+        module.section(&self.globals).section(&self.exports).section(&self.elements).section(&self.code);
+        module.section(&self.data);
         module
     }
 }
@@ -203,14 +208,236 @@ fn large_sections() {
     let mut bare = Bare::new();
     let element_type = RefType::FUNCREF;
     bare.tables.table(TableType { element_type, table64: false, minimum: 200_000, maximum: None, shared: false });
-    for _ in 0..100 {
+    for _ in 0..MAX_ELEMENTS / 100_000 {
         bare.elements.active(None, &ConstExpr::i32_const(0), Elements::Functions(vec![0; 100_000].into()));
     }
     load("wasm", &bare.finish().finish()).unwrap();
+    bare.elements.active(None, &ConstExpr::i32_const(0), Elements::Functions(vec![0; 1].into()));
+    too_many(&bare.finish().finish(), MAX_ELEMENTS);
 
     let mut module = Bare::new().finish();
     module.section(&CustomSection { name: "x".into(), data: vec![0; 200 << 20].into() });
     load("wasm", &module.finish()).unwrap();
+}
+
+/// Each of these becomes an instruction of the function that begins an instance, or several.
+#[test]
+#[ignore = "run by another test, in bounded memory"]
+fn items_of_passive_segments() {
+    let with = |count: u64| {
+        let mut bare = Bare::new();
+        bare.elements.passive(Elements::Functions(vec![0; usize::try_from(count).unwrap()].into()));
+        bare.finish().finish()
+    };
+    load("wasm", &with(MAX_ELEMENTS)).unwrap();
+    for count in [MAX_ELEMENTS + 1, 950_000, 3_800_000] {
+        too_many(&with(count), MAX_ELEMENTS);
+    }
+    let expressions = |count: u64| {
+        let mut bare = Bare::new();
+        for _ in 0..=count / 1_000_000 {
+            let nulls =
+                vec![ConstExpr::ref_null(wasm_encoder::HeapType::FUNC); 1_000_000.min(usize::try_from(count).unwrap())];
+            bare.elements.passive(Elements::Expressions(RefType::FUNCREF, nulls.into()));
+        }
+        bare.finish().finish()
+    };
+    load("wasm", &expressions(MAX_ELEMENTS)).unwrap();
+    too_many(&expressions(19_000_000), MAX_ELEMENTS);
+
+    let items = (MAX_TEXT_BYTES - 200) / 2;
+    let text = format!(
+        r#"(module (func (export "on_elected")) (func (export "on_demoted")) (elem func {}))"#,
+        "0 ".repeat(items)
+    );
+    let problem = refused("wat", text.as_bytes());
+    assert!(matches!(problem, Problem::Excess(Excess::TooMany { max: MAX_ELEMENTS, .. })), "{problem:?}");
+}
+
+#[test]
+#[ignore = "run by another test, in bounded memory"]
+fn segments_without_anything_in_them() {
+    let with = |count: u64| {
+        let mut component = Component::new();
+        for _ in 0..count / 100_000 {
+            let mut data = DataSection::new();
+            for _ in 0..100_000 {
+                data.passive([]);
+            }
+            component.section(&ModuleSection(Module::new().section(&data)));
+        }
+        component.finish()
+    };
+    too_many(&with(MAX_SEGMENTS + 100_000), MAX_SEGMENTS);
+    too_many(&with(100 * 100_000), MAX_SEGMENTS);
+    let problem = refused("wasm", &with(MAX_SEGMENTS));
+    assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
+}
+
+#[test]
+#[ignore = "run by another test, in bounded memory"]
+fn globals_and_what_they_begin_with() {
+    let ty = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
+    let with = |count: u64, each: u64| {
+        let mut bare = Bare::new();
+        for _ in 0..count {
+            let mut code = Vec::new();
+            for _ in 0..each {
+                // i32.const 0, i32.add
+                code.extend([0x41, 0, 0x6a]);
+            }
+            // i32.const 0 comes first.
+            code.splice(0..0, [0x41, 0]);
+            bare.globals.global(ty, &ConstExpr::raw(code));
+        }
+        bare.finish().finish()
+    };
+    load("wasm", &with(1, MAX_CONSTANTS / 2 - 1)).unwrap();
+    load("wasm", &with(MAX_GLOBALS, 1)).unwrap();
+    too_many(&with(1, 3_000_000), MAX_CONSTANTS);
+    too_many(&with(MAX_GLOBALS, 2), MAX_CONSTANTS);
+    too_many(&with(200_000, 1), MAX_GLOBALS);
+
+    let uses_all = function(0, |code| {
+        for global in 0..u32::try_from(MAX_GLOBALS).unwrap() {
+            code.global_get(global).drop();
+        }
+    });
+    let mut bare = Bare::new().with(&uses_all);
+    for _ in 0..MAX_GLOBALS {
+        bare.globals.global(GlobalType { mutable: true, ..ty }, &ConstExpr::i32_const(0));
+    }
+    load("wasm", &bare.finish().finish()).unwrap();
+}
+
+/// A table or a memory is written out with what it has at first, for each module, whether or not anybody makes an instance.
+#[test]
+#[ignore = "run by another test, in bounded memory"]
+fn tables_and_memories_that_are_written_out() {
+    let mut many = Component::new();
+    for _ in 0..MAX_PARTS - 1 {
+        let mut module = Module::new();
+        let (mut tables, mut elements) = (TableSection::new(), ElementSection::new());
+        for table in 0..100 {
+            let element_type = RefType::FUNCREF;
+            tables.table(TableType { element_type, table64: false, minimum: 1 << 20, maximum: None, shared: false });
+            let last = ConstExpr::i32_const((1 << 20) - 1);
+            elements.active(Some(table), &last, Elements::Functions(vec![0].into()));
+        }
+        let mut types = TypeSection::new();
+        types.ty().function([], []);
+        let (mut functions, mut code) = (FunctionSection::new(), CodeSection::new());
+        functions.function(0);
+        code.function(&function(0, |_| ()));
+        module.section(&types).section(&functions).section(&tables).section(&elements).section(&code);
+        many.section(&ModuleSection(&module));
+    }
+    too_many(&many.finish(), MAX_TABLE_ELEMENTS);
+
+    let mut many = Component::new();
+    for _ in 0..MAX_PARTS - 1 {
+        let mut module = Module::new();
+        let (mut memories, mut data) = (MemorySection::new(), DataSection::new());
+        let (minimum, maximum) = (256, None);
+        memories.memory(MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None });
+        data.active(0, &ConstExpr::i32_const(0), [1]).active(0, &ConstExpr::i32_const((16 << 20) - 1), [1]);
+        module.section(&memories).section(&data);
+        many.section(&ModuleSection(&module));
+    }
+    let problem = refused("wasm", &many.finish());
+    assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
+}
+
+/// A type takes up to a hundred times as much once it is read, and is read before it can be found to be too large.
+#[test]
+#[ignore = "run by another test, in bounded memory"]
+fn types_of_components() {
+    let tuples = |count: usize| {
+        let mut component = Component::new();
+        for _ in 0..count {
+            let mut types = ComponentTypeSection::new();
+            types.defined_type().tuple([PrimitiveValType::U8; 10_000]);
+            component.section(&types);
+        }
+        component.finish()
+    };
+    too_many(&tuples(23_900), MAX_COMPONENT_BYTES);
+    let most = usize::try_from(MAX_COMPONENT_BYTES).unwrap() / 10_100;
+    let problem = refused("wasm", &tuples(most));
+    assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
+
+    // A single one, of a hundred million declarations.
+    let mut declarations = vec![0x42];
+    leb(&mut declarations, 1_000_000);
+    declarations.extend([0x01, 0x7d].repeat(1_000_000));
+    let mut types = vec![0x42];
+    leb(&mut types, 100);
+    for _ in 0..100 {
+        types.push(0x01);
+        types.extend(&declarations);
+    }
+    let mut section = vec![1];
+    section.extend(types);
+    let mut file = b"\0asm\x0d\0\x01\0\x07".to_vec();
+    leb(&mut file, section.len());
+    file.extend(section);
+    too_many(&file, MAX_COMPONENT_BYTES);
+}
+
+/// A number as binary WebAssembly has it.
+fn leb(bytes: &mut Vec<u8>, mut number: usize) {
+    while number > 0x7f {
+        bytes.push(u8::try_from(number & 0x7f).unwrap() | 0x80);
+        number >>= 7;
+    }
+    bytes.push(u8::try_from(number).unwrap());
+}
+
+/// What every instance has anew, besides memories and tables.
+#[test]
+#[ignore = "run by another test, in bounded memory"]
+fn what_instances_multiply() {
+    let instances = |module: &Module, count: u32| {
+        let mut component = Component::new();
+        component.section(&ModuleSection(module));
+        let mut section = InstanceSection::new();
+        for _ in 0..count {
+            section.instantiate(0, Vec::<(&str, ModuleArg)>::new());
+        }
+        component.section(&section);
+        component.finish()
+    };
+    let mut elements = Bare::new();
+    elements.elements.passive(Elements::Functions(vec![0; 150_000].into()));
+    let mut globals = Bare::new();
+    for _ in 0..MAX_GLOBALS {
+        let ty = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
+        globals.globals.global(ty, &ConstExpr::i32_const(0));
+    }
+    let functions = (0..50_000).fold(Bare::new(), |bare, _| bare.with(&function(0, |_| ())));
+    for bare in [elements, globals, functions] {
+        too_many(&instances(&bare.finish(), 127), MAX_HELD_BYTES);
+        let problem = refused("wasm", &instances(&bare.finish(), 4));
+        assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
+    }
+}
+
+#[test]
+#[ignore = "run by another test, in bounded memory"]
+fn names_that_are_longer_than_the_rest() {
+    let mut names = vec![4];
+    names.extend(b"name");
+    names.push(2);
+    let mut locals = Vec::new();
+    leb(&mut locals, 100_000_000);
+    locals.extend(vec![0; 200_000_000]);
+    leb(&mut names, locals.len());
+    names.extend(locals);
+    let mut file = Bare::new().finish().finish();
+    file.push(0);
+    leb(&mut file, names.len());
+    file.extend(names);
+    load("wasm", &file).unwrap();
 }
 
 #[test]
@@ -221,6 +448,19 @@ fn many_exports_and_imports() {
         bare.exports.export(&format!("e{number}"), ExportKind::Func, 0);
     }
     load("wasm", &bare.finish().finish()).unwrap();
+
+    let mut many = Component::new();
+    for _ in 0..4 {
+        let mut exports = ExportSection::new();
+        let mut memories = MemorySection::new();
+        let (minimum, maximum) = (0, None);
+        memories.memory(MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None });
+        for number in 0..300_000 {
+            exports.export(&format!("{number:x}"), ExportKind::Memory, 0);
+        }
+        many.section(&ModuleSection(Module::new().section(&memories).section(&exports)));
+    }
+    too_many(&many.finish(), MAX_NAMES);
 
     let imports: Vec<_> = (0..20_000).map(|number| format!(r#"(import "a{number}" (func))"#)).collect();
     let imports = imports.concat();

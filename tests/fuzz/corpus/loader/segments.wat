@@ -1,0 +1,16 @@
+;; What a module begins with, in all its forms: each of these becomes code or data of its own.
+(module
+    (table $t 4 funcref)
+    (table $other 2 funcref (ref.func $f))
+    (memory 300)
+    (global $g i32 (i32.add (i32.const 1) (i32.mul (i32.const 2) (i32.const 3))))
+    (global $h (mut funcref) (ref.null func))
+    (elem (table $t) (offset (global.get $g)) func $f)
+    (elem func $f $f $f)
+    (elem declare func $f)
+    (elem funcref (ref.null func) (ref.func $f))
+    (data (i32.const 0) "first")
+    (data (i32.const 16777215) "last")
+    (data "passive")
+    (func $f (export "on_elected") (drop (global.get $g)) (memory.init 2 (i32.const 0) (i32.const 0) (i32.const 1)))
+    (func (export "on_demoted") (table.init $t 1 (i32.const 0) (i32.const 0) (i32.const 1)) (elem.drop 1) (data.drop 2)))
