@@ -13,6 +13,10 @@ help:
 	@echo "make lint    formatting, clippy, documentation, dependencies"
 	@echo "make build   the program, at target/release/soloist"
 
+# Tests draw from a seed that is always the same; these draw anew each time.
+FRESH := $(shell date +%s)
+soak fuzz: export SOLOIST_SEED ?= $(FRESH)
+
 setup:
 	@tests/setup.sh
 
@@ -43,12 +47,14 @@ fuzz: setup
 		{ echo "FUZZ_TIME is a number with s, m or h, like 10m, and at least 3s: not '$(FUZZ_TIME)'" >&2; exit 2; }
 	RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/tests/fuzz/instrumented.sh" \
 		$(CARGO) build --release --package soloist-fuzz --features libfuzzer --bin fuzz
+	@echo "SOLOIST_SEED=$(SOLOIST_SEED)"
 	@for target in loader config records; do \
 		mkdir -p $(FUZZ_KEPT)/seeds/$$target $(FUZZ_KEPT)/corpus/$$target && \
 		echo "== $$target" && SOLOIST_FUZZ=$$target SOLOIST_FUZZ_SEEDS=$(FUZZ_KEPT)/seeds/$$target \
-		$(FUZZ) -max_total_time=$(FUZZ_TURN) -timeout=30 -rss_limit_mb=6000 -malloc_limit_mb=2000 \
+		$(FUZZ) -seed=$(SOLOIST_SEED) -max_total_time=$(FUZZ_TURN) -timeout=30 -rss_limit_mb=6000 -malloc_limit_mb=2000 \
 			-max_len=65536 -print_final_stats=1 -artifact_prefix=$(FUZZ_KEPT)/$$target- \
-			$(FUZZ_KEPT)/corpus/$$target $(FUZZ_KEPT)/seeds/$$target || exit 1; \
+			$(FUZZ_KEPT)/corpus/$$target $(FUZZ_KEPT)/seeds/$$target || \
+		{ echo "mend it, and copy what was found into tests/fuzz/corpus/$$target" >&2; exit 1; }; \
 	done
 
 bench: setup

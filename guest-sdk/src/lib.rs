@@ -69,7 +69,8 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// A task that runs on exactly one machine.
 ///
-/// A fresh value is made with `Default` for every term and for every attempt after a failure.
+/// A fresh value is made with `Default` for every run: for every term, after a failure, and with `on_complete = "restart"`
+/// after a completion.
 #[allow(async_fn_in_trait, reason = "a plugin has one thread, so nothing needs to be Send")]
 pub trait Plugin: Default + 'static {
     /// Does the work of the task for as long as this host leads.
@@ -81,9 +82,12 @@ pub trait Plugin: Default + 'static {
     /// An error is reported, and the host starts the plugin again after a while.
     async fn on_elected(&mut self, term: Term) -> Result;
 
-    /// Leadership ends: puts away what is at hand. Called when `on_elected` has returned or was dropped.
+    /// Leadership ends: puts away what is at hand, in [`remaining`] time.
     ///
-    /// There is only [`remaining`] time for it.
+    /// Called when demotion begins while this value is there: while `on_elected` waits, which is dropped then, or after it
+    /// has returned `Ok`, unless `on_complete = "restart"` has it run again. It is not called for a value whose
+    /// `on_elected` has failed, nor where the plugin has to be stopped by force. The contract, `wit/plugin.wit` of this crate,
+    /// has a table of all cases.
     async fn on_demoted(&mut self, reason: Demotion) {
         let _ = reason;
     }
@@ -114,7 +118,7 @@ pub fn remaining() -> Duration {
     Duration::from_nanos(leadership::remaining())
 }
 
-/// Gives leadership up, so that another host takes over; `on_demoted` follows.
+/// Gives leadership up, so that another host takes over; `on_demoted` follows, unless `on_elected` fails before.
 ///
 /// Returns at once. Only the first call of a term counts.
 pub fn resign(reason: &str) {

@@ -294,8 +294,9 @@ impl Supervisor {
         if !self.entered.swap(true, Ordering::AcqRel) {
             self.about().report(Event::Activated, "the plugin leads");
         }
-        let completed = || {
-            let restart = self.settings.on_complete == OnComplete::Restart;
+        let completed = |resigned: bool| {
+            // A plugin that has resigned waits for the end that it asked for.
+            let restart = self.settings.on_complete == OnComplete::Restart && !resigned;
             // A restart is reported when its pause is known. Whoever hears of a completion may act on it at once.
             if !restart {
                 self.report_completed(None);
@@ -304,7 +305,8 @@ impl Supervisor {
             if restart {
                 return AfterCompletion::Go;
             }
-            if self.settings.on_complete == OnComplete::Resign {
+            // Its own reason is the better one.
+            if self.settings.on_complete == OnComplete::Resign && !resigned {
                 self.notify(Notice::ResignRequested { reason: "the plugin has completed".into() });
             }
             AfterCompletion::Stay

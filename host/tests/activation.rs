@@ -110,9 +110,9 @@ fn a_plugin_that_does_not_stop_is_stopped_by_force_whatever_it_does() {
 
 #[test]
 fn a_bare_module_that_never_returns_is_stopped_by_force() {
-    let endless = r#"(module (func (export "on_elected") (loop br 0)) (func (export "on_demoted")))"#;
-    let mut tested = Tested::start(text(endless), settings());
-    tested.wait_for("activated", "", 1);
+    let endless = support::printing("entered\n", "(loop br 0)");
+    let mut tested = Tested::start(text(&endless), settings());
+    tested.wait_for("plugin-log", "entered", 1);
     tested.activation().demote(Demotion::Shutdown);
     assert!(tested.stopped());
 }
@@ -160,7 +160,7 @@ fn a_plugin_that_computes_without_end_sees_the_end_of_its_permit_by_itself() {
     let runtime = support::runtime();
     let plugin = text(r#"(module (func (export "on_elected") (loop br 0)) (func (export "on_demoted")))"#);
     deadline.set(clock::now() + Duration::from_millis(100));
-    let run = runtime.spawn(async move { plugin.run(leadership, || AfterCompletion::Stay).await });
+    let run = runtime.spawn(async move { plugin.run(leadership, |_| AfterCompletion::Stay).await });
     let ended = runtime.block_on(async { tokio::time::timeout(PATIENCE, run).await });
     let failure = ended.expect("it has ended").unwrap().unwrap_err();
     assert!(matches!(failure.cause, Cause::LeaseLost(_)), "{failure:?}");

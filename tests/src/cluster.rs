@@ -17,6 +17,16 @@ use crate::{build, client, host, process};
 /// The task that hosts stand for unless told otherwise.
 pub const TASK: &str = "beat";
 
+/// A plugin that says so when it is entered, then never returns and never waits, and so cannot hear of its demotion.
+pub const DEAF: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\08\00\00\00\08\00\00\00entered\n")
+  (func (export "on_elected")
+    (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+    (loop (br 0)))
+  (func (export "on_demoted")))"#;
+
 /// How a command of an operator ended.
 #[derive(Clone, Debug)]
 pub struct Answer {

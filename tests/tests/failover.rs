@@ -3,14 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
-use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::cluster::{Cluster, DEAF, TASK};
 use soloist_tests::history::{Record, What};
 use soloist_tests::host::{Command, Host};
 use soloist_tests::zookeeper::Settings;
 use soloist_tests::{PATIENCE, client, eventually, oracle};
-
-/// A plugin that never returns and never yields, and so cannot hear of its demotion.
-const DEAF: &str = r#"(module (func (export "on_elected") (loop (br 0))) (func (export "on_demoted")))"#;
 
 /// A leader and a standby.
 async fn pair(cluster: &Cluster) -> Result<(Host, Host)> {
@@ -147,7 +144,7 @@ async fn a_plugin_that_ignores_its_demotion_is_revoked() -> Result<()> {
         Ok(cluster.host_of(id, &plugin)?.flag("--task", TASK).flag("--demote-timeout", "500ms"))
     };
     let mut leader = command("leader")?.start(&cluster.history)?;
-    leader.event("activated").await?;
+    leader.event("plugin-log").await?;
     let mut standby = command("standby")?.start(&cluster.history)?;
     standby.event("standby").await?;
     let status = leader.terminate().await?;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
-use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::cluster::{Cluster, DEAF, TASK};
 use soloist_tests::{PATIENCE, build, eventually};
 
 /// SIGINT ends a standby in good order: exit status 0, and its place in the queue is free at once.
@@ -74,11 +74,10 @@ async fn a_host_that_compiles_ends_at_once() -> Result<()> {
 async fn a_second_signal_aborts() -> Result<()> {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let cluster = Cluster::start().await?;
-        let deaf = r#"(module (func (export "on_elected") (loop (br 0))) (func (export "on_demoted")))"#;
-        let plugin = cluster.file("deaf.wat", deaf)?;
+        let plugin = cluster.file("deaf.wat", DEAF)?;
         let patient = cluster.host_of("a", &plugin)?.flag("--task", TASK).flag("--demote-timeout", "5s");
         let mut host = patient.start(&cluster.history)?;
-        host.event("activated").await?;
+        host.event("plugin-log").await?;
         host.signal(Signal::TERM)?;
         host.event("draining").await?;
         let asked_again = Instant::now();

@@ -276,8 +276,8 @@ mod tests {
 
     #[test]
     fn random_heartbeats_give_what_the_rule_says() {
-        let seed = crate::testing::seed();
-        let mut random = crate::testing::Random::new(seed);
+        let seed = soloist_seed::seed();
+        let mut random = soloist_seed::Random::new(seed);
         for _ in 0..300 {
             let (mut lease, mut beats, mut time) = (lease(), Vec::new(), at(0));
             for _ in 0..30 {

@@ -15,5 +15,3 @@ pub mod election;
 pub mod lease;
 pub mod restart;
 pub mod term;
-#[cfg(test)]
-mod testing;

@@ -89,6 +89,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(soloist_seed::properties())]
+
         /// Nodes hold what anybody wrote: no cell breaks its line, and nothing drives the terminal.
         #[test]
         fn whatever_stands_in_a_cell_a_row_is_a_line(cells in proptest::collection::vec(any::<[String; 2]>(), 0..5)) {

@@ -413,6 +413,8 @@ fn files_that_cannot_be_read_say_so() {
 }
 
 proptest! {
+    #![proptest_config(soloist_seed::properties())]
+
     #[test]
     fn no_text_makes_it_panic(text in any::<String>()) {
         let _ = load(&text, Given::default()).map_err(|error| error.to_string());

@@ -19,6 +19,7 @@ use super::start::Start;
 use super::store::Host;
 use super::turn::Turn;
 use super::{Plugin, store};
+use crate::permit::Phase;
 
 /// What becomes of a plugin whose `on_elected` has returned without an error while its host leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub enum AfterCompletion {
 pub enum Ended {
     /// `on_elected` has returned, and nothing was to follow.
     Completed,
-    /// `on_demoted` has returned.
+    /// `on_demoted` has returned, or demotion began before anything was called.
     Demoted,
 }
 
@@ -45,8 +46,8 @@ impl Plugin {
     /// Runs the plugin in a fresh store: `on_elected`, and `on_demoted` once demotion has begun. Returns when both have
     /// returned and the store is gone.
     ///
-    /// `completed` is called when `on_elected` returns without an error while the plugin still leads, and says what
-    /// follows.
+    /// `completed` is called when `on_elected` returns without an error while the plugin still leads. It is told whether the
+    /// plugin has resigned before, and says what follows. When `on_demoted` is called, and when it is not, the contract says (`guest-sdk/wit/plugin.wit`).
     ///
     /// A plugin that computes or waits without end is not stopped here, only interrupted: the caller ends it by dropping
     /// the future, from a task of its own.
@@ -60,7 +61,7 @@ impl Plugin {
     pub async fn run(
         &self,
         leadership: Leadership,
-        completed: impl FnOnce() -> AfterCompletion + Send,
+        completed: impl FnOnce(bool) -> AfterCompletion + Send,
     ) -> Result<Ended, Failure> {
         let _ticking = self.engine.tick();
         let mut store = store::new(self.engine.wasmtime(), leadership.clone(), Arc::clone(&self.settings))
@@ -78,7 +79,7 @@ impl Plugin {
     async fn call(
         &self,
         store: &mut Store<Host>,
-        completed: impl FnOnce() -> AfterCompletion + Send,
+        completed: impl FnOnce(bool) -> AfterCompletion + Send,
     ) -> wasmtime::Result<Outcome> {
         let (leadership, start) = (store.data().leadership.clone(), store.data().start.clone());
         let instance = self.linked.instantiate_async(&mut *store).await?;
@@ -134,17 +135,25 @@ async fn conduct(
     leadership: &Leadership,
     on_elected: &OnElected,
     on_demoted: &OnDemoted,
-    completed: impl FnOnce() -> AfterCompletion,
+    completed: impl FnOnce(bool) -> AfterCompletion,
 ) -> wasmtime::Result<Outcome> {
     let term = &leadership.term;
-    let mut elected = pin!(on_elected.call(accessor, term));
     let mut demotion = pin!(leadership.demotion());
+    // Who was never told of an election is told of no demotion.
+    if leadership.permit.check()? != Phase::Held {
+        demotion.await;
+        return Ok(Ok(Ended::Demoted));
+    }
+    let mut elected = pin!(on_elected.call(accessor, term));
     tokio::select! {
+        // Whatever is to be done at once, `on_elected` is called first, and has completed if it has returned first.
+        biased;
         outcome = &mut elected => {
             if let Err(message) = outcome? {
                 return Ok(Err(message));
             }
-            if completed() == AfterCompletion::Go {
+            let resigned = accessor.with(|mut host| host.get().resigned);
+            if completed(resigned) == AfterCompletion::Go {
                 return Ok(Ok(Ended::Completed));
             }
             let drain = demotion.await;

@@ -1,14 +1,10 @@
 //! Files that were cut short, or in which bits are wrong.
 
 use soloist::plugin::{Problem, component};
+use soloist_seed::{Random, seed};
 
 use crate::load;
 use crate::support::{guest, module_with_metadata, printing};
-
-#[path = "../../core/src/testing.rs"]
-mod testing;
-
-use testing::{Random, seed};
 
 /// A component of the SDK, a module with the types of the contract, and a bare module.
 fn files() -> [Vec<u8>; 3] {

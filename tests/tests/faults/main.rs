@@ -11,7 +11,7 @@
 //!
 //! `cargo test --test faults -- NAME` runs the scenarios whose name contains NAME; that there is none fails. Set in the
 //! environment, `SOLOIST_SOAK=10m` goes through all of them again and again for that time, and `SOLOIST_SEED=N` chooses the
-//! pairs of faults (the seed of every run is printed). Where the machine allows no network of one's own all are skipped, but
+//! pairs of faults. Where the machine allows no network of one's own all are skipped, but
 //! not if `SOLOIST_SOAK` or `CI` is set: then that fails.
 
 #![allow(missing_docs, unreachable_pub, reason = "a program")]
@@ -22,11 +22,12 @@ mod scenarios;
 mod table;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use lab::{Lab, Reach, Run};
 use scenarios::{Fault, Outcome};
+use soloist_seed::Random;
 use soloist_tests::{build, netns};
 use table::Row;
 
@@ -50,11 +51,6 @@ fn faults() -> Result<ExitCode> {
         Ok(text) => Some(humantime::parse_duration(&text).context("SOLOIST_SOAK is no duration such as 10m")?),
         Err(_) => None,
     };
-    let seed = match std::env::var("SOLOIST_SEED") {
-        Ok(text) => text.parse().context("SOLOIST_SEED is no number")?,
-        Err(_) => u64::from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.subsec_nanos()),
-    };
-    let mut suite = Suite { rows: Vec::new(), passed: 0, failed: 0, skipped: 0, random: Random(seed) };
     let picked = scenarios::ALL
         .iter()
         .filter(|scenario| chosen(scenario.name) && (scenario.short || soak.is_some() || !filters.is_empty()));
@@ -72,6 +68,8 @@ fn faults() -> Result<ExitCode> {
         }
         bail!("no scenario has {} in its name: `--list` shows their names", filters.join(" or "));
     }
+    let random = Random::new(soloist_seed::seed());
+    let mut suite = Suite { rows: Vec::new(), passed: 0, failed: 0, skipped: 0, random };
     // Before the network is left behind: building may need it.
     build::artifacts()?;
     if let Err(error) = netns::isolate() {
@@ -82,7 +80,6 @@ fn faults() -> Result<ExitCode> {
         println!("SKIPPED: {} scenarios: {error:#}", suite.skipped);
         return Ok(suite.end());
     }
-    println!("seed {seed} (SOLOIST_SEED)");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let mut lab = Lab::start().await?;
@@ -130,7 +127,7 @@ struct Suite {
 impl Suite {
     async fn pair(&mut self, lab: &mut Lab) -> Result<()> {
         let faults = loop {
-            let mut pick = || Fault::TO_COMBINE[self.random.below(Fault::TO_COMBINE.len())];
+            let mut pick = || one_of(&Fault::TO_COMBINE, &mut self.random);
             let pair = [pick(), pick()];
             // Who is dead cannot be stopped.
             let of_one_host = |fault: &Fault| matches!(fault, Fault::HostKilled | Fault::HostPaused);
@@ -138,8 +135,8 @@ impl Suite {
                 break pair;
             }
         };
-        let apart = Duration::from_millis(self.random.below(3000).try_into()?);
-        let by = ["waiting", "computing", "calling", "blocking", "storing"][self.random.below(5)];
+        let apart = Duration::from_millis(self.random.below(3000));
+        let by = one_of(&["waiting", "computing", "calling", "blocking", "storing"], &mut self.random);
         let run = scenarios::two_faults(lab, faults, apart, by).await;
         self.note(lab, PAIRS, &format!(": {faults:?}, {apart:?} apart, plugin {by}"), run)
     }
@@ -184,15 +181,7 @@ impl Suite {
     }
 }
 
-/// A small generator of numbers that a seed decides (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % limit as u64).expect("it is below a usize")
-    }
+/// One of those, as the seed decides.
+fn one_of<T: Copy>(all: &[T], random: &mut Random) -> T {
+    all[usize::try_from(random.below(all.len() as u64)).expect("it is below a usize")]
 }

@@ -9,12 +9,11 @@
 
 mod ensemble;
 mod host;
-#[path = "../../src/testing.rs"]
-mod random;
 mod world;
 
 use ensemble::SECOND;
 use host::Rule;
+use soloist_seed as random;
 use world::{Overlap, World};
 
 /// Worlds in which a broken lease has to show: it does in one of a thousand or so, hence this is never short of luck.

@@ -191,6 +191,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(soloist_seed::properties())]
+
         #[test]
         fn no_disguise_makes_an_inside_address_public(bits in any::<u32>(), rest in any::<u64>()) {
             let v4 = Ipv4Addr::from(bits);

@@ -1,6 +1,6 @@
 //! Seeded mutations, for runs that must be short and the same everywhere.
 
-use crate::testing::Random;
+use soloist_seed::Random;
 
 /// Numbers at which code changes its mind, as the one to five bytes that WebAssembly writes them in.
 const NUMBERS: [&[u8]; 8] = [

@@ -61,6 +61,16 @@ impl Plugin for Misbehave {
                 soloist_sdk::resign("really");
                 sleep(FOREVER).await;
             }
+            "resign-complete" => soloist_sdk::resign("enough"),
+            "resign-error" => {
+                soloist_sdk::resign("enough");
+                Err("this went wrong")?;
+            }
+            // A while without a wait: longer than it takes to demote it, shorter than it has for that.
+            "compute" => {
+                count_rounds();
+                sleep(FOREVER).await;
+            }
             "idle" => std::future::pending().await,
             "huge-log" => info!("{}", "y".repeat(4 << 20)),
             "calls" => {

@@ -181,6 +181,8 @@ fn an_address_inside_needs_a_network_or_a_grant_that_names_it() {
 }
 
 proptest! {
+    #![proptest_config(soloist_seed::properties())]
+
     #[test]
     fn reading_never_panics_and_what_is_read_is_read_again_the_same(text in "(https?://)?[-a-z0-9.:*@\\[\\]/_éA]{0,40}") {
         for text in [text.clone(), format!("http://{text}")] {
