@@ -44,8 +44,9 @@ enum State {
     Looking,
     /// Standing by; a watch tells when to look again.
     Waiting,
-    /// At the head of the queue, giving effects of the term before time to end.
-    Delaying { until: Moment, over: Record },
+    /// At the head of the queue, giving effects of the term before time to end: from when its master node is known to be
+    /// gone, which is being read as long as there is no `until`.
+    Delaying { until: Option<Moment>, over: Record },
     /// The election, or the reading of the master node after it, is under way.
     Electing,
     /// A step failed; look again at `at`.
@@ -98,7 +99,7 @@ impl Election {
     pub fn wake_at(&self, deadline: Moment) -> Option<Moment> {
         match &self.state {
             State::Away { until } if self.session => Some(*until),
-            State::Delaying { until, .. } => Some(*until),
+            State::Delaying { until, .. } => *until,
             State::Retrying { at } => Some(*at),
             State::Leading { retry_at, .. } => {
                 let demote_at = deadline - self.settings.demote_budget;
@@ -229,7 +230,9 @@ impl Election {
         let at = self.retry_at(now);
         self.unanswered |= self.state == State::Electing;
         match &mut self.state {
-            State::Looking | State::Electing | State::Waiting => self.state = State::Retrying { at },
+            State::Looking | State::Electing | State::Waiting | State::Delaying { .. } => {
+                self.state = State::Retrying { at };
+            }
             State::Leading { reading, retry_at, .. } => (*reading, *retry_at) = (false, Some(at)),
             State::Releasing { retry_at, .. } => *retry_at = Some(at),
             _ => {}
@@ -254,7 +257,13 @@ impl Election {
                 self.state = State::Waiting;
             }
             (State::Electing, Input::Elected(term)) => self.elected(now, term, actions),
-            (State::Electing, Input::MasterSeen(holder)) => self.contested(now, holder, actions),
+            (State::Delaying { until: None, over }, Input::MasterSeen(Holder::Nobody)) => {
+                let until = Some(now.time + self.settings.successor_delay);
+                self.state = State::Delaying { until, over: over.clone() };
+            }
+            (State::Electing | State::Delaying { until: None, .. }, Input::MasterSeen(holder)) => {
+                self.contested(now, holder, actions);
+            }
             (State::Leading { .. }, Input::MasterSeen(holder)) => self.inspected(&holder, actions),
             (State::Releasing { term, until, .. }, Input::Released) => {
                 // The failures are not over: what follows may be the same again.
@@ -294,8 +303,8 @@ impl Election {
                     && !self.settings.successor_delay.is_zero()
                     && self.delayed_for != Some(queue.record.number);
                 if wait {
-                    let until = now.time + self.settings.successor_delay;
-                    self.state = State::Delaying { until, over: queue.record };
+                    self.state = State::Delaying { until: None, over: queue.record };
+                    actions.push(Action::ReadMaster);
                 } else {
                     self.state = State::Electing;
                     actions.push(Action::Elect { over: queue.record });
@@ -368,7 +377,7 @@ impl Election {
                 actions.push(Action::Finish);
             }
             State::Away { until } if self.session && now.time >= *until => self.look(actions),
-            State::Delaying { until, over } if now.time >= *until => {
+            State::Delaying { until: Some(until), over } if now.time >= *until => {
                 self.delayed_for = Some(over.number);
                 actions.push(Action::Elect { over: over.clone() });
                 self.state = State::Electing;

@@ -1,27 +1,15 @@
-//! A host: the real election and the real lease, with a clock that runs a little wrong, and a plugin that tries to
-//! have effects all the time.
+//! A host: the real election and the real lease, a clock that runs a little wrong, and a plugin that tries to have
+//! effects all the time.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use soloist_core::clock::Moment;
-use soloist_core::election::{Action, Election, Input, Now, Settings};
-use soloist_core::lease::Lease;
+use soloist_core::election::{Action, Election, Input, Now, Record, Settings};
 use soloist_core::term::Term;
 
-use crate::ensemble::{Nanos, Session};
-
-/// What a host believes its lease to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// What Soloist does.
-    Proved,
-    /// Broken: the last answer of any kind, plus the session timeout.
-    LastAnswer,
-    /// Broken: the last committed write, plus the session timeout.
-    LastWrite,
-    /// Broken in another place: a leader does not look after its own candidate.
-    BlindToCandidate,
-}
+use crate::belief::{Belief, Rule};
+use crate::plan::{HostId, Nanos, Plan, Session, time};
 
 /// A plugin at work.
 #[derive(Clone, Debug)]
@@ -30,84 +18,148 @@ pub struct Activation {
     pub session: Session,
     /// Distinguishes this activation's timers from those of another.
     pub id: u64,
-    pub stopping: bool,
+}
+
+/// What a request asks for.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    Attach(Option<Session>),
+    Close(Session),
+    Ping,
+    Heartbeat,
+    Look,
+    Join,
+    StepBack(Vec<u64>),
+    Await { other: u64, own: Option<u64> },
+    Elect { over: Record, candidate: u64 },
+    ReadMaster { own: Option<u64> },
+    Release { term: Option<Term>, successor: Option<HostId> },
+    Store(Term),
 }
 
 /// What a host watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
     /// The candidate before it, and its own.
-    Candidates { predecessor: u64, own: Session },
-    /// The master node that another holds.
-    Master,
-    /// Its own master node and candidate.
-    Leadership(Session),
+    Candidates { other: u64, own: u64 },
+    /// The master node, as created by this transaction.
+    Master(u64),
+    /// The same, the term record of that transaction, and its own candidate.
+    Leadership { zxid: u64, own: u64 },
+}
+
+/// What was read of the queue, for the requests that follow.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub own: Vec<u64>,
+    pub record: Record,
+}
+
+/// A request of the election.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub id: u64,
+    pub ask: Ask,
+    /// It waits for a connection.
+    pub unsent: bool,
 }
 
 #[derive(Debug)]
 pub struct Host {
+    pub id: HostId,
     pub rule: Rule,
     /// Local nanoseconds per real second, as an error in parts per million.
-    pub clock_error_ppm: i64,
-    pub timing: (Duration, Duration),
-    pub session: Option<Session>,
-    pub deadline: Moment,
-    pub lease: Lease,
-    pub election: Election,
-    pub activation: Option<Activation>,
-    pub activations: u64,
-    pub actions: Vec<Action>,
+    clock_error_ppm: i64,
+    tick: Duration,
+    pub running: bool,
+    /// Distinguishes this process from those before it.
+    pub process: u64,
     /// Nothing happens on a host that is stopped until then.
     pub stopped_until: Nanos,
     /// Nothing it sends arrives, and nothing reaches it.
     pub isolated_until: Nanos,
+
+    pub session: Option<Session>,
+    /// The shortest session timeout that any server is known to agree to.
+    pub timeout: Nanos,
+    pub asked: Moment,
+    pub belief: Belief,
     /// The server it is connected to, and the number of that connection.
     pub server: Option<usize>,
     pub connection: u64,
     pub ready: bool,
     pub last_heard: Nanos,
+    pub connecting_since: Nanos,
     pub to_server: Nanos,
     pub from_server: Nanos,
-    /// The request of the election under way, and when it was made; those made without a connection wait for one.
-    pub request: Option<(u64, Action)>,
-    pub unsent: bool,
+    /// How much of the ensemble's log it has seen the effects of.
+    pub applied: usize,
     pub heartbeat: Option<(u64, Moment)>,
     pub ping: Option<(u64, Moment)>,
+
+    pub election: Election,
+    /// What has happened and was not handed to the election yet; whether it is being handed something.
+    pub inputs: VecDeque<Input>,
+    pub handling: bool,
+    pub request: Option<Request>,
     pub watch: Option<Watch>,
-    pub asked: Moment,
-    pub started: bool,
+    pub seen: Option<Seen>,
+    /// The only timer that counts.
+    pub timer: u64,
+    pub activation: Option<Activation>,
+    pub activations: u64,
+    /// Whom the present term is to be given up for.
+    pub successor: Option<HostId>,
 }
 
 impl Host {
-    pub fn new(rule: Rule, clock_error_ppm: i64, timing: (Duration, Duration), budget: Duration) -> Self {
-        let settings = Settings { demote_budget: budget, successor_delay: Duration::ZERO };
+    pub fn new(id: HostId, rule: Rule, clock_error_ppm: i64, plan: &Plan) -> Self {
+        let settings =
+            Settings { demote_budget: time(plan.demote_budget), successor_delay: time(plan.successor_delay) };
+        let tick = time(plan.tick);
         Self {
+            id,
             rule,
             clock_error_ppm,
-            timing,
-            session: None,
-            deadline: Moment::default(),
-            lease: Lease::new(Moment::default(), timing.0, timing.1),
-            election: Election::new(settings),
-            activation: None,
-            activations: 0,
-            actions: Vec::new(),
+            tick,
+            running: true,
+            process: 0,
             stopped_until: 0,
             isolated_until: 0,
+            session: None,
+            timeout: plan.session_timeout,
+            asked: Moment::default(),
+            belief: Belief::new(rule, Moment::default(), Duration::ZERO, tick),
             server: None,
             connection: 0,
             ready: false,
             last_heard: 0,
+            connecting_since: 0,
             to_server: 0,
             from_server: 0,
-            request: None,
-            unsent: false,
+            applied: 0,
             heartbeat: None,
             ping: None,
+            election: Election::new(settings),
+            inputs: VecDeque::new(),
+            handling: false,
+            request: None,
             watch: None,
-            asked: Moment::default(),
-            started: false,
+            seen: None,
+            timer: 0,
+            activation: None,
+            activations: 0,
+            successor: None,
         }
+    }
+
+    /// The process ends, at once and with all that it had; what begins anew later is another one.
+    pub fn end(&mut self, plan: &Plan) {
+        let (stopped_until, isolated_until) = (self.stopped_until, self.isolated_until);
+        let (connection, timer, activations) = (self.connection + 1, self.timer + 1, self.activations);
+        let process = self.process + 1;
+        let new = Self::new(self.id, self.rule, self.clock_error_ppm, plan);
+        *self = Self { running: false, process, stopped_until, isolated_until, connection, timer, activations, ..new };
     }
 
     /// What the host's clock shows at a real time.
@@ -122,50 +174,34 @@ impl Host {
         u64::try_from(real).expect("time is positive") + 1
     }
 
-    pub fn now(&self, real: Nanos) -> Now {
-        Now { time: self.clock(real), deadline: if self.session.is_some() { self.deadline } else { Moment::default() } }
+    pub fn deadline(&self) -> Moment {
+        self.session.map_or(Moment::default(), |_| self.belief.deadline())
     }
 
-    /// Whether the plugin may have an effect at a real time: what every import asks.
+    /// Whether the lease allows effects at a real time.
+    pub fn has_lease(&self, real: Nanos) -> bool {
+        self.clock(real) < self.deadline()
+    }
+
+    /// The plugin, if it may have an effect at a real time: what every import asks.
     pub fn permitted(&self, real: Nanos) -> Option<&Activation> {
         let activation = self.activation.as_ref().filter(|activation| self.session == Some(activation.session))?;
-        (self.clock(real) < self.deadline).then_some(activation)
+        self.has_lease(real).then_some(activation)
     }
 
-    pub fn feed(&mut self, real: Nanos, input: Input) {
-        let actions = self.election.handle(self.now(real), input);
-        self.actions.extend(actions);
+    pub fn handle(&mut self, real: Nanos, input: Input) -> Vec<Action> {
+        let now = Now { time: self.clock(real), deadline: self.deadline() };
+        self.election.handle(now, input)
+    }
+
+    /// When, in real time, the election wants to be woken.
+    pub fn wake_at(&self) -> Option<Nanos> {
+        self.election.wake_at(self.deadline()).map(|wake| self.real(wake))
     }
 
     /// A session is there: its lease begins.
     pub fn begin(&mut self, session: Session) {
         self.session = Some(session);
-        self.lease = Lease::new(self.asked, self.timing.0, self.timing.1);
-        self.deadline = self.lease.deadline();
-    }
-
-    /// Whether this is the first session of all.
-    pub fn timing_started(&mut self) -> bool {
-        !std::mem::replace(&mut self.started, true)
-    }
-
-    fn simple_deadline(&self, sent: Moment) -> Moment {
-        self.deadline.max(sent + self.timing.0 - self.timing.0 / 100)
-    }
-
-    pub fn heartbeat_committed(&mut self, sent: Moment, real: Nanos) {
-        self.deadline = match self.rule {
-            Rule::Proved | Rule::BlindToCandidate => {
-                self.lease.committed(sent, self.clock(real));
-                self.lease.deadline()
-            }
-            Rule::LastAnswer | Rule::LastWrite => self.simple_deadline(sent),
-        };
-    }
-
-    pub fn ping_answered(&mut self, sent: Moment) {
-        if self.rule == Rule::LastAnswer {
-            self.deadline = self.simple_deadline(sent);
-        }
+        self.belief = Belief::new(self.rule, self.asked, time(self.timeout), self.tick);
     }
 }

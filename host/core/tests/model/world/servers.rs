@@ -1,39 +1,40 @@
-//! Servers: what they answer by themselves, what they agree on, and how long a session lives.
+//! Servers: what they are asked, what they pass on to the leader, and what they agree on.
 
-use soloist_core::election::{Action, Holder, Input, Queue, Record};
-use soloist_core::term::{FencingToken, Term};
+use soloist_core::election::Input;
 
-use super::{Ask, Event, Tell, World};
-use crate::ensemble::{Change, HostId, MS, Origin, SECOND, SERVERS, Session, Tree, Verdict};
-use crate::host::{Rule, Watch};
+use super::reads::{look, read, read_master};
+use super::{Answer, Event, Tell, World};
+use crate::ensemble::{Entry, Origin};
+use crate::host::{Ask, Watch};
+use crate::plan::{HostId, SERVERS};
+use crate::tree::{Change, Verdict};
 
 impl World {
-    pub(super) fn leading(&self) -> bool {
-        self.ensemble.leader.is_some_and(|leader| !self.ensemble.servers[leader].stopped)
-    }
-
-    fn tell(&mut self, host: HostId, connection: u64, id: u64, tell: Tell) {
-        let isolated = self.hosts[host].isolated_until > self.now;
-        if !isolated && self.hosts[host].connection == connection && self.hosts[host].server.is_some() {
-            let arrives = self.behind(self.hosts[host].from_server);
+    pub(super) fn tell(&mut self, host: HostId, connection: u64, id: u64, tell: Tell) {
+        let it = &self.hosts[host];
+        if it.isolated_until <= self.now && it.connection == connection && it.server.is_some() {
+            let arrives = self.behind(it.from_server);
             self.hosts[host].from_server = arrives;
             self.at(arrives, Event::ToHost { host, connection, id, tell });
         }
     }
 
     pub(super) fn served(&mut self, server: usize, host: HostId, connection: u64, id: u64, ask: Ask) {
-        if self.hosts[host].connection != connection {
+        let closes = if let Ask::Close(session) = ask { Some(session) } else { None };
+        if self.hosts[host].connection != connection && closes.is_none() {
             return;
         }
-        if !self.ensemble.serves(server, self.now) {
-            // A stopped server answers nothing; one that has given up closes the connection.
-            if !self.ensemble.servers[server].stopped {
-                self.after(MS, Event::CutHost { host });
-            }
+        let it = &self.ensemble.servers[server];
+        if it.stopped {
             return;
         }
-        let session = self.hosts[host].session;
+        // One that has given up closes the connection, and so does one that knows less than the client.
+        let behind = matches!(ask, Ask::Attach(_)) && it.applied < self.hosts[host].applied;
+        if !self.ensemble.serves(server, self.now) || behind {
+            return self.cut(host);
+        }
         let is_leader = self.ensemble.leader == Some(server);
+        let session = closes.or(self.hosts[host].session);
         if let Some(session) = session.filter(|_| !matches!(ask, Ask::Attach(_))) {
             if is_leader {
                 self.ensemble.touch(session, self.now);
@@ -41,17 +42,17 @@ impl World {
                 self.ensemble.servers[server].touched.insert(session);
             }
         }
-        match &ask {
-            Ask::Ping => return self.tell(host, connection, id, Tell::Pong),
-            Ask::Action(action) => {
-                let blind = self.hosts[host].rule == Rule::BlindToCandidate;
-                if let Some((input, watch)) =
-                    session.and_then(|it| read(&self.ensemble.servers[server].tree, it, action, blind))
-                {
-                    return self.tell(host, connection, id, Tell::Answer(input, watch));
-                }
-            }
-            Ask::Attach(_) | Ask::Heartbeat => {}
+        if let Ask::Ping = ask {
+            return self.tell(host, connection, id, Tell::Pong);
+        }
+        if let Some(session) = session
+            && let Some(answer) = read(&self.ensemble.servers[server].tree, session, host, &ask, self.hosts[host].rule)
+        {
+            return self.answer(host, connection, id, answer);
+        }
+        if let Ask::Attach(_) = ask {
+            let agrees_to = self.ensemble.servers[server].agrees_to;
+            self.shorten(host, agrees_to);
         }
         let session = match (&ask, session) {
             (Ask::Attach(None), _) => {
@@ -61,42 +62,62 @@ impl World {
             (_, Some(session)) => session,
             _ => return,
         };
+        let origin = Origin { server, host, connection, id, session, attaching: false };
         if is_leader {
-            self.decide(Origin { server, host, connection, id, session, attaching: false }, ask);
+            self.decide(origin, ask);
         } else if self.ensemble.servers[server].linked {
             let epoch = self.ensemble.epoch;
             let arrives = self.behind(self.ensemble.servers[server].to_leader);
             self.ensemble.servers[server].to_leader = arrives;
-            self.at(arrives, Event::Forwarded { epoch, server, host, connection, id, session, ask });
+            self.at(arrives, Event::Forwarded { epoch, origin, ask });
+        }
+    }
+
+    /// An answer, unless the host is told that its request failed, whether or not that was done.
+    fn answer(&mut self, host: HostId, connection: u64, id: u64, answer: Answer) {
+        let failed = self.fails(self.plan.failing);
+        let answer = if failed { Input::Failed.into() } else { answer };
+        self.tell(host, connection, id, Tell::Answer(answer));
+        if self.fails(4 * self.plan.failing) {
+            // The answer is lost with its connection.
+            self.cut(host);
         }
     }
 
     /// The leader takes a request up.
     pub(super) fn decide(&mut self, origin: Origin, ask: Ask) {
         let Origin { server, host, connection, id, session, .. } = origin;
-        let alive = self.ensemble.head.sessions.contains(&session);
+        let alive = self.ensemble.head.sessions.contains_key(&session);
+        let asked = self.plan.session_timeout;
+        let timeout = asked.min(self.ensemble.servers[server].agrees_to);
         let change = match ask {
-            Ask::Attach(None) => Change::CreateSession(session),
+            Ask::Attach(None) => Change::CreateSession { session, timeout },
             Ask::Attach(Some(_)) if alive => {
-                self.ensemble.touch(session, self.now);
-                self.ensemble.attached.insert(session, server);
+                self.ensemble.attach(session, server, timeout, self.now);
                 return self.tell(host, connection, id, Tell::Attached(session));
             }
             Ask::Attach(Some(_)) => return self.tell(host, connection, id, Tell::Expired),
             // The session has ended, or has moved on to another server.
-            _ if !alive || self.ensemble.attached.get(&session) != Some(&server) => return,
+            _ if !alive || self.ensemble.attached.get(&session) != Some(&server) => {
+                if self.hosts[host].connection == connection {
+                    self.cut(host);
+                }
+                return;
+            }
+            Ask::Close(session) => Change::CloseSession(session),
             Ask::Heartbeat => Change::Heartbeat,
-            Ask::Action(Action::Join) => Change::Join(session),
-            Ask::Action(Action::Elect { over }) if !same_versions(&over, &self.ensemble.head.record) => {
-                return self.tell(host, connection, id, Tell::Answer(Input::Outdated, None));
+            Ask::Store(term) => Change::Store { term },
+            _ if self.fails(self.plan.failing) => {
+                return self.tell(host, connection, id, Tell::Answer(Input::Failed.into()));
             }
-            Ask::Action(Action::Elect { over }) => Change::Elect { session, host, number: over.number + 1 },
-            Ask::Action(Action::Release { term }) => {
-                Change::Release { session, version: term.map(|term| term.record_version) }
-            }
-            Ask::Action(_) | Ask::Ping => return,
+            Ask::Look => Change::Prepare,
+            Ask::Join => Change::Join { session, host },
+            Ask::StepBack(own) => Change::StepBack { session, host, own },
+            Ask::Elect { over, candidate } => Change::Elect { session, host, candidate, over },
+            Ask::Release { term, successor } => Change::Release { session, term, successor },
+            Ask::Ping | Ask::Await { .. } | Ask::ReadMaster { .. } => return,
         };
-        let attaching = matches!(change, Change::CreateSession(_));
+        let attaching = matches!(change, Change::CreateSession { .. });
         if attaching {
             self.ensemble.attached.insert(session, server);
         }
@@ -116,24 +137,24 @@ impl World {
         }
     }
 
-    pub(super) fn proposed(&mut self, epoch: u64, server: usize, log: usize) {
+    pub(super) fn proposed(&mut self, server: usize, log: usize) {
         let it = &mut self.ensemble.servers[server];
-        if epoch != self.ensemble.epoch || it.stopped || !it.linked {
-            return;
-        }
         it.log = it.log.max(log);
-        let arrives = self.behind(self.ensemble.servers[server].to_leader);
+        let (epoch, arrives) = (self.ensemble.epoch, self.behind(self.ensemble.servers[server].to_leader));
         self.ensemble.servers[server].to_leader = arrives;
-        self.at(arrives, Event::Acknowledge { epoch, log });
+        self.at(arrives, Event::Acknowledge { epoch, server, log });
     }
 
-    pub(super) fn acknowledged(&mut self, epoch: u64, log: usize) {
-        if epoch != self.ensemble.epoch || !self.leading() || log <= self.ensemble.committed {
+    /// One of the two others has it: that is a majority.
+    pub(super) fn acknowledged(&mut self, log: usize) {
+        if log <= self.ensemble.committed {
             return;
         }
         self.ensemble.committed = log;
+        self.write_down();
         let leader = self.ensemble.leader.expect("it is leading");
         self.apply(leader, log);
+        let epoch = self.ensemble.epoch;
         for server in (0..SERVERS).filter(|server| *server != leader) {
             if self.ensemble.servers[server].linked {
                 let arrives = self.behind(self.ensemble.servers[server].from_leader);
@@ -147,33 +168,30 @@ impl World {
     pub(super) fn apply(&mut self, server: usize, up_to: usize) {
         for entry in self.ensemble.apply(server, up_to) {
             if let Some(origin) = entry.origin.filter(|origin| origin.server == server) {
-                let tell = match (&entry.change, &entry.verdict) {
-                    _ if origin.attaching => Tell::Attached(origin.session),
-                    (Some(Change::Heartbeat), _) => Tell::Beaten,
-                    (Some(Change::Join(_)), _) => Tell::Answer(Input::Joined, None),
-                    (Some(Change::Release { .. }), _) => Tell::Answer(Input::Released, None),
-                    (_, Verdict::Elected { number, token, version }) => {
-                        let term = Term {
-                            number: *number,
-                            fencing_token: FencingToken(*token),
-                            task: "task".into(),
-                            host: origin.host.to_string().into(),
-                            record_version: *version,
-                        };
-                        Tell::Answer(Input::Elected(term), None)
-                    }
-                    (_, Verdict::Held) => {
-                        let blind = self.hosts[origin.host].rule == Rule::BlindToCandidate;
-                        let tree = &self.ensemble.servers[server].tree;
-                        let (input, watch) = read_master(tree, origin.session, blind);
-                        Tell::Answer(input, watch)
-                    }
-                    _ => Tell::Answer(Input::Outdated, None),
-                };
-                self.tell(origin.host, origin.connection, origin.id, tell);
+                self.conclude(server, origin, &entry);
             }
             self.fire_watches(server);
         }
+    }
+
+    fn conclude(&mut self, server: usize, origin: Origin, entry: &Entry) {
+        let Origin { host, connection, id, session, .. } = origin;
+        let tree = &self.ensemble.servers[server].tree;
+        let answer = match (&entry.change, &entry.verdict) {
+            _ if origin.attaching => return self.tell(host, connection, id, Tell::Attached(session)),
+            (Change::Heartbeat, _) => return self.tell(host, connection, id, Tell::Beaten),
+            (Change::Prepare, _) => look(tree, session, host).unwrap_or(Input::Failed.into()),
+            (Change::Join { .. }, _) | (Change::StepBack { .. }, Verdict::Done) => Input::Joined.into(),
+            (Change::StepBack { .. }, _) => Input::Failed.into(),
+            (Change::Release { .. }, _) => Input::Released.into(),
+            (Change::Elect { .. }, Verdict::Elected(term)) => Input::Elected(term.clone()).into(),
+            (Change::Elect { candidate, .. }, Verdict::Held) => {
+                read_master(tree, session, Some(*candidate), self.hosts[host].rule)
+            }
+            (Change::Elect { .. }, _) => Input::Outdated.into(),
+            _ => return,
+        };
+        self.answer(host, connection, id, answer);
     }
 
     fn fire_watches(&mut self, server: usize) {
@@ -182,12 +200,16 @@ impl World {
                 continue;
             }
             let tree = &self.ensemble.servers[server].tree;
+            let master = |zxid| tree.master.is_some_and(|master| master.zxid == zxid);
             let fires = match self.hosts[host].watch {
-                Some(Watch::Candidates { predecessor, own }) => {
-                    !tree.candidates.contains_key(&predecessor) || tree.place(own).is_none()
+                Some(Watch::Candidates { other, own }) => {
+                    !tree.candidates.contains_key(&other) || !tree.candidates.contains_key(&own)
                 }
-                Some(Watch::Master) => tree.master.is_none(),
-                Some(Watch::Leadership(own)) => tree.master.is_none() || !tree.at_head(own),
+                Some(Watch::Master(zxid)) => !master(zxid),
+                Some(Watch::Leadership { zxid, own }) => {
+                    let term = tree.term.is_some_and(|term| term.zxid == zxid);
+                    !(master(zxid) && term && tree.candidates.contains_key(&own))
+                }
                 None => false,
             };
             if fires {
@@ -196,91 +218,4 @@ impl World {
             }
         }
     }
-
-    pub(super) fn leader_pings(&mut self) {
-        self.after(SECOND, Event::LeaderPings);
-        let Some(leader) = self.ensemble.leader.filter(|_| self.leading()) else { return };
-        for server in (0..SERVERS).filter(|server| *server != leader) {
-            if self.ensemble.servers[server].linked {
-                let epoch = self.ensemble.epoch;
-                let arrives = self.behind(self.ensemble.servers[server].from_leader);
-                self.ensemble.servers[server].from_leader = arrives;
-                self.at(arrives, Event::PeerPing { epoch, server });
-            }
-        }
-    }
-
-    pub(super) fn peer_ping(&mut self, epoch: u64, server: usize) {
-        let it = &mut self.ensemble.servers[server];
-        if epoch != self.ensemble.epoch || it.stopped || !it.linked {
-            return;
-        }
-        let touched = std::mem::take(&mut it.touched).into_iter().collect();
-        let arrives = self.behind(self.ensemble.servers[server].to_leader);
-        self.ensemble.servers[server].to_leader = arrives;
-        self.at(arrives, Event::PeerPong { epoch, touched });
-    }
-
-    pub(super) fn expiry_sweep(&mut self) {
-        self.after(2 * SECOND, Event::ExpirySweep);
-        if !self.leading() {
-            return;
-        }
-        let dead: Vec<Session> =
-            self.ensemble.expiry.iter().filter(|(_, at)| **at <= self.now).map(|(session, _)| *session).collect();
-        for session in dead {
-            self.append(Change::CloseSession(session), None);
-        }
-    }
-}
-
-/// What an election asks the ensemble to check.
-fn same_versions(over: &Record, record: &Record) -> bool {
-    (over.version, over.history) == (record.version, record.history)
-}
-
-/// What a server answers by itself.
-fn read(tree: &Tree, session: Session, action: &Action, blind: bool) -> Option<(Input, Option<Watch>)> {
-    match action {
-        Action::Look => {
-            let place = tree.place(session);
-            let queue = Queue {
-                ahead: place.map(|(ahead, _)| ahead),
-                predecessor: place.and_then(|(_, predecessor)| predecessor).map(|it| it.to_string()),
-                appointed: false,
-                record: tree.record.clone(),
-            };
-            Some((Input::Looked(queue), None))
-        }
-        Action::AwaitPredecessor(name) => {
-            let predecessor = name.parse().expect("names are numbers here");
-            Some(if tree.candidates.contains_key(&predecessor) && tree.place(session).is_some() {
-                (Input::Awaiting, Some(Watch::Candidates { predecessor, own: session }))
-            } else {
-                (Input::Gone, None)
-            })
-        }
-        Action::ReadMaster => Some(read_master(tree, session, blind)),
-        _ => None,
-    }
-}
-
-fn read_master(tree: &Tree, session: Session, blind: bool) -> (Input, Option<Watch>) {
-    let holder = match tree.master {
-        None => return (Input::MasterSeen(Holder::Nobody), None),
-        Some(master) if master.owner != session => {
-            return (Input::MasterSeen(Holder::Other(master.host.to_string())), Some(Watch::Master));
-        }
-        _ if !blind && !tree.at_head(session) => Holder::MeWithoutPlace,
-        Some(master) if master.zxid != tree.record_zxid => Holder::MeWithoutTerm,
-        Some(master) => Holder::Me(Term {
-            number: tree.record.number,
-            fencing_token: FencingToken(master.zxid),
-            task: "task".into(),
-            host: master.host.to_string().into(),
-            record_version: tree.record.version,
-        }),
-    };
-    let watch = if blind { Watch::Master } else { Watch::Leadership(session) };
-    (Input::MasterSeen(holder), Some(watch))
 }

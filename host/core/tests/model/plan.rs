@@ -1,0 +1,87 @@
+//! What is drawn for one world before it begins.
+
+use std::time::Duration;
+
+use soloist_core::lease::Timing;
+
+use crate::random::Random;
+
+pub type Nanos = u64;
+pub type Session = u64;
+pub type HostId = usize;
+
+pub const MS: Nanos = 1_000_000;
+pub const SECOND: Nanos = 1_000 * MS;
+pub const SERVERS: usize = 3;
+
+/// The settings of hosts and servers. Other times of a world (how long a fault lasts, how slow a message is) are in
+/// proportion to them.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    pub hosts: usize,
+    pub tick: Nanos,
+    pub session_timeout: Nanos,
+    /// What some servers agree to at most: less than is asked for, or the same.
+    pub shorter_timeout: Nanos,
+    /// How many heartbeats are sent in one session timeout: as many as real hosts send, or more.
+    pub beats: u64,
+    pub demote_budget: Nanos,
+    pub successor_delay: Nanos,
+    /// One in so many requests fails though the connection stays.
+    pub failing: u64,
+}
+
+impl Plan {
+    pub fn draw(random: &mut Random) -> Self {
+        let tick = 200 * MS + random.below(1_800 * MS);
+        let session_timeout = match random.below(6) {
+            0 => 20 * tick + random.below(100 * tick),
+            _ => 2 * tick + random.below(16 * tick),
+        };
+        let shorter_timeout = match random.below(3) {
+            0 => session_timeout / 2 + random.below(session_timeout / 2),
+            _ => session_timeout,
+        };
+        // A shorter timeout that leaves no room at all makes a host give up its session: that is not modelled. And some
+        // room has to be there for a lease to be renewed while all is well.
+        let fits = |timeout: Nanos, budget: Nanos| {
+            Timing::new(time(timeout), time(tick), time(budget)).is_ok_and(|it| it.ridden_out() >= time(tick / 2))
+        };
+        let (session_timeout, shorter_timeout) = match (fits(shorter_timeout, MS), fits(session_timeout, MS)) {
+            (true, _) => (session_timeout, shorter_timeout),
+            (false, true) => (session_timeout, session_timeout),
+            (false, false) => (4 * tick, 4 * tick),
+        };
+        let mut demote_budget = random.below(session_timeout);
+        while !fits(shorter_timeout, demote_budget) {
+            demote_budget /= 2;
+        }
+        Self {
+            hosts: 2 + usize::try_from(random.below(4)).expect("small"),
+            tick,
+            session_timeout,
+            shorter_timeout,
+            beats: if random.below(2) == 0 { 10 } else { 10 + random.below(40) },
+            demote_budget,
+            successor_delay: if random.below(2) == 0 { 0 } else { random.below(session_timeout) },
+            failing: 10 + random.below(200),
+        }
+    }
+
+    /// How long a server serves its clients without its leader: ZooKeeper's syncLimit.
+    pub fn sync_limit(&self) -> Nanos {
+        5 * self.tick
+    }
+
+    /// Once nothing goes wrong any more, somebody leads and everybody stands after this time at the latest. It is made of: a
+    /// session that nobody renews, whose time a new leader of the ensemble has begun anew; the rest after a resignation;
+    /// the delay of a successor, which two may wait for in turn; and the longest pause before a step that has failed is
+    /// tried again.
+    pub fn recovery(&self) -> Nanos {
+        2 * (self.session_timeout + 3 * self.tick) + self.session_timeout + 2 * self.successor_delay + 11 * SECOND
+    }
+}
+
+pub fn time(nanos: Nanos) -> Duration {
+    Duration::from_nanos(nanos)
+}

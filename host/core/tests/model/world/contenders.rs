@@ -1,0 +1,111 @@
+//! The loop around each host's election: what happened goes in, what is to be done comes out.
+
+use soloist_core::election::{Action, Input, Record};
+
+use super::{Event, World};
+use crate::belief::Rule;
+use crate::chronicle::Wrong;
+use crate::host::{Ask, Request, Seen};
+use crate::plan::{HostId, MS};
+
+impl World {
+    /// A process starts.
+    pub(super) fn start(&mut self, host: HostId) {
+        self.hosts[host].running = true;
+        self.connect(host);
+    }
+
+    /// What has happened is handled in turn: what follows from one thing is done before the next is looked at.
+    pub(super) fn feed(&mut self, host: HostId, input: Input) {
+        self.hosts[host].inputs.push_back(input);
+        if std::mem::replace(&mut self.hosts[host].handling, true) {
+            return;
+        }
+        while let Some(input) = self.hosts[host].inputs.pop_front() {
+            let forgets = self.hosts[host].rule == Rule::ReadsOnce && self.hosts[host].activation.is_some();
+            if !self.hosts[host].running || input == Input::Failed && forgets {
+                continue;
+            }
+            self.print(format_args!("host {host}: {input:?}"));
+            for action in self.hosts[host].handle(self.now, input) {
+                self.print(format_args!("host {host}:   -> {action:?}"));
+                self.perform(host, action);
+            }
+        }
+        self.hosts[host].handling = false;
+        self.set_timer(host);
+    }
+
+    /// The one timer that the loop waits for.
+    pub(super) fn set_timer(&mut self, host: HostId) {
+        self.hosts[host].timer += 1;
+        if let Some(wake) = self.hosts[host].wake_at() {
+            let timer = self.hosts[host].timer;
+            self.at(wake.max(self.now + MS), Event::Timer { host, timer });
+        }
+    }
+
+    pub(super) fn request(&mut self, host: HostId, ask: Ask) {
+        self.hosts[host].watch = None;
+        let unsent = !self.hosts[host].ready;
+        let id = if unsent { 0 } else { self.send(host, ask.clone()) };
+        self.hosts[host].request = Some(Request { id, ask, unsent });
+    }
+
+    fn perform(&mut self, host: HostId, action: Action) {
+        let seen = self.hosts[host].seen.clone();
+        let own = seen.as_ref().and_then(|seen| seen.own.first().copied());
+        match action {
+            Action::Look => self.request(host, Ask::Look),
+            Action::Join => self.request(host, Ask::Join),
+            Action::StepBack => self.request(host, Ask::StepBack(seen.map(|seen| seen.own).unwrap_or_default())),
+            Action::AwaitPredecessor(name) => {
+                let other = name.parse().expect("names are numbers here");
+                self.request(host, Ask::Await { other, own });
+            }
+            Action::Elect { over } => {
+                let fits = |record: &Record| *record == over || record.clone().given_back() == over;
+                match seen {
+                    Some(Seen { own, record }) if fits(&record) && !own.is_empty() => {
+                        self.request(host, Ask::Elect { over, candidate: own[0] });
+                    }
+                    _ => self.feed(host, Input::Outdated),
+                }
+            }
+            Action::ReadMaster => self.request(host, Ask::ReadMaster { own }),
+            Action::Release { term } => {
+                if self.hosts[host].activation.is_some() {
+                    self.wrong(Wrong::ReleasedWhileRunning { host });
+                }
+                let successor = self.hosts[host].successor;
+                self.request(host, Ask::Release { term, successor });
+            }
+            Action::Activate(term) => self.activate(host, term),
+            Action::Demote(_) => self.demote(host),
+            Action::Revoke => self.revoke(host),
+            Action::AnnounceElected(_) => self.hosts[host].successor = None,
+            Action::AnnounceReleased(_) | Action::AnnounceStandby { .. } => {}
+            Action::Finish => self.finish(host),
+        }
+    }
+
+    /// The process ends in order: the session is closed, if there is a connection, and else left to expire.
+    fn finish(&mut self, host: HostId) {
+        if self.hosts[host].activation.is_some() {
+            self.wrong(Wrong::FinishedWhileRunning { host });
+        }
+        if let Some(session) = self.hosts[host].session.filter(|_| self.hosts[host].ready) {
+            self.send(host, Ask::Close(session));
+        }
+        self.end_process(host);
+    }
+
+    /// A process is gone, for whatever reason, and begins anew later.
+    pub(super) fn end_process(&mut self, host: HostId) {
+        self.hosts[host].end(&self.plan);
+        if !self.ending {
+            let pause = self.random.below(self.plan.session_timeout);
+            self.after(pause, Event::Start { host });
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What people do: operators, who stop hosts and have leaders resign, and strangers, who delete nodes and write garbage.
+
+use soloist_core::election::Input;
+
+use super::stages::Stage;
+use super::{Event, World};
+use crate::host::Ask;
+use crate::plan::{HostId, SECOND, Session, time};
+use crate::tree::Change;
+
+impl World {
+    pub(super) fn somebody_acts(&mut self, host: HostId) {
+        match self.random.below(8) {
+            0 => self.end_process(host),
+            1 => self.shut_down(host),
+            2 | 3 => self.resign(host),
+            4 => self.delete_master(),
+            5 => self.delete_candidate(host),
+            6 => self.change(&[Change::DeleteTerm, Change::GarbleTerm]),
+            _ => self.change(&[Change::DeleteHistory, Change::GarbleHistory]),
+        }
+    }
+
+    /// A process is told to end, or to resign, and hears it when it runs.
+    pub(super) fn told(&mut self, host: HostId, input: Input, successor: Option<HostId>) {
+        let it = &mut self.hosts[host];
+        if !it.running {
+            return;
+        }
+        if input == Input::Shutdown {
+            // What it holds, its lease included, ends by then, or it has tried to give it back often enough.
+            let takes = self.plan.demote_budget + 2 * self.plan.session_timeout + 15 * SECOND;
+            let process = it.process;
+            self.after(takes, Event::Stage(Stage::ShutDown { host, process }));
+        } else if it.activation.is_some() {
+            it.successor = successor;
+        }
+        self.feed(host, input);
+    }
+
+    fn shut_down(&mut self, host: HostId) {
+        self.after(0, Event::Told { host, input: Input::Shutdown, successor: None });
+    }
+
+    /// The plugin wants to resign, or an operator orders it to, in favour of somebody or not.
+    fn resign(&mut self, host: HostId) {
+        let leads = (0..self.hosts.len()).find(|it| self.hosts[*it].activation.is_some());
+        let stay_out = if self.random.below(2) == 0 { 0 } else { self.random.below(self.plan.session_timeout) };
+        let successor = self.pick(2 * self.plan.hosts);
+        let successor = Some(successor).filter(|successor| *successor < self.plan.hosts);
+        let input = Input::Resign { stay_out: time(stay_out) };
+        self.after(0, Event::Told { host: leads.unwrap_or(host), input, successor });
+    }
+
+    fn change(&mut self, changes: &[Change]) {
+        if self.leading() {
+            let change = changes[self.pick(changes.len())].clone();
+            self.append(change, None);
+        }
+    }
+
+    fn delete_master(&mut self) {
+        let Some(owner) = self.ensemble.head.master.map(|master| master.owner).filter(|_| self.leading()) else {
+            return;
+        };
+        self.note_loss(owner);
+        if self.ensemble.head.at_head(owner) || self.loss_is_over(owner) {
+            self.append(Change::DeleteMaster, None);
+        }
+    }
+
+    fn delete_candidate(&mut self, host: HostId) {
+        let Some(session) = self.hosts[host].session.filter(|_| self.leading()) else { return };
+        let Some(candidate) = self.ensemble.head.own(session).first().copied() else { return };
+        self.note_loss(session);
+        let holds = self.ensemble.head.master.is_some_and(|master| master.owner == session);
+        if holds || self.loss_is_over(session) {
+            self.append(Change::DeleteCandidate(candidate), None);
+        }
+    }
+
+    /// A deletion is about to come: the first that a session suffers, if it has all its parts (again, it may be, because
+    /// the leader that was told of the last one took it along).
+    fn note_loss(&mut self, session: Session) {
+        let head = &self.ensemble.head;
+        if head.at_head(session) && head.master.is_some_and(|master| master.owner == session) {
+            self.lost.insert(session, self.now);
+        }
+    }
+
+    /// Whether nothing of a session's hold on leadership is needed any more: it never led, or it lost the other part so
+    /// long ago that its host has heard of it, or has no lease left.
+    fn loss_is_over(&self, session: Session) -> bool {
+        let host = self.hosts.iter().find(|host| host.session == Some(session));
+        let may_act = host.is_some_and(|host| {
+            let electing = host.request.as_ref().is_some_and(|request| matches!(request.ask, Ask::Elect { .. }));
+            host.activation.is_some() || electing
+        });
+        let long_ago = self.lost.get(&session).is_some_and(|lost| self.now >= lost + self.plan.session_timeout);
+        !may_act || long_ago
+    }
+}

@@ -1,0 +1,97 @@
+//! What has to come to pass: somebody leads again once nothing goes wrong any more, and whoever is told to end does.
+
+use soloist_core::election::Input;
+
+use super::{Event, World};
+use crate::belief::Rule;
+use crate::chronicle::Wrong;
+use crate::plan::{HostId, Nanos};
+
+/// In how many parts the time until all is well is looked at: in percent.
+const PARTS: u64 = 100;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Stage {
+    /// From here on nothing goes wrong.
+    Calm,
+    /// Somebody should lead and everybody stand, when the last part of the time is over.
+    Recovering { part: u64, killed: bool },
+    /// A host that was told to end should have.
+    ShutDown { host: HostId, process: u64 },
+    /// Everybody was told to end, and nothing should be left.
+    AllShutDown,
+}
+
+impl World {
+    pub(super) fn stage(&mut self, stage: Stage) {
+        match stage {
+            // What a broken rule leads to has been seen by now.
+            Stage::Calm if self.rule != Rule::Proved => self.events.clear(),
+            Stage::Calm => {
+                self.calm = true;
+                self.recover(self.quiet_at(), false);
+            }
+            Stage::Recovering { part, killed } => self.recovering(part, killed),
+            Stage::ShutDown { host, process } => {
+                let it = &self.hosts[host];
+                if it.running && it.process == process && it.stopped_until < self.now {
+                    self.wrong(Wrong::NotShutDown { host });
+                }
+            }
+            Stage::AllShutDown => {
+                if let Some(host) = self.hosts.iter().find(|host| host.running) {
+                    self.wrong(Wrong::NotShutDown { host: host.id });
+                } else if !self.chronicle.tree.candidates.is_empty() || self.chronicle.tree.master.is_some() {
+                    self.wrong(Wrong::LeftBehind);
+                }
+                self.events.clear();
+            }
+        }
+    }
+
+    /// When the last of all faults has healed.
+    fn quiet_at(&self) -> Nanos {
+        let hosts = self.hosts.iter().flat_map(|host| [host.stopped_until, host.isolated_until]);
+        let servers = self.ensemble.servers.iter().map(|server| server.broken_until);
+        let starts =
+            self.events.iter().filter(|(_, event)| matches!(***event, Event::Start { .. })).map(|((at, _), _)| *at);
+        hosts.chain(servers).chain(starts).fold(self.now, Nanos::max)
+    }
+
+    fn recover(&mut self, from: Nanos, killed: bool) {
+        for part in 1..=PARTS {
+            self.at(from + part * self.plan.recovery() / PARTS, Event::Stage(Stage::Recovering { part, killed }));
+        }
+    }
+
+    fn recovering(&mut self, part: u64, killed: bool) {
+        let leader = (0..self.hosts.len()).find(|host| self.hosts[*host].permitted(self.now).is_some());
+        let standing = |host: &usize| {
+            let it = &self.hosts[*host];
+            killed && !it.running || it.session.is_some_and(|it| self.chronicle.tree.place(it).is_some())
+        };
+        let fallen = (0..self.hosts.len()).find(|host| !standing(host));
+        if (leader.is_none() || fallen.is_some()) && part < PARTS {
+            return;
+        }
+        self.recovered_within = self.recovered_within.max(part);
+        self.events.retain(|_, event| !matches!(**event, Event::Stage(Stage::Recovering { .. })));
+        match (leader, fallen) {
+            (None, _) => self.wrong(Wrong::NobodyLeads),
+            (_, Some(host)) => self.wrong(Wrong::DoesNotStand { host }),
+            // Those who stand must be awake: one of them follows a leader that is gone without a word.
+            (Some(leader), None) if !killed => {
+                self.end_process(leader);
+                self.events.retain(|_, event| !matches!(**event, Event::Start { .. }));
+                self.recover(self.now, true);
+            }
+            (Some(_), None) => {
+                self.ending = true;
+                for host in 0..self.hosts.len() {
+                    self.feed(host, Input::Shutdown);
+                }
+                self.after(self.plan.demote_budget + 2 * self.plan.tick, Event::Stage(Stage::AllShutDown));
+            }
+        }
+    }
+}
