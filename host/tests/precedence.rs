@@ -34,7 +34,7 @@ impl Drop for Directory {
 /// What `soloist check` prints, and how it ends.
 fn check(subject: &Path, flags: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_soloist"));
-    command.env("XDG_CACHE_HOME", subject.with_file_name("cache"));
+    command.env("XDG_CACHE_HOME", subject.with_file_name("cache")).current_dir(subject.parent().unwrap());
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SOLOIST_")) {
         command.env_remove(name);
     }
@@ -87,6 +87,25 @@ fn a_warning_is_shown_beside_the_summary() {
     let after_the_host = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
     let (quiet, warned) = (after_the_host(&quiet), after_the_host(&warned));
     assert_eq!(quiet, warned[..warned.len() - 1], "stdout is the same");
+}
+
+#[test]
+fn compiled_plugins_are_kept_where_the_user_has_a_place_for_them_and_nowhere_else() {
+    let directory = Directory::new("home");
+    let plugin = directory.0.join("plugin.wat");
+    let there = || {
+        let entries =
+            fs::read_dir(&directory.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        entries.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = there();
+    let (code, output) = check(&plugin, &[], &[("XDG_CACHE_HOME", ""), ("HOME", "")]);
+    assert_eq!(code, Some(0), "{output}");
+    assert!(!output.contains("WARN"), "{output}");
+    assert_eq!(there(), before);
+    let home = directory.0.to_str().unwrap();
+    assert_eq!(check(&plugin, &[], &[("XDG_CACHE_HOME", ""), ("HOME", home)]).0, Some(0));
+    assert!(directory.0.join(".cache/soloist").is_dir(), "{:?}", there());
 }
 
 #[test]

@@ -72,7 +72,8 @@ fn more_calls_than_the_limit_are_refused_and_the_others_are_done() {
     deadline.set(clock::now() + 100 * PATIENCE);
     let tested = Tested::start_in(state, misbehave("state-crowd"), settings(), deadline, |_| ());
     let calls = Limits::default().calls as usize;
-    tested.wait_for("plugin-log", "refused: ", 100 - calls);
+    let why = format!("refused: {calls} calls are under way already, which is what `limits.calls` allows");
+    tested.wait_for("plugin-log", &why, 100 - calls);
     tested.state.held.send_replace(false);
     tested.wait_for("plugin-log", &format!("{calls} calls were done"), 1);
     demote(tested);

@@ -46,6 +46,21 @@ impl Answer {
     }
 }
 
+/// A host whose plugin, once it has said something, waits in a call that the system does not come back from.
+pub fn stuck(cluster: &Cluster, task: &str, granted: &Path) -> Result<Command> {
+    // Whoever opens it waits for somebody who writes.
+    let made = std::process::Command::new("mkfifo").arg(granted.join("pipe")).status()?;
+    anyhow::ensure!(made.success(), "mkfifo: {made}");
+    let plugin = build::artifacts()?.guest("granted").display().to_string();
+    let granted = granted.display().to_string();
+    let config = format!(
+        "[[task]]\nname = \"{task}\"\nplugin = {plugin:?}\n\
+         config = {{ do = \"files\", steps = \"list /data\\nread /data/pipe\" }}\n\
+         allow = {{ dirs = [{{ host = {granted:?}, guest = \"/data\" }}] }}\n"
+    );
+    cluster.host_of("stuck", &cluster.file("stuck.toml", config)?)
+}
+
 /// The servers, and what hosts need to find them. Hosts are to be dropped before it.
 #[derive(Debug)]
 pub struct Cluster {

@@ -15,6 +15,7 @@ use crate::clock::{self, Clock};
 use crate::history::{Event, History, Record, What};
 use crate::netns::Node;
 use crate::process::{self, Process};
+use crate::readme::Schema;
 use crate::{PATIENCE, build};
 
 /// What to run.
@@ -28,13 +29,15 @@ pub struct Command {
     node: Option<Node>,
     /// The process may be shown a wrong time.
     clocked: bool,
+    /// What it reports is what the README says.
+    documented: bool,
 }
 
 impl Command {
     /// `soloist run TARGET --host-id ID --log-format json`, where `target` is a plugin or a configuration.
     pub fn run(id: &str, target: impl Into<OsString>) -> Result<Self> {
         let command = Self::new(id, &build::artifacts()?.soloist).arg("run").arg(target);
-        Ok(command.flag("--host-id", id).flag("--log-format", "json"))
+        Ok(Self { documented: true, ..command }.flag("--host-id", id).flag("--log-format", "json"))
     }
 
     /// Another program that reports what it does as a host would.
@@ -47,6 +50,7 @@ impl Command {
             bound: true,
             node: None,
             clocked: false,
+            documented: false,
         }
     }
 
@@ -105,6 +109,7 @@ impl Command {
         command.envs(self.envs.iter().map(|(name, value)| (name, value)));
         let from = history.len();
         let started = SystemTime::now();
+        let schema = if self.documented { Some(Schema::get()?) } else { None };
         let mut process = Process::spawn(&format!("host {}", self.id), command)?;
         let (stdout, stderr) = process.pipes();
         let stdout = stdout.context("the host's stdout was not captured")?;
@@ -114,7 +119,7 @@ impl Command {
             std::thread::spawn({
                 let (history, host, pid) = (history.clone(), self.id.clone(), process.pid());
                 let clocked = self.clocked;
-                move || read_events(stdout, &history, &host, pid, clocked)
+                move || read_events(stdout, &history, &host, pid, clocked, schema)
             }),
             std::thread::spawn({
                 let errors = Arc::clone(&errors);
@@ -134,13 +139,18 @@ pub fn clear_settings(command: &mut std::process::Command) {
     }
 }
 
-fn read_events(stdout: impl Read, history: &History, host: &str, pid: u32, clocked: bool) {
+fn read_events(stdout: impl Read, history: &History, host: &str, pid: u32, clocked: bool, schema: Option<&Schema>) {
     for line in BufReader::new(stdout).lines() {
         let Ok(line) = line else { return };
         let received = SystemTime::now();
         let (at, what) = match Event::parse(&line) {
-            Ok((at, event)) if clocked => (clock::set_right(at, received), What::Event(event)),
-            Ok((at, event)) => (at, What::Event(event)),
+            Ok((at, event)) => {
+                let at = if clocked { clock::set_right(at, received) } else { at };
+                match schema.map_or(Ok(()), |schema| schema.check(&event.line)) {
+                    Ok(()) => (at, What::Event(event)),
+                    Err(error) => (at, What::Unreadable(format!("not as the README says, {error:#}: {line}"))),
+                }
+            }
             Err(_) => (received, What::Unreadable(line)),
         };
         history.add(Record { at, received, host: host.to_owned(), pid, what });

@@ -16,6 +16,7 @@
 //! | [`cluster`] | servers and the hosts that contend on them |
 //! | [`oracle`] | judges a history: at most one host active, tokens that grow |
 //! | [`proxy`] | a TCP proxy in front of a server that cuts, swallows, and loses replies |
+//! | [`readme`] | what the README says of events, as a schema |
 //! | [`revocation`] | plugins that were stopped by force: how close to the end of their lease |
 //! | [`client`] | a bare client, and a foreign contender of the plain recipe |
 //!
@@ -34,6 +35,7 @@ pub mod oracle;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod readme;
 pub mod revocation;
 pub mod zookeeper;
 

@@ -133,6 +133,21 @@ async fn nobody_leads_while_a_server_leaves_no_room_for_a_lease() -> Result<()> 
     cluster.verdict().check()
 }
 
+/// The shortest session that a server agrees to tells its tick: one that is too long for the lease is warned about.
+#[tokio::test]
+async fn a_tick_that_is_too_long_for_the_lease_is_warned_about() -> Result<()> {
+    let settings = Settings::standalone().property("minSessionTimeout", "5000");
+    let cluster = Cluster::with(settings, Duration::from_secs(10)).await?;
+    let mut host = cluster.host("a")?.start(&cluster.history)?;
+    let warned = |event: &Event| {
+        let shown = |part: &str| event.message.contains(part);
+        event.text("level") == Some("warn") && shown("seems to be 2.5s") && shown("tick_time = 500ms")
+    };
+    host.event_where("", warned).await?;
+    ensure!(host.terminate().await?.success());
+    cluster.verdict().check()
+}
+
 async fn restart(cluster: &mut Cluster, property: Option<(&str, &str)>) -> Result<()> {
     cluster.zookeeper.configure(0, property)?;
     cluster.zookeeper.kill(0)?;

@@ -1,11 +1,15 @@
 //! `--log-format json` is an interface: what each line holds.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
-use soloist_tests::cluster::{Cluster, TASK};
-use soloist_tests::history::{Record, What};
+use soloist_tests::cluster::{Cluster, DEAF, TASK, stuck};
+use soloist_tests::history::{History, What};
+use soloist_tests::readme::Schema;
+use soloist_tests::zookeeper::{Settings, ZooKeeper};
+use soloist_tests::{PATIENCE, build, client, eventually};
+use zookeeper_client::{Acls, CreateMode};
 
 /// Writes two lines on stdout and one, without its end, on stderr, by WASI preview 1.
 const PRINTS: &str = r#"(module
@@ -19,79 +23,155 @@ const PRINTS: &str = r#"(module
     (drop (call $fd_write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 40))))
   (func (export "on_demoted")))"#;
 
-/// What belongs to a session bears no task; what belongs to a term bears the task, the term and the fencing token.
-fn expected_fields(name: &str) -> Option<&'static [&'static str]> {
-    match name {
-        "session-connecting" | "session-connected" | "session-closed" => Some(&[]),
-        "standby" => Some(&["task"]),
-        "elected" | "activated" | "plugin-log" | "draining" | "demoted" | "released" => {
-            Some(&["task", "term", "fencing_token"])
-        }
-        _ => None,
-    }
-}
-
-/// Every line of a whole life is an object with timestamp, level, message and host, and the fields its event calls for.
+/// Every event, and each of its fields, is seen in a run; that each line is as the README says, all tests that run hosts see to.
 #[tokio::test]
-async fn every_line_follows_the_schema() -> Result<()> {
+async fn every_event_is_seen_with_each_of_the_fields_that_the_readme_gives_it() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let mut leader = cluster.host("a")?.start(&cluster.history)?;
-    leader.event("plugin-log").await?;
-    let mut standby = cluster.host("b")?.start(&cluster.history)?;
-    standby.event("standby").await?;
-    ensure!(leader.terminate().await?.success());
-    standby.event("plugin-log").await?;
-    ensure!(standby.terminate().await?.success());
-    let mut names = BTreeSet::new();
-    for record in cluster.history.since(0) {
-        let line = line(&record)?;
-        check(&record, line).with_context(|| line.to_string())?;
-        names.extend(line["event"].as_str().map(str::to_owned));
+    let ((), (), (), (), others) = tokio::try_join!(
+        plugins_that_log_complete_and_fail(&cluster),
+        a_leader_that_loses_its_session(&cluster),
+        a_plugin_that_cannot_be_stopped(&cluster),
+        a_task_that_belongs_to_somebody_else(&cluster),
+        async {
+            let (refused, shortened, read_only) =
+                tokio::try_join!(refused_credentials(), a_shortened_session(), a_read_only_server())?;
+            Ok([refused, shortened, read_only])
+        },
+    )?;
+    let schema = Schema::get()?;
+    let (mut events, mut fields) = (BTreeSet::new(), BTreeSet::new());
+    for record in others.iter().chain([&cluster.history]).flat_map(|history| history.since(0)) {
+        ensure!(!matches!(record.what, What::Unreadable(_)), "{record}");
+        if let Some(event) = record.event() {
+            let names = event.line.as_object().into_iter().flat_map(|line| line.keys());
+            fields.extend(names.map(|field| (event.name.clone(), field.clone())));
+            events.insert(event.name.clone());
+        }
     }
-    let all = [
-        "activated",
-        "demoted",
-        "draining",
-        "elected",
-        "plugin-log",
-        "released",
-        "session-closed",
-        "session-connected",
-        "session-connecting",
-        "standby",
+    let missing: Vec<_> = schema.events().into_iter().filter(|event| !events.contains(*event)).collect();
+    ensure!(missing.is_empty(), "never seen: {missing:?}");
+    let seen = |(event, field): &(&str, &str)| fields.contains(&((*event).to_owned(), (*field).to_owned()));
+    let missing: Vec<_> = schema.fields().into_iter().filter(|field| !seen(field)).collect();
+    ensure!(missing.is_empty(), "never seen: {missing:?}");
+    Ok(())
+}
+
+/// A task with the plugin `misbehave`, which does what its name says.
+fn misbehaving(what: &str, more: &str) -> Result<String> {
+    let plugin = build::artifacts()?.guest("misbehave").display().to_string();
+    let allow = "allow = { state = true, tcp = [] }";
+    Ok(format!("[[task]]\nname = \"{what}\"\nplugin = {plugin:?}\nconfig = {{ do = \"{what}\" }}\n{allow}\n{more}\n"))
+}
+
+async fn plugins_that_log_complete_and_fail(cluster: &Cluster) -> Result<()> {
+    let restart = r#"restart = { initial = "10ms", max = "200ms", max_restarts = 1 }"#;
+    let tasks = [
+        misbehaving("many-fields", "")?,
+        misbehaving("print", "")?,
+        misbehaving("sandbox", "")?,
+        misbehaving("flood", "")?,
+        misbehaving("complete", "on_complete = \"restart\"")?,
+        misbehaving("panic", restart)?,
     ];
-    ensure!(all.iter().all(|name| names.contains(*name)), "a whole life has shown only {names:?}");
-    ensure!(leader.errors().is_empty() && standby.errors().is_empty(), "stderr: {}", leader.errors());
+    let config = cluster.file("plugins.toml", tasks.concat())?;
+    let mut leader = cluster.host_of("logs", &config)?.start(&cluster.history)?;
+    let omitted = leader.event_where("plugin-log", |event| event.line["omitted_fields"] == 8).await?;
+    let kept = omitted.event().and_then(|event| event.line["fields"].as_object()).map(serde_json::Map::len);
+    ensure!(kept == Some(32), "{omitted}");
+    for field in ["stream", "import", "dropped"] {
+        leader.event_where("plugin-log", |event| event.line.get(field).is_some()).await?;
+    }
+    leader.event_where("plugin-completed", |event| event.text("restart_in").is_some()).await?;
+    leader.event_where("plugin-failed", |event| event.text("backtrace").is_some()).await?;
+    leader.event_where("failed", |event| event.text("retry_in").is_some()).await?;
+    let mut standby = cluster.host_of("stands", &config)?.start(&cluster.history)?;
+    standby.event("standby").await?;
+    ensure!(standby.terminate().await?.success() && leader.terminate().await?.success(), "{}", leader.errors());
+    leader.event("released").await?;
+    leader.event("session-closed").await?;
     Ok(())
 }
 
-fn line(record: &Record) -> Result<&Value> {
-    match &record.what {
-        What::Event(event) => Ok(&event.line),
-        other => anyhow::bail!("no event: {other:?}"),
+async fn a_leader_that_loses_its_session(cluster: &Cluster) -> Result<()> {
+    let plugin = cluster.file("deaf.wat", DEAF)?;
+    let mut leader = cluster.host_of("stands-still", &plugin)?.start(&cluster.history)?;
+    leader.event("plugin-log").await?;
+    let observer = cluster.client().await?;
+    leader.pause().await?;
+    eventually("the session to expire", PATIENCE, async || {
+        client::owner(&observer, &Cluster::master("deaf")).await.ok()?.is_none().then_some(())
+    })
+    .await?;
+    leader.resume()?;
+    leader.event_where("revoked", |event| event.line.get("overdue_us").is_some()).await?;
+    for name in ["session-disconnected", "session-expired"] {
+        leader.event(name).await?;
     }
+    client::close(observer).await;
+    Ok(())
 }
 
-fn check(record: &Record, line: &Value) -> Result<()> {
-    let text = |name: &str| line[name].as_str().with_context(|| format!("no text in `{name}`"));
-    // Microseconds, no more and no less, in UTC.
-    let timestamp = text("timestamp")?;
-    ensure!(humantime::format_rfc3339_micros(record.at).to_string() == timestamp, "timestamp");
-    ensure!(["error", "warn", "info", "debug", "trace"].contains(&text("level")?), "level");
-    ensure!(!text("message")?.is_empty(), "message");
-    ensure!(text("host")? == record.host, "host");
-    let Some(name) = line["event"].as_str() else { return Ok(()) };
-    let fields = expected_fields(name).with_context(|| format!("{name} was not expected"))?;
-    for field in ["task", "term", "fencing_token"] {
-        let due = fields.contains(&field);
-        let good = match field {
-            "task" => line[field] == TASK,
-            _ => line[field].as_u64().is_some_and(|number| number > 0),
-        };
-        ensure!(if due { good } else { line.get(field).is_none() }, "{field}");
-    }
-    ensure!(name != "draining" || line["reason"] == "shutdown", "reason");
+async fn a_plugin_that_cannot_be_stopped(cluster: &Cluster) -> Result<()> {
+    let granted = tempfile::tempdir()?;
+    let mut host = stuck(cluster, "stuck", granted.path())?.start(&cluster.history)?;
+    host.event("plugin-log").await?;
+    host.terminate().await?;
+    host.event("plugin-stuck").await.map(drop)
+}
+
+async fn a_task_that_belongs_to_somebody_else(cluster: &Cluster) -> Result<()> {
+    let stranger = client::connect_as(cluster.servers(), cluster.session_timeout, Some("somebody:else")).await?;
+    client::make_path(&stranger, "/soloist/tasks").await?;
+    let theirs = CreateMode::Persistent.with_acls(Acls::creator_all());
+    stranger.create("/soloist/tasks/theirs", b"", &theirs).await?;
+    let plugin = build::artifacts()?.guest("heartbeat");
+    let mut host = cluster.host_of("kept-out", &plugin)?.flag("--task", "theirs").start(&cluster.history)?;
+    host.event("election-error").await?;
+    client::close(stranger).await;
     Ok(())
+}
+
+/// The servers know of no credentials of this scheme. Before they are there the host has another error.
+async fn refused_credentials() -> Result<History> {
+    let settings = Settings::standalone().system_property("zookeeper.DigestAuthenticationProvider.enabled", "false");
+    let mut cluster = Cluster::around(ZooKeeper::prepare(settings)?, Duration::from_secs(4))?;
+    let command = cluster.host("a")?.env("SOLOIST_ZOOKEEPER_AUTH", "digest:soloist:secret");
+    let mut host = command.start(&cluster.history)?;
+    host.event_where("session-error", |event| event.line.get("retry_in").is_some()).await?;
+    cluster.zookeeper.start_all().await?;
+    host.event("session-auth-failed").await?;
+    Ok(cluster.history.clone())
+}
+
+/// A server agrees to less than before, and that is enough for a lease.
+async fn a_shortened_session() -> Result<History> {
+    let mut cluster = Cluster::with(Settings::standalone(), Duration::from_secs(10)).await?;
+    let mut host = cluster.host("a")?.start(&cluster.history)?;
+    host.event("plugin-log").await?;
+    cluster.zookeeper.configure(0, Some(("maxSessionTimeout", "6000")))?;
+    cluster.zookeeper.kill(0)?;
+    cluster.zookeeper.start_all().await?;
+    let shortened = host.event("session-shortened").await?;
+    let line = &shortened.event().context("no event")?.line;
+    ensure!(line["server"] == cluster.servers() && line["session_timeout"] == 6.0, "{line}");
+    Ok(cluster.history.clone())
+}
+
+/// As in `ensemble.rs`; what is of interest here is that the host connects anew.
+async fn a_read_only_server() -> Result<History> {
+    let settings = Settings::ensemble()
+        .system_property("readonlymode.enabled", "true")
+        .property("localSessionsEnabled", "true")
+        .property("localSessionsUpgradingEnabled", "true");
+    let mut cluster = Cluster::with(settings, Duration::from_secs(4)).await?;
+    for index in [1, 2] {
+        cluster.zookeeper.kill(index)?;
+    }
+    let mut host = cluster.host("a")?.start(&cluster.history)?;
+    host.event("session-read-only").await?;
+    cluster.zookeeper.start_all().await?;
+    host.event_where("session-read-only", |event| event.line.get("retry_in").is_some()).await?;
+    Ok(cluster.history.clone())
 }
 
 /// `println!` just works: what a plugin writes on stdout and stderr becomes `plugin-log` events, line by line.

@@ -134,6 +134,38 @@ async fn a_leader_frozen_past_its_session_has_no_effect_when_it_wakes() -> Resul
     oracle::judge_ended(&cluster.history).check()
 }
 
+/// `successor_delay`: whoever follows a leader that never said that it had stopped waits for so long, and for nobody else.
+#[tokio::test]
+async fn a_successor_waits_for_effects_of_a_leader_that_never_said_it_had_stopped() -> Result<()> {
+    let delay = Duration::from_secs(5);
+    let cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
+    let start = |id| cluster.host(id)?.flag("--successor-delay", "5s").start(&cluster.history);
+    let mut first = start("first")?;
+    first.event("plugin-log").await?;
+    let mut second = start("second")?;
+    second.event("standby").await?;
+    let observer = cluster.client().await?;
+    first.kill()?;
+    // The last moment at which the first leader is known to have held the node.
+    let mut held = SystemTime::now();
+    eventually("the session of the first leader to expire", PATIENCE, async || {
+        let asked = SystemTime::now();
+        let owner = client::owner(&observer, &Cluster::master(TASK)).await.ok()?;
+        held = if owner.is_some() { asked } else { held };
+        owner.is_none().then_some(())
+    })
+    .await?;
+    let waited = second.event("elected").await?.at.duration_since(held)?;
+    ensure!(waited >= delay, "elected {waited:?} after the first leader was gone");
+    let mut third = start("third")?;
+    third.event("standby").await?;
+    ensure!(second.terminate().await?.success());
+    let handover = after(&third.event("elected").await?, &second.event("released").await?)?;
+    ensure!(handover < delay, "elected {handover:?} after a release");
+    client::close(observer).await;
+    cluster.verdict().check()
+}
+
 /// A plugin that ignores its demotion is stopped by force after `demote_timeout`; only then is the node released.
 #[tokio::test]
 async fn a_plugin_that_ignores_its_demotion_is_revoked() -> Result<()> {

@@ -264,6 +264,30 @@ async fn an_order_stands_until_the_leader_follows_it() -> Result<()> {
     cluster.verdict().check()
 }
 
+/// The next in the queue cannot lead, and holds the others back until its session is over.
+#[tokio::test]
+async fn an_order_after_which_nobody_leads_is_not_fulfilled() -> Result<()> {
+    let settings = Settings::standalone().property("maxSessionTimeout", "60000");
+    let cluster = Cluster::with(settings, Duration::from_secs(60)).await?;
+    let mut hosts = queue(&cluster, &["a", "b"]).await?;
+    hosts[1].pause().await?;
+    fails(&cluster, &["resign", TASK, "--timeout", "15s"], &["a has resigned", "nobody leads task beat"]).await?;
+    hosts[1].resume()?;
+    hosts[1].event("plugin-log").await?;
+    cluster.verdict().check()
+}
+
+/// The host that shall lead is gone before its turn comes.
+#[tokio::test]
+async fn an_order_after_which_another_leads_is_not_fulfilled() -> Result<()> {
+    let cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
+    let mut hosts = queue(&cluster, &["a", "b", "c"]).await?;
+    hosts[2].pause().await?;
+    fails(&cluster, &["resign", TASK, "--to", "c"], &["leads task beat now, not c"]).await?;
+    hosts[2].resume()?;
+    cluster.verdict().check()
+}
+
 /// The only host resigns and leads again, in a term of its own.
 #[tokio::test]
 async fn a_host_alone_leads_again() -> Result<()> {

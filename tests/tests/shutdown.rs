@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
-use soloist_tests::cluster::{Cluster, DEAF, TASK};
-use soloist_tests::{PATIENCE, build, eventually};
+use soloist_tests::cluster::{Cluster, DEAF, TASK, stuck};
+use soloist_tests::{PATIENCE, eventually};
 
 /// SIGINT ends a standby in good order: exit status 0, and its place in the queue is free at once.
 #[tokio::test]
@@ -96,19 +96,7 @@ async fn a_second_signal_aborts() -> Result<()> {
 async fn a_host_whose_plugin_cannot_be_stopped_ends_and_its_session_expires() -> Result<()> {
     let cluster = Cluster::start().await?;
     let granted = tempfile::tempdir()?;
-    // Whoever opens it waits for somebody who writes.
-    let made = std::process::Command::new("mkfifo").arg(granted.path().join("pipe")).status()?;
-    ensure!(made.success(), "mkfifo: {made}");
-    let (plugin, granted) = (build::artifacts()?.guest("granted").display().to_string(), granted.path());
-    let config = cluster.file(
-        "stuck.toml",
-        format!(
-            "[[task]]\nname = \"{TASK}\"\nplugin = {plugin:?}\n\
-             config = {{ do = \"files\", steps = \"list /data\\nread /data/pipe\" }}\n\
-             allow = {{ dirs = [{{ host = {granted:?}, guest = \"/data\" }}] }}\n"
-        ),
-    )?;
-    let mut stuck = cluster.host_of("a", &config)?.start(&cluster.history)?;
+    let mut stuck = stuck(&cluster, TASK, granted.path())?.start(&cluster.history)?;
     stuck.event("plugin-log").await?;
     let mut next = cluster.host("b")?.start(&cluster.history)?;
     next.event("standby").await?;
@@ -116,6 +104,8 @@ async fn a_host_whose_plugin_cannot_be_stopped_ends_and_its_session_expires() ->
     let status = stuck.ended().await?;
     let errors = stuck.errors();
     ensure!(status.code() == Some(1) && errors.contains("cannot be stopped"), "{status}: {errors}");
+    // For the oracle, who hears of no other end.
+    stuck.kill()?;
     stuck.event("plugin-stuck").await?;
     let ended = ["demoted", "revoked", "released", "session-closed"];
     let records = stuck.records();

@@ -91,6 +91,10 @@ impl Plugin for Misbehave {
             "count" => count_rounds(),
             "sandbox" => info!("{}", what_is_there()),
             "fields" => soloist_sdk::error!(answer = 42, path = "a b", "with {} fields", 2),
+            "many-fields" => {
+                let fields: Vec<_> = (0..40).map(|number| (format!("field-{number}"), number.to_string())).collect();
+                soloist_sdk::__write(soloist_sdk::Level::Info, "with 40 fields", &fields);
+            }
             "remaining" => loop {
                 info!(millis = soloist_sdk::remaining().as_millis(), "remaining");
                 sleep(Duration::from_millis(10)).await;

@@ -1,0 +1,53 @@
+//! The tables of the README that are an interface say what there is, no less and no more.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Result, ensure};
+use soloist::config::LimitSettings;
+use soloist::events::Event;
+use soloist::term::Demotion;
+use soloist_tests::readme::{self, Schema};
+use soloist_tests::{build, host};
+
+#[test]
+fn every_event_is_in_the_readme() -> Result<()> {
+    let (there, told): (BTreeSet<_>, _) =
+        (Event::ALL.iter().map(|event| event.name()).collect(), Schema::get()?.events());
+    ensure!(there == told, "there are {there:?}, and the README has {told:?}");
+    Ok(())
+}
+
+#[test]
+fn every_reason_of_a_demotion_is_in_the_readme() -> Result<()> {
+    let text = readme::text()?;
+    let sentence = text.split("\n\n").find(|paragraph| paragraph.starts_with("`reason` is ")).unwrap_or_default();
+    let told = readme::names(sentence.split('.').next().unwrap_or_default()).split_off(1);
+    let there: Vec<_> = Demotion::ALL.iter().map(|reason| reason.name()).collect();
+    ensure!(told == there, "there are {there:?}, and the README has {told:?}");
+    Ok(())
+}
+
+#[test]
+fn every_limit_is_in_the_readme() -> Result<()> {
+    let rows = readme::table("key")?;
+    let told: BTreeSet<_> = rows.iter().flat_map(|row| readme::names(&row[0])).collect();
+    let there: BTreeSet<_> = LimitSettings::KEYS.iter().copied().collect();
+    ensure!(there == told, "there are {there:?}, and the README has {told:?}");
+    Ok(())
+}
+
+/// The help, which every command shows, has the same codes as the README.
+#[test]
+fn every_exit_code_of_the_help_is_in_the_readme() -> Result<()> {
+    let rows = readme::table("exit code")?;
+    let told: Vec<_> = rows.iter().map(|row| row[0].as_str()).collect();
+    for command in [&["--help"][..], &["run", "--help"], &["status", "--help"]] {
+        let mut soloist = std::process::Command::new(&build::artifacts()?.soloist);
+        host::clear_settings(&mut soloist);
+        let help = String::from_utf8(soloist.args(command).output()?.stdout)?;
+        let codes = help.lines().skip_while(|line| *line != "Exit codes:").skip(1);
+        let codes: Vec<_> = codes.filter_map(|line| line.split_whitespace().next()).collect();
+        ensure!(codes == told, "{command:?} has {codes:?}, and the README has {told:?}");
+    }
+    Ok(())
+}
