@@ -62,7 +62,8 @@ async fn a_task_that_fails_everywhere_is_seen_to_fail_until_it_is_healthy_again(
     }
     let seen = eventually("the mark", PATIENCE, async || {
         let status = status(&cluster).await.ok()?;
-        (status["failure"]["terms"].as_u64() >= Some(4)).then_some(status)
+        let awaited = status["failure"]["retry_at"].is_string();
+        (status["failure"]["terms"].as_u64() >= Some(4) && awaited).then_some(status)
     });
     let seen = seen.await?;
     let failure = &seen["failure"];

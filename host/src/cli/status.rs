@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_secs(1);
 ///    "hosts": [{"host": ID, "pid": NUMBER, "version": VERSION, "started": TIME}, ...]}
 ///
 /// STATE is led, vacant, or failed: then the plugin has failed for good in the latest "terms" terms in a row. "failure"
-/// says how it did in the last of them and, if that is known, when a host tries it again if none does now; it is null
+/// says how it did in the last of them and when a host tries it again, if that is known and still to come; it is null
 /// otherwise. Both are left as soon as a later term runs healthy. Failed or not, "leader" is null while nobody leads.
 /// "standbys" are in the order in which they will lead. A program that knows nothing of Soloist, where a task has a
 /// `path`, leads with a "term" of null, and "host" is what it wrote into the master node. A TIME is RFC 3339 in UTC.
@@ -85,7 +85,10 @@ async fn follow(operator: &Operator, task: Option<&str>, json: bool) -> Result<(
                     }
                     printed = Some(seen);
                 }
-                changes.next().await;
+                tokio::select! {
+                    () = changes.next() => {}
+                    () = retried(printed.as_ref()) => {}
+                }
             }
             Err(_) if observer.is_lost() => {
                 eprintln!("the session with the ensemble has ended: connecting again");
@@ -97,6 +100,16 @@ async fn follow(operator: &Operator, task: Option<&str>, json: bool) -> Result<(
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// Waits until a time has passed at which a task is to be tried again: it is shown no more then, though no node changes.
+async fn retried(seen: Option<&Seen>) {
+    let now = SystemTime::now();
+    let failures = seen.into_iter().flat_map(|seen| &seen.tasks).filter_map(|task| task.failure.as_ref());
+    match failures.filter_map(|failure| failure.retry_after(now)).min() {
+        Some(at) => tokio::time::sleep(at.duration_since(now).unwrap_or_default()).await,
+        None => std::future::pending().await,
     }
 }
 

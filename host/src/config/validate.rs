@@ -11,7 +11,7 @@ use super::settings::{
 };
 use super::values::{self, ConnectString, TaskName};
 use super::{Config, Ensemble, OnComplete, RestartPolicy, TaskConfig};
-use crate::coordination::nodes::TaskPaths;
+use crate::coordination::nodes::{TaskPaths, WATCHED_BYTES_MAX};
 use crate::digest::Digest;
 use crate::lease::Timing;
 use crate::secret::Secret;
@@ -22,9 +22,6 @@ const TICK_TIME_DEFAULT: Duration = Duration::from_secs(2);
 const DEMOTE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 const TASKS_MAX: usize = 1000;
 
-/// How many bytes the paths may have of all nodes that a host watches. When a connection is found again, the client library
-/// tells the server of all of them, in messages of 128 KiB, and does not understand the answers if there are two.
-const WATCHED_BYTES_MAX: usize = 128 * 1024;
 const CONFIG_ENTRIES_MAX: usize = 256;
 const CONFIG_VALUE_BYTES_MAX: usize = 64 * 1024;
 

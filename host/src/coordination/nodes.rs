@@ -26,6 +26,9 @@ mod terms;
 
 pub use terms::{End, History, PAST_TERMS_MAX, TermEntry, TermRecord, TermState};
 
+/// How many bytes the paths may have of all nodes that one session watches. When a connection is found again, the client
+/// library tells the server of all of them, in messages of 128 KiB, and does not understand the answers if there are two.
+pub const WATCHED_BYTES_MAX: usize = 128 * 1024;
 /// A record longer than this is not ours.
 const RECORD_MAX_BYTES: usize = 32 * 1024;
 /// The longest text about a term's end that is kept.
@@ -89,9 +92,8 @@ impl FailedRecord {
         now: SystemTime,
         retry_at: impl FnOnce(u32) -> Option<SystemTime>,
     ) -> Self {
-        let (terms, others) = before.map_or((0, None), |before| (before.terms, before.retry_at));
+        let (terms, others) = before.map_or((0, None), |before| (before.terms, before.retry_after(now)));
         let terms = terms.saturating_add(1);
-        let others = others.and_then(|at| humantime::parse_rfc3339(&at).ok()).filter(|at| *at > now);
         let retry_at = retry_at(terms).into_iter().chain(others).min();
         let shown = |time| humantime::format_rfc3339_millis(time).to_string();
         Self {
@@ -103,6 +105,19 @@ impl FailedRecord {
             detail: bounded(&failed.message),
             retry_at: retry_at.map(shown),
         }
+    }
+
+    /// When a host is to stand again, if that is still to come.
+    pub fn retry_after(&self, now: SystemTime) -> Option<SystemTime> {
+        let at = humantime::parse_rfc3339(self.retry_at.as_deref()?).ok()?;
+        Some(at).filter(|at| *at > now)
+    }
+
+    /// The record without a time that has passed.
+    #[must_use]
+    pub fn at(self, now: SystemTime) -> Self {
+        let awaited = self.retry_after(now).is_some();
+        Self { retry_at: self.retry_at.filter(|_| awaited), ..self }
     }
 }
 
@@ -297,6 +312,8 @@ mod tests {
         assert_eq!((second.terms, second.host.as_str(), &second.retry_at), (2, "b", &first.retry_at));
         let third = FailedRecord::after(Some(second), &term(6, "c"), &failed, at(200), |_| None);
         assert_eq!((third.terms, third.retry_at.clone()), (3, None), "what is past is not awaited");
+        assert_eq!(first.clone().at(at(159)), first);
+        assert_eq!(first.clone().at(at(160)), FailedRecord { retry_at: None, ..first });
         assert_eq!(decode::<FailedRecord>(&encode(&third)), Some(third));
     }
 

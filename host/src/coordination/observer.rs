@@ -1,6 +1,6 @@
 //! What an operator sees and asks for, from any machine: it reads ZooKeeper alone and needs no host here.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 use futures::future::select_all;
@@ -10,6 +10,7 @@ use super::acl::acl;
 use super::connect::{Credentials, connector, obstacles};
 use super::nodes::{
     self, Candidate, FailedRecord, History, HostRecord, ResignOrder, TaskPaths, TermEntry, TermRecord, TermState,
+    WATCHED_BYTES_MAX,
 };
 use crate::config::Ensemble;
 
@@ -30,6 +31,8 @@ const CLOSE_TIME: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Observer {
     client: Client,
+    /// How many bytes the chroot adds to a path.
+    chroot_bytes: usize,
     root: String,
     acl: Vec<Acl>,
 }
@@ -81,7 +84,8 @@ impl Observer {
         }
         let client = if chroot.is_empty() { Ok(client) } else { client.chroot(chroot) };
         let client = client.map_err(|_| failed("bad chroot".into()))?;
-        Ok(Self { client, root: ensemble.root.clone(), acl: acl(ensemble.acl.as_ref()) })
+        let (root, acl) = (ensemble.root.clone(), acl(ensemble.acl.as_ref()));
+        Ok(Self { client, chroot_bytes: chroot.len(), root, acl })
     }
 
     /// Closes the connection and sees it closed.
@@ -119,20 +123,30 @@ impl Observer {
     /// Watches all that [`Observer::status`] reads, from now on: to be called before it is read.
     ///
     /// # Errors
-    /// [`ObserverError::Read`].
+    /// [`ObserverError::Read`], [`ObserverError::TooMuchToWatch`].
     pub async fn watch(&self, task: Option<&str>) -> Result<Changes, ObserverError> {
-        let mut watchers = vec![self.watch_children(&nodes::hosts_path(&self.root)).await?];
+        let hosts = nodes::hosts_path(&self.root);
+        let mut watchers = vec![self.watch_children(&hosts).await?];
+        let mut bytes = self.chroot_bytes + hosts.len();
         if task.is_none() {
-            watchers.push(self.watch_children(&nodes::tasks_path(&self.root)).await?);
+            let tasks = nodes::tasks_path(&self.root);
+            watchers.push(self.watch_children(&tasks).await?);
+            bytes += self.chroot_bytes + tasks.len();
         }
-        for task in self.asked(task).await? {
-            let term = TaskPaths::new(&self.root, &task, None).term;
+        let tasks = self.asked(task).await?;
+        for task in &tasks {
+            let term = TaskPaths::new(&self.root, task, None).term;
             watchers.push(self.watch_node(&term).await?);
-            let elsewhere = self.latest(&task).await?.and_then(|latest| latest.record.path);
-            let paths = TaskPaths::new(&self.root, &task, elsewhere.as_deref());
+            let elsewhere = self.latest(task).await?.and_then(|latest| latest.record.path);
+            let paths = TaskPaths::new(&self.root, task, elsewhere.as_deref());
             watchers.push(self.watch_node(&paths.master).await?);
             watchers.push(self.watch_node(&paths.failed).await?);
             watchers.push(self.watch_children(&paths.candidates).await?);
+            let watched = [&paths.term, &paths.master, &paths.failed, &paths.candidates];
+            bytes += watched.iter().map(|path| self.chroot_bytes + path.len()).sum::<usize>();
+            if bytes > WATCHED_BYTES_MAX {
+                return Err(ObserverError::TooMuchToWatch { tasks: tasks.len() });
+            }
         }
         Ok(Changes(watchers))
     }
@@ -240,6 +254,7 @@ impl Observer {
             let Latest { record, zxid } = self.existing(task).await?;
             let paths = TaskPaths::new(&self.root, task, record.path.as_deref());
             let failure = self.data(&paths.failed).await?.and_then(|(data, _)| nodes::decode::<FailedRecord>(&data));
+            let failure = failure.map(|failure| failure.at(SystemTime::now()));
             let queue = nodes::queue(self.children(&paths.candidates).await?);
             let status = |leader: Option<Leader>, standbys: Vec<Candidate>| {
                 let state = match (&failure, &leader) {

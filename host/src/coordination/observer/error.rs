@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use zookeeper_client::Error;
 
+use crate::coordination::nodes;
 use crate::coordination::task::hint;
 use crate::reporter::printable;
 
@@ -55,6 +56,16 @@ pub enum ObserverError {
         task: String,
         /// Where tasks are.
         path: String,
+    },
+    /// One session cannot watch so many nodes: see [`WATCHED_BYTES_MAX`](nodes::WATCHED_BYTES_MAX).
+    #[error(
+        "{tasks} tasks are too many to be watched at once: the paths of their nodes have more than {max} bytes. Name one \
+         task, or ask without --watch",
+        max = nodes::WATCHED_BYTES_MAX
+    )]
+    TooMuchToWatch {
+        /// How many tasks there are.
+        tasks: usize,
     },
     /// Nobody leads, so nobody can resign.
     #[error("nobody leads task {task}")]
