@@ -24,7 +24,7 @@ Exit codes:
   0      a clean end
   1      a failure at run time, an order that was not fulfilled, or a plugin that has not completed (--once)
   2      bad usage, a bad configuration or a bad plugin
-  3      the ensemble could not be reached, or refused us, within --connect-timeout
+  3      the ensemble could not be reached, or refused us, or the host's id was taken, within --connect-timeout
   128+n  ended by signal n, the second one that asked to stop";
 
 /// How much is shown of a line of an error.

@@ -104,12 +104,13 @@ impl Timing {
         self.demote_budget
     }
 
-    /// When the ensemble gives the node to another after its holder died without a word: at the latest.
+    /// When the ensemble lets go of the nodes of a host that died without a word: at the latest.
     ///
-    /// The ensemble looks for dead sessions once a tick; if its own leader dies as well, it begins to count anew after
-    /// its election, which this leaves out.
-    pub fn failover_within(&self) -> Duration {
-        self.session_timeout.saturating_add(self.tick_time)
+    /// It ends sessions at its ticks, so up to one later than the session timeout; and the server that the host hung on
+    /// tells the ensemble's leader of the last message with its next answer, up to half a tick later. If the ensemble's
+    /// leader dies as well, the next one counts anew, which this leaves out.
+    pub fn given_up_within(&self) -> Duration {
+        self.session_timeout.saturating_add(self.tick_time).saturating_add(self.tick_time / 2)
     }
 }
 
@@ -307,6 +308,6 @@ mod tests {
         let timing = Timing::new(TIMEOUT, TICK, Duration::from_secs(2)).unwrap();
         assert_eq!(timing.effects_stop_after(), Duration::from_millis(4_900));
         assert_eq!(timing.ridden_out(), Duration::from_millis(2_900));
-        assert_eq!(timing.failover_within(), Duration::from_secs(12));
+        assert_eq!(timing.given_up_within(), Duration::from_secs(13));
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
@@ -87,7 +88,7 @@ fn task(text: &mut String, task: &TaskConfig, plugin: &Plugin, ensemble: &Ensemb
         line(text, if number == 0 { "may use" } else { "" }, grant)?;
     }
     let timing = Timing::new(ensemble.session_timeout, ensemble.tick_time, task.demote_timeout);
-    timing.map_or(Ok(()), |timing| lease(text, &timing))
+    timing.map_or(Ok(()), |timing| lease(text, &timing, task.successor_delay))
 }
 
 /// What a task grants, a line each; what every plugin has is not said.
@@ -119,7 +120,7 @@ fn granted(grants: &Grants) -> Vec<String> {
 }
 
 /// What follows when a leader hears no more of the ensemble.
-fn lease(text: &mut String, timing: &Timing) -> std::fmt::Result {
+fn lease(text: &mut String, timing: &Timing, successor_delay: Duration) -> std::fmt::Result {
     let demotion_latest = timing.span().saturating_sub(timing.demote_budget());
     writeln!(text, "  when its leader hears no more of the ensemble:")?;
     line(text, "  no demotion for", format_args!("{:?} at least", timing.ridden_out()))?;
@@ -129,8 +130,9 @@ fn lease(text: &mut String, timing: &Timing) -> std::fmt::Result {
         "  effects stop within",
         format_args!("{:?} ({:?} at the earliest)", timing.span(), timing.effects_stop_after()),
     )?;
-    line(text, "  another leads within", format_args!("{:?}", timing.failover_within()))?;
-    Ok(())
+    let delay = if successor_delay.is_zero() { "" } else { ", with successor_delay" };
+    let within = timing.given_up_within().saturating_add(successor_delay);
+    line(text, "  another leads within", format_args!("{within:?}{delay}, and an election (some messages)"))
 }
 
 fn line(text: &mut String, name: &str, value: impl std::fmt::Display) -> std::fmt::Result {

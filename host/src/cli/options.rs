@@ -60,8 +60,8 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_TICK_TIME", value_name = "DURATION", help_heading = ENSEMBLE)]
     tick_time: Option<String>,
 
-    /// Id of this host, unique in the ensemble [default: HOSTNAME-PID, so that a restarted host never waits for the
-    /// session it had before]
+    /// Id of this host, unique in the ensemble [default: HOSTNAME-RANDOM, new for every process, so that a restarted host
+    /// never waits for the session it had before]
     #[arg(long, env = "SOLOIST_HOST_ID", value_name = "ID", help_heading = ENSEMBLE)]
     host_id: Option<String>,
 

@@ -1,6 +1,7 @@
 //! Single values: text in, a valid value out.
 
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,8 +84,14 @@ pub(super) fn name(text: &str) -> Result<Arc<str>, BadValue> {
     Err(BadValue::Name { text: Excerpt::of(text), rule })
 }
 
-/// A host id that no other process has, so that a restarted host never waits for the session it had before.
+/// How many characters tell a process from others on hosts of the same name.
+const PROCESS_CHARACTERS: usize = 6;
+
+/// A host id that no other process has, so that a restarted host never waits for the session it had before. The process id
+/// would not do: in a container it is always the same, and containers can share a host name.
 pub(super) fn host_id_default() -> Arc<str> {
+    // Digits and letters that nobody confuses with each other.
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let system = rustix::system::uname();
     let host: String = system
         .nodename()
@@ -92,7 +99,10 @@ pub(super) fn host_id_default() -> Arc<str> {
         .chars()
         .map(|character| if is_host_name_character(character) { character } else { '-' })
         .collect();
-    format!("{host}-{}", std::process::id()).into()
+    // The keys of the standard library's maps come from the system's source of random numbers.
+    let random = RandomState::new().hash_one(()).to_le_bytes();
+    let process = random.into_iter().take(PROCESS_CHARACTERS).map(|byte| ALPHABET[usize::from(byte) % ALPHABET.len()]);
+    format!("{host}-{}", process.map(char::from).collect::<String>()).into()
 }
 
 /// ZooKeeper refuses the others in the path of a node.

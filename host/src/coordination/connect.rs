@@ -98,6 +98,14 @@ pub enum SessionError {
         /// Why.
         source: Error,
     },
+    /// Another session holds the host's node: that of another host with the same id, or of a process that was killed.
+    #[error("host id {host} is taken by session {owner:#x}: it is free when that session has ended")]
+    Taken {
+        /// The id.
+        host: String,
+        /// The session.
+        owner: i64,
+    },
     /// The lease cannot be renewed.
     #[error("heartbeats fail at node {path}: nothing can be led without a lease{}", hint(.source))]
     Heartbeat {

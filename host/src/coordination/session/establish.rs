@@ -26,8 +26,10 @@ impl Keeper {
         About::SESSION.report(Event::SessionConnecting, format_args!("connecting to {}", self.settings.servers));
         let mut pause = RETRY_INITIAL;
         loop {
-            let error = match self.attempt().await {
-                Ok(live) => return live,
+            let error = match self.attempt(last_error).await {
+                Ok(Some(live)) => return live,
+                // The time that it waited is gone from its lease: another session begins with a whole one.
+                Ok(None) => continue,
                 Err(error) => error,
             };
             let event = match &error {
@@ -43,7 +45,8 @@ impl Keeper {
         }
     }
 
-    async fn attempt(&self) -> Result<Live, SessionError> {
+    /// Gets a session; none if it had to wait for the host's id to be free.
+    async fn attempt(&self, last_error: &mut Option<SessionError>) -> Result<Option<Live>, SessionError> {
         let asked = clock::now();
         let (client, mut states) = self.connect().await?;
         if states.peek_state() == SessionState::ConnectedReadOnly {
@@ -62,12 +65,26 @@ impl Keeper {
             timing => timing,
         }?;
         let client = self.prepare(client).await?;
+        let path = nodes::host_path(&self.settings.root, &self.settings.host);
+        let failed = |source| SessionError::Prepare { path: path.clone(), source };
+        if let Some(owner) = self.register(&client, &path).await.map_err(failed)? {
+            let taken = SessionError::Taken { host: self.settings.host.to_string(), owner };
+            About::SESSION.report(Event::SessionError, format_args!("{taken}: waiting for that"));
+            *last_error = Some(taken);
+            // Its owner writes there with every heartbeat, which fires the watch as well.
+            while let (Some(stat), watcher) = client.check_and_watch_stat(&path).await.map_err(failed)?
+                && stat.ephemeral_owner == owner
+            {
+                watcher.changed().await;
+            }
+            return Ok(None);
+        }
         let lease = Lease::new(asked, timing.session_timeout(), self.settings.tick_time);
         let deadline = SharedDeadline::default();
         deadline.set(lease.deadline());
         let session = Session { client, host: self.settings.host.clone(), acl: self.settings.acl.clone(), deadline };
         report_connected(&session, format_args!("with a timeout of {agreed:?}"));
-        Ok(Live { session: Arc::new(session), states, lease, timing })
+        Ok(Some(Live { session: Arc::new(session), states, lease, timing }))
     }
 
     /// The times that follow from what was agreed on now, and from what the servers are known to agree to.
@@ -100,7 +117,7 @@ impl Keeper {
         SessionError::Connect { obstacles: obstacles(&servers, error).await, servers }
     }
 
-    /// Creates what a host needs: the parents of everything, and its own node.
+    /// Creates the parents of everything that a host needs.
     async fn prepare(&self, client: Client) -> Result<Client, SessionError> {
         let Settings { chroot, root, acl, .. } = &self.settings;
         let failed = |path: &str| {
@@ -109,27 +126,10 @@ impl Keeper {
         };
         let hosts = format!("{chroot}{}", nodes::hosts_path(root));
         ensure_path(&client, &hosts, Acls::new(acl)).await.map_err(failed(&hosts))?;
-        let client = if chroot.is_empty() {
-            client
-        } else {
-            client.chroot(chroot.as_str()).map_err(|_| failed(chroot)(Error::BadArguments(&"bad chroot")))?
-        };
-        let path = nodes::host_path(root, &self.settings.host);
-        let mut told = None;
-        while let Some(owner) = self.register(&client, &path).await.map_err(failed(&path))? {
-            if told.replace(owner) != Some(owner) {
-                let message =
-                    format!("host id {} is taken by session {owner:#x}: waiting for it to end", self.settings.host);
-                About::SESSION.report(Event::SessionError, message);
-            }
-            // Its owner writes there with every heartbeat, which fires the watch as well.
-            while let (Some(stat), watcher) = client.check_and_watch_stat(&path).await.map_err(failed(&path))?
-                && stat.ephemeral_owner == owner
-            {
-                watcher.changed().await;
-            }
+        if chroot.is_empty() {
+            return Ok(client);
         }
-        Ok(client)
+        client.chroot(chroot.as_str()).map_err(|_| failed(chroot)(Error::BadArguments(&"bad chroot")))
     }
 
     /// Creates the host's node; gives the session that holds it if that is another.

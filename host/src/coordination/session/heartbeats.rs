@@ -16,7 +16,7 @@ impl Keeper {
     pub(super) async fn heartbeats(&self, session: &Session, lease: &mut Lease, timing: &mut Timing) {
         let path = nodes::host_path(&self.settings.root, &self.settings.host);
         let record = self.record();
-        let mut agreed = self.probe.subscribe();
+        let mut agreed = self.probe.changes();
         let mut failing = false;
         let mut beat = Box::pin(self.beat(session, clock::now(), &path, &record));
         loop {
