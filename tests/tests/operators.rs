@@ -251,6 +251,26 @@ async fn orders_for_another_term_mean_nothing() -> Result<()> {
     cluster.verdict().check()
 }
 
+/// A node for orders that the leader may not read is said to be in the way, once; when it is gone orders are heard again.
+#[tokio::test]
+async fn orders_that_cannot_be_read_are_reported_and_come_through_when_they_can() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let stranger = client::connect_as(cluster.servers(), cluster.session_timeout, Some("stranger:secret")).await?;
+    client::make_path(&stranger, "/soloist/tasks/beat").await?;
+    let options = CreateMode::Persistent.with_acls(Acls::creator_all());
+    stranger.create(RESIGN, b"", &options).await?;
+    let mut hosts = queue(&cluster, &["a", "b"]).await?;
+    let names = |message: &str| message.contains(RESIGN) && message.contains("ACL");
+    hosts[0].event_where("election-error", |event| names(&event.message)).await?;
+    stranger.delete(RESIGN, None).await?;
+    let answer = cluster.operator(&[], &["resign", TASK]).await?;
+    ensure!(answer.code == Some(0), "{answer:?}");
+    let errors = hosts[0].records().into_iter().filter(|record| record.is("election-error"));
+    ensure!(errors.count() == 1);
+    client::close(stranger).await;
+    cluster.verdict().check()
+}
+
 /// A leader that does not answer: the command says so, and the order is followed as soon as the leader can.
 #[tokio::test]
 async fn an_order_stands_until_the_leader_follows_it() -> Result<()> {

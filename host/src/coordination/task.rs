@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryFutureExt;
-use futures::future::{try_join, try_join4};
+use futures::future::{OptionFuture, try_join, try_join4};
 use zookeeper_client::{
     CreateMode, CreateOptions, Error, MultiReadResult, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat,
 };
@@ -16,6 +16,7 @@ use zookeeper_client::{
 use super::nodes::{self, Candidate, History, MasterRecord, ResignOrder, TaskPaths, TermRecord};
 use super::session::Session;
 use crate::election::{Holder, Queue, Record};
+use crate::events::{About, Event, chain};
 use crate::term::{FencingToken, Term};
 
 mod error;
@@ -29,8 +30,10 @@ pub use release::Ended;
 /// creates it. Deleting that version only, a host cannot delete a node that a foreign program has created in between.
 const MASTER_VERSION: i32 = 1;
 
-/// The pause after a failure to watch for orders to resign.
+/// The pause after orders to resign could not be read; it doubles up to [`ORDER_RETRY_MAX`] while the ensemble refuses it.
 const ORDER_RETRY: Duration = Duration::from_secs(1);
+/// The longest pause after orders to resign could not be read.
+const ORDER_RETRY_MAX: Duration = Duration::from_mins(1);
 
 /// The nodes of one task, seen by one session.
 #[derive(Clone, Debug)]
@@ -310,26 +313,43 @@ impl TaskNodes {
 
     /// Waits until somebody asks for the end of this term.
     pub async fn resign_order(self, term: u64) -> ResignOrder {
+        let mut pause = ORDER_RETRY;
         loop {
-            match self.watch_order().await {
-                Ok((Some(order), _)) if order.term == term => return order,
-                Ok((_, watcher)) => drop(watcher.changed().await),
-                // A lost connection, mostly: the watch has to be set anew.
-                Err(error) => {
-                    tracing::debug!(%error, path = self.paths.resign, "cannot watch for orders to resign");
-                    tokio::time::sleep(ORDER_RETRY).await;
+            let (error, watcher) = match self.watch_order().await {
+                Ok((Ok(Some(order)), _)) if order.term == term => return order,
+                Ok((Ok(_), watcher)) => {
+                    watcher.changed().await;
+                    pause = ORDER_RETRY;
+                    continue;
                 }
+                Ok((Err(error), watcher)) => (error, Some(watcher)),
+                Err(error) => (error, None),
+            };
+            let changed = OptionFuture::from(watcher.map(OneshotWatcher::changed));
+            if matches!(error, Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) {
+                // That is reported elsewhere; the watch has to be set anew.
+                tokio::time::sleep(ORDER_RETRY).await;
+                continue;
             }
+            if pause == ORDER_RETRY {
+                let error = TaskError::Order { path: self.paths.resign.clone(), source: error };
+                About::task(&self.task).report(Event::ElectionError, chain(&error));
+            }
+            // A node that is deleted fires the watch; one whose ACL is changed does not.
+            tokio::select! {
+                Some(_) = changed => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (2 * pause).min(ORDER_RETRY_MAX);
         }
     }
 
-    async fn watch_order(&self) -> Result<(Option<ResignOrder>, OneshotWatcher), Error> {
+    /// Reads the order, and watches it, whether it can be read or not.
+    async fn watch_order(&self) -> Result<(Result<Option<ResignOrder>, Error>, OneshotWatcher), Error> {
         let (_, watcher) = self.session.client().check_and_watch_stat(&self.paths.resign).await?;
-        match self.session.client().get_data(&self.paths.resign).await {
-            Ok((data, _)) => Ok((nodes::decode(&data), watcher)),
-            Err(Error::NoNode) => Ok((None, watcher)),
-            Err(error) => Err(error),
-        }
+        let read = self.session.client().get_data(&self.paths.resign).await;
+        let read = read.map(Some).or_else(|error| if error == Error::NoNode { Ok(None) } else { Err(error) });
+        Ok((read.map(|order| order.and_then(|(data, _)| nodes::decode(&data))), watcher))
     }
 }
 

@@ -53,6 +53,14 @@ pub enum TaskError {
         /// Why.
         source: Error,
     },
+    /// Orders to resign could not be read.
+    #[error("cannot read orders to resign at {path}: none is heard until that can be read or is gone{}", hint(.source))]
+    Order {
+        /// Where they are.
+        path: String,
+        /// Why.
+        source: Error,
+    },
     /// Leadership could not be given back.
     #[error("cannot release {path}{}", hint(.source))]
     Release {
