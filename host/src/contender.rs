@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use zookeeper_client::{OneshotWatcher, WatchedEvent};
 
 use crate::activation::{Activation, ActivationSettings, Notice};
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::coordination::nodes::{End, ResignOrder, TaskPaths, TermRecord};
 use crate::coordination::session::{Session, View};
 use crate::coordination::state::TaskState;
@@ -24,7 +24,7 @@ use crate::election::{Action, Election, Input, Now, Record, Settings};
 use crate::events::{About, Event, chain, details};
 use crate::permit::Permit;
 use crate::plugin::Plugin;
-use crate::restart::PluginFailed;
+use crate::restart::{PluginFailed, Runs};
 use crate::shutdown::Shutdown;
 use crate::term::{Demotion, Term};
 
@@ -107,6 +107,12 @@ pub struct Contender {
     marking: Option<BoxFuture<'static, Option<Duration>>>,
     /// Whether the plugin has run well in this term.
     healthy: bool,
+    /// Since when this host leads.
+    led_since: Moment,
+    /// The terms that the plugin gave up: a host alone must not be elected in a circle by one that does so at once.
+    given_up: Runs,
+    /// How long this host stays out of the queue once the term is given back.
+    stay_out: Duration,
     outcome: Option<Outcome>,
     stuck: bool,
     request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
@@ -123,6 +129,7 @@ impl Contender {
     /// A contender for `task` whose plugin runs on `plugins`.
     pub fn new(task: Task, plugins: Handle) -> Self {
         let election = Election::new(task.election);
+        let given_up = Runs::new(task.activation.restart);
         Self {
             task,
             plugins,
@@ -136,6 +143,9 @@ impl Contender {
             order: None,
             marking: None,
             healthy: false,
+            led_since: Moment::default(),
+            given_up,
+            stay_out: Duration::ZERO,
             outcome: None,
             stuck: false,
             request: None,
@@ -244,7 +254,10 @@ impl Contender {
             }
             Notice::ResignRequested { reason } => {
                 self.ending.detail.get_or_insert(reason);
-                self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
+                if self.ending.reason.is_none() {
+                    self.stay_out = self.given_up.completed(clock::now().saturating_since(self.led_since));
+                    self.inputs.push_back(Input::Resign { stay_out: self.stay_out });
+                }
             }
             Notice::Stuck => self.stuck = true,
             Notice::Stopped { .. } => {
@@ -356,9 +369,7 @@ impl Contender {
                 let message = format_args!("elected for term {}", term.number);
                 About::term(&term).report(Event::Elected, message);
             }
-            Action::AnnounceReleased(term) => {
-                About::term(&term).report(Event::Released, format_args!("released term {}", term.number));
-            }
+            Action::AnnounceReleased(term) => report_released(&term, std::mem::take(&mut self.stay_out)),
             Action::Finish => return true,
         }
         false
@@ -371,6 +382,7 @@ impl Contender {
             return;
         };
         (self.healthy, self.marking) = (false, None);
+        (self.led_since, self.stay_out) = (clock::now(), Duration::ZERO);
         self.order = self.nodes().map(|nodes| nodes.resign_order(term.number).boxed());
         let permit = Permit::new(session.deadline().clone());
         let keys_max = usize::try_from(self.task.plugin.limits().state_keys).unwrap_or(usize::MAX);
@@ -411,6 +423,17 @@ impl Contender {
         self.stale.extend(self.watch.take().map(|watch| Box::new(watch) as Box<dyn Send>));
         self.request = Some(make(nodes, self.seen.clone()).boxed());
     }
+}
+
+fn report_released(term: &Term, stay_out: Duration) {
+    let message = format!("released term {}", term.number);
+    if stay_out.is_zero() {
+        return About::term(term).report(Event::Released, message);
+    }
+    let pause = humantime::format_duration(stay_out).to_string();
+    let message = format!("{message}; this host stands again in {pause}");
+    let fields = details([("stands_again_in", pause.into())]);
+    About::term(term).report_with(Event::Released, Event::Released.level(), message, fields);
 }
 
 async fn read_master(nodes: TaskNodes, own: Option<String>) -> Result<Answer, TaskError> {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use soloist_tests::client;
 use soloist_tests::client::{Contender, Standing};
 use soloist_tests::cluster::Cluster;
 use soloist_tests::host::Host;
@@ -80,4 +81,43 @@ async fn hosts_queue_behind_a_foreign_leader() -> Result<()> {
     ensure!(second.terminate().await?.success());
     ensure!(cluster.verdict().activities.len() == 2);
     cluster.verdict().check()
+}
+
+/// Hosts that are told of different master nodes: the second one says so and stands for nothing, not even when somebody has
+/// deleted the candidate of the first, until nobody stands with the other node; then it is the first that has to wait.
+#[tokio::test]
+async fn hosts_with_different_paths_never_stand_for_a_task_together() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let mut first = host(&cluster, "a")?;
+    first.event("plugin-log").await?;
+    let mut second = cluster.host("b")?.start(&cluster.history)?;
+    let names = |message: &str, theirs: &str, host: &str| {
+        message.contains(theirs)
+            && message.contains("same `path`")
+            && message.contains(&format!("for which {host} stands"))
+    };
+    second.event_where("election-error", |event| names(&event.message, NODE, "a")).await?;
+    let client = cluster.client().await?;
+    let candidates = "/soloist/tasks/beat/candidates";
+    let queue = client.list_children(candidates).await?;
+    ensure!(queue.len() == 1 && queue[0].contains("-a-"), "{queue:?}");
+    client.delete(&format!("{candidates}/{}", queue[0]), None).await?;
+    first.event_where("demoted", |event| event.text("reason") == Some("node-lost")).await?;
+    // Whoever joins first leads: the other one refuses.
+    let led = |record: &soloist_tests::history::Record| {
+        record.is("activated") && record.event().is_some_and(|event| event.term == Some(2))
+    };
+    let leader = cluster.history.wait_for(0, "term 2", soloist_tests::PATIENCE, led).await?.host;
+    let (leader, other) = if leader == "a" { (&mut first, &mut second) } else { (&mut second, &mut first) };
+    let refused = cluster.history.len();
+    let theirs = if leader.id() == "a" { NODE.to_owned() } else { Cluster::master("beat") };
+    let id = leader.id().to_owned();
+    other.event_after(refused, "election-error", |event| names(&event.message, &theirs, &id)).await?;
+    ensure!(leader.terminate().await?.success());
+    other.event_where("activated", |event| event.term == Some(3)).await?;
+    let verdict = cluster.verdict();
+    let last = verdict.activities.last().context("nobody was active")?;
+    ensure!(last.host == other.id(), "{last:?}");
+    client::close(client).await;
+    verdict.check()
 }

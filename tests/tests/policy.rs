@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::history::Event;
 use soloist_tests::host::Command;
 use soloist_tests::{PATIENCE, build, eventually};
 
@@ -104,6 +105,26 @@ async fn failures_after_a_healthy_time_are_counted_anew() -> Result<()> {
     let mut second = host(&cluster, "b", "recover")?.start(&cluster.history)?;
     let failed = second.event("failed").await?;
     ensure!(failed.event().is_some_and(|event| event.line["terms"] == 1), "{failed:?}");
+    cluster.verdict().check()
+}
+
+/// Alone it rests between its terms, ever longer, and says so; another host does not wait for that.
+#[tokio::test]
+async fn a_plugin_that_gives_leadership_up_at_once_makes_no_busy_loop() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let plugin = build::artifacts()?.guest("misbehave");
+    let command = |id: &str| -> Result<Command> {
+        let command = cluster.host_of(id, &plugin)?.flag("--task", TASK).flag("--config", "do=complete");
+        Ok(command.arg("--allow-state").arg("--allow-tcp=").flag("--on-complete", "resign"))
+    };
+    let mut alone = command("a")?.start(&cluster.history)?;
+    for (number, pause) in [(1, "1s"), (2, "2s")] {
+        let rests = |event: &Event| event.term == Some(number) && event.text("stands_again_in") == Some(pause);
+        alone.event_where("released", rests).await?;
+    }
+    let mut other = command("b")?.start(&cluster.history)?;
+    other.event_where("released", |event| event.text("stands_again_in") == Some("1s")).await?;
+    ensure!(alone.terminate().await?.success() && other.terminate().await?.success());
     cluster.verdict().check()
 }
 

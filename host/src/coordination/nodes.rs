@@ -211,6 +211,12 @@ impl TaskPaths {
         }
     }
 
+    /// The master node where `record` says it is.
+    pub fn master_in(&self, record: &TermRecord) -> String {
+        let usual = || self.term.strip_suffix("/term").map(|own| format!("{own}/master")).unwrap_or_default();
+        record.path.clone().unwrap_or_else(usual)
+    }
+
     /// How many bytes the paths have of all nodes of the task that a host may watch at once, below a chroot.
     pub fn watched_bytes(&self, chroot: &str, host: &str) -> usize {
         // Its own candidate, and that of its predecessor.

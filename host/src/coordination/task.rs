@@ -116,6 +116,7 @@ impl TaskNodes {
         let (kept, record) = TermRecord::read(&data, stat.version);
         let record = Record { history: history.version, ..record };
         let candidates = nodes::queue(children);
+        self.agree_on_path(&kept, &candidates).await?;
         let place = candidates.iter().position(|candidate| candidate.session == self.session.id());
         let before = place.and_then(|place| place.checked_sub(1)).map(|before| candidates[before].name.clone());
         let appointed = kept.successor.as_deref().filter(|host| record.released && **host != **self.session.host());
@@ -129,6 +130,35 @@ impl TaskNodes {
         let own: Vec<_> = own.map(|candidate| candidate.name.clone()).collect();
         let candidate = own.first().cloned();
         Ok(Seen { queue, candidate, own, record: kept, zxid: stat.mzxid.unsigned_abs(), history })
+    }
+
+    /// Sees to it that nobody stands for the task with another master node than this host's: a host that finds one leaves the
+    /// queue. Whoever is at the head while nobody holds that other node may change it: its election writes it down, over the
+    /// record that was read, so that nobody else's has come in between.
+    async fn agree_on_path(&self, kept: &TermRecord, candidates: &[Candidate]) -> Result<(), TaskError> {
+        let theirs = self.paths.master_in(kept);
+        // A record that cannot be read names nobody and no path.
+        if theirs == self.paths.master || (kept.term.host.is_empty() && kept.term.number > 0) {
+            return Ok(());
+        }
+        let look_error = |source| TaskError::Look { path: theirs.clone(), source };
+        let client = self.session.client();
+        let host = match candidates.first() {
+            Some(first) if first.session != self.session.id() => first.host.clone(),
+            _ => match client.get_data(&theirs).await {
+                Ok((data, stat)) if stat.ephemeral_owner != 0 => nodes::holder_name(&data, stat.ephemeral_owner),
+                // What no host can have written cannot be held.
+                Ok(_) | Err(Error::NoNode | Error::BadArguments(_)) => return Ok(()),
+                Err(error) => return Err(look_error(error)),
+            },
+        };
+        for own in candidates.iter().filter(|candidate| candidate.session == self.session.id()) {
+            match client.delete(&self.candidate_path(&own.name), None).await {
+                Ok(()) | Err(Error::NoNode) => {}
+                Err(error) => return Err(look_error(error)),
+            }
+        }
+        Err(TaskError::OtherPath { own: self.paths.master.clone(), theirs, host })
     }
 
     /// One request, not two: the second would wait for the answer to the first, since the client's connections gather

@@ -21,6 +21,19 @@ pub enum TaskError {
         /// Why.
         source: Error,
     },
+    /// Hosts are told of different master nodes for the same task: only the queue would hold them apart.
+    #[error(
+        "this host has {own} as the master node, but the task's is {theirs}, for which {host} stands: give all hosts the \
+         same `path`. It changes when nobody stands for the task with the old one any more"
+    )]
+    OtherPath {
+        /// The master node of this host.
+        own: String,
+        /// That of the term record.
+        theirs: String,
+        /// Who stands or leads.
+        host: String,
+    },
     /// The queue could not be joined.
     #[error("cannot join the queue at {path}{}", hint(.source))]
     Join {
