@@ -1,8 +1,11 @@
 //! What a host makes of an ensemble that does not let it in.
 
-use anyhow::{Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
 use soloist_tests::client;
 use soloist_tests::cluster::Cluster;
+use soloist_tests::zookeeper::Settings;
 use zookeeper_client::{Acls, CreateMode};
 
 const IDENTITY: &str = "SOLOIST_ZOOKEEPER_AUTH";
@@ -44,6 +47,27 @@ async fn the_right_credentials_are_let_in() -> Result<()> {
     let read = stranger.get_data("/soloist/tasks/beat/master").await;
     ensure!(read.is_err(), "a stranger reads the master node");
     ensure!(host.terminate().await?.success());
+    Ok(())
+}
+
+/// Servers that take no credentials of this kind refuse the session itself, whoever asks.
+#[tokio::test]
+async fn credentials_that_no_server_takes_are_told_from_a_node_that_is_closed() -> Result<()> {
+    let settings = Settings::standalone().system_property("zookeeper.DigestAuthenticationProvider.enabled", "false");
+    let cluster = Cluster::with(settings, Duration::from_secs(4)).await?;
+    let command = cluster.host("a")?.env(IDENTITY, "digest:soloist:hunter2");
+    let mut host = command.flag("--connect-timeout", "2s").start(&cluster.history)?;
+    let refused = host.event("session-auth-failed").await?;
+    let event = refused.event().context("no event")?;
+    ensure!(event.text("level") == Some("error") && event.line["retry_in"] == 0.1, "{event:?}");
+    ensure!(event.message.contains("refuses the credentials") && event.message.contains("auth"), "{event:?}");
+    let status = host.ended().await?;
+    let errors = host.errors();
+    ensure!(status.code() == Some(3) && errors.contains("refuses the credentials"), "{status}: {errors}");
+    let answer = cluster.operator(&[(IDENTITY, "digest:soloist:hunter2")], &["status"]).await?;
+    ensure!(answer.code == Some(3) && answer.stderr.contains("refuses the credentials"), "{answer:?}");
+    ensure!(!errors.contains("hunter2") && !answer.stderr.contains("hunter2"), "the credentials are shown");
+    ensure!(host.records().iter().all(|record| !record.is("session-connected")));
     Ok(())
 }
 

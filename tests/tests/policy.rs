@@ -138,6 +138,7 @@ async fn a_plugin_that_is_run_once_is_given_back_when_it_has_completed() -> Resu
     ensure!(leader.terminate().await?.success());
     let ended = standby.ended().await?;
     ensure!(ended.code() == Some(0), "{ended}: {}", standby.errors());
+    standby.event_where("plugin-log", |event| event.message == "demoted: Demotion::Resigned").await?;
     let story = ["activated", "plugin-completed", "draining", "demoted", "released", "session-closed"];
     let records = standby.records();
     let seen: Vec<_> = records.iter().filter_map(|record| story.iter().copied().find(|name| record.is(name))).collect();
