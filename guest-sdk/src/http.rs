@@ -298,7 +298,7 @@ impl Request {
 pub struct Response {
     /// The status, such as 200.
     pub status: u16,
-    /// The headers, in the order in which they came; the names in lower case.
+    /// The headers, the names in lower case. Those of one name stand together, in the order in which they came.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,

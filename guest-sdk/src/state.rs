@@ -29,7 +29,7 @@
 //! - A lost connection is waited for: a call can take as long as [`remaining`](crate::remaining). A call that is dropped,
 //!   as when demotion drops `on_elected`, may or may not have been done.
 //! - Limits: a key is 1 to 128 bytes of text, and neither `.` nor `..`, without a slash, a control character, one for
-//!   private use or one beyond U+FFEF, such as an emoji; a value has at most 512 KiB; a task has at most 1000 keys; at
+//!   private use or one beyond U+FFEF, such as an emoji; a value has at most 64 KiB; a task has at most 1000 keys; at
 //!   most 64 calls may be under way.
 //! - Every server of the ensemble has all of it in memory: it is a place for positions and decisions, not for data.
 

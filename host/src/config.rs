@@ -32,7 +32,7 @@ mod values;
 
 pub use crate::activation::{OnComplete, RestartPolicy};
 use crate::digest::Digest;
-pub use crate::plugin::{Access, Directory, Grants, Limits};
+pub use crate::plugin::{Access, Directory, Grants, Limits, Nat64};
 pub use crate::secret::Secret;
 pub use access::{AclEntry, AclSetting, Auth, Permission};
 pub use allow::{AllowSettings, DirectorySettings, SecretFile, SecretSettings};
@@ -48,6 +48,10 @@ pub struct Config {
     pub zookeeper: Ensemble,
     /// The id of this host, unique in the ensemble.
     pub host: Arc<str>,
+    /// The prefixes by which this host's network translates IPv6 to IPv4.
+    pub nat64: Vec<Nat64>,
+    /// The file that all of this was read from, if there is one.
+    pub file: Option<PathBuf>,
     /// The tasks to stand for: at least one, each name once.
     pub tasks: Vec<TaskConfig>,
 }
@@ -65,12 +69,16 @@ pub struct Ensemble {
     pub tick_time: Duration,
     /// The identity to show.
     pub auth: Option<Auth>,
+    /// The file that holds the identity, if it is in one.
+    pub auth_file: Option<PathBuf>,
     /// Who may do what with the nodes that are created. When nobody has said, everybody may do everything: a host with
     /// an identity warns then.
     pub acl: Option<AclSetting>,
     /// Give up when there is no first session within this time; never if there is none. A host that has had a session
     /// tries for ever.
     pub connect_timeout: Option<Duration>,
+    /// How many bytes a second all plugins of this host may write to their states in the long run.
+    pub state_rate: u64,
 }
 
 /// One task.

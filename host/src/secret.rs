@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::env::{self, VarError};
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -57,6 +58,13 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(HIDDEN)
     }
+}
+
+/// Whether every user of this machine can read the file: it lets them, and so does every directory that it lies in.
+pub fn others_can_read(file: &Path) -> bool {
+    let Ok(real) = fs::canonicalize(file) else { return false };
+    let lets = |path: &Path, right: u32| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & right != 0);
+    lets(&real, 0o004) && real.ancestors().skip(1).all(|directory| lets(directory, 0o001))
 }
 
 /// Where a secret of a plugin is.
@@ -246,6 +254,23 @@ mod tests {
         assert!(matches!(source.read(), Err(SecretError::Read { .. })));
         let missing = SecretSource { name: "SOLOIST_TEST_NO_SUCH_VARIABLE".into(), file: None };
         assert!(matches!(missing.read(), Err(SecretError::NotSet { .. })));
+    }
+
+    #[test]
+    fn a_file_is_exposed_only_if_others_get_to_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let (path, link) = (directory.path().join("secret"), directory.path().join("link"));
+        std::fs::write(&path, "hunter2").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        for (outside, inside, exposed) in
+            [(0o755, 0o644, true), (0o711, 0o604, true), (0o750, 0o644, false), (0o755, 0o640, false)]
+        {
+            std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(outside)).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(inside)).unwrap();
+            assert_eq!((others_can_read(&path), others_can_read(&link)), (exposed, exposed), "{outside:o} {inside:o}");
+        }
+        assert!(!others_can_read(&directory.path().join("gone")));
     }
 
     #[test]

@@ -283,7 +283,20 @@ fn an_error_that_on_elected_returns_and_an_exit_are_reported_as_such() {
     assert!(failed["message"].as_str().unwrap().ends_with("this went wrong"), "{failed:#}");
     let failed = failure("exit");
     assert_eq!(failed["cause"], "exit");
-    assert!(failed["message"].as_str().unwrap().contains("exit"), "{failed:#}");
+    // Rust's library says by WASI 0.2 only that it was no success.
+    assert!(failed["message"].as_str().unwrap().contains("it called exit(a code other than 0"), "{failed:#}");
+    for (code, told) in [(3, "exit(3)"), (0, "exit(0)"), (255, "exit(255)")] {
+        let exits = format!(
+            r#"(module
+                (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+                (memory (export "memory") 1)
+                (func (export "on_elected") (call $exit (i32.const {code})))
+                (func (export "on_demoted")))"#
+        );
+        let failed = failure_of(text(&exits));
+        assert_eq!(failed["cause"], "exit");
+        assert!(failed["message"].as_str().unwrap().ends_with(told), "{failed:#}");
+    }
 }
 
 #[test]

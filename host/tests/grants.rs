@@ -3,14 +3,14 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use soloist::activation::{ActivationSettings, Notice, RestartPolicy};
-use soloist::plugin::{Access, Directory, Grants, Plugin, PluginSettings, Problem};
+use soloist::plugin::{Access, Directory, Grants, Limits, Plugin, PluginEngine, PluginSettings, Problem};
 use soloist::secret::Secret;
 use soloist::term::Demotion;
 use support::{PATIENCE, Tested, engine, guest, run_apart, text};
@@ -24,11 +24,20 @@ fn settings() -> ActivationSettings {
 
 /// The guest `granted`, told what to do.
 fn start(config: &[(&str, &str)], grants: Grants) -> Tested {
+    Tested::start(load(config, grants, Limits::default()), settings())
+}
+
+fn load(config: &[(&str, &str)], grants: Grants, limits: Limits) -> Arc<Plugin> {
     let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let secrets = BTreeMap::from([("SECRET".to_owned(), Secret::new(SECRET.to_owned()))]);
-    let settings = PluginSettings { config, grants, secrets, ..PluginSettings::default() };
-    let plugin = Plugin::load(&engine(), &guest("granted"), settings).expect("the guest loads");
-    Tested::start(Arc::new(plugin), self::settings())
+    let settings = PluginSettings { config, grants, secrets, limits, ..PluginSettings::default() };
+    Arc::new(Plugin::load(&engine(), &guest("granted"), settings).expect("the guest loads"))
+}
+
+/// The guest, with a directory to read and as many files as it likes unless `limits` says otherwise.
+fn reader(what: &str, host: &Path, limits: Limits) -> Arc<Plugin> {
+    let dirs = vec![dir(host, "/data", Access::Read)];
+    load(&[("do", what)], Grants { dirs, ..Grants::default() }, limits)
 }
 
 fn demote(mut tested: Tested) -> Vec<String> {
@@ -179,6 +188,162 @@ fn no_path_and_no_link_leads_out_of_a_granted_directory() {
     }
     assert_eq!(fs::read_to_string(outside.join("file")).unwrap(), "from outside");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
+}
+
+#[test]
+fn a_listing_has_all_there_is_with_what_it_is() {
+    let place = places();
+    let inside = place.path().join("inside");
+    fs::create_dir(inside.join("a-directory")).unwrap();
+    symlink("file", inside.join("a-link")).unwrap();
+    for number in 0..400 {
+        fs::write(inside.join(format!("n{number:03}")), "").unwrap();
+    }
+    let tested = Tested::start(reader("list3", &inside, Limits::default()), settings());
+    tested.wait_for("plugin-completed", "", 1);
+    assert_eq!(
+        demote(tested),
+        ["at most 64 at once, Ok(()), a-directory DescriptorType::Directory, a-link DescriptorType::SymbolicLink, \
+          file DescriptorType::RegularFile, n000 DescriptorType::RegularFile"]
+    );
+    let listed = &files(vec![dir(&inside, "/data", Access::Read)], &["list /data"])["list /data"];
+    assert!(listed.starts_with("a-directory,a-link,file,n000,n001,"), "{listed}");
+    assert_eq!(listed.split(',').count(), 403);
+}
+
+#[test]
+fn so_many_files_and_listings_are_open_at_once_and_no_more() {
+    let place = places();
+    let inside = place.path().join("inside");
+    let limits = Limits { files: 20, ..Limits::default() };
+    // A directory that is listed by the library is open as well.
+    for (what, first) in [
+        ("open", "20 files, then QuotaExceeded"),
+        ("open3", "20 files, then ErrorCode::Quota"),
+        ("list", "10 listings, then Err"),
+        ("list-many3", "20 listings, then Err(ErrorCode::Quota)"),
+    ] {
+        let tested = Tested::start(reader(what, &inside, limits.clone()), settings());
+        tested.wait_for("plugin-log", first, 1);
+        let told = tested.wait_for("plugin-log", "`limits.files`", 1);
+        assert_eq!((&told["import"], &told["level"]), (&"files".into(), &"warn".into()), "{told:#}");
+        if what == "open" {
+            tested.wait_for("plugin-log", "then one more", 1);
+        }
+        demote(tested);
+    }
+}
+
+#[test]
+fn the_resource_too_many_ends_the_plugin_and_is_called_by_its_limit() {
+    let place = places();
+    let limits = Limits { files: 10_000, resources: 200, ..Limits::default() };
+    let tested = Tested::start(reader("open", &place.path().join("inside"), limits), settings());
+    let failed = tested.wait_for("plugin-failed", "", 1);
+    assert_eq!(failed["cause"], "resource-limit", "{failed:#}");
+    let message = failed["message"].as_str().unwrap();
+    assert!(message.contains("200") && message.contains("`limits.resources`"), "{message}");
+    demote(tested);
+}
+
+#[test]
+fn many_listings_of_a_large_directory_take_little_memory() {
+    run_apart(&["env"], &["four_hundred_listings_of_five_thousand_names"], &[]);
+}
+
+#[test]
+#[ignore = "measures the memory of its process: run by many_listings_of_a_large_directory_take_little_memory"]
+fn four_hundred_listings_of_five_thousand_names() {
+    let place = tempfile::tempdir().unwrap();
+    for number in 0..5000 {
+        File::create(place.path().join(format!("{number:0250}"))).unwrap();
+    }
+    let limits = Limits { files: 800, ..Limits::default() };
+    for (what, last) in [("list", "400 listings"), ("list-many3", "800 listings")] {
+        let plugin = reader(what, place.path(), limits.clone());
+        let before = peak_kib();
+        let tested = Tested::start(plugin, settings());
+        tested.wait_for("plugin-log", last, 1);
+        demote(tested);
+        let more = peak_kib() - before;
+        println!("{what}: {more} KiB more");
+        assert!(more < 100_000, "{what}: {more} KiB");
+    }
+}
+
+/// The most memory that this process has had.
+fn peak_kib() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+    peak.unwrap()
+}
+
+#[test]
+fn plugins_leave_file_descriptors_for_their_host() {
+    run_apart(&["sh", "-c", r#"ulimit -n 256 && exec "$0" "$@""#], &["two_plugins_open_what_they_can"], &[]);
+}
+
+#[test]
+#[ignore = "has few file descriptors: run by plugins_leave_file_descriptors_for_their_host"]
+fn two_plugins_open_what_they_can() {
+    let place = places();
+    let inside = place.path().join("inside");
+    let limits = || Limits { files: 10_000, resources: 10_000, ..Limits::default() };
+    let tested = Tested::start(reader("open", &inside, limits()), settings());
+    tested.wait_for("plugin-log", "files, then QuotaExceeded", 1);
+    let told = tested.wait_for("plugin-log", "file descriptors", 1);
+    assert!(told["message"].as_str().unwrap().contains("LimitNOFILE"), "{told:#}");
+    let other = tested.beside(reader("list-many3", &inside, limits()), settings());
+    other.wait_for("plugin-log", "listings, then Err(ErrorCode::Quota)", 1);
+    // A quarter is the host's own.
+    let own: Vec<_> = (0..60).map(|_| File::open("/dev/null")).collect();
+    assert!(own.iter().all(Result::is_ok), "{:?}", own.last());
+    demote(other);
+    demote(tested);
+}
+
+#[test]
+fn a_directory_that_holds_what_is_the_hosts_is_not_granted_to_write() {
+    let place = places();
+    let (cache, inside) = (place.path().join("cache"), place.path().join("inside"));
+    let engine = Arc::new(PluginEngine::with_cache(Some(&cache)).unwrap());
+    let load = |host: &Path, access| {
+        let grants = Grants { dirs: vec![dir(host, "/data", access)], ..Grants::default() };
+        let configuration = Some(inside.join("file"));
+        let settings = PluginSettings { grants, configuration, ..PluginSettings::default() };
+        Plugin::load(&engine, &guest("hello"), settings)
+    };
+    for (host, what) in [
+        (place.path(), "compiled plugins are kept"),
+        (&cache.join("code"), "compiled plugins are kept"),
+        (&inside, "the configuration of this host"),
+        (Path::new("/proc/self"), "by /proc the machine"),
+    ] {
+        let refused = load(host, Access::Write).unwrap_err();
+        let Problem::Dangerous { danger, .. } = &refused.problem else { panic!("{refused:?}") };
+        assert!(danger.to_string().contains(what), "{danger}");
+        let warnings = load(host, Access::Read).unwrap().warnings().concat();
+        assert_eq!(warnings.contains("/proc"), host.starts_with("/proc"), "{warnings}");
+    }
+    assert!(load(&place.path().join("outside"), Access::Write).unwrap().warnings().is_empty());
+}
+
+#[test]
+fn who_can_open_files_and_has_no_directory_is_told_of() {
+    let warnings = |name| {
+        let plugin = Plugin::load(&engine(), &guest(name), PluginSettings::default()).unwrap();
+        plugin.warnings().concat()
+    };
+    let told = warnings("granted");
+    for part in ["wasi:filesystem/types@", "dirs = [", "--allow-dir"] {
+        assert!(told.contains(part), "{part} is missing in: {told}");
+    }
+    // What only languages' libraries bring along is none of anybody's business.
+    for plain in ["hello", "heartbeat"] {
+        assert_eq!(warnings(plain), "");
+    }
+    let place = places();
+    assert!(reader("open", place.path(), Limits::default()).warnings().is_empty());
 }
 
 #[test]

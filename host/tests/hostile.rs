@@ -140,7 +140,8 @@ fn a_flood_of_lines() {
 #[test]
 fn a_flood_of_state() {
     let good = well_behaved();
-    let bad = good.beside(misbehave("state-flood"), settings());
+    let limits = Limits { state_rate: 1 << 30, ..Limits::default() };
+    let bad = good.beside(limited("state-flood", limits), settings());
     bad.wait_for("plugin-log", "was refused", 1);
     bad.wait_for("plugin-completed", "", 1);
     assert!(bad.state.writes() <= KEYS_MAX as u64 && bad.state.bytes() <= KEYS_MAX * VALUE_MAX_BYTES);

@@ -9,9 +9,9 @@ use soloist::activation::{ActivationSettings, Notice, RestartPolicy};
 use soloist::clock;
 use soloist::permit::SharedDeadline;
 use soloist::plugin::Limits;
-use soloist::state::StateError;
+use soloist::state::{StateError, VALUE_MAX_BYTES};
 use soloist::term::Demotion;
-use support::{Memory, PATIENCE, Tested, misbehave};
+use support::{Memory, PATIENCE, Tested, limited, misbehave};
 
 /// Patient with what stops by itself, and without a second start after a failure.
 fn settings() -> ActivationSettings {
@@ -48,7 +48,8 @@ fn what_is_written_is_read_again() {
 
 #[test]
 fn every_error_reaches_the_guest_with_its_type() {
-    let tested = start("state-errors");
+    let limits = Limits { state_value: VALUE_MAX_BYTES as u64, ..Limits::default() };
+    let tested = Tested::start(limited("state-errors", limits), settings());
     tested.wait_for("plugin-log", "every error but one", 1);
     tested.state.refuse(StateError::Unavailable("it rains".into()));
     let failed = tested.wait_for("plugin-failed", "", 1);
@@ -77,6 +78,31 @@ fn more_calls_than_the_limit_are_refused_and_the_others_are_done() {
     tested.state.held.send_replace(false);
     tested.wait_for("plugin-log", &format!("{calls} calls were done"), 1);
     demote(tested);
+}
+
+/// No more is written than the buckets have and earn in the time that it takes.
+#[test]
+fn writes_wait_for_their_turn_and_are_refused_when_that_is_far_off() {
+    const RATE: u64 = 64 << 10;
+    let limits = Limits { state_rate: RATE, state_burst: RATE, ..Limits::default() };
+    let begun = Instant::now();
+    let tested = Tested::start(limited("state-rate", limits), settings());
+    let refused = tested.wait_for("plugin-log", "refused: ", 1);
+    assert!(refused["message"].as_str().unwrap().contains("`limits.state_rate` allows 65536 bytes"), "{refused:#}");
+    tested.wait_for("plugin-log", "wrote", 1);
+    let (bytes, earned) = (tested.state.written_bytes(), RATE * (begun.elapsed().as_secs() + 1));
+    assert!(bytes <= RATE + earned, "{bytes} bytes, earned {earned}");
+    demote(tested);
+}
+
+#[test]
+fn what_is_put_away_at_the_end_does_not_wait_for_what_was_written_before() {
+    let limits = Limits { state_rate: 1 << 10, state_burst: 64 << 10, ..Limits::default() };
+    let mut tested = Tested::start(limited("state-late", limits), settings());
+    tested.wait_for("plugin-log", "written once", 1);
+    tested.activation().demote(Demotion::Shutdown);
+    assert!(!tested.stopped());
+    assert_eq!(tested.state.get("put-away").map(|value| value.len()), Some(32_000), "{:?}", tested.lines());
 }
 
 #[test]

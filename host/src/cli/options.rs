@@ -60,6 +60,15 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_TICK_TIME", value_name = "DURATION", help_heading = ENSEMBLE)]
     tick_time: Option<String>,
 
+    /// Bytes a second that all plugins of this host together may write to their states in the long run [default: 1MiB]
+    #[arg(long, env = "SOLOIST_STATE_RATE", value_name = "BYTES", help_heading = ENSEMBLE)]
+    state_rate: Option<String>,
+
+    /// Prefixes by which this host's network translates IPv6 to IPv4 (NAT64), like 2001:db8:64::/96: an address in one is
+    /// judged as the IPv4 address that it stands for [default: none besides 64:ff9b::/96]
+    #[arg(long, env = "SOLOIST_NAT64", value_name = "PREFIX,...", value_delimiter = ',', help_heading = ENSEMBLE)]
+    nat64: Option<Vec<String>>,
+
     /// Id of this host, unique in the ensemble [default: HOSTNAME-RANDOM, new for every process, so that a restarted host
     /// never waits for the session it had before]
     #[arg(long, env = "SOLOIST_HOST_ID", value_name = "ID", help_heading = ENSEMBLE)]
@@ -190,6 +199,7 @@ impl EnsembleOptions {
             auth,
             auth_file,
             acl: from.written("acl", self.acl.map(AclText::Line)),
+            state_rate: None,
         })
     }
 }
@@ -206,9 +216,11 @@ impl Options {
     fn given(self, matches: &ArgMatches) -> anyhow::Result<Given> {
         let from = Source(matches);
         let tick_time = from.written("tick_time", self.tick_time);
+        let state_rate = from.written("state_rate", self.state_rate.map(Amount::Text));
         Ok(Given {
             host_id: from.written("host_id", self.host_id),
-            zookeeper: EnsembleSettings { tick_time, ..self.ensemble.given(matches)? },
+            nat64: from.list("nat64", self.nat64),
+            zookeeper: EnsembleSettings { tick_time, state_rate, ..self.ensemble.given(matches)? },
             task: TaskSettings {
                 name: from.written("task", self.task),
                 sha256: from.written("sha256", self.sha256),

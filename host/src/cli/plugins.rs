@@ -6,8 +6,8 @@ use std::thread;
 
 use anyhow::{Context as _, anyhow};
 use soloist::config::{Config, TaskConfig};
-use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
-use soloist::secret::SecretError;
+use soloist::plugin::{Bucket, Plugin, PluginEngine, PluginSettings};
+use soloist::secret::{SecretError, others_can_read};
 use soloist::shutdown::Shutdown;
 use tokio::sync::oneshot;
 
@@ -33,19 +33,31 @@ pub(super) async fn load_until(shutdown: &Shutdown, config: &Config) -> Result<O
 
 /// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong.
 pub(super) fn load(config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
+    warn_of_readable(config);
     let mut engines = Engines::default();
+    let writes = Arc::new(Bucket::of_host(config.zookeeper.state_rate));
     let (mut plugins, mut bad) = (Vec::new(), Vec::new());
     for task in &config.tasks {
         let engine = engines.of(task.limits.stack).map_err(Failure::RunTime)?;
-        match load_one(task, &engine) {
-            Ok(plugin) => plugins.push(Arc::new(plugin)),
+        match load_one(config, task, &engine, &writes) {
+            Ok(plugin) => {
+                for warning in plugin.warnings() {
+                    tracing::warn!("task {}: {warning}", task.name);
+                }
+                plugins.push(Arc::new(plugin));
+            }
             Err(error) => bad.push(format!("{:#}", error.context(format!("task {}", task.name)))),
         }
     }
     if bad.is_empty() { Ok(plugins) } else { Err(Failure::Invalid(anyhow!(bad.join("\n")))) }
 }
 
-fn load_one(task: &TaskConfig, engine: &Arc<PluginEngine>) -> anyhow::Result<Plugin> {
+fn load_one(
+    config: &Config,
+    task: &TaskConfig,
+    engine: &Arc<PluginEngine>,
+    writes: &Arc<Bucket>,
+) -> anyhow::Result<Plugin> {
     let secrets = task.grants.secrets.iter().map(|source| Ok((source.name.clone(), source.read()?)));
     let settings = PluginSettings {
         config: task.config.clone(),
@@ -53,9 +65,26 @@ fn load_one(task: &TaskConfig, engine: &Arc<PluginEngine>) -> anyhow::Result<Plu
         secrets: secrets.collect::<Result<_, SecretError>>()?,
         limits: task.limits.clone(),
         sha256: task.sha256,
+        configuration: config.file.clone(),
+        host_writes: Arc::clone(writes),
         ..PluginSettings::default()
     };
     Ok(Plugin::load(engine, &task.plugin, settings)?)
+}
+
+/// Warns of secrets that other users of this machine can read.
+fn warn_of_readable(config: &Config) {
+    let identity = config.zookeeper.auth_file.iter().map(|file| ("the identity".to_owned(), file));
+    let secrets = config.tasks.iter().flat_map(|task| {
+        let sources = task.grants.secrets.iter();
+        sources.filter_map(|source| {
+            Some((format!("task {}: the secret {}", task.name, source.name), source.file.as_ref()?))
+        })
+    });
+    for (what, file) in identity.chain(secrets).filter(|(_, file)| others_can_read(file)) {
+        let file = file.display();
+        tracing::warn!("{what}: every user of this machine can read {file}: take that right away, with chmod o-r");
+    }
 }
 
 /// An engine for each size of stack: it is the one limit that belongs to all plugins of an engine.

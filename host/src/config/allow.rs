@@ -129,11 +129,13 @@ impl Validator<'_> {
             http: http.transpose()?,
             tcp: tcp.transpose()?,
             networks: networks?,
+            // The network's, not the task's.
+            nat64: Vec::new(),
             identify: settings.identify.as_ref().is_none_or(|identify| identify.value),
         })
     }
 
-    fn list<T>(
+    pub(super) fn list<T>(
         &mut self,
         key: &str,
         list: &[Written<String>],

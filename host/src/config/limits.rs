@@ -13,8 +13,8 @@ use super::values;
 use crate::plugin::Limits;
 use crate::state::{KEYS_MAX, VALUE_MAX_BYTES};
 
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// A number as it is written.
@@ -81,8 +81,12 @@ limits! {
     call_bytes: bytes(4 * KIB..=GIB);
     calls: number(1..=10_000);
     sockets: number(1..=10_000);
+    files: number(1..=10_000);
+    resources: number(16..=10_000);
     state_keys: number(0..=KEYS_MAX.try_into().unwrap_or(u32::MAX));
     state_value: bytes(0..=VALUE_MAX_BYTES as u64);
+    state_rate: bytes(KIB..=64 * MIB);
+    state_burst: bytes(KIB..=64 * MIB);
     log_rate: number(1..=1_000_000);
     log_burst: number(1..=1_000_000);
     log_line: bytes(64..=MIB);
@@ -111,7 +115,7 @@ fn with_unit(bytes: u64) -> String {
     unit.map_or_else(|| bytes.to_string(), |(unit, name)| format!("{}{name}", bytes / unit))
 }
 
-fn bytes(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
+pub(super) fn bytes(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
     let value = match amount {
         Amount::Number(bytes) => *bytes,
         Amount::Text(text) => text.parse::<ByteSize>().map_err(|_| BadValue::Size { text: amount.excerpt() })?.as_u64(),

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::allow::AllowSettings;
-use super::limits::LimitSettings;
+use super::limits::{Amount, LimitSettings};
 use super::problem::{ConfigError, Place};
 use super::shape;
 use crate::secret::Secret;
@@ -63,6 +63,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
 pub struct Given {
     /// See [`Config::host`](super::Config::host).
     pub host_id: Option<Written<String>>,
+    /// See [`Config::nat64`](super::Config::nat64).
+    pub nat64: Option<Vec<Written<String>>>,
     /// The ensemble.
     pub zookeeper: EnsembleSettings,
     /// The task, where a plugin is run as the only one.
@@ -74,6 +76,8 @@ pub struct Given {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Settings {
     pub(super) host_id: Option<Written<String>>,
+    #[serde(deserialize_with = "shape::list")]
+    pub(super) nat64: Vec<Written<String>>,
     #[serde(deserialize_with = "shape::table")]
     pub(super) zookeeper: EnsembleSettings,
     #[serde(deserialize_with = "shape::tasks")]
@@ -100,6 +104,8 @@ pub struct EnsembleSettings {
     pub auth_file: Option<Written<PathBuf>>,
     /// See [`Ensemble::acl`](super::Ensemble::acl).
     pub acl: Option<Written<AclText>>,
+    /// See [`Ensemble::state_rate`](super::Ensemble::state_rate).
+    pub state_rate: Option<Written<Amount>>,
 }
 
 /// An access control list as it can be written.
@@ -167,6 +173,7 @@ impl Given {
     pub(super) fn over(self, file: Settings) -> Settings {
         Settings {
             host_id: self.host_id.or(file.host_id),
+            nat64: self.nat64.unwrap_or(file.nat64),
             zookeeper: self.zookeeper.over(file.zookeeper),
             task: file.task,
         }
@@ -190,6 +197,7 @@ impl EnsembleSettings {
             auth,
             auth_file,
             acl: self.acl.or(file.acl),
+            state_rate: self.state_rate.or(file.state_rate),
         }
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::settings::SettingsFile;
 use super::*;
-use crate::plugin::Origin;
+use crate::plugin::{HOST_STATE_RATE, Origin};
 
 const TASK: &str = "[[task]]\nname = \"report\"\nplugin = \"report.wasm\"\n";
 
@@ -29,7 +29,9 @@ fn flag(text: &str) -> Written<String> {
 fn the_example_holds_every_key_and_means_what_it_says() {
     let config = load(include_str!("../../example.toml"), Given::default()).unwrap();
     assert_eq!(&*config.host, "alpha");
+    assert_eq!(config.nat64, [Nat64::new("2001:db8:64::/96").unwrap()]);
     let zookeeper = &config.zookeeper;
+    assert_eq!(zookeeper.state_rate, HOST_STATE_RATE);
     assert_eq!(zookeeper.servers.hosts(), "zk1:2181,zk2:2181,zk3:2181");
     assert_eq!(zookeeper.servers.chroot(), "/apps");
     assert_eq!(zookeeper.root, "/soloist");
@@ -52,6 +54,7 @@ fn the_example_holds_every_key_and_means_what_it_says() {
     assert_eq!(shown(&network.http), ["https://api.example.com", "http://*.internal:8080"]);
     assert_eq!(network.tcp.as_ref().unwrap()[0].to_string(), "db.internal:5432");
     assert_eq!((network.networks[0].to_string().as_str(), network.identify), ("10.0.0.0/8", true));
+    assert_eq!(network.nat64, config.nat64);
     assert_eq!((&cleanup.grants.network.http, &cleanup.grants.network.tcp), (&None, &None));
     let data = Directory { host: "/var/lib/report".into(), guest: "/data".into(), access: Access::Write };
     assert_eq!(grants.dirs, [data]);
@@ -69,6 +72,7 @@ fn what_is_not_said_has_a_default() {
     assert_eq!(zookeeper.root, "/soloist");
     assert_eq!((zookeeper.session_timeout, zookeeper.tick_time), (Duration::from_secs(10), Duration::from_secs(2)));
     assert_eq!((&zookeeper.auth, &zookeeper.acl, zookeeper.connect_timeout), (&None, &None, None));
+    assert_eq!((config.nat64.len(), zookeeper.state_rate), (0, HOST_STATE_RATE));
     assert!(config.host.ends_with(&format!("-{}", std::process::id())), "{}", config.host);
     let task = &config.tasks[0];
     assert_eq!((task.demote_timeout, task.on_complete), (Duration::from_secs(2), OnComplete::Hold));
@@ -98,7 +102,7 @@ fn what_is_given_is_preferred_to_the_file() {
         auth: Some(Written::variable(Secret::new("digest:c:d".to_owned()), "VARIABLE")),
         ..EnsembleSettings::default()
     };
-    let config = load(&file, Given { host_id: Some(flag("flag")), zookeeper, task: TaskSettings::default() }).unwrap();
+    let config = load(&file, Given { host_id: Some(flag("flag")), zookeeper, ..Given::default() }).unwrap();
     assert_eq!(&*config.host, "flag");
     assert_eq!(config.zookeeper.root, "/flag");
     assert_eq!(config.zookeeper.servers.hosts(), "file:2181");
@@ -190,6 +194,8 @@ fn every_bad_value_is_named_with_its_place() {
         (two("/x", "/x"), "8:8", "task.path", "another task"),
         (two("/x", "/x/y"), "8:8", "task.path", "another task"),
         (two("/x/y", "/x"), "8:8", "task.path", "another task"),
+        (zookeeper("state_rate = 1"), "2:14", "zookeeper.state_rate", "write 1KiB to 1GiB"),
+        (format!("nat64 = [\"10.0.0.0/8\"]\n{TASK}"), "1:10", "nat64", "is not a NAT64 prefix: it is not a range of IPv6"),
         // The rest.
         (task("sha256 = \"ab\""), "4:10", "task.sha256", "64 hexadecimal digits"),
         (task("sha256 = 5"), "4:10", "task.sha256", "expected a string"),
@@ -284,6 +290,10 @@ fn every_bad_grant_and_limit_is_named_with_its_place() {
         (task("limits.memory = \"much\""), "4:17", "task.limits.memory", "not a number of bytes"),
         (task("limits.memory = \"1KiB\""), "4:17", "task.limits.memory", "out of range: write 64KiB to 64GiB"),
         (task("limits.state_value = \"1GiB\""), "4:22", "task.limits.state_value", "write 0 to 512KiB"),
+        (task("limits.files = 0"), "4:16", "task.limits.files", "write 1 to 10000"),
+        (task("limits.resources = 1"), "4:20", "task.limits.resources", "write 16 to 10000"),
+        (task("limits.state_rate = 1"), "4:21", "task.limits.state_rate", "write 1KiB to 64MiB"),
+        (task("limits.state_burst = \"1GiB\""), "4:22", "task.limits.state_burst", "write 1KiB to 64MiB"),
         (task("limits.sockets = \"many\""), "4:18", "task.limits.sockets", "not a number"),
         (task("limits.sockets = 0"), "4:18", "task.limits.sockets", "write 1 to"),
         (task("limits.state_keys = 1001"), "4:21", "task.limits.state_keys", "write 0 to 1000"),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::access::{AclSetting, Auth};
+use super::limits::{KIB, MIB, bytes};
 use super::problem::{BadValue, ConfigError, Excerpt, PROBLEMS_MAX, Place, Problem};
 use super::settings::{
     AclText, EnsembleSettings, Given, Origin, RestartSettings, Settings, SettingsFile, TaskSettings, Written,
@@ -14,6 +15,7 @@ use super::{Config, Ensemble, OnComplete, RestartPolicy, TaskConfig};
 use crate::coordination::nodes::{TaskPaths, WATCHED_BYTES_MAX};
 use crate::digest::Digest;
 use crate::lease::Timing;
+use crate::plugin::{HOST_STATE_RATE, Nat64};
 use crate::secret::Secret;
 
 const ROOT_DEFAULT: &str = "/soloist";
@@ -171,6 +173,7 @@ impl<'a> Validator<'a> {
     fn settings(mut self, settings: &Settings) -> Result<Config, ConfigError> {
         let host = self.optional("host_id", settings.host_id.as_ref(), |text| values::name(text));
         let host = host.map(|host| host.unwrap_or_else(values::host_id_default));
+        let nat64 = self.list("nat64", &settings.nat64, "a NAT64 prefix", Nat64::new);
         let zookeeper = self.ensemble(&settings.zookeeper);
         if self.number_of_tasks(&settings.task).is_err() {
             return Err(ConfigError::Invalid(self.problems));
@@ -181,8 +184,13 @@ impl<'a> Validator<'a> {
             self.paths(&settings.task, &zookeeper.root);
             self.timing(settings, zookeeper, &tasks);
         }
-        if let (Ok(zookeeper), Ok(host), Ok(tasks)) = (zookeeper, host, tasks.into_iter().collect::<Result<_, _>>()) {
-            let config = Config { zookeeper, host, tasks };
+        let tasks: Result<Vec<_>, _> = tasks.into_iter().collect();
+        if let (Ok(zookeeper), Ok(host), Ok(nat64), Ok(mut tasks)) = (zookeeper, host, nat64, tasks) {
+            for task in &mut tasks {
+                task.grants.network.nat64.clone_from(&nat64);
+            }
+            let file = self.file.map(|file| file.path().to_owned());
+            let config = Config { zookeeper, host, nat64, file, tasks };
             self.watched(&settings.task, &config);
             if self.problems.is_empty() {
                 return Ok(config);
@@ -200,15 +208,20 @@ impl<'a> Validator<'a> {
         let connect_timeout = self
             .optional("zookeeper.connect_timeout", settings.connect_timeout.as_ref(), |text| values::duration(text));
         let auth = self.auth(settings);
+        let auth_file = settings.auth_file.as_ref().map(|file| self.beside_file(&file.origin, &file.value));
         let acl = self.acl(settings);
+        let state_rate = self
+            .optional("zookeeper.state_rate", settings.state_rate.as_ref(), |amount| bytes(amount, KIB..=1024 * MIB));
         Ok(Ensemble {
             servers: servers?.unwrap_or_default(),
             root: root?.unwrap_or_else(|| ROOT_DEFAULT.to_owned()),
             session_timeout: session_timeout?,
             tick_time: tick_time?,
             auth: auth?,
+            auth_file,
             acl: acl?,
             connect_timeout: connect_timeout?,
+            state_rate: state_rate?.unwrap_or(HOST_STATE_RATE),
         })
     }
 

@@ -11,8 +11,20 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use super::apart::caught;
+use super::exit;
 use super::features::FEATURES;
 use super::load::Problem;
+
+/// How a bare module ends itself: the adapter would pass on only whether it did well, so it is led past that.
+const EXIT: &str = "proc_exit";
+
+/// The interface that it is led to.
+const EXIT_INTERFACE: &str = "package wasi:cli@0.2.12 {
+    interface exit {
+        exit: func(status: result);
+        exit-with-code: func(status-code: u8);
+    }
+}";
 
 /// What a bare module calls the two functions, and what a component does.
 const RENAMED: [(&str, &str); 2] = [("on_elected", "on-elected"), ("on_demoted", "on-demoted")];
@@ -88,7 +100,15 @@ impl Module {
         if self.exports.iter().any(|(name, _)| name == "_start") {
             return Err(Problem::Program);
         }
-        let mut world = String::from("package soloist:bare;\nworld plugin {\n");
+        let mut world = String::from("package soloist:bare;\n");
+        let exits = self.imports.iter().any(|(_, name)| name == EXIT);
+        if exits {
+            world.push_str(EXIT_INTERFACE);
+        }
+        world.push_str("\nworld plugin {\n");
+        if exits {
+            world.extend(["import ", exit::INTERFACES[0], ";\n"]);
+        }
         for (bare, export) in RENAMED {
             let found = self.exports.iter().find(|(name, _)| name == bare);
             let (_, ty) = found.ok_or(Problem::MissingExport { export: bare })?;
@@ -119,11 +139,24 @@ impl Module {
     }
 }
 
-/// Gives the two functions the names that they have in a component.
+/// Gives functions the names that they have in a component: the two exports, and the import by which it ends itself.
 struct Rename;
 
 impl Reencode for Rename {
     type Error = std::convert::Infallible;
+
+    fn parse_imports(
+        &mut self,
+        section: &mut wasm_encoder::ImportSection,
+        mut imports: wasmparser::Imports<'_>,
+    ) -> Result<(), wasm_encoder::reencode::Error<Self::Error>> {
+        if let wasmparser::Imports::Single(_, import) = &mut imports
+            && (import.module, import.name) == (PREVIEW1, EXIT)
+        {
+            (import.module, import.name) = (exit::INTERFACES[0], exit::WITH_CODE);
+        }
+        utils::parse_imports(self, section, imports)
+    }
 
     fn parse_export(
         &mut self,

@@ -1,6 +1,6 @@
 //! The one wasmtime engine of a host, with the clock tick that interrupts guests.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -39,6 +39,7 @@ pub enum EngineError {
 pub struct PluginEngine {
     engine: Engine,
     cache: Option<SealedCache>,
+    cache_directory: Option<PathBuf>,
     ticker: Ticker,
     stack_bytes: u64,
 }
@@ -87,12 +88,17 @@ impl PluginEngine {
         });
         let engine = engine.map_err(EngineError::Engine)?;
         let ticker = Ticker::start(engine.weak()).map_err(EngineError::Ticker)?;
-        Ok(Self { engine, cache, ticker, stack_bytes })
+        Ok(Self { engine, cache, cache_directory: directory.map(Path::to_owned), ticker, stack_bytes })
     }
 
     /// How much stack its plugins may use, in bytes.
     pub fn stack_bytes(&self) -> u64 {
         self.stack_bytes
+    }
+
+    /// Where compiled plugins are kept, now or at another start, if anywhere.
+    pub(super) fn cache_directory(&self) -> Option<&Path> {
+        self.cache_directory.as_deref()
     }
 
     pub(super) fn wasmtime(&self) -> &Engine {

@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::fmt::{self, Write};
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
-use wasmtime_wasi::I32Exit;
 
+use super::exit::Exit;
 use super::limits::{Limit, LimitReached};
 use super::log::MAX_MESSAGE_BYTES;
 use super::store::Host;
@@ -38,9 +39,9 @@ pub enum Cause {
         /// The last lines of stderr.
         stderr: String,
     },
-    /// The plugin ended its process.
-    #[error("it called exit({0})")]
-    Exited(i32),
+    /// The plugin ended itself, with this code if it told one. 0.2 of WASI can tell no more than success or failure.
+    #[error("it called exit({})", .0.map_or_else(|| "a code other than 0, which WASI does not tell".into(), |code| code.to_string()))]
+    Exited(Option<u8>),
     /// The plugin reached one of its limits.
     #[error(transparent)]
     Limit(LimitReached),
@@ -106,7 +107,9 @@ impl Failure {
             Cause::Limit(*reached)
         } else if error.chain().any(is_call_too_large) {
             Cause::Limit(host.settings.limits.reached(Limit::CallBytes))
-        } else if let Some(I32Exit(code)) = error.downcast_ref() {
+        } else if error.chain().any(is_full_table) {
+            Cause::Limit(host.settings.limits.reached(Limit::Resources))
+        } else if let Some(Exit(code)) = error.downcast_ref() {
             Cause::Exited(*code)
         } else {
             match error.downcast_ref::<Trap>() {
@@ -127,6 +130,11 @@ impl Failure {
 /// calls itself. No text of a guest or of another error can be mistaken for it.
 fn is_call_too_large(error: &(dyn Error + 'static)) -> bool {
     size_of_val(error) == 0 && format!("{error:?}") == CALL_TOO_LARGE
+}
+
+/// The table that keeps a plugin's resources has room for as many as the limit says.
+fn is_full_table(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(ResourceTableError::Full))
 }
 
 /// One line for each frame. Written here, because wasmtime would write the names out as they were in Rust or C++, and a

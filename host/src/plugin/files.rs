@@ -1,29 +1,26 @@
-//! Writing to a granted file by a stream.
+//! What of `wasi:filesystem` is not wasmtime's: opening, listing, and writing by a stream.
 //!
-//! wasmtime gives what is written to a stream of WASI 0.2 to another thread, whatever it is told about blocking, and no
-//! such write can be called back: it would be done after the plugin has stopped. These streams stand in their place and
-//! write on the thread that the plugin runs on, a bounded piece at a time, each only while the permit lasts. What a
-//! stream has taken is in the file, and a store that is gone has left nothing to be done.
+//! wasmtime resolves paths, and lets none lead out of a granted directory. These functions stand in the place of some of
+//! its own, in both versions of the interface, because the host bounds what they take of it: how many files a plugin has
+//! open ([`OpenFiles`]), how much of a listing is in memory (`listing`), and how long a write goes on (`writing`).
 
+mod listing;
 mod p2;
 mod p3;
+mod writing;
 
 use std::fs::File;
-use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
-use rustix::io::{Errno, ReadWriteFlags, pwritev2};
 use wasmtime::component::{Linker, Resource};
 use wasmtime_wasi::filesystem::Descriptor;
 
+use super::descriptors;
+use super::limits::count;
 use super::store::Host;
-use crate::permit::{LeaseLost, Permit};
+use crate::events::details;
 
-/// How much is written before the permit is looked at again, in bytes.
-const CHUNK_BYTES: usize = 64 * 1024;
-
-/// Puts these streams in place of wasmtime's, whose other functions are in the linker already.
+/// Puts these functions in place of wasmtime's, whose others are in the linker already.
 pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     for (interface, function) in FUNCTIONS {
         let mut interface = linker.instance(interface)?;
@@ -34,84 +31,70 @@ pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 
 type Function = fn(&mut wasmtime::component::LinkerInstance<'_, Host>) -> wasmtime::Result<()>;
 
-const FUNCTIONS: [(&str, Function); 4] = [
+const FUNCTIONS: [(&str, Function); 10] = [
     (p2::INTERFACE, p2::add_write),
     (p2::INTERFACE, p2::add_append),
+    (p2::INTERFACE, p2::add_open),
+    (p2::INTERFACE, p2::add_list),
+    (p2::INTERFACE, p2::add_next_entry),
+    (p2::INTERFACE, p2::add_listing),
     (p3::INTERFACE, p3::add_write),
     (p3::INTERFACE, p3::add_append),
+    (p3::INTERFACE, p3::add_open),
+    (p3::INTERFACE, p3::add_list),
 ];
 
-/// Where the next byte goes.
-#[derive(Clone, Copy, Debug)]
-enum Place {
-    At(u64),
-    End,
+/// The files, directories and listings that a plugin has opened. A stream holds its file open, whatever becomes of the
+/// descriptor; so what counts is whether anything still holds it.
+#[derive(Debug, Default)]
+pub(super) struct OpenFiles(Vec<Weak<File>>);
+
+impl OpenFiles {
+    fn count(&mut self) -> usize {
+        self.0.retain(|file| file.strong_count() > 0);
+        self.0.len()
+    }
+
+    fn note(&mut self, file: &Arc<File>) {
+        self.0.push(Arc::downgrade(file));
+    }
 }
 
-/// Why there is no stream.
-enum Refused {
-    NotAFile,
-    ReadOnly,
-    /// There is no such descriptor.
-    Unknown(wasmtime::Error),
-}
+/// There is no room for one more.
+struct NoRoom;
 
-/// One stream to a file.
-#[derive(Debug)]
-struct Writing {
-    file: Arc<File>,
-    place: Place,
-    permit: Permit,
-}
-
-impl Writing {
-    fn begin(host: &mut Host, descriptor: &Resource<Descriptor>, place: Place) -> Result<Self, Refused> {
-        let permit = host.called().leadership.permit.clone();
-        match host.table.get(descriptor) {
-            Ok(Descriptor::File(file)) if file.perms.write_not_permitted() => Err(Refused::ReadOnly),
-            Ok(Descriptor::File(file)) => Ok(Self { file: Arc::clone(&file.file), place, permit }),
-            Ok(Descriptor::Dir(_)) => Err(Refused::NotAFile),
-            Err(error) => Err(Refused::Unknown(error.into())),
+impl Host {
+    /// Says whether the plugin may open something in a directory. Whatever has no room is told in the log, since WASI has
+    /// no word for it.
+    fn room_for_file(&mut self, directory: &Resource<Descriptor>) -> wasmtime::Result<Result<(), NoRoom>> {
+        let max = self.settings.limits.files;
+        if self.files.count() >= count(max.into()) {
+            self.refuse_file(&format!("{max} files and directories are open, which is what `limits.files` allows"));
+            return Ok(Err(NoRoom));
         }
-    }
-
-    /// Writes a part of the bytes, and returns how many. They are in the file then.
-    ///
-    /// # Errors
-    /// The permit has ended, or else what the system says.
-    fn write(&mut self, bytes: &[u8]) -> Result<io::Result<usize>, LeaseLost> {
-        self.permit.check()?;
-        let written = self.write_some(&bytes[..bytes.len().min(CHUNK_BYTES)]);
-        Ok(written.and_then(|written| self.go_on(written).map(|()| written)))
-    }
-
-    fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
-        loop {
-            let written = match self.place {
-                Place::At(place) => self.file.write_at(bytes, place),
-                Place::End => append(&self.file, bytes),
-            };
-            match written {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(0) if !bytes.is_empty() => return Err(io::ErrorKind::WriteZero.into()),
-                written => return written,
-            }
+        // The next number that the system gives, found out before anything is created or cut.
+        let next = match self.table.get(directory)? {
+            Descriptor::Dir(directory) => directory.dir.try_clone(),
+            Descriptor::File(file) => file.file.try_clone(),
+        };
+        if next.is_ok_and(|next| descriptors::is_for_plugins(&next)) {
+            return Ok(Ok(()));
         }
+        self.refuse_file(&descriptors::NoneLeft.to_string());
+        Ok(Err(NoRoom))
     }
 
-    fn go_on(&mut self, written: usize) -> io::Result<()> {
-        if let Place::At(place) = &mut self.place {
-            *place = place.checked_add(written as u64).ok_or(Errno::OVERFLOW)?;
+    fn refuse_file(&self, message: &str) {
+        self.log.warn(message, details([("import", "files".into())]));
+    }
+
+    /// Notes what the plugin has opened.
+    fn opened(&mut self, opened: &Resource<Descriptor>) -> wasmtime::Result<()> {
+        match self.table.get(opened)? {
+            Descriptor::Dir(directory) => self.files.note(&directory.dir),
+            Descriptor::File(file) => self.files.note(&file.file),
         }
         Ok(())
-    }
-}
-
-fn append(file: &File, bytes: &[u8]) -> io::Result<usize> {
-    match pwritev2(file, &[IoSlice::new(bytes)], 0, ReadWriteFlags::APPEND) {
-        // Not every system can: then it is where the end is now, since this thread is all that the plugin has.
-        Err(Errno::NOSYS | Errno::OPNOTSUPP) => file.write_at(bytes, file.metadata()?.len()),
-        written => Ok(written?),
     }
 }
 

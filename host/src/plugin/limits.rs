@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
-use crate::state::{KEYS_MAX, VALUE_MAX_BYTES};
+use crate::state::KEYS_MAX;
 
 /// The bounds on one plugin. Each is a key of `limits` in the configuration of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,10 +28,18 @@ pub struct Limits {
     pub calls: u32,
     /// Sockets that may be open at once.
     pub sockets: u32,
+    /// Files, directories and listings of directories that may be open at once, besides the granted directories.
+    pub files: u32,
+    /// Resources of the host that it may have at once: whatever is open, streams, headers of requests.
+    pub resources: u32,
     /// Keys in the state. Above [`KEYS_MAX`] it means that.
     pub state_keys: u32,
-    /// Bytes of a value in the state. Above [`VALUE_MAX_BYTES`] it means that.
+    /// Bytes of a value in the state. Above [`VALUE_MAX_BYTES`](crate::state::VALUE_MAX_BYTES) it means that.
     pub state_value: u64,
+    /// Bytes a second that may be written to the state in the long run.
+    pub state_rate: u64,
+    /// Bytes that may be written to the state at once.
+    pub state_burst: u64,
     /// Lines a second that may be logged in the long run.
     pub log_rate: u32,
     /// Lines that may be logged at once.
@@ -60,8 +68,12 @@ impl Default for Limits {
             call_bytes: 16 << 20,
             calls: 64,
             sockets: 16,
+            files: 128,
+            resources: 1000,
             state_keys: u32::try_from(KEYS_MAX).expect("it is small"),
-            state_value: VALUE_MAX_BYTES as u64,
+            state_value: 64 << 10,
+            state_rate: 512 << 10,
+            state_burst: 1 << 20,
             log_rate: 200,
             log_burst: 1000,
             log_line: 8 << 10,
@@ -101,6 +113,8 @@ pub enum Limit {
     Stack,
     /// See [`Limits::call_bytes`].
     CallBytes,
+    /// See [`Limits::resources`].
+    Resources,
     /// See [`Limits::start_timeout`].
     StartTimeout,
 }
@@ -116,6 +130,7 @@ impl Limit {
             Self::Tables => "limits.tables",
             Self::Stack => "limits.stack",
             Self::CallBytes => "limits.call_bytes",
+            Self::Resources => "limits.resources",
             Self::StartTimeout => "limits.start_timeout",
         }
     }
@@ -130,6 +145,7 @@ impl Limit {
             Self::Tables => "tables-limit",
             Self::Stack => "stack-overflow",
             Self::CallBytes => "call-too-large",
+            Self::Resources => "resource-limit",
             Self::StartTimeout => "start-timeout",
         }
     }
@@ -155,6 +171,7 @@ impl fmt::Display for LimitReached {
             Limit::Tables => write!(f, "it wanted more than the {allowed} tables"),
             Limit::Stack => write!(f, "its calls went deeper than the {allowed} bytes of stack"),
             Limit::CallBytes => write!(f, "it passed more to the host than the {allowed} bytes a call"),
+            Limit::Resources => write!(f, "it wanted more than the {allowed} resources of the host"),
             Limit::StartTimeout => {
                 let allowed = humantime::format_duration(Duration::from_millis(*allowed));
                 write!(f, "it neither returned nor called the host nor waited within the {allowed}")
@@ -175,6 +192,7 @@ impl Limits {
             Limit::Tables => self.tables.into(),
             Limit::Stack => self.stack,
             Limit::CallBytes => self.call_bytes,
+            Limit::Resources => self.resources.into(),
             Limit::StartTimeout => u64::try_from(self.start_timeout.as_millis()).unwrap_or(u64::MAX),
         };
         LimitReached { limit, allowed }
@@ -252,7 +270,7 @@ impl ResourceLimiter for Usage {
 mod tests {
     use super::*;
 
-    const ALL: [Limit; 8] = [
+    const ALL: [Limit; 9] = [
         Limit::Memory,
         Limit::TableElements,
         Limit::Instances,
@@ -260,6 +278,7 @@ mod tests {
         Limit::Tables,
         Limit::Stack,
         Limit::CallBytes,
+        Limit::Resources,
         Limit::StartTimeout,
     ];
 

@@ -7,17 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmparser::{BinaryReaderError, Parser, Validator};
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::Engine;
+use wasmtime::component::{Component, HasSelf, Linker, types};
 
 use super::apart::{Undone, apart};
 use super::bounds::{self, Excess, Refused};
 use super::exports::Exports;
 use super::features::FEATURES;
-use super::grants::{Directory, NotGranted};
+use super::grants::{Directory, Grants, NotGranted};
 use super::limits::LimitReached;
 use super::needs::Needs;
+use super::places::{self, Danger, Kept};
 use super::store::Host;
-use super::{Plugin, PluginEngine, PluginSettings, bindings, encode, files, network};
+use super::writes::Writes;
+use super::{Plugin, PluginEngine, PluginSettings, bindings, encode, exit, files, network};
 use crate::digest::Digest;
 
 /// How large a plugin's file may be, in bytes.
@@ -25,6 +28,9 @@ pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// How large a plugin's file may be when it is text, in bytes: reading it takes hundreds of times its size.
 pub const MAX_TEXT_BYTES: usize = 4 << 20;
+
+/// Without this nobody opens a file.
+const OPEN: &str = "[method]descriptor.open-at";
 
 /// A plugin cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -125,6 +131,14 @@ pub enum Problem {
         /// Why not.
         source: io::Error,
     },
+    /// A directory that no plugin may write to.
+    #[error("the granted directory {} must not be written to by a plugin: {danger}", path.display())]
+    Dangerous {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        danger: Danger,
+    },
     /// A component imports something that its task does not grant.
     #[error(transparent)]
     NotGranted(#[from] NotGranted),
@@ -163,7 +177,8 @@ impl Plugin {
             let (engine, path) = (Arc::clone(engine), path.to_owned());
             move || {
                 // Looked at now so that a mistake is heard of before any election.
-                settings.grants.dirs.iter().try_for_each(check_directory)?;
+                let kept = Kept { cache: engine.cache_directory(), configuration: settings.configuration.as_deref() };
+                settings.grants.dirs.iter().try_for_each(|directory| check_directory(directory, &kept))?;
                 let bytes = read(&path)?;
                 let digest = pinned(&bytes, settings.sha256)?;
                 Self::compile(&engine, digest, &component(bytes)?, settings)
@@ -194,13 +209,37 @@ impl Plugin {
         let ty = compiled.component_type();
         NotGranted::check(ty.imports(wasmtime).map(|(name, _)| name), |grant| settings.grants(grant))?;
         let linked = linker(engine).map_err(Problem::Imports)?.instantiate_pre(&compiled).map_err(Problem::Link)?;
-        Ok(Self { engine: Arc::clone(engine), digest, linked, exports, settings: Arc::new(settings) })
+        let writes = Writes::new(&settings.limits, Arc::clone(&settings.host_writes));
+        let mut warnings: Vec<_> = settings.grants.dirs.iter().filter_map(places::warning).collect();
+        warnings.extend(unused(wasmtime, &ty, &settings.grants));
+        let (engine, settings) = (Arc::clone(engine), Arc::new(settings));
+        Ok(Self { engine, digest, linked, exports, settings, writes, warnings })
     }
 }
 
-fn check_directory(Directory { host, .. }: &Directory) -> Result<(), Problem> {
-    let refuse = |source| Problem::Directory { path: host.clone(), source };
-    if host.metadata().map_err(refuse)?.is_dir() { Ok(()) } else { Err(refuse(io::ErrorKind::NotADirectory.into())) }
+fn check_directory(directory: &Directory, kept: &Kept<'_>) -> Result<(), Problem> {
+    let path = || directory.host.clone();
+    let refuse = |source| Problem::Directory { path: path(), source };
+    if !directory.host.metadata().map_err(refuse)?.is_dir() {
+        return Err(refuse(io::ErrorKind::NotADirectory.into()));
+    }
+    kept.danger(directory).map_or(Ok(()), |danger| Err(Problem::Dangerous { path: path(), danger }))
+}
+
+/// What a plugin can do that its task grants it no place for. It runs all the same: it may do without, and much that
+/// languages' libraries import is never used. Variables are not told of: every program asks for them.
+fn unused(engine: &Engine, component: &types::Component, grants: &Grants) -> Option<String> {
+    let mut opens = component.imports(engine).filter(|(name, item)| {
+        let opens = |instance: &types::ComponentInstance| instance.get_export(engine, OPEN).is_some();
+        name.starts_with("wasi:filesystem/types@")
+            && matches!(&item.ty, types::ComponentItem::ComponentInstance(instance) if opens(instance))
+    });
+    let (import, _) = opens.next().filter(|_| grants.dirs.is_empty())?;
+    Some(format!(
+        "it can open files (`{import}`), but its task grants no directory: it will find none. If it is meant to, add to its \
+         [task.allow]: dirs = [{{ host = \"/DIRECTORY\", guest = \"/data\" }}] (or, for a single plugin, \
+         --allow-dir /DIRECTORY:/data)"
+    ))
 }
 
 /// Everything that a plugin may import. What of it has an effect is refused by the store of a plugin that was not
@@ -213,6 +252,7 @@ fn linker(engine: &PluginEngine) -> wasmtime::Result<Linker<Host>> {
     linker.allow_shadowing(true);
     files::add_to_linker(&mut linker)?;
     network::add_to_linker(&mut linker)?;
+    exit::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     bindings::leadership::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;
     bindings::log::add_to_linker::<_, HasSelf<Host>>(&mut linker, Host::called)?;

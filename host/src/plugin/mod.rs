@@ -7,7 +7,7 @@
 //!
 //! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts. Each import is a file of its own:
 //! `leadership`, `log`, `state`, `config`, `stdio`, `network`; WASI itself is wasmtime's, set up in `wasi`;
-//! what writes to files goes through `files`.
+//! what opens, lists and writes files goes through `files`.
 
 mod apart;
 mod bindings;
@@ -15,8 +15,10 @@ mod bounds;
 mod cache;
 mod config;
 mod cpu;
+mod descriptors;
 mod encode;
 mod engine;
+mod exit;
 mod exports;
 mod failure;
 mod features;
@@ -28,6 +30,7 @@ mod load;
 mod log;
 mod needs;
 mod network;
+mod places;
 mod run;
 mod start;
 mod state;
@@ -35,8 +38,10 @@ mod stdio;
 mod store;
 mod turn;
 mod wasi;
+mod writes;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use bounds::{
@@ -52,15 +57,20 @@ pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, Problem, component};
 pub use log::MAX_FIELDS;
 pub use needs::MAX_HELD_BYTES;
 pub use network::{
-    ADDRESSES_MAX, AddressKind, CONNECT_TIME, Endpoint, HEADER_BYTES, Host as NetworkHost, LOOKUP_TIME, Network,
+    ADDRESSES_MAX, AddressKind, CONNECT_TIME, Endpoint, HEADER_BYTES, Host as NetworkHost, LOOKUP_TIME, Nat64, Network,
     NetworkPolicy, Origin, PolicyError, Refusal, Resolve, Scheme, SystemResolver,
 };
+pub use places::Danger;
 pub use run::{AfterCompletion, Ended};
 pub use turn::{be_nice, plugin_threads};
 use wasmtime::component::InstancePre;
+pub use writes::{Bucket, WRITE_WAIT};
 
 use crate::digest::Digest;
 use crate::secret::Secret;
+
+/// How many bytes a second all plugins of a host may write to their states, unless it is said.
+pub const HOST_STATE_RATE: u64 = 1 << 20;
 
 /// What a task's configuration says about its plugin.
 #[derive(Clone, Debug)]
@@ -75,8 +85,12 @@ pub struct PluginSettings {
     pub limits: Limits,
     /// The digest that the file must have.
     pub sha256: Option<Digest>,
+    /// The configuration of the host, which no plugin may write to.
+    pub configuration: Option<PathBuf>,
     /// What looks names up for the plugin.
     pub resolver: Arc<dyn Resolve>,
+    /// How much all plugins of the host may write to their states.
+    pub host_writes: Arc<Bucket>,
 }
 
 impl Default for PluginSettings {
@@ -87,7 +101,9 @@ impl Default for PluginSettings {
             secrets: BTreeMap::new(),
             limits: Limits::default(),
             sha256: None,
+            configuration: None,
             resolver: Arc::new(SystemResolver::default()),
+            host_writes: Arc::new(Bucket::of_host(HOST_STATE_RATE)),
         }
     }
 }
@@ -110,12 +126,19 @@ pub struct Plugin {
     linked: InstancePre<store::Host>,
     exports: exports::Exports,
     settings: Arc<PluginSettings>,
+    writes: writes::Writes,
+    warnings: Vec<String>,
 }
 
 impl Plugin {
     /// The digest of the file that it was loaded from.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// What deserves a word about it and its grants, though it can run.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// How much it may have and do.

@@ -64,7 +64,8 @@ impl Plugin {
         completed: impl FnOnce(bool) -> AfterCompletion + Send,
     ) -> Result<Ended, Failure> {
         let _ticking = self.engine.tick();
-        let mut store = store::new(self.engine.wasmtime(), leadership.clone(), Arc::clone(&self.settings))
+        let (settings, writes) = (Arc::clone(&self.settings), self.writes.clone());
+        let mut store = store::new(self.engine.wasmtime(), leadership.clone(), settings, writes)
             .map_err(|error| Failure::new(Cause::Host(error)))?;
         let (start, cpu, turn) = (store.data().start.clone(), store.data().cpu.clone(), store.data().turn.clone());
         let watched = Watched { leadership: &leadership, start, cpu, turn };

@@ -14,7 +14,7 @@ impl state::Host for Host {}
 
 impl<T> state::HostWithStore<T> for HasSelf<Host> {
     async fn get(accessor: &Accessor<T, Self>, key: String) -> wasmtime::Result<Result<Option<Entry>, Error>> {
-        let read = call(accessor, |state| state.get(key)).await?;
+        let read = call(accessor, None, |state| state.get(key)).await?;
         Ok(read.map(|entry| entry.map(|entry| Entry { value: entry.value, version: entry.version })))
     }
 
@@ -22,15 +22,15 @@ impl<T> state::HostWithStore<T> for HasSelf<Host> {
         if is_too_large(accessor, &value) {
             return Ok(Err(Error::TooLarge));
         }
-        call(accessor, |state| state.set(key, value)).await
+        call(accessor, Some(key.len() + value.len()), |state| state.set(key, value)).await
     }
 
     async fn delete(accessor: &Accessor<T, Self>, key: String) -> wasmtime::Result<Result<(), Error>> {
-        call(accessor, |state| state.delete(key)).await
+        call(accessor, Some(key.len()), |state| state.delete(key)).await
     }
 
     async fn list(accessor: &Accessor<T, Self>) -> wasmtime::Result<Result<Vec<String>, Error>> {
-        call(accessor, |state| state.list()).await
+        call(accessor, None, |state| state.list()).await
     }
 
     async fn compare_and_set(
@@ -42,7 +42,8 @@ impl<T> state::HostWithStore<T> for HasSelf<Host> {
         if is_too_large(accessor, &value) {
             return Ok(Err(Error::TooLarge));
         }
-        call(accessor, |state| state.compare_and_set(key, expected, value)).await
+        let bytes = key.len() + value.len();
+        call(accessor, Some(bytes), |state| state.compare_and_set(key, expected, value)).await
     }
 }
 
@@ -51,19 +52,25 @@ fn is_too_large<T>(accessor: &Accessor<T, HasSelf<Host>>, value: &[u8]) -> bool 
     value.len() as u64 > allowed
 }
 
-/// Makes a request, without holding the store while it is under way.
+/// Makes a request, without holding the store while it is under way. One that writes so many bytes waits for its turn.
 async fn call<T, R>(
     accessor: &Accessor<T, HasSelf<Host>>,
+    written: Option<usize>,
     request: impl for<'a> FnOnce(&'a dyn State) -> BoxFuture<'a, Result<R, StateError>>,
 ) -> wasmtime::Result<Result<R, Error>> {
-    let (leadership, calls, allowed) = accessor.with(|mut access| {
+    let (leadership, calls, allowed, writes) = accessor.with(|mut access| {
         let host = access.get();
-        (host.leadership.clone(), Arc::clone(&host.state_calls), host.settings.limits.calls)
+        (host.leadership.clone(), Arc::clone(&host.state_calls), host.settings.limits.calls, host.writes.clone())
     });
     let Ok(_call) = calls.try_acquire() else {
         let reason = format!("{allowed} calls are under way already, which is what `limits.calls` allows");
         return Ok(Err(Error::Unavailable(reason)));
     };
+    if let Some(bytes) = written
+        && let Err(refused) = writes.admit(bytes, &leadership.permit).await
+    {
+        return Ok(Err(Error::Unavailable(refused.to_string())));
+    }
     match request(&*leadership.state).await {
         Err(StateError::Fenced) => {
             // Whatever the lease says, somebody else may act by now.

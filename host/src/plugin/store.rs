@@ -10,6 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::cpu::Cpu;
+use super::files::OpenFiles;
 use super::leadership::Leadership;
 use super::limits::{Limit, Usage, count};
 use super::log::PluginLog;
@@ -17,12 +18,9 @@ use super::network::{HEADER_BYTES, NetworkAccess};
 use super::start::Start;
 use super::stdio::Stdio;
 use super::turn::Turn;
+use super::writes::Writes;
 use super::{PluginSettings, wasi};
 use crate::permit::LeaseLost;
-
-/// How many resources of the host a plugin may have at once, such as open files, streams, and the headers of requests: each
-/// may take a file descriptor, or as much memory as a request may have headers.
-const RESOURCES_MAX: usize = 1000;
 
 /// The data of a plugin's store: what its imports work on.
 pub(super) struct Host {
@@ -35,26 +33,28 @@ pub(super) struct Host {
     pub(super) panic: Option<String>,
     pub(super) resigned: bool,
     pub(super) state_calls: Arc<Semaphore>,
+    pub(super) writes: Writes,
     pub(super) start: Start,
     pub(super) cpu: Cpu,
     pub(super) turn: Turn,
     /// Goes before the table, so that what is open there is cut.
     pub(super) network: NetworkAccess,
     pub(super) table: ResourceTable,
+    pub(super) files: OpenFiles,
     usage: Usage,
     wasi: WasiCtx,
     http: WasiHttpCtx,
 }
 
 impl Host {
-    fn new(leadership: Leadership, settings: Arc<PluginSettings>) -> wasmtime::Result<Self> {
+    fn new(leadership: Leadership, settings: Arc<PluginSettings>, writes: Writes) -> wasmtime::Result<Self> {
         let limits = &settings.limits;
         let log = PluginLog::new(Arc::clone(&leadership.term), &settings);
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
         let wasi = wasi::context(&settings, stdout.clone(), stderr.clone())?;
         let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES_MAX);
+        table.set_max_capacity(count(limits.resources.into()));
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(2 * HEADER_BYTES);
         Ok(Self {
@@ -66,6 +66,7 @@ impl Host {
             panic: None,
             resigned: false,
             state_calls: Arc::new(Semaphore::new(count(limits.calls.into()))),
+            writes,
             start: Start::within(limits.start_timeout),
             cpu: Cpu::new(limits.cpu),
             turn: Turn::default(),
@@ -74,6 +75,7 @@ impl Host {
             wasi,
             http,
             table,
+            files: OpenFiles::default(),
         })
     }
 }
@@ -117,9 +119,10 @@ pub(super) fn new(
     engine: &Engine,
     leadership: Leadership,
     settings: Arc<PluginSettings>,
+    writes: Writes,
 ) -> wasmtime::Result<Store<Host>> {
     let call_bytes = count(settings.limits.call_bytes);
-    let mut store = Store::new(engine, Host::new(leadership, settings)?);
+    let mut store = Store::new(engine, Host::new(leadership, settings, writes)?);
     store.limiter(|host| &mut host.usage);
     store.set_hostcall_fuel(call_bytes);
     store.set_epoch_deadline(1);

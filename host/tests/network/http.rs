@@ -39,6 +39,18 @@ fn a_request_carries_its_body_and_headers_but_says_nothing_in_the_hosts_name() {
 }
 
 #[test]
+fn a_server_that_announces_an_answer_for_ever_is_not_listened_to() {
+    let answered = |times| {
+        let server = Server::announcing(times);
+        Case::new("get").http(&server.origin()).this_machine().get(&server.url("/"))
+    };
+    assert_eq!(answered(32).line(), "200 here");
+    let outcome = answered(usize::MAX);
+    assert!(outcome.line().contains("HttpProtocolError"), "{:?}", outcome.lines);
+    assert!(outcome.refusal().contains("more than 32 informational responses"), "{:?}", outcome.refusals);
+}
+
+#[test]
 fn bodies_go_both_ways_at_once_piece_by_piece() {
     let server = Server::http();
     let case = Case::new("http-stream").http(&server.origin()).this_machine().set("url", server.url("/echo"));

@@ -100,6 +100,20 @@ impl Server {
         })
     }
 
+    /// Announces an answer so many times, and then gives it.
+    pub(crate) fn announcing(times: usize) -> Self {
+        Self::start(move |mut stream| async move {
+            let _ = stream.read(&mut [0; 4096]).await;
+            for _ in 0..times {
+                // The guest's host may have had enough.
+                if stream.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n").await.is_err() {
+                    return;
+                }
+            }
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere").await;
+        })
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.address.port()
     }

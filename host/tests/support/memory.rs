@@ -19,6 +19,7 @@ pub struct Memory {
 struct Kept {
     entries: BTreeMap<String, Entry>,
     writes: u64,
+    written_bytes: u64,
     refusal: Option<StateError>,
 }
 
@@ -35,6 +36,11 @@ impl Memory {
     /// How many writes there have been.
     pub fn writes(&self) -> u64 {
         self.kept().writes
+    }
+
+    /// How many bytes all writes had.
+    pub fn written_bytes(&self) -> u64 {
+        self.kept().written_bytes
     }
 
     /// Answers every call so from here on.
@@ -69,6 +75,7 @@ impl Kept {
             return Err(StateError::TooMany);
         }
         self.writes += 1;
+        self.written_bytes += value.len() as u64;
         self.entries.insert(key, Entry { value, version: self.writes });
         Ok(self.writes)
     }

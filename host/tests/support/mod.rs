@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use soloist::plugin::{Grants, Limits, LoadError, NetworkPolicy, Plugin, PluginEngine, PluginSettings};
+use soloist::plugin::{Bucket, Grants, Limits, LoadError, NetworkPolicy, Plugin, PluginEngine, PluginSettings};
 
 mod memory;
 mod reported;
@@ -75,7 +75,9 @@ pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
     // Its sockets are there, and reach nothing.
     let network = NetworkPolicy { tcp: Some(Vec::new()), ..NetworkPolicy::default() };
     let grants = Grants { state: true, network, ..Grants::default() };
-    PluginSettings { config, grants, ..PluginSettings::default() }
+    // What one task may write is the test's business, not what the host may.
+    let host_writes = Arc::new(Bucket::of_host(1 << 40));
+    PluginSettings { config, grants, host_writes, ..PluginSettings::default() }
 }
 
 /// The guest `misbehave`, told what to do.

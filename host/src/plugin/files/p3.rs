@@ -3,16 +3,27 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::fs::FileType;
 use tokio::sync::oneshot;
-use wasmtime::StoreContextMut;
-use wasmtime::component::{FutureReader, LinkerInstance, Resource, Source, StreamConsumer, StreamReader, StreamResult};
-use wasmtime_wasi::filesystem::Descriptor;
-use wasmtime_wasi::p3::bindings::filesystem::types::ErrorCode;
+use wasmtime::component::{
+    Accessor, Destination, FutureReader, LinkerInstance, Resource, Source, StreamConsumer, StreamProducer,
+    StreamReader, StreamResult, VecBuffer,
+};
+use wasmtime::{AsContextMut, StoreContextMut};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView};
+use wasmtime_wasi::p3::bindings::filesystem::types::{
+    DescriptorFlags, DescriptorType, DirectoryEntry, ErrorCode, HostDescriptorWithStore, OpenFlags, PathFlags,
+};
 
-use super::{Place, Refused, Writing};
+use super::NoRoom;
+use super::listing::{Entry, Listing};
+use super::writing::{Place, Refused, Writing};
 use crate::plugin::store::Host;
 
 pub(super) const INTERFACE: &str = "wasi:filesystem/types@0.3.0";
+
+/// How many entries of a directory are given to the guest at once.
+const ENTRIES_MAX: usize = 64;
 
 /// How a stream has ended.
 type Outcome = Result<(), ErrorCode>;
@@ -98,5 +109,131 @@ impl<D> StreamConsumer<D> for Writer {
                 Poll::Ready(Ok(StreamResult::Dropped))
             }
         }
+    }
+}
+
+pub(super) fn add_open(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
+    type Parameters = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
+    types.func_wrap_concurrent(
+        "[method]descriptor.open-at",
+        |accessor: &Accessor<Host>, (directory, links, path, how, flags): Parameters| {
+            Box::pin(open(accessor, directory, links, path, how, flags))
+        },
+    )
+}
+
+async fn open(
+    accessor: &Accessor<Host>,
+    directory: Resource<Descriptor>,
+    links: PathFlags,
+    path: String,
+    how: OpenFlags,
+    flags: DescriptorFlags,
+) -> wasmtime::Result<(Result<Resource<Descriptor>, ErrorCode>,)> {
+    if let Err(NoRoom) = accessor.with(|mut access| access.get().called().room_for_file(&directory))? {
+        return Ok((Err(ErrorCode::Quota),));
+    }
+    let files = accessor.with_getter::<WasiFilesystem>(Host::filesystem);
+    match WasiFilesystem::open_at(&files, directory, links, path, how, flags).await {
+        Ok(opened) => {
+            accessor.with(|mut access| access.get().opened(&opened))?;
+            Ok((Ok(opened),))
+        }
+        Err(error) => Ok((Err(error.downcast()?),)),
+    }
+}
+
+pub(super) fn add_list(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
+    type Listed = (StreamReader<DirectoryEntry>, FutureReader<Outcome>);
+    let list = |mut store: StoreContextMut<'_, Host>, (directory,): (Resource<Descriptor>,)| {
+        let (ended, end) = oneshot::channel();
+        let entries = match list(store.data_mut().called(), &directory)? {
+            Ok(listing) => StreamReader::new(&mut store, Entries { listing, ended: Some(ended) })?,
+            Err(code) => {
+                let _ = ended.send(Err(code));
+                StreamReader::new(&mut store, std::iter::empty())?
+            }
+        };
+        Ok::<(Listed,), wasmtime::Error>(((entries, FutureReader::new(&mut store, end)?),))
+    };
+    types.func_wrap("[method]descriptor.read-directory", list)
+}
+
+fn list(host: &mut Host, directory: &Resource<Descriptor>) -> wasmtime::Result<Result<Listing, ErrorCode>> {
+    if let Err(NoRoom) = host.room_for_file(directory)? {
+        return Ok(Err(ErrorCode::Quota));
+    }
+    let listing = match host.table.get(directory)? {
+        Descriptor::Dir(directory) => Listing::open(&directory.dir),
+        Descriptor::File(_) => return Ok(Err(ErrorCode::NotDirectory)),
+    };
+    if let Ok(listing) = &listing {
+        host.files.note(listing.file());
+    }
+    Ok(listing.map_err(ErrorCode::from))
+}
+
+/// What the guest reads a directory from.
+struct Entries {
+    listing: Listing,
+    ended: Option<oneshot::Sender<Outcome>>,
+}
+
+impl Entries {
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.send(outcome);
+        }
+    }
+
+    fn next(&mut self) -> Result<Option<DirectoryEntry>, ErrorCode> {
+        let Some(Entry { name, kind }) = self.listing.next()? else { return Ok(None) };
+        let type_ = match kind {
+            FileType::RegularFile => DescriptorType::RegularFile,
+            FileType::Directory => DescriptorType::Directory,
+            FileType::Symlink => DescriptorType::SymbolicLink,
+            FileType::Fifo => DescriptorType::Fifo,
+            FileType::Socket => DescriptorType::Socket,
+            FileType::CharacterDevice => DescriptorType::CharacterDevice,
+            FileType::BlockDevice => DescriptorType::BlockDevice,
+            FileType::Unknown => DescriptorType::Other(None),
+        };
+        Ok(Some(DirectoryEntry { type_, name: name.ok_or(ErrorCode::IllegalByteSequence)? }))
+    }
+}
+
+impl Drop for Entries {
+    fn drop(&mut self) {
+        self.end(Ok(()));
+    }
+}
+
+impl<D> StreamProducer<D> for Entries {
+    type Item = DirectoryEntry;
+    type Buffer = VecBuffer<DirectoryEntry>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut store: StoreContextMut<'a, D>,
+        mut destination: Destination<'a, DirectoryEntry, Self::Buffer>,
+        _: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        // The guest may have room for millions. Room for nothing asks whether there is something.
+        let room = destination.remaining(store.as_context_mut()).unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX);
+        let mut entries = Vec::with_capacity(room);
+        let mut outcome = StreamResult::Completed;
+        while entries.len() < room {
+            match self.next() {
+                Ok(Some(entry)) => entries.push(entry),
+                ended => {
+                    self.end(ended.map(drop));
+                    outcome = StreamResult::Dropped;
+                    break;
+                }
+            }
+        }
+        destination.set_buffer(entries.into());
+        Poll::Ready(Ok(outcome))
     }
 }

@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use wasmtime_wasi::p2::{OutputStream, StreamError};
 
+use super::writing::{CHUNK_BYTES, Place, Writing};
 use super::*;
 use crate::clock;
-use crate::permit::SharedDeadline;
+use crate::permit::{LeaseLost, Permit, SharedDeadline};
 use crate::plugin::PluginEngine;
 
 fn writing(place: Place) -> (Writing, tempfile::NamedTempFile, Permit) {

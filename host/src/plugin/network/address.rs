@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 
+use super::policy::PolicyError;
+
 /// Where an address leads, by the registries of special addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressKind {
@@ -20,6 +22,8 @@ pub enum AddressKind {
     Cloud,
     /// No address; a connection to it reaches this machine.
     Unspecified,
+    /// The far end of a tunnel through somebody's IPv4 (ISATAP).
+    Tunnel,
     /// Many machines.
     Multicast,
     /// Every machine on the wire.
@@ -41,6 +45,7 @@ impl fmt::Display for AddressKind {
             Self::LinkLocal => "a link-local address",
             Self::Cloud => "an address of a cloud's own services",
             Self::Unspecified => "the unspecified address",
+            Self::Tunnel => "an address of a tunnel (ISATAP)",
             Self::Multicast => "a multicast address",
             Self::Broadcast => "the broadcast address",
             Self::Documentation => "an address for documentation",
@@ -57,7 +62,8 @@ impl AddressKind {
             IpAddr::V4(address) => of_v4(address),
             IpAddr::V6(address) => {
                 let inside = embedded(address).into_iter().flatten().map(of_v4).find(|kind| *kind != Self::Public);
-                inside.unwrap_or_else(|| first(V6, |network| network.contains(&address)))
+                let kind = inside.unwrap_or_else(|| first(V6, |network| network.contains(&address)));
+                if kind == Self::Public && is_isatap(address) { Self::Tunnel } else { kind }
             }
         }
     }
@@ -69,6 +75,11 @@ fn of_v4(address: Ipv4Addr) -> AddressKind {
 
 fn first<N>(table: &[(N, AddressKind)], contains: impl Fn(&N) -> bool) -> AddressKind {
     table.iter().find(|(network, _)| contains(network)).map_or(AddressKind::Reserved, |(_, kind)| *kind)
+}
+
+/// Whether an interface that tunnels through IPv4 made the address: it is told by its end, whatever the network.
+fn is_isatap(address: Ipv6Addr) -> bool {
+    matches!(address.segments(), [_, _, _, _, 0 | 0x200, 0x5efe, ..])
 }
 
 /// The IPv4 addresses that a translator or a tunnel makes of an IPv6 address. (A mapped address is one already.)
@@ -83,6 +94,51 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         _ => [None, None],
     }
 }
+
+/// A prefix by which the operator's own network translates IPv6 to IPv4 (NAT64): only the operator knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nat64(Ipv6Net);
+
+impl Nat64 {
+    /// Reads "2001:db8:64::/96".
+    ///
+    /// # Errors
+    /// [`PolicyError`] says what is wrong.
+    pub fn new(text: &str) -> Result<Self, PolicyError> {
+        let prefix: Ipv6Net = text.parse().map_err(|_| PolicyError("is not a range of IPv6 like 2001:db8:64::/96"))?;
+        if !matches!(prefix.prefix_len(), 32 | 40 | 48 | 56 | 64 | 96) {
+            return Err(PolicyError("has a length other than 32, 40, 48, 56, 64 and 96, which NAT64 has"));
+        }
+        if prefix != prefix.trunc() {
+            return Err(PolicyError("has bits after its prefix: they must be 0"));
+        }
+        if prefix.addr().octets()[UNUSED] != 0 {
+            return Err(PolicyError("has other bits than 0 from the 64th to the 71st, which NAT64 leaves out"));
+        }
+        Ok(Self(prefix))
+    }
+
+    /// The IPv4 address that such an address is translated to.
+    pub(super) fn translated(self, address: IpAddr) -> Option<Ipv4Addr> {
+        let IpAddr::V6(address) = address else { return None };
+        if !self.0.contains(&address) {
+            return None;
+        }
+        let (octets, start) = (address.octets(), usize::from(self.0.prefix_len() / 8));
+        let mut inside = octets.into_iter().enumerate().skip(start).filter(|(place, _)| *place != UNUSED);
+        let mut next = || inside.next().map_or(0, |(_, octet)| octet);
+        Some(Ipv4Addr::new(next(), next(), next(), next()))
+    }
+}
+
+impl fmt::Display for Nat64 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The octet of a translated address that is left out (RFC 6052).
+const UNUSED: usize = 8;
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, length: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length)
@@ -187,6 +243,35 @@ mod tests {
             for address in addresses.split(' ') {
                 assert_eq!(kind(address), expected, "{address}");
             }
+        }
+    }
+
+    #[test]
+    fn a_tunnel_is_told_by_the_end_of_the_address() {
+        for address in ["2606:4700::5efe:a9fe:a9fe", "2a00::200:5efe:808:808", "2002:808:808::5efe:a00:1"] {
+            assert_eq!(kind(address), AddressKind::Tunnel, "{address}");
+        }
+        assert_eq!(kind("fe80::5efe:808:808"), AddressKind::LinkLocal);
+        assert_eq!(kind("2606:4700::1:5efe:808:808"), AddressKind::Public);
+    }
+
+    /// The examples of RFC 6052.
+    #[test]
+    fn every_length_of_a_nat64_prefix_has_its_place_for_the_address() {
+        for (prefix, address) in [
+            ("2001:db8::/32", "2001:db8:c000:221::"),
+            ("2001:db8:100::/40", "2001:db8:1c0:2:21::"),
+            ("2001:db8:122::/48", "2001:db8:122:c000:2:2100::"),
+            ("2001:db8:122:300::/56", "2001:db8:122:3c0:0:221::"),
+            ("2001:db8:122:344::/64", "2001:db8:122:344:c0:2:2100::"),
+            ("2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33"),
+        ] {
+            let nat64 = Nat64::new(prefix).unwrap();
+            assert_eq!(nat64.translated(address.parse().unwrap()), Some(Ipv4Addr::new(192, 0, 2, 33)), "{prefix}");
+            assert_eq!(nat64.translated("2001:db9::1".parse().unwrap()), None);
+        }
+        for bad in ["2001:db8::", "2001:db8::/33", "10.0.0.0/8", "2001:db8::1/96", "2001:db8:0:0:100::/96", ""] {
+            assert!(Nat64::new(bad).is_err(), "{bad}");
         }
     }
 

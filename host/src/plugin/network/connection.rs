@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{Shutdown, connect_unspec, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop;
 
 use super::gate::{Gate, Slot};
 use super::unsent::all_arrived;
@@ -82,6 +83,11 @@ impl Connection {
         }
     }
 
+    /// Ends the connection at once, whoever is at it: the next read or write fails.
+    pub(super) fn cut(&self) {
+        cut(&self.stream);
+    }
+
     fn check(&self) -> io::Result<()> {
         if self.gate.is_open() { Ok(()) } else { Err(Errno::ACCESS.into()) }
     }
@@ -124,7 +130,10 @@ impl Drop for Stream {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Whoever sends without a pause must not keep a thread that others wait for.
+        let coop = ready!(coop::poll_proceed(context));
         let read = ready!(self.0.poll_read(context, buffer.initialize_unfilled()))?;
+        coop.made_progress();
         buffer.advance(read);
         Poll::Ready(Ok(()))
     }
@@ -132,7 +141,10 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_write(context, bytes)
+        let coop = ready!(coop::poll_proceed(context));
+        let written = ready!(self.0.poll_write(context, bytes))?;
+        coop.made_progress();
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

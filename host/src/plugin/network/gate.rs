@@ -25,6 +25,7 @@ use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 use super::connection::{Connection, cut};
 use super::unsent::all_arrived;
 use crate::permit::{Permit, Phase};
+use crate::plugin::descriptors;
 
 /// How long it may take until a connection is there.
 pub const CONNECT_TIME: Duration = Duration::from_secs(30);
@@ -56,6 +57,12 @@ struct Open {
     connections: BTreeMap<u64, Arc<TcpStream>>,
     /// Those that it has let go, and since when.
     kept: Vec<(Arc<TcpStream>, Instant)>,
+}
+
+/// A socket for one connection. `NFILE` when the host has none for plugins.
+pub(super) fn socket(ipv6: bool) -> io::Result<TcpSocket> {
+    let socket = if ipv6 { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+    if descriptors::is_for_plugins(&socket) { Ok(socket) } else { Err(Errno::NFILE.into()) }
 }
 
 /// Room for one connection.

@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -19,7 +20,6 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpSocket;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::rustls;
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
@@ -28,7 +28,7 @@ use wasmtime_wasi_http::p3::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::connection::{Connection, Stream};
-use super::gate::{CONNECT_TIME, Slot};
+use super::gate::{self, CONNECT_TIME, Slot};
 use super::policy::{Host, Origin, Scheme};
 use super::resolver::LookupError;
 use super::{NetworkAccess, Outbound, tls};
@@ -41,6 +41,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// How many headers a response may have.
 const HEADERS_MAX: usize = 128;
+
+/// How many responses a server may send that only announce the one to come (1xx): nobody sees them.
+const INFORMATIONAL_MAX: usize = 32;
 
 /// How long a server may be silent, unless the request says otherwise.
 const SILENCE: Duration = Duration::from_secs(600);
@@ -108,12 +111,25 @@ impl Outbound {
         }
         self.complete(&mut request, &origin)?;
         let slot = self.gate.slot().ok_or_else(|| {
-            self.report_no_room();
+            self.report_no_room(&Errno::MFILE.into());
             Error::ConnectionLimitReached
         })?;
         let patience = options.connect_timeout.unwrap_or(CONNECT_TIME).min(CONNECT_TIME);
         let connected = timeout(patience, self.connect(&origin, slot)).await;
-        let stream = connected.map_err(|_| Error::ConnectionTimeout)??;
+        let (stream, connection) = connected.map_err(|_| Error::ConnectionTimeout)??;
+        let informed = Arc::new(AtomicUsize::new(0));
+        hyper::ext::on_informational(&mut request, {
+            let (informed, connection) = (Arc::clone(&informed), Arc::downgrade(&connection));
+            move |_| {
+                // The library would go on for as long as they come.
+                if informed.fetch_add(1, Ordering::Relaxed) == INFORMATIONAL_MAX
+                    && let Some(connection) = connection.upgrade()
+                {
+                    connection.cut();
+                }
+            }
+        });
+        drop(connection);
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(HEADER_BYTES)
             .max_headers(HEADERS_MAX)
@@ -127,7 +143,13 @@ impl Outbound {
         });
         let silence = options.first_byte_timeout.unwrap_or(SILENCE);
         let answered = timeout(silence, sender.send_request(request)).await;
-        let response = answered.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| self.failed(&error))?;
+        let response = answered.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| {
+            if informed.load(Ordering::Relaxed) > INFORMATIONAL_MAX {
+                self.report(&Uninformative { origin: &origin });
+                return Error::HttpProtocolError;
+            }
+            self.failed(&error)
+        })?;
         let silence = options.between_bytes_timeout.unwrap_or(SILENCE);
         let outbound = Arc::clone(self);
         let body = |incoming| ResponseBody { incoming, silence, alarm: Box::pin(sleep(silence)), outbound };
@@ -162,7 +184,11 @@ impl Outbound {
     }
 
     /// Connects to the first address that answers, of those that may be connected to.
-    async fn connect(self: &Arc<Self>, origin: &Origin, slot: Slot) -> Result<Box<dyn Duplex>, Error> {
+    async fn connect(
+        self: &Arc<Self>,
+        origin: &Origin,
+        slot: Slot,
+    ) -> Result<(Box<dyn Duplex>, Arc<Connection>), Error> {
         let addresses = self.addresses(&origin.host).await.map_err(|error| {
             self.report(&error);
             unreachable(error)
@@ -173,11 +199,13 @@ impl Outbound {
             let Some(slot) = slot.take().or_else(|| self.gate.slot()) else {
                 return Err(Error::ConnectionLimitReached);
             };
-            let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() };
-            let socket = socket.map_err(|error| unconnected(&error))?;
+            let socket = gate::socket(address.is_ipv6()).map_err(|error| {
+                self.report_no_room(&error);
+                unconnected(&error)
+            })?;
             let endpoint = SocketAddr::new(address, origin.port);
             match self.gate.connect(socket, endpoint, slot).await {
-                Ok(connection) => return self.secure(origin, connection).await,
+                Ok(connection) => return Ok((self.secure(origin, Arc::clone(&connection)).await?, connection)),
                 Err(error) => last = unconnected(&error),
             }
         }
@@ -236,7 +264,7 @@ fn unconnected(error: &io::Error) -> Error {
         io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
         io::ErrorKind::TimedOut => Error::ConnectionTimeout,
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
-        _ if Errno::from_io_error(error) == Some(Errno::MFILE) => Error::ConnectionLimitReached,
+        _ if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) => Error::ConnectionLimitReached,
         _ => Error::ConnectionTerminated,
     }
 }
@@ -278,6 +306,13 @@ fn unreachable(error: LookupError) -> Error {
 struct Insecure<'a> {
     origin: &'a Origin,
     source: &'a io::Error,
+}
+
+/// A server that announces an answer again and again, and does not give it.
+#[derive(Debug, thiserror::Error)]
+#[error("{origin} has sent more than {INFORMATIONAL_MAX} informational responses (1xx) instead of one that counts")]
+struct Uninformative<'a> {
+    origin: &'a Origin,
 }
 
 fn insecure(error: &io::Error) -> Option<Error> {

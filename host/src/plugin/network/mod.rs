@@ -23,7 +23,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use address::AddressKind;
+pub use address::{AddressKind, Nat64};
 pub use gate::CONNECT_TIME;
 pub use http::HEADER_BYTES;
 pub use policy::{Endpoint, Host, Network, NetworkPolicy, Origin, PolicyError, Refusal, Scheme};
@@ -34,10 +34,10 @@ use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 
 use self::gate::Gate;
 use self::resolver::LookupError;
-use super::PluginSettings;
 use super::leadership::Leadership;
 use super::limits::count;
 use super::log::PluginLog;
+use super::{PluginSettings, descriptors};
 use crate::events::details;
 
 /// How many looked-up addresses are remembered: what is older has to be looked up again.
@@ -72,15 +72,14 @@ impl NetworkAccess {
         Self { outbound: Arc::new(outbound), _watch: watch }
     }
 
-    /// A socket for TCP. `EMFILE` when there are as many connections as there may be, `EACCES` once effects have ended.
+    /// A socket for TCP. `EMFILE` when there are as many connections as there may be, `ENFILE` when there are on the whole
+    /// host, `EACCES` once effects have ended.
     fn open_socket(&self, ipv6: bool) -> io::Result<tcp::Socket> {
         if self.outbound.settings.grants.network.tcp.is_none() {
             return Err(Errno::ACCESS.into());
         }
         tcp::Socket::open(&self.outbound.gate, ipv6).inspect_err(|error| {
-            if Errno::from_io_error(error) == Some(Errno::MFILE) {
-                self.outbound.report_no_room();
-            }
+            self.outbound.report_no_room(error);
         })
     }
 
@@ -145,12 +144,16 @@ impl Outbound {
         self.log.warn(&error.to_string(), details([("import", "network".into())]));
     }
 
-    fn report_no_room(&self) {
+    /// Tells why there is no socket, if it is for want of room.
+    fn report_no_room(&self, error: &io::Error) {
         let max = self.gate.slots_max();
-        let message = if self.gate.is_clogged() {
-            String::from("too many connections were closed whose other sides have not got all that was sent")
-        } else {
-            format!("{max} connections are open, which is what `limits.sockets` allows")
+        let message = match Errno::from_io_error(error) {
+            Some(Errno::NFILE) => descriptors::NoneLeft.to_string(),
+            Some(Errno::MFILE) if self.gate.is_clogged() => {
+                String::from("too many connections were closed whose other sides have not got all that was sent")
+            }
+            Some(Errno::MFILE) => format!("{max} connections are open, which is what `limits.sockets` allows"),
+            _ => return,
         };
         self.log.warn(&message, details([("import", "network".into())]));
     }

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::address::AddressKind;
+use super::address::{AddressKind, Nat64};
 
 /// What a task may reach. The default is nothing at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,13 +21,15 @@ pub struct NetworkPolicy {
     pub tcp: Option<Vec<Endpoint>>,
     /// Where the addresses of granted names may lie besides the public ones.
     pub networks: Vec<Network>,
+    /// How the network of this host translates IPv6 to IPv4: an address of such a prefix is judged as what it is translated to.
+    pub nat64: Vec<Nat64>,
     /// Whether requests carry the headers `Soloist-Task` and `Soloist-Fencing-Token`.
     pub identify: bool,
 }
 
 impl Default for NetworkPolicy {
     fn default() -> Self {
-        Self { http: None, tcp: None, networks: Vec::new(), identify: true }
+        Self { http: None, tcp: None, networks: Vec::new(), nat64: Vec::new(), identify: true }
     }
 }
 
@@ -57,10 +59,13 @@ impl NetworkPolicy {
     /// [`Refusal::Address`]
     pub fn check_address(&self, host: &Host, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
-        let kind = AddressKind::of(address);
+        let named = |address| self.networks.iter().any(|network| network.contains(address));
+        let translated = self.nat64.iter().find_map(|prefix| prefix.translated(address)).map(IpAddr::from);
+        let kind = AddressKind::of(translated.unwrap_or(address));
         let passes = kind == AddressKind::Public
             || *host == Host::Address(address)
-            || self.networks.iter().any(|network| network.contains(address));
+            || named(address)
+            || translated.is_some_and(named);
         passes.then_some(()).ok_or_else(|| Refusal::Address { host: host.clone(), address, kind })
     }
 }

@@ -21,6 +21,9 @@ pub const ADDRESSES_MAX: usize = 16;
 /// How many lookups of one plugin may be under way at once.
 const LOOKUPS_MAX: usize = 8;
 
+/// How many lookups of all plugins of a host: each takes a thread and some file descriptors of the host's own.
+static ALL_LOOKUPS: Semaphore = Semaphore::const_new(64);
+
 /// Looks names up. What it says is not trusted: every address is judged.
 pub trait Resolve: fmt::Debug + Send + Sync {
     /// The addresses of `name`, which is in lower case and without a dot at the end.
@@ -45,9 +48,11 @@ impl Resolve for SystemResolver {
         Box::pin(async move {
             let busy = || io::Error::other(format!("{LOOKUPS_MAX} lookups are under way already"));
             let slot = slots.try_acquire_owned().map_err(|_| busy())?;
+            let room = || io::Error::other("as many lookups of all plugins are under way as may be");
+            let all = ALL_LOOKUPS.try_acquire().map_err(|_| room())?;
             // The system's lookup has a thread until it ends, whether or not anybody still waits for it; so has the slot.
             let lookup = tokio::spawn(async move {
-                let _slot = slot;
+                let _slots = (slot, all);
                 let found = tokio::net::lookup_host((name, 0)).await?;
                 Ok(found.map(|address| address.ip()).collect())
             });

@@ -22,7 +22,7 @@ use wasmtime::component::{HasData, Linker};
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 
 use super::connection::Connection;
-use super::gate::{Gate, Slot};
+use super::gate::{self, Gate, Slot};
 use crate::plugin::store::Host;
 
 /// Puts these sockets in place of wasmtime's, whose other interfaces are in the linker already.
@@ -60,13 +60,13 @@ enum State {
 }
 
 impl Socket {
-    /// `EMFILE` when there are as many as there may be, `EACCES` once effects have ended.
+    /// `EMFILE` when the plugin has as many as it may, `ENFILE` when all plugins have, `EACCES` once effects have ended.
     pub(super) fn open(gate: &Arc<Gate>, ipv6: bool) -> io::Result<Self> {
         if !gate.is_open() {
             return Err(Errno::ACCESS.into());
         }
         let slot = gate.slot().ok_or(Errno::MFILE)?;
-        let socket = if ipv6 { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
+        let socket = gate::socket(ipv6)?;
         if ipv6 {
             sockopt::set_ipv6_v6only(&socket, true)?;
         }

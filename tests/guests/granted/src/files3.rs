@@ -1,5 +1,7 @@
 //! What the tests of files have done, by WASI 0.3.
 
+use wit_bindgen::StreamResult;
+
 use wasi::filesystem::preopens::get_directories;
 use wasi::filesystem::types::{Descriptor, DescriptorFlags, ErrorCode, OpenFlags, PathFlags};
 
@@ -40,6 +42,50 @@ pub async fn refused() -> String {
     let directory = &get_directories()[0].0;
     let file = open(directory, "file", OpenFlags::empty(), DescriptorFlags::READ).await;
     format!("{:?} {:?}", stream(&file, b"x".to_vec(), None).await, stream(directory, b"x".to_vec(), Some(0)).await)
+}
+
+/// Reads a directory with room for far more than there is in it.
+pub async fn list() -> String {
+    let (mut entries, end) = get_directories()[0].0.read_directory();
+    let (mut names, mut most) = (Vec::new(), 0);
+    loop {
+        let (outcome, some) = entries.read(Vec::with_capacity(1_000_000)).await;
+        most = most.max(some.len());
+        names.extend(some.into_iter().map(|entry| format!("{} {:?}", entry.name, entry.type_)));
+        if !matches!(outcome, StreamResult::Complete(_)) {
+            break;
+        }
+    }
+    names.sort();
+    names.truncate(4);
+    format!("at most {most} at once, {:?}, {}", end.await, names.join(", "))
+}
+
+/// Opens one file again and again, and keeps a stream of each instead of the file itself.
+pub async fn open_many() -> String {
+    let directory = &get_directories()[0].0;
+    let mut held = Vec::new();
+    loop {
+        let opened =
+            directory.open_at(PathFlags::empty(), "file".into(), OpenFlags::empty(), DescriptorFlags::READ).await;
+        match opened {
+            Ok(file) => held.push(file.read_via_stream(0)),
+            Err(error) => break format!("{} files, then {error:?}", held.len()),
+        }
+    }
+}
+
+/// Begins to read a directory again and again.
+pub async fn list_many() -> String {
+    let directory = &get_directories()[0].0;
+    let mut held = Vec::new();
+    loop {
+        let (mut entries, end) = directory.read_directory();
+        match entries.read(Vec::with_capacity(1)).await {
+            (StreamResult::Complete(_), _) => held.push((entries, end)),
+            _ => break format!("{} listings, then {:?}", held.len(), end.await),
+        }
+    }
 }
 
 async fn stream(file: &Descriptor, data: Vec<u8>, place: Option<u64>) -> Result<(), ErrorCode> {

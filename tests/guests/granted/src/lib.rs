@@ -40,6 +40,31 @@ impl Plugin for Granted {
                     info!("{step}: {}", files(step));
                 }
             }
+            "open" => {
+                let mut held = Vec::new();
+                let error = loop {
+                    match fs::File::open("/data/file") {
+                        Ok(file) => held.push(file),
+                        Err(error) => break error,
+                    }
+                };
+                info!("{} files, then {:?}", held.len(), error.kind());
+                held.pop();
+                info!("then {}", if fs::File::open("/data/file").is_ok() { "one more" } else { "none" });
+                soloist_sdk::sleep(std::time::Duration::from_secs(1_000_000)).await;
+            }
+            "list" => {
+                let mut held = Vec::new();
+                loop {
+                    match fs::read_dir("/data").map(|mut entries| (entries.next().is_some(), entries)) {
+                        Ok((true, entries)) => held.push(entries),
+                        other => break info!("{} listings, then {:?}", held.len(), other.map(|(some, _)| some)),
+                    }
+                }
+            }
+            "open3" => info!("{}", files3::open_many().await),
+            "list3" => info!("{}", files3::list().await),
+            "list-many3" => info!("{}", files3::list_many().await),
             "write3" => info!("{}", files3::write().await),
             "refused3" => info!("{}", files3::refused().await),
             // Never ends by itself; each round is another one, so that late bytes show.

@@ -121,6 +121,11 @@ impl Plugin for Misbehave {
             Some("linger") => sleep(FOREVER).await,
             Some("linger-loop") => spin(),
             Some("linger-panic") => innermost(),
+            Some("state-late") => {
+                if let Err(error) = soloist_sdk::state::set_bytes("put-away", vec![7; 32_000]).await {
+                    info!("{error}");
+                }
+            }
             Some("state-drain") => {
                 if let Err(error) = soloist_sdk::state::set("put-away", &true).await {
                     info!("{error}");

@@ -54,6 +54,29 @@ pub async fn run(what: &str) -> Result {
             info!("wrote {written}, was refused {refused}");
             Ok(())
         }
+        // One after the other first, then side by side.
+        "state-rate" => {
+            for _ in 0..10 {
+                state::set_bytes("value", vec![7; 10_000]).await?;
+            }
+            let write = || async {
+                let written = state::set_bytes("value", vec![7; 50_000]).await;
+                if let Err(Error::Unavailable { reason }) = &written {
+                    info!("refused: {reason}");
+                }
+                written.is_ok()
+            };
+            let done = all((0..30).map(|_| Box::pin(write()) as Boxed<_>).collect()).await;
+            info!("wrote {}", done.into_iter().filter(|done| *done).count());
+            Ok(())
+        }
+        // It has no more for a long time.
+        "state-late" => {
+            state::set_bytes("once", vec![7; 64_000]).await?;
+            info!("written once");
+            sleep(Duration::from_secs(1_000_000)).await;
+            Ok(())
+        }
         // Until something ends it.
         "state-work" => loop {
             state::update("count", |count: Option<u64>| count.unwrap_or(0) + 1).await?;

@@ -98,8 +98,29 @@ fn policy(http: &[&str], tcp: &[&str], networks: &[&str]) -> NetworkPolicy {
         http: Some(http.iter().map(|text| text.parse().unwrap()).collect()),
         tcp: Some(tcp.iter().map(|text| text.parse().unwrap()).collect()),
         networks: networks.iter().map(|text| text.parse().unwrap()).collect(),
+        nat64: Vec::new(),
         identify: true,
     }
+}
+
+#[test]
+fn an_address_that_the_network_translates_is_judged_as_what_it_becomes() {
+    let host = Host::new("granted.example").unwrap();
+    let inside = "2606:4700:64::10.0.0.1";
+    let judge = |policy: &NetworkPolicy, address: &str| policy.check_address(&host, address.parse().unwrap());
+    // Nobody else knows that it leads inside.
+    assert_eq!(judge(&policy(&[], &[], &[]), inside), Ok(()));
+    let named = |networks| NetworkPolicy {
+        nat64: vec![Nat64::new("2606:4700:64::/96").unwrap()],
+        ..policy(&[], &[], networks)
+    };
+    let refused = judge(&named(&[]), inside).unwrap_err();
+    assert!(matches!(&refused, Refusal::Address { kind: AddressKind::Private, .. }), "{refused}");
+    assert!(refused.to_string().contains("networks = [\"2606:4700:64::a00:1\"]"), "{refused}");
+    assert_eq!(judge(&named(&[]), "2606:4700:64::8.8.8.8"), Ok(()));
+    assert_eq!(judge(&named(&[]), "2606:4700:65::1"), Ok(()));
+    assert_eq!(judge(&named(&["10.0.0.0/8"]), inside), Ok(()));
+    assert_eq!(judge(&named(&["2606:4700:64::a00:1"]), inside), Ok(()));
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Host {
 fn code(error: &io::Error) -> ErrorCode {
     match Errno::from_io_error(error) {
         Some(Errno::PIPE) => ErrorCode::ConnectionBroken,
-        Some(Errno::MFILE) => ErrorCode::Other(Some("too many sockets are open".into())),
+        Some(Errno::MFILE | Errno::NFILE) => ErrorCode::Other(Some("too many sockets are open".into())),
         _ => error.into(),
     }
 }
