@@ -2,7 +2,8 @@
 
 mod mutate;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Seek as _, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -23,22 +24,30 @@ fn run(name: &str) {
         target(input);
     }
     let mut random = Random::new(seed());
+    let found = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("found-{name}"));
+    let mut kept = File::create(&found).expect("the target directory can be written");
     for _ in 0..*mutations {
         let any = |random: &mut Random| &inputs[usize::try_from(random.below(inputs.len() as u64)).unwrap()];
         let ((file, input), (_, other)) = (any(&mut random), any(&mut random));
         let input = mutated(input, other, &mut random);
+        // Before it is tried: it may end the process.
+        keep(&mut kept, &input).expect("the target directory can be written");
         let taken = catch_unwind(AssertUnwindSafe(|| target(&input)));
-        assert!(taken.is_ok(), "of {file}: {}", kept(name, &input));
+        assert!(
+            taken.is_ok(),
+            "of {file}; it lies in {}: mend it, and copy it into tests/fuzz/corpus/{name}",
+            found.display()
+        );
     }
+    // Nothing was found.
+    let _ = fs::remove_file(&found);
 }
 
-/// Keeps what was found, and says what to do with it.
-fn kept(target: &str, input: &[u8]) -> String {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("found-{target}"));
-    match fs::write(&path, input) {
-        Ok(()) => format!("it lies in {}; mend it, and copy it into tests/fuzz/corpus/{target}", path.display()),
-        Err(_) => input.escape_ascii().to_string(),
-    }
+/// Writes what is tried now over what was tried before.
+fn keep(kept: &mut File, input: &[u8]) -> io::Result<()> {
+    kept.set_len(0)?;
+    kept.rewind()?;
+    kept.write_all(input)
 }
 
 #[test]
