@@ -89,14 +89,15 @@ impl World {
     }
 
     /// Whether nothing of a session's hold on leadership is needed any more: it never led, or it lost the other part so
-    /// long ago that its host has heard of it, or has no lease left.
+    /// long ago that its host has no lease left, or has heard of it and has stopped its plugin, which takes time as well.
     fn loss_is_over(&self, session: Session) -> bool {
         let host = self.hosts.iter().find(|host| host.session == Some(session));
         let may_act = host.is_some_and(|host| {
             let electing = host.request.as_ref().is_some_and(|request| matches!(request.ask, Ask::Elect { .. }));
             host.activation.is_some() || electing
         });
-        let long_ago = self.lost.get(&session).is_some_and(|lost| self.now >= lost + self.plan.session_timeout);
+        let takes = self.plan.session_timeout + self.plan.demote_budget + self.plan.demote_budget / 50 + SECOND;
+        let long_ago = self.lost.get(&session).is_some_and(|lost| self.now >= lost + takes);
         !may_act || long_ago
     }
 }
