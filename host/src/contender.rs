@@ -29,6 +29,9 @@ use crate::shutdown::Shutdown;
 use crate::term::{Demotion, Term};
 
 mod marking;
+mod once;
+
+pub use once::Once;
 
 /// What a contender stands for, and with what.
 #[derive(Debug)]
@@ -43,8 +46,8 @@ pub struct Task {
     pub activation: ActivationSettings,
     /// How the election goes.
     pub election: Settings,
-    /// Whether to stand only until the plugin has completed once, or failed for good, on this host.
-    pub once: bool,
+    /// Whether to stand only until the plugin has completed once, or failed for good on this host.
+    pub once: Option<Once>,
 }
 
 /// What came of a task that is run once.
@@ -52,6 +55,8 @@ pub struct Task {
 pub enum Outcome {
     /// `on_elected` has returned without an error.
     Completed,
+    /// What was to be done once has been done, in a term of another host or of an earlier run of this one.
+    CompletedBefore,
     /// The plugin has failed for good on this host.
     Failed(PluginFailed),
 }
@@ -70,11 +75,13 @@ struct Answer {
     seen: Option<Seen>,
     record: Option<TermRecord>,
     kept: Option<Kept>,
+    /// The end of the term that was given back is written down.
+    recorded: bool,
 }
 
 impl From<Input> for Answer {
     fn from(input: Input) -> Self {
-        Self { input, watchers: Vec::new(), seen: None, record: None, kept: None }
+        Self { input, watchers: Vec::new(), seen: None, record: None, kept: None, recorded: false }
     }
 }
 
@@ -113,6 +120,8 @@ pub struct Contender {
     given_up: Runs,
     /// How long this host stays out of the queue once the term is given back.
     stay_out: Duration,
+    /// The plugin has completed what is to be done once, which is not written down yet.
+    done: bool,
     outcome: Option<Outcome>,
     stuck: bool,
     request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
@@ -146,6 +155,7 @@ impl Contender {
             led_since: Moment::default(),
             given_up,
             stay_out: Duration::ZERO,
+            done: false,
             outcome: None,
             stuck: false,
             request: None,
@@ -237,17 +247,15 @@ impl Contender {
     fn notified(&mut self, notice: Notice) {
         match notice {
             Notice::Completed | Notice::Healthy => {
-                if self.task.once && notice == Notice::Completed {
-                    self.outcome.get_or_insert(Outcome::Completed);
-                    self.ending.detail.get_or_insert_with(|| "the plugin has completed".to_owned());
-                    self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
+                if notice == Notice::Completed {
+                    self.completed();
                 }
                 if !std::mem::replace(&mut self.healthy, true) {
                     self.unmark();
                 }
             }
             Notice::Failed(failed) => {
-                if self.task.once {
+                if self.task.once.is_some() {
                     self.outcome.get_or_insert_with(|| Outcome::Failed(failed.clone()));
                 }
                 self.mark(failed);
@@ -275,7 +283,7 @@ impl Contender {
 
     fn answered(&mut self, answer: Result<Answer, TaskError>) {
         match answer {
-            Ok(Answer { input, watchers, seen, record, kept }) => {
+            Ok(Answer { input, watchers, seen, record, kept, recorded }) => {
                 if !watchers.is_empty() {
                     self.watch = Some(any_of(watchers));
                     self.stale.clear();
@@ -283,6 +291,7 @@ impl Contender {
                 self.seen = seen.or(self.seen.take());
                 self.record = record.or(self.record.take());
                 self.kept = kept.or(self.kept.take());
+                self.finish_if_done(&input, recorded);
                 self.inputs.push_back(input);
             }
             Err(error) => {
@@ -340,8 +349,8 @@ impl Contender {
             Action::Release { term } => {
                 let ended = term.map(|term| self.end(term));
                 self.request(|nodes, seen| async move {
-                    nodes.release(ended, seen.map(|seen| seen.own).unwrap_or_default()).await?;
-                    Ok(Input::Released.into())
+                    let recorded = nodes.release(ended, seen.map(|seen| seen.own).unwrap_or_default()).await?;
+                    Ok(Answer { recorded, ..Input::Released.into() })
                 });
             }
             Action::Activate(term) => self.activate(term),
@@ -381,6 +390,12 @@ impl Contender {
             self.inputs.push_back(Input::Stopped);
             return;
         };
+        if self.done {
+            // All that is left to be done is to write it down, which the end of the term does.
+            self.completed();
+            self.inputs.push_back(Input::Stopped);
+            return;
+        }
         (self.healthy, self.marking) = (false, None);
         (self.led_since, self.stay_out) = (clock::now(), Duration::ZERO);
         self.order = self.nodes().map(|nodes| nodes.resign_order(term.number).boxed());
@@ -405,7 +420,8 @@ impl Contender {
         let end = failed.as_ref().map_or_else(|| End::now(reason(), detail.as_deref()), End::failed);
         let record = self.record.clone().unwrap_or_else(TermRecord::before_the_first);
         let entry = record.term.clone().ended(term.fencing_token.0, end);
-        Ended { term, record: record.released(successor.clone()), entry, kept: self.kept.clone() }
+        let (record, completes) = self.record_completion(record.released(successor.clone()));
+        Ended { term, record, completes, entry, kept: self.kept.clone() }
     }
 
     fn nodes(&self) -> Option<TaskNodes> {

@@ -63,6 +63,8 @@ events! {
     PluginLog = "plugin-log", INFO;
     /// The plugin's `on_elected` has returned without an error.
     PluginCompleted = "plugin-completed", INFO;
+    /// What was to be done once has been done already: the host ends. `by` says which host did it.
+    CompletedBefore = "completed-before", INFO;
     /// The plugin has failed; `cause` is the kind of failure.
     PluginFailed = "plugin-failed", ERROR;
     /// The plugin has failed on this host as often as it may: another one is to try. `cause` is the kind of the last

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::activation::{ActivationSettings, OnComplete};
 use crate::config::{Config, Ensemble, TaskConfig};
-use crate::contender::{Contender, Outcome, Stuck, Task};
+use crate::contender::{Contender, Once, Outcome, Stuck, Task};
 use crate::coordination::acl::acl;
 use crate::coordination::connect::{Credentials, Settings};
 use crate::coordination::nodes::TaskPaths;
@@ -42,12 +42,12 @@ pub enum HostError {
 }
 
 /// When a host has done what it stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Until {
     /// Never: it stands until it is shut down.
     Shutdown,
-    /// When the plugin of its task has completed on this host, or failed for good.
-    Completion,
+    /// When the plugin of its task has completed, or failed for good on this host.
+    Completion(Once),
 }
 
 /// Stands for all tasks until shutdown, or until the plugin of the only one has completed; `plugins` are theirs, in the order of the configuration.
@@ -78,7 +78,7 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
     let (keeper, view) = Keeper::new(session_settings(&config));
     let mut contenders = JoinSet::new();
     for (task, plugin) in config.tasks.iter().zip(plugins) {
-        let contender = Contender::new(contested(task, &config.zookeeper, plugin, until), threads.handle().clone());
+        let contender = Contender::new(contested(task, &config.zookeeper, plugin, &until), threads.handle().clone());
         contenders.spawn(contender.run(view.clone(), shutdown.clone()));
     }
     drop(view);
@@ -112,11 +112,11 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
     let (kept, outcome) = tokio::join!(keep, leave);
     threads.shutdown_background();
     match outcome? {
-        Some(Outcome::Completed) => Ok(()),
+        Some(Outcome::Completed | Outcome::CompletedBefore) => Ok(()),
         Some(Outcome::Failed(failed)) => Err(HostError::Failed(failed)),
         None => {
             kept?;
-            if until == Until::Completion { Err(HostError::Interrupted) } else { Ok(()) }
+            if until == Until::Shutdown { Ok(()) } else { Err(HostError::Interrupted) }
         }
     }
 }
@@ -145,8 +145,11 @@ fn session_settings(config: &Config) -> Settings {
     }
 }
 
-fn contested(task: &TaskConfig, ensemble: &Ensemble, plugin: Arc<Plugin>, until: Until) -> Task {
-    let once = until == Until::Completion;
+fn contested(task: &TaskConfig, ensemble: &Ensemble, plugin: Arc<Plugin>, until: &Until) -> Task {
+    let once = match until {
+        Until::Shutdown => None,
+        Until::Completion(once) => Some(once.clone()),
+    };
     let name: Arc<str> = Arc::from(&*task.name);
     Task {
         paths: Arc::new(TaskPaths::new(&ensemble.root, &name, task.path.as_deref())),
@@ -156,7 +159,7 @@ fn contested(task: &TaskConfig, ensemble: &Ensemble, plugin: Arc<Plugin>, until:
             demote_timeout: task.demote_timeout,
             restart: task.restart,
             // A task that is run once is given back when it has completed, whatever is to follow otherwise.
-            on_complete: if once { OnComplete::Resign } else { task.on_complete },
+            on_complete: if once.is_some() { OnComplete::Resign } else { task.on_complete },
         },
         election: election::Settings { demote_budget: task.demote_timeout, successor_delay: task.successor_delay },
         once,

@@ -161,7 +161,7 @@ enum Due {
 fn about(event: &str) -> [(&'static str, Due); 3] {
     let (task, term) = match event {
         _ if event.starts_with("session-") => (Due::Never, Due::Never),
-        "standby" => (Due::Always, Due::Never),
+        "standby" | "completed-before" => (Due::Always, Due::Never),
         "election-error" => (Due::Always, Due::Sometimes),
         _ => (Due::Always, Due::Always),
     };

@@ -1,13 +1,16 @@
 //! What follows when a plugin fails on one host after another, and when it completes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::history::Event;
-use soloist_tests::host::Command;
-use soloist_tests::{PATIENCE, build, eventually};
+use soloist_tests::host::{Command, Host};
+use soloist_tests::proxy::{Loss, Op, Proxy};
+use soloist_tests::zookeeper::Settings;
+use soloist_tests::{PATIENCE, build, client, eventually};
 
 /// The configuration of a host whose plugin does `what`, is restarted once, and stays out of the queue for a moment.
 fn config(cluster: &Cluster, what: &str) -> Result<PathBuf> {
@@ -24,9 +27,28 @@ fn host(cluster: &Cluster, id: &str, what: &str) -> Result<Command> {
     cluster.host_of(id, &config(cluster, what)?)
 }
 
-/// A host that runs the plugin until it has completed.
+/// A host that runs the plugin until it has completed, on whichever host.
 fn once(cluster: &Cluster, id: &str, what: &str) -> Result<Command> {
     Ok(host(cluster, id, what)?.arg("--once"))
+}
+
+/// Waits until the host has ended with code 0.
+async fn done(host: &mut Host) -> Result<()> {
+    let ended = host.ended().await?;
+    ensure!(ended.code() == Some(0), "{}: {ended}: {}", host.id(), host.errors());
+    Ok(())
+}
+
+/// Who did it, as a host says that need not.
+fn done_by(host: &Host) -> Option<String> {
+    let records = host.records();
+    let event = records.iter().find(|record| record.is("completed-before"))?.event()?;
+    Some(event.text("by")?.to_owned())
+}
+
+/// How many plugins were entered in all.
+fn activations(cluster: &Cluster) -> usize {
+    cluster.verdict().activities.len()
 }
 
 async fn status(cluster: &Cluster) -> Result<Value> {
@@ -189,6 +211,142 @@ async fn a_plugin_that_is_run_once_and_interrupted_has_not_completed() -> Result
     cluster.verdict().check()
 }
 
+/// Whoever stands by ends as well, and so does whoever comes later: once means once for the task.
+#[tokio::test]
+async fn a_task_that_is_done_once_is_done_by_one_host() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let mut leader = host(&cluster, "leader", "wait")?.start(&cluster.history)?;
+    leader.event("plugin-log").await?;
+    let mut hosts = Vec::new();
+    for id in ["a", "b", "c"] {
+        let mut host = once(&cluster, id, "complete")?.start(&cluster.history)?;
+        host.event("standby").await?;
+        hosts.push(host);
+    }
+    ensure!(leader.terminate().await?.success());
+    for host in &mut hosts {
+        done(host).await?;
+    }
+    ensure!(activations(&cluster) == 2 && done_by(&hosts[0]).is_none(), "{:?}", cluster.verdict().activities);
+    let mut late = once(&cluster, "late", "complete")?.start(&cluster.history)?;
+    done(&mut late).await?;
+    for host in hosts[1..].iter().chain([&late]) {
+        ensure!(done_by(host).as_deref() == Some("a"), "{}: {:?}", host.id(), host.records());
+    }
+    ensure!(activations(&cluster) == 2 && late.records().iter().all(|record| !record.is("elected")));
+    // Who is not told to do it once does it all the same, and what was done stays known.
+    let mut another = host(&cluster, "another", "wait")?.start(&cluster.history)?;
+    another.event("plugin-log").await?;
+    ensure!(another.terminate().await?.success());
+    let mut late = once(&cluster, "later", "complete")?.start(&cluster.history)?;
+    done(&mut late).await?;
+    ensure!(done_by(&late).as_deref() == Some("a"));
+    cluster.verdict().check()
+}
+
+/// With another name it is done again, and each name is remembered.
+#[tokio::test]
+async fn what_is_done_once_is_done_again_under_another_name() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    for (id, name, by) in [
+        ("a", None, None),
+        ("b", Some("monday"), None),
+        ("c", Some("tuesday"), None),
+        ("d", Some("monday"), Some("b")),
+        ("e", None, Some("a")),
+    ] {
+        let command = host(&cluster, id, "complete")?;
+        let command = match name {
+            Some(name) => command.env("SOLOIST_ONCE_FOR", name),
+            None => command.arg("--once"),
+        };
+        let mut host = command.start(&cluster.history)?;
+        done(&mut host).await?;
+        ensure!(done_by(&host).as_deref() == by, "{id}: {:?}", host.records());
+    }
+    ensure!(activations(&cluster) == 3);
+    cluster.verdict().check()
+}
+
+/// A leader that dies on the way has done nothing: the next one does it.
+#[tokio::test]
+async fn what_is_to_be_done_once_survives_the_death_of_its_leader() -> Result<()> {
+    let cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
+    let mut first = once(&cluster, "a", "second-term")?.start(&cluster.history)?;
+    first.event("plugin-log").await?;
+    let mut hosts = Vec::new();
+    for id in ["b", "c"] {
+        let mut host = once(&cluster, id, "second-term")?.start(&cluster.history)?;
+        host.event("standby").await?;
+        hosts.push(host);
+    }
+    first.kill()?;
+    for host in &mut hosts {
+        done(host).await?;
+    }
+    ensure!(activations(&cluster) == 2 && done_by(&hosts[1]).as_deref() == Some("b"));
+    cluster.verdict().check()
+}
+
+/// The transaction that says so is done, but its reply is lost, or it never arrives: it is done once all the same.
+#[tokio::test]
+async fn a_completion_whose_message_is_lost_is_written_down_once() -> Result<()> {
+    for loss in [Loss::Request, Loss::Reply] {
+        let cluster = Cluster::start().await?;
+        let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
+        // The first that writes the completion.
+        proxy.lose(loss, |request| request.op == Op::Multi && request.contains(b"\"completed\":["));
+        let command = cluster.host_at(&proxy.connect_string(), "a", &config(&cluster, "complete")?)?;
+        let mut host = command.arg("--once").start(&cluster.history)?;
+        done(&mut host).await.with_context(|| format!("{loss:?}"))?;
+        let mut late = once(&cluster, "late", "complete")?.start(&cluster.history)?;
+        done(&mut late).await?;
+        ensure!(done_by(&late).as_deref() == Some("a") && activations(&cluster) == 1, "{loss:?}");
+        cluster.verdict().check()?;
+    }
+    Ok(())
+}
+
+/// Somebody takes the term record away while it is done: it is known to be done as soon as this host leads again, which then
+/// does not do it again.
+#[tokio::test]
+async fn a_completion_in_a_term_that_was_taken_away_is_written_down_in_the_next() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
+    proxy.lose(Loss::Request, |request| request.op == Op::Multi && request.contains(b"\"completed\":["));
+    let command = cluster.host_at(&proxy.connect_string(), "a", &config(&cluster, "complete")?)?;
+    let mut host = command.arg("--once").start(&cluster.history)?;
+    host.event("session-disconnected").await?;
+    let client = cluster.client().await?;
+    // It may have come back already.
+    let _ = client.delete("/soloist/tasks/beat/term", None).await;
+    done(&mut host).await?;
+    let elected = host.records().iter().filter(|record| record.is("elected")).count();
+    ensure!(activations(&cluster) == 1, "done again after {elected} elections");
+    let mut late = once(&cluster, "late", "complete")?.start(&cluster.history)?;
+    done(&mut late).await?;
+    // If it was written down before somebody took the record away, nobody knows of it any more.
+    ensure!(elected == 1 || done_by(&late).as_deref() == Some("a"), "{:?}", late.records());
+    client::close(client).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_host_can_do_it_once_for_itself() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    for id in ["a", "b"] {
+        let mut host = host(&cluster, id, "complete")?.arg("--once-each-host").start(&cluster.history)?;
+        done(&mut host).await?;
+        ensure!(done_by(&host).is_none());
+    }
+    ensure!(activations(&cluster) == 2);
+    let both = host(&cluster, "c", "complete")?.arg("--once-each-host").flag("--once-for", "monday");
+    let mut both = both.start(&cluster.history)?;
+    let ended = both.ended().await?;
+    ensure!(ended.code() == Some(2) && both.errors().contains("--once-each-host"), "{ended}: {}", both.errors());
+    cluster.verdict().check()
+}
+
 #[tokio::test]
 async fn only_a_single_task_can_be_run_once() -> Result<()> {
     let cluster = Cluster::start().await?;
@@ -198,6 +356,7 @@ async fn only_a_single_task_can_be_run_once() -> Result<()> {
     for (command, place) in [
         (cluster.host_of("a", &two)?.arg("--once"), "--once"),
         (cluster.host_of("a", &two)?.env("SOLOIST_ONCE", "1"), "SOLOIST_ONCE"),
+        (cluster.host_of("a", &two)?.flag("--once-for", "monday"), "--once-for"),
     ] {
         let mut host = command.start(&cluster.history)?;
         let ended = host.ended().await?;

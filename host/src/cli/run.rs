@@ -6,7 +6,8 @@ use std::io::{self, IsTerminal as _};
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use clap::ValueEnum as _;
-use soloist::config::BadValue;
+use soloist::config::{BadValue, TaskName};
+use soloist::contender::Once;
 use soloist::host::{self, HostError, Until};
 use soloist::reporter::{LastLines, LineQueue, LogFormat, Reporter};
 use soloist::shutdown::Shutdown;
@@ -24,12 +25,22 @@ pub(super) struct Run {
     #[command(flatten)]
     options: Options,
 
-    /// Stand for the only task until on_elected has returned without an error on this host, whatever `on_complete` says: give
-    /// it back then, and end with code 0. If the plugin fails once more than it may be restarted, end with code 1
-    /// [default: false]
+    /// Have the only task done once, whichever host does it and whatever `on_complete` says: end with code 0 when on_elected
+    /// has returned without an error, here or on another host, now or before. If the plugin fails here once more than it may
+    /// be restarted, end with code 1 [default: false]
     #[arg(long, env = "SOLOIST_ONCE", value_name = "true|false", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", help_heading = RUN)]
     once: Option<String>,
+
+    /// The same, once for each NAME: with another one, like a date, it is done again [default: none]
+    #[arg(long, env = "SOLOIST_ONCE_FOR", value_name = "NAME", help_heading = RUN)]
+    once_for: Option<String>,
+
+    /// Have each host do the only task once for itself, one after the other: end with code 0 when on_elected has returned
+    /// without an error on this host [default: false]
+    #[arg(long, env = "SOLOIST_ONCE_EACH_HOST", value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = RUN)]
+    once_each_host: Option<String>,
 
     /// How lines look: for a person, or one JSON object each [default: text]
     #[arg(long, env = "SOLOIST_LOG_FORMAT", value_name = "text|json", help_heading = OUTPUT)]
@@ -45,19 +56,31 @@ const OUTPUT: &str = "Output";
 
 impl Run {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
-        let Self { options, once, log_format, log_level } = self;
+        let Self { options, once, once_for, once_each_host, log_format, log_level } = self;
         let config = options.config(matches)?;
         let from = Source(matches);
         let once = from.parsed("once", once, boolean)?.unwrap_or_default();
+        let once_for = from.parsed("once_for", once_for, TaskName::new)?;
+        let once_each_host = from.parsed("once_each_host", once_each_host, boolean)?.unwrap_or_default();
+        let (named, once) = match (once_for, once_each_host) {
+            (Some(_), true) => {
+                let (each, named) = (from.place("once_each_host"), from.place("once_for"));
+                return Err(Failure::Invalid(anyhow!("{each}: is not for what is done once for all, as {named} says")));
+            }
+            (Some(name), false) => ("once_for", Some(Once::Task(name.into()))),
+            (None, true) => ("once_each_host", Some(Once::EachHost)),
+            (None, false) => ("once", once.then(|| Once::Task("".into()))),
+        };
         let format = from.parsed("log_format", log_format, format)?.unwrap_or_default();
         let level = from.parsed("log_level", log_level, level)?.unwrap_or(Level::INFO);
-        if once && config.tasks.len() > 1 {
-            let (place, tasks) = (from.place("once"), config.tasks.len());
+        if once.is_some() && config.tasks.len() > 1 {
+            let (place, tasks) = (from.place(named), config.tasks.len());
             return Err(Failure::Invalid(anyhow!(
                 "{place}: is for a single task, but there are {tasks}: leave it out"
             )));
         }
-        let until = if once { Until::Completion } else { Until::Shutdown };
+        let ends = once.is_some();
+        let until = once.map_or(Until::Shutdown, Until::Completion);
         let _flushed_when_dropped = report(format, level, &config.host).map_err(Failure::RunTime)?;
         // Before the plugins are compiled, which takes its time.
         let shutdown = Shutdown::on_signals().context("cannot listen to signals").map_err(Failure::RunTime)?;
@@ -69,7 +92,7 @@ impl Run {
             .map_err(Failure::RunTime)?;
         let loaded = coordination.block_on(super::plugins::load_until(&shutdown, &config))?;
         let Some(plugins) = loaded else {
-            return if once { Err(HostError::Interrupted.into()) } else { Ok(()) };
+            return if ends { Err(HostError::Interrupted.into()) } else { Ok(()) };
         };
         coordination.block_on(host::run(config, plugins, until, shutdown)).map_err(Failure::from)
     }

@@ -18,7 +18,7 @@ impl Contender {
     /// Says in the ensemble that the plugin has failed for good, and how often in a row; then resigns.
     pub(super) fn mark(&mut self, failed: PluginFailed) {
         self.ending.failed = Some(failed.clone());
-        let (policy, stays) = (self.task.activation.restart, !self.task.once);
+        let (policy, stays) = (self.task.activation.restart, self.task.once.is_none());
         let Some((term, mark)) = self.mark_of_term() else { return };
         let was_healthy = self.healthy;
         self.marking = Some(

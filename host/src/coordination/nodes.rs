@@ -24,7 +24,7 @@ use crate::term::Term;
 
 mod terms;
 
-pub use terms::{End, History, PAST_TERMS_MAX, TermEntry, TermRecord, TermState};
+pub use terms::{Completion, End, History, PAST_TERMS_MAX, TermEntry, TermRecord, TermState};
 
 /// How many bytes the paths may have of all nodes that one session watches. When a connection is found again, the client
 /// library tells the server of all of them, in messages of 128 KiB, and does not understand the answers if there are two.

@@ -260,7 +260,7 @@ impl TaskNodes {
         let number = over.number.saturating_add(1);
         let candidate = seen.candidate.unwrap_or_default();
         let path = self.paths.elsewhere.then_some(self.paths.master.as_str());
-        let record = TermRecord::new(number, host, path);
+        let record = TermRecord { completed: seen.record.completed.clone(), ..TermRecord::new(number, host, path) };
         let master = nodes::encode(&MasterRecord { host: host.to_string(), term: number });
         let lost = seen.record.lost(seen.zxid).filter(|_| !over.released);
         let mut multi = self.session.client().new_multi_writer();

@@ -33,8 +33,8 @@ pub struct Record {
     pub released: bool,
 }
 
-/// How often a release that names no successor writes the history; one that names one writes it once more. An election
-/// writes it once when the term before was lost.
+/// How often a release writes the history; one that names a successor, or says that the task has been done, writes it once
+/// more for each, so that whoever is next reads it first. An election writes it once when the term before was lost.
 pub const RELEASE_WRITES: i32 = 2;
 
 impl Record {

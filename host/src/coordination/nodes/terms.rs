@@ -8,6 +8,8 @@ use crate::restart::PluginFailed;
 
 /// How many terms that have ended a history keeps.
 pub const PAST_TERMS_MAX: usize = 20;
+/// How many completions a term record keeps.
+const COMPLETIONS_MAX: usize = 20;
 
 /// Whether a term is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +74,20 @@ impl TermEntry {
     }
 }
 
+/// What was to be done once has been done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completion {
+    /// What was done: the name that it was given; empty if it was given none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub what: String,
+    /// The number of the term in which it was done.
+    pub term: u64,
+    /// The host that led it.
+    pub host: String,
+    /// When: RFC 3339, UTC, by that host's clock.
+    pub at: String,
+}
+
 /// The latest term of a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TermRecord {
@@ -86,6 +102,10 @@ pub struct TermRecord {
     /// Where the master node is, when it is not beside this record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// What was to be done once and has been done, in this term and in those before it, the latest first; bounded. It is
+    /// written by the transaction that gives the term back: whoever is elected after that has read it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub completed: Vec<Completion>,
 }
 
 impl TermRecord {
@@ -97,7 +117,22 @@ impl TermRecord {
     /// The record of a term that begins.
     pub fn new(number: u64, host: &str, path: Option<&str>) -> Self {
         let term = TermEntry { number, host: host.to_owned(), since: timestamp(), fencing_token: None, end: None };
-        Self { term, state: TermState::Active, successor: None, path: path.map(str::to_owned) }
+        Self { term, state: TermState::Active, successor: None, path: path.map(str::to_owned), completed: Vec::new() }
+    }
+
+    /// How `what` was done, if it was.
+    pub fn completion(&self, what: &str) -> Option<&Completion> {
+        self.completed.iter().find(|completion| completion.what == what)
+    }
+
+    /// The record of a term in which `what` has been done, now.
+    #[must_use]
+    pub fn completing(mut self, what: &str) -> Self {
+        let TermEntry { number: term, host, .. } = self.term.clone();
+        self.completed.retain(|completion| completion.what != what);
+        self.completed.insert(0, Completion { what: what.to_owned(), term, host, at: timestamp() });
+        self.completed.truncate(COMPLETIONS_MAX);
+        self
     }
 
     /// The record of this term given back.
@@ -120,11 +155,12 @@ impl TermRecord {
     /// place: it is at least as high as any number ever used.
     pub fn read(data: &[u8], version: i32) -> (Self, Record) {
         let floor = u64::try_from(version).unwrap_or(0);
-        let kept = decode::<Self>(data).filter(|record| record.term.number <= floor).unwrap_or_else(|| {
+        let mut kept = decode::<Self>(data).filter(|record| record.term.number <= floor).unwrap_or_else(|| {
             let mut unknown = Self::before_the_first();
             (unknown.term.number, unknown.state) = (floor, TermState::Active);
             unknown
         });
+        kept.completed.truncate(COMPLETIONS_MAX);
         let record = Record {
             number: kept.term.number,
             version,
@@ -195,6 +231,22 @@ mod tests {
         let term = TermRecord::new(1, "a", None).term;
         assert_eq!(History::read(&encode(&vec![term; 100])).0.len(), PAST_TERMS_MAX);
         assert_eq!(TermRecord::before_the_first().lost(7), None);
+    }
+
+    #[test]
+    fn what_was_done_once_is_known_by_its_name_and_bounded() {
+        let mut record = TermRecord::before_the_first();
+        assert_eq!(record.completion(""), None);
+        for number in 1..100 {
+            record = TermRecord { completed: record.completed, ..TermRecord::new(number, &"h".repeat(128), None) };
+            record = record.completing(&format!("{number:0128}")).completing("again").released(None);
+        }
+        let again = record.completion("again").unwrap();
+        assert_eq!((again.term, record.completed.len()), (99, COMPLETIONS_MAX));
+        assert!(record.completion(&format!("{:0128}", 99)).is_some() && record.completion("").is_none());
+        let written = encode(&record);
+        assert!(written.len() < RECORD_MAX_BYTES / 2);
+        assert_eq!(TermRecord::read(&written, 200).0, record);
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub struct Ended {
     pub term: Term,
     /// Its record, given back.
     pub record: TermRecord,
+    /// Whether that says of something that it has been done which was not done before.
+    pub completes: bool,
     /// Its entry in the history.
     pub entry: TermEntry,
     /// The history, if it was read in this term: nobody else writes there while it lasts.
@@ -35,8 +37,9 @@ struct Own {
 
 impl TaskNodes {
     /// Gives back all that this session holds in the task; `candidates` are its candidates as last seen, `ended` a term
-    /// of this host.
-    pub async fn release(self, ended: Option<Ended>, candidates: Vec<String>) -> Result<(), TaskError> {
+    /// of this host. Says whether the end of that term was written, as far as is known: not if somebody else has changed
+    /// its record since.
+    pub async fn release(self, ended: Option<Ended>, candidates: Vec<String>) -> Result<bool, TaskError> {
         let release_error = |source| TaskError::Release { path: self.paths.master.clone(), source };
         // As things usually are: one request.
         if let Some(ended @ Ended { kept: Some(kept), .. }) = &ended
@@ -44,7 +47,7 @@ impl TaskNodes {
         {
             let written = self.write_release(Some(MASTER_VERSION), Some((ended, Some(kept))), &candidates).await;
             if written.is_ok() {
-                return Ok(());
+                return Ok(true);
             }
         }
         let mut last = Error::NodeExists;
@@ -53,7 +56,7 @@ impl TaskNodes {
             let ended = ended.as_ref().filter(|ended| record == Some(ended.term.record_version));
             let ended = ended.map(|ended| (ended, kept.as_ref()));
             match self.write_release(master, ended, &candidates).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => return Ok(ended.is_some()),
                 Err(error @ (Error::NoNode | Error::NodeExists | Error::BadVersion)) => last = error,
                 Err(error) => return Err(release_error(error)),
             }
@@ -97,13 +100,13 @@ impl TaskNodes {
         if let Some(version) = master {
             multi.add_delete(&self.paths.master, Some(version))?;
         }
-        if let Some((Ended { term, record, entry, .. }, kept)) = ended {
+        if let Some((Ended { term, record, entry, completes, .. }, kept)) = ended {
             multi.add_set_data(&self.paths.term, &nodes::encode(record), Some(term.record_version))?;
             let history = kept.map(|kept| kept.history.clone()).unwrap_or_default();
             let history = nodes::encode(&history.with(entry.clone()));
             if let Some(kept) = kept {
-                // Whoever is next may count on the versions that a release without a successor leaves: see `given_back`.
-                let writes = RELEASE_WRITES + i32::from(record.successor.is_some());
+                // Whoever is next may count on the versions that a release leaves which asks nothing of it: see `given_back`.
+                let writes = RELEASE_WRITES + i32::from(record.successor.is_some()) + i32::from(*completes);
                 for written in 0..writes {
                     multi.add_set_data(&self.paths.history, &history, Some(kept.version + written))?;
                 }

@@ -1,0 +1,75 @@
+//! A task that is done once: by each host, or once for all of them.
+//!
+//! That it is done for all is written into the term record by the transaction that gives the term back. Until then it is
+//! not done: a host that is lost before has another one do it again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Contender, Outcome};
+use crate::coordination::nodes::{Completion, TermRecord};
+use crate::election::Input;
+use crate::events::{About, Event, details};
+
+/// What is to be done once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// Each host does it for itself.
+    EachHost,
+    /// All hosts together do it, once for each name; the empty one will do.
+    Task(Arc<str>),
+}
+
+impl Contender {
+    /// `on_elected` has returned without an error.
+    pub(super) fn completed(&mut self) {
+        match &self.task.once {
+            None => return,
+            Some(Once::EachHost) => drop(self.outcome.get_or_insert(Outcome::Completed)),
+            Some(Once::Task(_)) => self.done = true,
+        }
+        self.ending.detail.get_or_insert_with(|| "the plugin has completed".to_owned());
+        self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
+    }
+
+    /// The record of a term that is given back, with what it has completed; says whether it has.
+    pub(super) fn record_completion(&self, record: TermRecord) -> (TermRecord, bool) {
+        match &self.task.once {
+            Some(Once::Task(what)) if self.done => (record.completing(what), true),
+            _ => (record, false),
+        }
+    }
+
+    /// Ends the standing of this host before `input` is handled, if what is to be done once has been done: by this host,
+    /// when the end of its term is `recorded`; or before, as the record says that was just read.
+    pub(super) fn finish_if_done(&mut self, input: &Input, recorded: bool) {
+        let Some(Once::Task(what)) = &self.task.once else { return };
+        let outcome = match input {
+            Input::Released if recorded && self.done => Outcome::Completed,
+            Input::Looked(_) => {
+                let Some(before) = self.seen.as_ref().and_then(|seen| seen.record.completion(what)) else { return };
+                report_completed_before(&self.task.name, before);
+                Outcome::CompletedBefore
+            }
+            _ => return,
+        };
+        if self.outcome.is_none() {
+            self.outcome = Some(outcome);
+            self.inputs.push_back(Input::Shutdown);
+        }
+    }
+}
+
+fn report_completed_before(task: &str, completion: &Completion) {
+    let Completion { what, term, host, at } = completion;
+    let mut fields =
+        details([("by", Value::from(host.as_str())), ("in_term", (*term).into()), ("at", at.as_str().into())]);
+    let named = if what.is_empty() { String::new() } else { format!(" for {what}") };
+    if !what.is_empty() {
+        fields.insert("what".into(), what.as_str().into());
+    }
+    let message = format_args!("{host} has completed it{named} in term {term}, at {at}: nothing is left to be done");
+    About::task(task).report_with(Event::CompletedBefore, Event::CompletedBefore.level(), message, fields);
+}
