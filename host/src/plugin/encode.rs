@@ -1,6 +1,6 @@
 //! Makes a component of whatever a toolchain gives: from here on there is one path.
 
-use anyhow::anyhow;
+use anyhow::{anyhow, ensure};
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as PREVIEW1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as PREVIEW1_ADAPTER,
 };
@@ -11,6 +11,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use super::apart::caught;
+use super::circle;
 use super::exit;
 use super::features::FEATURES;
 use super::load::Problem;
@@ -45,6 +46,7 @@ pub(super) fn component(binary: &[u8]) -> Result<Vec<u8>, Problem> {
 
 fn encode(module: &[u8], imports_preview1: bool) -> Result<Vec<u8>, Problem> {
     let encode = || {
+        ensure!(!circle::is_in(module), "the packages of its component types need each other in a circle");
         let mut encoder = ComponentEncoder::default().module(module)?;
         if imports_preview1 {
             encoder = encoder.adapter(PREVIEW1, PREVIEW1_ADAPTER)?;

@@ -13,6 +13,7 @@ mod apart;
 mod bindings;
 mod bounds;
 mod cache;
+mod circle;
 mod config;
 mod cpu;
 mod descriptors;
