@@ -53,6 +53,10 @@ events! {
     SessionClosed = "session-closed", INFO;
     /// Something that talks to the ensemble failed and will be tried again.
     SessionError = "session-error", WARN;
+    /// Nodes that are there gave other rights than `acl` says; the host has set them right.
+    AclCorrected = "acl-corrected", WARN;
+    /// Nodes that are there give other rights than `acl` says, and the host may not change that.
+    AclDiffers = "acl-differs", ERROR;
     /// The host waits its turn for a task; `leader` names who leads now, where that is known.
     Standby = "standby", INFO;
     /// The election is committed: this host holds the master node.

@@ -7,11 +7,12 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::activation::{ActivationSettings, OnComplete};
-use crate::config::{Config, Ensemble, TaskConfig};
+use crate::config::{AclSetting, Config, Ensemble, TaskConfig};
 use crate::contender::{Contender, Once, Outcome, Stuck, Task};
 use crate::coordination::acl::acl;
 use crate::coordination::connect::{Credentials, Settings};
 use crate::coordination::nodes::TaskPaths;
+use crate::coordination::rights::set_right;
 use crate::coordination::session::{End, GaveUp, Keeper};
 use crate::election;
 use crate::plugin::{Plugin, be_nice, plugin_threads};
@@ -81,6 +82,8 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
         let contender = Contender::new(contested(task, &config.zookeeper, plugin, &until), threads.handle().clone());
         contenders.spawn(contender.run(view.clone(), shutdown.clone()));
     }
+    let rights =
+        guarded(&config).map(|tasks| tokio::spawn(set_right(view.clone(), config.zookeeper.root.clone(), tasks)));
     drop(view);
     // The session is closed only when nobody needs it any more.
     let (all_left, stop) = oneshot::channel();
@@ -99,6 +102,10 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
                     Err(HostError::Panicked(panicked))
                 }
             };
+        }
+        if let Some(rights) = rights {
+            rights.abort();
+            let _ = rights.await;
         }
         let _ = all_left.send(if matches!(outcome, Err(HostError::Stuck(_))) { End::Expire } else { End::Close });
         outcome
@@ -119,6 +126,13 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
             if until == Until::Shutdown { Ok(()) } else { Err(HostError::Interrupted) }
         }
     }
+}
+
+/// The tasks whose nodes others may be kept from. What everybody may change is not looked at.
+fn guarded(config: &Config) -> Option<Vec<Arc<TaskPaths>>> {
+    let Ensemble { acl, root, .. } = &config.zookeeper;
+    let tasks = config.tasks.iter().map(|task| Arc::new(TaskPaths::new(root, &task.name, task.path.as_deref())));
+    acl.as_ref().filter(|acl| **acl != AclSetting::World).map(|_| tasks.collect())
 }
 
 /// Lets this process have as many files and sockets open as the system allows it: what plugins have open must not be missing

@@ -160,7 +160,7 @@ enum Due {
 /// What an event is about: a session, a task, or a term.
 fn about(event: &str) -> [(&'static str, Due); 3] {
     let (task, term) = match event {
-        _ if event.starts_with("session-") => (Due::Never, Due::Never),
+        _ if event.starts_with("session-") || event.starts_with("acl-") => (Due::Never, Due::Never),
         "standby" | "completed-before" => (Due::Always, Due::Never),
         "election-error" => (Due::Always, Due::Sometimes),
         _ => (Due::Always, Due::Always),

@@ -140,6 +140,60 @@ async fn a_stranger_can_read_what_the_world_may_read_and_no_more() -> Result<()>
     verdict.check()
 }
 
+/// A tree that everybody could change: once a host with an ACL has started nobody else can, whatever was there already.
+#[tokio::test]
+async fn a_tree_that_was_made_without_an_acl_is_set_right() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let mut open = cluster.host("open")?.start(&cluster.history)?;
+    open.event("plugin-log").await?;
+    ensure!(open.terminate().await?.success());
+    let stranger = cluster.client().await?;
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    client::make_path(&stranger, &format!("{TASK_NODE}/state")).await?;
+    let mut multi = stranger.new_multi_writer();
+    for key in 0..100 {
+        multi.add_create(&format!("{TASK_NODE}/state/key-{key}"), b"1", &options)?;
+    }
+    multi.add_create(&format!("{TASK_NODE}/resign"), br#"{"term":0}"#, &options)?;
+    multi.commit().await?;
+    let mut leader = host(&cluster, "a", OURS, "creator-world-read")?.start(&cluster.history)?;
+    let corrected = leader.event("acl-corrected").await?;
+    let event = corrected.event().context("no event")?;
+    ensure!(event.line["nodes"].as_u64() >= Some(108) && event.text("node") == Some("/soloist"), "{event:?}");
+    leader.event("plugin-log").await?;
+    let mut standby = host(&cluster, "b", OURS, "creator-world-read")?.start(&cluster.history)?;
+    standby.event("standby").await?;
+    let nodes = nodes(&stranger).await?;
+    complete(&nodes)?;
+    nothing_can_be_changed(&stranger, &nodes).await?;
+    ensure!(leader.terminate().await?.success());
+    standby.event("plugin-log").await?;
+    // What is right is not talked about, and nothing was in the way.
+    ensure!(standby.records().iter().all(|record| !record.is("acl-corrected") && !record.is("acl-differs")));
+    client::close(stranger).await;
+    cluster.verdict().check()
+}
+
+/// What somebody else guards cannot be set right: that is said, and hinders nobody.
+#[tokio::test]
+async fn a_node_that_a_host_may_not_set_right_is_named() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let stranger = client::connect_as(cluster.servers(), cluster.session_timeout, Some("stranger:secret")).await?;
+    client::make_path(&stranger, &format!("{TASK_NODE}/state")).await?;
+    let options = CreateMode::Persistent.with_acls(Acls::creator_all());
+    let key = format!("{TASK_NODE}/state/key");
+    stranger.create(&key, b"", &options).await?;
+    let mut host = host(&cluster, "a", OURS, "creator")?.start(&cluster.history)?;
+    let differs = host.event("acl-differs").await?;
+    let event = differs.event().context("no event")?;
+    ensure!(event.line["nodes"] == 1 && event.text("node") == Some(&*key), "{event:?}");
+    ensure!(event.line["level"] == "error" && event.message.contains("setAcl"), "{event:?}");
+    host.event("plugin-log").await?;
+    client::close(stranger).await;
+    ensure!(host.terminate().await?.success());
+    cluster.verdict().check()
+}
+
 /// An operator with the identity of the hosts, from the environment or a file, can ask and order; it is never shown.
 #[tokio::test]
 async fn an_operator_with_the_identity_of_the_hosts_can_ask_and_order() -> Result<()> {

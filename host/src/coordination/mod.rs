@@ -2,7 +2,7 @@
 //!
 //! [`session`] keeps a session and its lease; [`task`] does what the election of one task asks for; [`state`] keeps what
 //! its plugin writes; [`failed`] marks a task whose plugin fails for good; [`observer`] answers an operator's questions;
-//! [`nodes`] says what is kept where.
+//! [`rights`] compares ACLs with what is configured; [`nodes`] says what is kept where.
 
 pub mod acl;
 pub mod connect;
@@ -10,6 +10,7 @@ pub mod failed;
 pub mod nodes;
 pub mod observer;
 mod probe;
+pub mod rights;
 pub mod session;
 pub mod state;
 pub mod task;

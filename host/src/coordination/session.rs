@@ -69,6 +69,10 @@ impl Session {
     pub(super) fn acls(&self) -> Acls<'_> {
         Acls::new(&self.acl)
     }
+
+    pub(super) fn acl(&self) -> &[Acl] {
+        &self.acl
+    }
 }
 
 /// What is known of the session.
