@@ -54,6 +54,10 @@ pub struct Run {
 /// A plugin whose lease is over is gone within this time: it is a few milliseconds, and the rest is for a busy machine.
 const GONE_WITHIN: Duration = Duration::from_secs(10);
 
+/// A term whose nodes are being deleted when its leader is elected ends, and so may the next, which was elected while the
+/// last of them went. From there on nothing is a reason for another election.
+const ELECTED_AFTER_DELETION: usize = 2;
+
 pub struct Lab {
     pub network: Network,
     pub cluster: Cluster,
@@ -65,6 +69,8 @@ pub struct Lab {
     /// The wall clock of hosts on the first node, if they have one of their own.
     pub clock: Option<Clock>,
     pub demote_timeout: Duration,
+    /// When somebody had deleted nodes, and in how many rounds.
+    pub deleted: Option<(SystemTime, u32)>,
     /// The follower that hosts of [`Reach::OneFollower`] hang on, and the proxy leads to.
     pub follower: usize,
     /// The ensemble's leader when the scenario began.
@@ -93,6 +99,7 @@ impl Lab {
             load: None,
             clock: None,
             demote_timeout: DEMOTE_TIMEOUT,
+            deleted: None,
             follower: 0,
             leader: 0,
             root: String::new(),
@@ -223,6 +230,7 @@ impl Lab {
         let next = next.map_err(|_| anyhow!("no leader has acted within {HEALED_WITHIN:?} after all had healed"))?;
         let recovered = next.at.duration_since(healed)?;
         self.all_stand_again().await?;
+        let settled = SystemTime::now();
         // The leader last: a handover to a host that is about to end shows nothing.
         let leader = next.pid;
         self.hosts.sort_by_key(|host| host.pid() == leader);
@@ -253,6 +261,14 @@ impl Lab {
         if same_term && records.iter().any(|record| record.is("draining") && record.at < healed) {
             violations.push("the leader was demoted, which this fault is no reason for".to_owned());
         }
+        if let Some((deleted, rounds)) = self.deleted {
+            let elected = |record: &&Record| record.is("elected") && record.at > deleted && record.at < settled;
+            let after = records.iter().filter(elected).count();
+            if after > ELECTED_AFTER_DELETION {
+                violations.push(format!("{after} elections after the last of {rounds} rounds of deletion"));
+            }
+            println!("  deleted in {rounds} rounds; {after} elections after the last");
+        }
         let revocations = revocations(&records, &findings);
         for late in revocations.iter().filter(|revocation| revocation.gone_after > GONE_WITHIN) {
             violations.push(format!("a plugin was gone only {:?} after the end of its lease", late.gone_after));
@@ -274,6 +290,7 @@ impl Lab {
         self.proxy = None;
         self.clock = None;
         self.demote_timeout = DEMOTE_TIMEOUT;
+        self.deleted = None;
         for index in 0..self.servers.len() {
             // One that is down is started when the next scenario begins.
             let _ = self.cluster.zookeeper.resume(index);
@@ -332,9 +349,12 @@ async fn ephemerals(client: &Client, path: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Deletes a node and all below it, also while others create new ones; says whether it was gone for a moment.
-pub async fn delete_all(client: &Client, path: &str) -> Result<()> {
+/// Deletes a node and all below it, round after round while others create new ones, until it was gone for a moment; gives
+/// the number of rounds. Each may end a term that has begun since the one before.
+pub async fn delete_all(client: &Client, path: &str) -> Result<u32> {
+    let mut rounds = 0;
     loop {
+        rounds += 1;
         let (mut paths, mut all) = (vec![path.to_owned()], Vec::new());
         while let Some(path) = paths.pop() {
             if let Ok(children) = client.list_children(&path).await {
@@ -347,7 +367,7 @@ pub async fn delete_all(client: &Client, path: &str) -> Result<()> {
             last = client.delete(path, None).await;
         }
         match last {
-            Ok(()) | Err(Error::NoNode) => return Ok(()),
+            Ok(()) | Err(Error::NoNode) => return Ok(rounds),
             Err(Error::NotEmpty) => {}
             Err(error) => return Err(error.into()),
         }

@@ -170,7 +170,10 @@ impl Fault {
                 self.delete(lab, &lab.master()).await
             }
             Self::TaskDeleted => self.delete(lab, &lab.task()).await,
-            Self::RootDeleted => self.delete(lab, lab.root()).await,
+            Self::RootDeleted => {
+                let root = lab.root().to_owned();
+                self.delete(lab, &root).await
+            }
             Self::ElectionReplyLost => {
                 let (master, proxy) = (lab.master(), lab.proxy.as_ref().context("nobody is behind the proxy")?);
                 proxy.lose_reply_to(move |request| {
@@ -198,9 +201,10 @@ impl Fault {
         }
     }
 
-    async fn delete(self, lab: &Lab, path: &str) -> Result<()> {
+    async fn delete(self, lab: &mut Lab, path: &str) -> Result<()> {
         let operator = lab.operator().await?;
-        delete_all(&operator, path).await?;
+        let rounds = delete_all(&operator, path).await?;
+        lab.deleted = Some((SystemTime::now(), rounds));
         client::close(operator).await;
         Ok(())
     }
