@@ -344,6 +344,8 @@ fn who_can_open_files_and_has_no_directory_is_told_of() {
     }
     let place = places();
     assert!(reader("open", place.path(), Limits::default()).warnings().is_empty());
+    let grants = Grants { dirs_said: true, ..Grants::default() };
+    assert!(self::load(&[], grants, Limits::default()).warnings().is_empty());
 }
 
 #[test]

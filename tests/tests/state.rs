@@ -267,6 +267,23 @@ async fn limits_hold() -> Result<()> {
     Ok(())
 }
 
+/// Every server keeps the latest writes in memory. These have little of it, which large values without a pause would fill.
+#[tokio::test]
+async fn a_plugin_that_writes_without_a_pause_leaves_the_ensemble_alive() -> Result<()> {
+    let cluster = Cluster::with(Settings::standalone(), SESSION_TIMEOUT).await?;
+    let plugin = build::artifacts()?.guest("misbehave");
+    let host = cluster.host_of("a", &plugin)?.arg("--allow-state").arg("--allow-tcp=");
+    let mut host = host.flag("--config", "do=state-storm").start(&cluster.history)?;
+    // More bytes than all the memory of the server, if each value had as many as it can have at most.
+    host.event_where("plugin-log", |event| event.line["message"] == "stored 80 of 65536 bytes").await?;
+    let records = host.records();
+    let mut names = records.iter().filter_map(|record| record.event()).map(|event| event.name.as_str());
+    let lost = names.find(|name| ["session-disconnected", "session-expired"].contains(name));
+    ensure!(lost.is_none(), "{lost:?}: {}", cluster.zookeeper.log(0));
+    ensure!(host.terminate().await?.success(), "{}", host.errors());
+    Ok(())
+}
+
 /// An ensemble that breaks the connection over a value: the write is given up, and the session goes on.
 #[tokio::test]
 async fn a_value_that_the_ensemble_does_not_take_is_given_up() -> Result<()> {

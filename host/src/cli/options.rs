@@ -236,7 +236,7 @@ impl Options {
                     tcp: from.list("allow_tcp", self.allow_tcp),
                     networks: from.list("allow_networks", self.allow_networks).unwrap_or_default(),
                     identify: from.written("identify", from.parsed("identify", self.identify, boolean)?),
-                    dirs: flags(self.allow_dir, "--allow-dir"),
+                    dirs: Some(flags(self.allow_dir, "--allow-dir")).filter(|dirs| !dirs.is_empty()),
                     env: self
                         .env
                         .into_iter()

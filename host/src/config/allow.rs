@@ -35,8 +35,8 @@ pub struct AllowSettings {
     /// See [`NetworkPolicy::identify`].
     pub identify: Option<Written<bool>>,
     /// See [`Grants::dirs`].
-    #[serde(deserialize_with = "shape::list")]
-    pub dirs: Vec<Written<DirectorySettings>>,
+    #[serde(deserialize_with = "shape::some_list")]
+    pub dirs: Option<Vec<Written<DirectorySettings>>>,
     /// See [`Grants::env`].
     #[serde(deserialize_with = "shape::table")]
     pub env: BTreeMap<String, Written<String>>,
@@ -86,7 +86,7 @@ impl AllowSettings {
         let lists = lists.into_iter().find_map(|(key, list)| Some((key, &list.as_ref()?.first()?.origin)));
         let networks = self.networks.first().map(|network| ("allow.networks", &network.origin));
         let identify = self.identify.as_ref().map(|identify| ("allow.identify", &identify.origin));
-        let dirs = self.dirs.first().map(|dir| ("allow.dirs", &dir.origin));
+        let dirs = self.dirs.iter().flatten().next().map(|dir| ("allow.dirs", &dir.origin));
         let env = self.env.values().next().map(|value| ("allow.env", &value.origin));
         let secrets = self.secrets.first().map(|secret| ("allow.secrets", &secret.origin));
         state.or(lists).or(networks).or(identify).or(dirs).or(env).or(secrets)
@@ -99,7 +99,7 @@ impl Validator<'_> {
             ("origins", settings.http.as_ref().map_or(0, Vec::len)),
             ("endpoints", settings.tcp.as_ref().map_or(0, Vec::len)),
             ("networks", settings.networks.len()),
-            ("directories", settings.dirs.len()),
+            ("directories", settings.dirs.as_ref().map_or(0, Vec::len)),
             ("variables", settings.env.len()),
             ("secrets", settings.secrets.len()),
         ];
@@ -109,13 +109,14 @@ impl Validator<'_> {
             }
         }
         let network = self.network(settings);
-        let dirs = self.directories(&settings.dirs);
+        let dirs = self.directories(settings.dirs.as_deref().unwrap_or_default());
         let env = self.environment(&settings.env);
         let secrets = self.secrets(&settings.secrets, &settings.env);
         Ok(Grants {
             state: settings.state.as_ref().is_some_and(|state| state.value),
             network: network?,
             dirs: dirs?,
+            dirs_said: settings.dirs.is_some(),
             env: env?,
             secrets: secrets?,
         })

@@ -72,8 +72,11 @@ fn what_is_not_said_has_a_default() {
     assert_eq!(zookeeper.root, "/soloist");
     assert_eq!((zookeeper.session_timeout, zookeeper.tick_time), (Duration::from_secs(10), Duration::from_secs(2)));
     assert_eq!((&zookeeper.auth, &zookeeper.acl, zookeeper.connect_timeout), (&None, &None, None));
+    assert!(!config.tasks[0].grants.dirs_said);
+    let none = load(&format!("{TASK}allow.dirs = []\n"), Given::default()).unwrap();
+    assert!(none.tasks[0].grants.dirs_said && none.tasks[0].grants.dirs.is_empty());
     assert_eq!((config.nat64.len(), zookeeper.state_rate), (0, HOST_STATE_RATE));
-    assert!(config.host.ends_with(&format!("-{}", std::process::id())), "{}", config.host);
+    assert_ne!(config.host, load(TASK, Given::default()).unwrap().host);
     let task = &config.tasks[0];
     assert_eq!((task.demote_timeout, task.on_complete), (Duration::from_secs(2), OnComplete::Hold));
     assert_eq!((&task.path, task.config.len(), task.restart), (&None, 0, RestartPolicy::default()));

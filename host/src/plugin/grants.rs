@@ -18,6 +18,8 @@ pub struct Grants {
     pub network: NetworkPolicy,
     /// Directories of the host.
     pub dirs: Vec<Directory>,
+    /// Whether anything was said of directories, be it that there are none: then nobody need be told.
+    pub dirs_said: bool,
     /// Variables of the plugin's environment.
     pub env: BTreeMap<String, String>,
     /// Variables of the plugin's environment that are kept out of everything that can be read.

@@ -234,11 +234,11 @@ fn unused(engine: &Engine, component: &types::Component, grants: &Grants) -> Opt
         name.starts_with("wasi:filesystem/types@")
             && matches!(&item.ty, types::ComponentItem::ComponentInstance(instance) if opens(instance))
     });
-    let (import, _) = opens.next().filter(|_| grants.dirs.is_empty())?;
+    let (import, _) = opens.next().filter(|_| grants.dirs.is_empty() && !grants.dirs_said)?;
     Some(format!(
         "it can open files (`{import}`), but its task grants no directory: it will find none. If it is meant to, add to its \
-         [task.allow]: dirs = [{{ host = \"/DIRECTORY\", guest = \"/data\" }}] (or, for a single plugin, \
-         --allow-dir /DIRECTORY:/data)"
+         [task.allow]: dirs = [{{ host = \"/DIRECTORY\", guest = \"/data\" }}] (or dirs = [], if it imports that without any \
+         use, as interpreters do; or, for a single plugin, add --allow-dir /DIRECTORY:/data)"
     ))
 }
 

@@ -82,8 +82,8 @@ impl Kept<'_> {
 pub(super) fn warning(directory: &Directory) -> Option<String> {
     let what = machine(directory)?;
     Some(format!(
-        "the granted directory {} leads to {what}: a plugin that reads there can see this host's memory and variables, \
-         secrets among them",
+        "the granted directory {} gives away what is the machine's own ({what}): by it a plugin can read this host's memory \
+         and variables, secrets among them, or its devices",
         directory.host.display()
     ))
 }

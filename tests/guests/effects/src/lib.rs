@@ -8,6 +8,9 @@ use soloist_sdk::{Demotion, Plugin, Result, Term, config, info, remaining, sleep
 
 const INTERVAL: Duration = Duration::from_millis(5);
 
+/// How much of its memory a guest fills at once.
+const FILLED_BYTES: usize = 250 << 20;
+
 /// How often a stored number is repeated in its value: one that were torn would hold two different ones.
 const REPEATED: usize = 1000;
 
@@ -69,6 +72,16 @@ impl Effects {
         }
     }
 
+    /// Fills its memory, all that it has by default, in one instruction: between two of them it can be stopped, not in one.
+    fn act_and_fill(&mut self) -> ! {
+        let mut memory = vec![0_u8; FILLED_BYTES];
+        loop {
+            self.act();
+            memory.fill(black_box(1));
+            black_box(&memory);
+        }
+    }
+
     /// Waits in a way that holds the whole store.
     fn act_and_block(&mut self) -> ! {
         loop {
@@ -84,6 +97,7 @@ impl Plugin for Effects {
             None | Some("waiting" | "lingering") => self.act_and_wait().await,
             Some("computing") => self.act_and_compute(),
             Some("calling") => self.act_and_call(),
+            Some("filling") => self.act_and_fill(),
             Some("blocking") => self.act_and_block(),
             Some("storing") => self.act_and_store().await,
             Some(other) => Err(format!("config `by`: nothing known about {other}"))?,

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use soloist_sdk::state::{self, Error};
-use soloist_sdk::{Result, info, sleep};
+use soloist_sdk::{Result, config, info, sleep};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -68,6 +68,19 @@ pub async fn run(what: &str) -> Result {
             };
             let done = all((0..30).map(|_| Box::pin(write()) as Boxed<_>).collect()).await;
             info!("wrote {}", done.into_iter().filter(|done| *done).count());
+            Ok(())
+        }
+        // The largest value that it may, again and again; `keys` of them.
+        "state-storm" => {
+            let keys: u64 = config("keys").and_then(|keys| keys.parse().ok()).unwrap_or(1);
+            let mut bytes = 512 * 1024;
+            for stored in 1_u64.. {
+                match state::set_bytes(&format!("value-{}", stored % keys), vec![7; bytes]).await {
+                    Ok(_) => info!("stored {stored} of {bytes} bytes"),
+                    Err(Error::TooLarge { .. }) => bytes /= 2,
+                    Err(error) => Err(error)?,
+                }
+            }
             Ok(())
         }
         // It has no more for a long time.

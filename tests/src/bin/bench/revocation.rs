@@ -35,6 +35,7 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
         let load = busy.then(Load::all_processors).transpose()?;
         for (by, end, what) in [
             ("computing", End::Cut, "lease over → plugin gone, computing"),
+            ("filling", End::Cut, "lease over → plugin gone, filling 250 MiB in one instruction"),
             ("calling", End::Cut, "lease over → plugin gone, in host calls"),
             ("blocking", End::Cut, "lease over → plugin gone, in a blocking import"),
             ("computing", End::Stop, "SIGCONT after the lease → plugin gone, computing"),
