@@ -43,6 +43,11 @@
 //! - Whatever the plugin changes outside, hand it [`Term::fencing_token`] where you can, so that it can refuse a
 //!   leader that is not the last one any more.
 
+/// The plugins that the README shows are plugins.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 #[doc(hidden)]
 pub mod bindings;
 #[doc(hidden)]

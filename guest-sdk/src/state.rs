@@ -29,8 +29,9 @@
 //! - A lost connection is waited for: a call can take as long as [`remaining`](crate::remaining). A call that is dropped,
 //!   as when demotion drops `on_elected`, may or may not have been done.
 //! - Limits: a key is 1 to 128 bytes of text, and neither `.` nor `..`, without a slash, a control character, one for
-//!   private use or one beyond U+FFEF, such as an emoji; a value has at most 64 KiB; a task has at most 1000 keys; at
-//!   most 64 calls may be under way.
+//!   private use or one beyond U+FFEF, such as an emoji; a value has at most 64 KiB, a task at most 1000 keys, and
+//!   at most 64 calls may be under way, unless the task's limits say otherwise. A write that follows many others waits for
+//!   its turn, or is refused.
 //! - Every server of the ensemble has all of it in memory: it is a place for positions and decisions, not for data.
 
 use std::fmt;
@@ -77,7 +78,8 @@ pub enum Error {
         /// The version that it has, if it is there.
         version: Option<u64>,
     },
-    /// The state refuses access or does not answer. A write may have been done all the same.
+    /// The state refuses access or does not answer, or this is more than it takes. A write may have been done all the same,
+    /// unless the reason says otherwise.
     Unavailable {
         /// Why.
         reason: String,

@@ -7,10 +7,12 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
+use std::time::SystemTime;
 
 use soloist::config::{Config, EnsembleSettings, Given};
 use soloist::coordination::nodes::{
-    Candidate, History, HostRecord, MasterRecord, ResignOrder, TermEntry, TermRecord, decode, encode, holder_name,
+    Candidate, FailedRecord, History, HostRecord, MasterRecord, ResignOrder, TermEntry, TermRecord, decode, encode,
+    holder_name,
 };
 use soloist::plugin::{Plugin, PluginEngine, PluginSettings, Problem, component};
 use soloist::reporter::printable;
@@ -132,6 +134,13 @@ pub fn records(data: &[u8]) {
     history.0.iter().for_each(entry);
     if let Some(HostRecord { host, version, started, .. }) = decode(data) {
         for text in [host, version, started] {
+            shown(&text);
+        }
+    }
+    if let Some(failed) = decode::<FailedRecord>(data) {
+        let at = SystemTime::UNIX_EPOCH;
+        assert!(failed.retry_after(at).is_none_or(|retry_at| retry_at > at));
+        for text in [failed.host, failed.at, failed.cause, failed.detail] {
             shown(&text);
         }
     }
