@@ -27,8 +27,25 @@ const EXIT_INTERFACE: &str = "package wasi:cli@0.2.12 {
     }
 }";
 
-/// What a bare module calls the two functions, and what a component does.
-const RENAMED: [(&str, &str); 2] = [("on_elected", "on-elected"), ("on_demoted", "on-demoted")];
+/// What a bare module calls the two functions, what a component does, and what they may take.
+const EXPORTS: [(&str, &str, Shapes); 2] = [
+    (
+        "on_elected",
+        "on-elected",
+        Shapes {
+            parameters: &["", "number: u64", "number: u64, token: u64"],
+            expected: "(func), (func (param i64)) or (func (param i64 i64))",
+        },
+    ),
+    ("on_demoted", "on-demoted", Shapes { parameters: &["", "number: u64"], expected: "(func) or (func (param i64))" }),
+];
+
+/// What a function of a bare module may take: as many numbers as there are texts before it, in WIT.
+#[derive(Clone, Copy)]
+struct Shapes {
+    parameters: &'static [&'static str],
+    expected: &'static str,
+}
 
 /// Makes a component of a module with component metadata, or of a bare module.
 pub(super) fn component(binary: &[u8]) -> Result<Vec<u8>, Problem> {
@@ -111,24 +128,24 @@ impl Module {
         if exits {
             world.extend(["import ", exit::INTERFACES[0], ";\n"]);
         }
-        for (bare, export) in RENAMED {
+        for (bare, export, shapes) in EXPORTS {
             let found = self.exports.iter().find(|(name, _)| name == bare);
             let (_, ty) = found.ok_or(Problem::MissingExport { export: bare })?;
-            let parameter = self.parameter(bare, ty)?;
-            world.extend(["export ", export, ": async func(", parameter, ");\n"]);
+            let parameters = self.parameters(bare, shapes, ty)?;
+            world.extend(["export ", export, ": async func(", parameters, ");\n"]);
         }
         world.push('}');
         Ok(world)
     }
 
     /// What the exported function takes, in WIT.
-    fn parameter(&self, export: &'static str, ty: &EntityType) -> Result<&'static str, Problem> {
+    fn parameters(&self, export: &'static str, shapes: Shapes, ty: &EntityType) -> Result<&'static str, Problem> {
         let found = match ty {
             EntityType::Func(id) => {
                 let function = self.types[*id].unwrap_func();
-                match (function.params(), function.results()) {
-                    ([], []) => return Ok(""),
-                    ([ValType::I64], []) => return Ok("term: u64"),
+                let numbers = function.params().iter().all(|param| *param == ValType::I64);
+                match shapes.parameters.get(function.params().len()) {
+                    Some(parameters) if numbers && function.results().is_empty() => return Ok(parameters),
                     _ => function.to_string(),
                 }
             }
@@ -137,7 +154,7 @@ impl Module {
             EntityType::Global(_) => "a global".into(),
             _ => "something that is no function".into(),
         };
-        Err(Problem::WrongExport { export, expected: "(func) or (func (param i64))", found })
+        Err(Problem::WrongExport { export, expected: shapes.expected, found })
     }
 }
 
@@ -165,7 +182,7 @@ impl Reencode for Rename {
         exports: &mut wasm_encoder::ExportSection,
         mut export: wasmparser::Export<'_>,
     ) -> Result<(), wasm_encoder::reencode::Error<Self::Error>> {
-        if let Some((_, name)) = RENAMED.iter().find(|(bare, _)| *bare == export.name) {
+        if let Some((_, name, _)) = EXPORTS.iter().find(|(bare, ..)| *bare == export.name) {
             export.name = name;
         }
         utils::parse_export(self, exports, export)

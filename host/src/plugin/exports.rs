@@ -24,6 +24,8 @@ enum Shape {
     Contract,
     /// The term's number; returns nothing. A bare module's way.
     Number,
+    /// The term's number and token; returns nothing. A bare module's way, for `on-elected` alone.
+    NumberAndToken,
     /// Nothing; returns nothing. A bare module's way.
     Nothing,
 }
@@ -61,12 +63,14 @@ impl Exports {
         let on_elected = match shape {
             Shape::Contract => OnElected::Contract(instance.get_typed_func(&mut *store, index)?),
             Shape::Number => OnElected::Number(instance.get_typed_func(&mut *store, index)?),
+            Shape::NumberAndToken => OnElected::NumberAndToken(instance.get_typed_func(&mut *store, index)?),
             Shape::Nothing => OnElected::Nothing(instance.get_typed_func(&mut *store, index)?),
         };
         let (index, shape) = &self.on_demoted;
         let on_demoted = match shape {
             Shape::Contract => OnDemoted::Contract(instance.get_typed_func(&mut *store, index)?),
-            Shape::Number => OnDemoted::Number(instance.get_typed_func(&mut *store, index)?),
+            // Only `on-elected` may take both.
+            Shape::Number | Shape::NumberAndToken => OnDemoted::Number(instance.get_typed_func(&mut *store, index)?),
             Shape::Nothing => OnDemoted::Nothing(instance.get_typed_func(&mut *store, index)?),
         };
         Ok((on_elected, on_demoted))
@@ -77,6 +81,7 @@ impl Exports {
 pub(super) enum OnElected {
     Contract(TypedFunc<(Term,), (Result<(), String>,)>),
     Number(TypedFunc<(u64,), ()>),
+    NumberAndToken(TypedFunc<(u64, u64), ()>),
     Nothing(TypedFunc<(), ()>),
 }
 
@@ -89,6 +94,9 @@ impl OnElected {
         match self {
             Self::Contract(function) => Ok(function.call_concurrent(accessor, (term.into(),)).await?.0),
             Self::Number(function) => function.call_concurrent(accessor, (term.number,)).await.map(Ok),
+            Self::NumberAndToken(function) => {
+                function.call_concurrent(accessor, (term.number, term.fencing_token.0)).await.map(Ok)
+            }
             Self::Nothing(function) => function.call_concurrent(accessor, ()).await.map(Ok),
         }
     }
@@ -127,6 +135,10 @@ fn elected_shape(function: &ComponentFunc) -> Option<Shape> {
     };
     let is_outcome =
         |ty: &Type| matches!(ty, Type::Result(result) if result.ok().is_none() && result.err() == Some(Type::String));
+    let bare: Vec<_> = function.params().map(|(_, ty)| ty).collect();
+    if matches!(&*bare, [Type::U64, Type::U64]) && function.results().len() == 0 && function.async_() {
+        return Some(Shape::NumberAndToken);
+    }
     shape(function, is_term, |results| matches!(results, [outcome] if is_outcome(outcome)))
 }
 

@@ -86,6 +86,17 @@ fn a_bare_module_may_take_the_number_of_the_term() {
 }
 
 #[test]
+fn a_bare_module_may_take_the_number_and_the_token_of_the_term() {
+    lines_of_a_term(text(
+        r#"(module
+            (func (export "on_elected") (param i64 i64)
+                (if (i64.ne (local.get 0) (i64.const 7)) (then unreachable))
+                (if (i64.ne (local.get 1) (i64.const 1007)) (then unreachable)))
+            (func (export "on_demoted")))"#,
+    ));
+}
+
+#[test]
 fn a_bare_module_may_use_wasi_preview_1_as_text_and_as_binary() {
     let wat = printing("it prints", "");
     assert_eq!(lines_of_a_term(text(&wat)), ["it prints"]);
@@ -187,8 +198,14 @@ fn exports_of_the_wrong_type_are_refused_with_what_was_expected_and_found() {
             r#"(module (func (export "on_elected") (param i32) (result i64) unreachable) (func (export "on_demoted")))"#
                 .to_owned(),
             "on_elected",
-            "(func) or (func (param i64))",
+            "(func), (func (param i64)) or (func (param i64 i64))",
             "(func (param i32) (result i64))",
+        ),
+        (
+            r#"(module (func (export "on_elected")) (func (export "on_demoted") (param i64 i64)))"#.to_owned(),
+            "on_demoted",
+            "(func) or (func (param i64))",
+            "(func (param i64 i64))",
         ),
         (
             r#"(module (func (export "on_elected")) (memory (export "on_demoted") 1))"#.to_owned(),
