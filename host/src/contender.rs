@@ -16,6 +16,7 @@ use zookeeper_client::{OneshotWatcher, WatchedEvent};
 
 use crate::activation::{Activation, ActivationSettings, Notice};
 use crate::clock::{self, Moment};
+use crate::coordination::fence::Fence;
 use crate::coordination::nodes::{End, ResignOrder, TaskPaths, TermRecord};
 use crate::coordination::session::{Session, View};
 use crate::coordination::state::TaskState;
@@ -32,6 +33,9 @@ mod marking;
 mod once;
 
 pub use once::Once;
+
+/// How many nodes that are no candidates are named at once.
+const STRANGERS_NAMED: usize = 3;
 
 /// What a contender stands for, and with what.
 #[derive(Debug)]
@@ -103,6 +107,8 @@ pub struct Contender {
     reconnects: u64,
     /// The queue and the term record, as last read in this session.
     seen: Option<Seen>,
+    /// What was in the queue when it was last read and is no candidate.
+    strangers: Vec<String>,
     /// The record of the term in which this host leads.
     record: Option<TermRecord>,
     /// The terms before it, once they are read.
@@ -146,6 +152,7 @@ impl Contender {
             session: None,
             reconnects: 0,
             seen: None,
+            strangers: Vec::new(),
             record: None,
             kept: None,
             ending: Ending::default(),
@@ -288,7 +295,10 @@ impl Contender {
                     self.watch = Some(any_of(watchers));
                     self.stale.clear();
                 }
-                self.seen = seen.or(self.seen.take());
+                if let Some(seen) = seen {
+                    self.name_strangers(&seen);
+                    self.seen = Some(seen);
+                }
                 self.record = record.or(self.record.take());
                 self.kept = kept.or(self.kept.take());
                 self.finish_if_done(&input, recorded);
@@ -296,9 +306,24 @@ impl Contender {
             }
             Err(error) => {
                 About::task(&self.task.name).report(Event::ElectionError, chain(&error));
-                self.inputs.push_back(Input::Failed);
+                self.inputs.push_back(error.input());
             }
         }
+    }
+
+    /// Names what is in the queue and is no candidate, when that has changed.
+    fn name_strangers(&mut self, seen: &Seen) {
+        if seen.strangers != self.strangers && !seen.strangers.is_empty() {
+            let (named, more) = seen.strangers.split_at(seen.strangers.len().min(STRANGERS_NAMED));
+            let named: Vec<_> = named.iter().map(|name| format!("{}/{name}", self.task.paths.candidates)).collect();
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            let message = format_args!(
+                "no candidate, since the session in its name does not own it: {}{more}; it is passed over, delete it",
+                named.join(", "),
+            );
+            About::task(&self.task.name).report(Event::ElectionError, message);
+        }
+        self.strangers.clone_from(&seen.strangers);
     }
 
     /// Hands an input to the election and does what follows; says whether this was the end.
@@ -366,6 +391,23 @@ impl Contender {
                     activation.revoke();
                 }
             }
+            Action::LeaveSession => {
+                about.report(
+                    Event::ElectionError,
+                    "the ensemble refuses to take back what this host holds: it lets its session go, and with it all its \
+                     terms, so that others can lead",
+                );
+                if let Some(session) = &self.session {
+                    session.leave();
+                }
+            }
+            Action::AnnounceRest(rest) => {
+                let fields = details([("retry_in", Value::from(rest.as_secs_f64()))]);
+                let message = format_args!(
+                    "the ensemble refuses what this host asks for: it leaves the queue for {rest:?}, so that others can lead"
+                );
+                about.report_with(Event::ElectionError, Event::ElectionError.level(), message, fields);
+            }
             Action::AnnounceStandby { ahead, leader } => {
                 let fields = details([("ahead", Value::from(ahead)), ("leader", Value::from(leader.clone()))]);
                 let leader = leader.as_deref().unwrap_or("nobody");
@@ -398,10 +440,10 @@ impl Contender {
         }
         (self.healthy, self.marking) = (false, None);
         (self.led_since, self.stay_out) = (clock::now(), Duration::ZERO);
-        self.order = self.nodes().map(|nodes| nodes.resign_order(term.number).boxed());
+        self.order = self.nodes().map(|nodes| nodes.resign_order(term.clone()).boxed());
         let permit = Permit::new(session.deadline().clone());
         let keys_max = usize::try_from(self.task.plugin.limits().state_keys).unwrap_or(usize::MAX);
-        let state = TaskState::new(session, self.task.paths.clone(), term.record_version).with_keys_max(keys_max);
+        let state = TaskState::new(session, self.task.paths.clone(), self.fence(&term)).with_keys_max(keys_max);
         self.activation = Some(Activation::start(
             &self.plugins,
             self.task.plugin.clone(),
@@ -411,6 +453,12 @@ impl Contender {
             Arc::new(state),
             self.notices.0.clone(),
         ));
+    }
+
+    /// What ties the writes of a term to it.
+    fn fence(&self, term: &Term) -> Fence {
+        let candidate = self.seen.as_ref().and_then(|seen| seen.candidate.as_deref());
+        Fence::new(&self.task.paths, term, candidate.unwrap_or_default())
     }
 
     /// What is to be written of a term that has ended.

@@ -18,6 +18,7 @@
 //! | [`proxy`] | a TCP proxy in front of a server that cuts, swallows, and loses replies |
 //! | [`readme`] | what the README says of events, as a schema |
 //! | [`revocation`] | plugins that were stopped by force: how close to the end of their lease |
+//! | [`session`] | a session that the host's own code keeps within the test |
 //! | [`client`] | a bare client, and a foreign contender of the plain recipe |
 //!
 //! Nothing here decides by an error's kind, whoever calls only shows it: hence `anyhow` throughout.
@@ -37,6 +38,7 @@ pub mod process;
 pub mod proxy;
 pub mod readme;
 pub mod revocation;
+pub mod session;
 pub mod zookeeper;
 
 use std::time::Duration;

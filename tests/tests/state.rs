@@ -1,23 +1,19 @@
 //! The fenced state: it outlives failovers, and nothing of it is lost, torn, doubled, or written by a leader of the past.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::join_all;
-use soloist::coordination::acl::acl;
-use soloist::coordination::connect::Settings as Connect;
-use soloist::coordination::nodes::TaskPaths;
-use soloist::coordination::session::{End, Keeper};
+use soloist::coordination::fence::Fence;
 use soloist::coordination::state::TaskState;
-use soloist::coordination::task::{Election, TaskNodes};
+use soloist::coordination::task::Election;
 use soloist::state::{KEYS_MAX, State, StateError, VALUE_MAX_BYTES};
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::host::{Command, Host};
 use soloist_tests::proxy::{Op, Proxy, Traffic};
+use soloist_tests::session::OwnSession;
 use soloist_tests::zookeeper::Settings;
 use soloist_tests::{build, client};
-use tokio::sync::oneshot;
 use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error, Permission};
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -60,41 +56,24 @@ fn are_consecutive(counts: &[u64]) -> bool {
 struct Leader {
     state: TaskState,
     // The session is kept until this goes.
-    _stop: oneshot::Sender<()>,
+    _session: OwnSession,
 }
 
 impl Leader {
     async fn elected(cluster: &Cluster, id: &str) -> Result<Self> {
-        let (keeper, mut view) = Keeper::new(Connect {
-            servers: cluster.servers().into(),
-            chroot: String::new(),
-            root: "/soloist".into(),
-            host: id.into(),
-            session_timeout: cluster.session_timeout,
-            tick_time: cluster.zookeeper.tick(),
-            demote_budget: Duration::from_secs(1),
-            auth: None,
-            acl: acl(None),
-            connect_timeout: None,
-        });
-        let (stop, stopped) = oneshot::channel();
-        tokio::spawn(keeper.run(async {
-            let _ = stopped.await;
-            End::Close
-        }));
-        let session = view.wait_for(|view| view.session.is_some()).await?.session.clone().context("no session")?;
-        let paths = Arc::new(TaskPaths::new("/soloist", TASK, None));
-        let nodes = TaskNodes::new(session.clone(), paths.clone(), TASK.into());
+        let own = OwnSession::begin(cluster, id).await?;
         loop {
-            let seen = nodes.clone().look().await?;
-            if seen.candidate.is_none() {
-                nodes.clone().join().await?;
+            let seen = own.nodes().look().await?;
+            let Some(candidate) = seen.candidate.clone() else {
+                own.nodes().join().await?;
                 continue;
-            }
+            };
             let over = seen.queue.record.clone();
-            match nodes.clone().elect(seen, over).await? {
+            match own.nodes().elect(seen, over).await? {
                 Election::Won(term, _) => {
-                    return Ok(Self { state: TaskState::new(session, paths, term.record_version), _stop: stop });
+                    let fence = Fence::new(&own.paths, &term, &candidate);
+                    let state = TaskState::new(own.session.clone(), own.paths.clone(), fence);
+                    return Ok(Self { state, _session: own });
                 }
                 Election::Outdated => {}
                 Election::Held => bail!("somebody else leads"),

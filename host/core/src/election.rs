@@ -18,8 +18,8 @@
 //! time; its answer is an input. A `Changed` input is a hint only: whatever matters is read again. Nothing but a
 //! shutdown ends the machine.
 
-use std::time::Duration;
-
+mod setbacks;
+mod state;
 mod types;
 
 pub use types::{Action, Holder, Input, Now, Queue, RELEASE_WRITES, Record, Settings};
@@ -27,39 +27,11 @@ pub use types::{Action, Holder, Input, Now, Queue, RELEASE_WRITES, Record, Setti
 use crate::clock::Moment;
 use crate::term::{Demotion, Term};
 
-/// The first pause after a step failed; it doubles with every further failure.
-const RETRY_INITIAL: Duration = Duration::from_millis(100);
-/// The longest pause after a step failed.
-const RETRY_MAX: Duration = Duration::from_secs(10);
-/// How often a host that shuts down tries to give back what it holds. What it cannot, the end of its session does.
-const LAST_RELEASES: u32 = 8;
+use setbacks::Setbacks;
+use state::{Holdings, State};
+
 /// A moment that has always passed.
 const AT_ONCE: Moment = Moment::from_nanos(0);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum State {
-    /// Not in the queue, nothing under way; `until` keeps this host out of it for a while.
-    Away { until: Moment },
-    /// Looking at, or joining, the queue.
-    Looking,
-    /// Standing by; a watch tells when to look again.
-    Waiting,
-    /// At the head of the queue, giving effects of the term before time to end: from when its master node is known to be
-    /// gone, which is being read as long as there is no `until`.
-    Delaying { until: Option<Moment>, over: Record },
-    /// The election, or the reading of the master node after it, is under way.
-    Electing,
-    /// A step failed; look again at `at`.
-    Retrying { at: Moment },
-    /// The plugin runs. `reading` is a read of the master node under way, `again` says that another must follow.
-    Leading { term: Term, reading: bool, again: bool, retry_at: Option<Moment> },
-    /// The plugin is being stopped; this host does not stand again before `until`.
-    Stopping { term: Term, until: Moment },
-    /// All is being given back; a failed attempt is made again at `retry_at`.
-    Releasing { term: Option<Term>, until: Moment, retry_at: Option<Moment> },
-    /// The end.
-    Finished,
-}
 
 /// The election of one task on one host.
 #[derive(Clone, Debug)]
@@ -68,12 +40,11 @@ pub struct Election {
     state: State,
     session: bool,
     shutdown: bool,
-    failures: u32,
+    setbacks: Setbacks,
     announced: Option<(usize, Option<String>)>,
     /// The term whose successor delay is over.
     delayed_for: Option<u64>,
-    /// An election in this session was never answered: the master node may be ours.
-    unanswered: bool,
+    holds: Holdings,
     /// What the record will be once it is this host's turn, if all goes well: it stands right behind the leader, who is
     /// about to release. To elect over it at once saves a read, and fails harmlessly if anything else has happened.
     foreseen: Option<Record>,
@@ -87,10 +58,10 @@ impl Election {
             state: State::Away { until: AT_ONCE },
             session: false,
             shutdown: false,
-            failures: 0,
+            setbacks: Setbacks::default(),
             announced: None,
             delayed_for: None,
-            unanswered: false,
+            holds: Holdings::default(),
             foreseen: None,
         }
     }
@@ -134,6 +105,7 @@ impl Election {
             Input::Changed => self.changed(now, &mut actions),
             Input::Reconnected => self.read_again(&mut actions),
             Input::Failed => self.failed(now),
+            Input::Refused => self.refused(now, &mut actions),
             Input::Timer => {}
             answer => self.answered(now, answer, &mut actions),
         }
@@ -142,8 +114,9 @@ impl Election {
     }
 
     fn session_ended(&mut self, actions: &mut Vec<Action>) {
-        (self.session, self.unanswered, self.foreseen) = (false, false, None);
+        (self.session, self.holds, self.foreseen) = (false, Holdings::default(), None);
         self.announced = None;
+        self.setbacks.released();
         match &self.state {
             State::Leading { .. } => {
                 self.stop(Demotion::LeaseExpiring, AT_ONCE, actions);
@@ -226,9 +199,14 @@ impl Election {
         }
     }
 
+    /// A request failed: whether it had an effect is not known.
     fn failed(&mut self, now: Now) {
-        let at = self.retry_at(now);
-        self.unanswered |= self.state == State::Electing;
+        self.holds.master |= self.state == State::Electing;
+        self.retry(now);
+    }
+
+    fn retry(&mut self, now: Now) {
+        let at = self.setbacks.failed(now);
         match &mut self.state {
             State::Looking | State::Electing | State::Waiting | State::Delaying { .. } => {
                 self.state = State::Retrying { at };
@@ -239,10 +217,22 @@ impl Election {
         }
     }
 
-    fn retry_at(&mut self, now: Now) -> Moment {
-        let pause = RETRY_INITIAL.saturating_mul(1 << self.failures.min(16)).min(RETRY_MAX);
-        self.failures = self.failures.saturating_add(1);
-        now.time + pause
+    /// The ensemble refused a request, and will again: nothing was done. A host that is held up so must not hold up others.
+    fn refused(&mut self, now: Now, actions: &mut Vec<Action>) {
+        match self.state {
+            State::Looking | State::Electing | State::Waiting | State::Delaying { .. } if self.holds.place => {
+                if let Some(rest) = self.setbacks.refused() {
+                    actions.push(Action::AnnounceRest(rest));
+                    return self.release(None, now.time + rest, actions);
+                }
+            }
+            State::Releasing { .. } if !self.shutdown && self.setbacks.release_refused() => {
+                // Nothing more is asked for: the end of the session gives it all back.
+                return actions.push(Action::LeaveSession);
+            }
+            _ => {}
+        }
+        self.retry(now);
     }
 
     fn answered(&mut self, now: Now, answer: Input, actions: &mut Vec<Action>) {
@@ -251,9 +241,13 @@ impl Election {
                 self.release(None, AT_ONCE, actions);
             }
             (State::Looking, Input::Looked(queue)) => self.looked(now, queue, actions),
-            (State::Looking, Input::Joined | Input::Gone) | (State::Electing, Input::Outdated) => self.look(actions),
+            (State::Looking, Input::Joined) => {
+                self.holds.place = true;
+                self.look(actions);
+            }
+            (State::Looking, Input::Gone) | (State::Electing, Input::Outdated) => self.look(actions),
             (State::Looking | State::Waiting, Input::Awaiting) => {
-                self.failures = 0;
+                self.setbacks.step_done();
                 self.state = State::Waiting;
             }
             (State::Electing, Input::Elected(term)) => self.elected(now, term, actions),
@@ -266,8 +260,8 @@ impl Election {
             }
             (State::Leading { .. }, Input::MasterSeen(holder)) => self.inspected(&holder, actions),
             (State::Releasing { term, until, .. }, Input::Released) => {
-                // The failures are not over: what follows may be the same again.
-                self.unanswered = false;
+                self.holds = Holdings::default();
+                self.setbacks.released();
                 if let Some(term) = term {
                     actions.push(Action::AnnounceReleased(term.clone()));
                 }
@@ -279,9 +273,11 @@ impl Election {
     }
 
     fn looked(&mut self, now: Now, queue: Queue, actions: &mut Vec<Action>) {
+        self.holds.place = queue.ahead.is_some();
         match (queue.ahead, queue.predecessor) {
-            // Behind others, with the master node in hand, it would wait for them and they for it.
-            (None, _) if self.unanswered => self.release(None, AT_ONCE, actions),
+            // A host that may hold the master node must not wait behind anybody: they would wait for it, and it for them.
+            (None, _) | (Some(_), Some(_)) if self.holds.master => self.release(None, AT_ONCE, actions),
+            (Some(_), None) if self.holds.master && queue.appointed => self.release(None, AT_ONCE, actions),
             (None, _) => actions.push(Action::Join),
             (Some(ahead), Some(predecessor)) => {
                 let leader = queue.record.host.clone().filter(|_| !queue.record.released);
@@ -289,12 +285,10 @@ impl Election {
                 self.announce_standby(ahead, leader, actions);
                 actions.push(Action::AwaitPredecessor(predecessor));
             }
-            // With a master node in hand it would wait behind one who waits for that.
-            (Some(_), None) if queue.appointed && self.unanswered => self.release(None, AT_ONCE, actions),
             (Some(_), None) if queue.appointed => actions.push(Action::StepBack),
             // A lease that is not renewed would end leadership before it began: let the next one have it.
             (Some(_), None) if self.demotion_due(now) => {
-                let until = self.retry_at(now);
+                let until = self.setbacks.failed(now);
                 self.release(None, until, actions);
             }
             (Some(_), None) => {
@@ -324,10 +318,10 @@ impl Election {
         self.announced = None;
         actions.push(Action::AnnounceElected(term.clone()));
         if self.shutdown || self.demotion_due(now) {
-            let until = self.retry_at(now);
+            let until = self.setbacks.failed(now);
             self.release(Some(term), until, actions);
         } else {
-            self.failures = 0;
+            self.setbacks.elected();
             actions.push(Action::Activate(term.clone()));
             self.state = State::Leading { term, reading: false, again: false, retry_at: None };
             self.read_master(actions);
@@ -340,8 +334,11 @@ impl Election {
             Holder::Me(term) => self.elected(now, term, actions),
             Holder::MeWithoutTerm | Holder::MeWithoutPlace => self.release(None, AT_ONCE, actions),
             Holder::Nobody => self.look(actions),
+            Holder::Unowned => self.state = State::Retrying { at: self.setbacks.failed(now) },
             Holder::Other(leader) => {
-                self.failures = 0;
+                // The attempt that found it there came after all others of this session.
+                self.holds.master &= self.state != State::Electing;
+                self.setbacks.step_done();
                 self.announce_standby(0, Some(leader), actions);
                 self.state = State::Waiting;
             }
@@ -355,7 +352,7 @@ impl Election {
         *reading = false;
         match holder {
             Holder::Me(held) if held.fencing_token == term.fencing_token => {
-                self.failures = 0;
+                self.setbacks.step_done();
                 if *again {
                     self.read_master(actions);
                 }
@@ -393,7 +390,7 @@ impl Election {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }
-            State::Releasing { retry_at: Some(_), .. } if self.shutdown && self.failures >= LAST_RELEASES => {
+            State::Releasing { retry_at: Some(_), .. } if self.shutdown && self.setbacks.enough_for_a_shutdown() => {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }

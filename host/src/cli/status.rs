@@ -22,8 +22,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// With --json, one object on one line:
 ///
 ///   {"tasks": [{"task": NAME, "state": STATE,
-///               "failure": {"terms": NUMBER, "term": NUMBER, "host": ID, "at": TIME, "cause": CAUSE, "detail": TEXT,
-///                           "retry_at": TIME},
+///               "failure": {"terms": NUMBER, "term": NUMBER, "fencing_token": NUMBER, "host": ID, "at": TIME,
+///                           "cause": CAUSE, "detail": TEXT, "retry_at": TIME},
 ///               "leader": {"host": ID, "term": NUMBER, "fencing_token": NUMBER, "since": TIME},
 ///               "standbys": [ID, ...]}, ...],
 ///    "hosts": [{"host": ID, "pid": NUMBER, "version": VERSION, "started": TIME}, ...]}

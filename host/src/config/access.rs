@@ -92,11 +92,24 @@ impl AclSetting {
     /// Reads entries.
     ///
     /// # Errors
-    /// [`BadValue::Acl`] names the entry that is wrong.
+    /// [`BadValue::Acl`] names the entry that is wrong, or what no entry permits that hosts need.
     pub fn list<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, BadValue> {
-        let entries = entries.into_iter().map(AclEntry::new).collect::<Result<Vec<_>, _>>()?;
+        let written: Vec<&str> = entries.into_iter().collect();
+        let entries = written.iter().copied().map(AclEntry::new).collect::<Result<Vec<_>, _>>()?;
         if entries.is_empty() {
             return Err(BadValue::Acl { text: Excerpt::of(""), rule: "gives nobody any permission" });
+        }
+        let granted = |wanted| entries.iter().any(|entry| entry.permissions.contains(&wanted));
+        for (wanted, rule) in [
+            (Permission::Create, "lets nobody create (c): hosts have to"),
+            (Permission::Delete, "lets nobody delete (d): hosts have to, or no term could be given back"),
+            (Permission::Read, "lets nobody read (r): hosts have to"),
+            (Permission::Write, "lets nobody write (w): hosts have to"),
+        ] {
+            if !granted(wanted) {
+                let entries = written.join(",");
+                return Err(BadValue::Acl { text: Excerpt::of(&entries), rule });
+            }
         }
         Ok(Self::List(entries))
     }

@@ -63,7 +63,8 @@ impl Contender {
 
     fn mark_of_term(&self) -> Option<(Term, Mark)> {
         let (session, term) = (self.session.clone()?, self.election.active_term()?.clone());
-        Some((term.clone(), Mark::new(session, self.task.paths.clone(), term)))
+        let fence = self.fence(&term);
+        Some((term.clone(), Mark::new(session, self.task.paths.clone(), term, fence)))
     }
 }
 

@@ -106,6 +106,14 @@ pub enum SessionError {
         /// The session.
         owner: i64,
     },
+    /// A node that no session owns stands where the host's is to be.
+    #[error(
+        "node {path} is persistent: no host made it, and none can register there; delete it, or choose another host id"
+    )]
+    Unowned {
+        /// The host's node.
+        path: String,
+    },
     /// The lease cannot be renewed.
     #[error("heartbeats fail at node {path}: nothing can be led without a lease{}", hint(.source))]
     Heartbeat {

@@ -6,8 +6,9 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use zookeeper_client::{CreateMode, Error, MultiWriteError};
+use zookeeper_client::{CreateMode, Error};
 
+use super::fence::Fence;
 use super::nodes::{self, FailedRecord, TaskPaths};
 use super::session::Session;
 use crate::restart::{PluginFailed, RestartPolicy};
@@ -31,12 +32,13 @@ pub struct Mark {
     session: Arc<Session>,
     paths: Arc<TaskPaths>,
     term: Term,
+    fence: Fence,
 }
 
 impl Mark {
     /// The mark on the task at `paths`, which this session leads in `term`.
-    pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, term: Term) -> Self {
-        Self { session, paths, term }
+    pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, term: Term, fence: Fence) -> Self {
+        Self { session, paths, term, fence }
     }
 
     /// Removes it: the plugin is healthy. Nothing happens once the term is over.
@@ -91,7 +93,7 @@ impl Mark {
         };
         match before {
             // An attempt that was cut off has been done after all.
-            Some(own) if own.term == self.term.number => Ok(own),
+            Some(own) if own.is_of(&self.term) => Ok(own),
             before => {
                 let record = next(before);
                 self.write(Some(&nodes::encode(&record))).await?;
@@ -105,15 +107,16 @@ impl Mark {
         let exists = self.session.client().check_stat(&self.paths.failed).await?.is_some();
         let options = CreateMode::Persistent.with_acls(self.session.acls());
         let mut multi = self.session.client().new_multi_writer();
-        multi.add_check_version(&self.paths.term, self.term.record_version)?;
+        self.fence.check(&mut multi)?;
         match data {
             Some(data) if exists => multi.add_set_data(&self.paths.failed, data, None)?,
             Some(data) => multi.add_create(&self.paths.failed, data, &options)?,
             None => multi.add_delete(&self.paths.failed, None)?,
         }
         match multi.commit().await {
+            Ok(_) => Ok(()),
             // The term is over: whoever leads next says what is true then.
-            Ok(_) | Err(MultiWriteError::OperationFailed { index: 0, .. }) => Ok(()),
+            Err(error) if Fence::has_refused(&error) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }

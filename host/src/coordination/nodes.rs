@@ -24,7 +24,7 @@ use crate::term::Term;
 
 mod terms;
 
-pub use terms::{Completion, End, History, PAST_TERMS_MAX, TermEntry, TermRecord, TermState};
+pub use terms::{Completion, End, History, NUMBER_MAX, PAST_TERMS_MAX, TermEntry, TermRecord, TermState};
 
 /// How many bytes the paths may have of all nodes that one session watches. When a connection is found again, the client
 /// library tells the server of all of them, in messages of 128 KiB, and does not understand the answers if there are two.
@@ -70,6 +70,9 @@ pub struct FailedRecord {
     pub terms: u32,
     /// The number of the last of them.
     pub term: u64,
+    /// Its fencing token; hosts of an earlier version did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing_token: Option<u64>,
     /// The host that led it.
     pub host: String,
     /// When it failed: RFC 3339, UTC, by that host's clock.
@@ -99,6 +102,7 @@ impl FailedRecord {
         Self {
             terms,
             term: term.number,
+            fencing_token: Some(term.fencing_token.0),
             host: term.host.to_string(),
             at: shown(now),
             cause: failed.cause.to_owned(),
@@ -119,6 +123,16 @@ impl FailedRecord {
         let awaited = self.retry_after(now).is_some();
         Self { retry_at: self.retry_at.filter(|_| awaited), ..self }
     }
+
+    /// Whether that term is the last that has failed.
+    pub fn is_of(&self, term: &Term) -> bool {
+        is_of(self.fencing_token, self.term, term)
+    }
+}
+
+/// Whether a record means that term. The token tells; hosts and operators of an earlier version knew a term by its number.
+fn is_of(token: Option<u64>, number: u64, term: &Term) -> bool {
+    token.map_or(number == term.number, |token| token == term.fencing_token.0)
 }
 
 /// Somebody asks the leader of a term to give it up.
@@ -126,12 +140,22 @@ impl FailedRecord {
 pub struct ResignOrder {
     /// The number of the term that shall end: an order for another term means nothing.
     pub term: u64,
+    /// Its fencing token; operators of an earlier version did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing_token: Option<u64>,
     /// The host that shall lead next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// Why, for the history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+impl ResignOrder {
+    /// Whether that term is the one that shall end.
+    pub fn is_for(&self, term: &Term) -> bool {
+        is_of(self.fencing_token, self.term, term)
+    }
 }
 
 /// Now, for people to read: RFC 3339, UTC.
@@ -246,6 +270,14 @@ pub fn parent(path: &str) -> Option<&str> {
     path.rsplit_once('/').map(|(parent, _)| parent).filter(|parent| !parent.is_empty())
 }
 
+/// What a container node has in place of an owner.
+const CONTAINER: i64 = i64::MIN;
+
+/// Whether the owner of a node is a session, so that the node goes when the session ends. A persistent node has no owner.
+pub fn is_session(owner: i64) -> bool {
+    owner != 0 && owner != CONTAINER
+}
+
 /// A candidate, as its name tells.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Candidate {
@@ -278,6 +310,12 @@ impl Candidate {
         let session = u64::from_str_radix(session, 16).ok()?.cast_signed();
         Some(Self { sequence, session, host: host.to_owned(), name })
     }
+
+    /// Whether the node of this name is the candidate that the name tells of, given the owner of the node: anybody may have
+    /// created another one in its place.
+    pub fn is_held_by(&self, owner: i64) -> bool {
+        owner == self.session && is_session(owner)
+    }
 }
 
 /// The candidates among the children of their parent, in the order in which they lead.
@@ -301,6 +339,15 @@ mod tests {
     }
 
     #[test]
+    fn a_candidate_is_a_node_of_the_session_in_its_name() {
+        let candidate = |session| Candidate::read(format!("{}0000000000", Candidate::prefix(session, "a"))).unwrap();
+        assert!(candidate(0xff).is_held_by(0xff) && candidate(-86).is_held_by(-86));
+        for (session, owner) in [(0xff, 0), (0xff, 0xfe), (0, 0), (i64::MIN, i64::MIN)] {
+            assert!(!candidate(session).is_held_by(owner), "{session:#x} {owner:#x}");
+        }
+    }
+
+    #[test]
     fn failed_terms_are_counted_and_the_host_that_stands_again_first_is_named() {
         let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         let failed = PluginFailed { cause: "trap", message: "why".into(), restarts: 3 };
@@ -321,6 +368,21 @@ mod tests {
         assert_eq!(first.clone().at(at(159)), first);
         assert_eq!(first.clone().at(at(160)), FailedRecord { retry_at: None, ..first });
         assert_eq!(decode::<FailedRecord>(&encode(&third)), Some(third));
+    }
+
+    #[test]
+    fn an_order_is_for_a_term_by_its_token_and_only_without_one_by_its_number() {
+        let term = Term {
+            number: 2,
+            fencing_token: crate::term::FencingToken(70),
+            task: "t".into(),
+            host: "a".into(),
+            record_version: 3,
+        };
+        let is_for = |text: &str| decode::<ResignOrder>(text.as_bytes()).unwrap().is_for(&term);
+        assert!(is_for(r#"{"term":2,"fencing_token":70}"#) && is_for(r#"{"term":9,"fencing_token":70}"#));
+        assert!(is_for(r#"{"term":2}"#) && is_for(r#"{"term":2,"to":"b","reason":"why"}"#));
+        assert!(!is_for(r#"{"term":2,"fencing_token":69}"#) && !is_for(r#"{"term":3}"#));
     }
 
     #[test]

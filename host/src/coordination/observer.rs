@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
-use futures::future::select_all;
+use futures::future::{select_all, try_join_all};
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, OneshotWatcher, SessionState, Stat};
 
 use super::acl::acl;
@@ -162,8 +162,9 @@ impl Observer {
         let history = kept.map(|(data, _)| History::read(&data)).unwrap_or_default();
         let active = (record.state == TermState::Active).then_some(record.term);
         // It may have ended between the two reads.
-        let active = active.filter(|term| term.number > 0 && history.0.iter().all(|it| it.number != term.number));
-        let latest = active.map(|term| TermEntry { fencing_token: Some(zxid.unsigned_abs()), ..term });
+        let token = zxid.unsigned_abs();
+        let active = active.filter(|term| term.number > 0 && !history.has(token));
+        let latest = active.map(|term| TermEntry { fencing_token: Some(token), ..term });
         Ok(latest.into_iter().chain(history.0).collect())
     }
 
@@ -195,11 +196,12 @@ impl Observer {
             _ => {}
         }
         let reason = reason.map(|reason| reason.chars().take(nodes::DETAIL_MAX_CHARS).collect());
-        let order = ResignOrder { term, to: to.map(str::to_owned), reason };
+        let token = Some(leader.fencing_token);
+        let order = ResignOrder { term, fencing_token: token, to: to.map(str::to_owned), reason };
         let path = TaskPaths::new(&self.root, &task, None).resign;
         let version = self.write(&path, &nodes::encode(&order)).await?;
         let Ok(next) = tokio::time::timeout(within, self.next_leader(&task, &leader)).await else {
-            let ended = self.history(&task).await?.iter().any(|it| it.number == term && it.end.is_some());
+            let ended = self.history(&task).await?.iter().any(|it| it.fencing_token == token && it.end.is_some());
             let host = leader.host;
             return Err(if ended {
                 ObserverError::NobodyFollows { task, host, within }
@@ -215,7 +217,7 @@ impl Observer {
                 Err(ObserverError::OtherLeads { task, host: next.host, wanted: to.to_owned() })
             }
             _ => {
-                let ended = self.history(&task).await?.into_iter().find(|entry| entry.number == term);
+                let ended = self.history(&task).await?.into_iter().find(|entry| entry.fencing_token == token);
                 Ok(Handover { ended, leader: next })
             }
         }
@@ -255,7 +257,7 @@ impl Observer {
             let paths = TaskPaths::new(&self.root, task, record.path.as_deref());
             let failure = self.data(&paths.failed).await?.and_then(|(data, _)| nodes::decode::<FailedRecord>(&data));
             let failure = failure.map(|failure| failure.at(SystemTime::now()));
-            let queue = nodes::queue(self.children(&paths.candidates).await?);
+            let queue = self.queue(&paths).await?;
             let status = |leader: Option<Leader>, standbys: Vec<Candidate>| {
                 let state = match (&failure, &leader) {
                     (Some(_), _) => TaskState::Failed,
@@ -265,7 +267,10 @@ impl Observer {
                 let standbys = standbys.into_iter().map(|it| it.host).collect();
                 TaskStatus { task: task.to_owned(), state, failure: failure.clone(), leader, standbys }
             };
-            let Some((data, stat)) = self.data(&paths.master).await? else { return Ok(status(None, queue)) };
+            let master = self.data(&paths.master).await?;
+            // A node that no session owns leads nobody.
+            let master = master.filter(|(_, stat)| nodes::is_session(stat.ephemeral_owner));
+            let Some((data, stat)) = master else { return Ok(status(None, queue)) };
             // The transaction of an election creates the master node and writes the record.
             let elected = record.state == TermState::Active && stat.czxid == zxid;
             let (standing, standbys): (Vec<_>, Vec<_>) =
@@ -285,11 +290,25 @@ impl Observer {
         }
     }
 
+    /// The candidates of a task: what only bears the name of one is passed over.
+    async fn queue(&self, paths: &TaskPaths) -> Result<Vec<Candidate>, ObserverError> {
+        let named = nodes::queue(self.children(&paths.candidates).await?);
+        let owned = named.into_iter().map(async |candidate| {
+            let path = format!("{}/{}", paths.candidates, candidate.name);
+            let read = self.client.check_stat(&path).await;
+            let stat = read.map_err(|source| ObserverError::Read { path, source })?;
+            Ok(stat.is_some_and(|stat| candidate.is_held_by(stat.ephemeral_owner)).then_some(candidate))
+        });
+        Ok(try_join_all(owned).await?.into_iter().flatten().collect())
+    }
+
     async fn hosts(&self) -> Result<Vec<HostStatus>, ObserverError> {
         let mut hosts = Vec::new();
         for host in self.children(&nodes::hosts_path(&self.root)).await? {
             // A host may leave between the two reads.
-            if let Some((data, _)) = self.data(&nodes::host_path(&self.root, &host)).await? {
+            if let Some((data, stat)) = self.data(&nodes::host_path(&self.root, &host)).await?
+                && nodes::is_session(stat.ephemeral_owner)
+            {
                 let record = nodes::decode::<HostRecord>(&data);
                 hosts.push(HostStatus {
                     host,

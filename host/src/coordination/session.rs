@@ -14,10 +14,11 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use zookeeper_client::{Acl, Acls, Client, Error, SessionState, StateWatcher};
+use tokio::sync::{Notify, watch};
+use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, SessionState, StateWatcher};
 
 use super::connect::{SessionError, Settings};
+use super::nodes;
 use super::probe::{self, Probe};
 use crate::clock;
 use crate::events::{About, Event, details};
@@ -40,10 +41,15 @@ pub struct GaveUp {
 /// A live session. Whoever holds one keeps the session open: let go of it when the [`View`] changes.
 #[derive(Debug)]
 pub struct Session {
+    /// Below the chroot.
     client: Client,
+    /// The same session, above the chroot: who deletes that takes away what nobody below could make anew.
+    whole: Client,
+    chroot: String,
     host: Arc<str>,
     acl: Vec<Acl>,
     deadline: SharedDeadline,
+    left: Notify,
 }
 
 impl Session {
@@ -60,6 +66,16 @@ impl Session {
     /// Until when the session's lease allows effects.
     pub fn deadline(&self) -> &SharedDeadline {
         &self.deadline
+    }
+
+    /// Lets the session go, for good: the keeper stops renewing its lease, and closes it when demotion has had its time.
+    pub fn leave(&self) {
+        self.left.notify_one();
+    }
+
+    /// Makes sure that a node and all above it exist, the chroot included; they are persistent, with this host's ACL.
+    pub(super) async fn ensure(&self, path: &str) -> Result<(), Error> {
+        ensure_path(&self.whole, &format!("{}{path}", self.chroot), self.acls()).await
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -254,6 +270,21 @@ async fn close(live: Live) {
         Err(_) => format!("session {id:#x} is left to expire: the ensemble does not answer"),
     };
     About::SESSION.report(Event::SessionClosed, message);
+}
+
+/// Makes sure that `path` and all above it exist: persistent, with the ACL given where they are created.
+async fn ensure_path(client: &Client, path: &str, acls: Acls<'_>) -> Result<(), Error> {
+    // To look first is cheaper: an attempt to create what is there costs the ensemble as much as a write.
+    if client.check_stat(path).await?.is_some() {
+        return Ok(());
+    }
+    if let Some(parent) = nodes::parent(path) {
+        Box::pin(ensure_path(client, parent, acls)).await?;
+    }
+    match client.create(path, b"", &CreateMode::Persistent.with_acls(acls)).await {
+        Ok(_) | Err(Error::NodeExists) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Waits for the time given and tells it; for ever if there is none.

@@ -1,6 +1,6 @@
 //! The fenced state of a task, kept in ZooKeeper.
 //!
-//! Every write is a transaction that first checks that the term record is the one of the writer's term. A term's reads
+//! Every write is a transaction that first checks that the writer's term lasts: see [`Fence`]. A term's reads
 //! see every write of the terms before it: those were committed before the election that this session has seen.
 
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::sync::RwLock;
-use zookeeper_client::{CreateMode, Error, MultiWriteError, MultiWriteResult};
+use zookeeper_client::{CreateMode, Error, MultiWriteResult};
 
+use super::fence::Fence;
 use super::nodes::TaskPaths;
 use super::session::Session;
-use super::task::hint;
+use super::task::{hint, is_refusal};
 use crate::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
 
 /// Reads under way at once. Heartbeats share the connection, and must not queue behind a flood.
@@ -29,7 +30,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 pub struct TaskState {
     session: Arc<Session>,
     paths: Arc<TaskPaths>,
-    record_version: i32,
+    fence: Fence,
     keys_max: usize,
     /// Writes go one at a time. Nobody else writes in this term, so whoever holds it for writing knows what stands there.
     turn: RwLock<()>,
@@ -44,9 +45,9 @@ enum Write<'a> {
 }
 
 impl TaskState {
-    /// The state of the task at `paths`, written in the term whose record has `record_version`.
-    pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, record_version: i32) -> Self {
-        Self { session, paths, record_version, keys_max: KEYS_MAX, turn: RwLock::with_max_readers((), READS_MAX) }
+    /// The state of the task at `paths`, written in the term of that fence.
+    pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, fence: Fence) -> Self {
+        Self { session, paths, fence, keys_max: KEYS_MAX, turn: RwLock::with_max_readers((), READS_MAX) }
     }
 
     /// The same, with room for fewer keys than [`KEYS_MAX`].
@@ -76,7 +77,7 @@ impl TaskState {
     async fn write(&self, path: &str, write: Write<'_>) -> Result<u64, Refused> {
         let options = CreateMode::Persistent.with_acls(self.session.acls());
         let mut multi = self.session.client().new_multi_writer();
-        multi.add_check_version(&self.paths.term, self.record_version)?;
+        self.fence.check(&mut multi)?;
         match write {
             Write::Create { value, with_parent } => {
                 if with_parent {
@@ -94,9 +95,7 @@ impl TaskState {
                 Some(MultiWriteResult::SetData { stat }) => stat.mzxid.unsigned_abs(),
                 _ => 0,
             }),
-            Err(MultiWriteError::OperationFailed { index: 0, source: Error::BadVersion | Error::NoNode }) => {
-                Err(Refused::State(StateError::Fenced))
-            }
+            Err(error) if Fence::has_refused(&error) => Err(Refused::State(StateError::Fenced)),
             Err(error) => Err(Error::from(error).into()),
         }
     }
@@ -284,15 +283,7 @@ impl From<Error> for Refused {
             Error::BadVersion => Self::BadVersion,
             // The session is over, and with it the term.
             Error::SessionExpired | Error::ClientClosed => Self::State(StateError::Fenced),
-            Error::NoAuth
-            | Error::InvalidAcl
-            | Error::AuthFailed
-            | Error::QuotaExceeded
-            | Error::NotEmpty
-            | Error::NoChildrenForEphemerals
-            | Error::BadArguments(_)
-            | Error::Unimplemented
-            | Error::UnexpectedErrorCode(_) => Self::Denied(error),
+            error if is_refusal(&error) || matches!(error, Error::AuthFailed) => Self::Denied(error),
             // Whatever is no verdict of a server says nothing of the outcome.
             error => Self::Unanswered(error),
         }

@@ -5,35 +5,28 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::TryFutureExt;
-use futures::future::{OptionFuture, try_join, try_join4};
-use zookeeper_client::{
-    CreateMode, CreateOptions, Error, MultiReadResult, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat,
-};
+use futures::future::try_join4;
+use zookeeper_client::{CreateMode, Error, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat};
 
-use super::nodes::{self, Candidate, History, MasterRecord, ResignOrder, TaskPaths, TermRecord};
+use super::nodes::{self, History, MasterRecord, NUMBER_MAX, TaskPaths, TermRecord};
 use super::session::Session;
 use crate::election::{Holder, Queue, Record};
-use crate::events::{About, Event, chain};
 use crate::term::{FencingToken, Term};
 
 mod error;
+mod order;
+mod queue;
 mod release;
 
 pub use error::TaskError;
-pub(crate) use error::hint;
+pub(crate) use error::{hint, is_refusal};
 pub use release::Ended;
 
 /// The data version of a master node that one of our hosts created: it is written once more in the transaction that
 /// creates it. Deleting that version only, a host cannot delete a node that a foreign program has created in between.
 const MASTER_VERSION: i32 = 1;
-
-/// The pause after orders to resign could not be read; it doubles up to [`ORDER_RETRY_MAX`] while the ensemble refuses it.
-const ORDER_RETRY: Duration = Duration::from_secs(1);
-/// The longest pause after orders to resign could not be read.
-const ORDER_RETRY_MAX: Duration = Duration::from_mins(1);
 
 /// The nodes of one task, seen by one session.
 #[derive(Clone, Debug)]
@@ -52,6 +45,8 @@ pub struct Seen {
     pub candidate: Option<String>,
     /// The names of all candidates of this session: more than one if it joined again because it had not heard that it had.
     pub own: Vec<String>,
+    /// The names of nodes among the candidates before this session's that are none.
+    pub strangers: Vec<String>,
     /// The term record, as kept.
     pub record: TermRecord,
     /// The transaction that last changed it.
@@ -103,93 +98,12 @@ impl TaskNodes {
         format!("{}/{name}", self.paths.candidates)
     }
 
-    /// Reads the queue and the term record, creating their parents when they are missing.
-    pub async fn look(self) -> Result<Seen, TaskError> {
-        let look_error = |source| TaskError::Look { path: self.paths.candidates.clone(), source };
-        let (children, (data, stat), history) = match self.read_queue().await {
-            Err(Error::NoNode) => {
-                self.prepare().await?;
-                self.read_queue().await.map_err(look_error)?
-            }
-            read => read.map_err(look_error)?,
-        };
-        let (kept, record) = TermRecord::read(&data, stat.version);
-        let record = Record { history: history.version, ..record };
-        let candidates = nodes::queue(children);
-        self.agree_on_path(&kept, &candidates).await?;
-        let place = candidates.iter().position(|candidate| candidate.session == self.session.id());
-        let before = place.and_then(|place| place.checked_sub(1)).map(|before| candidates[before].name.clone());
-        let appointed = kept.successor.as_deref().filter(|host| record.released && **host != **self.session.host());
-        let queue = Queue {
-            ahead: place,
-            predecessor: before,
-            appointed: appointed.is_some_and(|host| candidates.iter().any(|candidate| candidate.host == host)),
-            record,
-        };
-        let own = candidates.iter().filter(|candidate| candidate.session == self.session.id());
-        let own: Vec<_> = own.map(|candidate| candidate.name.clone()).collect();
-        let candidate = own.first().cloned();
-        Ok(Seen { queue, candidate, own, record: kept, zxid: stat.mzxid.unsigned_abs(), history })
-    }
-
-    /// Sees to it that nobody stands for the task with another master node than this host's: a host that finds one leaves the
-    /// queue. Whoever is at the head while nobody holds that other node may change it: its election writes it down, over the
-    /// record that was read, so that nobody else's has come in between.
-    async fn agree_on_path(&self, kept: &TermRecord, candidates: &[Candidate]) -> Result<(), TaskError> {
-        let theirs = self.paths.master_in(kept);
-        // A record that cannot be read names nobody and no path.
-        if theirs == self.paths.master || (kept.term.host.is_empty() && kept.term.number > 0) {
-            return Ok(());
-        }
-        let look_error = |source| TaskError::Look { path: theirs.clone(), source };
-        let client = self.session.client();
-        let host = match candidates.first() {
-            Some(first) if first.session != self.session.id() => first.host.clone(),
-            _ => match client.get_data(&theirs).await {
-                Ok((data, stat)) if stat.ephemeral_owner != 0 => nodes::holder_name(&data, stat.ephemeral_owner),
-                // What no host can have written cannot be held.
-                Ok(_) | Err(Error::NoNode | Error::BadArguments(_)) => return Ok(()),
-                Err(error) => return Err(look_error(error)),
-            },
-        };
-        for own in candidates.iter().filter(|candidate| candidate.session == self.session.id()) {
-            match client.delete(&self.candidate_path(&own.name), None).await {
-                Ok(()) | Err(Error::NoNode) => {}
-                Err(error) => return Err(look_error(error)),
-            }
-        }
-        Err(TaskError::OtherPath { own: self.paths.master.clone(), theirs, host })
-    }
-
-    /// One request, not two: the second would wait for the answer to the first, since the client's connections gather
-    /// what is small (Nagle's algorithm).
-    async fn read_queue(&self) -> Result<(Vec<String>, (Vec<u8>, Stat), Kept), Error> {
-        let mut multi = self.session.client().new_multi_reader();
-        multi.add_get_children(&self.paths.candidates)?;
-        multi.add_get_data(&self.paths.term)?;
-        multi.add_get_data(&self.paths.history)?;
-        let unexpected = || Error::UnexpectedError("not what was asked for".into());
-        let (mut children, mut data) = (None, Vec::new());
-        for answer in multi.commit().await? {
-            match answer {
-                MultiReadResult::Children { children: read } => children = Some(read),
-                MultiReadResult::Data { data: read, stat } => data.push((read, stat)),
-                MultiReadResult::Error { err } => return Err(err),
-                _ => return Err(unexpected()),
-            }
-        }
-        let [term, history] = <[_; 2]>::try_from(data).map_err(|_| unexpected())?;
-        Ok((children.ok_or_else(unexpected)?, term, Kept::read(history)))
-    }
-
     /// Creates what the task needs: the parents of all its nodes, the first term record, and a history of nothing.
     async fn prepare(&self) -> Result<(), TaskError> {
         let (client, acls) = (self.session.client(), self.session.acls());
         let parents = [Some(self.paths.candidates.as_str()), nodes::parent(&self.paths.master)];
         for path in parents.into_iter().flatten() {
-            super::ensure_path(client, path, acls)
-                .await
-                .map_err(|source| TaskError::Prepare { path: path.to_owned(), source })?;
+            self.session.ensure(path).await.map_err(|source| TaskError::Prepare { path: path.to_owned(), source })?;
         }
         // Whoever asks for the leader before the first term has to know where to look.
         let path = self.paths.elsewhere.then(|| self.paths.master.clone());
@@ -203,66 +117,21 @@ impl TaskNodes {
         Ok(())
     }
 
-    /// Joins the end of the queue.
-    pub async fn join(self) -> Result<(), TaskError> {
-        let (path, options) = self.new_candidate();
-        match self.session.client().create(&path, b"", &options).await {
-            Ok(_) => Ok(()),
-            Err(source) => Err(TaskError::Join { path: self.paths.candidates.clone(), source }),
-        }
-    }
-
-    /// Leaves the queue with all candidates and joins its end, in one step.
-    pub async fn step_back(self, candidates: Vec<String>) -> Result<(), TaskError> {
-        let (path, options) = self.new_candidate();
-        let mut multi = self.session.client().new_multi_writer();
-        let commit = async {
-            for candidate in &candidates {
-                multi.add_delete(&self.candidate_path(candidate), None)?;
-            }
-            multi.add_create(&path, b"", &options)?;
-            multi.commit().await.map_err(Error::from)
-        };
-        match commit.await {
-            Ok(_) => Ok(()),
-            Err(source) => Err(TaskError::Join { path: self.paths.candidates.clone(), source }),
-        }
-    }
-
-    fn new_candidate(&self) -> (String, CreateOptions<'_>) {
-        let path = self.candidate_path(&Candidate::prefix(self.session.id(), self.session.host()));
-        (path, CreateMode::EphemeralSequential.with_acls(self.session.acls()))
-    }
-
-    /// Watches another candidate, and `own`; no watches when one of them is gone already.
-    pub async fn watch_candidates(self, name: String, own: Option<String>) -> Result<Vec<OneshotWatcher>, TaskError> {
-        let watched = try_join(self.watch_candidate(Some(name)), self.watch_candidate(own));
-        let watched =
-            watched.await.map_err(|source| TaskError::Look { path: self.paths.candidates.clone(), source })?;
-        Ok(match watched {
-            (Some(other), Some(own)) => vec![other, own],
-            _ => Vec::new(),
-        })
-    }
-
-    async fn watch_candidate(&self, name: Option<String>) -> Result<Option<OneshotWatcher>, Error> {
-        let Some(name) = name else { return Ok(None) };
-        let (stat, watcher) = self.session.client().check_and_watch_stat(&self.candidate_path(&name)).await?;
-        // The watch on a node that is not there would wait for its creation.
-        Ok(stat.map(|_| watcher))
-    }
-
     /// Creates the master node and writes the term record over `over`, both or neither. That record is the one that was
     /// seen, or what the release of its term makes of it.
     pub async fn elect(self, seen: Seen, over: Record) -> Result<Election, TaskError> {
         let elect_error = |source| TaskError::Elect { path: self.paths.master.clone(), source };
         let host = self.session.host();
-        let number = over.number.saturating_add(1);
+        let number = over.number.saturating_add(1).min(NUMBER_MAX);
         let candidate = seen.candidate.unwrap_or_default();
         let path = self.paths.elsewhere.then_some(self.paths.master.as_str());
         let record = TermRecord { completed: seen.record.completed.clone(), ..TermRecord::new(number, host, path) };
         let master = nodes::encode(&MasterRecord { host: host.to_string(), term: number });
-        let lost = seen.record.lost(seen.zxid).filter(|_| !over.released);
+        let history = seen.history.history;
+        // A record that somebody has lowered or made up tells of no term that is not in the history already.
+        let lost = seen.record.lost(seen.zxid).filter(|_| !over.released).map(|lost| {
+            if lost.number > history.highest() && !lost.host.is_empty() { history.with(lost) } else { history }
+        });
         let mut multi = self.session.client().new_multi_writer();
         let options = CreateMode::Ephemeral.with_acls(self.session.acls());
         multi
@@ -271,9 +140,9 @@ impl TaskNodes {
             .and_then(|()| multi.add_set_data(&self.paths.master, &master, Some(MASTER_VERSION - 1)))
             .and_then(|()| multi.add_set_data(&self.paths.term, &nodes::encode(&record), Some(over.version)))
             .map_err(elect_error)?;
-        let history = lost.map(|lost| nodes::encode(&seen.history.history.with(lost)));
-        match history {
-            Some(history) => multi.add_set_data(&self.paths.history, &history, Some(over.history)),
+        match lost {
+            // Written even if it stays as it is: whoever is next counts on that, see `given_back`.
+            Some(history) => multi.add_set_data(&self.paths.history, &nodes::encode(&history), Some(over.history)),
             None => multi.add_check_version(&self.paths.history, over.history),
         }
         .map_err(elect_error)?;
@@ -326,6 +195,9 @@ impl TaskNodes {
             read.await.map_err(|source| TaskError::ReadMaster { path: self.paths.master.clone(), source })?;
         let held = |holder, watchers| Held { holder, record: None, kept: None, watchers };
         let Some((data, stat, master)) = master else { return Ok(held(Holder::Nobody, Vec::new())) };
+        if !nodes::is_session(stat.ephemeral_owner) {
+            return Err(TaskError::Unowned { path: self.paths.master.clone() });
+        }
         if stat.ephemeral_owner != self.session.id() {
             return Ok(held(Holder::Other(nodes::holder_name(&data, stat.ephemeral_owner)), vec![master]));
         }
@@ -339,47 +211,6 @@ impl TaskNodes {
             }
             _ => Ok(held(Holder::MeWithoutTerm, vec![master])),
         }
-    }
-
-    /// Waits until somebody asks for the end of this term.
-    pub async fn resign_order(self, term: u64) -> ResignOrder {
-        let mut pause = ORDER_RETRY;
-        loop {
-            let (error, watcher) = match self.watch_order().await {
-                Ok((Ok(Some(order)), _)) if order.term == term => return order,
-                Ok((Ok(_), watcher)) => {
-                    watcher.changed().await;
-                    pause = ORDER_RETRY;
-                    continue;
-                }
-                Ok((Err(error), watcher)) => (error, Some(watcher)),
-                Err(error) => (error, None),
-            };
-            let changed = OptionFuture::from(watcher.map(OneshotWatcher::changed));
-            if matches!(error, Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) {
-                // That is reported elsewhere; the watch has to be set anew.
-                tokio::time::sleep(ORDER_RETRY).await;
-                continue;
-            }
-            if pause == ORDER_RETRY {
-                let error = TaskError::Order { path: self.paths.resign.clone(), source: error };
-                About::task(&self.task).report(Event::ElectionError, chain(&error));
-            }
-            // A node that is deleted fires the watch; one whose ACL is changed does not.
-            tokio::select! {
-                Some(_) = changed => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-            pause = (2 * pause).min(ORDER_RETRY_MAX);
-        }
-    }
-
-    /// Reads the order, and watches it, whether it can be read or not.
-    async fn watch_order(&self) -> Result<(Result<Option<ResignOrder>, Error>, OneshotWatcher), Error> {
-        let (_, watcher) = self.session.client().check_and_watch_stat(&self.paths.resign).await?;
-        let read = self.session.client().get_data(&self.paths.resign).await;
-        let read = read.map(Some).or_else(|error| if error == Error::NoNode { Ok(None) } else { Err(error) });
-        Ok((read.map(|order| order.and_then(|(data, _)| nodes::decode(&data))), watcher))
     }
 }
 

@@ -348,28 +348,3 @@ async fn ephemerals(client: &Client, path: &str) -> Result<Vec<String>> {
     }
     Ok(found)
 }
-
-/// Deletes a node and all below it, round after round while others create new ones, until it was gone for a moment; gives
-/// the number of rounds. Each may end a term that has begun since the one before.
-pub async fn delete_all(client: &Client, path: &str) -> Result<u32> {
-    let mut rounds = 0;
-    loop {
-        rounds += 1;
-        let (mut paths, mut all) = (vec![path.to_owned()], Vec::new());
-        while let Some(path) = paths.pop() {
-            if let Ok(children) = client.list_children(&path).await {
-                paths.extend(children.iter().map(|child| format!("{path}/{child}")));
-            }
-            all.push(path);
-        }
-        let mut last = Ok(());
-        for path in all.iter().rev() {
-            last = client.delete(path, None).await;
-        }
-        match last {
-            Ok(()) | Err(Error::NoNode) => return Ok(rounds),
-            Err(Error::NotEmpty) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}

@@ -8,7 +8,7 @@ use soloist_tests::load::Load;
 use soloist_tests::proxy::{Loss, Op, Traffic};
 use soloist_tests::{PATIENCE, client, history};
 
-use crate::lab::{Lab, Reach, Run, SESSION_TIMEOUT, delete_all};
+use crate::lab::{Lab, Reach, Run, SESSION_TIMEOUT};
 
 /// What goes wrong. The *leader* is the host that leads, the *ensemble's leader* the server that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,7 +203,7 @@ impl Fault {
 
     async fn delete(self, lab: &mut Lab, path: &str) -> Result<()> {
         let operator = lab.operator().await?;
-        let rounds = delete_all(&operator, path).await?;
+        let rounds = client::delete_all(&operator, path).await?;
         lab.deleted = Some((SystemTime::now(), rounds));
         client::close(operator).await;
         Ok(())

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use super::setbacks::LAST_RELEASES;
 use super::*;
 use crate::term::FencingToken;
 
@@ -148,6 +149,22 @@ fn a_master_node_held_by_another_is_waited_for_and_its_holder_named() {
 }
 
 #[test]
+fn a_master_node_that_no_session_owns_is_not_waited_for() {
+    let mut election = electing();
+    let mut pauses = Vec::new();
+    let mut time = 0;
+    for _ in 0..12 {
+        assert_eq!(feed(&mut election, now(time), [Input::MasterSeen(Holder::Unowned)]), []);
+        let at = election.wake_at(at(time + 10_000)).unwrap().as_nanos() / 1_000_000;
+        pauses.push(at - time);
+        time = at;
+        let actions = feed(&mut election, now(time), [Input::Timer, head(record(1, true))]);
+        assert_eq!(actions, [Action::Elect { over: record(1, true) }]);
+    }
+    assert_eq!((&pauses[..3], pauses[11]), (&[100, 200, 400][..], 10_000));
+}
+
+#[test]
 fn an_election_whose_answer_was_lost_is_adopted() {
     let mut election = electing();
     assert_eq!(feed(&mut election, now(0), [Input::Failed]), []);
@@ -170,6 +187,30 @@ fn an_election_whose_answer_and_candidate_were_lost_is_given_back_before_the_que
     assert_eq!(feed(&mut election, later, [Input::Looked(nowhere())]), [Action::Release { term: None }]);
     assert_eq!(feed(&mut election, later, [Input::Released]), [Action::Look]);
     assert_eq!(feed(&mut election, later, [Input::Looked(nowhere())]), [Action::Join]);
+}
+
+/// A host that has joined the queue twice has another candidate further back.
+#[test]
+fn an_election_whose_answer_and_first_candidate_were_lost_is_given_back_before_anybody_is_waited_for() {
+    let mut election = electing();
+    let actions = feed(&mut election, now(0), [Input::Failed]);
+    assert_eq!(actions, []);
+    let actions = feed(&mut election, now(1_000), [Input::Timer, behind("c-9")]);
+    assert_eq!(actions, [Action::Release { term: None }]);
+    // Once that is done it waits its turn like everybody else.
+    assert_eq!(feed(&mut election, now(1_000), [Input::Released]), [Action::Look]);
+    let actions = feed(&mut election, now(1_000), [behind("c-9")]);
+    assert_eq!(actions.last(), Some(&Action::AwaitPredecessor("c-9".into())));
+}
+
+#[test]
+fn a_host_that_sees_the_master_node_in_another_hand_does_not_hold_it() {
+    let mut election = electing();
+    let held = Input::MasterSeen(Holder::Other("c".into()));
+    feed(&mut election, now(0), [Input::Failed]);
+    let inputs = [Input::Timer, head(record(1, true)), held, Input::Changed, behind("c-9")];
+    let actions = feed(&mut election, now(1_000), inputs);
+    assert_eq!(actions.last(), Some(&Action::AwaitPredecessor("c-9".into())));
 }
 
 #[test]
@@ -220,6 +261,7 @@ fn demotion_begins_a_demote_budget_before_the_deadline_and_a_renewed_lease_puts_
 fn a_lost_node_demotes_and_says_how_it_was_lost() {
     for (holder, reason) in [
         (Holder::Nobody, Demotion::NodeLost),
+        (Holder::Unowned, Demotion::NodeLost),
         (Holder::MeWithoutTerm, Demotion::NodeLost),
         (Holder::MeWithoutPlace, Demotion::NodeLost),
         (Holder::Me(term(3)), Demotion::NodeLost),
@@ -378,6 +420,80 @@ fn a_release_that_is_refused_does_not_hold_up_a_shutdown_for_ever() {
         assert_eq!(feed(&mut election, now(time), [Input::Timer]), [Action::Release { term: Some(term(2)) }]);
     }
     assert!(time < 15_000, "{time} ms");
+}
+
+/// Refused as often as that, whoever is at the head of the queue makes way; and stays away ever longer.
+#[test]
+fn a_head_of_the_queue_that_cannot_elect_makes_way_ever_longer() {
+    let mut election = electing();
+    let mut time = 0;
+    for _ in 0..2 {
+        assert_eq!(feed(&mut election, now(time), [Input::Refused]), []);
+        time = election.wake_at(at(time + 10_000)).unwrap().as_nanos() / 1_000_000;
+        let actions = feed(&mut election, now(time), [Input::Timer, head(record(1, true))]);
+        assert_eq!(actions, [Action::Elect { over: record(1, true) }]);
+    }
+    let mut rests = Vec::new();
+    for _ in 0..7 {
+        let actions = feed(&mut election, now(time), [Input::Refused]);
+        let [Action::AnnounceRest(rest), Action::Release { term: None }] = actions[..] else { panic!("{actions:?}") };
+        assert_eq!(feed(&mut election, now(time), [Input::Released]), []);
+        let at = election.wake_at(at(time)).unwrap().as_nanos() / 1_000_000;
+        assert_eq!(u128::from(at - time), rest.as_millis());
+        rests.push(rest.as_secs());
+        time = at;
+        assert_eq!(feed(&mut election, now(time), [Input::Timer]), [Action::Look]);
+        let actions = feed(&mut election, now(time), [Input::Joined, head(record(1, true))]);
+        assert_eq!(actions, [Action::Elect { over: record(1, true) }]);
+    }
+    assert_eq!(rests, [5, 10, 20, 40, 80, 120, 120]);
+    // Once it is elected, all that is over.
+    let actions = feed(&mut election, now(time), [Input::Elected(term(2))]);
+    assert_eq!(actions[1], Action::Activate(term(2)));
+    feed(&mut election, now(time), [Input::Stopped, Input::Released, head(record(2, true))]);
+    assert_eq!(feed(&mut election, now(time), [Input::Refused]), []);
+}
+
+#[test]
+fn a_host_in_the_queue_that_may_not_read_it_makes_way_and_one_outside_tries_on() {
+    let mut standing = election();
+    feed(&mut standing, now(0), [Input::SessionStarted, behind("c-7"), Input::Awaiting]);
+    let mut outside = election();
+    feed(&mut outside, now(0), [Input::SessionStarted]);
+    for attempt in 1..=10_u64 {
+        let time = now(attempt * 20_000);
+        let refused = [Input::Changed, Input::Refused];
+        let released = feed(&mut standing, time, refused.clone());
+        assert_eq!(released.contains(&Action::Release { term: None }), attempt == 3, "attempt {attempt}");
+        if attempt == 3 {
+            break;
+        }
+        feed(&mut standing, now(attempt * 20_000 + 15_000), [Input::Timer]);
+    }
+    for attempt in 1..=10_u64 {
+        assert_eq!(feed(&mut outside, now(attempt * 20_000), [Input::Refused]), []);
+        assert_eq!(feed(&mut outside, now(attempt * 20_000 + 15_000), [Input::Timer]), [Action::Look]);
+    }
+}
+
+#[test]
+fn a_release_that_is_refused_lets_the_session_go() {
+    let mut election = leading();
+    let resign = Input::Resign { stay_out: Duration::from_secs(60) };
+    feed(&mut election, now(0), [resign, Input::Stopped]);
+    let mut time = 0;
+    for _ in 0..2 {
+        assert_eq!(feed(&mut election, now(time), [Input::Refused]), []);
+        time = election.wake_at(at(time + 10_000)).unwrap().as_nanos() / 1_000_000;
+        assert_eq!(feed(&mut election, now(time), [Input::Timer]), [Action::Release { term: Some(term(2)) }]);
+    }
+    assert_eq!(feed(&mut election, now(time), [Input::Refused]), [Action::LeaveSession]);
+    assert_eq!(election.wake_at(at(time)), None);
+    assert_eq!(feed(&mut election, now(time), [Input::SessionEnded, Input::SessionStarted]), []);
+    assert_eq!(election.wake_at(at(time)), Some(at(60_000)));
+    // In the next session it is tried again first.
+    feed(&mut election, now(60_000), [Input::Timer, head(record(2, true)), Input::Elected(term(3)), Input::Stopped]);
+    assert_eq!(feed(&mut election, now(60_000), [Input::Refused]), []);
 }
 
 #[test]

@@ -65,6 +65,8 @@ pub enum Holder {
     MeWithoutPlace,
     /// Another session; its name for the log.
     Other(String),
+    /// Nobody, but a node that no session owns stands in its place, and does not go by itself.
+    Unowned,
     /// Nobody.
     Nobody,
 }
@@ -95,6 +97,8 @@ pub enum Input {
     Released,
     /// The request under way failed; whether it had an effect is not known.
     Failed,
+    /// The ensemble refused the request under way, and will again: nothing was done.
+    Refused,
     /// A watch has fired.
     Changed,
     /// The connection was lost and is there again: something may have changed.
@@ -141,6 +145,10 @@ pub enum Action {
         /// The term to be recorded as released.
         term: Option<Term>,
     },
+    /// Let the session go, and with it all that this host holds: the ensemble refuses to take it back otherwise.
+    LeaveSession,
+    /// Say that this host leaves the queue for so long, since the ensemble refuses what it asks for.
+    AnnounceRest(Duration),
     /// Say that this host stands by.
     AnnounceStandby {
         /// How many candidates stand before this host.

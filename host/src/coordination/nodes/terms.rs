@@ -6,6 +6,9 @@ use super::{bounded, decode, timestamp};
 use crate::election::Record;
 use crate::restart::PluginFailed;
 
+/// The highest number of a term: what every reader of JSON can hold. A higher one was not written by any host.
+pub const NUMBER_MAX: u64 = 1 << 53;
+
 /// How many terms that have ended a history keeps.
 pub const PAST_TERMS_MAX: usize = 20;
 /// How many completions a term record keeps.
@@ -150,12 +153,12 @@ impl TermRecord {
 
     /// Reads the record at data version `version`, as kept and as the election sees it, but for the history.
     ///
-    /// Every election raises both the number and the version, a release the version alone: so a number above the
-    /// version was not written by any host. Then, and when the record cannot be read, the version takes the number's
-    /// place: it is at least as high as any number ever used.
+    /// When it cannot be read, the version takes the number's place: every election raises both, and a release the version
+    /// alone, so it is as high as any number that this node has held, unless it began above 1 because the one before was
+    /// deleted. Then the history has a higher one.
     pub fn read(data: &[u8], version: i32) -> (Self, Record) {
         let floor = u64::try_from(version).unwrap_or(0);
-        let mut kept = decode::<Self>(data).filter(|record| record.term.number <= floor).unwrap_or_else(|| {
+        let mut kept = decode::<Self>(data).filter(|record| record.term.number <= NUMBER_MAX).unwrap_or_else(|| {
             let mut unknown = Self::before_the_first();
             (unknown.term.number, unknown.state) = (floor, TermState::Active);
             unknown
@@ -186,12 +189,23 @@ impl History {
         history
     }
 
-    /// The history with one more term.
+    /// The history with one more term, in its place.
     #[must_use]
     pub fn with(mut self, term: TermEntry) -> Self {
-        self.0.insert(0, term);
+        let place = self.0.iter().take_while(|later| later.fencing_token > term.fencing_token).count();
+        self.0.insert(place, term);
         self.0.truncate(PAST_TERMS_MAX);
         self
+    }
+
+    /// Whether it has the term of that token.
+    pub fn has(&self, token: u64) -> bool {
+        self.0.iter().any(|term| term.fencing_token == Some(token))
+    }
+
+    /// The highest number of its terms, 0 if there is none.
+    pub fn highest(&self) -> u64 {
+        self.0.iter().map(|term| term.number).filter(|number| *number <= NUMBER_MAX).max().unwrap_or(0)
     }
 }
 
@@ -261,12 +275,24 @@ mod tests {
     }
 
     #[test]
+    fn a_term_that_is_told_late_has_its_place_and_the_highest_number_is_known() {
+        let term = |number| TermRecord::new(number, "a", None).term;
+        let ended = |number| term(number).ended(100 + number, End::now("resigned", None));
+        let history = History::default().with(ended(1)).with(ended(3)).with(ended(2)).with(term(NUMBER_MAX + 1));
+        assert_eq!(history.0.iter().map(|term| term.number).collect::<Vec<_>>(), [3, 2, 1, NUMBER_MAX + 1]);
+        assert_eq!((history.highest(), History::default().highest()), (3, 0));
+        assert!(history.has(102) && !history.has(104));
+    }
+
+    #[test]
     fn term_records_that_no_host_wrote_never_lower_the_number() {
         let version = 7;
         let record = |number| encode(&TermRecord::new(number, "a", None));
         let kept = Record { number: 5, version, history: 0, host: Some("a".into()), released: false };
         assert_eq!(TermRecord::read(&record(5), version).1, kept);
-        for data in [record(8).as_slice(), b"", b"{}", b"null", &vec![b'['; 9_000], &vec![b' '; 90_000]] {
+        // One that was made anew when the history had five terms.
+        assert_eq!(TermRecord::read(&record(6), 1).1.number, 6);
+        for data in [record(NUMBER_MAX + 1).as_slice(), b"", b"{}", b"null", &vec![b'['; 9_000], &vec![b' '; 90_000]] {
             let unknown = Record { number: 7, version, history: 0, host: None, released: false };
             assert_eq!(TermRecord::read(data, version).1, unknown);
         }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use zookeeper_client::{Acls, Client, CreateMode, Error, SessionState, StateWatcher};
+use tokio::sync::Notify;
+use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 
 use super::{Keeper, Live, Session, report_connected};
 use crate::clock;
 use crate::coordination::connect::{SessionError, Settings, connector, obstacles};
-use crate::coordination::ensure_path;
 use crate::coordination::nodes::{self, HostRecord};
 use crate::events::{About, Event, chain, details};
 use crate::lease::{Lease, Timing};
@@ -64,15 +64,19 @@ impl Keeper {
             }
             timing => timing,
         }?;
-        let client = self.prepare(client).await?;
+        let session = self.below_the_chroot(client)?;
+        self.prepare(&session).await?;
         let path = nodes::host_path(&self.settings.root, &self.settings.host);
         let failed = |source| SessionError::Prepare { path: path.clone(), source };
-        if let Some(owner) = self.register(&client, &path).await.map_err(failed)? {
+        if let Some(owner) = self.register(&session, &path).await.map_err(failed)? {
+            if !nodes::is_session(owner) {
+                return Err(SessionError::Unowned { path });
+            }
             let taken = SessionError::Taken { host: self.settings.host.to_string(), owner };
             About::SESSION.report(Event::SessionError, format_args!("{taken}: waiting for that"));
             *last_error = Some(taken);
             // Its owner writes there with every heartbeat, which fires the watch as well.
-            while let (Some(stat), watcher) = client.check_and_watch_stat(&path).await.map_err(failed)?
+            while let (Some(stat), watcher) = session.client.check_and_watch_stat(&path).await.map_err(failed)?
                 && stat.ephemeral_owner == owner
             {
                 watcher.changed().await;
@@ -80,9 +84,7 @@ impl Keeper {
             return Ok(None);
         }
         let lease = Lease::new(asked, timing.session_timeout(), self.settings.tick_time);
-        let deadline = SharedDeadline::default();
-        deadline.set(lease.deadline());
-        let session = Session { client, host: self.settings.host.clone(), acl: self.settings.acl.clone(), deadline };
+        session.deadline.set(lease.deadline());
         report_connected(&session, format_args!("with a timeout of {agreed:?}"));
         Ok(Some(Live { session: Arc::new(session), states, lease, timing }))
     }
@@ -117,29 +119,33 @@ impl Keeper {
         SessionError::Connect { obstacles: obstacles(&servers, error).await, servers }
     }
 
-    /// Creates the parents of everything that a host needs.
-    async fn prepare(&self, client: Client) -> Result<Client, SessionError> {
-        let Settings { chroot, root, acl, .. } = &self.settings;
-        let failed = |path: &str| {
-            let path = path.to_owned();
-            move |source| SessionError::Prepare { path, source }
-        };
-        let hosts = format!("{chroot}{}", nodes::hosts_path(root));
-        ensure_path(&client, &hosts, Acls::new(acl)).await.map_err(failed(&hosts))?;
-        if chroot.is_empty() {
-            return Ok(client);
-        }
-        client.chroot(chroot.as_str()).map_err(|_| failed(chroot)(Error::BadArguments(&"bad chroot")))
+    fn below_the_chroot(&self, whole: Client) -> Result<Session, SessionError> {
+        let Settings { chroot, host, acl, .. } = &self.settings;
+        let client = if chroot.is_empty() { Ok(whole.clone()) } else { whole.clone().chroot(chroot.as_str()) };
+        let client = client.map_err(|_| {
+            let source = Error::BadArguments(&"bad chroot");
+            SessionError::Prepare { path: chroot.clone(), source }
+        })?;
+        let (deadline, left) = (SharedDeadline::default(), Notify::new());
+        Ok(Session { client, whole, chroot: chroot.clone(), host: host.clone(), acl: acl.clone(), deadline, left })
     }
 
-    /// Creates the host's node; gives the session that holds it if that is another.
-    pub(super) async fn register(&self, client: &Client, path: &str) -> Result<Option<i64>, Error> {
-        let acls = Acls::new(&self.settings.acl);
-        let create = || async { client.create(path, &self.record(), &CreateMode::Ephemeral.with_acls(acls)).await };
+    /// Creates the parents of everything that a host needs.
+    async fn prepare(&self, session: &Session) -> Result<(), SessionError> {
+        let Settings { chroot, root, .. } = &self.settings;
+        let hosts = nodes::hosts_path(root);
+        let failed = |source| SessionError::Prepare { path: format!("{chroot}{hosts}"), source };
+        session.ensure(&hosts).await.map_err(failed)
+    }
+
+    /// Creates the host's node; gives the owner of what is there if that is not this session.
+    pub(super) async fn register(&self, session: &Session, path: &str) -> Result<Option<i64>, Error> {
+        let options = CreateMode::Ephemeral.with_acls(session.acls());
+        let create = || async { session.client.create(path, &self.record(), &options).await };
         let created = match create().await {
             // Somebody deleted the parents as well.
             Err(Error::NoNode) => {
-                ensure_path(client, nodes::parent(path).unwrap_or_default(), acls).await?;
+                session.ensure(nodes::parent(path).unwrap_or_default()).await?;
                 create().await
             }
             created => created,
@@ -147,8 +153,8 @@ impl Keeper {
         match created {
             Ok(_) => Ok(None),
             Err(Error::NodeExists) => {
-                let owner = client.check_stat(path).await?.map(|stat| stat.ephemeral_owner);
-                Ok(owner.filter(|owner| *owner != client.session_id().0))
+                let owner = session.client.check_stat(path).await?.map(|stat| stat.ephemeral_owner);
+                Ok(owner.filter(|owner| *owner != session.id()))
             }
             Err(error) => Err(error),
         }

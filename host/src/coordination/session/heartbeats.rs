@@ -22,6 +22,7 @@ impl Keeper {
         loop {
             let (sent, outcome) = tokio::select! {
                 beaten = &mut beat => beaten,
+                () = session.left.notified() => return self.leave(session, lease, timing).await,
                 // The sender lives as long as the keeper.
                 _ = agreed.changed() => {
                     match self.shorten(session, lease, timing.session_timeout()) {
@@ -42,10 +43,13 @@ impl Keeper {
                     lease.committed(sent, clock::now());
                     session.deadline.set(lease.deadline());
                 }
-                Ok(Some(owner)) => {
+                Ok(Some(owner)) if nodes::is_session(owner) => {
                     let message = format!("host id {} was taken by session {owner:#x}", self.settings.host);
-                    About::SESSION.report(Event::SessionError, message);
-                    return;
+                    return About::SESSION.report(Event::SessionError, message);
+                }
+                Ok(Some(_)) => {
+                    let error = SessionError::Unowned { path: path.clone() };
+                    return About::SESSION.report(Event::SessionError, chain(&error));
                 }
                 // Proves nothing: the lease simply is not renewed. That a connection is lost is reported elsewhere.
                 Err(Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) => {}
@@ -59,8 +63,17 @@ impl Keeper {
         }
     }
 
+    /// Leaves the session's tasks the time of a demotion, so that they stop in good order, and no more.
+    async fn leave(&self, session: &Session, lease: &Lease, timing: &Timing) {
+        let end = lease.deadline().min(clock::now() + timing.demote_budget());
+        session.deadline.set(end);
+        // Whoever sleeps until the old deadline has to look at the new one.
+        self.view.send_modify(|_| {});
+        clock::sleep_until(end).await;
+    }
+
     /// Sends a heartbeat at `due`, or at once if that is over; gives the time at which it was sent, and, when it was
-    /// answered, the session that has taken the host's node, if another has.
+    /// answered, the owner of what is at the place of the host's node, if that is not this session.
     async fn beat(
         &self,
         session: &Session,
@@ -71,9 +84,9 @@ impl Keeper {
         clock::sleep_until(due).await;
         let sent = clock::now();
         let outcome = match session.client.set_data(path, record, None).await {
-            Ok(_) => Ok(None),
+            Ok(stat) => Ok(Some(stat.ephemeral_owner).filter(|owner| *owner != session.id())),
             // Somebody deleted the node. Creating it is a committed write as well.
-            Err(Error::NoNode) => self.register(&session.client, path).await,
+            Err(Error::NoNode) => self.register(session, path).await,
             Err(error) => Err(error),
         };
         (sent, outcome)

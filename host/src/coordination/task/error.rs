@@ -2,6 +2,8 @@
 
 use zookeeper_client::Error;
 
+use crate::election::{Holder, Input};
+
 /// A request about a task that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
@@ -74,6 +76,15 @@ pub enum TaskError {
         /// Why.
         source: Error,
     },
+    /// A node that no session owns stands where the master node is to be.
+    #[error(
+        "node {path} is persistent: no session holds it, and nobody can lead while it is there; delete it (a program that \
+         contends for it has to create it as an ephemeral node)"
+    )]
+    Unowned {
+        /// The master node.
+        path: String,
+    },
     /// Leadership could not be given back.
     #[error("cannot release {path}{}", hint(.source))]
     Release {
@@ -82,6 +93,41 @@ pub enum TaskError {
         /// Why.
         source: Error,
     },
+}
+
+impl TaskError {
+    /// What the election is told.
+    pub fn input(&self) -> Input {
+        match self {
+            Self::Unowned { .. } => Input::MasterSeen(Holder::Unowned),
+            Self::Prepare { source, .. }
+            | Self::Look { source, .. }
+            | Self::Join { source, .. }
+            | Self::Elect { source, .. }
+            | Self::ReadMaster { source, .. }
+            | Self::Release { source, .. }
+                if is_refusal(source) =>
+            {
+                Input::Refused
+            }
+            _ => Input::Failed,
+        }
+    }
+}
+
+/// Whether the ensemble has answered, and will answer the same to the same request.
+pub(crate) fn is_refusal(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NoAuth
+            | Error::InvalidAcl
+            | Error::QuotaExceeded
+            | Error::NotEmpty
+            | Error::NoChildrenForEphemerals
+            | Error::BadArguments(_)
+            | Error::Unimplemented
+            | Error::UnexpectedErrorCode(_)
+    )
 }
 
 /// What to do about an error, where that is known.

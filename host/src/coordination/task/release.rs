@@ -27,12 +27,31 @@ pub struct Ended {
     pub kept: Option<Kept>,
 }
 
-/// What of a task is this session's: the version of the master node, if it is; that of the term record; its candidates.
+/// What of a task is this session's, as read.
 struct Own {
+    /// The version of the master node, if it is.
     master: Option<i32>,
-    record: Option<i32>,
+    /// The transaction that last changed the term record.
+    record: Option<u64>,
     kept: Option<Kept>,
     candidates: Vec<String>,
+}
+
+/// What a release writes besides deleting the candidates. Those are what fences it: their names carry the session, and
+/// they go with whatever is above them, so that nothing is written to a task made anew.
+struct Writes<'a> {
+    /// The version of the master node, if it is to be deleted.
+    master: Option<i32>,
+    /// The term to be recorded as released; not if its record is another by now.
+    record: Option<&'a Ended>,
+    /// The term to be added to the history, and that.
+    history: Option<(&'a Ended, Option<&'a Kept>)>,
+}
+
+impl Writes<'_> {
+    fn is_nothing(&self) -> bool {
+        self.master.is_none() && self.record.is_none() && self.history.is_none()
+    }
 }
 
 impl TaskNodes {
@@ -45,18 +64,25 @@ impl TaskNodes {
         if let Some(ended @ Ended { kept: Some(kept), .. }) = &ended
             && !candidates.is_empty()
         {
-            let written = self.write_release(Some(MASTER_VERSION), Some((ended, Some(kept))), &candidates).await;
-            if written.is_ok() {
+            let master = Some(MASTER_VERSION);
+            let writes = Writes { master, record: Some(ended), history: Some((ended, Some(kept))) };
+            if self.write_release(writes, &candidates).await.is_ok() {
                 return Ok(true);
             }
         }
         let mut last = Error::NodeExists;
         for _ in 0..RELEASE_ATTEMPTS {
-            let Own { master, record, kept, candidates } = self.read_own().await.map_err(release_error)?;
-            let ended = ended.as_ref().filter(|ended| record == Some(ended.term.record_version));
-            let ended = ended.map(|ended| (ended, kept.as_ref()));
-            match self.write_release(master, ended, &candidates).await {
-                Ok(()) => return Ok(ended.is_some()),
+            let own = self.read_own().await.map_err(release_error)?;
+            let writes = own.writes(ended.as_ref());
+            let recorded = writes.record.is_some();
+            let written = match own.candidates.as_slice() {
+                [] if writes.is_nothing() => return Ok(false),
+                // Somebody has deleted it. Another one fences the next attempt.
+                [] => self.new_fence().await.and(Err(Error::NoNode)),
+                candidates => self.write_release(writes, candidates).await,
+            };
+            match written {
+                Ok(()) => return Ok(recorded),
                 Err(error @ (Error::NoNode | Error::NodeExists | Error::BadVersion)) => last = error,
                 Err(error) => return Err(release_error(error)),
             }
@@ -81,27 +107,31 @@ impl TaskNodes {
         )
         .await?;
         let master = master.filter(|stat| stat.ephemeral_owner == self.session.id());
-        let own = nodes::queue(children).into_iter().filter(|candidate| candidate.session == self.session.id());
         Ok(Own {
             master: master.map(|stat| stat.version),
-            record: term.map(|stat| stat.version),
+            record: term.map(|stat| stat.mzxid.unsigned_abs()),
             kept: history.map(Kept::read),
-            candidates: own.map(|own| own.name).collect(),
+            candidates: self.own(&nodes::queue(children)).await?,
         })
     }
 
-    async fn write_release(
-        &self,
-        master: Option<i32>,
-        ended: Option<(&Ended, Option<&Kept>)>,
-        candidates: &[String],
-    ) -> Result<(), Error> {
+    /// Makes a candidate, and its parent if that is gone.
+    async fn new_fence(&self) -> Result<(), Error> {
+        self.session.ensure(&self.paths.candidates).await?;
+        let (path, options) = self.new_candidate();
+        self.session.client().create(&path, b"", &options).await.map(drop)
+    }
+
+    async fn write_release(&self, writes: Writes<'_>, candidates: &[String]) -> Result<(), Error> {
+        let Writes { master, record, history } = writes;
         let mut multi = self.session.client().new_multi_writer();
         if let Some(version) = master {
             multi.add_delete(&self.paths.master, Some(version))?;
         }
-        if let Some((Ended { term, record, entry, completes, .. }, kept)) = ended {
+        if let Some(Ended { term, record, .. }) = record {
             multi.add_set_data(&self.paths.term, &nodes::encode(record), Some(term.record_version))?;
+        }
+        if let Some((Ended { record, completes, entry, .. }, kept)) = history {
             let history = kept.map(|kept| kept.history.clone()).unwrap_or_default();
             let history = nodes::encode(&history.with(entry.clone()));
             if let Some(kept) = kept {
@@ -120,5 +150,17 @@ impl TaskNodes {
         }
         multi.commit().await?;
         Ok(())
+    }
+}
+
+impl Own {
+    /// What is to be written of a term that has ended, given what is there. Its record may be gone, or another's: then the
+    /// history has the term all the same, unless whoever came next has added it as lost.
+    fn writes<'a>(&'a self, ended: Option<&'a Ended>) -> Writes<'a> {
+        let token = |ended: &Ended| ended.term.fencing_token.0;
+        let record = ended.filter(|ended| self.record == Some(token(ended)));
+        let kept = self.kept.as_ref();
+        let late = ended.filter(|ended| kept.is_some_and(|kept| !kept.history.has(token(ended))));
+        Writes { master: self.master, record, history: record.or(late).map(|ended| (ended, kept)) }
     }
 }

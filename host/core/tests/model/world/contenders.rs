@@ -85,6 +85,7 @@ impl World {
             Action::Revoke => self.revoke(host),
             Action::AnnounceElected(_) => self.hosts[host].successor = None,
             Action::AnnounceReleased(_) | Action::AnnounceStandby { .. } => {}
+            Action::AnnounceRest(_) | Action::LeaveSession => unreachable!("nothing is refused here"),
             Action::Finish => self.finish(host),
         }
     }

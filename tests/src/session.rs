@@ -1,0 +1,56 @@
+//! A session that the host's own code keeps within the test: what a host could do, done by hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use soloist::coordination::acl::acl;
+use soloist::coordination::connect::Settings;
+use soloist::coordination::nodes::TaskPaths;
+use soloist::coordination::session::{End, Keeper, Session, View};
+use soloist::coordination::task::TaskNodes;
+use tokio::sync::{oneshot, watch};
+
+use crate::cluster::{Cluster, TASK};
+
+/// A session with its lease. Closed when this is dropped.
+#[derive(Debug)]
+pub struct OwnSession {
+    /// What a contender goes by.
+    pub view: watch::Receiver<View>,
+    /// The session.
+    pub session: Arc<Session>,
+    /// The paths of [`TASK`].
+    pub paths: Arc<TaskPaths>,
+    _stop: oneshot::Sender<()>,
+}
+
+impl OwnSession {
+    /// Begins a session for the host `id`.
+    pub async fn begin(cluster: &Cluster, id: &str) -> Result<Self> {
+        let (keeper, mut view) = Keeper::new(Settings {
+            servers: cluster.servers().into(),
+            chroot: String::new(),
+            root: "/soloist".into(),
+            host: id.into(),
+            session_timeout: cluster.session_timeout,
+            tick_time: cluster.zookeeper.tick(),
+            demote_budget: Duration::from_secs(1),
+            auth: None,
+            acl: acl(None),
+            connect_timeout: None,
+        });
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(keeper.run(async {
+            let _ = stopped.await;
+            End::Close
+        }));
+        let session = view.wait_for(|view| view.session.is_some()).await?.session.clone().context("no session")?;
+        Ok(Self { view, session, paths: Arc::new(TaskPaths::new("/soloist", TASK, None)), _stop: stop })
+    }
+
+    /// The nodes of [`TASK`], seen by this session.
+    pub fn nodes(&self) -> TaskNodes {
+        TaskNodes::new(self.session.clone(), self.paths.clone(), TASK.into())
+    }
+}
