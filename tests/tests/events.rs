@@ -27,11 +27,13 @@ const PRINTS: &str = r#"(module
 #[tokio::test]
 async fn every_event_is_seen_with_each_of_the_fields_that_the_readme_gives_it() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let ((), (), (), (), others) = tokio::try_join!(
+    let ((), (), (), (), (), (), others) = tokio::try_join!(
         plugins_that_log_complete_and_fail(&cluster),
         a_leader_that_loses_its_session(&cluster),
         a_plugin_that_cannot_be_stopped(&cluster),
         a_task_that_belongs_to_somebody_else(&cluster),
+        nodes_with_other_rights(&cluster),
+        a_task_that_has_been_done(&cluster),
         async {
             let (refused, shortened, read_only) =
                 tokio::try_join!(refused_credentials(), a_shortened_session(), a_read_only_server())?;
@@ -72,6 +74,7 @@ async fn plugins_that_log_complete_and_fail(cluster: &Cluster) -> Result<()> {
         misbehaving("flood", "")?,
         misbehaving("complete", "on_complete = \"restart\"")?,
         misbehaving("panic", restart)?,
+        misbehaving("resign", "")?,
     ];
     let config = cluster.file("plugins.toml", tasks.concat())?;
     let mut leader = cluster.host_of("logs", &config)?.start(&cluster.history)?;
@@ -84,6 +87,7 @@ async fn plugins_that_log_complete_and_fail(cluster: &Cluster) -> Result<()> {
     leader.event_where("plugin-completed", |event| event.text("restart_in").is_some()).await?;
     leader.event_where("plugin-failed", |event| event.text("backtrace").is_some()).await?;
     leader.event_where("failed", |event| event.text("retry_in").is_some()).await?;
+    leader.event_where("released", |event| event.text("stands_again_in").is_some()).await?;
     let mut standby = cluster.host_of("stands", &config)?.start(&cluster.history)?;
     standby.event("standby").await?;
     ensure!(standby.terminate().await?.success() && leader.terminate().await?.success(), "{}", leader.errors());
@@ -128,6 +132,31 @@ async fn a_task_that_belongs_to_somebody_else(cluster: &Cluster) -> Result<()> {
     let mut host = cluster.host_of("kept-out", &plugin)?.flag("--task", "theirs").start(&cluster.history)?;
     host.event("election-error").await?;
     client::close(stranger).await;
+    Ok(())
+}
+
+/// Some of them may be set right.
+async fn nodes_with_other_rights(cluster: &Cluster) -> Result<()> {
+    let stranger = client::connect_as(cluster.servers(), cluster.session_timeout, Some("somebody:else")).await?;
+    client::make_path(&stranger, "/guarded/tasks/beat/state").await?;
+    let theirs = CreateMode::Persistent.with_acls(Acls::creator_all());
+    stranger.create("/guarded/tasks/beat/state/theirs", b"", &theirs).await?;
+    let command = cluster.host("guards")?.env("SOLOIST_ZOOKEEPER_AUTH", "digest:soloist:secret");
+    let mut host = command.flag("--acl", "creator").flag("--root", "/guarded").start(&cluster.history)?;
+    for name in ["acl-corrected", "acl-differs"] {
+        host.event(name).await?;
+    }
+    client::close(stranger).await;
+    Ok(())
+}
+
+async fn a_task_that_has_been_done(cluster: &Cluster) -> Result<()> {
+    let plugin = cluster.file("done.wat", PRINTS)?;
+    let start = |id| cluster.host_of(id, &plugin)?.flag("--once-for", "today").start(&cluster.history);
+    ensure!(start("does")?.ended().await?.success());
+    let mut later = start("need-not")?;
+    later.event_where("completed-before", |event| event.text("what") == Some("today")).await?;
+    ensure!(later.ended().await?.success(), "{}", later.errors());
     Ok(())
 }
 
