@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::events::{About, Event, details};
 use crate::permit::{Permit, Phase};
-use crate::plugin::{AfterCompletion, Cause, Drain, Ended, Failure, Leadership, Plugin};
+use crate::plugin::{AfterCompletion, Drain, Ended, Failure, Leadership, Plugin};
 pub use crate::restart::RestartPolicy;
 use crate::restart::{PluginFailed, Runs};
 use crate::state::State;
@@ -235,7 +235,8 @@ impl Supervisor {
                     self.report_completed(Some(pause));
                     pause
                 }
-                Err(Failure { cause: Cause::LeaseLost(_), .. }) => {
+                // Of what else it has failed nobody is told either, once its effects have ended: a plugin may say why.
+                Err(failure) if failure.is_lease_lost() || self.leadership.permit.check().is_err() => {
                     // The lease may look renewed a moment later, but this plugin was already stopped in mid course.
                     self.leadership.permit.revoke();
                     return pending().await;

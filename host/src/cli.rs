@@ -1,13 +1,18 @@
 //! The command line: what can be typed, and how a command ends.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
+use std::thread;
 
+use clap::builder::StyledStr;
+use clap::error::ContextValue;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use soloist::config::ConfigError;
 use soloist::coordination::observer::ObserverError;
 use soloist::host::HostError;
-use soloist::reporter::printable;
+use soloist::text::{printable, printable_lines};
 
 mod check;
 mod history;
@@ -18,6 +23,8 @@ mod plugins;
 mod resign;
 mod run;
 mod status;
+
+pub(crate) use output::print_error;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -115,8 +122,9 @@ impl From<ObserverError> for Failure {
 
 /// Does what the command line says. Usage that cannot be understood ends the process here, with code 2.
 pub(crate) fn run() -> Result<(), Failure> {
-    let matches = command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    std::panic::set_hook(Box::new(tell_panic));
+    let matches = command().try_get_matches().unwrap_or_else(|error| shown(error).exit());
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| shown(error).exit());
     let (_, matches) = matches.subcommand().expect("a subcommand is required");
     match cli.command {
         Command::Run(run) => run.execute(matches),
@@ -125,6 +133,39 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Resign(resign) => resign.execute(matches),
         Command::History(history) => history.execute(matches),
     }
+}
+
+/// The error with all of what was typed in it printable.
+fn shown(mut error: clap::Error) -> clap::Error {
+    let lines = |text: &StyledStr| StyledStr::from(printable(&text.to_string()).into_owned());
+    let context: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in context {
+        let shown = match value {
+            ContextValue::String(text) => ContextValue::String(printable(&text).into_owned()),
+            ContextValue::Strings(texts) => {
+                ContextValue::Strings(texts.iter().map(|text| printable(text).into_owned()).collect())
+            }
+            // Tips, which quote what was typed. The usage quotes nothing, and has lines of its own.
+            ContextValue::StyledStrs(texts) => ContextValue::StyledStrs(texts.iter().map(lines).collect()),
+            _ => continue,
+        };
+        error.insert(kind, shown);
+    }
+    error
+}
+
+/// Says where and of what a thread has panicked: a bug of the host, but it may quote what somebody else wrote.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let (thread, place) = (thread::current(), panic.location().map(ToString::to_string));
+    let (name, place) = (thread.name().unwrap_or("without a name"), place.unwrap_or_default());
+    let mut told = format!("thread {name} panicked at {place}: {}", panic.payload_as_str().unwrap_or("no message"));
+    told.truncate(told.floor_char_boundary(LINE_BYTES_MAX));
+    let mut told = printable(&told).into_owned();
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        told = format!("{told}\n{}", printable_lines(&backtrace.to_string()));
+    }
+    print_error(&told);
 }
 
 fn command() -> clap::Command {
@@ -136,6 +177,8 @@ fn command() -> clap::Command {
 
 #[cfg(test)]
 mod tests {
+    use soloist::text::is_printable;
+
     use super::*;
 
     #[test]
@@ -166,6 +209,42 @@ mod tests {
         let lines: Vec<_> = failure.to_string().lines().map(str::to_owned).collect();
         assert_eq!(lines[0], r"b: a\u{1b}[2J");
         assert_eq!((lines.len(), lines[1].chars().count()), (2, LINE_BYTES_MAX / 2 + 1));
+    }
+
+    #[test]
+    fn what_was_typed_cannot_drive_the_terminal_either() {
+        for bad in [
+            &["soloist", "--a\u{202e}b\nerror: c"][..],
+            &["soloist", "ru\u{200b}n\n"],
+            &["soloist", "run", "x", "--limit", "\u{9b}2J"],
+            &["soloist", "resign", "\u{feff}/"],
+        ] {
+            let error = command().try_get_matches_from(bad).unwrap_err();
+            let told = shown(error).render().to_string();
+            assert!(told.lines().all(|line| line.chars().all(is_printable)), "{told:?}");
+            assert!(
+                told.contains("\\u{") && told.matches("error: ").count() - told.matches("\\nerror: ").count() == 1,
+                "{told}"
+            );
+        }
+    }
+
+    /// Run by the test below.
+    #[test]
+    #[ignore = "run by another test, in a process of its own"]
+    fn a_panic() {
+        std::panic::set_hook(Box::new(tell_panic));
+        panic!("\u{1b}[2J\nerror: forged \u{202e}");
+    }
+
+    #[test]
+    fn a_panic_cannot_drive_the_terminal_either() {
+        let this = std::env::current_exe().unwrap();
+        let test = ["--ignored", "--nocapture", "--exact", "cli::tests::a_panic"];
+        let told = std::process::Command::new(this).args(test).env_remove("RUST_BACKTRACE").output().unwrap().stderr;
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.contains(r"\u{1b}[2J\nerror: forged \u{202e}"), "{told}");
+        assert!(told.lines().all(|line| line.chars().all(is_printable)), "{told:?}");
     }
 
     /// Several values do not go into one variable, whatever they are separated by.

@@ -111,6 +111,18 @@ impl<'a> About<'a> {
         Self { task: Some(&term.task), term: Some(term) }
     }
 
+    /// Says whether anybody wants to see events of that level.
+    pub fn shows(level: Level) -> bool {
+        // As below: a level is part of a callsite.
+        match level {
+            Level::ERROR => tracing::enabled!(target: "soloist", Level::ERROR),
+            Level::WARN => tracing::enabled!(target: "soloist", Level::WARN),
+            Level::INFO => tracing::enabled!(target: "soloist", Level::INFO),
+            Level::DEBUG => tracing::enabled!(target: "soloist", Level::DEBUG),
+            Level::TRACE => tracing::enabled!(target: "soloist", Level::TRACE),
+        }
+    }
+
     /// Reports the event with its usual level and no further fields.
     pub fn report(self, event: Event, message: impl Display) {
         self.report_with(event, event.level(), message, Map::new());

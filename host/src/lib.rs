@@ -3,6 +3,7 @@
 pub use soloist_core::{election, lease, restart, term};
 
 pub mod activation;
+pub mod bucket;
 pub mod clock;
 pub mod config;
 pub mod contender;
@@ -16,3 +17,5 @@ pub mod reporter;
 pub mod secret;
 pub mod shutdown;
 pub mod state;
+pub mod text;
+pub mod volume;

@@ -1,10 +1,12 @@
 //! Text that must not be seen, and the means to keep it out of what others wrote.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::env::{self, VarError};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -19,8 +21,7 @@ const BYTES_MAX: u64 = 64 * 1024;
 /// The shortest secret of a plugin: what is shorter would be taken out of every second line of the log.
 const BYTES_MIN: usize = 4;
 
-/// A line of a secret of several lines is looked for by itself only if it has so many bytes: shorter ones, like the end of
-/// a bracket, are in everything.
+/// A line of a secret of several lines is looked for within words only if it has so many bytes.
 const LINE_BYTES_MIN: usize = 8;
 
 /// Text that is never printed.
@@ -138,30 +139,77 @@ impl SecretSource {
 
 /// Takes secrets out of text that whoever knows them has written.
 ///
-/// It sees a secret as it is, not one that is encoded, spelt or cut in two: it is there for what is said by mistake.
+/// It sees a secret as it is, in capitals or not, and as programs quote it; not one that is encoded, spelt or cut in two:
+/// it is there for what is said by mistake.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    /// The longest first: one secret may begin another.
-    hidden: Vec<String>,
+    /// The longest first.
+    hidden: Vec<Hidden>,
+}
+
+/// Something to take out, in small letters: the names of hosts are lowered before we print them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Hidden {
+    length: Reverse<usize>,
+    text: String,
+    place: Place,
+}
+
+/// Where it is taken out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Anywhere,
+    /// Where it is not a part of a longer word.
+    Word,
+    /// Where nothing else is on its line.
+    Line,
 }
 
 impl Redactor {
-    /// A redactor for these secrets. What has several lines is hidden line by line too, since that is how logs show it.
+    /// A redactor for these secrets. What has several lines is hidden line by line too, since that is how logs show it:
+    /// anywhere if a line is long, as a word if it is short, and alone if it is so short that it is in everything.
     pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
-        let mut hidden = Vec::new();
+        let mut redactor = Self::default();
         for secret in secrets {
             let text = secret.expose();
-            let lines = text.lines().filter(|line| line.len() >= LINE_BYTES_MIN && *line != text);
-            hidden.extend(lines.chain([text]).filter(|text| !text.is_empty()).map(str::to_owned));
+            redactor.hide(text, Place::Anywhere);
+            for line in text.lines().map(str::trim).filter(|line| *line != text) {
+                let place = match line.len() {
+                    LINE_BYTES_MIN.. => Place::Anywhere,
+                    BYTES_MIN.. => Place::Word,
+                    _ => Place::Line,
+                };
+                redactor.hide(line, place);
+            }
         }
-        hidden.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
-        hidden.dedup();
-        Self { hidden }
+        redactor.hidden.sort_unstable();
+        redactor.hidden.dedup_by(|next, kept| next.text == kept.text);
+        redactor
+    }
+
+    /// A redactor that sees these secrets also as lists of bytes, which is how libraries tell of them.
+    pub fn of_bytes<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let forms = |secret: &Secret| {
+            let list = format!("{:?}", secret.expose().as_bytes());
+            // Without the brackets: it may be a part of a list.
+            [secret.clone(), Secret::new(list.trim_matches(['[', ']']).to_owned())]
+        };
+        let forms: Vec<_> = secrets.into_iter().flat_map(forms).collect();
+        Self::new(&forms)
+    }
+
+    fn hide(&mut self, text: &str, place: Place) {
+        let quoted = format!("{text:?}");
+        for text in [text, &quoted[1..quoted.len() - 1]] {
+            if !text.is_empty() {
+                self.hidden.push(Hidden { length: Reverse(text.len()), text: text.to_ascii_lowercase(), place });
+            }
+        }
     }
 
     /// How long the longest secret is, in bytes.
     pub fn longest(&self) -> usize {
-        self.hidden.first().map_or(0, String::len)
+        self.hidden.first().map_or(0, |hidden| hidden.text.len())
     }
 
     /// The beginning of a text without the secrets, at most so many bytes of it, and how many it leaves out; `missing` more
@@ -181,15 +229,54 @@ impl Redactor {
         (kept.to_owned(), missing)
     }
 
-    /// The text without the secrets.
+    /// The text without the secrets. Where they overlap one mark stands for all.
     pub fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut text = Cow::Borrowed(text);
-        for hidden in &self.hidden {
-            if text.contains(hidden) {
-                text = Cow::Owned(text.replace(hidden, HIDDEN));
-            }
+        if self.hidden.is_empty() {
+            return Cow::Borrowed(text);
         }
-        text
+        // As long as the text, byte for byte.
+        let lowered = text.to_ascii_lowercase();
+        let found = |hidden: &Hidden| hidden.found_in(&lowered).collect::<Vec<_>>();
+        let mut found: Vec<Range<usize>> = self.hidden.iter().flat_map(found).collect();
+        if found.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        found.sort_unstable_by_key(|range| range.start);
+        let (mut told, mut end) = (String::with_capacity(text.len()), 0);
+        for range in found {
+            if range.start >= end {
+                told.push_str(&text[end..range.start]);
+                told.push_str(HIDDEN);
+            }
+            end = end.max(range.end);
+        }
+        told.push_str(&text[end..]);
+        Cow::Owned(told)
+    }
+}
+
+impl Hidden {
+    /// Where in a text in small letters it stands.
+    fn found_in(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
+        let all = text.match_indices(&self.text).map(|(start, found)| start..start + found.len());
+        all.filter(|range| {
+            let (before, after) = (&text[..range.start], &text[range.end..]);
+            match self.place {
+                Place::Anywhere => true,
+                Place::Word => {
+                    let parts = |one: Option<char>, other: Option<char>| {
+                        [one, other].iter().all(|it| it.is_some_and(char::is_alphanumeric))
+                    };
+                    let (mut first, mut before, mut after) = (self.text.chars(), before.chars(), after.chars());
+                    let mut last = first.clone();
+                    !parts(before.next_back(), first.next()) && !parts(last.next_back(), after.next())
+                }
+                Place::Line => {
+                    let (begun, rest) = (before.rsplit('\n').next(), after.split('\n').next());
+                    [begun, rest].iter().flatten().all(|side| side.trim().is_empty())
+                }
+            }
+        })
     }
 }
 
@@ -217,8 +304,38 @@ mod tests {
 
     #[test]
     fn a_secret_of_several_lines_is_hidden_in_each_of_them() {
-        let redactor = redactor(&["-----BEGIN KEY-----\nMIIEvQIBADANBg\n}\n"]);
+        let redactor = redactor(&["-----BEGIN KEY-----\r\n  MIIEvQIBADANBg\n}\n"]);
         assert_eq!(redactor.redact("a MIIEvQIBADANBg b }"), "a *** b }");
+    }
+
+    #[test]
+    fn short_lines_of_a_secret_are_hidden_as_words_and_the_shortest_alone() {
+        let redactor = redactor(&["admin\nhunter2\nab\n"]);
+        assert_eq!(redactor.redact("admin:hunter2, user=Admin, administrator"), "***:***, user=***, administrator");
+        assert_eq!(redactor.redact("badmin hunter22 admin"), "badmin hunter22 ***");
+        assert_eq!(redactor.redact("cab ab\n ab \nab"), "cab ab\n *** \n***");
+        assert_eq!(redactor.redact("ab"), "***");
+    }
+
+    #[test]
+    fn a_secret_is_hidden_in_capitals_or_small_letters_and_where_it_is_quoted() {
+        let redactor = redactor(&["Hunter-TWO\t\"é"]);
+        assert_eq!(redactor.redact("a hunter-two\t\"é b"), "a *** b");
+        assert_eq!(redactor.redact(r#"a "Hunter-TWO\t\"é""#), r#"a "***""#);
+    }
+
+    #[test]
+    fn secrets_that_overlap_leave_nothing_of_each_other() {
+        let redactor = redactor(&["abcdef", "efghij", "bcde"]);
+        assert_eq!(redactor.redact("xabcdefghijx"), "x***x");
+        assert_eq!(redactor.redact("abcdefefghij"), "******");
+    }
+
+    #[test]
+    fn what_libraries_say_of_a_secret_is_hidden() {
+        let redactor = Redactor::of_bytes(&[Secret::new("hunter2".into())]);
+        assert_eq!(redactor.redact("write [32, 104, 117, 110, 116, 101, 114, 50]"), "write [32, ***]");
+        assert_eq!(redactor.redact(r#"header ("key", "hunter2")"#), r#"header ("key", "***")"#);
     }
 
     #[test]

@@ -74,6 +74,13 @@ impl Command {
         self
     }
 
+    /// Has it report as text: its lines cannot be read as events then.
+    #[must_use]
+    pub fn text(mut self) -> Self {
+        self.args.iter_mut().filter(|arg| *arg == "json").for_each(|arg| *arg = "text".into());
+        self
+    }
+
     /// Runs it on a node of a network of its own.
     #[must_use]
     pub fn on(mut self, node: &Node) -> Self {

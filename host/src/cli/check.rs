@@ -1,7 +1,7 @@
 //! `soloist check`: say whether a configuration would run, and how it would behave, without an ensemble.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +10,15 @@ use clap::ArgMatches;
 use soloist::config::{Access, AclSetting, Config, Directory, Ensemble, Grants, TaskConfig};
 use soloist::lease::Timing;
 use soloist::plugin::Plugin;
-use soloist::reporter::{LogFormat, Reporter};
+use soloist::reporter::{Levels, LogFormat, Reporter};
+use soloist::text::printable;
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Failure;
 use super::options::Options;
+use super::output::{print, stderr};
 
 /// Validate a configuration or a plugin and load every plugin, without an ensemble.
 #[derive(Debug, clap::Args)]
@@ -30,16 +32,13 @@ impl Check {
         let config = self.options.config(matches)?;
         warn(&config.host).map_err(Failure::RunTime)?;
         let plugins = super::plugins::load(&config)?;
-        io::stdout()
-            .write_all(summary(&config, &plugins).as_bytes())
-            .context("cannot write to stdout")
-            .map_err(Failure::RunTime)
+        print(&summary(&config, &plugins)).map(drop)
     }
 }
 
 /// Sends warnings to stderr: stdout has the summary alone.
 fn warn(host: &str) -> anyhow::Result<()> {
-    let reporter = Reporter::new(io::stderr, LogFormat::Text, Level::WARN, false, host.to_owned());
+    let reporter = Reporter::new(io::stderr, LogFormat::Text, Levels::own(Level::WARN), host.to_owned()).on(stderr());
     tracing_subscriber::registry().with(reporter).try_init().context("cannot set up the log")
 }
 
@@ -136,5 +135,5 @@ fn lease(text: &mut String, timing: &Timing, successor_delay: Duration) -> std::
 }
 
 fn line(text: &mut String, name: &str, value: impl std::fmt::Display) -> std::fmt::Result {
-    writeln!(text, "  {name:<26}{value}")
+    writeln!(text, "  {name:<26}{}", printable(&value.to_string()))
 }

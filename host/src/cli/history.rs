@@ -9,7 +9,7 @@ use soloist::coordination::nodes::{End, TermEntry};
 
 use super::Failure;
 use super::operator::{OperatorOptions, block_on, task_name};
-use super::output::{NOTHING, json, print, shown, table, time_between};
+use super::output::{NOTHING, print, print_json, shown, table, time_between};
 
 /// Say who led a task, from when to when, and why it ended: the latest terms, the latest first
 ///
@@ -57,11 +57,10 @@ struct Term<'a> {
 
 impl History {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
-        let Self { task, json: as_json, options } = self;
+        let Self { task, json, options } = self;
         let operator = options.operator(matches)?;
         let entries = block_on(operator.ask(async |observer| observer.history(&task).await))?;
-        let text = if as_json { json(&terms(&task, &entries))? } else { text(&entries) };
-        print(&text).map(drop)
+        if json { print_json(&terms(&task, &entries)) } else { print(&text(&entries)) }.map(drop)
     }
 }
 

@@ -2,13 +2,17 @@
 //!
 //! Most of it was written into ZooKeeper by somebody else: nothing printed here can drive a terminal.
 
+use std::env;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::os::fd::AsFd;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
-use soloist::reporter::printable;
+use soloist::reporter::Terminal;
+use soloist::text::{self, printable, printable_lines, rows};
 
 use super::Failure;
 
@@ -17,7 +21,8 @@ pub(super) const NOTHING: &str = "-";
 
 /// Aligns columns under their headings, one line for each row.
 pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
-    let cells = |row: &[String; N]| row.each_ref().map(|cell| printable(cell).replace('\t', " "));
+    // Two spaces divide columns: a cell that holds them could pass for several.
+    let cells = |row: &[String; N]| row.each_ref().map(|cell| printable(cell).replace("  ", " \\u{20}"));
     let lines: Vec<_> = std::iter::once(headings.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
     let widths: [usize; N] =
         std::array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
@@ -34,24 +39,47 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
     text
 }
 
-/// One line of JSON.
-pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
-    let json = serde_json::to_string(value).context("cannot write JSON").map_err(Failure::RunTime)?;
-    let mut line = String::with_capacity(json.len() + 1);
-    for character in json.chars() {
-        // Only strings can hold them, and JSON allows some of them there.
-        if character.is_control() {
-            let _ = write!(line, "\\u{:04x}", u32::from(character));
-        } else {
-            line.push(character);
-        }
-    }
-    line.push('\n');
-    Ok(line)
+/// The terminal that stdout is, if it is one: with colours, unless somebody does not want them.
+pub(super) fn stdout() -> Option<Terminal> {
+    let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    io::stdout().is_terminal().then_some(Terminal { colour, columns: || columns(io::stdout()) })
 }
 
-/// Prints to stdout; says whether anybody reads it.
-pub(super) fn print(text: &str) -> Result<bool, Failure> {
+/// The terminal that stderr is, if it is one.
+pub(super) fn stderr() -> Option<Terminal> {
+    io::stderr().is_terminal().then_some(Terminal { colour: false, columns: || columns(io::stderr()) })
+}
+
+fn columns(terminal: impl AsFd) -> Option<usize> {
+    let size = tcgetwinsize(terminal).ok()?;
+    (size.ws_col > 0).then_some(size.ws_col.into())
+}
+
+/// Prints lines for a person to stdout, with nothing in them that is not printable; says whether anybody reads them.
+pub(super) fn print(lines: &str) -> Result<bool, Failure> {
+    write(&shown_at(stdout(), printable_lines(lines).into_owned()))
+}
+
+/// Prints an error to stderr.
+pub(crate) fn print_error(error: &str) {
+    // Without a stderr there is nobody to tell.
+    let _ = writeln!(io::stderr(), "{}", shown_at(stderr(), printable_lines(error).into_owned()));
+}
+
+fn shown_at(terminal: Option<Terminal>, lines: String) -> String {
+    match terminal.and_then(|terminal| (terminal.columns)()) {
+        Some(columns) => rows(&lines, columns),
+        None => lines,
+    }
+}
+
+/// Prints JSON to stdout; says whether anybody reads it.
+pub(super) fn print_json(value: &impl Serialize) -> Result<bool, Failure> {
+    let json = text::json(value).context("cannot write JSON").map_err(Failure::RunTime)?;
+    write(&(json + "\n"))
+}
+
+fn write(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Ok(()) => Ok(true),
@@ -79,6 +107,7 @@ pub(super) fn shown(duration: Option<Duration>) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use soloist::text::is_printable;
 
     use super::*;
 
@@ -86,6 +115,8 @@ mod tests {
     fn tables_are_aligned_and_cannot_drive_a_terminal() {
         let rows = [["a\x1b[2J".to_owned(), "x".to_owned()], ["é".to_owned(), "forged\nline".to_owned()]];
         assert_eq!(table(["ONE", "TWO"], &rows), "ONE         TWO\na\\u{1b}[2J  x\né           forged\\nline\n");
+        let rows = [["a  1   2".to_owned(), "b".to_owned()]];
+        assert_eq!(table(["ONE", "TWO"], &rows), "ONE                 TWO\na \\u{20}1 \\u{20} 2  b\n");
     }
 
     proptest! {
@@ -96,10 +127,7 @@ mod tests {
         fn whatever_stands_in_a_cell_a_row_is_a_line(cells in proptest::collection::vec(any::<[String; 2]>(), 0..5)) {
             let text = table(["ONE", "TWO"], &cells);
             prop_assert_eq!(text.lines().count(), cells.len() + 1);
-            prop_assert!(!text.chars().any(|character| character.is_control() && character != '\n'));
-            let line = json(&cells).ok().unwrap();
-            prop_assert!(!line.trim_end_matches('\n').chars().any(char::is_control));
-            prop_assert_eq!(serde_json::from_str::<Vec<[String; 2]>>(&line).unwrap(), cells);
+            prop_assert!(text.chars().all(|character| is_printable(character) || character == '\n'));
         }
 
         #[test]
@@ -107,14 +135,6 @@ mod tests {
             let _ = shown(time_between(&from, Some(&to)));
             let _ = shown(time_between(&to, None));
         }
-    }
-
-    #[test]
-    fn json_is_one_line_that_cannot_drive_a_terminal_and_means_the_same() {
-        let text = "a\u{1b}\u{9b}2J\u{7f}\n\"é";
-        let line = json(&text).ok().unwrap();
-        assert!(!line.trim_end_matches('\n').chars().any(char::is_control));
-        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::ArgMatches;
 use soloist::config::TaskName;
 use soloist::coordination::observer::Handover;
-use soloist::reporter::printable;
+use soloist::text::printable;
 
 use super::Failure;
 use super::operator::{OperatorOptions, block_on, task_name};

@@ -1,22 +1,21 @@
 //! `soloist run`: stand for the tasks until asked to stop.
 
-use std::env;
-use std::io::{self, IsTerminal as _};
+use std::io;
 
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use clap::ValueEnum as _;
-use soloist::config::{BadValue, TaskName};
+use soloist::config::{Auth, BadValue, TaskName};
 use soloist::contender::Once;
 use soloist::host::{self, HostError, Until};
-use soloist::reporter::{LastLines, LineQueue, LogFormat, Reporter};
+use soloist::reporter::{Hidden, LastLines, Levels, LineQueue, LogFormat, Reporter};
 use soloist::shutdown::Shutdown;
-use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Failure;
 use super::options::{Options, Source, boolean};
+use super::output::stdout;
 
 /// Stand for one task, a plugin, or for those of a configuration, until SIGINT or SIGTERM; with --once until the plugin
 /// has completed.
@@ -46,8 +45,9 @@ pub(super) struct Run {
     #[arg(long, env = "SOLOIST_LOG_FORMAT", value_name = "text|json", help_heading = OUTPUT)]
     log_format: Option<String>,
 
-    /// The least grave lines to show [default: info]
-    #[arg(long, env = "SOLOIST_LOG_LEVEL", value_name = "error|warn|info|debug|trace", help_heading = OUTPUT)]
+    /// The least grave lines to show of Soloist and its plugins: error, warn, info, debug or trace; and after it, by name,
+    /// of libraries that it is made of, like info,wasmtime_wasi=debug [default: info]
+    #[arg(long, env = "SOLOIST_LOG_LEVEL", value_name = "LEVEL[,LIBRARY=LEVEL,...]", help_heading = OUTPUT)]
     log_level: Option<String>,
 }
 
@@ -72,7 +72,7 @@ impl Run {
             (None, false) => ("once", once.then(|| Once::Task("".into()))),
         };
         let format = from.parsed("log_format", log_format, format)?.unwrap_or_default();
-        let level = from.parsed("log_level", log_level, level)?.unwrap_or(Level::INFO);
+        let levels = from.parsed("log_level", log_level, levels)?.unwrap_or_default();
         if once.is_some() && config.tasks.len() > 1 {
             let (place, tasks) = (from.place(named), config.tasks.len());
             return Err(Failure::Invalid(anyhow!(
@@ -81,7 +81,10 @@ impl Run {
         }
         let ends = once.is_some();
         let until = once.map_or(Until::Shutdown, Until::Completion);
-        let _flushed_when_dropped = report(format, level, &config.host).map_err(Failure::RunTime)?;
+        let hidden = Hidden::default();
+        let identity = config.zookeeper.auth.as_ref().map(Auth::secrets).unwrap_or_default();
+        hidden.set(&identity);
+        let _flushed_when_dropped = report(format, levels, &config.host, &hidden).map_err(Failure::RunTime)?;
         // Before the plugins are compiled, which takes its time.
         let shutdown = Shutdown::on_signals().context("cannot listen to signals").map_err(Failure::RunTime)?;
         // This thread runs the elections and renews the lease; plugins have threads of their own.
@@ -94,6 +97,7 @@ impl Run {
         let Some(plugins) = loaded else {
             return if ends { Err(HostError::Interrupted.into()) } else { Ok(()) };
         };
+        hidden.set(plugins.iter().flat_map(|plugin| plugin.secrets()).chain(&identity));
         coordination.block_on(host::run(config, plugins, until, shutdown)).map_err(Failure::from)
     }
 }
@@ -102,27 +106,19 @@ fn format(text: &str) -> Result<LogFormat, BadValue> {
     LogFormat::from_str(text, false).map_err(|_| BadValue::choice(text, "\"text\" or \"json\""))
 }
 
-fn level(text: &str) -> Result<Level, BadValue> {
-    match text {
-        "error" => Ok(Level::ERROR),
-        "warn" => Ok(Level::WARN),
-        "info" => Ok(Level::INFO),
-        "debug" => Ok(Level::DEBUG),
-        "trace" => Ok(Level::TRACE),
-        _ => Err(BadValue::choice(text, "\"error\", \"warn\", \"info\", \"debug\" or \"trace\"")),
-    }
+fn levels(text: &str) -> Result<Levels, BadValue> {
+    let choices = "\"error\", \"warn\", \"info\", \"debug\" or \"trace\", and libraries by name after it, \
+                   like \"info,wasmtime_wasi=debug\"";
+    text.parse().map_err(|_| BadValue::choice(text, choices))
 }
 
 /// Sends every line to stdout, by way of a thread of its own.
 ///
 /// Lines are dropped rather than waited for: whoever does not read what a host says must not be able to cost it the
 /// lease.
-fn report(format: LogFormat, level: Level, host: &str) -> anyhow::Result<LastLines> {
-    let colour = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+fn report(format: LogFormat, levels: Levels, host: &str, hidden: &Hidden) -> anyhow::Result<LastLines> {
     let (lines, guard) = LineQueue::to(io::stdout()).context("cannot start the thread that writes the log")?;
-    tracing_subscriber::registry()
-        .with(Reporter::new(lines, format, level, colour, host.to_owned()))
-        .try_init()
-        .context("cannot set up the log")?;
+    let reporter = Reporter::new(lines, format, levels, host.to_owned()).on(stdout()).hiding(hidden.clone());
+    tracing_subscriber::registry().with(reporter).try_init().context("cannot set up the log")?;
     Ok(guard)
 }

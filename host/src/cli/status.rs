@@ -10,7 +10,7 @@ use soloist::shutdown::Shutdown;
 
 use super::Failure;
 use super::operator::{Operator, OperatorOptions, block_on, task_name};
-use super::output::{NOTHING, json, print, shown, table, time_between};
+use super::output::{NOTHING, print, print_error, print_json, shown, table, time_between};
 
 /// The pause before a connection that does not answer is asked again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -58,7 +58,7 @@ impl Status {
         let (operator, task) = (options.operator(matches)?, task.as_deref());
         if !watch {
             let seen = block_on(operator.ask(async |observer| observer.status(task).await))?;
-            return print(&text(&seen, json)?).map(drop);
+            return if json { print_json(&seen) } else { print(&text(&seen)) }.map(drop);
         }
         let stop = Shutdown::on_signals().context("cannot listen to signals").map_err(Failure::RunTime)?;
         block_on(async {
@@ -79,8 +79,9 @@ async fn follow(operator: &Operator, task: Option<&str>, json: bool) -> Result<(
             Ok((changes, seen)) => {
                 if printed.as_ref() != Some(&seen) {
                     let time = humantime::format_rfc3339_seconds(SystemTime::now());
-                    let text = text(&seen, json)?;
-                    if !print(&if json { text } else { format!("-- {time}\n{text}\n") })? {
+                    let printed_to_somebody =
+                        if json { print_json(&seen) } else { print(&format!("-- {time}\n{}\n", text(&seen))) };
+                    if !printed_to_somebody? {
                         return Ok(());
                     }
                     printed = Some(seen);
@@ -91,11 +92,11 @@ async fn follow(operator: &Operator, task: Option<&str>, json: bool) -> Result<(
                 }
             }
             Err(_) if observer.is_lost() => {
-                eprintln!("the session with the ensemble has ended: connecting again");
+                print_error("the session with the ensemble has ended: connecting again");
                 observer = operator.connect().await?;
             }
             Err(error) if error.may_pass() => {
-                eprintln!("{:#}: trying again", anyhow::Error::new(error));
+                print_error(&format!("{:#}: trying again", anyhow::Error::new(error)));
                 tokio::time::sleep(RETRY).await;
             }
             Err(error) => return Err(error.into()),
@@ -118,20 +119,17 @@ async fn look(observer: &Observer, task: Option<&str>) -> Result<(Changes, Seen)
     Ok((changes, observer.status(task).await?))
 }
 
-fn text(seen: &Seen, as_json: bool) -> Result<String, Failure> {
-    if as_json {
-        return json(seen);
-    }
+fn text(seen: &Seen) -> String {
     let tasks: Vec<_> = seen.tasks.iter().map(task_row).collect();
     let hosts: Vec<_> = seen.hosts.iter().map(host_row).collect();
     let headings = ["TASK", "LEADER", "TERM", "TOKEN", "SINCE", "FOR", "STANDBYS, IN ORDER"];
     let (tasks, hosts) = (table(headings, &tasks), table(["HOST", "PID", "VERSION", "STARTED"], &hosts));
     let failures: Vec<_> = seen.tasks.iter().filter_map(failure_row).collect();
     if failures.is_empty() {
-        return Ok(format!("{tasks}\n{hosts}"));
+        return format!("{tasks}\n{hosts}");
     }
     let headings = ["TASK", "STATE", "CAUSE", "HOST", "TERM", "IN A ROW", "FAILED", "TRIED AGAIN", "DETAIL"];
-    Ok(format!("{tasks}\n{}\n{hosts}", table(headings, &failures)))
+    format!("{tasks}\n{}\n{hosts}", table(headings, &failures))
 }
 
 fn failure_row(status: &TaskStatus) -> Option<[String; 9]> {

@@ -89,6 +89,7 @@ limits! {
     state_burst: bytes(KIB..=64 * MIB);
     log_rate: number(1..=1_000_000);
     log_burst: number(1..=1_000_000);
+    log_bytes: bytes(KIB..=GIB);
     log_line: bytes(64..=MIB);
     compile_timeout: duration(());
     start_timeout: duration(());

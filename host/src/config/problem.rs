@@ -4,13 +4,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::reporter::printable;
+use crate::text::{printable, printable_path, quoted};
 
 /// A configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("{} cannot be read", path.display())]
+    #[error("{} cannot be read", printable_path(path))]
     Read {
         /// The file.
         path: PathBuf,
@@ -18,13 +18,13 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// It is a directory, a pipe or a device.
-    #[error("{} is not a file", path.display())]
+    #[error("{} is not a file", printable_path(path))]
     NotAFile {
         /// What it was taken for.
         path: PathBuf,
     },
     /// The file is too large to be a configuration.
-    #[error("{} has more than {max_bytes} bytes: it cannot be a configuration", path.display())]
+    #[error("{} has more than {max_bytes} bytes: it cannot be a configuration", printable_path(path))]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum ConfigError {
         max_bytes: u64,
     },
     /// The file is not text.
-    #[error("{} is not text in UTF-8", path.display())]
+    #[error("{} is not text in UTF-8", printable_path(path))]
     NotText {
         /// The file.
         path: PathBuf,
@@ -123,7 +123,7 @@ pub enum BadValue {
         rule: &'static str,
     },
     /// An identity is kept in a file that cannot be read.
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{} cannot be read: {source}", printable_path(path))]
     AuthFile {
         /// The file.
         path: PathBuf,
@@ -259,7 +259,7 @@ pub enum BadValue {
     /// A setting of a single task where a file describes the tasks.
     #[error(
         "belongs to a single plugin, but the tasks are described in {}: set it there, as `{key}` of its [[task]]",
-        file.display()
+        printable_path(file)
     )]
     OfOneTask {
         /// The file.
@@ -306,7 +306,7 @@ impl Excerpt {
 
 impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        f.write_str(&quoted(&self.0))
     }
 }
 
@@ -335,7 +335,7 @@ impl fmt::Display for Place {
         match self {
             Self::Flag(name) | Self::Variable(name) => f.write_str(&printable(name)),
             Self::File { path, line, column, key } => {
-                write!(f, "{}:{line}:{column}", path.display())?;
+                write!(f, "{}:{line}:{column}", printable_path(path))?;
                 match key {
                     Some(key) => write!(f, ": {}", printable(key)),
                     None => Ok(()),

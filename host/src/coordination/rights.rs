@@ -16,7 +16,7 @@ use super::nodes::{self, TaskPaths};
 use super::session::{Session, View};
 use super::task::hint;
 use crate::events::{About, Event, details};
-use crate::reporter::printable;
+use crate::text::printable;
 
 /// How many requests are under way at once: what else this host asks for waits behind no more than these.
 const IN_FLIGHT_MAX: usize = 8;

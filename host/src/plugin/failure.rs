@@ -93,6 +93,11 @@ impl Failure {
         Self::new(Cause::LeaseLost(lost))
     }
 
+    /// Whether the permit ended while the plugin ran.
+    pub fn is_lease_lost(&self) -> bool {
+        matches!(self.cause, Cause::LeaseLost(_))
+    }
+
     /// The task that ran the plugin panicked.
     pub fn host_panicked() -> Self {
         Self::new(Cause::HostPanicked)

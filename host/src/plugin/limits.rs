@@ -44,6 +44,8 @@ pub struct Limits {
     pub log_rate: u32,
     /// Lines that may be logged at once.
     pub log_burst: u32,
+    /// Bytes a second that may be logged in the long run, counted as JSON writes them; four times as many at once.
+    pub log_bytes: u64,
     /// Bytes of a logged line with all its fields; what is longer is cut.
     pub log_line: u64,
     /// How long the plugin may take to show a sign of life: from when its instance is entered until `on_elected` has
@@ -76,6 +78,7 @@ impl Default for Limits {
             state_burst: 1 << 20,
             log_rate: 200,
             log_burst: 1000,
+            log_bytes: 256 << 10,
             log_line: 8 << 10,
             start_timeout: Duration::from_secs(30),
             cpu: 100,

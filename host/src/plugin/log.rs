@@ -1,19 +1,22 @@
 //! The import `log`, and the bounds on everything that a plugin writes.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::Level;
 
 use super::PluginSettings;
 use super::bindings::log;
-use super::limits::count;
+use super::limits::{Limits, count};
 use super::store::Host;
 use crate::clock::{self, Moment};
-use crate::events::{About, Event};
+use crate::events::{About, Event, details};
+use crate::permit::{LeaseLost, Permit};
 use crate::secret::Redactor;
 use crate::term::Term;
+use crate::text;
+use crate::volume::Volume;
 
 /// How many fields a line may have.
 pub const MAX_FIELDS: usize = 32;
@@ -21,38 +24,57 @@ pub const MAX_FIELDS: usize = 32;
 /// How long the text of a failure may be, in bytes; what is longer is cut.
 pub(super) const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 
+/// What a line has in JSON besides its message, its fields, and the names of its host and task, in bytes.
+const FRAME_BYTES: u64 = 180;
+
 /// What one plugin writes in one term. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct PluginLog {
     term: Arc<Term>,
-    /// How long a line with its fields may be, in bytes.
-    line_bytes: usize,
-    rate: Arc<Mutex<Rate>>,
+    permit: Permit,
+    limits: Limits,
+    /// What every line comes to besides its text and fields, in bytes.
+    frame_bytes: u64,
+    volume: Arc<Mutex<Volume>>,
     redactor: Arc<Redactor>,
 }
 
 impl PluginLog {
-    /// A log whose lines are about `term`.
-    pub(super) fn new(term: Arc<Term>, settings: &PluginSettings) -> Self {
-        let limits = &settings.limits;
-        let rate = Rate::new(limits.log_rate, limits.log_burst, clock::now());
-        let redactor = Redactor::new(settings.secrets.values());
+    /// A log whose lines are about `term`, and end with `permit`.
+    pub(super) fn new(term: Arc<Term>, permit: Permit, settings: &PluginSettings) -> Self {
+        let limits = settings.limits.clone();
+        let volume = Volume::new(limits.log_rate.into(), limits.log_burst.into(), limits.log_bytes);
         Self {
+            frame_bytes: FRAME_BYTES + json_bytes(&*term.task) + json_bytes(&*term.host),
+            volume: Arc::new(Mutex::new(volume)),
+            redactor: Arc::new(Redactor::new(settings.secrets.values())),
+            permit,
             term,
-            line_bytes: count(limits.log_line),
-            rate: Arc::new(Mutex::new(rate)),
-            redactor: Arc::new(redactor),
+            limits,
         }
+    }
+
+    /// How long a line with its fields may be, in bytes.
+    fn line_bytes(&self) -> usize {
+        count(self.limits.log_line)
+    }
+
+    /// Says whether the plugin may still be heard.
+    ///
+    /// # Errors
+    /// The term's effects have ended.
+    pub(super) fn check(&self) -> Result<(), LeaseLost> {
+        self.permit.check().map(drop)
     }
 
     /// How much of a line has to be there for [`PluginLog::clean_line`], in bytes.
     pub(super) fn seen_bytes(&self) -> usize {
-        self.line_bytes + self.redactor.longest()
+        self.line_bytes() + self.redactor.longest()
     }
 
     /// What may be told of a line that the plugin wrote, of which so many bytes more were cut off.
     pub(super) fn clean_line(&self, line: &str, missing: usize) -> String {
-        told(self.redactor.redact_within(line, missing, self.line_bytes))
+        told(self.redactor.redact_within(line, missing, self.line_bytes()))
     }
 
     /// What may be told of a text that the plugin wrote: without its secrets, and no more of it than so many bytes.
@@ -60,15 +82,32 @@ impl PluginLog {
         told(self.redactor.redact_within(text, 0, max_bytes))
     }
 
-    /// Reports what is made of a line, of bounded length and with nothing in it that must not be told; makes and reports
-    /// nothing if there have been too many lately.
+    /// Reports what is made of a line, of bounded length and with nothing in it that must not be told. Makes and reports
+    /// nothing if nobody wants to see that level, if there has been too much lately, or if the term's effects have ended.
     pub(super) fn write(&self, level: Level, make: impl FnOnce() -> (String, Map<String, Value>)) {
-        let admitted = self.rate().admit(clock::now());
+        self.write_at(clock::now(), level, make);
+    }
+
+    /// The same for one of many lines that come at the same moment, most of which are dropped: which takes little time.
+    pub(super) fn write_at(&self, now: Moment, level: Level, make: impl FnOnce() -> (String, Map<String, Value>)) {
+        if !About::shows(level) {
+            return;
+        }
+        let admitted = self.volume().admit(now);
         if let Some(dropped) = admitted {
             self.report_dropped(dropped);
             let (line, details) = make();
-            About::term(&self.term).report_with(Event::PluginLog, level, line, details);
+            self.report(level, &line, details);
         }
+    }
+
+    fn report(&self, level: Level, line: &str, details: Map<String, Value>) {
+        if self.permit.check().is_err() {
+            return;
+        }
+        let bytes = self.frame_bytes + json_bytes(line) + json_bytes(&details);
+        self.volume().reported(bytes, clock::now());
+        About::term(&self.term).report_with(Event::PluginLog, level, line, details);
     }
 
     /// Reports something about the plugin, in which words of its own may be.
@@ -78,7 +117,7 @@ impl PluginLog {
 
     /// A line that the plugin wrote, and its fields: as much of them as fits into one.
     fn clean_fields(&self, message: &str, fields: &[(String, String)]) -> (String, Map<String, Value>) {
-        let mut room = self.line_bytes;
+        let mut room = self.line_bytes();
         let mut clean = |text: &str| {
             let clean = self.clean(text, room);
             room = room.saturating_sub(clean.len());
@@ -109,69 +148,30 @@ impl PluginLog {
 
     /// Reports what was dropped and not yet said.
     pub(super) fn finish(&self) {
-        let dropped = std::mem::take(&mut self.rate().dropped);
+        let dropped = self.volume().take_dropped();
         self.report_dropped(dropped);
     }
 
     fn report_dropped(&self, dropped: u64) {
-        if dropped > 0 {
-            let (rate, burst) = {
-                let rate = self.rate();
-                (rate.per_second, rate.burst)
-            };
+        if dropped > 0 && About::shows(Level::WARN) {
+            let Limits { log_rate, log_burst, log_bytes, .. } = &self.limits;
             let message = format!(
-                "{dropped} lines dropped: more than {rate} a second (`limits.log_rate`), or {burst} at once \
-                 (`limits.log_burst`)"
+                "{dropped} lines dropped: more than {log_rate} a second (`limits.log_rate`), {log_burst} at once \
+                 (`limits.log_burst`) or {log_bytes} bytes a second (`limits.log_bytes`)"
             );
-            let details = crate::events::details([("dropped", dropped.into())]);
-            About::term(&self.term).report_with(Event::PluginLog, Level::WARN, message, details);
+            self.report(Level::WARN, &message, details([("dropped", dropped.into())]));
         }
     }
 
-    fn rate(&self) -> std::sync::MutexGuard<'_, Rate> {
+    fn volume(&self) -> std::sync::MutexGuard<'_, Volume> {
         // The counts are right whoever panicked while holding them.
-        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.volume.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A token bucket.
-#[derive(Debug)]
-struct Rate {
-    per_second: u32,
-    burst: u32,
-    tokens: u32,
-    refilled: Moment,
-    dropped: u64,
-}
-
-impl Rate {
-    fn new(per_second: u32, burst: u32, now: Moment) -> Self {
-        Self { per_second: per_second.max(1), burst, tokens: burst, refilled: now, dropped: 0 }
-    }
-
-    /// How long it takes to earn a line.
-    fn interval(&self) -> Duration {
-        Duration::from_secs(1) / self.per_second
-    }
-
-    /// Lets a line pass, saying how many were dropped before it; `None` drops this one too.
-    fn admit(&mut self, now: Moment) -> Option<u64> {
-        let interval = self.interval();
-        let earned = now.saturating_since(self.refilled).as_nanos() / interval.as_nanos();
-        if let Ok(earned) = u32::try_from(earned) {
-            self.refilled = self.refilled + interval * earned;
-            self.tokens = self.tokens.saturating_add(earned).min(self.burst);
-        } else {
-            (self.refilled, self.tokens) = (now, self.burst);
-        }
-        if let Some(left) = self.tokens.checked_sub(1) {
-            self.tokens = left;
-            Some(std::mem::take(&mut self.dropped))
-        } else {
-            self.dropped += 1;
-            None
-        }
-    }
+/// How long JSON is that says this, in bytes.
+fn json_bytes(value: &(impl Serialize + ?Sized)) -> u64 {
+    text::json(value).map_or(0, |json| json.len() as u64)
 }
 
 /// A line, and how many bytes of it are missing.
@@ -201,32 +201,7 @@ impl log::Host for Host {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const BURST: u32 = 1000;
-    const INTERVAL: Duration = Duration::from_millis(5);
-
-    #[test]
-    fn a_flood_is_dropped_and_counted_and_the_count_comes_with_the_next_line() {
-        let start = Moment::from_nanos(1);
-        let mut rate = Rate::new(200, BURST, start);
-        for _ in 0..BURST {
-            assert_eq!(rate.admit(start), Some(0));
-        }
-        assert_eq!(rate.admit(start), None);
-        assert_eq!(rate.admit(start), None);
-        assert_eq!(rate.admit(start + INTERVAL), Some(2));
-        assert_eq!(rate.admit(start + INTERVAL), None);
-    }
-
-    #[test]
-    fn a_rest_earns_a_burst_and_no_more() {
-        let mut rate = Rate::new(200, BURST, Moment::from_nanos(0));
-        let later = Moment::from_nanos(u64::MAX / 2);
-        for _ in 0..BURST {
-            assert_eq!(rate.admit(later), Some(0));
-        }
-        assert_eq!(rate.admit(later), None);
-    }
+    use crate::permit::SharedDeadline;
 
     fn log() -> PluginLog {
         let term = Term {
@@ -236,7 +211,7 @@ mod tests {
             host: "host".into(),
             record_version: 1,
         };
-        PluginLog::new(Arc::new(term), &PluginSettings::default())
+        PluginLog::new(Arc::new(term), Permit::new(SharedDeadline::default()), &PluginSettings::default())
     }
 
     #[test]

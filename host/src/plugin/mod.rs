@@ -146,6 +146,11 @@ impl Plugin {
     pub fn limits(&self) -> &Limits {
         &self.settings.limits
     }
+
+    /// What it knows and nobody else is to see.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.settings.secrets.values()
+    }
 }
 
 impl std::fmt::Debug for Plugin {

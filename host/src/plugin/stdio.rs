@@ -1,5 +1,6 @@
 //! A plugin's stdout and stderr, as lines of its log.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +10,15 @@ use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use super::log::{MAX_MESSAGE_BYTES, PluginLog};
+use crate::clock::{self, Moment};
 use crate::events::details;
+use crate::permit::LeaseLost;
 
-/// How much a guest may write in one call, in bytes.
-const WRITE_BYTES: usize = 64 * 1024;
+/// How much of what a guest writes is taken at a time, in bytes: then the guest, and so whoever ends it, comes first again.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// How many of the last lines are kept for the report of a failure.
 const LAST_LINES: usize = 20;
@@ -38,9 +41,10 @@ impl Stdio {
 
     /// Reports a last line that was not ended.
     pub(super) fn finish(&self) {
-        let rest = self.lines().finish();
-        if let Some(line) = rest {
-            self.report(line);
+        let mut lines = self.lines();
+        if let Some(line) = lines.finish() {
+            lines.keep(&line);
+            self.report(clock::now(), line);
         }
     }
 
@@ -51,16 +55,22 @@ impl Stdio {
         self.log.clean(&tail, MAX_MESSAGE_BYTES)
     }
 
-    fn write(&self, bytes: &[u8]) {
-        let complete = self.lines().push(bytes);
-        for line in complete {
-            self.report(line);
+    /// Takes a piece of what the plugin writes, and reports each line as soon as it is complete, if the permit lasts then.
+    /// Says how much it took.
+    fn take(&self, bytes: &[u8]) -> Result<usize, LeaseLost> {
+        self.log.check()?;
+        let piece = &bytes[..bytes.len().min(PIECE_BYTES)];
+        let (now, mut lines, mut rest) = (clock::now(), self.lines(), piece);
+        while let Some(line) = lines.next(&mut rest) {
+            lines.keep(&line);
+            self.report(now, line);
         }
+        Ok(piece.len())
     }
 
-    fn report(&self, Line { text, missing }: Line) {
+    fn report(&self, now: Moment, Line { text, missing }: Line) {
         let made = || (self.log.clean_line(&text, missing), details([("stream", self.name.into())]));
-        self.log.write(self.level, made);
+        self.log.write_at(now, self.level, made);
     }
 
     fn lines(&self) -> std::sync::MutexGuard<'_, Lines> {
@@ -84,29 +94,36 @@ struct Lines {
     partial: Vec<u8>,
     /// Bytes of the partial line that were left out because it is too long.
     omitted: usize,
-    tail: Vec<Line>,
+    tail: VecDeque<Line>,
 }
 
 impl Lines {
     /// Cuts off what a line has beyond `max_bytes`.
     fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, partial: Vec::new(), omitted: 0, tail: Vec::new() }
+        Self { max_bytes, partial: Vec::new(), omitted: 0, tail: VecDeque::new() }
     }
 
-    fn push(&mut self, bytes: &[u8]) -> Vec<Line> {
-        let mut complete = Vec::new();
-        let mut rest = bytes;
-        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
-            self.extend(&rest[..end]);
-            complete.push(self.take());
-            rest = &rest[end + 1..];
-        }
-        self.extend(rest);
-        complete
+    /// Takes bytes off the beginning of `bytes`: up to the end of a line, which it gives, or all of them.
+    fn next(&mut self, bytes: &mut &[u8]) -> Option<Line> {
+        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+            self.extend(std::mem::take(bytes));
+            return None;
+        };
+        self.extend(&bytes[..end]);
+        *bytes = &bytes[end + 1..];
+        Some(self.take())
     }
 
     fn finish(&mut self) -> Option<Line> {
         (!self.partial.is_empty()).then(|| self.take())
+    }
+
+    /// Remembers a line for the report of a failure.
+    fn keep(&mut self, line: &Line) {
+        if self.tail.len() == LAST_LINES {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line.clone());
     }
 
     fn extend(&mut self, bytes: &[u8]) {
@@ -119,12 +136,7 @@ impl Lines {
         let bytes = std::mem::take(&mut self.partial);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(&bytes);
         let text = String::from_utf8_lossy(bytes).into_owned();
-        let line = Line { text, missing: std::mem::take(&mut self.omitted) };
-        if self.tail.len() == LAST_LINES {
-            self.tail.remove(0);
-        }
-        self.tail.push(line.clone());
-        line
+        Line { text, missing: std::mem::take(&mut self.omitted) }
     }
 }
 
@@ -140,19 +152,28 @@ impl StdoutStream for Stdio {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(self.clone())
+        Box::new(P2Stream { stdio: self.clone(), allowed: 0 })
     }
 }
 
-/// WASI 0.2 writes here. Nothing ever waits: a line is reported before the write returns.
+/// A stream of WASI 0.2: nothing ever waits, a line is reported before the write returns.
+struct P2Stream {
+    stdio: Stdio,
+    /// How much the guest may write before it has to ask again, in bytes.
+    allowed: usize,
+}
+
 #[async_trait::async_trait]
-impl Pollable for Stdio {
+impl Pollable for P2Stream {
     async fn ready(&mut self) {}
 }
 
-impl OutputStream for Stdio {
+impl OutputStream for P2Stream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        Self::write(self, &bytes);
+        let left = self.allowed.checked_sub(bytes.len());
+        self.allowed = left.ok_or_else(|| StreamError::trap("it wrote more than `check-write` allowed"))?;
+        let taken = self.stdio.take(&bytes).map_err(|lost| StreamError::Trap(lost.into()))?;
+        debug_assert_eq!(taken, bytes.len(), "what is allowed is one piece");
         Ok(())
     }
 
@@ -161,15 +182,16 @@ impl OutputStream for Stdio {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE_BYTES)
+        self.allowed = PIECE_BYTES;
+        Ok(self.allowed)
     }
 }
 
 /// WASI 0.3 writes here.
 impl AsyncWrite for Stdio {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Self::write(&self, bytes);
-        Poll::Ready(Ok(bytes.len()))
+        // Nobody wakes a guest whose time is over: it is about to be dropped.
+        self.take(bytes).map_or(Poll::Pending, |taken| Poll::Ready(Ok(taken)))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -187,25 +209,38 @@ mod tests {
 
     const MAX_LINE_BYTES: usize = 8192;
 
+    fn all(lines: &mut Lines, mut bytes: &[u8]) -> Vec<Line> {
+        std::iter::from_fn(|| lines.next(&mut bytes)).collect()
+    }
+
     #[test]
     fn lines_come_out_whole_however_they_are_written() {
         let line = |text: &str| Line { text: text.to_owned(), missing: 0 };
         let mut lines = Lines::new(MAX_LINE_BYTES);
-        assert_eq!(lines.push(b"one\ntw"), [line("one")]);
-        assert_eq!(lines.push(b"o\r\n\nthree \xff"), [line("two"), line("")]);
+        assert_eq!(all(&mut lines, b"one\ntw"), [line("one")]);
+        assert_eq!(all(&mut lines, b"o\r\n\nthree \xff"), [line("two"), line("")]);
         assert_eq!(lines.finish(), Some(line("three \u{fffd}")));
         assert_eq!(lines.finish(), None);
-        assert_eq!(lines.tail, ["one", "two", "", "three \u{fffd}"].map(line));
+    }
+
+    #[test]
+    fn the_last_lines_are_kept() {
+        let mut lines = Lines::new(MAX_LINE_BYTES);
+        for number in 0..2 * LAST_LINES {
+            lines.keep(&Line { text: number.to_string(), missing: 0 });
+        }
+        let kept: Vec<_> = lines.tail.iter().map(|line| line.text.parse::<usize>().unwrap()).collect();
+        assert_eq!(kept, (LAST_LINES..2 * LAST_LINES).collect::<Vec<_>>());
     }
 
     #[test]
     fn a_line_without_an_end_takes_no_more_memory_than_the_longest_one() {
         let mut lines = Lines::new(MAX_LINE_BYTES);
         for _ in 0..100 {
-            assert!(lines.push(&[b'x'; MAX_LINE_BYTES]).is_empty());
+            assert!(all(&mut lines, &[b'x'; MAX_LINE_BYTES]).is_empty());
         }
         assert_eq!(lines.partial.len(), MAX_LINE_BYTES);
-        let line = lines.push(b"\nnext\n");
+        let line = all(&mut lines, b"\nnext\n");
         assert_eq!((line[0].text.len(), line[0].missing), (MAX_LINE_BYTES, 99 * MAX_LINE_BYTES));
         assert_eq!(line[1].text, "next");
     }

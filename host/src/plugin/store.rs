@@ -49,7 +49,7 @@ pub(super) struct Host {
 impl Host {
     fn new(leadership: Leadership, settings: Arc<PluginSettings>, writes: Writes) -> wasmtime::Result<Self> {
         let limits = &settings.limits;
-        let log = PluginLog::new(Arc::clone(&leadership.term), &settings);
+        let log = PluginLog::new(Arc::clone(&leadership.term), leadership.permit.clone(), &settings);
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
         let wasi = wasi::context(&settings, stdout.clone(), stderr.clone())?;

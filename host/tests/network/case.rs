@@ -9,6 +9,7 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use soloist::activation::{ActivationSettings, RestartPolicy};
 use soloist::plugin::{Grants, Limits, NetworkPolicy, Plugin, PluginSettings, Resolve, SystemResolver};
+use soloist::secret::Secret;
 use soloist::term::Demotion;
 
 use crate::support::{PATIENCE, Tested, config, engine, guest};
@@ -46,6 +47,7 @@ pub(crate) struct Case {
     pub(crate) policy: NetworkPolicy,
     pub(crate) config: Vec<(&'static str, String)>,
     pub(crate) sockets: u32,
+    secret: Option<Secret>,
     resolver: Arc<dyn Resolve>,
 }
 
@@ -54,7 +56,7 @@ impl Case {
     pub(crate) fn new(what: &str) -> Self {
         let policy = NetworkPolicy { http: Some(Vec::new()), tcp: Some(Vec::new()), ..NetworkPolicy::default() };
         let resolver = Arc::new(SystemResolver::default());
-        Self { policy, config: vec![("do", what.into())], sockets: 16, resolver }
+        Self { policy, config: vec![("do", what.into())], sockets: 16, secret: None, resolver }
     }
 
     pub(crate) fn http(mut self, origin: &str) -> Self {
@@ -81,6 +83,11 @@ impl Case {
         self
     }
 
+    pub(crate) fn secret(mut self, text: &str) -> Self {
+        self.secret = Some(Secret::new(text.to_owned()));
+        self
+    }
+
     pub(crate) fn names(mut self, names: &Arc<Names>) -> Self {
         self.resolver = Arc::clone(names) as _;
         self
@@ -92,6 +99,7 @@ impl Case {
             grants: Grants { network: self.policy.clone(), ..Grants::default() },
             limits: Limits { sockets: self.sockets, ..Limits::default() },
             resolver: Arc::clone(&self.resolver),
+            secrets: self.secret.iter().map(|secret| ("SECRET".to_owned(), secret.clone())).collect(),
             ..config(&entries)
         }
     }

@@ -119,6 +119,14 @@ fn what_is_not_granted_is_not_even_looked_up() {
     assert_eq!((names.asked().len(), server.accepted()), (3, 3));
 }
 
+/// Names are lowered before they are looked up, and told.
+#[test]
+fn a_secret_in_the_name_of_a_host_is_hidden() {
+    let outcome = Case::new("get").secret("Hunter2-Key").get("http://Hunter2-Key.example.com/");
+    let refusal = outcome.refusal();
+    assert!(refusal.contains("http://***.example.com") && !refusal.to_lowercase().contains("hunter2"), "{refusal}");
+}
+
 #[test]
 fn a_name_that_leads_inside_is_not_connected_to_whoever_answers_for_it() {
     let (server, _end) = Server::listening(b"");

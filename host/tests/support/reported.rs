@@ -5,7 +5,7 @@ use std::sync::{Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::Instant;
 
 use serde_json::Value;
-use soloist::reporter::{LogFormat, Reporter};
+use soloist::reporter::{Levels, LogFormat, Reporter};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::PATIENCE;
@@ -19,7 +19,7 @@ struct Reported {
 
 static REPORTED: LazyLock<Reported> = LazyLock::new(|| {
     let writer: fn() -> Sink = || Sink;
-    let reporter = Reporter::new(writer, LogFormat::Json, tracing::Level::TRACE, false, "tested".into());
+    let reporter = Reporter::new(writer, LogFormat::Json, Levels::own(tracing::Level::TRACE), "tested".into());
     let subscriber = tracing_subscriber::registry().with(reporter);
     tracing::subscriber::set_global_default(subscriber).expect("nobody else sets one");
     Reported::default()

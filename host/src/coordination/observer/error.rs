@@ -6,7 +6,7 @@ use zookeeper_client::Error;
 
 use crate::coordination::nodes;
 use crate::coordination::task::hint;
-use crate::reporter::printable;
+use crate::text::printable;
 
 /// An operator's question could not be answered.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ pub enum ObserverError {
         source: Error,
     },
     /// Something could not be written.
-    #[error("cannot write node {path}{}", hint(.source))]
+    #[error("cannot write node {}{}", printable(path), hint(.source))]
     Write {
         /// The node.
         path: String,
@@ -138,5 +138,5 @@ impl ObserverError {
 }
 
 fn names(hosts: &[String]) -> String {
-    if hosts.is_empty() { "nobody".to_owned() } else { printable(&hosts.join(", ")) }
+    if hosts.is_empty() { "nobody".to_owned() } else { printable(&hosts.join(", ")).into_owned() }
 }

@@ -1,5 +1,6 @@
 //! A guest for the tests: does what its config value `do` says.
 
+mod output;
 mod state;
 
 use std::fmt::Write as _;
@@ -110,7 +111,7 @@ impl Plugin for Misbehave {
                 }
             },
             "linger" | "linger-loop" | "linger-panic" | "state-drain" => sleep(FOREVER).await,
-            other => state::run(other).await?,
+            other => output::run(other).await?,
         }
         Ok(())
     }
