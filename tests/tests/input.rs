@@ -1,7 +1,9 @@
 //! What cannot be right is refused before anything begins: exit code 2, and a message that says what is wrong, where,
 //! and what would be right.
 
-use std::path::PathBuf;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -68,6 +70,50 @@ impl Input {
         refused(&["check", self.path()], words)?;
         refused(&["run", self.path()], words)
     }
+}
+
+/// What others can read, and a plugin that could open files and has none, are told of, and nothing else is.
+#[test]
+fn what_deserves_a_word_is_said_before_anything_begins() -> Result<()> {
+    let directory = TempDir::new()?;
+    let path = |name: &str| directory.path().join(name);
+    for name in ["identity", "secret"] {
+        fs::write(path(name), "digest:a:b")?;
+    }
+    fs::write(path("good.wat"), GOOD)?;
+    let secret = format!("--secret=KEY={}", path("secret").display());
+    let identity = format!("--auth-file={}", path("identity").display());
+    let told = |plugin: &Path| {
+        let output = soloist(&[
+            "check",
+            &plugin.to_string_lossy(),
+            &secret,
+            &identity,
+            "--acl=creator",
+            "--allow-tcp=",
+            "--allow-state",
+        ])?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stderr)?)
+    };
+    let opened = |right| -> Result<()> {
+        for place in [directory.path(), &path("identity"), &path("secret")] {
+            fs::set_permissions(place, Permissions::from_mode(right))?;
+        }
+        Ok(())
+    };
+    opened(0o700)?;
+    let warnings = told(&path("good.wat"))?;
+    ensure!(!warnings.contains("every user") && !warnings.contains("open files"), "{warnings}");
+    opened(0o755)?;
+    let warnings = told(&path("good.wat"))?;
+    for what in ["the identity: every user", "task good: the secret KEY: every user", "chmod o-r"] {
+        ensure!(warnings.contains(what), "{what:?} is missing in: {warnings}");
+    }
+    opened(0o700)?;
+    let warnings = told(&build::artifacts()?.guest("misbehave"))?;
+    ensure!(warnings.contains("it can open files") && !warnings.contains("every user"), "{warnings}");
+    Ok(())
 }
 
 /// A plugin file with this content is refused.
