@@ -2,13 +2,15 @@
 CARGO ?= cargo
 GUESTS := --package hello --package heartbeat --package counter --package misbehave --package granted --package network --package effects
 
-.PHONY: help build demo test soak fuzz bench lint setup
+.PHONY: help build demo test soak fuzz mutants bench lint setup
 
 help:
 	@echo "make demo    watch three hosts, a plugin, and three failovers (under a minute once built)"
 	@echo "make test    every test, against ZooKeeper servers of their own"
-	@echo "make soak    faults for SOLOIST_SOAK=30m, two at a time chosen by SOLOIST_SEED; shows what came of them"
+	@echo "make soak    faults for SOLOIST_SOAK=30m, two at a time chosen by SOLOIST_SEED; shows what came of them;"
+	@echo "             before that, SOLOIST_WORLDS=20000 worlds of the model of election and lease"
 	@echo "make fuzz    hostile input for FUZZ_TIME=10m, in turns of the loader, the configuration and the records"
+	@echo "make mutants changes in the code of election and lease, one at a time, and what notices none (half an hour)"
 	@echo "make bench   measure failover, start, memory, revocation, heartbeats and fairness"
 	@echo "make lint    formatting, clippy, documentation, dependencies"
 	@echo "make build   the program, at target/release/soloist"
@@ -32,6 +34,8 @@ test: setup
 
 soak: export SOLOIST_SOAK ?= 30m
 soak: setup
+	@SOLOIST_WORLDS=$${SOLOIST_WORLDS:-20000} $(CARGO) test --release --package soloist-core --test model -- \
+		at_most_one_host --nocapture
 	@$(CARGO) test --release --package soloist-tests --test faults
 
 FUZZ_TIME ?= 10m
@@ -56,6 +60,9 @@ fuzz: setup
 			$(FUZZ_KEPT)/corpus/$$target $(FUZZ_KEPT)/seeds/$$target || \
 		{ echo "mend it, and copy what was found into tests/fuzz/corpus/$$target" >&2; exit 1; }; \
 	done
+
+mutants:
+	@CARGO="$(CARGO)" tests/mutants.sh
 
 bench: setup
 	@$(CARGO) run --release --bin bench

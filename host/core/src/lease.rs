@@ -306,6 +306,7 @@ mod tests {
     #[test]
     fn figures_add_up() {
         let timing = Timing::new(TIMEOUT, TICK, Duration::from_secs(2)).unwrap();
+        assert_eq!((timing.session_timeout(), timing.demote_budget()), (TIMEOUT, Duration::from_secs(2)));
         assert_eq!(timing.effects_stop_after(), Duration::from_millis(4_900));
         assert_eq!(timing.ridden_out(), Duration::from_millis(2_900));
         assert_eq!(timing.given_up_within(), Duration::from_secs(13));

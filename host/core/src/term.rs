@@ -66,3 +66,15 @@ impl fmt::Display for Demotion {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_and_reasons_are_written_as_events_and_records_have_them() {
+        assert_eq!(FencingToken(4_294_967_301).to_string(), "4294967301");
+        let names = ["resigned", "shutdown", "lease-expiring", "node-lost", "replaced"];
+        assert_eq!(Demotion::ALL.map(|reason| reason.to_string()), names);
+    }
+}

@@ -4,6 +4,8 @@ use super::setbacks::LAST_RELEASES;
 use super::*;
 use crate::term::FencingToken;
 
+mod corners;
+
 const BUDGET: Duration = Duration::from_secs(2);
 
 fn at(millis: u64) -> Moment {
