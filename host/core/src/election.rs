@@ -42,8 +42,9 @@ pub struct Election {
     shutdown: bool,
     setbacks: Setbacks,
     announced: Option<(usize, Option<String>)>,
-    /// The term whose successor delay is over.
-    delayed_for: Option<u64>,
+    /// The record of the term whose successor delay is over. Its number alone would not do: numbers begin anew when somebody
+    /// deletes what tells them.
+    delayed_for: Option<Record>,
     holds: Holdings,
     /// What the record will be once it is this host's turn, if all goes well: it stands right behind the leader, who is
     /// about to release. To elect over it at once saves a read, and fails harmlessly if anything else has happened.
@@ -295,7 +296,7 @@ impl Election {
                 let orderly = queue.record.released || queue.record.number == 0;
                 let wait = !orderly
                     && !self.settings.successor_delay.is_zero()
-                    && self.delayed_for != Some(queue.record.number);
+                    && self.delayed_for.as_ref() != Some(&queue.record);
                 if wait {
                     self.state = State::Delaying { until: None, over: queue.record };
                     actions.push(Action::ReadMaster);
@@ -375,7 +376,7 @@ impl Election {
             }
             State::Away { until } if self.session && now.time >= *until => self.look(actions),
             State::Delaying { until: Some(until), over } if now.time >= *until => {
-                self.delayed_for = Some(over.number);
+                self.delayed_for = Some(over.clone());
                 actions.push(Action::Elect { over: over.clone() });
                 self.state = State::Electing;
             }

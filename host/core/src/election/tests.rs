@@ -367,6 +367,18 @@ fn a_successor_that_cannot_read_the_master_node_or_holds_it_does_not_wait() {
     assert_eq!(actions[..2], [Action::AnnounceElected(term(1)), Action::Activate(term(1))]);
 }
 
+/// Found by the model: numbers begin anew when strangers delete what tells them, and a term of the same number was followed
+/// without any delay.
+#[test]
+fn a_delay_that_is_over_counts_for_that_record_alone() {
+    let mut election = delayed();
+    delaying(&mut election, 0);
+    let actions = feed(&mut election, now(3_000), [Input::Timer, Input::Outdated]);
+    assert_eq!(actions, [Action::Look]);
+    let anew = head(Record { version: 5, ..record(1, false) });
+    assert_eq!(feed(&mut election, now(3_000), [anew]), [Action::ReadMaster]);
+}
+
 #[test]
 fn a_successor_whose_session_ends_while_it_waits_waits_again() {
     let mut election = delayed();

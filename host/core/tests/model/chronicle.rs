@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::change::{Change, Verdict};
 use crate::ensemble::Entry;
 use crate::plan::{HostId, Nanos, Plan, Session};
-use crate::tree::{Change, Tree, Verdict, host_of};
+use crate::tree::{Tree, host_of};
 
 /// What must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,8 +84,6 @@ pub struct Chronicle {
     pub tree: Tree,
     reign: Reign,
     numbers: BTreeSet<u64>,
-    /// The term record was deleted: numbers begin anew.
-    forgotten: bool,
     last_effect: u64,
     /// Transactions that end the session of a host that has a lease.
     outlived: BTreeMap<u64, HostId>,
@@ -99,7 +98,6 @@ impl Chronicle {
             tree: Tree::default(),
             reign: Reign { released: true, ..Reign::default() },
             numbers: BTreeSet::new(),
-            forgotten: false,
             last_effect: 0,
             outlived: BTreeMap::new(),
         }
@@ -123,6 +121,10 @@ impl Chronicle {
         new.iter().filter(|entry| entry.verdict.is_done()).find_map(|entry| {
             let wrong = self.judge(entry);
             self.tree.apply(&entry.change, entry.zxid);
+            if self.numbers.last().is_some_and(|highest| self.tree.record().number < *highest) {
+                // Strangers have made record and history forget it: numbers begin anew.
+                self.numbers.clear();
+            }
             let holds = |session| self.tree.master.is_some_and(|master| master.owner == session);
             if !holds(self.reign.session) && self.tree.place(self.reign.session).is_none() {
                 self.reign.over_since.get_or_insert(entry.at);
@@ -137,26 +139,18 @@ impl Chronicle {
                 self.outlived.remove(&entry.zxid).map(|host| Wrong::LeaseOutlivesSession { host })
             }
             Change::Elect { session, host, .. } => self.elected(entry, *session, *host),
-            Change::Release { session, term: Some(term), successor } => {
-                let marks = self.tree.term.is_some_and(|it| it.version == term.record_version);
-                if !marks {
-                    return None;
-                }
-                let stands = self.tree.candidates.iter().find(|(_, it)| Some(it.host) == *successor);
-                self.reign.appointed =
-                    stands.filter(|(_, it)| it.session != *session).map(|(name, it)| (*name, it.host));
+            Change::Release(release) if self.tree.marks(release) => {
+                let stands = self.tree.queue().find(|(_, it)| Some(it.host) == release.successor);
+                let stands = stands.filter(|(_, it)| it.session != release.session);
+                self.reign.appointed = stands.map(|(sequence, it)| (sequence, it.host));
+                let term = release.term.as_ref()?;
                 self.reign.released = true;
-                (!self.forgotten && term.fencing_token.0 != self.reign.token).then_some(Wrong::ReleasedAnother)
+                (term.fencing_token.0 != self.reign.token).then_some(Wrong::ReleasedAnother)
             }
-            Change::Store { term } => (!self.forgotten
-                && (term.fencing_token.0 != self.reign.token || self.reign.released))
-                .then_some(Wrong::StoredLate),
-            Change::DeleteTerm => {
-                self.forgotten = true;
-                self.reign.tampered = true;
-                None
+            Change::Store { term, .. } => {
+                (term.fencing_token.0 != self.reign.token || self.reign.released).then_some(Wrong::StoredLate)
             }
-            Change::GarbleTerm | Change::DeleteHistory | Change::GarbleHistory => {
+            Change::DeleteTerm | Change::GarbleTerm | Change::DeleteHistory | Change::GarbleHistory => {
                 self.reign.tampered = true;
                 None
             }
@@ -170,7 +164,7 @@ impl Chronicle {
         let reign = Reign { token: entry.zxid, session, after_tampering, ..Reign::default() };
         let before = std::mem::replace(&mut self.reign, reign);
         debug_assert_eq!(host_of(term), Some(host));
-        if !self.numbers.insert(term.number) && !self.forgotten && !before.tampered && !before.after_tampering {
+        if !self.numbers.insert(term.number) && !before.tampered && !before.after_tampering {
             return Some(Wrong::NumberAgain { number: term.number });
         }
         if before.tampered || before.after_tampering {
@@ -183,6 +177,6 @@ impl Chronicle {
             return Some(Wrong::NotAppointed);
         }
         let waited = before.over_since.is_none_or(|over| entry.at >= over + self.successor_delay);
-        (!self.forgotten && !before.released && before.session != session && !waited).then_some(Wrong::TooSoon)
+        (!before.released && before.session != session && !waited).then_some(Wrong::TooSoon)
     }
 }

@@ -9,8 +9,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::change::{Change, Verdict};
 use crate::plan::{HostId, Nanos, Plan, SERVERS, Session};
-use crate::tree::{Change, Tree, Verdict};
+use crate::tree::Tree;
 
 /// Who waits for a write.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,7 @@ use soloist_core::election::{Action, Election, Input, Now, Record, Settings};
 use soloist_core::term::Term;
 
 use crate::belief::{Belief, Rule};
+use crate::change::Release;
 use crate::plan::{HostId, Nanos, Plan, Session, time};
 
 /// A plugin at work.
@@ -16,6 +17,8 @@ use crate::plan::{HostId, Nanos, Plan, Session, time};
 pub struct Activation {
     pub term: Term,
     pub session: Session,
+    /// The candidate that fences its writes.
+    pub candidate: u64,
     /// Distinguishes this activation's timers from those of another.
     pub id: u64,
 }
@@ -33,8 +36,8 @@ pub enum Ask {
     Await { other: u64, own: Option<u64> },
     Elect { over: Record, candidate: u64 },
     ReadMaster { own: Option<u64> },
-    Release { term: Option<Term>, successor: Option<HostId> },
-    Store(Term),
+    Release(Release),
+    Store { term: Term, candidate: u64 },
 }
 
 /// What a host watches.
@@ -104,6 +107,8 @@ pub struct Host {
     pub request: Option<Request>,
     pub watch: Option<Watch>,
     pub seen: Option<Seen>,
+    /// The version of the history, as read in the present term.
+    pub history: Option<i32>,
     /// The only timer that counts.
     pub timer: u64,
     pub activation: Option<Activation>,
@@ -146,6 +151,7 @@ impl Host {
             request: None,
             watch: None,
             seen: None,
+            history: None,
             timer: 0,
             activation: None,
             activations: 0,

@@ -7,6 +7,7 @@
 #![allow(unreachable_pub, reason = "modules of a test program have no outside")]
 
 mod belief;
+mod change;
 mod chronicle;
 mod ensemble;
 mod host;

@@ -27,8 +27,19 @@ pub struct Plan {
     pub beats: u64,
     pub demote_budget: Nanos,
     pub successor_delay: Nanos,
+    /// The first host is refused something, for a while or from then on for good.
+    pub refused: Option<Refusal>,
     /// One in so many requests fails though the connection stays.
     pub failing: u64,
+}
+
+/// What the ensemble refuses: nothing of it is done, and it will be refused again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// To be elected.
+    Elections,
+    /// All that changes something, even to give back what is held.
+    All,
 }
 
 impl Plan {
@@ -64,6 +75,11 @@ impl Plan {
             beats: if random.below(2) == 0 { 10 } else { 10 + random.below(40) },
             demote_budget,
             successor_delay: if random.below(2) == 0 { 0 } else { random.below(session_timeout) },
+            refused: match random.below(6) {
+                0 => Some(Refusal::Elections),
+                1 => Some(Refusal::All),
+                _ => None,
+            },
             failing: 10 + random.below(200),
         }
     }
@@ -78,7 +94,10 @@ impl Plan {
     /// the delay of a successor, which two may wait for in turn; and the longest pause before a step that has failed is
     /// tried again.
     pub fn recovery(&self) -> Nanos {
-        2 * (self.session_timeout + 3 * self.tick) + self.session_timeout + 2 * self.successor_delay + 11 * SECOND
+        // Somebody whom the ensemble refuses is refused three times before it makes way, and when it gives back what it has.
+        let refusals = if self.refused.is_some() { 60 * SECOND } else { 0 };
+        let session = self.session_timeout + 3 * self.tick;
+        2 * session + self.session_timeout + 2 * self.successor_delay + 11 * SECOND + refusals
     }
 }
 

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use soloist_core::election::Input;
 
 use crate::belief::Rule;
+use crate::change::Change;
 use crate::chronicle::{Chronicle, Violation, Wrong};
 use crate::ensemble::Ensemble;
 use crate::host::Host;
 use crate::plan::{MS, Nanos, Plan, Session, time};
 use crate::random::Random;
-use crate::tree::Change;
 
 mod clients;
 mod contenders;
@@ -196,6 +196,7 @@ impl World {
             Event::Heal { server } => self.heal(server),
             Event::Start { host } => self.start(host),
             Event::Connect { host } => self.connect(host),
+            Event::Leave { host, session } if self.hosts[host].session == session => self.leave(host),
             Event::Heartbeat { host } => self.heartbeat(host),
             Event::Timer { host, timer } if self.hosts[host].timer == timer => self.feed(host, Input::Timer),
             Event::Effect { host, activation } => self.effect(host, activation),

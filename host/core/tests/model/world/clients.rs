@@ -70,6 +70,14 @@ impl World {
         }
     }
 
+    /// The host closes its session.
+    pub(super) fn leave(&mut self, host: HostId) {
+        if let Some(session) = self.hosts[host].session.filter(|_| self.hosts[host].ready) {
+            self.send(host, Ask::Close(session));
+        }
+        self.end_session(host);
+    }
+
     /// The session has ended, as the ensemble says or as the client believes.
     pub(super) fn end_session(&mut self, host: HostId) {
         let it = &mut self.hosts[host];
@@ -140,6 +148,7 @@ impl World {
                 if it.request.take_if(|request| request.id == id).is_some() {
                     it.watch = answer.watch;
                     it.seen = answer.seen.or(it.seen.take());
+                    it.history = answer.history.or(it.history);
                     self.feed(host, answer.input);
                 }
             }

@@ -4,8 +4,9 @@ use soloist_core::election::{Action, Input, Record};
 
 use super::{Event, World};
 use crate::belief::Rule;
+use crate::change::Release;
 use crate::chronicle::Wrong;
-use crate::host::{Ask, Request, Seen};
+use crate::host::{Ask, Host, Request, Seen};
 use crate::plan::{HostId, MS};
 
 impl World {
@@ -77,17 +78,26 @@ impl World {
                 if self.hosts[host].activation.is_some() {
                     self.wrong(Wrong::ReleasedWhileRunning { host });
                 }
-                let successor = self.hosts[host].successor;
-                self.request(host, Ask::Release { term, successor });
+                let Host { session, successor, history, .. } = self.hosts[host];
+                let own = seen.map(|seen| seen.own).unwrap_or_default();
+                let session = session.expect("nothing is asked for without a session");
+                self.request(host, Ask::Release(Release { session, term, successor, own, history }));
             }
-            Action::Activate(term) => self.activate(host, term),
+            Action::Activate(term) => self.activate(host, term, own.unwrap_or_default()),
             Action::Demote(_) => self.demote(host),
             Action::Revoke => self.revoke(host),
-            Action::AnnounceElected(_) => self.hosts[host].successor = None,
-            Action::AnnounceReleased(_) | Action::AnnounceStandby { .. } => {}
-            Action::AnnounceRest(_) | Action::LeaveSession => unreachable!("nothing is refused here"),
+            Action::AnnounceElected(_) => (self.hosts[host].successor, self.hosts[host].history) = (None, None),
+            Action::AnnounceReleased(_) | Action::AnnounceStandby { .. } | Action::AnnounceRest(_) => {}
+            Action::LeaveSession => self.leave_session(host),
             Action::Finish => self.finish(host),
         }
+    }
+
+    /// The session is let go, once what other tasks have in it has stopped.
+    fn leave_session(&mut self, host: HostId) {
+        let takes = self.random.below(self.plan.demote_budget + MS);
+        let session = self.hosts[host].session;
+        self.after(takes, Event::Leave { host, session });
     }
 
     /// The process ends in order: the session is closed, if there is a connection, and else left to expire.
@@ -95,9 +105,7 @@ impl World {
         if self.hosts[host].activation.is_some() {
             self.wrong(Wrong::FinishedWhileRunning { host });
         }
-        if let Some(session) = self.hosts[host].session.filter(|_| self.hosts[host].ready) {
-            self.send(host, Ask::Close(session));
-        }
+        self.leave(host);
         self.end_process(host);
     }
 

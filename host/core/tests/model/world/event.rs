@@ -24,11 +24,12 @@ pub(super) struct Answer {
     pub(super) input: Input,
     pub(super) watch: Option<Watch>,
     pub(super) seen: Option<Seen>,
+    pub(super) history: Option<i32>,
 }
 
 impl From<Input> for Answer {
     fn from(input: Input) -> Self {
-        Self { input, watch: None, seen: None }
+        Self { input, watch: None, seen: None, history: None }
     }
 }
 
@@ -53,6 +54,7 @@ pub(super) enum Event {
     // What a host does by its clock.
     Start { host: HostId },
     Connect { host: HostId },
+    Leave { host: HostId, session: Option<Session> },
     Heartbeat { host: HostId },
     Timer { host: HostId, timer: u64 },
     Effect { host: HostId, activation: u64 },
@@ -73,6 +75,7 @@ impl Event {
             | Event::Start { host }
             | Event::Heartbeat { host }
             | Event::Connect { host }
+            | Event::Leave { host, .. }
             | Event::Timer { host, .. }
             | Event::Told { host, .. }
             | Event::Effect { host, .. }

@@ -1,8 +1,8 @@
 //! What the ensemble's leader does by its clock: it asks the others whom they have heard, and ends sessions.
 
 use super::{Event, World};
+use crate::change::Change;
 use crate::plan::{SERVERS, Session};
-use crate::tree::Change;
 
 impl World {
     pub(super) fn leader_pings(&mut self) {

@@ -4,20 +4,26 @@ use soloist_core::election::Input;
 
 use super::stages::Stage;
 use super::{Event, World};
+use crate::change::Change;
 use crate::host::Ask;
-use crate::plan::{HostId, SECOND, Session, time};
-use crate::tree::Change;
+use crate::plan::{HostId, Refusal, SECOND, Session, time};
+use crate::tree::NOBODY;
 
 impl World {
     pub(super) fn somebody_acts(&mut self, host: HostId) {
-        match self.random.below(8) {
+        match self.random.below(10) {
             0 => self.end_process(host),
             1 => self.shut_down(host),
             2 | 3 => self.resign(host),
             4 => self.delete_master(),
             5 => self.delete_candidate(host),
             6 => self.change(&[Change::DeleteTerm, Change::GarbleTerm]),
-            _ => self.change(&[Change::DeleteHistory, Change::GarbleHistory]),
+            7 => self.change(&[Change::DeleteHistory, Change::GarbleHistory]),
+            8 => self.change(&[Change::PlantMaster]),
+            _ => {
+                let session = self.hosts[host].session.unwrap_or_default();
+                self.change(&[Change::PlantCandidate { session, host }]);
+            }
         }
     }
 
@@ -52,6 +58,16 @@ impl World {
         self.after(0, Event::Told { host: leads.unwrap_or(host), input, successor });
     }
 
+    /// Whether the ensemble refuses a request: it does so to the first host, at times, and at last for good.
+    pub(super) fn refuses(&self, host: HostId, ask: &Ask) -> bool {
+        let refused = match self.plan.refused {
+            Some(Refusal::Elections) => matches!(ask, Ask::Elect { .. }),
+            Some(Refusal::All) => !matches!(ask, Ask::Look),
+            None => false,
+        };
+        refused && host == 0 && (self.calm || self.now / self.plan.session_timeout % 4 > 1)
+    }
+
     fn change(&mut self, changes: &[Change]) {
         if self.leading() {
             let change = changes[self.pick(changes.len())].clone();
@@ -64,7 +80,7 @@ impl World {
             return;
         };
         self.note_loss(owner);
-        if self.ensemble.head.at_head(owner) || self.loss_is_over(owner) {
+        if owner == NOBODY || self.ensemble.head.at_head(owner) || self.loss_is_over(owner) {
             self.append(Change::DeleteMaster, None);
         }
     }

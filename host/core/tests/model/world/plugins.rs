@@ -9,7 +9,7 @@ use crate::host::{Activation, Ask};
 use crate::plan::{HostId, MS};
 
 impl World {
-    pub(super) fn activate(&mut self, host: HostId, term: Term) {
+    pub(super) fn activate(&mut self, host: HostId, term: Term, candidate: u64) {
         // The property: whoever was elected before can have no effect any more, now or later.
         for old in (0..self.hosts.len()).filter(|old| *old != host) {
             if self.hosts[old].permitted(self.now).is_some() {
@@ -23,7 +23,7 @@ impl World {
         self.terms += 1;
         self.hosts[host].activations += 1;
         let id = self.hosts[host].activations;
-        self.hosts[host].activation = Some(Activation { term, session, id });
+        self.hosts[host].activation = Some(Activation { term, session, candidate, id });
         self.after(0, Event::Effect { host, activation: id });
     }
 
@@ -31,7 +31,7 @@ impl World {
         if self.hosts[host].activation.as_ref().is_none_or(|it| it.id != activation) {
             return;
         }
-        let Some(term) = self.hosts[host].permitted(self.now).map(|it| it.term.clone()) else {
+        let Some(Activation { term, candidate, .. }) = self.hosts[host].permitted(self.now).cloned() else {
             // The permit has ended: the plugin is stopped by force, and the election hears of it.
             return self.after(MS, Event::Stopped { host, activation });
         };
@@ -40,7 +40,7 @@ impl World {
             self.wrong(Wrong::EffectAfterALaterOne { host });
         }
         if self.random.below(10) == 0 && self.hosts[host].ready {
-            self.send(host, Ask::Store(term));
+            self.send(host, Ask::Store { term, candidate });
         }
         let pause = self.random.below(self.plan.session_timeout / 50);
         self.after(pause, Event::Effect { host, activation });

@@ -4,10 +4,10 @@ use soloist_core::election::Input;
 
 use super::reads::{look, read, read_master};
 use super::{Answer, Event, Tell, World};
+use crate::change::{Change, Verdict};
 use crate::ensemble::{Entry, Origin};
 use crate::host::{Ask, Watch};
 use crate::plan::{HostId, SERVERS};
-use crate::tree::{Change, Verdict};
 
 impl World {
     pub(super) fn tell(&mut self, host: HostId, connection: u64, id: u64, tell: Tell) {
@@ -106,7 +106,10 @@ impl World {
             }
             Ask::Close(session) => Change::CloseSession(session),
             Ask::Heartbeat => Change::Heartbeat,
-            Ask::Store(term) => Change::Store { term },
+            Ask::Store { term, candidate } => Change::Store { term, candidate },
+            _ if self.refuses(host, &ask) => {
+                return self.tell(host, connection, id, Tell::Answer(Input::Refused.into()));
+            }
             _ if self.fails(self.plan.failing) => {
                 return self.tell(host, connection, id, Tell::Answer(Input::Failed.into()));
             }
@@ -114,7 +117,7 @@ impl World {
             Ask::Join => Change::Join { session, host },
             Ask::StepBack(own) => Change::StepBack { session, host, own },
             Ask::Elect { over, candidate } => Change::Elect { session, host, candidate, over },
-            Ask::Release { term, successor } => Change::Release { session, term, successor },
+            Ask::Release(release) => Change::Release(release),
             Ask::Ping | Ask::Await { .. } | Ask::ReadMaster { .. } => return,
         };
         let attaching = matches!(change, Change::CreateSession { .. });
@@ -183,7 +186,7 @@ impl World {
             (Change::Prepare, _) => look(tree, session, host).unwrap_or(Input::Failed.into()),
             (Change::Join { .. }, _) | (Change::StepBack { .. }, Verdict::Done) => Input::Joined.into(),
             (Change::StepBack { .. }, _) => Input::Failed.into(),
-            (Change::Release { .. }, _) => Input::Released.into(),
+            (Change::Release(_), _) => Input::Released.into(),
             (Change::Elect { .. }, Verdict::Elected(term)) => Input::Elected(term.clone()).into(),
             (Change::Elect { candidate, .. }, Verdict::Held) => {
                 read_master(tree, session, Some(*candidate), self.hosts[host].rule)

@@ -4,8 +4,10 @@ use soloist_core::election::Input;
 
 use super::{Event, World};
 use crate::belief::Rule;
+use crate::change::Change;
 use crate::chronicle::Wrong;
-use crate::plan::{HostId, Nanos};
+use crate::plan::{HostId, Nanos, SECOND};
+use crate::tree::NOBODY;
 
 /// In how many parts the time until all is well is looked at: in percent.
 const PARTS: u64 = 100;
@@ -14,6 +16,8 @@ const PARTS: u64 = 100;
 pub(super) enum Stage {
     /// From here on nothing goes wrong.
     Calm,
+    /// All faults have healed.
+    Quiet,
     /// Somebody should lead and everybody stand, when the last part of the time is over.
     Recovering { part: u64, killed: bool },
     /// A host that was told to end should have.
@@ -29,7 +33,15 @@ impl World {
             Stage::Calm if self.rule != Rule::Proved => self.events.clear(),
             Stage::Calm => {
                 self.calm = true;
-                self.recover(self.quiet_at(), false);
+                self.at(self.quiet_at(), Event::Stage(Stage::Quiet));
+            }
+            Stage::Quiet if !self.leading() => self.after(self.plan.tick, Event::Stage(Stage::Quiet)),
+            Stage::Quiet => {
+                // Nobody can be elected beside a node that does not go by itself.
+                if self.ensemble.head.master.is_some_and(|master| master.owner == NOBODY) {
+                    self.append(Change::DeleteMaster, None);
+                }
+                self.recover(self.now, false);
             }
             Stage::Recovering { part, killed } => self.recovering(part, killed),
             Stage::ShutDown { host, process } => {
@@ -41,7 +53,7 @@ impl World {
             Stage::AllShutDown => {
                 if let Some(host) = self.hosts.iter().find(|host| host.running) {
                     self.wrong(Wrong::NotShutDown { host: host.id });
-                } else if !self.chronicle.tree.candidates.is_empty() || self.chronicle.tree.master.is_some() {
+                } else if self.chronicle.tree.queue().next().is_some() || self.chronicle.tree.master.is_some() {
                     self.wrong(Wrong::LeftBehind);
                 }
                 self.events.clear();
@@ -66,11 +78,14 @@ impl World {
 
     fn recovering(&mut self, part: u64, killed: bool) {
         let leader = (0..self.hosts.len()).find(|host| self.hosts[*host].permitted(self.now).is_some());
-        let standing = |host: &usize| {
-            let it = &self.hosts[*host];
+        // Whom the ensemble refuses need not stand, and must not hold up others.
+        let is_refused = |host: usize| host == 0 && self.plan.refused.is_some();
+        let standing = |host: usize| {
+            let it = &self.hosts[host];
             killed && !it.running || it.session.is_some_and(|it| self.chronicle.tree.place(it).is_some())
         };
-        let fallen = (0..self.hosts.len()).find(|host| !standing(host));
+        let fallen = (0..self.hosts.len()).find(|host| !is_refused(*host) && !standing(*host));
+        let successors = (0..self.hosts.len()).filter(|host| !is_refused(*host) && Some(*host) != leader).count();
         if (leader.is_none() || fallen.is_some()) && part < PARTS {
             return;
         }
@@ -80,17 +95,20 @@ impl World {
             (None, _) => self.wrong(Wrong::NobodyLeads),
             (_, Some(host)) => self.wrong(Wrong::DoesNotStand { host }),
             // Those who stand must be awake: one of them follows a leader that is gone without a word.
-            (Some(leader), None) if !killed => {
+            (Some(leader), None) if !killed && successors > 0 => {
                 self.end_process(leader);
                 self.events.retain(|_, event| !matches!(**event, Event::Start { .. }));
                 self.recover(self.now, true);
             }
             (Some(_), None) => {
                 self.ending = true;
+                self.events.retain(|_, event| !matches!(**event, Event::Start { .. }));
                 for host in 0..self.hosts.len() {
                     self.feed(host, Input::Shutdown);
                 }
-                self.after(self.plan.demote_budget + 2 * self.plan.tick, Event::Stage(Stage::AllShutDown));
+                let refused = if self.plan.refused.is_some() { 20 * SECOND } else { 0 };
+                let takes = self.plan.demote_budget + 2 * self.plan.tick + refused;
+                self.after(takes, Event::Stage(Stage::AllShutDown));
             }
         }
     }
