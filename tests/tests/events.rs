@@ -31,7 +31,7 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_readme_gives_it() 
         plugins_that_log_complete_and_fail(&cluster),
         a_leader_that_loses_its_session(&cluster),
         a_plugin_that_cannot_be_stopped(&cluster),
-        a_task_that_belongs_to_somebody_else(&cluster),
+        a_master_node_that_belongs_to_somebody_else(&cluster),
         nodes_with_other_rights(&cluster),
         a_task_that_has_been_done(&cluster),
         async {
@@ -123,14 +123,13 @@ async fn a_plugin_that_cannot_be_stopped(cluster: &Cluster) -> Result<()> {
     host.event("plugin-stuck").await.map(drop)
 }
 
-async fn a_task_that_belongs_to_somebody_else(cluster: &Cluster) -> Result<()> {
+async fn a_master_node_that_belongs_to_somebody_else(cluster: &Cluster) -> Result<()> {
     let stranger = client::connect_as(cluster.servers(), cluster.session_timeout, Some("somebody:else")).await?;
-    client::make_path(&stranger, "/soloist/tasks").await?;
     let theirs = CreateMode::Persistent.with_acls(Acls::creator_all());
-    stranger.create("/soloist/tasks/theirs", b"", &theirs).await?;
+    stranger.create("/theirs", b"", &theirs).await?;
     let plugin = build::artifacts()?.guest("heartbeat");
-    let mut host = cluster.host_of("kept-out", &plugin)?.flag("--task", "theirs").start(&cluster.history)?;
-    host.event("election-error").await?;
+    let mut host = cluster.host_of("kept-out", &plugin)?.flag("--path", "/theirs/master").start(&cluster.history)?;
+    host.event_where("election-error", |event| event.line.get("retry_in").is_some()).await?;
     client::close(stranger).await;
     Ok(())
 }

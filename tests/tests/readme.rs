@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Result, ensure};
 use soloist::config::LimitSettings;
 use soloist::events::Event;
+use soloist::plugin::{Cause, Limit, LimitReached};
 use soloist::term::Demotion;
 use soloist_tests::readme::{self, Schema};
 use soloist_tests::{build, host};
@@ -32,6 +33,60 @@ fn every_limit_is_in_the_readme() -> Result<()> {
     let rows = readme::table("key")?;
     let told: BTreeSet<_> = rows.iter().flat_map(|row| readme::names(&row[0])).collect();
     let there: BTreeSet<_> = LimitSettings::KEYS.iter().copied().collect();
+    ensure!(there == told, "there are {there:?}, and the README has {told:?}");
+    Ok(())
+}
+
+/// Whether a term can end with it. Whoever adds one has to say so here, and below.
+fn is_reported(cause: &Cause) -> bool {
+    match cause {
+        // The term has ended: there is nothing to report.
+        Cause::LeaseLost(_) => false,
+        Cause::Limit(reached) => match reached.limit {
+            // A plugin that has more of them is not loaded.
+            Limit::Instances | Limit::Memories | Limit::Tables => false,
+            Limit::Memory
+            | Limit::TableElements
+            | Limit::Stack
+            | Limit::CallBytes
+            | Limit::Resources
+            | Limit::StartTimeout => true,
+        },
+        Cause::Returned(_)
+        | Cause::Panicked(_)
+        | Cause::Aborted { .. }
+        | Cause::Exited(_)
+        | Cause::Trapped(_)
+        | Cause::Host(_)
+        | Cause::HostPanicked => true,
+    }
+}
+
+#[test]
+fn every_cause_of_a_failure_is_in_the_readme() -> Result<()> {
+    let limit = |limit| Cause::Limit(LimitReached { limit, allowed: 1 });
+    let causes = [
+        limit(Limit::Memory),
+        limit(Limit::TableElements),
+        limit(Limit::Stack),
+        limit(Limit::CallBytes),
+        limit(Limit::Resources),
+        limit(Limit::StartTimeout),
+        Cause::Returned(String::new()),
+        Cause::Panicked(String::new()),
+        Cause::Aborted { stderr: String::new() },
+        Cause::Exited(None),
+        Cause::Trapped(wasmtime::Trap::IntegerDivisionByZero),
+        Cause::Host(wasmtime::Error::msg("")),
+        Cause::HostPanicked,
+    ];
+    ensure!(causes.iter().all(is_reported));
+    let there: BTreeSet<_> = causes.iter().map(Cause::name).collect();
+    let text = readme::text()?;
+    let others = text.split("The other causes are ").nth(1).and_then(|rest| rest.split("fault.").next());
+    let rows = readme::table("key")?;
+    let mut told: BTreeSet<_> = rows.iter().flat_map(|row| readme::names(&row[2])).collect();
+    told.extend(readme::names(others.unwrap_or_default()));
     ensure!(there == told, "there are {there:?}, and the README has {told:?}");
     Ok(())
 }

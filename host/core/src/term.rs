@@ -39,7 +39,7 @@ pub enum Demotion {
     Shutdown,
     /// The lease could not be renewed in time.
     LeaseExpiring,
-    /// The master node is gone though the session lives: somebody else deleted it.
+    /// The master node, the candidate or the term record is gone though the session lives: somebody else deleted it.
     NodeLost,
     /// The master node now belongs to somebody else.
     Replaced,

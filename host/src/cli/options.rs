@@ -127,8 +127,8 @@ pub(super) struct Options {
     #[arg(long, value_name = "NAME[=FILE]", value_parser = secret, help_heading = TASK)]
     secret: Vec<SecretSettings>,
 
-    /// A limit of the plugin, by its key in the configuration, like memory=64MiB; can be repeated [default: those of the
-    /// configuration; no variable]
+    /// A limit of the plugin, by its key in the configuration, like memory=64MiB; can be repeated [default: each has its
+    /// own; no variable]
     #[arg(long, value_name = "KEY=VALUE", value_parser = entry, help_heading = TASK)]
     limit: Vec<(String, String)>,
 
