@@ -163,6 +163,11 @@ async fn a_tree_that_was_made_without_an_acl_is_set_right() -> Result<()> {
     leader.event("plugin-log").await?;
     let mut standby = host(&cluster, "b", OURS, "creator-world-read")?.start(&cluster.history)?;
     standby.event("standby").await?;
+    // An order from before is taken away when somebody is elected.
+    let owner = owner(&cluster).await?;
+    let guarded = CreateMode::Persistent.with_acls(Acls::creator_all());
+    owner.create(&format!("{TASK_NODE}/resign"), br#"{"term":0}"#, &guarded).await?;
+    client::close(owner).await;
     let nodes = nodes(&stranger).await?;
     complete(&nodes)?;
     nothing_can_be_changed(&stranger, &nodes).await?;
