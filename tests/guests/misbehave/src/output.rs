@@ -35,7 +35,11 @@ mod stream3 {
     });
 }
 
-const LARGE_BYTES: usize = 100 << 20;
+/// More than a host takes at a time.
+const LARGE_BYTES: usize = 32 << 20;
+
+/// More than a host could take before its plugin has to be gone.
+const ENDLESS_BYTES: usize = 200 << 20;
 
 pub async fn run(what: &str) -> Result {
     match what {
@@ -44,7 +48,7 @@ pub async fn run(what: &str) -> Result {
             soloist_sdk::resign("enough");
             // Nobody hears of it before the plugin waits.
             sleep(Duration::from_millis(1)).await;
-            stream(vec![b'\n'; LARGE_BYTES]).await;
+            stream(vec![b'\n'; ENDLESS_BYTES]).await;
         }
         "whisper" => {
             (0..5000).for_each(|line| soloist_sdk::debug!("{line}"));
@@ -62,7 +66,7 @@ pub async fn run(what: &str) -> Result {
             std::io::stdout().flush()?;
             super::spin();
         }
-        "lines" => stream(b"on\n".repeat(LARGE_BYTES / 3)).await,
+        "lines" => stream(b"on\n".repeat(ENDLESS_BYTES / 3)).await,
         "lines-of-controls" => stream([&[1; 1000], &b"\n"[..]].concat().repeat(100_000)).await,
         "write-unasked" => drop(stream2::wasi::cli::stdout::get_stdout().write(b"unasked\n")),
         "write-too-much" => {
