@@ -82,8 +82,7 @@ async fn a_candidate_in_a_hosts_name_is_not_its_own() -> Result<()> {
     replace(&operator, &false_own).await?;
     leader.event_where("draining", |event| event.text("reason") == Some("node-lost")).await?;
     operator.create(&format!("{false_own}/child"), b"", &persistent()).await?;
-    let mark = cluster.history.len();
-    leader.event_after(mark, "plugin-log", |_| true).await?;
+    leader.event_where("plugin-log", |event| event.term == Some(2)).await?;
     ensure!(leader.terminate().await?.success(), "{}", leader.errors());
     leader.event_where("released", |event| event.term == Some(2)).await?;
     client::close(operator).await;

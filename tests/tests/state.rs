@@ -8,6 +8,7 @@ use soloist::coordination::fence::Fence;
 use soloist::coordination::state::TaskState;
 use soloist::coordination::task::Election;
 use soloist::state::{KEYS_MAX, State, StateError, VALUE_MAX_BYTES};
+use soloist::term::Term;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::host::{Command, Host};
 use soloist_tests::proxy::{Op, Proxy, Traffic};
@@ -55,8 +56,9 @@ fn are_consecutive(counts: &[u64]) -> bool {
 /// A leader of [`TASK`] without a plugin, that the host's own code has elected.
 struct Leader {
     state: TaskState,
-    // The session is kept until this goes.
-    _session: OwnSession,
+    term: Term,
+    candidate: String,
+    own: OwnSession,
 }
 
 impl Leader {
@@ -73,7 +75,7 @@ impl Leader {
                 Election::Won(term, _) => {
                     let fence = Fence::new(&own.paths, &term, &candidate);
                     let state = TaskState::new(own.session.clone(), own.paths.clone(), fence);
-                    return Ok(Self { state, _session: own });
+                    return Ok(Self { state, term, candidate, own });
                 }
                 Election::Outdated => {}
                 Election::Held => bail!("somebody else leads"),
@@ -171,6 +173,33 @@ async fn a_leader_of_the_past_writes_nothing() -> Result<()> {
     // The record of the term deleted is the end of every term.
     operator.delete("/soloist/tasks/beat/term", None).await?;
     ensure!(present.set("who", "present").await == Err(StateError::Fenced));
+    Ok(())
+}
+
+/// All of a task is deleted and made anew: the record of the new term has the version of the old one's, and what the old
+/// leader writes is refused all the same.
+#[tokio::test]
+async fn a_leader_of_a_task_that_was_deleted_writes_nothing_to_the_one_made_anew() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let operator = cluster.client().await?;
+    let past = Leader::elected(&cluster, "past").await?;
+    client::delete_all(&operator, "/soloist/tasks/beat").await?;
+    let present = Leader::elected(&cluster, "present").await?;
+    ensure!(past.term.record_version == present.term.record_version, "nothing would be shown");
+    let version = present.set("who", "present").await?;
+    let outcomes = [
+        past.set("who", "past").await.map(drop),
+        past.set("new", "past").await.map(drop),
+        past.exchange("who", Some(version), "past").await.map(drop),
+        past.state.delete("who".into()).await,
+    ];
+    ensure!(outcomes.iter().all(|outcome| *outcome == Err(StateError::Fenced)), "{outcomes:?}");
+    ensure!(present.state.list().await? == ["who"]);
+    // It is the candidate that tells the terms apart: with that of the present one, the version would let it through.
+    let fence = Fence::new(&past.own.paths, &past.term, &present.candidate);
+    let by_version = TaskState::new(past.own.session.clone(), past.own.paths.clone(), fence);
+    ensure!(by_version.set("who".into(), b"past".to_vec()).await.is_ok());
+    client::close(operator).await;
     Ok(())
 }
 
