@@ -1,10 +1,18 @@
 //! The `soloist` command.
 
+use std::env;
 use std::process::ExitCode;
+
+use soloist::plugin::{COMPILE_WORD, compile_as_told};
 
 mod cli;
 
 fn main() -> ExitCode {
+    let mut arguments = env::args_os().skip(1);
+    // Not a command for people: a host runs it to compile a plugin.
+    if arguments.next().is_some_and(|word| word == COMPILE_WORD) {
+        return compile_as_told(arguments);
+    }
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

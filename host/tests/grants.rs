@@ -306,7 +306,7 @@ fn two_plugins_open_what_they_can() {
 fn a_directory_that_holds_what_is_the_hosts_is_not_granted_to_write() {
     let place = places();
     let (cache, inside) = (place.path().join("cache"), place.path().join("inside"));
-    let engine = Arc::new(PluginEngine::with_cache(Some(&cache)).unwrap());
+    let engine = Arc::new(PluginEngine::with_cache(support::compiler(), Some(&cache)).unwrap());
     let load = |host: &Path, access| {
         let grants = Grants { dirs: vec![dir(host, "/data", access)], ..Grants::default() };
         let configuration = Some(inside.join("file"));

@@ -10,9 +10,9 @@ use serde_json::Value;
 use soloist::activation::{ActivationSettings, Notice, RestartPolicy};
 use soloist::clock;
 use soloist::permit::SharedDeadline;
-use soloist::plugin::{Limit, Limits, Plugin, PluginEngine, PluginSettings, Problem};
+use soloist::plugin::{Excess, Limit, Limits, MAX_LIFTING, Plugin, Problem};
 use soloist::term::Demotion;
-use support::{File, PATIENCE, Tested, limited, limited_text};
+use support::{PATIENCE, Tested, limited, limited_text};
 
 fn settings() -> ActivationSettings {
     let restart = RestartPolicy { max_restarts: 0, ..RestartPolicy::default() };
@@ -72,13 +72,11 @@ fn table_elements() {
 #[test]
 fn the_stack() {
     for stack in [Limits::default().stack, 128 << 10, 8 << 20] {
-        let engine = Arc::new(PluginEngine::with(None, stack).unwrap());
         let recurses = bare(
             r#"(func $deep (param i64) (result i64) (i64.add (call $deep (i64.add (local.get 0) (i64.const 1))) (local.get 0)))
                (func (export "on_elected") (drop (call $deep (i64.const 0))))"#,
         );
-        let file = File::new("wat", recurses.as_bytes());
-        let plugin = Arc::new(Plugin::load(&engine, &file.0, PluginSettings::default()).unwrap());
+        let plugin = limited_text(&recurses, Limits { stack, ..Limits::default() }).unwrap();
         assert_eq!(plugin.limits().stack, stack);
         reached(plugin, Limit::Stack, &stack.to_string());
     }
@@ -92,11 +90,7 @@ fn a_larger_stack_is_a_larger_stack() {
                (else (i32.add (call $deep (i32.sub (local.get 0) (i32.const 1))) (i32.const 1)))))
            (func (export "on_elected") (drop (call $deep (i32.const 100000))))"#,
     );
-    let file = File::new("wat", deep.as_bytes());
-    let load = |stack| {
-        let engine = Arc::new(PluginEngine::with(None, stack).unwrap());
-        Arc::new(Plugin::load(&engine, &file.0, PluginSettings::default()).unwrap())
-    };
+    let load = |stack| limited_text(&deep, Limits { stack, ..Limits::default() }).unwrap();
     reached(load(Limits::default().stack), Limit::Stack, "524288");
     let mut tested = Tested::start(load(32 << 20), settings());
     tested.wait_for("plugin-completed", "", 1);
@@ -226,4 +220,61 @@ fn a_plugin_that_rests_does_not_outlive_its_permit() {
     tested.activation().revoke();
     assert!(tested.stopped());
     println!("gone {:?} after revocation", begun.elapsed());
+}
+
+/// A plugin whose call goes through so many components, each of which waits for the next one, and the last one for a clock.
+fn chain(links: usize) -> String {
+    let instances = (1..=links).map(|number| {
+        let before = number - 1;
+        format!(
+            r#"(instance $i{number} (instantiate $link (with "f" (func $f{before}))))
+               (alias export $i{number} "f" (func $f{number}))"#
+        )
+    });
+    format!(
+        r#"(component
+            (import "wasi:clocks/monotonic-clock@0.3.0" (instance $clock
+                (export "wait-for" (func async (param "how-long" u64)))))
+            (alias export $clock "wait-for" (func $f0))
+            (component $link
+                (import "f" (func $f async (param "how-long" u64)))
+                (core func $lowered (canon lower (func $f)))
+                (func $lifted async (param "how-long" u64) (canon lift (core func $lowered)))
+                (export "f" (func $lifted)))
+            {}
+            (component $first
+                (import "f" (func $f async (param "how-long" u64)))
+                (core func $wait (canon lower (func $f)))
+                (core module $m
+                    (import "" "wait" (func $wait (param i64)))
+                    (func (export "on-elected") (call $wait (i64.const 3600000000000)))
+                    (func (export "on-demoted")))
+                (core instance $m (instantiate $m (with "" (instance (export "wait" (func $wait))))))
+                (func $elected async (canon lift (core func $m "on-elected")))
+                (func $demoted async (canon lift (core func $m "on-demoted")))
+                (export "on-elected" (func $elected))
+                (export "on-demoted" (func $demoted)))
+            (instance $first (instantiate $first (with "f" (func $f{links}))))
+            (export "on-elected" (func $first "on-elected"))
+            (export "on-demoted" (func $first "on-demoted")))"#,
+        instances.collect::<String>()
+    )
+}
+
+/// Each call that waits for another component holds a stack. No plugin can hold those of another, nor more than it may.
+#[test]
+fn stacks_of_calls_that_wait() {
+    let problem = limited_text(&chain(950), Limits::default()).map(drop).unwrap_err().problem;
+    assert!(matches!(problem, Problem::Excess(Excess::TooMany { max: MAX_LIFTING, .. })), "{problem:?}");
+    let restart = RestartPolicy { healthy_after: Duration::from_millis(300), ..settings().restart };
+    let settings = ActivationSettings { demote_timeout: Duration::ZERO, restart, ..settings() };
+    let most = limited_text(&chain(usize::try_from(MAX_LIFTING).unwrap() - 1), Limits::default()).unwrap();
+    let mut holding = Tested::start(most, settings);
+    assert_eq!(holding.any_notice(), Notice::Healthy, "{:#?}", holding.events());
+    let mut another = holding.beside(limited("wait", Limits::default()), settings);
+    assert_eq!(another.any_notice(), Notice::Healthy, "{:#?}", another.events());
+    for tested in [&mut holding, &mut another] {
+        tested.activation().demote(Demotion::Resigned);
+        tested.stopped();
+    }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use soloist::activation::ActivationSettings;
 use soloist::contender::{Contender, Task};
 use soloist::election;
-use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
+use soloist::plugin::{Compiler, Plugin, PluginEngine, PluginSettings};
 use soloist::shutdown::Shutdown;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::proxy::{Loss, Op, Proxy, Traffic};
@@ -27,9 +27,10 @@ async fn queue(client: &Client) -> Result<Vec<String>> {
 
 /// A contender for [`TASK`] within the test, on a session of its own.
 async fn contender(own: &OwnSession) -> Result<Contender> {
-    let file = build::artifacts()?.guest("heartbeat");
+    let artifacts = build::artifacts()?;
+    let (file, compiler) = (artifacts.guest("heartbeat"), Compiler::Process(artifacts.soloist.clone()));
     let load = move || {
-        let engine = Arc::new(PluginEngine::new()?);
+        let engine = Arc::new(PluginEngine::new(compiler)?);
         let config = [("interval".to_owned(), "100ms".to_owned())].into();
         anyhow::Ok(Plugin::load(&engine, &file, PluginSettings { config, ..PluginSettings::default() })?)
     };

@@ -42,7 +42,7 @@ async fn an_interrupted_leader_hands_over_cleanly() -> Result<()> {
     Ok(())
 }
 
-/// A compilation cannot be stopped, but nobody waits for it: SIGTERM ends the host in good order all the same.
+/// Nobody waits for a compilation: SIGTERM ends the host in good order, and with it the process that compiles.
 #[tokio::test]
 async fn a_host_that_compiles_ends_at_once() -> Result<()> {
     let cluster = Cluster::start().await?;
@@ -56,17 +56,26 @@ async fn a_host_that_compiles_ends_at_once() -> Result<()> {
     let text = format!(r#"(module (func (export "on_elected")) (func (export "on_demoted")) {functions})"#);
     let plugin = cluster.file("slow.wat", text)?;
     let mut host = cluster.host_of("a", &plugin)?.start(&cluster.history)?;
-    let tasks = format!("/proc/{}/task", host.pid());
-    let compiles = async || {
-        let names = std::fs::read_dir(&tasks).ok()?.map(|task| std::fs::read_to_string(task?.path().join("comm")));
-        names.flatten().any(|name| name.starts_with("compile-")).then_some(())
-    };
-    eventually("a thread that compiles", PATIENCE, compiles).await?;
+    let compiler = eventually("a process that compiles", PATIENCE, async || compiler_of(host.pid())).await?;
     host.signal(Signal::TERM)?;
     let status = host.ended().await?;
     ensure!(status.code() == Some(0), "{status}: {}", host.errors());
     ensure!(!host.records().iter().any(|record| record.is("session-connecting")), "it went on after the compilation");
+    eventually("no process that compiles", PATIENCE, async || (!is_compiler(compiler)).then_some(())).await?;
     Ok(())
+}
+
+/// The process that compiles for a host.
+fn compiler_of(host: impl std::fmt::Display) -> Option<u32> {
+    let children = std::fs::read_dir(format!("/proc/{host}/task")).ok()?.flatten();
+    let children = children.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<u32> =
+        children.flat_map(|line| line.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()).collect();
+    children.into_iter().find(|child| is_compiler(*child))
+}
+
+fn is_compiler(process: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{process}/cmdline")).is_ok_and(|line| line.contains("compile-plugin"))
 }
 
 /// A second signal does not wait for the plugin: the host ends at once, by that signal's exit code.

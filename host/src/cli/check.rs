@@ -30,15 +30,15 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
         let config = self.options.config(matches)?;
-        warn(&config.host).map_err(Failure::RunTime)?;
+        report(&config.host).map_err(Failure::RunTime)?;
         let plugins = super::plugins::load(&config)?;
         print(&summary(&config, &plugins)).map(drop)
     }
 }
 
-/// Sends warnings to stderr: stdout has the summary alone.
-fn warn(host: &str) -> anyhow::Result<()> {
-    let reporter = Reporter::new(io::stderr, LogFormat::Text, Levels::own(Level::WARN), host.to_owned()).on(stderr());
+/// Sends what is told on the way to stderr: stdout has the summary alone.
+fn report(host: &str) -> anyhow::Result<()> {
+    let reporter = Reporter::new(io::stderr, LogFormat::Text, Levels::own(Level::INFO), host.to_owned()).on(stderr());
     tracing_subscriber::registry().with(reporter).try_init().context("cannot set up the log")
 }
 

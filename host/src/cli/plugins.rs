@@ -1,12 +1,11 @@
 //! Loading the plugins of all tasks.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
 use soloist::config::{Config, TaskConfig};
-use soloist::plugin::{Bucket, Plugin, PluginEngine, PluginSettings};
+use soloist::plugin::{Bucket, Compiler, Plugin, PluginEngine, PluginSettings};
 use soloist::secret::{SecretError, others_can_read};
 use soloist::shutdown::Shutdown;
 use tokio::sync::oneshot;
@@ -15,7 +14,7 @@ use super::Failure;
 
 /// Loads the plugins on a thread of their own, until that is done or the host is asked to stop: then there are none.
 ///
-/// A compilation cannot be stopped, but nor does it hold up the end of the process.
+/// Nor does it hold up the end of the process, with which that of a compiler ends.
 pub(super) async fn load_until(shutdown: &Shutdown, config: &Config) -> Result<Option<Vec<Arc<Plugin>>>, Failure> {
     let (sender, loaded) = oneshot::channel();
     let config = config.clone();
@@ -34,11 +33,11 @@ pub(super) async fn load_until(shutdown: &Shutdown, config: &Config) -> Result<O
 /// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong.
 pub(super) fn load(config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
     warn_of_readable(config);
-    let mut engines = Engines::default();
+    let engine = PluginEngine::new(Compiler::this_program()).context("cannot run WebAssembly here");
+    let engine = Arc::new(engine.map_err(Failure::RunTime)?);
     let writes = Arc::new(Bucket::of_host(config.zookeeper.state_rate));
     let (mut plugins, mut bad) = (Vec::new(), Vec::new());
     for task in &config.tasks {
-        let engine = engines.of(task.limits.stack).map_err(Failure::RunTime)?;
         match load_one(config, task, &engine, &writes) {
             Ok(plugin) => {
                 for warning in plugin.warnings() {
@@ -84,20 +83,5 @@ fn warn_of_readable(config: &Config) {
     for (what, file) in identity.chain(secrets).filter(|(_, file)| others_can_read(file)) {
         let file = file.display();
         tracing::warn!("{what}: every user of this machine can read {file}: take that right away, with chmod o-r");
-    }
-}
-
-/// An engine for each size of stack: it is the one limit that belongs to all plugins of an engine.
-#[derive(Default)]
-struct Engines(BTreeMap<u64, Arc<PluginEngine>>);
-
-impl Engines {
-    fn of(&mut self, stack_bytes: u64) -> anyhow::Result<Arc<PluginEngine>> {
-        if let Some(engine) = self.0.get(&stack_bytes) {
-            return Ok(Arc::clone(engine));
-        }
-        let engine = Arc::new(PluginEngine::with_stack(stack_bytes).context("cannot run WebAssembly here")?);
-        self.0.insert(stack_bytes, Arc::clone(&engine));
-        Ok(engine)
     }
 }

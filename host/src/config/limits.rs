@@ -92,6 +92,7 @@ limits! {
     log_bytes: bytes(KIB..=GIB);
     log_line: bytes(64..=MIB);
     compile_timeout: duration(());
+    compile_memory: bytes(256 * MIB..=64 * GIB);
     start_timeout: duration(());
     cpu: percent(1..=100);
 }

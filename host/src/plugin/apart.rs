@@ -1,17 +1,13 @@
-//! Work that may take long, or for ever, on threads of its own.
+//! Work that may take long, or for ever, or need a deep stack, on a thread of its own.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::available_parallelism;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-/// A compilation uses no more threads than this: each takes memory for the function that it is at.
-const MAX_THREADS: usize = 4;
-
 /// What nests in a file costs stack: all that the bounds let through fits.
-const STACK_BYTES: usize = 16 << 20;
+pub(super) const STACK_BYTES: usize = 16 << 20;
 
 /// The work was not done.
 #[derive(Debug, thiserror::Error)]
@@ -22,36 +18,26 @@ pub(super) enum Undone {
     /// It panicked: a bug of ours or of a library.
     #[error("it panicked: {0}")]
     Panicked(String),
-    /// The machine has no threads to do it.
-    #[error("no threads to do it")]
+    /// The machine has no thread to do it.
+    #[error("no thread to do it")]
     Threads(#[source] std::io::Error),
 }
 
-/// Does `work` on threads of its own, on which rayon's iterators run too, and waits for it for as long as `within`.
+/// Does `work` on a thread of its own, and waits for it for as long as `within`.
 ///
 /// Work that takes longer cannot be stopped: it goes on, unheeded, until it is done or the process ends.
-///
-/// # Panics
-/// In asynchronous code, which it would block.
 pub(super) fn apart<T: Send + 'static>(
     within: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Undone> {
-    let threads = |source| Undone::Threads(std::io::Error::other(source));
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(available_parallelism().map_or(1, usize::from).min(MAX_THREADS))
-        .stack_size(STACK_BYTES)
-        .thread_name(|number| format!("compile-{number}"))
-        .build()
-        .map_err(|error| threads(error.to_string()))?;
-    let waiting = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(Undone::Threads)?;
-    let (sender, receiver) = oneshot::channel();
-    pool.spawn(move || drop(sender.send(caught(work))));
-    match waiting.block_on(async { tokio::time::timeout(within, receiver).await }) {
-        Ok(Ok(Ok(done))) => Ok(done),
-        Ok(Ok(Err(message))) => Err(Undone::Panicked(message)),
-        Ok(Err(_)) => Err(Undone::Panicked("the thread has vanished".into())),
-        Err(_) => Err(Undone::TooSlow),
+    let (sender, receiver) = channel();
+    let thread = thread::Builder::new().name("load-plugin".into()).stack_size(STACK_BYTES);
+    thread.spawn(move || drop(sender.send(caught(work)))).map_err(Undone::Threads)?;
+    match receiver.recv_timeout(within) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(message)) => Err(Undone::Panicked(message)),
+        Err(RecvTimeoutError::Disconnected) => Err(Undone::Panicked("the thread has vanished".into())),
+        Err(RecvTimeoutError::Timeout) => Err(Undone::TooSlow),
     }
 }
 
@@ -72,7 +58,7 @@ mod tests {
     #[test]
     fn work_is_done_elsewhere_and_its_panic_stays_there() {
         let thread = apart(LONG, || std::thread::current().name().map(str::to_owned)).unwrap();
-        assert!(thread.unwrap().starts_with("compile-"));
+        assert_eq!(thread.unwrap(), "load-plugin");
         assert!(matches!(apart(LONG, || panic!("a {}", "bug")), Err(Undone::Panicked(message)) if message == "a bug"));
     }
 
@@ -82,12 +68,5 @@ mod tests {
         let slow = apart(Duration::from_millis(1), move || ended.recv());
         assert!(matches!(slow, Err(Undone::TooSlow)));
         drop(end);
-    }
-
-    /// The lease is renewed by asynchronous code: nothing there may wait for a compiler.
-    #[tokio::test]
-    #[should_panic(expected = "Cannot start a runtime from within a runtime")]
-    async fn it_cannot_be_waited_for_in_asynchronous_code() {
-        let _ = apart(LONG, || ());
     }
 }

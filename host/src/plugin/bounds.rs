@@ -3,6 +3,9 @@
 //! A compilation cannot be stopped, and what it takes can grow with the square of what it is given: so everything is
 //! looked at once, in time and memory proportional to the file, before anything is made of it.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use wasmparser::{
     BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, FuncValidator,
     FuncValidatorAllocations, FunctionBody, Operator, OperatorsReader, Parser, Payload, TableInit, ValidPayload,
@@ -35,6 +38,9 @@ pub const MAX_CONSTANTS: u64 = 200_000;
 /// How many elements a plugin's tables may have at first: the compiler writes out the tables of all its modules.
 pub const MAX_TABLE_ELEMENTS: u64 = 4_000_000;
 
+/// How large the names may be, in bytes, that a plugin's modules have for what is in them.
+pub const MAX_NAME_BYTES: u64 = 32 << 20;
+
 /// How large a plugin's components may be, in bytes, without their modules: a type takes up to a hundred times as much
 /// once it is read.
 pub const MAX_COMPONENT_BYTES: u64 = 4 << 20;
@@ -50,13 +56,13 @@ pub const MAX_PARTS: u64 = 1000;
 pub const MAX_FLOW: u64 = 4_000_000;
 
 /// A file asks more of the compiler than it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Excess {
     /// There is too much of something.
     #[error("it has more than {max} {what}")]
     TooMany {
         /// Of what.
-        what: &'static str,
+        what: Cow<'static, str>,
         /// How much there may be.
         max: u64,
     },
@@ -114,6 +120,7 @@ struct Counts {
     constants: u64,
     table_elements: u64,
     component_bytes: u64,
+    name_bytes: u64,
     nesting: u64,
     parts: u64,
 }
@@ -177,6 +184,10 @@ impl Counts {
                     }
                 }
             }
+            Payload::CustomSection(section) if section.name() == "name" => {
+                let bytes = section.data().len() as u64;
+                raise(&mut self.name_bytes, bytes, "bytes of names", MAX_NAME_BYTES)?;
+            }
             // The encoder makes a component of it.
             Payload::CustomSection(section) if section.name().starts_with("component-type") => {
                 self.component(section.data().len())?;
@@ -235,7 +246,7 @@ impl Counts {
 
 fn raise(count: &mut u64, by: u64, what: &'static str, max: u64) -> Result<(), Excess> {
     *count = count.saturating_add(by);
-    if *count > max { Err(Excess::TooMany { what, max }) } else { Ok(()) }
+    if *count > max { Err(Excess::TooMany { what: what.into(), max }) } else { Ok(()) }
 }
 
 fn check_function(function: &mut FuncValidator<ValidatorResources>, body: &FunctionBody<'_>) -> Result<(), Refused> {

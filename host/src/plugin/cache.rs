@@ -1,47 +1,64 @@
 //! Where compiled plugins are kept: native code that will be run.
 //!
 //! ```text
-//! <directory>/code/    wasmtime's own cache
-//! <directory>/sums/    a digest of each file of code, by its name
+//! <directory>/code/        wasmtime's own cache
+//! <directory>/kept/KEY     what is known of a plugin's file: the name of its code, its digests, what it makes
+//! <directory>/kept/KEY.wasm  the component that was made of the file, unless it is one
+//! <directory>/new-...      a compilation under way
 //! ```
 //!
 //! wasmtime runs what it finds in its cache. So nobody else may be able to write there: owners and modes are looked at
-//! whenever the cache is opened, and with a single doubt it is not used at all. And since a disk, or a machine that lost
-//! its power, can damage what it keeps: code whose digest is not the one noted when it was compiled is thrown away.
+//! before anything is used, and with a single doubt nothing is. And since a disk, or a machine that lost its power, can
+//! damage what it keeps: code whose digest is not the one noted when it was compiled is compiled anew. Only what is used
+//! is looked at, however much is kept.
 
-use std::collections::BTreeSet;
 use std::env;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::hash::{Hash, Hasher};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use wasmtime::{Cache, CacheConfig};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use wasmtime::{Cache, CacheConfig, Engine};
 
+use super::compile::{CODE, COMPONENT, Made};
+use super::scratch::{Scratch, make};
 use crate::digest::Digest;
 
-/// How much is kept. wasmtime drops what was used the longest time ago, at most once an hour.
+/// How much is kept. What was used the longest time ago goes first.
 const MAX_BYTES: u64 = 256 << 20;
-const MAX_FILES: u64 = 1000;
+const MAX_FILES: usize = 1000;
+
+/// Another process may be about to use what was used so recently.
+const IN_USE: Duration = Duration::from_secs(3600);
+
+/// How long a note of what is kept may be, in bytes.
+const MAX_NOTE_BYTES: u64 = 8 << 10;
 
 /// How deep wasmtime's cache is, with room to spare.
 const MAX_DEPTH: usize = 8;
 
+/// Grows whenever a host makes something else of the same file.
+const FORMAT: u32 = 1;
+
 /// A directory that is not safe to keep native code in.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CacheError {
-    #[error("cannot make the cache directory {path}", path = path.display())]
+    #[error("cannot make the directory {path}", path = path.display())]
     Create { path: PathBuf, source: io::Error },
     #[error("cannot look at {path}", path = path.display())]
     Inspect { path: PathBuf, source: io::Error },
     #[error("{path} can be written by other users, so what is cached there or below cannot be trusted", path = path.display())]
     Exposed { path: PathBuf },
-    #[error("{path} is neither a file nor a directory, or too deep: it is not from this cache, remove it", path = path.display())]
+    #[error("{path} is not a file of this cache: remove it", path = path.display())]
     Foreign { path: PathBuf },
-    #[error("cannot remove the damaged {path}", path = path.display())]
-    Remove { path: PathBuf, source: io::Error },
     #[error("cannot keep a cache in {path}", path = path.display())]
     Open { path: PathBuf, source: wasmtime::Error },
+    #[error("cannot keep what was compiled in {path}", path = path.display())]
+    Keep { path: PathBuf, source: io::Error },
 }
 
 /// `soloist` in the user's cache directory, if the user has one.
@@ -54,64 +71,229 @@ pub(super) fn user_directory() -> Option<PathBuf> {
     base.map(|base| base.join("soloist"))
 }
 
+/// wasmtime's cache in a directory.
+pub(super) fn wasmtime_cache(directory: &Path) -> Result<Cache, CacheError> {
+    let mut config = CacheConfig::new();
+    config
+        .with_directory(directory)
+        // A file that is compressed anew would no longer have its digest.
+        .with_optimized_compression_usage_counter_threshold(u64::MAX);
+    Cache::new(config).map_err(|source| CacheError::Open { path: directory.to_owned(), source })
+}
+
+/// What a file is known by to engines of one kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key(Digest);
+
+impl Key {
+    pub(super) fn of(file: Digest, engine: &Engine) -> Self {
+        let mut hasher = Sha256Hasher(Sha256::new());
+        (FORMAT, env!("CARGO_PKG_VERSION"), file).hash(&mut hasher);
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Self(Digest::of(&hasher.0.finalize()))
+    }
+}
+
+struct Sha256Hasher(Sha256);
+
+impl Hasher for Sha256Hasher {
+    fn finish(&self) -> u64 {
+        unreachable!("the digest is taken instead")
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+}
+
+/// What is noted of a file that was compiled.
+#[derive(Debug, Serialize, Deserialize)]
+struct Note {
+    /// Its code, below the directory of wasmtime's cache.
+    code: PathBuf,
+    code_sum: String,
+    component_sum: Option<String>,
+    /// What all of it takes.
+    bytes: u64,
+    made: Made,
+}
+
+/// What is kept of a plugin's file: its code is where wasmtime looks.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) made: Made,
+    /// The component, if it was made of the file.
+    pub(super) component: Option<Vec<u8>>,
+}
+
 /// wasmtime's cache, with a digest of everything in it.
 pub(super) struct SealedCache {
     cache: Cache,
+    directory: PathBuf,
     code: PathBuf,
-    sums: PathBuf,
+    kept: PathBuf,
 }
 
 impl SealedCache {
-    /// Opens the cache in `directory`, which is made if it is not there. What is damaged is removed.
+    /// Opens the cache in `directory`, which is made if it is not there.
     pub(super) fn open(directory: &Path) -> Result<Self, CacheError> {
-        let (code, sums) = (directory.join("code"), directory.join("sums"));
-        for directory in [directory, &code, &sums] {
-            make(directory)?;
+        let (code, kept) = (directory.join("code"), directory.join("kept"));
+        for directory in [directory, &code, &kept] {
+            make(directory).map_err(|source| CacheError::Create { path: directory.to_owned(), source })?;
         }
         check_ancestors(&code)?;
-        check_ancestors(&sums)?;
-        check_below(&code, 0)?;
-        check_below(&sums, 0)?;
-        remove_damaged(&code, &sums)?;
-        let mut config = CacheConfig::new();
-        config
-            .with_directory(&code)
-            .with_files_total_size_soft_limit(MAX_BYTES)
-            .with_file_count_soft_limit(MAX_FILES)
-            // A file that is compressed anew would no longer have its digest.
-            .with_optimized_compression_usage_counter_threshold(u64::MAX);
-        let cache = Cache::new(config).map_err(|source| CacheError::Open { path: directory.to_owned(), source })?;
-        Ok(Self { cache, code, sums })
+        check_ancestors(&kept)?;
+        Ok(Self { cache: wasmtime_cache(&code)?, directory: directory.to_owned(), code, kept })
     }
 
     pub(super) fn wasmtime(&self) -> Cache {
         self.cache.clone()
     }
 
-    /// Notes the digest of what was compiled since; a file without one is not used again.
-    pub(super) fn seal(&self) -> io::Result<()> {
-        for file in code_files(&self.code)? {
-            let sum = sum_of(&self.sums, &file);
-            if sum.exists() {
-                continue;
+    /// A place to compile in, from which can be kept.
+    pub(super) fn scratch(&self) -> io::Result<Scratch> {
+        Scratch::new(&self.directory)
+    }
+
+    /// What is kept of a file. `None` if there is nothing, or nothing that is whole.
+    pub(super) fn find(&self, key: Key) -> Result<Option<Kept>, CacheError> {
+        let path = self.note(key);
+        let Some(note) = self.read_note(&path)? else { return Ok(None) };
+        // Whoever tidies up from now on leaves it alone.
+        let touched = File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        let code = self.code.join(&note.code);
+        let is_whole = is_there(&self.code, &code)? && has_digest(&code, &note.code_sum);
+        let component = match &note.component_sum {
+            None => None,
+            Some(sum) => {
+                let component = self.component(key);
+                if !is_there(&self.kept, &component)? {
+                    return Ok(None);
+                }
+                match fs::read(&component) {
+                    Ok(bytes) if Digest::of(&bytes).to_string() == *sum => Some(bytes),
+                    _ => return Ok(None),
+                }
             }
-            // The mask of this process may have let a group write.
-            for directory in file.ancestors().skip(1).take_while(|path| *path != self.code) {
-                fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+        };
+        if !is_whole || touched.is_err() {
+            tracing::debug!("{} is damaged, or was never finished: it is compiled anew", code.display());
+            return Ok(None);
+        }
+        Ok(Some(Kept { made: note.made, component }))
+    }
+
+    /// Keeps what was compiled in `scratch`, which stays as it is.
+    pub(super) fn keep(&self, key: Key, scratch: &Scratch, made: Made) -> Result<(), CacheError> {
+        let keep = || {
+            let (compiled, beside) = (scratch.path().join(COMPONENT), scratch.path().join("kept"));
+            let component = made.encoded.then(|| fs::read(compiled)).transpose()?;
+            let note = self.keep_code(scratch, made, component.as_deref())?;
+            if let Some(bytes) = &component {
+                write(&beside, bytes, &self.component(key))?;
             }
-            fs::set_permissions(&file, Permissions::from_mode(0o600))?;
-            let digest = Digest::of_all(File::open(&file)?)?;
-            let mut sum = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(sum)?;
-            sum.write_all(digest.to_string().as_bytes())?;
+            let text = serde_json::to_string(&note)?;
+            write(&beside, format!("{}\n{text}", Digest::of(text.as_bytes())).as_bytes(), &self.note(key))?;
+            self.tidy(key)
+        };
+        keep().map_err(|source| CacheError::Keep { path: self.directory.clone(), source })
+    }
+
+    /// Puts the code where wasmtime looks for it, whatever was there before.
+    fn keep_code(&self, scratch: &Scratch, made: Made, component: Option<&[u8]>) -> io::Result<Note> {
+        let made_in = scratch.path().join(CODE);
+        let [compiled] = &*code_files(&made_in, 0)? else {
+            return Err(io::Error::other("the compiler did not leave one file of code"));
+        };
+        let code = compiled.strip_prefix(&made_in).map_err(io::Error::other)?.to_owned();
+        fs::set_permissions(compiled, Permissions::from_mode(0o600))?;
+        let sum = Digest::of_all(File::open(compiled)?)?;
+        let bytes = compiled.metadata()?.len() + component.map_or(0, |component| component.len() as u64);
+        let (beside, to) = (scratch.path().join("linked"), self.code.join(&code));
+        to.parent().map_or(Ok(()), make)?;
+        fs::hard_link(compiled, &beside)?;
+        fs::rename(beside, to)?;
+        let component_sum = component.map(|component| Digest::of(component).to_string());
+        Ok(Note { code, code_sum: sum.to_string(), component_sum, bytes, made })
+    }
+
+    /// Removes what was used the longest time ago, as long as too much is kept, and code that nobody has noted.
+    fn tidy(&self, new: Key) -> io::Result<()> {
+        let mut notes = Vec::new();
+        for path in entries(&self.kept)?.into_iter().filter(|path| path.extension().is_none()) {
+            let Ok(used) = path.metadata().and_then(|metadata| metadata.modified()) else { continue };
+            // One that cannot be read has no code.
+            let note = self.read_note(&path).ok().flatten();
+            notes.push((used, path, note));
+        }
+        notes.sort_by_key(|(used, ..)| *used);
+        let mut bytes: u64 = notes.iter().flat_map(|(.., note)| note).map(|note| note.bytes).sum();
+        let mut files = notes.len();
+        let recent = SystemTime::now() - IN_USE;
+        notes.retain(|(used, path, note)| {
+            let stays = bytes <= MAX_BYTES && files <= MAX_FILES && note.is_some();
+            if stays || *used > recent || *path == self.note(new) {
+                return true;
+            }
+            bytes -= note.as_ref().map_or(0, |note| note.bytes);
+            files -= 1;
+            let _ = fs::remove_file(path);
+            let _ = fs::remove_file(path.with_extension("wasm"));
+            false
+        });
+        let known: Vec<_> = notes.iter().flat_map(|(.., note)| note).map(|note| self.code.join(&note.code)).collect();
+        for code in code_files(&self.code, 0)? {
+            let is_old = code.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|made| made < recent);
+            if is_old && !known.contains(&code) {
+                let _ = fs::remove_file(code.with_extension("stats"));
+                let _ = fs::remove_file(code);
+            }
         }
         Ok(())
     }
+
+    fn note(&self, key: Key) -> PathBuf {
+        self.kept.join(key.0.to_string())
+    }
+
+    fn component(&self, key: Key) -> PathBuf {
+        self.note(key).with_extension("wasm")
+    }
+
+    fn read_note(&self, path: &Path) -> Result<Option<Note>, CacheError> {
+        if !is_there(&self.kept, path)? {
+            return Ok(None);
+        }
+        let read = || -> io::Result<String> {
+            let mut text = String::new();
+            File::open(path)?.take(MAX_NOTE_BYTES).read_to_string(&mut text)?;
+            Ok(text)
+        };
+        let text = read().unwrap_or_default();
+        let whole = text.split_once('\n').filter(|(sum, text)| Digest::of(text.as_bytes()).to_string() == *sum);
+        Ok(whole.and_then(|(_, text)| serde_json::from_str(text).ok()))
+    }
 }
 
-/// Makes a directory that nobody else can look into, if it is not there.
-fn make(directory: &Path) -> Result<(), CacheError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-    made.map_err(|source| CacheError::Create { path: directory.to_owned(), source })
+/// Whether the file is there. One that others could have written is an error.
+fn is_there(below: &Path, path: &Path) -> Result<bool, CacheError> {
+    for path in path.ancestors().take_while(|ancestor| *ancestor != below) {
+        let metadata = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            metadata => metadata.map_err(|source| CacheError::Inspect { path: path.to_owned(), source })?,
+        };
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Err(CacheError::Foreign { path: path.to_owned() });
+        }
+        if !is_safe(&metadata, false) {
+            return Err(CacheError::Exposed { path: path.to_owned() });
+        }
+    }
+    Ok(path.is_file())
+}
+
+fn has_digest(path: &Path, sum: &str) -> bool {
+    File::open(path).and_then(Digest::of_all).is_ok_and(|digest| digest.to_string() == sum)
 }
 
 /// Makes sure that nobody but this user and root can replace the directory or put files into it.
@@ -122,33 +304,6 @@ fn check_ancestors(directory: &Path) -> Result<(), CacheError> {
         let metadata = fs::metadata(path).map_err(|source| inspect(path, source))?;
         if !is_safe(&metadata, depth > 0) {
             return Err(CacheError::Exposed { path: path.to_owned() });
-        }
-    }
-    Ok(())
-}
-
-/// Makes sure that nobody else could have written what is in the directory.
-fn check_below(directory: &Path, depth: usize) -> Result<(), CacheError> {
-    for path in entries(directory).map_err(|source| CacheError::Inspect { path: directory.to_owned(), source })? {
-        let metadata = match fs::symlink_metadata(&path) {
-            Ok(metadata) => metadata,
-            // Another process tidies up.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(source) => return Err(CacheError::Inspect { path, source }),
-        };
-        // What wasmtime notes beside the code is not run, and is written with whatever mask this process has.
-        if metadata.is_file() && path.extension().is_some() {
-            continue;
-        }
-        let is_known = metadata.is_file() || (metadata.is_dir() && depth < MAX_DEPTH);
-        if !is_known {
-            return Err(CacheError::Foreign { path });
-        }
-        if !is_safe(&metadata, false) {
-            return Err(CacheError::Exposed { path });
-        }
-        if metadata.is_dir() {
-            check_below(&path, depth + 1)?;
         }
     }
     Ok(())
@@ -165,55 +320,19 @@ fn is_safe(metadata: &Metadata, is_parent: bool) -> bool {
     trusted && (!others_write || (is_parent && sticky))
 }
 
-/// Removes code that is not as it was when it was compiled, and digests of code that is not there.
-fn remove_damaged(code: &Path, sums: &Path) -> Result<(), CacheError> {
-    let inspect = |path: &Path| {
-        let path = path.to_owned();
-        |source| CacheError::Inspect { path, source }
-    };
-    let remove = |path: &Path| match fs::remove_file(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(CacheError::Remove { path: path.to_owned(), source })
-        }
-        _ => Ok(()),
-    };
-    let mut whole = BTreeSet::new();
-    for file in code_files(code).map_err(inspect(code))? {
-        let sum = sum_of(sums, &file);
-        let expected = read_sum(&sum);
-        if expected.is_some() && expected == File::open(&file).and_then(Digest::of_all).ok() {
-            whole.insert(sum);
-            continue;
-        }
-        tracing::debug!("{} is damaged, or was never finished: it is compiled anew", file.display());
-        remove(&file)?;
-    }
-    for sum in entries(sums).map_err(inspect(sums))? {
-        if !whole.contains(&sum) {
-            remove(&sum)?;
-        }
-    }
-    Ok(())
+/// Writes a file that is there as a whole or not at all.
+fn write(beside: &Path, content: &[u8], path: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(beside)?.write_all(content)?;
+    fs::rename(beside, path)
 }
 
-fn read_sum(path: &Path) -> Option<Digest> {
-    let mut text = String::new();
-    File::open(path).ok()?.take(100).read_to_string(&mut text).ok()?;
-    Digest::parse(&text)
-}
-
-/// wasmtime names code by what it was compiled from, so no two have the same name.
-fn sum_of(sums: &Path, code: &Path) -> PathBuf {
-    sums.join(code.file_name().unwrap_or_default())
-}
-
-/// The files that wasmtime may run: those without an extension.
-fn code_files(directory: &Path) -> io::Result<Vec<PathBuf>> {
+/// The files below a directory that wasmtime may run: they have no extension.
+fn code_files(directory: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in entries(directory)? {
         match path.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() => found.extend(code_files(&path)?),
-            Ok(_) if path.extension().is_none() => found.push(path),
+            Ok(metadata) if metadata.is_dir() && depth < MAX_DEPTH => found.extend(code_files(&path, depth + 1)?),
+            Ok(metadata) if metadata.is_file() && path.extension().is_none() => found.push(path),
             _ => {}
         }
     }
@@ -230,84 +349,152 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::limits::Limits;
     use super::*;
 
-    fn scratch(name: &str) -> PathBuf {
-        env::temp_dir().join(format!("soloist-cache-{name}-{}", std::process::id()))
+    /// A cache in a directory of its own, and what is in it.
+    struct Kit {
+        directory: Scratch,
+        engine: Engine,
     }
 
-    fn refused(directory: &Path) -> CacheError {
-        SealedCache::open(directory).map(drop).unwrap_err()
+    impl Kit {
+        fn new() -> Self {
+            let mut config = super::super::engine::config();
+            config.max_wasm_stack(100_000);
+            let directory = Scratch::new(&env::temp_dir()).unwrap();
+            Self { directory, engine: Engine::new(&config).unwrap() }
+        }
+
+        fn path(&self) -> PathBuf {
+            self.directory.path().join("deep/cache")
+        }
+
+        fn open(&self) -> SealedCache {
+            SealedCache::open(&self.path()).unwrap()
+        }
+
+        fn key(&self, name: &str) -> Key {
+            Key::of(Digest::of(name.as_bytes()), &self.engine)
+        }
+
+        /// Compiles a plugin of that name, and keeps it.
+        fn keep(&self, name: &str) -> PathBuf {
+            let cache = self.open();
+            let scratch = cache.scratch().unwrap();
+            let number = name.bytes().map(u32::from).sum::<u32>();
+            let elected = format!(r#"(func (export "on_elected") (drop (i32.const {number})))"#);
+            let text = format!(r#"(module {elected} (func (export "on_demoted")))"#);
+            let made = super::super::compile::compile(text.into(), scratch.path(), &Limits::default()).unwrap();
+            cache.keep(self.key(name), &scratch, made).unwrap();
+            cache.code.join(cache.read_note(&cache.note(self.key(name))).unwrap().unwrap().code)
+        }
+
+        fn is_kept(&self, name: &str) -> bool {
+            self.open().find(self.key(name)).unwrap().is_some()
+        }
+
+        fn age(&self, name: &str, by: Duration) {
+            let cache = self.open();
+            let file = File::options().append(true).open(cache.note(self.key(name))).unwrap();
+            file.set_modified(SystemTime::now() - by).unwrap();
+        }
     }
 
     #[test]
-    fn a_new_directory_is_ours_alone() {
-        let directory = scratch("new").join("deep");
-        SealedCache::open(&directory).map(drop).unwrap();
-        for path in [directory.clone(), directory.join("code"), directory.join("sums")] {
-            assert_eq!(fs::metadata(path).unwrap().mode() & 0o777, 0o700);
+    fn a_new_directory_is_ours_alone_and_so_is_all_in_it() {
+        let kit = Kit::new();
+        let code = kit.keep("a");
+        assert!(kit.is_kept("a") && !kit.is_kept("b"));
+        for path in code.ancestors().take_while(|path| *path != kit.directory.path()) {
+            assert_eq!(fs::metadata(path).unwrap().mode() & 0o077, 0, "{}", path.display());
         }
-        fs::remove_dir_all(directory.parent().unwrap()).unwrap();
     }
 
     #[test]
     fn a_directory_that_others_can_write_is_refused_and_so_is_one_below_it() {
-        let exposed = scratch("exposed");
-        fs::create_dir_all(exposed.join("inner")).unwrap();
-        fs::set_permissions(&exposed, Permissions::from_mode(0o777)).unwrap();
-        assert!(matches!(refused(&exposed), CacheError::Exposed { .. }));
-        assert!(
-            matches!(refused(&exposed.join("inner")), CacheError::Exposed { path } if path.ends_with(exposed.file_name().unwrap()))
-        );
-        fs::remove_dir_all(&exposed).unwrap();
+        let kit = Kit::new();
+        kit.open();
+        for path in [kit.path(), kit.path().join("code"), kit.path().join("kept"), kit.path().parent().unwrap().into()]
+        {
+            fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
+            let refused = SealedCache::open(&kit.path()).map(drop).unwrap_err();
+            assert!(matches!(refused, CacheError::Exposed { path: found } if found == path), "{}", path.display());
+            fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+        }
     }
 
     #[test]
     fn what_others_could_have_written_or_nobody_knows_is_refused_by_its_name() {
-        let directory = scratch("inside");
-        let code = directory.join("code/modules/wasmtime-1/abc");
-        fs::create_dir_all(code.parent().unwrap()).unwrap();
-        fs::write(&code, "code").unwrap();
-        fs::set_permissions(&directory, Permissions::from_mode(0o700)).unwrap();
-        for path in [code.as_path(), code.parent().unwrap(), &directory.join("code"), &directory.join("sums")] {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            let before = fs::metadata(path).map_or(0o700, |metadata| metadata.mode() & 0o777);
-            make(&directory.join("sums")).unwrap();
+        let kit = Kit::new();
+        let code = kit.keep("a");
+        let note = kit.open().note(kit.key("a"));
+        let refused = || kit.open().find(kit.key("a")).unwrap_err();
+        for path in [code.as_path(), code.parent().unwrap(), &note] {
+            let before = fs::metadata(path).unwrap().mode() & 0o777;
             fs::set_permissions(path, Permissions::from_mode(before | 0o022)).unwrap();
-            assert!(matches!(refused(&directory), CacheError::Exposed { path: found } if found == path), "{path:?}");
-            fs::set_permissions(path, Permissions::from_mode(before & !0o022)).unwrap();
+            assert!(matches!(refused(), CacheError::Exposed { path: found } if found == path), "{}", path.display());
+            fs::set_permissions(path, Permissions::from_mode(before)).unwrap();
         }
-        std::os::unix::fs::symlink("/etc/passwd", code.with_file_name("link")).unwrap();
-        assert!(matches!(refused(&directory), CacheError::Foreign { path } if path.ends_with("link")));
-        fs::remove_file(code.with_file_name("link")).unwrap();
+        assert!(kit.is_kept("a"));
         if rustix::process::geteuid().is_root() {
             std::os::unix::fs::chown(&code, Some(65534), None).unwrap();
-            assert!(matches!(refused(&directory), CacheError::Exposed { path } if path == code));
+            assert!(matches!(refused(), CacheError::Exposed { path } if path == code));
         }
-        fs::remove_dir_all(&directory).unwrap();
+        fs::remove_file(&code).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", &code).unwrap();
+        assert!(matches!(refused(), CacheError::Foreign { path } if path == code));
     }
 
     #[test]
-    fn code_without_its_digest_or_with_another_one_is_removed() {
-        let directory = scratch("damaged");
-        let cache = SealedCache::open(&directory).unwrap();
-        let modules = directory.join("code/modules/wasmtime-1");
-        fs::create_dir_all(&modules).unwrap();
-        for name in ["whole", "changed", "noted", "cut"] {
-            fs::write(modules.join(name), name).unwrap();
+    fn what_is_damaged_is_not_there() {
+        let kit = Kit::new();
+        let code = kit.keep("a");
+        let (note, component) = (kit.open().note(kit.key("a")), kit.open().component(kit.key("a")));
+        for path in [&code, &note, &component] {
+            let whole = fs::read(path).unwrap();
+            for at in [0, whole.len() / 2, whole.len() - 1] {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 0x10;
+                fs::write(path, &damaged).unwrap();
+                assert!(!kit.is_kept("a"), "{} at {at}", path.display());
+            }
+            fs::remove_file(path).unwrap();
+            assert!(!kit.is_kept("a"), "{}", path.display());
+            kit.keep("a");
+            assert!(kit.is_kept("a"), "{}", path.display());
         }
-        cache.seal().unwrap();
-        fs::write(modules.join("changed"), "chanced").unwrap();
-        fs::write(modules.join("unknown"), "never sealed").unwrap();
-        fs::write(directory.join("sums/cut"), "12").unwrap();
-        fs::remove_file(modules.join("noted")).unwrap();
-        SealedCache::open(&directory).map(drop).unwrap();
-        let names = |directory: &Path| -> Vec<_> {
-            entries(directory).unwrap().iter().map(|path| path.file_name().unwrap().to_owned()).collect()
-        };
-        assert_eq!(names(&modules), ["whole"]);
-        assert_eq!(names(&directory.join("sums")), ["whole"]);
-        assert_eq!(fs::metadata(modules.join("whole")).unwrap().mode() & 0o777, 0o600);
-        fs::remove_dir_all(&directory).unwrap();
+    }
+
+    /// Of what nobody asks for nothing is read.
+    #[test]
+    fn only_what_is_used_is_looked_at() {
+        let kit = Kit::new();
+        let code = kit.keep("a");
+        kit.keep("b");
+        fs::set_permissions(&code, Permissions::from_mode(0o666)).unwrap();
+        fs::write(&code, "damaged").unwrap();
+        assert!(kit.is_kept("b") && code.exists());
+    }
+
+    #[test]
+    fn what_was_used_the_longest_time_ago_goes_first() {
+        let kit = Kit::new();
+        let codes = ["a", "b", "c"].map(|name| kit.keep(name));
+        // Each says that it takes more than half of all that may be kept.
+        for (name, hours) in [("a", 3), ("b", 2), ("c", 0)] {
+            let cache = kit.open();
+            let mut note = cache.read_note(&cache.note(kit.key(name))).unwrap().unwrap();
+            note.bytes = MAX_BYTES / 2 + 1;
+            let text = serde_json::to_string(&note).unwrap();
+            fs::write(cache.note(kit.key(name)), format!("{}\n{text}", Digest::of(text.as_bytes()))).unwrap();
+            kit.age(name, hours * IN_USE + Duration::from_secs(1));
+            let old = SystemTime::now() - 2 * IN_USE;
+            File::options().append(true).open(&codes[0]).unwrap().set_modified(old).unwrap();
+        }
+        kit.keep("new");
+        assert!(!kit.is_kept("a") && !kit.is_kept("b") && kit.is_kept("new"));
+        assert!(kit.is_kept("c"), "another process may be about to use it");
+        assert!(!codes[0].exists() && codes[2].exists());
     }
 }

@@ -11,7 +11,9 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use super::apart::caught;
+use super::bounds::Refused;
 use super::circle;
+use super::compile::Told;
 use super::exit;
 use super::features::FEATURES;
 use super::load::Problem;
@@ -55,10 +57,14 @@ pub(super) fn component(binary: &[u8]) -> Result<Vec<u8>, Problem> {
     }
     let world = module.world()?;
     let mut renamed = wasm_encoder::Module::new();
-    Rename.parse_core_module(&mut renamed, Parser::new(0), binary).map_err(|error| Problem::Encode(error.into()))?;
+    Rename.parse_core_module(&mut renamed, Parser::new(0), binary).map_err(|error| failed(&error.into()))?;
     let mut renamed = renamed.finish();
-    embed(&mut renamed, &world).map_err(Problem::Encode)?;
+    embed(&mut renamed, &world).map_err(|error| failed(&error))?;
     encode(&renamed, module.imports_preview1())
+}
+
+fn failed(error: &anyhow::Error) -> Problem {
+    Problem::Encode(Told::of(error.as_ref()))
 }
 
 fn encode(module: &[u8], imports_preview1: bool) -> Result<Vec<u8>, Problem> {
@@ -72,7 +78,7 @@ fn encode(module: &[u8], imports_preview1: bool) -> Result<Vec<u8>, Problem> {
     };
     // The encoder takes it for granted that a tool has written the types, and panics over some that none would write.
     let encoded = caught(encode).unwrap_or_else(|panic| Err(anyhow!("its component types make no sense: {panic}")));
-    encoded.map_err(Problem::Encode)
+    encoded.map_err(|error| failed(&error))
 }
 
 fn embed(module: &mut Vec<u8>, world: &str) -> anyhow::Result<()> {
@@ -92,10 +98,10 @@ struct Module {
 
 impl Module {
     fn read(binary: &[u8]) -> Result<Self, Problem> {
-        let types = Validator::new_with_features(FEATURES).validate_all(binary)?;
+        let types = Validator::new_with_features(FEATURES).validate_all(binary).map_err(Refused::from)?;
         let mut has_metadata = false;
         for payload in Parser::new(0).parse_all(binary) {
-            if let Payload::CustomSection(section) = payload? {
+            if let Payload::CustomSection(section) = payload.map_err(Refused::from)? {
                 has_metadata |= matches!(section.as_known(), KnownCustom::ComponentName(_))
                     || section.name().starts_with("component-type");
             }
@@ -130,7 +136,7 @@ impl Module {
         }
         for (bare, export, shapes) in EXPORTS {
             let found = self.exports.iter().find(|(name, _)| name == bare);
-            let (_, ty) = found.ok_or(Problem::MissingExport { export: bare })?;
+            let (_, ty) = found.ok_or(Problem::MissingExport { export: bare.into() })?;
             let parameters = self.parameters(bare, shapes, ty)?;
             world.extend(["export ", export, ": async func(", parameters, ");\n"]);
         }
@@ -154,7 +160,7 @@ impl Module {
             EntityType::Global(_) => "a global".into(),
             _ => "something that is no function".into(),
         };
-        Err(Problem::WrongExport { export, expected: shapes.expected, found })
+        Err(Problem::WrongExport { export: export.into(), expected: shapes.expected.into(), found })
     }
 }
 

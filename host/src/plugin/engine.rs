@@ -1,16 +1,26 @@
-//! The one wasmtime engine of a host, with the clock tick that interrupts guests.
+//! The wasmtime engines that plugins run in, and the clock tick that interrupts guests.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::{env, fs, io};
 
-use wasmtime::{Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails};
+use wasmtime::component::Component;
+use wasmtime::{
+    Cache, Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+};
 
-use super::cache::{self, SealedCache};
+use super::cache::{self, CacheError, Kept, Key, SealedCache};
+use super::compile::{CODE, COMPONENT, Told};
+use super::compiler::Compiler;
 use super::failure::describe;
 use super::features;
 use super::limits::{Limits, count};
+use super::load::Problem;
+use super::needs::{MAX_HELD_BYTES, Needs};
+use super::scratch::Scratch;
+use crate::digest::Digest;
 
 /// How often a guest that computes without a pause is interrupted: how late, at most, it sees the end of its permit.
 pub const EPOCH_TICK: Duration = Duration::from_millis(5);
@@ -24,6 +34,15 @@ const DENSE_IMAGE_BYTES: u64 = 64 << 10;
 /// How many frames a reported backtrace has at most.
 const BACKTRACE_FRAMES: usize = 32;
 
+/// How many runs of one plugin may be there at once: one that has ended may still be taken apart when the next begins.
+const RUNS: u32 = 2;
+
+/// The stacks of a run besides those of calls from one of its components to another: its own calls, and the next one's.
+const SPARE_STACKS: u32 = 8;
+
+/// Where files can be made when nothing else can be written to.
+const SHARED_MEMORY: &str = "/dev/shm";
+
 /// The engine could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -35,65 +54,49 @@ pub enum EngineError {
     Ticker(#[source] std::io::Error),
 }
 
-/// Compiles and runs plugins. One is enough for all tasks of a host whose plugins may use the same stack.
+/// What the plugins of a host have in common: how they are compiled, where that is kept, and the tick that interrupts them.
+/// Each runs in an engine of its own, so that none can take what another needs.
 pub struct PluginEngine {
-    engine: Engine,
+    /// An engine like those that plugins run in.
+    pattern: Engine,
+    compiler: Compiler,
     cache: Option<SealedCache>,
     cache_directory: Option<PathBuf>,
     ticker: Ticker,
-    stack_bytes: u64,
+    is_poolless: Once,
+}
+
+/// What a plugin's engine finds the plugin's code by.
+pub(super) struct Obtained {
+    pub(super) needs: Needs,
+    pub(super) component: Vec<u8>,
+    cache: Cache,
+    /// Where the code lies, if it is not kept.
+    _scratch: Option<Scratch>,
 }
 
 impl PluginEngine {
-    /// Sets the engine up, with wasmtime's compile cache in the user's cache directory.
+    /// Sets up what plugins run with. What was compiled is kept in the user's cache directory.
     ///
     /// Without a directory that is safe from other users, plugins are compiled anew at every start.
     ///
     /// # Errors
     /// [`EngineError`] when the machine cannot run WebAssembly at all.
-    pub fn new() -> Result<Self, EngineError> {
-        Self::with_stack(Limits::default().stack)
+    pub fn new(compiler: Compiler) -> Result<Self, EngineError> {
+        Self::with_cache(compiler, cache::user_directory().as_deref())
     }
 
-    /// As [`PluginEngine::new`], for plugins that may use so many bytes of stack: [`Limits::stack`].
+    /// As [`PluginEngine::new`], but what was compiled is kept in `directory`, which is made if it is not there; `None` is
+    /// no cache.
     ///
     /// # Errors
     /// As [`PluginEngine::new`].
-    pub fn with_stack(stack_bytes: u64) -> Result<Self, EngineError> {
-        Self::with(cache::user_directory().as_deref(), stack_bytes)
-    }
-
-    /// Sets the engine up with its compile cache in `directory`, which is made if it is not there; `None` is no cache.
-    ///
-    /// # Errors
-    /// As [`PluginEngine::new`].
-    pub fn with_cache(directory: Option<&Path>) -> Result<Self, EngineError> {
-        Self::with(directory, Limits::default().stack)
-    }
-
-    /// As [`PluginEngine::with_cache`] and [`PluginEngine::with_stack`] together.
-    ///
-    /// # Errors
-    /// As [`PluginEngine::new`].
-    pub fn with(directory: Option<&Path>, stack_bytes: u64) -> Result<Self, EngineError> {
-        let mut config = config(count(stack_bytes));
-        let cache = directory.and_then(open_cache);
-        config.cache(cache.as_ref().map(SealedCache::wasmtime));
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
-        let engine = Engine::new(&config).or_else(|error| {
-            // The pool reserves terabytes of address space, which a limit on it (`ulimit -v`) refuses.
-            tracing::debug!("no instance pool on this machine: {error:#}");
-            config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
-            Engine::new(&config)
-        });
-        let engine = engine.map_err(EngineError::Engine)?;
-        let ticker = Ticker::start(engine.weak()).map_err(EngineError::Ticker)?;
-        Ok(Self { engine, cache, cache_directory: directory.map(Path::to_owned), ticker, stack_bytes })
-    }
-
-    /// How much stack its plugins may use, in bytes.
-    pub fn stack_bytes(&self) -> u64 {
-        self.stack_bytes
+    pub fn with_cache(compiler: Compiler, directory: Option<&Path>) -> Result<Self, EngineError> {
+        let pattern = Engine::new(&config()).map_err(EngineError::Engine)?;
+        let cache = directory.and_then(|directory| SealedCache::open(directory).inspect_err(not_kept).ok());
+        let ticker = Ticker::start().map_err(EngineError::Ticker)?;
+        let cache_directory = directory.map(Path::to_owned);
+        Ok(Self { pattern, compiler, cache, cache_directory, ticker, is_poolless: Once::new() })
     }
 
     /// Where compiled plugins are kept, now or at another start, if anywhere.
@@ -101,21 +104,72 @@ impl PluginEngine {
         self.cache_directory.as_deref()
     }
 
-    pub(super) fn wasmtime(&self) -> &Engine {
-        &self.engine
-    }
-
-    /// What was compiled since can be trusted by the next start.
-    pub(super) fn seal_cache(&self) {
-        if let Some(Err(error)) = self.cache.as_ref().map(SealedCache::seal) {
-            tracing::warn!("what was compiled is not kept: {error}");
+    /// Finds what was compiled of a file before, or has it compiled.
+    pub(super) fn obtain(
+        &self,
+        path: &Path,
+        file: Vec<u8>,
+        digest: Digest,
+        limits: &Limits,
+    ) -> Result<Obtained, Problem> {
+        let key = Key::of(digest, &self.pattern);
+        let mut cache = self.cache.as_ref();
+        match cache.map_or(Ok(None), |cache| Ok(cache.find(key)?.map(|kept| (cache.wasmtime(), kept)))) {
+            Ok(Some((cache, Kept { made, component }))) => {
+                made.needs.check(limits).map_err(Problem::Limit)?;
+                return Ok(Obtained { needs: made.needs, component: component.unwrap_or(file), cache, _scratch: None });
+            }
+            Ok(None) => {}
+            Err(error) => {
+                not_kept(&error);
+                cache = None;
+            }
         }
+        let scratch = cache.map_or_else(elsewhere, SealedCache::scratch).map_err(Problem::Scratch)?;
+        let made = self.compiler.compile(path, &file, scratch.path(), limits)?;
+        if let Some(Err(error)) = cache.map(|cache| cache.keep(key, &scratch, made)) {
+            not_kept(&error);
+        }
+        let component =
+            if made.encoded { fs::read(scratch.path().join(COMPONENT)).map_err(Problem::Scratch)? } else { file };
+        let cache = cache::wasmtime_cache(&scratch.path().join(CODE))
+            .map_err(|error| Problem::Scratch(io::Error::other(error)))?;
+        Ok(Obtained { needs: made.needs, component, cache, _scratch: Some(scratch) })
     }
 
-    /// Guests are interrupted for as long as the returned value lives.
-    pub(super) fn tick(self: &Arc<Self>) -> Ticking {
-        self.ticker.state.update(|live| live.guests += 1);
-        Ticking(Arc::clone(&self.ticker.state))
+    /// An engine for a plugin, with the plugin's code.
+    pub(super) fn engine(&self, obtained: &Obtained, limits: &Limits) -> Result<(Engine, Component), Problem> {
+        let mut config = config();
+        let stack = count(limits.stack);
+        config.max_wasm_stack(stack).async_stack_size(stack.saturating_add(HOST_STACK_BYTES));
+        config.cache(Some(obtained.cache.clone()));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, &obtained.needs)));
+        let engine = Engine::new(&config).or_else(|error| {
+            // The pool reserves gigabytes of address space, which a limit on it (`ulimit -v`) refuses. Whatever the pool
+            // would hold back is held back without it: see `needs` and `limits`.
+            self.is_poolless.call_once(|| {
+                tracing::warn!(
+                    "no pool of instances, for want of address space (`ulimit -v`): plugins start more slowly, within the \
+                     same limits: {error:#}"
+                );
+            });
+            config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+            Engine::new(&config)
+        });
+        let engine = engine.map_err(Problem::Engine)?;
+        let misses = obtained.cache.cache_misses();
+        let component = Component::from_binary(&engine, &obtained.component);
+        let component = component.map_err(|error| Problem::Compile(Told::of(error.as_ref())))?;
+        if obtained.cache.cache_misses() != misses {
+            return Err(Problem::NotFound);
+        }
+        Ok((engine, component))
+    }
+
+    /// Guests of this engine are interrupted for as long as the returned value lives.
+    pub(super) fn tick(&self, engine: &Engine) -> Ticking {
+        self.ticker.state.begin(engine);
+        Ticking { state: Arc::clone(&self.ticker.state), engine: engine.weak() }
     }
 }
 
@@ -125,43 +179,51 @@ impl std::fmt::Debug for PluginEngine {
     }
 }
 
-fn config(stack_bytes: usize) -> Config {
+/// What decides what is compiled, and with it what of it is kept.
+pub(super) fn config() -> Config {
     let mut config = Config::new();
     features::pin(&mut config);
     config
         // What lies far apart in a memory at first is copied there, not written out with all that is between.
         .memory_guaranteed_dense_image_size(DENSE_IMAGE_BYTES)
         .epoch_interruption(true)
-        .max_wasm_stack(stack_bytes)
-        .async_stack_size(stack_bytes.saturating_add(HOST_STACK_BYTES))
         // Names are in the module; reading a stranger's debug information for line numbers is not worth its cost.
         .wasm_backtrace_details(WasmBacktraceDetails::Disable)
         .wasm_backtrace_max_frames(BACKTRACE_FRAMES.try_into().ok());
     config
 }
 
-fn pool() -> PoolingAllocationConfig {
+/// What a plugin can have, and no more.
+fn pool(limits: &Limits, needs: &Needs) -> PoolingAllocationConfig {
+    let counted = |needed: u64| u32::try_from(needed).unwrap_or(u32::MAX).clamp(1, u32::MAX / RUNS);
+    let (memories, tables) = (counted(needs.memories), counted(needs.tables));
+    // wasmtime adds modules of its own between the components of a composed one.
+    let instances = limits.instances.saturating_mul(2);
     let mut pool = PoolingAllocationConfig::default();
-    // An interpreter compiled to WebAssembly is far larger than what a compiler makes of a program. This is address
-    // space, not memory.
+    // An interpreter compiled to WebAssembly is far larger than what a compiler makes of a program.
     pool.max_component_instance_size(4 << 20)
-        .max_core_instance_size(4 << 20)
-        .table_elements(count(Limits::TABLE_ELEMENTS_MAX));
-    // One plugin alone may have a hundred instances, and there may be hundreds of plugins. Of these totals memories and
-    // tables take address space (4 GiB and 8 MiB each), and instances are only counted. Stacks are left at a thousand, two
-    // or more for each plugin: every one of them costs a call of the system when the host starts.
-    pool.total_core_instances(100_000).total_component_instances(100_000);
-    pool.total_memories(4000).total_tables(4000);
-    pool.max_tables_per_module(Limits::TABLES_MAX).max_memories_per_module(Limits::MEMORIES_MAX);
+        .max_core_instance_size(count(MAX_HELD_BYTES))
+        .table_elements(count(Limits::TABLE_ELEMENTS_MAX))
+        .max_memories_per_module(memories)
+        .max_tables_per_module(tables)
+        .total_memories(RUNS * memories)
+        .total_tables(RUNS * tables)
+        .total_core_instances(RUNS.saturating_mul(instances))
+        .total_component_instances(RUNS)
+        .total_stacks(RUNS * (counted(needs.lifting) + SPARE_STACKS));
     pool
 }
 
-fn open_cache(directory: &Path) -> Option<SealedCache> {
-    let cache = SealedCache::open(directory);
-    cache.inspect_err(|error| tracing::warn!("compiled plugins are not kept: {}", describe(error))).ok()
+/// A place for what is not kept.
+fn elsewhere() -> io::Result<Scratch> {
+    Scratch::new(&env::temp_dir()).or_else(|error| Scratch::new(Path::new(SHARED_MEMORY)).map_err(|_| error))
 }
 
-/// Advances the engine's epoch, on a thread of its own that sleeps while there is no guest to interrupt.
+fn not_kept(error: &CacheError) {
+    tracing::warn!("compiled plugins are not kept: {}", describe(error));
+}
+
+/// Advances the epoch of every engine that has guests, on a thread of its own that sleeps while there is no guest to interrupt.
 struct Ticker {
     state: Arc<TickerState>,
     thread: Option<JoinHandle<()>>,
@@ -175,8 +237,17 @@ struct TickerState {
 
 #[derive(Default)]
 struct Live {
-    guests: usize,
+    /// The engines that have guests, with how many.
+    engines: Vec<(EngineWeak, usize)>,
     stopped: bool,
+}
+
+impl Live {
+    fn position(&self, of: &EngineWeak) -> Option<usize> {
+        let of = of.upgrade()?;
+        let is_it = |engine: &EngineWeak| engine.upgrade().is_some_and(|engine| Engine::same(&engine, &of));
+        self.engines.iter().position(|(engine, _)| is_it(engine))
+    }
 }
 
 impl TickerState {
@@ -186,15 +257,31 @@ impl TickerState {
         self.changed.notify_one();
     }
 
-    fn run(&self, engine: &EngineWeak) {
+    fn begin(&self, engine: &Engine) {
+        let engine = engine.weak();
+        self.update(|live| match live.position(&engine) {
+            Some(at) => live.engines[at].1 += 1,
+            None => live.engines.push((engine, 1)),
+        });
+    }
+
+    fn end(&self, engine: &EngineWeak) {
+        self.update(|live| match live.position(engine) {
+            Some(at) if live.engines[at].1 > 1 => live.engines[at].1 -= 1,
+            Some(at) => drop(live.engines.swap_remove(at)),
+            None => live.engines.retain(|(engine, _)| engine.upgrade().is_some()),
+        });
+    }
+
+    fn run(&self) {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         while !live.stopped {
-            if live.guests == 0 {
+            if live.engines.is_empty() {
                 live = self.changed.wait(live).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             (live, _) = self.changed.wait_timeout(live, EPOCH_TICK).unwrap_or_else(PoisonError::into_inner);
-            if let Some(engine) = engine.upgrade() {
+            for engine in live.engines.iter().filter_map(|(engine, _)| engine.upgrade()) {
                 engine.increment_epoch();
             }
         }
@@ -202,11 +289,11 @@ impl TickerState {
 }
 
 impl Ticker {
-    fn start(engine: EngineWeak) -> std::io::Result<Self> {
+    fn start() -> std::io::Result<Self> {
         let state = Arc::new(TickerState::default());
         let thread = std::thread::Builder::new().name("soloist-epoch".into()).spawn({
             let state = Arc::clone(&state);
-            move || state.run(&engine)
+            move || state.run()
         })?;
         Ok(Self { state, thread: Some(thread) })
     }
@@ -223,10 +310,13 @@ impl Drop for Ticker {
 }
 
 /// A guest is there to be interrupted.
-pub(super) struct Ticking(Arc<TickerState>);
+pub(super) struct Ticking {
+    state: Arc<TickerState>,
+    engine: EngineWeak,
+}
 
 impl Drop for Ticking {
     fn drop(&mut self) {
-        self.0.update(|live| live.guests -= 1);
+        self.state.end(&self.engine);
     }
 }

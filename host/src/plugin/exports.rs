@@ -1,5 +1,6 @@
 //! The two functions that make a component a plugin, in the shapes that they may have.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
@@ -39,11 +40,12 @@ pub(super) struct Exports {
 
 impl Exports {
     pub(super) fn find(engine: &Engine, component: &Component) -> Result<Self, Problem> {
-        let find = |export, expected, shape: fn(&ComponentFunc) -> Option<Shape>| {
-            let missing = || Problem::MissingExport { export };
+        let find = |export: &'static str, expected: &'static str, shape: fn(&ComponentFunc) -> Option<Shape>| {
+            let missing = || Problem::MissingExport { export: export.into() };
             let index = component.get_export_index(None, export).ok_or_else(missing)?;
             let found = component.component_type().get_export(engine, export).ok_or_else(missing)?.ty;
-            let wrong = |found: String| Problem::WrongExport { export, expected, found };
+            let wrong =
+                |found: String| Problem::WrongExport { export: export.into(), expected: Cow::from(expected), found };
             match found {
                 ComponentItem::ComponentFunc(function) => {
                     let shape = shape(&function).ok_or_else(|| wrong(signature(&function)))?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use wasmtime::ResourceLimiter;
 
 use crate::state::KEYS_MAX;
@@ -20,7 +21,7 @@ pub struct Limits {
     pub memories: u32,
     /// Tables.
     pub tables: u32,
-    /// Bytes of the stack of WebAssembly's own calls. It belongs to the engine that the plugin is loaded with.
+    /// Bytes of the stack of WebAssembly's own calls.
     pub stack: u64,
     /// Bytes that may pass to the host in one call.
     pub call_bytes: u64,
@@ -55,6 +56,8 @@ pub struct Limits {
     pub cpu: u32,
     /// How long it may take to load the plugin, which is mostly to compile it.
     pub compile_timeout: Duration,
+    /// Bytes of address space that the process may have that compiles the plugin.
+    pub compile_memory: u64,
 }
 
 impl Default for Limits {
@@ -84,6 +87,8 @@ impl Default for Limits {
             cpu: 100,
             // Ten times what an interpreter of 20 MB takes on two busy processors.
             compile_timeout: Duration::from_secs(120),
+            // Ten times what an interpreter of 20 MB takes.
+            compile_memory: 4 << 30,
         }
     }
 }
@@ -100,7 +105,7 @@ impl Limits {
 }
 
 /// A limit that ends the plugin when it is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Limit {
     /// See [`Limits::memory`].
     Memory,
@@ -155,7 +160,7 @@ impl Limit {
 }
 
 /// A plugin wanted more than it may have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct LimitReached {
     /// Which limit.
     pub limit: Limit,

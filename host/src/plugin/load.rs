@@ -1,26 +1,26 @@
 //! From a file to a plugin that is ready to run.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasmparser::{BinaryReaderError, Parser, Validator};
+use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
-use wasmtime::component::{Component, HasSelf, Linker, types};
+use wasmtime::component::{HasSelf, Linker, types};
 
 use super::apart::{Undone, apart};
-use super::bounds::{self, Excess, Refused};
+use super::bounds::{Excess, Refused};
+use super::compile::{MAX_CODE_BYTES, Told};
 use super::exports::Exports;
-use super::features::FEATURES;
 use super::grants::{Directory, Grants, NotGranted};
 use super::limits::LimitReached;
-use super::needs::Needs;
 use super::places::{self, Danger, Kept};
 use super::store::Host;
 use super::writes::Writes;
-use super::{Plugin, PluginEngine, PluginSettings, bindings, encode, exit, files, network};
+use super::{Plugin, PluginEngine, PluginSettings, bindings, exit, files, network};
 use crate::digest::Digest;
 
 /// How large a plugin's file may be, in bytes.
@@ -43,22 +43,26 @@ pub struct LoadError {
     pub problem: Problem,
 }
 
-/// What is wrong with a plugin's file.
-#[derive(Debug, thiserror::Error)]
+/// What is wrong with a plugin's file. What its compiler finds passes from one process to another; the rest does not.
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
 pub enum Problem {
     /// The file cannot be opened or read.
     #[error("cannot read the file")]
-    Read(#[from] io::Error),
+    #[serde(skip)]
+    Read(#[source] io::Error),
     /// It is a directory or a device.
     #[error("it is not a file")]
+    #[serde(skip)]
     NotAFile,
     /// It is too large to be a plugin.
     #[error("it is larger than {MAX_FILE_BYTES} bytes")]
+    #[serde(skip)]
     TooLarge,
     /// It is not the file that was meant.
     #[error(
         "its sha256 is {found}, but it is pinned to {expected}: the file has changed, or is not the one that was meant"
     )]
+    #[serde(skip)]
     WrongDigest {
         /// What the settings say.
         expected: Digest,
@@ -73,6 +77,7 @@ pub enum Problem {
     Excess(#[from] Excess),
     /// It could not be compiled in time.
     #[error("it could not be compiled within {limit:?}: if it may take that long, raise `limits.compile_timeout`")]
+    #[serde(skip)]
     TooSlow {
         /// The time it had.
         limit: Duration,
@@ -85,21 +90,60 @@ pub enum Problem {
     },
     /// There are no threads to compile it.
     #[error("cannot start threads to compile it")]
-    Threads(#[source] io::Error),
+    Threads(#[source] Told),
+    /// The process that compiles cannot be started, or spoken to.
+    #[error("cannot start the process that compiles it")]
+    #[serde(skip)]
+    Compiler(#[source] io::Error),
+    /// That process could not give up what it does not need.
+    #[error("the process that compiles it cannot confine itself")]
+    Confine(#[source] Told),
+    /// That process has ended before it was done.
+    #[error(
+        "the process that compiles it has ended ({status}), and said: {said}. It may have {memory} bytes: if it may take \
+         more, raise `limits.compile_memory`"
+    )]
+    #[serde(skip)]
+    Crashed {
+        /// How it has ended.
+        status: String,
+        /// The first that it said of that.
+        said: String,
+        /// How much it could have, in bytes.
+        memory: u64,
+    },
+    /// There is no directory to compile it in.
+    #[error("there is no directory to compile it in: set XDG_CACHE_HOME or TMPDIR to one that can be written to")]
+    #[serde(skip)]
+    Scratch(#[source] io::Error),
+    /// The compiler cannot write what it has made.
+    #[error("what was compiled cannot be written")]
+    Write(#[source] Told),
+    /// What was compiled is too large.
+    #[error("what the compiler makes of it is larger than {MAX_CODE_BYTES} bytes")]
+    CodeTooLarge,
+    /// What was compiled is not where it should be: a bug.
+    #[error("what was compiled for it was not found again")]
+    #[serde(skip)]
+    NotFound,
+    /// It cannot have an engine on this machine.
+    #[error("this machine cannot run it")]
+    #[serde(skip)]
+    Engine(#[source] wasmtime::Error),
     /// It is neither binary WebAssembly nor its text form.
     #[error("it is not WebAssembly: neither a component, nor a core module, nor the text form (.wat) of one")]
     NotWasm,
     /// It is WebAssembly text with a mistake.
     #[error("the WebAssembly text has a mistake")]
-    Text(#[from] wat::Error),
+    Text(#[source] Told),
     /// It begins like WebAssembly, but is cut short or broken, or is more than a plugin may use of it.
     #[error("the WebAssembly is cut short or broken, or uses what this host does not offer")]
-    Malformed(#[from] BinaryReaderError),
+    Malformed(#[source] Told),
     /// One of the two functions is not there.
     #[error("it does not export `{export}`: a plugin exports both on_elected and on_demoted")]
     MissingExport {
         /// The function's name, as a component or a bare module spells it.
-        export: &'static str,
+        export: Cow<'static, str>,
     },
     /// It is made to run from its beginning to its end.
     #[error(
@@ -111,9 +155,9 @@ pub enum Problem {
     #[error("its export `{export}` has the wrong type: expected {expected}, found {found}")]
     WrongExport {
         /// The function's name, as a component or a bare module spells it.
-        export: &'static str,
+        export: Cow<'static, str>,
         /// The type that it should have.
-        expected: &'static str,
+        expected: Cow<'static, str>,
         /// The type that it has.
         found: String,
     },
@@ -125,6 +169,7 @@ pub enum Problem {
     },
     /// A directory that the task grants is not there.
     #[error("the granted directory {} cannot be used", path.display())]
+    #[serde(skip)]
     Directory {
         /// The directory.
         path: PathBuf,
@@ -133,6 +178,7 @@ pub enum Problem {
     },
     /// A directory that no plugin may write to.
     #[error("the granted directory {} must not be written to by a plugin: {danger}", path.display())]
+    #[serde(skip)]
     Dangerous {
         /// The directory.
         path: PathBuf,
@@ -141,21 +187,24 @@ pub enum Problem {
     },
     /// A component imports something that its task does not grant.
     #[error(transparent)]
+    #[serde(skip)]
     NotGranted(#[from] NotGranted),
     /// A component imports something that the host does not have, or not with that type.
     #[error("it imports something that this host does not offer")]
+    #[serde(skip)]
     Link(#[source] wasmtime::Error),
     /// It would make more instances, memories or tables than it may.
     #[error("it cannot run within its limits")]
     Limit(#[source] LimitReached),
     /// A module cannot be made a component.
     #[error("the module cannot be made a component")]
-    Encode(#[source] anyhow::Error),
+    Encode(#[source] Told),
     /// The compiler refuses it.
     #[error("it cannot be compiled")]
-    Compile(#[source] wasmtime::Error),
+    Compile(#[source] Told),
     /// The host's own imports cannot be set up: a bug.
     #[error("the host cannot offer its imports")]
+    #[serde(skip)]
     Imports(#[source] wasmtime::Error),
 }
 
@@ -163,14 +212,10 @@ impl Plugin {
     /// Reads, compiles and links a plugin: a component, a core module, or the text form of either.
     ///
     /// Blocks for as long as compilation takes, up to many seconds for a large plugin, and at most for
-    /// [`compile_timeout`](super::Limits::compile_timeout); a compiled one is kept for next time. The work is done on threads of its
-    /// own. After a timeout they go on, unheeded: a caller that does not end then pays for them.
+    /// [`compile_timeout`](super::Limits::compile_timeout); a compiled one is kept for next time.
     ///
     /// # Errors
     /// [`LoadError`] says what is wrong with the file.
-    ///
-    /// # Panics
-    /// In asynchronous code, which it would block.
     pub fn load(engine: &Arc<PluginEngine>, path: &Path, settings: PluginSettings) -> Result<Self, LoadError> {
         let limit = settings.limits.compile_timeout;
         let load = {
@@ -181,7 +226,7 @@ impl Plugin {
                 settings.grants.dirs.iter().try_for_each(|directory| check_directory(directory, &kept))?;
                 let bytes = read(&path)?;
                 let digest = pinned(&bytes, settings.sha256)?;
-                Self::compile(&engine, digest, &component(bytes)?, settings)
+                Self::link(&engine, &path, bytes, digest, settings)
             }
         };
         let problem = match apart(limit, load) {
@@ -189,31 +234,29 @@ impl Plugin {
             Ok(Err(problem)) => problem,
             Err(Undone::TooSlow) => Problem::TooSlow { limit },
             Err(Undone::Panicked(message)) => Problem::Panicked { message },
-            Err(Undone::Threads(source)) => Problem::Threads(source),
+            Err(Undone::Threads(source)) => Problem::Threads(Told::of(&source)),
         };
         Err(LoadError { path: path.to_owned(), problem })
     }
 
-    fn compile(
-        engine: &Arc<PluginEngine>,
+    fn link(
+        shared: &Arc<PluginEngine>,
+        path: &Path,
+        file: Vec<u8>,
         digest: Digest,
-        component: &[u8],
-        mut settings: PluginSettings,
+        settings: PluginSettings,
     ) -> Result<Self, Problem> {
-        settings.limits.stack = engine.stack_bytes();
-        Needs::of(component)?.check(&settings.limits).map_err(Problem::Limit)?;
-        let wasmtime = engine.wasmtime();
-        let compiled = Component::from_binary(wasmtime, component).map_err(Problem::Compile)?;
-        engine.seal_cache();
-        let exports = Exports::find(wasmtime, &compiled)?;
-        let ty = compiled.component_type();
-        NotGranted::check(ty.imports(wasmtime).map(|(name, _)| name), |grant| settings.grants(grant))?;
-        let linked = linker(engine).map_err(Problem::Imports)?.instantiate_pre(&compiled).map_err(Problem::Link)?;
+        let obtained = shared.obtain(path, file, digest, &settings.limits)?;
+        let (engine, component) = shared.engine(&obtained, &settings.limits)?;
+        let exports = Exports::find(&engine, &component)?;
+        let ty = component.component_type();
+        NotGranted::check(ty.imports(&engine).map(|(name, _)| name), |grant| settings.grants(grant))?;
+        let linked = linker(&engine).map_err(Problem::Imports)?.instantiate_pre(&component).map_err(Problem::Link)?;
         let writes = Writes::new(&settings.limits, Arc::clone(&settings.host_writes));
         let mut warnings: Vec<_> = settings.grants.dirs.iter().filter_map(places::warning).collect();
-        warnings.extend(unused(wasmtime, &ty, &settings.grants));
-        let (engine, settings) = (Arc::clone(engine), Arc::new(settings));
-        Ok(Self { engine, digest, linked, exports, settings, writes, warnings })
+        warnings.extend(unused(&engine, &ty, &settings.grants));
+        let (shared, settings) = (Arc::clone(shared), Arc::new(settings));
+        Ok(Self { shared, engine, digest, linked, exports, settings, writes, warnings })
     }
 }
 
@@ -244,8 +287,8 @@ fn unused(engine: &Engine, component: &types::Component, grants: &Grants) -> Opt
 
 /// Everything that a plugin may import. What of it has an effect is refused by the store of a plugin that was not
 /// granted it: languages' standard libraries import more than they use.
-fn linker(engine: &PluginEngine) -> wasmtime::Result<Linker<Host>> {
-    let mut linker = Linker::new(engine.wasmtime());
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
+    let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
@@ -261,26 +304,10 @@ fn linker(engine: &PluginEngine) -> wasmtime::Result<Linker<Host>> {
     Ok(linker)
 }
 
-/// The component that a file's content makes, valid and within the bounds of what is compiled.
-///
-/// # Errors
-/// [`Problem`] says what is wrong with it.
-pub fn component(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
-    let binary = binary(bytes)?;
-    bounds::check(&binary)?;
-    if Parser::is_component(&binary) {
-        return Ok(binary);
-    }
-    let component = encode::component(&binary)?;
-    // What the encoder adds comes from the module's metadata.
-    bounds::check(&component)?;
-    Ok(component)
-}
-
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Malformed(error) => Self::Malformed(error),
+            Refused::Malformed(error) => Self::Malformed(Told::of(&error)),
             Refused::Excess(excess) => Self::Excess(excess),
         }
     }
@@ -297,34 +324,14 @@ fn pinned(bytes: &[u8], expected: Option<Digest>) -> Result<Digest, Problem> {
 
 fn read(path: &Path) -> Result<Vec<u8>, Problem> {
     // Opening a pipe would wait for its other end.
-    if !path.metadata()?.is_file() {
+    if !path.metadata().map_err(Problem::Read)?.is_file() {
         return Err(Problem::NotAFile);
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(Problem::Read)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Problem::TooLarge);
     }
     Ok(bytes)
-}
-
-/// The binary form of what was read.
-fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
-    if Parser::is_component(&bytes) || Parser::is_core_wasm(&bytes) {
-        return Ok(bytes);
-    }
-    if bytes.starts_with(b"\0asm") {
-        // A header without a known version: let the parser say so.
-        Validator::new_with_features(FEATURES).validate_all(&bytes)?;
-    }
-    // Text begins with a parenthesis or a comment.
-    match std::str::from_utf8(&bytes) {
-        Ok(text) if text.trim_start().starts_with(['(', ';']) => {
-            if text.len() > MAX_TEXT_BYTES {
-                return Err(Problem::TextTooLarge);
-            }
-            Ok(wat::parse_str(text)?)
-        }
-        _ => Err(Problem::NotWasm),
-    }
 }

@@ -1,7 +1,7 @@
 //! Plugins: WebAssembly that is compiled, linked, and run for one term after another.
 //!
 //! ```text
-//! file -> load -> bounds -> encode (everything becomes a component) -> Plugin, ready to run
+//! file -> load -> compiler (a process: bounds, encode, compile) -> cache -> engine -> Plugin, ready to run
 //! Plugin + Leadership -> store (limits, permit) -> run: on_elected, on_demoted -> Failure or the end
 //! ```
 //!
@@ -14,6 +14,8 @@ mod bindings;
 mod bounds;
 mod cache;
 mod circle;
+mod compile;
+mod compiler;
 mod config;
 mod cpu;
 mod descriptors;
@@ -33,6 +35,7 @@ mod needs;
 mod network;
 mod places;
 mod run;
+mod scratch;
 mod start;
 mod state;
 mod stdio;
@@ -46,17 +49,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use bounds::{
-    Excess, MAX_COMPONENT_BYTES, MAX_CONSTANTS, MAX_ELEMENTS, MAX_FLOW, MAX_FUNCTIONS, MAX_GLOBALS, MAX_NAMES,
-    MAX_NESTING, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS, MAX_TYPES,
+    Excess, MAX_COMPONENT_BYTES, MAX_CONSTANTS, MAX_ELEMENTS, MAX_FLOW, MAX_FUNCTIONS, MAX_GLOBALS, MAX_NAME_BYTES,
+    MAX_NAMES, MAX_NESTING, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS, MAX_TYPES,
 };
+pub use compile::{Told, component};
+pub use compiler::{COMPILE_WORD, Compiler, compile_as_told};
 pub use engine::{EPOCH_TICK, EngineError, PluginEngine};
 pub use failure::{Cause, Failure};
 pub use grants::{Access, Directory, Grant, Grants, NotGranted};
 pub use leadership::{Drain, Leadership};
 pub use limits::{Limit, LimitReached, Limits};
-pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, Problem, component};
+pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, Problem};
 pub use log::MAX_FIELDS;
-pub use needs::MAX_HELD_BYTES;
+pub use needs::{MAX_HELD_BYTES, MAX_LIFTING};
 pub use network::{
     ADDRESSES_MAX, AddressKind, CONNECT_TIME, Endpoint, HEADER_BYTES, Host as NetworkHost, LOOKUP_TIME, Nat64, Network,
     NetworkPolicy, Origin, PolicyError, Refusal, Resolve, Scheme, SystemResolver,
@@ -122,7 +127,8 @@ impl PluginSettings {
 
 /// A plugin that is compiled and linked: starting it takes microseconds.
 pub struct Plugin {
-    engine: Arc<PluginEngine>,
+    shared: Arc<PluginEngine>,
+    engine: wasmtime::Engine,
     digest: Digest,
     linked: InstancePre<store::Host>,
     exports: exports::Exports,

@@ -4,9 +4,10 @@
 //! twice counts twice, and so can say a large number in few bytes. Compiling such a one would take as long as running it:
 //! the compiler writes out all instances of a component, one by one.
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{
-    ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind, ComponentTypeRef, ElementItems,
-    Encoding, Instance, Parser, Payload,
+    CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
+    ComponentTypeRef, ElementItems, Encoding, Instance, Parser, Payload,
 };
 
 use super::bounds::{Excess, MAX_PARTS, Refused};
@@ -14,6 +15,9 @@ use super::limits::{Limit, LimitReached, Limits};
 
 /// How much of components may be written out, in bytes, with every instance of one anew; modules do not count.
 const MAX_WRITTEN_OUT: u64 = 16 << 20;
+
+/// How many instances of components there may be that others can call: each may hold a stack while it waits.
+pub const MAX_LIFTING: u64 = 100;
 
 /// How much of the host's memory all instances of a plugin may take, in bytes, besides memories and tables.
 pub const MAX_HELD_BYTES: u64 = 64 << 20;
@@ -28,14 +32,17 @@ mod held {
     pub(super) const TABLE: u64 = 256;
     pub(super) const SEGMENT: u64 = 64;
     pub(super) const ELEMENT: u64 = 32;
+    pub(super) const CANONICAL: u64 = 128;
 }
 
 /// What one instantiation makes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Needs {
-    instances: u64,
-    memories: u64,
-    tables: u64,
+    pub(super) instances: u64,
+    pub(super) memories: u64,
+    pub(super) tables: u64,
+    /// Instances of components that others can call: each may hold a stack while it waits.
+    pub(super) lifting: u64,
     /// Instances of components, this one among them.
     components: u64,
     /// What is written out of them, in bytes.
@@ -45,8 +52,9 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    const COMPONENT: Self = Self { instances: 0, memories: 0, tables: 0, components: 1, bytes: 0, held: 0 };
-    const MODULE: Self = Self { instances: 1, memories: 0, tables: 0, components: 0, bytes: 0, held: held::INSTANCE };
+    const COMPONENT: Self = Self { instances: 0, memories: 0, tables: 0, lifting: 0, components: 1, bytes: 0, held: 0 };
+    const MODULE: Self =
+        Self { instances: 1, memories: 0, tables: 0, lifting: 0, components: 0, bytes: 0, held: held::INSTANCE };
 
     /// Counts what a component makes.
     ///
@@ -83,10 +91,11 @@ impl Needs {
         let bounds = [
             (whole.components, "instances of components", MAX_PARTS),
             (whole.bytes, "bytes of components, counted anew for each instance", MAX_WRITTEN_OUT),
+            (whole.lifting, "instances of components that others can call", MAX_LIFTING),
             (whole.held, "bytes of instances, besides memories and tables", MAX_HELD_BYTES),
         ];
         match bounds.into_iter().find(|(needed, _, max)| needed > max) {
-            Some((_, what, max)) => Err(Excess::TooMany { what, max }.into()),
+            Some((_, what, max)) => Err(Excess::TooMany { what: what.into(), max }.into()),
             None => Ok(whole),
         }
     }
@@ -139,6 +148,7 @@ impl Needs {
         self.instances = self.instances.saturating_add(other.instances);
         self.memories = self.memories.saturating_add(other.memories);
         self.tables = self.tables.saturating_add(other.tables);
+        self.lifting = self.lifting.saturating_add(other.lifting);
         self.components = self.components.saturating_add(other.components);
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.held = self.held.saturating_add(other.held);
@@ -170,6 +180,8 @@ struct Inside {
     components: Vec<Option<Needs>>,
     /// What it instantiates itself.
     made: Needs,
+    /// Whether others can call it.
+    lifts: bool,
 }
 
 fn look(payload: Payload<'_>, levels: &mut [Level]) -> Result<(), Refused> {
@@ -198,6 +210,15 @@ impl Inside {
                 for instance in instances {
                     if let ComponentInstance::Instantiate { component_index, .. } = instance? {
                         self.made.add(self.components.get(component_index as usize))?;
+                    }
+                }
+            }
+            Payload::ComponentCanonicalSection(functions) => {
+                self.made.held = self.made.held.saturating_add(u64::from(functions.count()) * held::CANONICAL);
+                for function in functions {
+                    if matches!(function?, CanonicalFunction::Lift { .. }) && !self.lifts {
+                        self.lifts = true;
+                        self.made.lifting = self.made.lifting.saturating_add(1);
                     }
                 }
             }

@@ -63,7 +63,7 @@ impl Kept<'_> {
         }
         let granted = chain(&directory.host);
         // The parts of the cache are looked at as well: each may be mounted elsewhere.
-        let caches = self.cache.into_iter().flat_map(|cache| [cache.into(), cache.join("code"), cache.join("sums")]);
+        let caches = self.cache.into_iter().flat_map(|cache| [cache.into(), cache.join("code"), cache.join("kept")]);
         for cache in caches {
             if meet(&granted, &chain(&cache)) || meet(&chain(&cache), &granted) {
                 return Some(Danger::Cache(cache));

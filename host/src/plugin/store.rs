@@ -22,6 +22,10 @@ use super::writes::Writes;
 use super::{PluginSettings, wasi};
 use crate::permit::LeaseLost;
 
+/// How many calls between its components and of the host, with what belongs to them, a plugin may have under way: each takes
+/// the host's memory.
+const CALLS_MAX: usize = 10_000;
+
 /// The data of a plugin's store: what its imports work on.
 pub(super) struct Host {
     pub(super) leadership: Leadership,
@@ -125,6 +129,10 @@ pub(super) fn new(
     let mut store = Store::new(engine, Host::new(leadership, settings, writes)?);
     store.limiter(|host| &mut host.usage);
     store.set_hostcall_fuel(call_bytes);
+    store.set_max_component_handles(CALLS_MAX);
+    if let Some(calls) = store.concurrent_resource_table() {
+        calls.set_max_capacity(4 * CALLS_MAX);
+    }
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|store| {
         let host = store.data();

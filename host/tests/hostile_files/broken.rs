@@ -1,10 +1,20 @@
 //! Files that were cut short, or in which bits are wrong.
 
-use soloist::plugin::{Problem, component};
+use std::sync::{Arc, LazyLock};
+
+use soloist::plugin::{Compiler, Plugin, PluginEngine, PluginSettings, Problem, component};
 use soloist_seed::{Random, seed};
 
-use crate::load;
-use crate::support::{guest, module_with_metadata, printing};
+use crate::support::{File, guest, module_with_metadata, printing};
+
+/// Loads it; what compiles it is this very process, since there are thousands.
+fn load(extension: &str, content: &[u8]) -> Result<Plugin, Problem> {
+    static ENGINE: LazyLock<Arc<PluginEngine>> = LazyLock::new(|| {
+        Arc::new(PluginEngine::with_cache(Compiler::Here, None).expect("this machine runs WebAssembly"))
+    });
+    let file = File::new(extension, content);
+    Plugin::load(&ENGINE, &file.0, PluginSettings::default()).map_err(|error| error.problem)
+}
 
 /// A component of the SDK, a module with the types of the contract, and a bare module.
 fn files() -> [Vec<u8>; 3] {

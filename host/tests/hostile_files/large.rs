@@ -5,8 +5,8 @@ use std::time::Duration;
 use soloist::activation::ActivationSettings;
 use soloist::plugin::{
     Excess, Limits, MAX_COMPONENT_BYTES, MAX_CONSTANTS, MAX_ELEMENTS, MAX_FILE_BYTES, MAX_FLOW, MAX_FUNCTIONS,
-    MAX_GLOBALS, MAX_HELD_BYTES, MAX_NAMES, MAX_NESTING, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS, MAX_TEXT_BYTES,
-    MAX_TYPES, Plugin, PluginSettings, Problem,
+    MAX_GLOBALS, MAX_HELD_BYTES, MAX_NAME_BYTES, MAX_NAMES, MAX_NESTING, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS,
+    MAX_TEXT_BYTES, MAX_TYPES, Plugin, PluginSettings, Problem,
 };
 use soloist::term::Demotion;
 use wasm_encoder::{
@@ -340,7 +340,7 @@ fn tables_and_memories_that_are_written_out() {
         let (mut memories, mut data) = (MemorySection::new(), DataSection::new());
         let (minimum, maximum) = (256, None);
         memories.memory(MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None });
-        data.active(0, &ConstExpr::i32_const(0), [1]).active(0, &ConstExpr::i32_const((16 << 20) - 1), [1]);
+        data.active(0, &ConstExpr::i32_const(0), [1]).active(0, &ConstExpr::i32_const(15 << 20), [1]);
         module.section(&memories).section(&data);
         many.section(&ModuleSection(&module));
     }
@@ -425,19 +425,23 @@ fn what_instances_multiply() {
 #[test]
 #[ignore = "run by another test, in bounded memory"]
 fn names_that_are_longer_than_the_rest() {
-    let mut names = vec![4];
-    names.extend(b"name");
-    names.push(2);
-    let mut locals = Vec::new();
-    leb(&mut locals, 100_000_000);
-    locals.extend(vec![0; 200_000_000]);
-    leb(&mut names, locals.len());
-    names.extend(locals);
-    let mut file = Bare::new().finish().finish();
-    file.push(0);
-    leb(&mut file, names.len());
-    file.extend(names);
-    load("wasm", &file).unwrap();
+    let with = |count: usize| {
+        let mut names = b"\x04name\x02".to_vec();
+        let mut locals = Vec::new();
+        leb(&mut locals, count);
+        locals.extend(vec![0; 2 * count]);
+        leb(&mut names, locals.len());
+        names.extend(locals);
+        let mut file = Bare::new().finish().finish();
+        file.push(0);
+        leb(&mut file, names.len());
+        file.extend(names);
+        file
+    };
+    let most = usize::try_from(MAX_NAME_BYTES).unwrap() / 2;
+    load("wasm", &with(most - 100)).unwrap();
+    too_many(&with(most), MAX_NAME_BYTES);
+    too_many(&with(100_000_000), MAX_NAME_BYTES);
 }
 
 #[test]

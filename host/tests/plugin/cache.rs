@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 use soloist::plugin::{Plugin, PluginEngine, PluginSettings};
 
 use crate::lines_of_a_term;
-use crate::support::{File, guest, wait_for_message};
+use crate::support::{File, compiler, guest, wait_for_message};
 
 /// A cache of its own.
 struct Cache {
@@ -26,7 +26,7 @@ impl Cache {
 
     /// Loads a plugin as a new process would.
     fn start(&self, plugin: &Path) -> Plugin {
-        let engine = Arc::new(PluginEngine::with_cache(Some(&self.path)).unwrap());
+        let engine = Arc::new(PluginEngine::with_cache(compiler(), Some(&self.path)).unwrap());
         Plugin::load(&engine, plugin, PluginSettings::default()).unwrap()
     }
 

@@ -4,6 +4,7 @@
 mod support;
 
 mod cache;
+mod compiler;
 mod toolchains;
 
 use std::error::Error;
@@ -262,14 +263,17 @@ fn imports_that_nobody_offers_are_refused_by_their_name() {
 
 #[test]
 fn what_the_engine_cannot_compile_is_refused() {
-    let wat = r#"(module (memory 1 (pagesize 1)) (func (export "on_elected")) (func (export "on_demoted")))"#;
+    let wat = r#"(module (table 2000000 funcref) (func (export "on_elected")) (func (export "on_demoted")))"#;
     let (problem, told) = refusal("wat", wat.as_bytes());
     assert!(matches!(problem, Problem::Compile(_)), "{told}");
+    let wat = r#"(module (memory 1 (pagesize 1)) (func (export "on_elected")) (func (export "on_demoted")))"#;
+    let (problem, told) = refusal("wat", wat.as_bytes());
+    assert!(matches!(problem, Problem::Malformed(_)) && told.contains("custom page sizes"), "{told}");
 }
 
 #[test]
 fn a_machine_that_refuses_the_instance_pool_runs_plugins_all_the_same() {
-    let words = ["sh", "-c", r#"ulimit -v 16000000 && exec "$0" "$@""#];
+    let words = ["sh", "-c", r#"ulimit -v 4000000 && exec "$0" "$@""#];
     run_apart(&words, &["runs_with_little_address_space"], &[]);
 }
 
@@ -277,5 +281,5 @@ fn a_machine_that_refuses_the_instance_pool_runs_plugins_all_the_same() {
 #[ignore = "run by another test, with an address space too small for the pool"]
 fn runs_with_little_address_space() {
     lines_of_a_term(text(include_str!("../../../plugins/minimal.wat")));
-    support::wait_for_message("no instance pool");
+    support::wait_for_message("no pool of instances");
 }

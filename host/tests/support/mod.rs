@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use soloist::plugin::{Bucket, Grants, Limits, LoadError, NetworkPolicy, Plugin, PluginEngine, PluginSettings};
+use soloist::plugin::{
+    Bucket, Compiler, Grants, Limits, LoadError, NetworkPolicy, Plugin, PluginEngine, PluginSettings,
+};
 
 mod memory;
 mod reported;
@@ -56,10 +58,15 @@ pub fn guest(name: &str) -> PathBuf {
     BUILT.join(format!("{name}.wasm"))
 }
 
+/// What compiles plugins, as a host has it.
+pub fn compiler() -> Compiler {
+    Compiler::Process(env!("CARGO_BIN_EXE_soloist").into())
+}
+
 /// One engine for all tests of a process, without a cache outside the target directory.
 pub fn engine() -> Arc<PluginEngine> {
     static ENGINE: LazyLock<Arc<PluginEngine>> =
-        LazyLock::new(|| Arc::new(PluginEngine::with_cache(None).expect("this machine runs WebAssembly")));
+        LazyLock::new(|| Arc::new(PluginEngine::with_cache(compiler(), None).expect("this machine runs WebAssembly")));
     reported::start();
     Arc::clone(&ENGINE)
 }

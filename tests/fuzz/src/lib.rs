@@ -14,7 +14,7 @@ use soloist::coordination::nodes::{
     Candidate, FailedRecord, History, HostRecord, MasterRecord, ResignOrder, TermEntry, TermRecord, decode, encode,
     holder_name,
 };
-use soloist::plugin::{Plugin, PluginEngine, PluginSettings, Problem, component};
+use soloist::plugin::{Compiler, Plugin, PluginEngine, PluginSettings, Problem, component};
 use soloist::text::{is_printable, printable};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
@@ -79,8 +79,9 @@ fn file<T>(name: &str, content: &[u8], read: impl FnOnce(&Path) -> T) -> T {
 
 /// A plugin's file: it is loaded or refused, whatever is in it.
 pub fn loader(data: &[u8]) {
-    static ENGINE: LazyLock<Arc<PluginEngine>> =
-        LazyLock::new(|| Arc::new(PluginEngine::with_cache(None).expect("this machine runs WebAssembly")));
+    static ENGINE: LazyLock<Arc<PluginEngine>> = LazyLock::new(|| {
+        Arc::new(PluginEngine::with_cache(Compiler::Here, None).expect("this machine runs WebAssembly"))
+    });
     let problem = match component(data.to_vec()) {
         Ok(component) if component.len() > COMPILED_BYTES_MAX => return,
         Ok(_) => file("plugin", data, |path| Plugin::load(&ENGINE, path, PluginSettings::default()).err()),

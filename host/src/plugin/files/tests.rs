@@ -1,13 +1,14 @@
 use std::fs;
 use std::time::Duration;
 
+use wasmtime::Engine;
 use wasmtime_wasi::p2::{OutputStream, StreamError};
 
 use super::writing::{CHUNK_BYTES, Place, Writing};
 use super::*;
 use crate::clock;
 use crate::permit::{LeaseLost, Permit, SharedDeadline};
-use crate::plugin::PluginEngine;
+use crate::plugin::engine::config;
 
 fn writing(place: Place) -> (Writing, tempfile::NamedTempFile, Permit) {
     let deadline = SharedDeadline::default();
@@ -67,8 +68,8 @@ fn a_write_that_fails_ends_the_stream() {
 /// A wasmtime that calls an interface by another name would go past these.
 #[test]
 fn each_function_stands_in_the_place_of_one_of_wasmtimes() {
-    let engine = PluginEngine::with_cache(None).unwrap();
-    let mut linker = Linker::new(engine.wasmtime());
+    let engine = Engine::new(&config()).unwrap();
+    let mut linker = Linker::new(&engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).unwrap();
     wasmtime_wasi::p3::add_to_linker(&mut linker).unwrap();
     for (interface, function) in FUNCTIONS {

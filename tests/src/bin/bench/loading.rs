@@ -63,16 +63,23 @@ fn check(plugin: &Path, cache: &Path) -> Result<(Duration, u64)> {
         .env("XDG_CACHE_HOME", cache)
         .stdout(Stdio::null());
     let mut child = command.spawn()?;
-    let status = format!("/proc/{}/status", child.id());
     let mut peak_kib = 0;
     loop {
         if let Some(ended) = child.try_wait()? {
             ensure!(ended.success(), "{}: {ended}", plugin.display());
             return Ok((begun.elapsed(), peak_kib));
         }
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-        peak_kib = peak.unwrap_or(0).max(peak_kib);
+        peak_kib = memory_kib(child.id()).max(peak_kib);
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// The memory of a process and of the one that compiles for it, in KiB.
+fn memory_kib(process: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let own = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
+    let children: String = children.collect();
+    own.unwrap_or(0) + children.split_whitespace().filter_map(|child| child.parse().ok()).map(memory_kib).sum::<u64>()
 }
