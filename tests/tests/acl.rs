@@ -165,7 +165,9 @@ async fn a_tree_that_was_made_without_an_acl_is_set_right() -> Result<()> {
     standby.event("standby").await?;
     // An order from before is taken away when somebody is elected.
     let owner = owner(&cluster).await?;
-    let guarded = CreateMode::Persistent.with_acls(Acls::creator_all());
+    let (ours, read) = (Acl::new(Permission::ALL, AuthId::authed()), Acl::new(Permission::READ, AuthId::anyone()));
+    let guarded = [ours, read];
+    let guarded = CreateMode::Persistent.with_acls(Acls::new(&guarded));
     owner.create(&format!("{TASK_NODE}/resign"), br#"{"term":0}"#, &guarded).await?;
     client::close(owner).await;
     let nodes = nodes(&stranger).await?;
