@@ -274,6 +274,8 @@ impl Election {
     }
 
     fn looked(&mut self, now: Now, queue: Queue, actions: &mut Vec<Action>) {
+        // What comes after another record is a term of its own, even if it looks the same because numbers have begun anew.
+        self.delayed_for = self.delayed_for.take().filter(|record| *record == queue.record);
         self.holds.place = queue.ahead.is_some();
         match (queue.ahead, queue.predecessor) {
             // A host that may hold the master node must not wait behind anybody: they would wait for it, and it for them.

@@ -379,6 +379,19 @@ fn a_delay_that_is_over_counts_for_that_record_alone() {
     assert_eq!(feed(&mut election, now(3_000), [anew]), [Action::ReadMaster]);
 }
 
+/// Found by the model: what tells the numbers was deleted, and term by term the records became the same again.
+#[test]
+fn a_delay_that_is_over_is_forgotten_with_the_next_record() {
+    let mut election = delayed();
+    delaying(&mut election, 0);
+    let actions = feed(&mut election, now(3_000), [Input::Timer, Input::Outdated]);
+    assert_eq!(actions, [Action::Look]);
+    let other = Queue { ahead: Some(1), predecessor: Some("c-9".into()), appointed: false, record: record(2, false) };
+    let actions = feed(&mut election, now(3_000), [Input::Looked(other), Input::Awaiting, Input::Reconnected]);
+    assert_eq!(actions.last(), Some(&Action::Look), "{actions:?}");
+    delaying(&mut election, 9_000);
+}
+
 #[test]
 fn a_successor_whose_session_ends_while_it_waits_waits_again() {
     let mut election = delayed();
