@@ -212,6 +212,19 @@ fn a_listing_has_all_there_is_with_what_it_is() {
 }
 
 #[test]
+fn a_file_is_read_a_piece_at_a_time() {
+    let place = places();
+    let inside = place.path().join("inside");
+    let bytes: Vec<u8> = (0..=255).cycle().take(200_001).collect();
+    let sum: u64 = bytes[1..].iter().map(|byte| u64::from(*byte)).sum();
+    fs::write(inside.join("file"), bytes).unwrap();
+    let tested = Tested::start(reader("read3", &inside, Limits::default()), settings());
+    tested.wait_for("plugin-completed", "", 1);
+    let told = format!("200000 bytes, {sum} together, at most 65536 at once, Ok(()), Err(ErrorCode::IsDirectory)");
+    assert_eq!(demote(tested), [told]);
+}
+
+#[test]
 fn so_many_files_and_listings_are_open_at_once_and_no_more() {
     let place = places();
     let inside = place.path().join("inside");

@@ -1,4 +1,4 @@
-//! What of `wasi:filesystem` is not wasmtime's: opening, listing, and writing by a stream.
+//! What of `wasi:filesystem` is not wasmtime's: opening, listing, and streams.
 //!
 //! wasmtime resolves paths, and lets none lead out of a granted directory. These functions stand in the place of some of
 //! its own, in both versions of the interface, because the host bounds what they take of it: how many files a plugin has
@@ -31,7 +31,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 
 type Function = fn(&mut wasmtime::component::LinkerInstance<'_, Host>) -> wasmtime::Result<()>;
 
-const FUNCTIONS: [(&str, Function); 10] = [
+const FUNCTIONS: [(&str, Function); 11] = [
     (p2::INTERFACE, p2::add_write),
     (p2::INTERFACE, p2::add_append),
     (p2::INTERFACE, p2::add_open),
@@ -40,6 +40,7 @@ const FUNCTIONS: [(&str, Function); 10] = [
     (p2::INTERFACE, p2::add_listing),
     (p3::INTERFACE, p3::add_write),
     (p3::INTERFACE, p3::add_append),
+    (p3::INTERFACE, p3::add_read),
     (p3::INTERFACE, p3::add_open),
     (p3::INTERFACE, p3::add_list),
 ];

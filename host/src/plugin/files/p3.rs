@@ -1,9 +1,14 @@
-//! `wasi:filesystem` 0.3. wasmtime's own streams write on the plugin's thread too, but all that the guest offers at once.
+//! `wasi:filesystem` 0.3. wasmtime's own streams use the plugin's thread too, but for all that the guest has at once.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use tokio::sync::oneshot;
 use wasmtime::component::{
     Accessor, Destination, FutureReader, LinkerInstance, Resource, Source, StreamConsumer, StreamProducer,
@@ -21,6 +26,9 @@ use super::writing::{Place, Refused, Writing};
 use crate::plugin::store::Host;
 
 pub(super) const INTERFACE: &str = "wasi:filesystem/types@0.3.0";
+
+/// How much of a file is read before the guest runs again, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
 
 /// How many entries of a directory are given to the guest at once.
 const ENTRIES_MAX: usize = 64;
@@ -109,6 +117,90 @@ impl<D> StreamConsumer<D> for Writer {
                 Poll::Ready(Ok(StreamResult::Dropped))
             }
         }
+    }
+}
+
+pub(super) fn add_read(types: &mut LinkerInstance<'_, Host>) -> wasmtime::Result<()> {
+    type Read = (StreamReader<u8>, FutureReader<Outcome>);
+    let read = |mut store: StoreContextMut<'_, Host>, (file, place): (Resource<Descriptor>, u64)| {
+        let (ended, end) = oneshot::channel();
+        let data = match store.data_mut().called().table.get(&file)? {
+            Descriptor::File(file) => {
+                let reader = Reader { file: Arc::clone(&file.file), place, ended: Some(ended) };
+                StreamReader::new(&mut store, reader)?
+            }
+            Descriptor::Dir(_) => {
+                let _ = ended.send(Err(ErrorCode::IsDirectory));
+                StreamReader::new(&mut store, std::iter::empty())?
+            }
+        };
+        Ok::<(Read,), wasmtime::Error>(((data, FutureReader::new(&mut store, end)?),))
+    };
+    types.func_wrap("[method]descriptor.read-via-stream", read)
+}
+
+/// What the guest reads a file from. It may have room for all of its memory, which no call of the system may be at.
+struct Reader {
+    file: Arc<File>,
+    place: u64,
+    ended: Option<oneshot::Sender<Outcome>>,
+}
+
+impl Reader {
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.send(outcome);
+        }
+    }
+
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.file.read_at(room, self.place) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => {
+                    let read = read?;
+                    self.place = self.place.checked_add(read as u64).ok_or(Errno::OVERFLOW)?;
+                    return Ok(read);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.end(Ok(()));
+    }
+}
+
+impl<D> StreamProducer<D> for Reader {
+    type Item = u8;
+    type Buffer = VecBuffer<u8>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        store: StoreContextMut<'a, D>,
+        destination: Destination<'a, u8, Self::Buffer>,
+        _: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        let mut destination = destination.as_direct(store, CHUNK_BYTES);
+        let room = destination.remaining();
+        // Room for nothing asks whether there is something.
+        if room.is_empty() {
+            return Poll::Ready(Ok(StreamResult::Completed));
+        }
+        let bytes = room.len().min(CHUNK_BYTES);
+        Poll::Ready(Ok(match self.read(&mut room[..bytes]) {
+            Ok(read) if read > 0 => {
+                destination.mark_written(read);
+                StreamResult::Completed
+            }
+            ended => {
+                self.end(ended.map(drop).map_err(ErrorCode::from));
+                StreamResult::Dropped
+            }
+        }))
     }
 }
 

@@ -34,22 +34,23 @@ pub trait Resolve: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub struct SystemResolver {
     slots: Arc<Semaphore>,
+    all: &'static Semaphore,
 }
 
 impl Default for SystemResolver {
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(LOOKUPS_MAX)) }
+        Self { slots: Arc::new(Semaphore::new(LOOKUPS_MAX)), all: &ALL_LOOKUPS }
     }
 }
 
 impl Resolve for SystemResolver {
     fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
-        let (name, slots) = (name.to_owned(), Arc::clone(&self.slots));
+        let (name, slots, all) = (name.to_owned(), Arc::clone(&self.slots), self.all);
         Box::pin(async move {
             let busy = || io::Error::other(format!("{LOOKUPS_MAX} lookups are under way already"));
             let slot = slots.try_acquire_owned().map_err(|_| busy())?;
             let room = || io::Error::other("as many lookups of all plugins are under way as may be");
-            let all = ALL_LOOKUPS.try_acquire().map_err(|_| room())?;
+            let all = all.try_acquire().map_err(|_| room())?;
             // The system's lookup has a thread until it ends, whether or not anybody still waits for it; so has the slot.
             let lookup = tokio::spawn(async move {
                 let _slots = (slot, all);
@@ -193,6 +194,13 @@ mod tests {
         let host = Host::new("granted.example").unwrap();
         let error = addresses(&resolver, &NetworkPolicy::default(), &host).await.unwrap_err();
         assert!(matches!(error, LookupError::TimedOut { .. }));
+    }
+
+    #[tokio::test]
+    async fn when_all_plugins_look_up_as_many_as_may_be_one_more_is_refused() {
+        static NONE: Semaphore = Semaphore::const_new(0);
+        let busy = SystemResolver { all: &NONE, ..SystemResolver::default() };
+        assert!(busy.resolve("localhost").await.is_err());
     }
 
     #[tokio::test]

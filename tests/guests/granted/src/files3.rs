@@ -44,6 +44,25 @@ pub async fn refused() -> String {
     format!("{:?} {:?}", stream(&file, b"x".to_vec(), None).await, stream(directory, b"x".to_vec(), Some(0)).await)
 }
 
+/// Reads a file with room for far more than there is in it, and then what is none.
+pub async fn read() -> String {
+    let directory = &get_directories()[0].0;
+    let file = open(directory, "file", OpenFlags::empty(), DescriptorFlags::READ).await;
+    let (mut data, end) = file.read_via_stream(1);
+    let (mut read, mut most) = (Vec::new(), 0);
+    loop {
+        let (outcome, some) = data.read(Vec::with_capacity(1_000_000)).await;
+        most = most.max(some.len());
+        read.extend(some);
+        if !matches!(outcome, StreamResult::Complete(_)) {
+            break;
+        }
+    }
+    let sum: u64 = read.iter().map(|byte| u64::from(*byte)).sum();
+    let none = directory.read_via_stream(0).1.await;
+    format!("{} bytes, {sum} together, at most {most} at once, {:?}, {none:?}", read.len(), end.await)
+}
+
 /// Reads a directory with room for far more than there is in it.
 pub async fn list() -> String {
     let (mut entries, end) = get_directories()[0].0.read_directory();

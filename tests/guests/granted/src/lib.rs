@@ -63,6 +63,7 @@ impl Plugin for Granted {
                 }
             }
             "open3" => info!("{}", files3::open_many().await),
+            "read3" => info!("{}", files3::read().await),
             "list3" => info!("{}", files3::list().await),
             "list-many3" => info!("{}", files3::list_many().await),
             "write3" => info!("{}", files3::write().await),
