@@ -10,7 +10,7 @@ help:
 	@echo "make soak    faults for SOLOIST_SOAK=30m, two at a time chosen by SOLOIST_SEED; shows what came of them;"
 	@echo "             before that, SOLOIST_WORLDS=20000 worlds of the model of election and lease"
 	@echo "make fuzz    hostile input for FUZZ_TIME=10m, in turns of the loader, the configuration and the records"
-	@echo "make mutants changes in the code of election and lease, one at a time, and what notices none (half an hour)"
+	@echo "make mutants changes in the code of election and lease, one at a time, and what none of the tests notices"
 	@echo "make bench   measure failover, start, memory, revocation, heartbeats and fairness"
 	@echo "make lint    formatting, clippy, documentation, dependencies"
 	@echo "make build   the program, at target/release/soloist"

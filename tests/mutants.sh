@@ -23,7 +23,7 @@ count() { cat "$@" | wc -l; }
 
 rm -rf target/mutants && mkdir -p target/mutants
 echo "== the unit tests"
-run --minimum-test-timeout 30 --cargo-arg=--lib
+run --minimum-test-timeout 20 --cargo-arg=--lib
 unviable=$(count $out/unviable.txt)
 by_tests=$(count $out/caught.txt $out/timeout.txt)
 # What makes the tests run on for ever is caught.

@@ -103,3 +103,13 @@ fn a_shutdown_gives_back_whatever_the_machine_waits_for() {
         assert_eq!(feed(&mut electing, now(0), [answer]).last(), release.last());
     }
 }
+
+#[test]
+fn a_step_that_succeeds_makes_the_next_failure_the_first() {
+    let mut election = election();
+    feed(&mut election, now(0), [Input::SessionStarted, Input::Failed]);
+    feed(&mut election, now(100), [Input::Timer, Input::Failed]);
+    assert_eq!(election.wake_at(at(10_000)), Some(at(300)));
+    feed(&mut election, now(300), [Input::Timer, behind("c-7"), Input::Awaiting, Input::Failed]);
+    assert_eq!(election.wake_at(at(10_000)), Some(at(400)));
+}
