@@ -195,8 +195,12 @@ fn a_compiler_without_enough_memory_ends_alone_and_the_limit_is_named() {
     let limits = Limits { compile_memory: 96 << 20, ..Limits::default() };
     let settings = PluginSettings { limits, ..PluginSettings::default() };
     let problem = Plugin::load(&engine, &slow().0, settings).map(drop).unwrap_err().problem;
-    let told = problem.to_string();
-    assert!(matches!(problem, Problem::Crashed { memory: 100_663_296, .. } | Problem::Threads(_)), "{told}");
+    // Where it ends depends on how large the program is.
+    match problem {
+        Problem::Crashed { memory, .. } => assert_eq!(memory, 96 << 20),
+        Problem::Threads(_) | Problem::Compile(_) => {}
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
