@@ -27,7 +27,7 @@ use crate::permit::Permit;
 use crate::plugin::Plugin;
 use crate::restart::{PluginFailed, Runs};
 use crate::shutdown::Shutdown;
-use crate::term::{Demotion, Term};
+use crate::term::{Demotion, FencingToken, Term};
 
 mod marking;
 mod once;
@@ -126,8 +126,8 @@ pub struct Contender {
     given_up: Runs,
     /// How long this host stays out of the queue once the term is given back.
     stay_out: Duration,
-    /// The plugin has completed what is to be done once, which is not written down yet.
-    done: bool,
+    /// The token of the term in which the plugin has completed what is to be done once, until that is written down.
+    done: Option<FencingToken>,
     outcome: Option<Outcome>,
     stuck: bool,
     request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
@@ -162,7 +162,7 @@ impl Contender {
             led_since: Moment::default(),
             given_up,
             stay_out: Duration::ZERO,
-            done: false,
+            done: None,
             outcome: None,
             stuck: false,
             request: None,
@@ -432,10 +432,9 @@ impl Contender {
             self.inputs.push_back(Input::Stopped);
             return;
         };
-        if self.done {
-            // All that is left to be done is to write it down, which the end of the term does.
-            self.completed();
-            self.inputs.push_back(Input::Stopped);
+        if self.only_has_to_be_written() {
+            // The end of the term does that.
+            self.inputs.extend([Input::Resign { stay_out: Duration::ZERO }, Input::Stopped]);
             return;
         }
         (self.healthy, self.marking) = (false, None);

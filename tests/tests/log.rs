@@ -15,7 +15,7 @@ fn tells(cluster: &Cluster, levels: &str) -> Result<Host> {
     let directory = cluster.file("readable", "")?.parent().context("it lies somewhere")?.display().to_string();
     let command = cluster.host_of("a", &build::artifacts()?.guest("granted"))?.flag("--task", TASK);
     let command = command.flag("--allow-dir", format!("{directory}:/data")).flag("--config", "do=files");
-    let command = command.flag("--config", format!("steps=read /data/{SECRET}"));
+    let command = command.flag("--config", format!("steps=make /data/{SECRET}"));
     command.flag("--secret", "SECRET").env("SECRET", SECRET).flag("--log-level", levels).start(&cluster.history)
 }
 

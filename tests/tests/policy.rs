@@ -1,6 +1,7 @@
 //! What follows when a plugin fails on one host after another, and when it completes.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -8,7 +9,7 @@ use serde_json::Value;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::history::Event;
 use soloist_tests::host::{Command, Host};
-use soloist_tests::proxy::{Loss, Op, Proxy};
+use soloist_tests::proxy::{Loss, Op, Proxy, Traffic};
 use soloist_tests::zookeeper::Settings;
 use soloist_tests::{PATIENCE, build, client, eventually};
 
@@ -329,6 +330,32 @@ async fn a_completion_in_a_term_that_was_taken_away_is_written_down_in_the_next(
     ensure!(elected == 1 || done_by(&late).as_deref() == Some("a"), "{:?}", late.records());
     client::close(client).await;
     Ok(())
+}
+
+/// Whoever has led since has begun the work anew: what was completed before, and could not be written down, is done again.
+#[tokio::test]
+async fn a_completion_that_was_not_written_down_is_void_once_another_host_has_led() -> Result<()> {
+    let cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
+    let proxy = Arc::new(Proxy::start(cluster.zookeeper.address(0)).await?);
+    let link = Arc::clone(&proxy);
+    proxy.lose(Loss::Request, move |request| {
+        let writes = request.op == Op::Multi && request.contains(b"\"completed\":[");
+        if writes {
+            link.set(Traffic::Cut);
+        }
+        writes
+    });
+    let command = cluster.host_at(&proxy.connect_string(), "a", &config(&cluster, "complete")?)?;
+    let mut first = command.arg("--once").start(&cluster.history)?;
+    first.event("session-disconnected").await?;
+    let mut other = host(&cluster, "b", "wait")?.start(&cluster.history)?;
+    other.event("plugin-log").await?;
+    proxy.set(Traffic::Passes);
+    first.event("standby").await?;
+    ensure!(other.terminate().await?.success());
+    done(&mut first).await?;
+    ensure!(activations(&cluster) == 3 && done_by(&first).is_none(), "{:?}", first.records());
+    cluster.verdict().check()
 }
 
 #[tokio::test]

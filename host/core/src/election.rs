@@ -117,7 +117,7 @@ impl Election {
     fn session_ended(&mut self, actions: &mut Vec<Action>) {
         (self.session, self.holds, self.foreseen) = (false, Holdings::default(), None);
         self.announced = None;
-        self.setbacks.released();
+        self.setbacks.session_ended();
         match &self.state {
             State::Leading { .. } => {
                 self.stop(Demotion::LeaseExpiring, AT_ONCE, actions);
@@ -227,9 +227,12 @@ impl Election {
                     return self.release(None, now.time + rest, actions);
                 }
             }
-            State::Releasing { .. } if !self.shutdown && self.setbacks.release_refused() => {
-                // Nothing more is asked for: the end of the session gives it all back.
-                return actions.push(Action::LeaveSession);
+            State::Releasing { ref mut until, .. } if !self.shutdown => {
+                if let Some(rest) = self.setbacks.release_refused() {
+                    *until = (*until).max(now.time + rest);
+                    // Nothing more is asked for: the end of the session gives it all back.
+                    return actions.push(Action::LeaveSession);
+                }
             }
             _ => {}
         }

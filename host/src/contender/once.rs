@@ -12,6 +12,7 @@ use super::{Contender, Outcome};
 use crate::coordination::nodes::{Completion, TermRecord};
 use crate::election::Input;
 use crate::events::{About, Event, details};
+use crate::term::FencingToken;
 
 /// What is to be done once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,16 +29,31 @@ impl Contender {
         match &self.task.once {
             None => return,
             Some(Once::EachHost) => drop(self.outcome.get_or_insert(Outcome::Completed)),
-            Some(Once::Task(_)) => self.done = true,
+            Some(Once::Task(_)) => self.done = self.election.active_term().map(|term| term.fencing_token),
         }
         self.ending.detail.get_or_insert_with(|| "the plugin has completed".to_owned());
         self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
     }
 
+    /// Whether this host has completed the task in a term whose end could not be written, and nobody has led since. If
+    /// somebody has, they have begun the work anew: then it is not done until it has been done again.
+    pub(super) fn only_has_to_be_written(&mut self) -> bool {
+        let seen = self.seen.as_ref();
+        let nobody_since = |FencingToken(done): &FencingToken| {
+            seen.is_some_and(|seen| {
+                // A record that was deleted, and made anew, is of no term.
+                let of_that_term = seen.zxid == *done || seen.record.term.number == 0;
+                of_that_term && seen.history.history.0.iter().all(|term| term.fencing_token <= Some(*done))
+            })
+        };
+        self.done = self.done.filter(nobody_since);
+        self.done.is_some()
+    }
+
     /// The record of a term that is given back, with what it has completed; says whether it has.
     pub(super) fn record_completion(&self, record: TermRecord) -> (TermRecord, bool) {
         match &self.task.once {
-            Some(Once::Task(what)) if self.done => (record.completing(what), true),
+            Some(Once::Task(what)) if self.done.is_some() => (record.completing(what), true),
             _ => (record, false),
         }
     }
@@ -47,7 +63,7 @@ impl Contender {
     pub(super) fn finish_if_done(&mut self, input: &Input, recorded: bool) {
         let Some(Once::Task(what)) = &self.task.once else { return };
         let outcome = match input {
-            Input::Released if recorded && self.done => Outcome::Completed,
+            Input::Released if recorded && self.done.is_some() => Outcome::Completed,
             Input::Looked(_) => {
                 let Some(before) = self.seen.as_ref().and_then(|seen| seen.record.completion(what)) else { return };
                 report_completed_before(&self.task.name, before);

@@ -4,6 +4,7 @@
 //! A host looks at all nodes of its tasks once, beside everything else that it does at its start, and sets right what it
 //! may. What it may not, it names.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,8 +23,9 @@ use crate::text::printable;
 const IN_FLIGHT_MAX: usize = 8;
 /// No more nodes are looked at.
 const NODES_MAX: usize = 100_000;
-/// The pause after a connection was lost in between.
+/// The first pause after a request failed; it doubles up to [`RETRY_MAX`], since all is looked at anew.
 const RETRY: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_mins(1);
 
 /// A node to be looked at.
 struct Node {
@@ -62,12 +64,17 @@ struct Found {
 /// # Cancellation safety
 /// Dropped, it has looked at some of them.
 pub async fn set_right(mut view: watch::Receiver<View>, root: String, tasks: Vec<Arc<TaskPaths>>) {
+    let mut pause = RETRY;
     // The keeper has gone when it fails.
     while let Ok(session) = view.wait_for(|view| view.session.is_some()).await.map(|view| view.session.clone()) {
         let Some(session) = session else { continue };
         let id = session.id();
         let found = tokio::select! {
-            found = look(&session, &root, &tasks) => found.ok(),
+            found = look(&session, &root, &tasks) => found.inspect_err(|error| {
+                if pause == RETRY {
+                    tracing::warn!("whether nodes give the rights that `acl` says is not known yet: {error}");
+                }
+            }).ok(),
             // Whoever holds a session keeps it open.
             _ = view.wait_for(|view| view.session.as_ref().is_none_or(|session| session.id() != id)) => None,
         };
@@ -75,7 +82,8 @@ pub async fn set_right(mut view: watch::Receiver<View>, root: String, tasks: Vec
         if let Some(found) = found {
             return report(&found);
         }
-        tokio::time::sleep(RETRY).await;
+        tokio::time::sleep(pause).await;
+        pause = (2 * pause).min(RETRY_MAX);
     }
 }
 
@@ -86,12 +94,12 @@ async fn look(session: &Session, root: &str, tasks: &[Arc<TaskPaths>]) -> Result
     let node = |path: &str, whole| Node { path: path.to_owned(), whole };
     let parents = [node(root, false), node(&nodes::tasks_path(root), false), node(&nodes::hosts_path(root), true)];
     let tasks = tasks.iter().filter_map(|paths| nodes::parent(&paths.term)).map(|path| node(path, true));
-    let mut waiting: Vec<Node> = tasks.chain(parents).collect();
+    let mut waiting: VecDeque<Node> = tasks.chain(parents).collect();
     let (mut known, mut found) = (waiting.len(), Found::default());
     let mut under_way = FuturesUnordered::new();
     loop {
         while under_way.len() < IN_FLIGHT_MAX
-            && let Some(node) = waiting.pop()
+            && let Some(node) = waiting.pop_front()
         {
             under_way.push(look_at(session, node, &right));
         }
@@ -103,7 +111,13 @@ async fn look(session: &Session, root: &str, tasks: &[Arc<TaskPaths>]) -> Result
                 found.left_out = true;
                 break;
             }
-            waiting.push(node(&format!("{path}/{child}"), true));
+            let child = node(&format!("{path}/{child}"), true);
+            // What plugins keep comes last, so that it leaves nothing out that decides who leads.
+            if child.path.ends_with("/state") || path.ends_with("/state") {
+                waiting.push_back(child);
+            } else {
+                waiting.push_front(child);
+            }
         }
         match rights {
             Rights::Right => {}

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 
 use soloist::config::{Config, EnsembleSettings, Given};
 use soloist::coordination::nodes::{
-    Candidate, FailedRecord, History, HostRecord, MasterRecord, ResignOrder, TermEntry, TermRecord, decode, encode,
-    holder_name,
+    Candidate, FailedRecord, History, HostRecord, MasterRecord, NUMBER_MAX, ResignOrder, TermEntry, TermRecord, decode,
+    encode, holder_name,
 };
 use soloist::plugin::{Compiler, Plugin, PluginEngine, PluginSettings, Problem, component};
 use soloist::text::{is_printable, printable};
@@ -121,7 +121,7 @@ pub fn records(data: &[u8]) {
     let version =
         i32::from(version.first().copied().unwrap_or(0)) << 24 | i32::from(version.get(1).copied().unwrap_or(0));
     let (kept, record) = TermRecord::read(data, version);
-    assert!(record.number <= u64::try_from(version).unwrap_or(0), "the number is one that was never used");
+    assert!(record.number <= NUMBER_MAX, "there are numbers for the terms to come");
     assert_eq!((record.number, record.version), (kept.term.number, version));
     entry(&kept.term);
     let mut history = History::read(data);

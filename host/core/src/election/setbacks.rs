@@ -15,6 +15,8 @@ const REFUSALS_MAX: u32 = 3;
 const REST_INITIAL: Duration = Duration::from_secs(5);
 /// The longest rest of a host that has made way.
 const REST_MAX: Duration = Duration::from_mins(2);
+/// The longest rest of a host that had to let its session go.
+const LEAVE_REST_MAX: Duration = Duration::from_hours(1);
 /// How often a host that shuts down tries to give back what it holds. What it cannot, the end of its session does.
 pub(super) const LAST_RELEASES: u32 = 8;
 
@@ -25,6 +27,7 @@ pub(super) struct Setbacks {
     refusals: u32,
     rests: u32,
     releases_refused: u32,
+    sessions_left: u32,
 }
 
 impl Setbacks {
@@ -38,9 +41,14 @@ impl Setbacks {
         (self.failures, self.refusals, self.rests) = (0, 0, 0);
     }
 
-    /// All is given back, or gone with the session. The failures are not over: what follows may be the same again.
-    pub(super) fn released(&mut self) {
+    /// All is gone with the session.
+    pub(super) fn session_ended(&mut self) {
         self.releases_refused = 0;
+    }
+
+    /// All is given back. The failures are not over: what follows may be the same again.
+    pub(super) fn released(&mut self) {
+        (self.releases_refused, self.sessions_left) = (0, 0);
     }
 
     /// A step has failed; gives the time of the next attempt.
@@ -62,10 +70,17 @@ impl Setbacks {
         Some(rest)
     }
 
-    /// The ensemble has refused to take back what this host holds; says whether it has often enough.
-    pub(super) fn release_refused(&mut self) -> bool {
+    /// The ensemble has refused to take back what this host holds; gives the rest that is due, once the session has been let
+    /// go, if it has often enough. Each session that is lost this way takes all tasks of the host with it, so the rest grows
+    /// until a release succeeds.
+    pub(super) fn release_refused(&mut self) -> Option<Duration> {
         self.releases_refused = self.releases_refused.saturating_add(1);
-        self.releases_refused >= REFUSALS_MAX
+        if self.releases_refused < REFUSALS_MAX {
+            return None;
+        }
+        let rest = doubled(REST_INITIAL, self.sessions_left, LEAVE_REST_MAX);
+        self.sessions_left = self.sessions_left.saturating_add(1);
+        Some(rest)
     }
 
     /// Whether a host that shuts down has tried often enough.

@@ -523,6 +523,28 @@ fn a_release_that_is_refused_lets_the_session_go() {
     assert_eq!(feed(&mut election, now(60_000), [Input::Refused]), []);
 }
 
+/// Every session that is let go ends all that its host does.
+#[test]
+fn a_host_that_lets_its_sessions_go_rests_ever_longer_until_a_release_succeeds() {
+    let mut election = leading();
+    let mut time = 0;
+    let mut leave = |election: &mut Election| {
+        assert_eq!(feed(election, now(time), [Input::Stopped]), [Action::Release { term: Some(term(2)) }]);
+        let refused: Vec<_> = (0..3).flat_map(|_| feed(election, now(time), [Input::Refused])).collect();
+        assert_eq!(refused.last(), Some(&Action::LeaveSession));
+        feed(election, now(time), [Input::SessionEnded, Input::SessionStarted]);
+        let rest = election.wake_at(at(time)).unwrap().as_nanos() / 1_000_000_000 - time / 1000;
+        time += 10_000_000;
+        feed(election, now(time), [Input::Timer, head(record(1, true)), Input::Elected(term(2))]);
+        rest
+    };
+    let rests: Vec<_> = (0..12).map(|_| leave(&mut election)).collect();
+    assert_eq!(rests, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 2560, 3600, 3600]);
+    feed(&mut election, now(500_000_000), [Input::Stopped, Input::Released, Input::Timer]);
+    feed(&mut election, now(500_000_000), [head(record(1, true)), Input::Elected(term(2))]);
+    assert_eq!(leave(&mut election), 5);
+}
+
 #[test]
 fn failures_are_retried_ever_more_slowly_and_for_ever() {
     let mut election = election();

@@ -29,8 +29,7 @@ impl Keeper {
                         Ok(shorter) => *timing = shorter.unwrap_or(*timing),
                         Err(error) => {
                             About::SESSION.report(Event::SessionError, chain(&error));
-                            // What is left of the lease is there to stop in good order.
-                            return clock::sleep_until(lease.deadline()).await;
+                            return self.leave(session, lease, timing).await;
                         }
                     }
                     continue;
@@ -45,11 +44,13 @@ impl Keeper {
                 }
                 Ok(Some(owner)) if nodes::is_session(owner) => {
                     let message = format!("host id {} was taken by session {owner:#x}", self.settings.host);
-                    return About::SESSION.report(Event::SessionError, message);
+                    About::SESSION.report(Event::SessionError, message);
+                    return self.leave(session, lease, timing).await;
                 }
                 Ok(Some(_)) => {
                     let error = SessionError::Unowned { path: path.clone() };
-                    return About::SESSION.report(Event::SessionError, chain(&error));
+                    About::SESSION.report(Event::SessionError, chain(&error));
+                    return self.leave(session, lease, timing).await;
                 }
                 // Proves nothing: the lease simply is not renewed. That a connection is lost is reported elsewhere.
                 Err(Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) => {}
@@ -64,12 +65,24 @@ impl Keeper {
     }
 
     /// Leaves the session's tasks the time of a demotion, so that they stop in good order, and no more.
-    async fn leave(&self, session: &Session, lease: &Lease, timing: &Timing) {
-        let end = lease.deadline().min(clock::now() + timing.demote_budget());
-        session.deadline.set(end);
-        // Whoever sleeps until the old deadline has to look at the new one.
-        self.view.send_modify(|_| {});
-        clock::sleep_until(end).await;
+    async fn leave(&self, session: &Session, lease: &mut Lease, timing: &Timing) {
+        let end = clock::now() + timing.demote_budget();
+        let mut agreed = self.probe.changes();
+        loop {
+            // The session may still move to a server that agrees to less.
+            if let Some((_, to)) = self.probe.shortest() {
+                lease.shorten(to);
+            }
+            let end = end.min(lease.deadline());
+            session.deadline.set(end);
+            // Whoever sleeps until the old deadline has to look at the new one.
+            self.view.send_modify(|_| {});
+            tokio::select! {
+                () = clock::sleep_until(end) => return,
+                // The sender lives as long as the keeper.
+                _ = agreed.changed() => {}
+            }
+        }
     }
 
     /// Sends a heartbeat at `due`, or at once if that is over; gives the time at which it was sent, and, when it was
