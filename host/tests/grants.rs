@@ -342,6 +342,39 @@ fn a_directory_that_holds_what_is_the_hosts_is_not_granted_to_write() {
 }
 
 #[test]
+fn a_link_in_the_place_of_a_granted_directory_leads_nowhere() {
+    let place = tempfile::tempdir().unwrap();
+    let (outer, inner, target) = (place.path().join("n"), place.path().join("n/sub"), place.path().join("target"));
+    for (directory, file) in [(&inner, "mine"), (&target, "secret")] {
+        fs::create_dir_all(directory).unwrap();
+        fs::write(directory.join(file), file).unwrap();
+    }
+    // As two hosts of a machine may be told; one host refuses it.
+    let steps = ["list /s", "read /s/mine", "read /s/secret", "make /s/new"];
+    let grants = |host, guest| Grants { dirs: vec![dir(host, guest, Access::Write)], ..Grants::default() };
+    let config = [("do", "files"), ("steps", &steps.join("\n"))];
+    let plugin = load(&config, grants(&inner, "/s"), Limits::default());
+    let swap = ["rename /d/sub /d/old", "symlink ../target /d/sub"];
+    let outcomes = files(grants(&outer, "/d").dirs, &swap);
+    assert_eq!((&*outcomes[swap[0]], &*outcomes[swap[1]]), ("renamed", "linked"));
+    assert!(inner.join("secret").exists(), "the link is in place");
+    let tested = Tested::start(plugin, settings());
+    tested.wait_for("plugin-completed", "", 1);
+    assert_eq!(demote(tested), ["list /s: mine", "read /s/mine: mine", "read /s/secret: refused", "make /s/new: made"]);
+    assert!(outer.join("old/new").is_dir() && !target.join("new").exists());
+    // A host that starts now, and knows of both, does not take it for a grant of what the link leads to.
+    let settings = |grants, all_dirs| PluginSettings { grants, all_dirs, ..PluginSettings::default() };
+    let both = [grants(&outer, "/d").dirs, grants(&inner, "/s").dirs].concat();
+    let own = Grants { dirs: both.clone(), ..Grants::default() };
+    for settings in [settings(own, Vec::new()), settings(grants(&inner, "/s"), both)] {
+        let refused = Plugin::load(&engine(), &guest("granted"), settings).unwrap_err().problem;
+        assert!(matches!(&refused, Problem::Nested { .. }), "{refused:?}");
+        let named = format!("{} leads through {},", inner.display(), outer.display());
+        assert!(refused.to_string().contains(&named), "{refused}");
+    }
+}
+
+#[test]
 fn who_can_open_files_and_has_no_directory_is_told_of() {
     let warnings = |name| {
         let plugin = Plugin::load(&engine(), &guest(name), PluginSettings::default()).unwrap();
@@ -368,10 +401,11 @@ fn a_granted_directory_that_is_not_there_is_named() {
     let settings = PluginSettings { grants: Grants { dirs, ..Grants::default() }, ..PluginSettings::default() };
     let refused = Plugin::load(&engine(), &guest("granted"), settings.clone()).unwrap_err();
     assert!(matches!(refused.problem, Problem::Directory { .. }), "{refused:?}");
-    // It may also go later.
+    // It may also go later, and then one that takes its place is another one.
     fs::create_dir(place.path().join("gone")).unwrap();
     let plugin = Plugin::load(&engine(), &guest("granted"), settings).unwrap();
     fs::remove_dir(place.path().join("gone")).unwrap();
+    fs::create_dir(place.path().join("gone")).unwrap();
     let tested = Tested::start(Arc::new(plugin), self::settings());
     let failed = tested.wait_for("plugin-failed", "", 1);
     let message = failed["message"].as_str().unwrap();

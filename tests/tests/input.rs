@@ -428,6 +428,33 @@ fn a_directory_without_a_slash() -> Result<()> {
     refused(&["check", good.path(), "--allow-dir", "/etc:data"], &["--allow-dir", "AS begins with a slash"])
 }
 
+/// A directory in one that another task may write to, or that a link there leads to; two tasks can share one.
+#[test]
+fn a_directory_that_another_task_decides_about() -> Result<()> {
+    let place = TempDir::new()?;
+    let path = |name: &str| place.path().join(name).display().to_string();
+    for name in ["n/sub", "target"] {
+        fs::create_dir_all(path(name))?;
+    }
+    std::os::unix::fs::symlink("../target", path("n/link"))?;
+    let tasks = |inner: &str| {
+        let task = |name, more: &str| {
+            format!("[[task]]\nname = {name:?}\nplugin = \"good.wat\"\nallow.dirs = [{{ {more} }}]\n")
+        };
+        let (inner, outer) =
+            (format!("host = {:?}, guest = \"/s\"", path(inner)), format!("host = {:?}, guest = \"/n\"", path("n")));
+        [task("inner", &inner), task("outer", &format!("{outer}, mode = \"write\""))].concat()
+    };
+    for inner in ["n/sub", "n/link"] {
+        let named = format!("{} leads through {},", path(inner), path("n"));
+        Input::new("soloist.toml", tasks(inner))?.refused(&["task inner", &named])?;
+    }
+    let shared = Input::new("soloist.toml", tasks("n"))?;
+    let output = soloist(&["check", shared.path()])?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
 /// A file whose name cannot be that of a task: the flag that names the task is shown.
 #[test]
 fn a_plugin_whose_name_is_no_name() -> Result<()> {

@@ -65,6 +65,7 @@ fn load_one(
         limits: task.limits.clone(),
         sha256: task.sha256,
         configuration: config.file.clone(),
+        all_dirs: config.tasks.iter().flat_map(|task| task.grants.dirs.iter().cloned()).collect(),
         host_writes: Arc::clone(writes),
         ..PluginSettings::default()
     };

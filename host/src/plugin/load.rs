@@ -14,8 +14,9 @@ use wasmtime::component::{HasSelf, Linker, types};
 use super::apart::{Undone, apart};
 use super::bounds::{Excess, Refused};
 use super::compile::{MAX_CODE_BYTES, Told};
+use super::directories::{Directories, Nested};
 use super::exports::Exports;
-use super::grants::{Directory, Grants, NotGranted};
+use super::grants::{Grants, NotGranted};
 use super::limits::LimitReached;
 use super::places::{self, Danger, Kept};
 use super::store::Host;
@@ -185,6 +186,20 @@ pub enum Problem {
         /// Why not.
         danger: Danger,
     },
+    /// A plugin decides where the path to a directory leads.
+    #[error(
+        "the path of the granted directory {} leads through {}, which a plugin of this host is granted to write: that plugin \
+         could make it lead anywhere. Grant a directory that does not lie in another one, or take `write` from the outer one",
+        path.display(),
+        writable.display()
+    )]
+    #[serde(skip)]
+    Nested {
+        /// The directory.
+        path: PathBuf,
+        /// The directory that is granted to write, to this plugin or to another.
+        writable: PathBuf,
+    },
     /// A component imports something that its task does not grant.
     #[error(transparent)]
     #[serde(skip)]
@@ -222,11 +237,10 @@ impl Plugin {
             let (engine, path) = (Arc::clone(engine), path.to_owned());
             move || {
                 // Looked at now so that a mistake is heard of before any election.
-                let kept = Kept { cache: engine.cache_directory(), configuration: settings.configuration.as_deref() };
-                settings.grants.dirs.iter().try_for_each(|directory| check_directory(directory, &kept))?;
+                let directories = open_directories(&engine, &settings)?;
                 let bytes = read(&path)?;
                 let digest = pinned(&bytes, settings.sha256)?;
-                Self::link(&engine, &path, bytes, digest, settings)
+                Self::link(&engine, &path, bytes, digest, settings, directories)
             }
         };
         let problem = match apart(limit, load) {
@@ -245,6 +259,7 @@ impl Plugin {
         file: Vec<u8>,
         digest: Digest,
         settings: PluginSettings,
+        directories: Directories,
     ) -> Result<Self, Problem> {
         let obtained = shared.obtain(path, file, digest, &settings.limits)?;
         let (engine, component) = shared.engine(&obtained, &settings.limits)?;
@@ -253,20 +268,22 @@ impl Plugin {
         NotGranted::check(ty.imports(&engine).map(|(name, _)| name), |grant| settings.grants(grant))?;
         let linked = linker(&engine).map_err(Problem::Imports)?.instantiate_pre(&component).map_err(Problem::Link)?;
         let writes = Writes::new(&settings.limits, Arc::clone(&settings.host_writes));
-        let mut warnings: Vec<_> = settings.grants.dirs.iter().filter_map(places::warning).collect();
+        let mut warnings: Vec<_> = directories.iter().filter_map(places::warning).collect();
         warnings.extend(unused(&engine, &ty, &settings.grants));
         let (shared, settings) = (Arc::clone(shared), Arc::new(settings));
-        Ok(Self { shared, engine, digest, linked, exports, settings, writes, warnings })
+        Ok(Self { shared, engine, digest, linked, exports, settings, directories, writes, warnings })
     }
 }
 
-fn check_directory(directory: &Directory, kept: &Kept<'_>) -> Result<(), Problem> {
-    let path = || directory.host.clone();
-    let refuse = |source| Problem::Directory { path: path(), source };
-    if !directory.host.metadata().map_err(refuse)?.is_dir() {
-        return Err(refuse(io::ErrorKind::NotADirectory.into()));
-    }
-    kept.danger(directory).map_or(Ok(()), |danger| Err(Problem::Dangerous { path: path(), danger }))
+/// Opens the granted directories, and judges each by its handle.
+fn open_directories(engine: &PluginEngine, settings: &PluginSettings) -> Result<Directories, Problem> {
+    let directories =
+        Directories::open(&settings.grants.dirs).map_err(|(path, source)| Problem::Directory { path, source })?;
+    let nested = directories.check_nesting(&settings.all_dirs);
+    nested.map_err(|Nested { path, writable }| Problem::Nested { path, writable })?;
+    let kept = Kept { cache: engine.cache_directory(), configuration: settings.configuration.as_deref() };
+    let danger = directories.iter().find_map(|opened| Some((opened.granted.host.clone(), kept.danger(opened)?)));
+    danger.map_or(Ok(directories), |(path, danger)| Err(Problem::Dangerous { path, danger }))
 }
 
 /// What a plugin can do that its task grants it no place for. It runs all the same: it may do without, and much that

@@ -19,6 +19,7 @@ mod compiler;
 mod config;
 mod cpu;
 mod descriptors;
+mod directories;
 mod encode;
 mod engine;
 mod exit;
@@ -31,6 +32,7 @@ mod leadership;
 mod limits;
 mod load;
 mod log;
+mod mounts;
 mod needs;
 mod network;
 mod places;
@@ -41,6 +43,7 @@ mod state;
 mod stdio;
 mod store;
 mod turn;
+mod walk;
 mod wasi;
 mod writes;
 
@@ -93,6 +96,9 @@ pub struct PluginSettings {
     pub sha256: Option<Digest>,
     /// The configuration of the host, which no plugin may write to.
     pub configuration: Option<PathBuf>,
+    /// What the tasks of the host are granted of its directories, all together: no path to one of the plugin's may lead
+    /// through one that is granted to write.
+    pub all_dirs: Vec<Directory>,
     /// What looks names up for the plugin.
     pub resolver: Arc<dyn Resolve>,
     /// How much all plugins of the host may write to their states.
@@ -108,6 +114,7 @@ impl Default for PluginSettings {
             limits: Limits::default(),
             sha256: None,
             configuration: None,
+            all_dirs: Vec::new(),
             resolver: Arc::new(SystemResolver::default()),
             host_writes: Arc::new(Bucket::of_host(HOST_STATE_RATE)),
         }
@@ -133,6 +140,7 @@ pub struct Plugin {
     linked: InstancePre<store::Host>,
     exports: exports::Exports,
     settings: Arc<PluginSettings>,
+    directories: directories::Directories,
     writes: writes::Writes,
     warnings: Vec<String>,
 }

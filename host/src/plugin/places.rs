@@ -1,19 +1,12 @@
 //! What a granted directory would give away besides itself.
-//!
-//! Places are compared by device and inode, with all links followed: a directory has many names.
 
 use std::fmt;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{StatFs, statfs};
-
-use super::grants::{Access, Directory};
-
-// Of linux/magic.h.
-const PROC_SUPER_MAGIC: i64 = 0x9fa0;
-const SYSFS_MAGIC: i64 = 0x6265_6572;
+use super::directories::Opened;
+use super::grants::Access;
+use super::mounts;
+use super::walk::{Id, Walk, id};
 
 /// What a plugin could do that no grant is meant to give.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +19,13 @@ pub enum Danger {
     Configuration(PathBuf),
     /// It could change the machine itself: the directory is this one, or lies in it.
     Machine(&'static str),
+    /// It could change the machine itself: the kernel shows itself there.
+    Kernel {
+        /// Where.
+        mounted: PathBuf,
+        /// The kind of file system.
+        kind: &'static str,
+    },
 }
 
 impl fmt::Display for Danger {
@@ -44,6 +44,9 @@ impl fmt::Display for Danger {
                 path.display()
             ),
             Self::Machine(what) => write!(f, "by {what} the machine itself can be changed"),
+            Self::Kernel { mounted, kind } => {
+                write!(f, "by {} ({kind}) the machine itself can be changed", mounted.display())
+            }
         }
     }
 }
@@ -57,77 +60,82 @@ pub(super) struct Kept<'a> {
 
 impl Kept<'_> {
     /// Says what a plugin could do with the directory that nobody can have meant.
-    pub(super) fn danger(&self, directory: &Directory) -> Option<Danger> {
-        if directory.access == Access::Read {
+    pub(super) fn danger(&self, opened: &Opened) -> Option<Danger> {
+        let granted = *opened.above.first()?;
+        if opened.granted.access == Access::Read {
             return None;
         }
-        let granted = chain(&directory.host);
         // The parts of the cache are looked at as well: each may be mounted elsewhere.
         let caches = self.cache.into_iter().flat_map(|cache| [cache.into(), cache.join("code"), cache.join("kept")]);
         for cache in caches {
-            if meet(&granted, &chain(&cache)) || meet(&chain(&cache), &granted) {
+            let walk = Walk::along(&cache);
+            if walk.meets(granted) || walk.end.is_some_and(|end| opened.above.contains(&end)) {
                 return Some(Danger::Cache(cache));
             }
         }
-        let program = std::env::current_exe().ok().filter(|program| meet(&granted, &chain(program)));
-        let configuration = self.configuration.filter(|file| meet(&granted, &chain(file)));
-        machine(directory)
-            .map(Danger::Machine)
+        let meets = |path: &Path| Walk::along(path).meets(granted);
+        let program = std::env::current_exe().ok().filter(|program| meets(program));
+        let configuration = self.configuration.filter(|file| meets(file));
+        machine(opened)
             .or(configuration.map(|file| Danger::Configuration(file.to_owned())))
             .or(program.map(Danger::Program))
     }
 }
 
 /// What deserves a word about a directory that a plugin may read.
-pub(super) fn warning(directory: &Directory) -> Option<String> {
-    let what = machine(directory)?;
+pub(super) fn warning(opened: &Opened) -> Option<String> {
+    let what = match machine(opened)? {
+        Danger::Kernel { mounted, kind } => format!("{}, {kind}", mounted.display()),
+        Danger::Machine(what) => what.to_owned(),
+        _ => return None,
+    };
     Some(format!(
         "the granted directory {} gives away what is the machine's own ({what}): by it a plugin can read this host's memory \
          and variables, secrets among them, or its devices",
-        directory.host.display()
+        opened.granted.host.display()
     ))
 }
 
-/// The part of the machine that the directory is, or lies in.
-fn machine(directory: &Directory) -> Option<&'static str> {
-    let real = fs::canonicalize(&directory.host).ok()?;
-    let kind = statfs(&directory.host).map_or(0, |StatFs { f_type, .. }| f_type);
-    match kind {
-        _ if real == Path::new("/") => Some("/"),
-        PROC_SUPER_MAGIC => Some("/proc"),
-        SYSFS_MAGIC => Some("/sys"),
-        // Shared memory is a directory like any other.
-        _ if real.starts_with("/dev") && !real.starts_with("/dev/shm") => Some("/dev"),
-        _ => None,
+/// The part of the machine that the directory is, lies in, or holds.
+fn machine(opened: &Opened) -> Option<Danger> {
+    let known = |path: &str| id(Path::new(path));
+    let lies_in = |path: &str| known(path).is_some_and(|id: Id| opened.above.contains(&id));
+    if known("/").as_ref() == opened.above.first() {
+        return Some(Danger::Machine("/"));
     }
-}
-
-type Id = (u64, u64);
-
-/// The directory or file, and all that it lies in, up to the root; of what is not there, what it would lie in.
-fn chain(path: &Path) -> Vec<Id> {
-    let real = path.ancestors().find_map(|path| fs::canonicalize(path).ok());
-    let id = |metadata: Metadata| (metadata.dev(), metadata.ino());
-    real.iter().flat_map(|real| real.ancestors()).filter_map(|path| fs::metadata(path).ok().map(id)).collect()
-}
-
-/// Whether the first of these chains begins somewhere in the other.
-fn meet(one: &[Id], other: &[Id]) -> bool {
-    one.first().is_some_and(|first| other.contains(first))
+    // Shared memory is a directory like any other.
+    let found = ["/proc", "/sys", "/dev"].into_iter().find(|path| lies_in(path) && !lies_in("/dev/shm"));
+    if let Some(path) = found {
+        return Some(Danger::Machine(path));
+    }
+    let place = opened.path();
+    if let Some(kind) = mounts::kind(opened.kind) {
+        return Some(Danger::Kernel { mounted: place.unwrap_or_else(|| opened.granted.host.clone()), kind });
+    }
+    mounts::below(&place?).map(|(mounted, kind)| Danger::Kernel { mounted, kind })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::plugin::directories::Directories;
+    use crate::plugin::grants::Directory;
 
-    fn writable(host: impl Into<PathBuf>) -> Directory {
-        Directory { host: host.into(), guest: "/data".into(), access: Access::Write }
+    fn opened(host: impl Into<PathBuf>, access: Access) -> Directories {
+        Directories::open(&[Directory { host: host.into(), guest: "/data".into(), access }]).unwrap()
     }
 
-    fn readable(host: impl Into<PathBuf>) -> Directory {
-        Directory { access: Access::Read, ..writable(host) }
+    impl Kept<'_> {
+        fn danger_of(&self, host: impl Into<PathBuf>, access: Access) -> Option<Danger> {
+            self.danger(opened(host, access).iter().next().unwrap())
+        }
+    }
+
+    fn warning_of(host: impl Into<PathBuf>) -> Option<String> {
+        warning(opened(host, Access::Read).iter().next().unwrap())
     }
 
     #[test]
@@ -142,18 +150,23 @@ mod tests {
         let cache = path("home/cache/soloist");
         let kept = Kept { cache: Some(&cache), ..Kept::default() };
         for directory in ["", "home", "home/cache", "home/cache/soloist", "home/cache/soloist/sums", "link", "deep"] {
-            let danger = kept.danger(&writable(path(directory)));
+            let danger = kept.danger_of(path(directory), Access::Write);
             assert!(matches!(danger, Some(Danger::Cache(_))), "{directory}: {danger:?}");
-            assert_eq!(kept.danger(&readable(path(directory))), None, "{directory}");
+            assert_eq!(kept.danger_of(path(directory), Access::Read), None, "{directory}");
         }
         for directory in ["home/data", "elsewhere", "link/data"] {
-            assert_eq!(kept.danger(&writable(path(directory))), None, "{directory}");
+            assert_eq!(kept.danger_of(path(directory), Access::Write), None, "{directory}");
         }
+        // Nor may a plugin decide where the path of the cache leads.
+        symlink("../home/cache/soloist", path("elsewhere/led")).unwrap();
+        let cache = path("elsewhere/led");
+        let led = Kept { cache: Some(&cache), ..Kept::default() };
+        assert!(led.danger_of(path("elsewhere"), Access::Write).is_some());
         // One that is still to be made counts as well.
         let cache = path("elsewhere/to/be/made");
         let kept = Kept { cache: Some(&cache), ..Kept::default() };
-        assert!(kept.danger(&writable(path("elsewhere"))).is_some());
-        assert_eq!(kept.danger(&writable(path("home"))), None);
+        assert!(kept.danger_of(path("elsewhere"), Access::Write).is_some());
+        assert_eq!(kept.danger_of(path("home"), Access::Write), None);
     }
 
     #[test]
@@ -163,10 +176,10 @@ mod tests {
         let file = place.path().join("soloist.toml");
         fs::write(&file, "").unwrap();
         let kept = Kept { configuration: Some(&file), ..Kept::default() };
-        assert_eq!(kept.danger(&writable(place.path())), Some(Danger::Configuration(file.clone())));
-        assert_eq!(kept.danger(&writable(place.path().join("data"))), None);
+        assert_eq!(kept.danger_of(place.path(), Access::Write), Some(Danger::Configuration(file.clone())));
+        assert_eq!(kept.danger_of(place.path().join("data"), Access::Write), None);
         let program = std::env::current_exe().unwrap();
-        assert!(matches!(kept.danger(&writable(program.parent().unwrap())), Some(Danger::Program(_))));
+        assert!(matches!(kept.danger_of(program.parent().unwrap(), Access::Write), Some(Danger::Program(_))));
     }
 
     #[test]
@@ -174,12 +187,20 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         symlink("/proc/self", place.path().join("link")).unwrap();
         for (directory, what) in [("/", "/"), ("/proc", "/proc"), ("/sys", "/sys"), ("/dev", "/dev")] {
-            assert_eq!(Kept::default().danger(&writable(directory)), Some(Danger::Machine(what)));
-            assert!(warning(&readable(directory)).unwrap().contains(what));
+            assert_eq!(Kept::default().danger_of(directory, Access::Write), Some(Danger::Machine(what)));
+            assert!(warning_of(directory).unwrap().contains(what));
         }
         let link = place.path().join("link");
-        assert_eq!(Kept::default().danger(&writable(&link)), Some(Danger::Machine("/proc")));
-        assert_eq!((Kept::default().danger(&writable("/dev/shm")), warning(&readable("/dev/shm"))), (None, None));
-        assert_eq!(warning(&readable(place.path())), None);
+        // What is mounted there is of many kinds.
+        for directory in
+            ["/sys/fs", "/sys/fs/cgroup", "/sys/kernel"].into_iter().filter(|path| Path::new(path).is_dir())
+        {
+            let danger = Kept::default().danger_of(directory, Access::Write);
+            assert_eq!(danger, Some(Danger::Machine("/sys")), "{directory}");
+            assert!(warning_of(directory).unwrap().contains("/sys"));
+        }
+        assert_eq!(Kept::default().danger_of(&link, Access::Write), Some(Danger::Machine("/proc")));
+        assert_eq!((Kept::default().danger_of("/dev/shm", Access::Write), warning_of("/dev/shm")), (None, None));
+        assert_eq!(warning_of(place.path()), None);
     }
 }

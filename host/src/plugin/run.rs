@@ -65,7 +65,7 @@ impl Plugin {
     ) -> Result<Ended, Failure> {
         let _ticking = self.shared.tick(&self.engine);
         let (settings, writes) = (Arc::clone(&self.settings), self.writes.clone());
-        let mut store = store::new(&self.engine, leadership.clone(), settings, writes)
+        let mut store = store::new(&self.engine, leadership.clone(), settings, &self.directories, writes)
             .map_err(|error| Failure::new(Cause::Host(error)))?;
         let (start, cpu, turn) = (store.data().start.clone(), store.data().cpu.clone(), store.data().turn.clone());
         let watched = Watched { leadership: &leadership, start, cpu, turn };

@@ -10,6 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::cpu::Cpu;
+use super::directories::Directories;
 use super::files::OpenFiles;
 use super::leadership::Leadership;
 use super::limits::{Limit, Usage, count};
@@ -51,12 +52,17 @@ pub(super) struct Host {
 }
 
 impl Host {
-    fn new(leadership: Leadership, settings: Arc<PluginSettings>, writes: Writes) -> wasmtime::Result<Self> {
+    fn new(
+        leadership: Leadership,
+        settings: Arc<PluginSettings>,
+        directories: &Directories,
+        writes: Writes,
+    ) -> wasmtime::Result<Self> {
         let limits = &settings.limits;
         let log = PluginLog::new(Arc::clone(&leadership.term), leadership.permit.clone(), &settings);
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
-        let wasi = wasi::context(&settings, stdout.clone(), stderr.clone())?;
+        let wasi = wasi::context(&settings, directories, stdout.clone(), stderr.clone())?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(count(limits.resources.into()));
         let mut http = WasiHttpCtx::new();
@@ -123,10 +129,11 @@ pub(super) fn new(
     engine: &Engine,
     leadership: Leadership,
     settings: Arc<PluginSettings>,
+    directories: &Directories,
     writes: Writes,
 ) -> wasmtime::Result<Store<Host>> {
     let call_bytes = count(settings.limits.call_bytes);
-    let mut store = Store::new(engine, Host::new(leadership, settings, writes)?);
+    let mut store = Store::new(engine, Host::new(leadership, settings, directories, writes)?);
     store.limiter(|host| &mut host.usage);
     store.set_hostcall_fuel(call_bytes);
     store.set_max_component_handles(CALLS_MAX);
