@@ -11,6 +11,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "***";
@@ -139,8 +140,8 @@ impl SecretSource {
 
 /// Takes secrets out of text that whoever knows them has written.
 ///
-/// It sees a secret as it is, in capitals or not, and as programs quote it; not one that is encoded, spelt or cut in two:
-/// it is there for what is said by mistake.
+/// It sees a secret as it is, in capitals or not, and as Rust and JSON quote it; not one that is encoded, spelt or cut in
+/// two, nor capitals that have another length in UTF-8 or were quoted as numbers: it is there for what is said by mistake.
 #[derive(Clone, Default)]
 pub struct Redactor {
     /// The longest first.
@@ -199,10 +200,11 @@ impl Redactor {
     }
 
     fn hide(&mut self, text: &str, place: Place) {
-        let quoted = format!("{text:?}");
-        for text in [text, &quoted[1..quoted.len() - 1]] {
+        let (rust, json, plain) = (format!("{text:?}"), Value::from(text).to_string(), json_in_ascii(text));
+        let within = |quoted: &str| lowered(&quoted[1..quoted.len() - 1]);
+        for text in [lowered(text), within(&rust), within(&json), within(&plain)] {
             if !text.is_empty() {
-                self.hidden.push(Hidden { length: Reverse(text.len()), text: text.to_ascii_lowercase(), place });
+                self.hidden.push(Hidden { length: Reverse(text.len()), text, place });
             }
         }
     }
@@ -234,8 +236,7 @@ impl Redactor {
         if self.hidden.is_empty() {
             return Cow::Borrowed(text);
         }
-        // As long as the text, byte for byte.
-        let lowered = text.to_ascii_lowercase();
+        let lowered = lowered(text);
         let found = |hidden: &Hidden| hidden.found_in(&lowered).collect::<Vec<_>>();
         let mut found: Vec<Range<usize>> = self.hidden.iter().flat_map(found).collect();
         if found.is_empty() {
@@ -253,6 +254,30 @@ impl Redactor {
         told.push_str(&text[end..]);
         Cow::Owned(told)
     }
+}
+
+/// The text in small letters, as long as it is, byte for byte.
+fn lowered(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let lower = |letter: char| {
+        let mut small = letter.to_lowercase();
+        small.next().filter(|small| small.len_utf8() == letter.len_utf8()).filter(|_| small.next().is_none())
+    };
+    text.chars().map(|letter| lower(letter).unwrap_or(letter)).collect()
+}
+
+/// The text as JSON in ASCII alone, which is how Python writes it.
+fn json_in_ascii(text: &str) -> String {
+    let mut ascii = String::new();
+    for character in Value::from(text).to_string().chars() {
+        match character {
+            ' '..='~' => ascii.push(character),
+            _ => ascii.extend(character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"))),
+        }
+    }
+    ascii
 }
 
 impl Hidden {
@@ -322,6 +347,26 @@ mod tests {
         let redactor = redactor(&["Hunter-TWO\t\"é"]);
         assert_eq!(redactor.redact("a hunter-two\t\"é b"), "a *** b");
         assert_eq!(redactor.redact(r#"a "Hunter-TWO\t\"é""#), r#"a "***""#);
+    }
+
+    #[test]
+    fn a_secret_is_hidden_as_json_has_it() {
+        let redactor = redactor(&["pässword\u{1b}\u{7f}🎉"]);
+        for quoted in [
+            "pässword\\u001b\u{7f}🎉",
+            r"p\u00e4ssword\u001b\u007f\ud83c\udf89",
+            r"p\u00E4ssword\u001B\u007F\uD83C\uDF89",
+        ] {
+            assert_eq!(redactor.redact(&format!("a \"{quoted}\" b")), "a \"***\" b");
+        }
+    }
+
+    #[test]
+    fn letters_of_every_language_may_be_capitals() {
+        let redactor = redactor(&["Łódź-ПАРОЛЬ"]);
+        assert_eq!(redactor.redact("ß İ ŁÓDŹ-пароль é"), "ß İ *** é");
+        // These have another length as small letters: they stay what they are.
+        assert_eq!(lowered("İẞ\u{212a}Ä"), "İẞ\u{212a}ä");
     }
 
     #[test]

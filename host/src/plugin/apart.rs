@@ -6,6 +6,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use super::log::MAX_MESSAGE_BYTES;
+
 /// What nests in a file costs stack: all that the bounds let through fits.
 pub(super) const STACK_BYTES: usize = 16 << 20;
 
@@ -45,7 +47,8 @@ pub(super) fn apart<T: Send + 'static>(
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic: Box<dyn Any + Send>| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-        text.unwrap_or("without a message").to_owned()
+        let text = text.unwrap_or("without a message");
+        text[..text.floor_char_boundary(MAX_MESSAGE_BYTES)].to_owned()
     })
 }
 
@@ -60,6 +63,12 @@ mod tests {
         let thread = apart(LONG, || std::thread::current().name().map(str::to_owned)).unwrap();
         assert_eq!(thread.unwrap(), "load-plugin");
         assert!(matches!(apart(LONG, || panic!("a {}", "bug")), Err(Undone::Panicked(message)) if message == "a bug"));
+    }
+
+    #[test]
+    fn of_a_long_panic_the_beginning_is_told() {
+        let message = caught(|| panic!("x{}", "é".repeat(MAX_MESSAGE_BYTES))).unwrap_err();
+        assert_eq!(message.len(), MAX_MESSAGE_BYTES - 1);
     }
 
     #[test]

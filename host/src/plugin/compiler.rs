@@ -9,7 +9,7 @@ use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::mpsc::channel;
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit};
@@ -31,6 +31,9 @@ const MAX_LAST_WORDS_BYTES: u64 = 4 << 10;
 
 /// How many descriptors it may have.
 const MAX_DESCRIPTORS: u64 = 64;
+
+/// How long a compiler that says nothing more may take to end.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// A compilation that takes longer than this is worth a line.
 const LONG: Duration = Duration::from_secs(1);
@@ -102,15 +105,17 @@ impl Compilation<'_> {
     fn run(self) -> Result<Made, Problem> {
         let begun = Instant::now();
         let limit = self.limits.compile_timeout;
-        let mut child = Running(self.start().map_err(Problem::Compiler)?);
-        let (input, output, errors) = (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take());
+        let child = Running(self.start().map_err(Problem::Compiler)?);
         let (sender, receiver) = channel();
-        // Of one that has ended there is nothing more to write to and to read from: so these end with it.
-        thread::scope(|scope| {
+        // Of one that has ended there is nothing more to write to and to read from: so these threads end with it. It ends
+        // with the closure, before the scope waits for them.
+        thread::scope(move |scope| {
+            let mut child = child;
+            let (input, output, errors) = (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take());
             // One that hears nothing more has ended, and its end says why.
-            scope.spawn(|| input.map(|mut input| input.write_all(self.bytes)));
-            let words = scope.spawn(|| listen(errors, MAX_LAST_WORDS_BYTES));
-            scope.spawn(move || sender.send(listen(output, MAX_REPLY_BYTES)));
+            begin(scope, move || input.map(|mut input| input.write_all(self.bytes)))?;
+            let words = begin(scope, move || listen(errors, MAX_LAST_WORDS_BYTES))?;
+            begin(scope, move || sender.send(listen(output, MAX_REPLY_BYTES)))?;
             let (line, bytes) = (self.path.file_name().unwrap_or_default().display(), shown(self.bytes.len()));
             let mut reply = receiver.recv_timeout(LONG.min(limit));
             if reply.is_err() && limit > LONG {
@@ -120,11 +125,16 @@ impl Compilation<'_> {
                     tracing::info!("compiled {line} in {:.1} s", begun.elapsed().as_secs_f64());
                 }
             }
-            let status = child.end().map_err(Problem::Compiler);
             let reply = reply.map_err(|_| Problem::TooSlow { limit })?;
-            match serde_json::from_slice::<Result<Made, Problem>>(&reply) {
-                Ok(reply) => reply,
-                Err(_) => Err(self.crashed(status?, &words.join().unwrap_or_default())),
+            if let Ok(reply) = serde_json::from_slice::<Result<Made, Problem>>(&reply) {
+                return reply;
+            }
+            let ended = child.ended(ENDING).map_err(Problem::Compiler)?;
+            child.end().map_err(Problem::Compiler)?;
+            let words = words.join().unwrap_or_default();
+            match ended {
+                Some(status) if (reply.len() as u64) < MAX_REPLY_BYTES => Err(self.crashed(status, &words)),
+                _ => Err(Problem::Senseless { said: said(&words) }),
             }
         })
     }
@@ -146,12 +156,12 @@ impl Compilation<'_> {
     }
 
     fn crashed(&self, status: ExitStatus, words: &[u8]) -> Problem {
-        if status.signal() == Some(Signal::XCPU.as_raw()) {
-            return Problem::TooSlow { limit: self.limits.compile_timeout };
+        let Limits { compile_timeout: limit, compile_memory: memory, .. } = *self.limits;
+        match status.signal().and_then(Signal::from_named_raw) {
+            Some(Signal::XCPU) => Problem::TooSlow { limit },
+            Some(Signal::XFSZ) => Problem::CodeTooLarge,
+            _ => Problem::Crashed { status: status.to_string(), said: said(words), memory },
         }
-        let words = String::from_utf8_lossy(words);
-        let said = words.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("nothing").to_owned();
-        Problem::Crashed { status: status.to_string(), said, memory: self.limits.compile_memory }
     }
 }
 
@@ -159,10 +169,21 @@ impl Compilation<'_> {
 struct Running(Child);
 
 impl Running {
-    /// Ends it, unless it has ended by itself, and says how it has ended.
-    fn end(&mut self) -> io::Result<ExitStatus> {
+    /// How it has ended by itself, if it does so in that time.
+    fn ended(&mut self, within: Duration) -> io::Result<Option<ExitStatus>> {
+        let begun = Instant::now();
+        loop {
+            match self.0.try_wait()? {
+                None if begun.elapsed() < within => thread::sleep(Duration::from_millis(1)),
+                ended => return Ok(ended),
+            }
+        }
+    }
+
+    /// Ends it, unless it has ended by itself.
+    fn end(&mut self) -> io::Result<()> {
         self.0.kill()?;
-        self.0.wait()
+        self.0.wait().map(drop)
     }
 }
 
@@ -171,6 +192,20 @@ impl Drop for Running {
         // It is heard of where it matters.
         let _ = self.end();
     }
+}
+
+/// Begins to do something beside.
+fn begin<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, Problem> {
+    thread::Builder::new().spawn_scoped(scope, work).map_err(|error| Problem::Threads(Told::of(&error)))
+}
+
+/// The first of some words.
+fn said(words: &[u8]) -> String {
+    let words = String::from_utf8_lossy(words);
+    words.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("nothing").to_owned()
 }
 
 /// Hears what is said, up to a length, until there is no more or nobody to say it.
@@ -227,8 +262,10 @@ fn confine(order: &Order) -> io::Result<impl Sized> {
         (Resource::Fsize, MAX_CODE_BYTES as u64),
         (Resource::Nofile, MAX_DESCRIPTORS),
     ] {
-        let most = getrlimit(resource).maximum.map_or(most, |allowed| allowed.min(most));
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+        // Only one who may use more of the processor than the first of the two is told that it has used that.
+        let beyond = if resource == Resource::Cpu { most.saturating_add(1) } else { most };
+        let maximum = getrlimit(resource).maximum.map_or(beyond, |allowed| allowed.min(beyond));
+        setrlimit(resource, Rlimit { current: Some(most.min(maximum)), maximum: Some(maximum) })?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let signals = {

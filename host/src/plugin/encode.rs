@@ -15,6 +15,7 @@ use super::bounds::Refused;
 use super::circle;
 use super::compile::Told;
 use super::exit;
+use super::failure::shortened;
 use super::features::FEATURES;
 use super::load::Problem;
 
@@ -120,7 +121,7 @@ impl Module {
     /// The world of a bare module, by its exports.
     fn world(&self) -> Result<String, Problem> {
         if let Some((module, name)) = self.imports.iter().find(|(module, _)| module != PREVIEW1) {
-            return Err(Problem::UnknownImport { import: format!("{module}.{name}") });
+            return Err(Problem::UnknownImport { import: shortened(&format_args!("{module}.{name}")) });
         }
         if self.exports.iter().any(|(name, _)| name == "_start") {
             return Err(Problem::Program);
@@ -152,7 +153,7 @@ impl Module {
                 let numbers = function.params().iter().all(|param| *param == ValType::I64);
                 match shapes.parameters.get(function.params().len()) {
                     Some(parameters) if numbers && function.results().is_empty() => return Ok(parameters),
-                    _ => function.to_string(),
+                    _ => shortened(function),
                 }
             }
             EntityType::Memory(_) => "a memory".into(),

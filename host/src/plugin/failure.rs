@@ -18,7 +18,7 @@ const CALL_TOO_LARGE: &str = "HostcallFuelExhausted";
 /// A longer name of a function is reported as it is, not as it was in Rust.
 const MANGLED_BYTES_MAX: usize = 4096;
 
-/// How much of the name of a function or a module is reported, in bytes.
+/// How much of a name that a stranger chose is reported, in bytes.
 const NAME_BYTES: usize = 256;
 
 /// What went wrong.
@@ -163,6 +163,14 @@ fn name(name: Option<&str>) -> Option<String> {
         _ => bounded.write_str(name),
     };
     Some(bounded.text.replace('\n', " "))
+}
+
+/// A text that a stranger chose, as far as it is of a reasonable length.
+pub(super) fn shortened(text: &impl fmt::Display) -> String {
+    let mut bounded = Bounded::of(NAME_BYTES);
+    // It ends where there is no more room.
+    let _ = write!(bounded, "{text}");
+    bounded.text
 }
 
 /// The error with all its sources, on one line, as far as it is of a reasonable length.

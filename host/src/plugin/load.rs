@@ -18,6 +18,7 @@ use super::directories::{Directories, Nested};
 use super::exports::Exports;
 use super::grants::{Grants, NotGranted};
 use super::limits::LimitReached;
+use super::log::LogVolume;
 use super::places::{self, Danger, Kept};
 use super::store::Host;
 use super::writes::Writes;
@@ -29,6 +30,10 @@ pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// How large a plugin's file may be when it is text, in bytes: reading it takes hundreds of times its size.
 pub const MAX_TEXT_BYTES: usize = 4 << 20;
+
+/// How much longer than a compilation a whole load may take: so a compilation that takes too long is ended as such, and
+/// what it has left is removed.
+const BESIDE_COMPILING: Duration = Duration::from_secs(10);
 
 /// Without this nobody opens a file.
 const OPEN: &str = "[method]descriptor.open-at";
@@ -90,10 +95,13 @@ pub enum Problem {
         message: String,
     },
     /// There are no threads to compile it.
-    #[error("cannot start threads to compile it")]
+    #[error(
+        "cannot start threads to compile it: raise the limit of processes and threads (`ulimit -u`, a service's TasksMax), or \
+         `limits.compile_memory`"
+    )]
     Threads(#[source] Told),
     /// The process that compiles cannot be started, or spoken to.
-    #[error("cannot start the process that compiles it")]
+    #[error("cannot start the process that compiles it{}", advice(.0))]
     #[serde(skip)]
     Compiler(#[source] io::Error),
     /// That process could not give up what it does not need.
@@ -113,6 +121,13 @@ pub enum Problem {
         /// How much it could have, in bytes.
         memory: u64,
     },
+    /// That process said something that makes no sense, and was ended: a bug.
+    #[error("what the process that compiles it says of it makes no sense, so it was ended; it also said: {said}")]
+    #[serde(skip)]
+    Senseless {
+        /// The first that it said besides.
+        said: String,
+    },
     /// There is no directory to compile it in.
     #[error("there is no directory to compile it in: set XDG_CACHE_HOME or TMPDIR to one that can be written to")]
     #[serde(skip)]
@@ -121,7 +136,7 @@ pub enum Problem {
     #[error("what was compiled cannot be written")]
     Write(#[source] Told),
     /// What was compiled is too large.
-    #[error("what the compiler makes of it is larger than {MAX_CODE_BYTES} bytes")]
+    #[error("what the compiler makes of it is larger than {MAX_CODE_BYTES} bytes, or than a file may be (`ulimit -f`)")]
     CodeTooLarge,
     /// What was compiled is not where it should be: a bug.
     #[error("what was compiled for it was not found again")]
@@ -226,8 +241,8 @@ pub enum Problem {
 impl Plugin {
     /// Reads, compiles and links a plugin: a component, a core module, or the text form of either.
     ///
-    /// Blocks for as long as compilation takes, up to many seconds for a large plugin, and at most for
-    /// [`compile_timeout`](super::Limits::compile_timeout); a compiled one is kept for next time.
+    /// Blocks for as long as compilation takes, up to many seconds for a large plugin, and at most for some
+    /// seconds more than [`compile_timeout`](super::Limits::compile_timeout); a compiled one is kept for next time.
     ///
     /// # Errors
     /// [`LoadError`] says what is wrong with the file.
@@ -243,7 +258,7 @@ impl Plugin {
                 Self::link(&engine, &path, bytes, digest, settings, directories)
             }
         };
-        let problem = match apart(limit, load) {
+        let problem = match apart(limit.saturating_add(BESIDE_COMPILING), load) {
             Ok(Ok(plugin)) => return Ok(plugin),
             Ok(Err(problem)) => problem,
             Err(Undone::TooSlow) => Problem::TooSlow { limit },
@@ -268,10 +283,11 @@ impl Plugin {
         NotGranted::check(ty.imports(&engine).map(|(name, _)| name), |grant| settings.grants(grant))?;
         let linked = linker(&engine).map_err(Problem::Imports)?.instantiate_pre(&component).map_err(Problem::Link)?;
         let writes = Writes::new(&settings.limits, Arc::clone(&settings.host_writes));
+        let log_volume = LogVolume::new(&settings.limits);
         let mut warnings: Vec<_> = directories.iter().filter_map(places::warning).collect();
         warnings.extend(unused(&engine, &ty, &settings.grants));
         let (shared, settings) = (Arc::clone(shared), Arc::new(settings));
-        Ok(Self { shared, engine, digest, linked, exports, settings, directories, writes, warnings })
+        Ok(Self { shared, engine, digest, linked, exports, settings, directories, writes, log_volume, warnings })
     }
 }
 
@@ -327,6 +343,15 @@ impl From<Refused> for Problem {
             Refused::Malformed(error) => Self::Malformed(Told::of(&error)),
             Refused::Excess(excess) => Self::Excess(excess),
         }
+    }
+}
+
+/// What to do when a process that compiles cannot be started.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => " (this program, which it finds in /proc: mount that)",
+        io::ErrorKind::WouldBlock => " (raise the limit of processes and threads: `ulimit -u`, a service's TasksMax)",
+        _ => "",
     }
 }
 

@@ -1,6 +1,6 @@
 //! The import `log`, and the bounds on everything that a plugin writes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -27,7 +27,23 @@ pub(super) const MAX_MESSAGE_BYTES: usize = 8 * 1024;
 /// What a line has in JSON besides its message, its fields, and the names of its host and task, in bytes.
 const FRAME_BYTES: u64 = 180;
 
-/// What one plugin writes in one term. Clones share it.
+/// How much a plugin may write. It outlives the plugin's terms, and every attempt within one. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct LogVolume(Arc<Mutex<Volume>>);
+
+impl LogVolume {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let volume = Volume::new(limits.log_rate.into(), limits.log_burst.into(), limits.log_bytes);
+        Self(Arc::new(Mutex::new(volume)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Volume> {
+        // The counts are right whoever panicked while holding them.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one plugin writes in one attempt. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct PluginLog {
     term: Arc<Term>,
@@ -35,22 +51,20 @@ pub(super) struct PluginLog {
     limits: Limits,
     /// What every line comes to besides its text and fields, in bytes.
     frame_bytes: u64,
-    volume: Arc<Mutex<Volume>>,
+    volume: LogVolume,
     redactor: Arc<Redactor>,
 }
 
 impl PluginLog {
     /// A log whose lines are about `term`, and end with `permit`.
-    pub(super) fn new(term: Arc<Term>, permit: Permit, settings: &PluginSettings) -> Self {
-        let limits = settings.limits.clone();
-        let volume = Volume::new(limits.log_rate.into(), limits.log_burst.into(), limits.log_bytes);
+    pub(super) fn new(term: Arc<Term>, permit: Permit, settings: &PluginSettings, volume: LogVolume) -> Self {
         Self {
             frame_bytes: FRAME_BYTES + json_bytes(&*term.task) + json_bytes(&*term.host),
-            volume: Arc::new(Mutex::new(volume)),
+            volume,
             redactor: Arc::new(Redactor::new(settings.secrets.values())),
             permit,
             term,
-            limits,
+            limits: settings.limits.clone(),
         }
     }
 
@@ -93,7 +107,7 @@ impl PluginLog {
         if !About::shows(level) {
             return;
         }
-        let admitted = self.volume().admit(now);
+        let admitted = self.volume.lock().admit(now);
         if let Some(dropped) = admitted {
             self.report_dropped(dropped);
             let (line, details) = make();
@@ -106,7 +120,7 @@ impl PluginLog {
             return;
         }
         let bytes = self.frame_bytes + json_bytes(line) + json_bytes(&details);
-        self.volume().reported(bytes, clock::now());
+        self.volume.lock().reported(bytes, clock::now());
         About::term(&self.term).report_with(Event::PluginLog, level, line, details);
     }
 
@@ -148,7 +162,7 @@ impl PluginLog {
 
     /// Reports what was dropped and not yet said.
     pub(super) fn finish(&self) {
-        let dropped = self.volume().take_dropped();
+        let dropped = self.volume.lock().take_dropped();
         self.report_dropped(dropped);
     }
 
@@ -161,11 +175,6 @@ impl PluginLog {
             );
             self.report(Level::WARN, &message, details([("dropped", dropped.into())]));
         }
-    }
-
-    fn volume(&self) -> std::sync::MutexGuard<'_, Volume> {
-        // The counts are right whoever panicked while holding them.
-        self.volume.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -211,7 +220,9 @@ mod tests {
             host: "host".into(),
             record_version: 1,
         };
-        PluginLog::new(Arc::new(term), Permit::new(SharedDeadline::default()), &PluginSettings::default())
+        let settings = PluginSettings::default();
+        let volume = LogVolume::new(&settings.limits);
+        PluginLog::new(Arc::new(term), Permit::new(SharedDeadline::default()), &settings, volume)
     }
 
     #[test]
@@ -220,6 +231,15 @@ mod tests {
         let line = format!("x{}", "é".repeat(8192));
         let cut = log().clean(&line, 8192);
         assert!(cut.ends_with(" [8194 more bytes]"), "{}", &cut[cut.len() - 40..]);
+    }
+
+    #[test]
+    fn the_next_attempt_has_what_is_left_to_write() {
+        let (first, others) = (log(), log());
+        let next = PluginLog { volume: first.volume.clone(), ..others.clone() };
+        let now = clock::now();
+        let admitted = |log: &PluginLog| (0..2000).filter(|_| log.volume.lock().admit(now).is_some()).count();
+        assert_eq!([&first, &next, &others].map(admitted), [1000, 0, 1000]);
     }
 
     #[test]

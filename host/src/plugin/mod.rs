@@ -142,6 +142,7 @@ pub struct Plugin {
     settings: Arc<PluginSettings>,
     directories: directories::Directories,
     writes: writes::Writes,
+    log_volume: log::LogVolume,
     warnings: Vec<String>,
 }
 

@@ -64,8 +64,8 @@ impl Plugin {
         completed: impl FnOnce(bool) -> AfterCompletion + Send,
     ) -> Result<Ended, Failure> {
         let _ticking = self.shared.tick(&self.engine);
-        let (settings, writes) = (Arc::clone(&self.settings), self.writes.clone());
-        let mut store = store::new(&self.engine, leadership.clone(), settings, &self.directories, writes)
+        let (settings, writes, volume) = (Arc::clone(&self.settings), self.writes.clone(), self.log_volume.clone());
+        let mut store = store::new(&self.engine, leadership.clone(), settings, &self.directories, writes, volume)
             .map_err(|error| Failure::new(Cause::Host(error)))?;
         let (start, cpu, turn) = (store.data().start.clone(), store.data().cpu.clone(), store.data().turn.clone());
         let watched = Watched { leadership: &leadership, start, cpu, turn };

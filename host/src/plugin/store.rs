@@ -14,7 +14,7 @@ use super::directories::Directories;
 use super::files::OpenFiles;
 use super::leadership::Leadership;
 use super::limits::{Limit, Usage, count};
-use super::log::PluginLog;
+use super::log::{LogVolume, PluginLog};
 use super::network::{HEADER_BYTES, NetworkAccess};
 use super::start::Start;
 use super::stdio::Stdio;
@@ -57,9 +57,10 @@ impl Host {
         settings: Arc<PluginSettings>,
         directories: &Directories,
         writes: Writes,
+        volume: LogVolume,
     ) -> wasmtime::Result<Self> {
         let limits = &settings.limits;
-        let log = PluginLog::new(Arc::clone(&leadership.term), leadership.permit.clone(), &settings);
+        let log = PluginLog::new(Arc::clone(&leadership.term), leadership.permit.clone(), &settings, volume);
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
         let wasi = wasi::context(&settings, directories, stdout.clone(), stderr.clone())?;
@@ -131,9 +132,10 @@ pub(super) fn new(
     settings: Arc<PluginSettings>,
     directories: &Directories,
     writes: Writes,
+    volume: LogVolume,
 ) -> wasmtime::Result<Store<Host>> {
     let call_bytes = count(settings.limits.call_bytes);
-    let mut store = Store::new(engine, Host::new(leadership, settings, directories, writes)?);
+    let mut store = Store::new(engine, Host::new(leadership, settings, directories, writes, volume)?);
     store.limiter(|host| &mut host.usage);
     store.set_hostcall_fuel(call_bytes);
     store.set_max_component_handles(CALLS_MAX);

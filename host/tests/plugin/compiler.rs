@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use soloist::plugin::{COMPILE_WORD, Compiler, Limits, Plugin, PluginEngine, PluginSettings, Problem};
 
-use crate::support::{File, PATIENCE, compiler, guest, wait_for_message};
+use crate::support::{File, PATIENCE, compiler, engine, guest, wait_for_message};
 
 const SOLOIST: &str = env!("CARGO_BIN_EXE_soloist");
 
@@ -146,7 +147,6 @@ fn whatever_becomes_of_a_compiler_it_is_an_error_of_the_plugin_alone() {
         ("kill -9 $$", "9", "nothing"),
         ("echo 'memory allocation of 9 bytes failed' >&2; kill -6 $$", "6", "memory allocation of 9 bytes failed"),
         ("yes | head -c 1000000 >&2; exit 1", "1", "y"),
-        ("yes | head -c 1000000; exit 0", "", "nothing"),
         ("exec <&-; echo '{}'; exit 0", "0", "nothing"),
         ("exit 0", "0", "nothing"),
     ] {
@@ -155,12 +155,26 @@ fn whatever_becomes_of_a_compiler_it_is_an_error_of_the_plugin_alone() {
         assert!(found.contains(status) && words == said, "{lines}: {problem:?}");
         assert!(problem.to_string().contains("`limits.compile_memory`"), "{problem}");
     }
+    let told = |lines| Script::new(lines).load(Limits::default()).unwrap_err();
+    assert!(matches!(told("kill -XCPU $$"), Problem::TooSlow { .. }));
+    assert!(matches!(told("kill -XFSZ $$"), Problem::CodeTooLarge));
+    // The real one: what it makes is larger than a file may be.
+    assert!(matches!(told(r#"ulimit -f 1; exec "$SOLOIST" "$@""#), Problem::CodeTooLarge));
+    // One that goes on after it has said nothing, or that says too much, is ended: nobody else has ended it.
+    for lines in [
+        "exec >&-; echo words >&2; exec 2>&-; exec sleep 1000",
+        "echo words >&2; exec yes",
+        "echo words >&2; yes 2> /dev/null | head -c 1000000; exit 0",
+    ] {
+        let problem = told(lines);
+        assert!(matches!(&problem, Problem::Senseless { said } if said == "words"), "{lines}: {problem:?}");
+    }
     let problem =
         Script::new(r#"cat > /dev/null; echo '{"Err":{"Panicked":{"message":"oh"}}}'"#).load(Limits::default());
     assert!(matches!(problem, Err(Problem::Panicked { ref message }) if message == "oh"), "{problem:?}");
     let nobody = Arc::new(PluginEngine::with_cache(Compiler::Process("/nobody".into()), None).unwrap());
     let problem = Plugin::load(&nobody, &guest("hello"), PluginSettings::default()).unwrap_err().problem;
-    assert!(matches!(problem, Problem::Compiler(_)), "{problem:?}");
+    assert!(matches!(problem, Problem::Compiler(_)) && problem.to_string().contains("/proc"), "{problem}");
 }
 
 /// One that says that it has compiled, and has not, does not make the host compile.
@@ -181,11 +195,58 @@ fn a_compiler_that_takes_too_long_is_ended() {
     let process: u32 = script.wrote("process").trim().parse().unwrap();
     wait_until("it goes on", || !is_alive(process));
 
-    // So is one that compiles in earnest.
-    let engine = Arc::new(PluginEngine::with_cache(compiler(), None).unwrap());
+    // So is one that compiles in earnest, and nothing of its work is left.
+    let cache = tempfile::tempdir().unwrap();
+    let engine = Arc::new(PluginEngine::with_cache(compiler(), Some(cache.path())).unwrap());
     let limits = Limits { compile_timeout: Duration::from_millis(100), ..Limits::default() };
     let settings = PluginSettings { limits, ..PluginSettings::default() };
     let problem = Plugin::load(&engine, &slow().0, settings).unwrap_err().problem;
+    assert!(matches!(problem, Problem::TooSlow { .. }), "{problem:?}");
+    let left = fs::read_dir(cache.path()).unwrap().flatten().map(|entry| entry.file_name());
+    let left: Vec<_> = left.filter(|name| name != "code" && name != "kept").collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// As a user of whom nothing else runs, which takes root.
+#[test]
+fn who_may_have_too_few_threads_is_told_of_that_limit() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let file = File::new("wat", br#"(module (func (export "on_elected")) (func (export "on_demoted")))"#);
+    let user = 2_000_000_000 + std::process::id();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new("prlimit");
+        command.args(arguments).env("HOME", "/nowhere").env_remove("XDG_CACHE_HOME").uid(user).output()
+    };
+    if !run(&[SOLOIST, "--version"]).is_ok_and(|output| output.status.success()) {
+        return;
+    }
+    let (mut told, mut panicked, mut succeeded) = (0, Vec::new(), false);
+    for threads in 1..100 {
+        let output = run(&[&format!("--nproc={threads}"), SOLOIST, "check", file.0.to_str().unwrap()]).unwrap();
+        let words = String::from_utf8(output.stderr).unwrap();
+        told += u32::from(words.contains("raise the limit of processes and threads"));
+        if words.contains("panicked") {
+            panicked.push(words);
+        }
+        succeeded = output.status.success();
+        if succeeded {
+            break;
+        }
+    }
+    // wasmtime panics when it has no thread for its cache: once, since it needs one.
+    assert!(succeeded && told > 2 && panicked.len() <= 1, "{told} {panicked:#?}");
+}
+
+/// The kernel ends one that has used its share of a processor, and says so.
+#[test]
+fn a_compiler_that_uses_too_much_of_a_processor_is_too_slow() {
+    let script = Script::new(
+        r#"order=$(printf %s "$2" | sed 's/"processor":[0-9]*/"processor":0/'); exec "$SOLOIST" "$1" "$order" "$3""#,
+    );
+    let settings = PluginSettings::default();
+    let problem = Plugin::load(&script.engine(), &slow().0, settings).map(drop).unwrap_err().problem;
     assert!(matches!(problem, Problem::TooSlow { .. }), "{problem:?}");
 }
 
@@ -205,6 +266,8 @@ fn a_compiler_without_enough_memory_ends_alone_and_the_limit_is_named() {
 
 #[test]
 fn a_long_compilation_says_so_and_how_long_it_took() {
+    // What is said from here on is heard.
+    drop(engine());
     let script = Script::new(r#"sleep 1.1; exec "$SOLOIST" "$@""#);
     script.load(Limits::default()).unwrap();
     wait_for_message("compiling hello.wasm (");

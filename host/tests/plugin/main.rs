@@ -246,6 +246,14 @@ fn imports_that_nobody_offers_are_refused_by_their_name() {
     );
     assert!(matches!(problem, Problem::UnknownImport { ref import } if import == "env.launch"), "{told}");
     assert!(told.contains("`env.launch`"), "{told}");
+    // A name may be long, and longer still where it is quoted.
+    for name in ["x".repeat(70_000), "\\01".repeat(12_000)] {
+        let (problem, told) = refusal("wat", format!(r#"(module (import "env" "{name}" (func)))"#).as_bytes());
+        assert!(matches!(problem, Problem::UnknownImport { .. }) && told.len() < 1000, "{told}");
+    }
+    let wat = format!(r#"(module (func (export "on_elected") (param {})))"#, "i32 ".repeat(1000));
+    let (problem, told) = refusal("wat", wat.as_bytes());
+    assert!(matches!(problem, Problem::WrongExport { .. }) && told.len() < 1000, "{told}");
 
     let wat = component("async", "async").replacen(
         "(component",
