@@ -22,10 +22,12 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use wasmtime::{Cache, CacheConfig, Engine};
 
+pub(super) use self::trust::check_parent;
 use self::trust::{check_ancestors, is_there};
 use super::compile::{CODE, COMPONENT, Made};
 use super::scratch::{Scratch, make};
@@ -45,7 +47,7 @@ const MAX_NOTE_BYTES: u64 = 8 << 10;
 const MAX_DEPTH: usize = 8;
 
 /// Grows whenever a host makes something else of the same file.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A directory that is not safe to keep native code in.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +97,15 @@ impl Key {
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Self(Digest::of(&hasher.0.finalize()))
     }
+}
+
+/// The name under which an engine looks for a component's code: wasmtime's cache has the same rule. Were it another one,
+/// nothing would be found, and no plugin would start.
+pub(super) fn code_name(component: &[u8], engine: &Engine) -> String {
+    let mut hasher = Sha256Hasher(Sha256::new());
+    let (debug_information, intrinsics) = (None::<&[u8]>, None::<&str>);
+    (engine.precompile_compatibility_hash(), component, debug_information, intrinsics).hash(&mut hasher);
+    BASE64_URL_SAFE_NO_PAD.encode(hasher.0.finalize())
 }
 
 struct Sha256Hasher(Sha256);
@@ -154,15 +165,15 @@ impl SealedCache {
     }
 
     /// A place to compile in, from which can be kept.
-    pub(super) fn scratch(&self) -> io::Result<Scratch> {
-        Scratch::new(&self.directory)
+    pub(super) fn scratch(&self) -> Result<Scratch, CacheError> {
+        Scratch::new(&self.directory).map_err(|source| CacheError::Keep { path: self.directory.clone(), source })
     }
 
     /// What is kept of a file. `None` if there is nothing, or nothing that is whole.
     pub(super) fn find(&self, key: Key) -> Result<Option<Kept>, CacheError> {
         let path = self.note(key);
         let Some(note) = self.read_note(&path)? else { return Ok(None) };
-        // Whoever tidies up from now on leaves it alone.
+        // Whoever tidies up from now on leaves it alone. In a cache that can only be read nobody tidies up.
         let touched = File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
         let code = self.code.join(&note.code);
         let is_whole = is_there(&self.code, &code)? && has_digest(&code, &note.code_sum);
@@ -179,7 +190,8 @@ impl SealedCache {
                 }
             }
         };
-        if !is_whole || touched.is_err() {
+        let is_gone = touched.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if !is_whole || is_gone {
             tracing::debug!("{} is damaged, or was never finished: it is compiled anew", code.display());
             return Ok(None);
         }
@@ -289,7 +301,7 @@ fn write(beside: &Path, content: &[u8], path: &Path) -> io::Result<()> {
 }
 
 /// The files below a directory that wasmtime may run: they have no extension.
-fn code_files(directory: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
+pub(super) fn code_files(directory: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for path in entries(directory)? {
         match path.symlink_metadata() {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::thread::available_parallelism;
 
@@ -17,7 +18,7 @@ use super::features::FEATURES;
 use super::limits::Limits;
 use super::load::{MAX_TEXT_BYTES, Problem};
 use super::needs::Needs;
-use super::{encode, engine};
+use super::{cache, encode, engine};
 
 /// A compilation uses no more threads than this: each takes memory for the function that it is at.
 pub(super) const MAX_THREADS: usize = 4;
@@ -51,7 +52,7 @@ impl Told {
     }
 }
 
-/// Compiles a plugin, so that an engine finds its code in a cache in `directory`.
+/// Compiles a plugin, so that an engine without a compiler finds its code in a cache in `directory`.
 ///
 /// # Errors
 /// [`Problem`] says what is wrong with it. Those that only a host can have are not among them.
@@ -84,6 +85,13 @@ fn compile_here(bytes: Vec<u8>, directory: &Path, limits: &Limits) -> Result<Mad
     if code.end as usize - code.start as usize > MAX_CODE_BYTES {
         return Err(Problem::CodeTooLarge);
     }
+    // wasmtime says nothing of code that it could not write.
+    let write = |error: io::Error| Problem::Write(Told::of(&error));
+    let [written] = &*cache::code_files(&directory.join(CODE), 0).map_err(write)? else {
+        return Err(write(io::Error::other("there is no room for it, or no file may be that large")));
+    };
+    let runner = Engine::new(&engine::config_without_compiler()).map_err(failed)?;
+    fs::rename(written, written.with_file_name(cache::code_name(&component, &runner))).map_err(write)?;
     Ok(Made { needs, encoded })
 }
 

@@ -11,7 +11,7 @@ use wasmtime::{
     Cache, Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
-use super::cache::{self, CacheError, Kept, Key, SealedCache};
+use super::cache::{self, CacheError, Kept, Key, SealedCache, check_parent};
 use super::compile::{CODE, COMPONENT, Told};
 use super::compiler::Compiler;
 use super::failure::describe;
@@ -40,8 +40,8 @@ const RUNS: u32 = 2;
 /// The stacks of a run besides those of calls from one of its components to another: its own calls, and the next one's.
 const SPARE_STACKS: u32 = 8;
 
-/// Where files can be made when nothing else can be written to.
-const SHARED_MEMORY: &str = "/dev/shm";
+/// Where plugins can be compiled when there is no other place.
+const SHARED_DIRECTORIES: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// The engine could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +125,11 @@ impl PluginEngine {
                 cache = None;
             }
         }
-        let scratch = cache.map_or_else(elsewhere, SealedCache::scratch).map_err(Problem::Scratch)?;
+        let in_cache = cache.and_then(|cache| cache.scratch().inspect_err(not_kept).ok());
+        if in_cache.is_none() {
+            cache = None;
+        }
+        let scratch = in_cache.map_or_else(|| elsewhere(temporary_places()), Ok).map_err(Problem::Scratch)?;
         let made = self.compiler.compile(path, &file, scratch.path(), limits)?;
         if let Some(Err(error)) = cache.map(|cache| cache.keep(key, &scratch, made)) {
             not_kept(&error);
@@ -139,7 +143,7 @@ impl PluginEngine {
 
     /// An engine for a plugin, with the plugin's code.
     pub(super) fn engine(&self, obtained: &Obtained, limits: &Limits) -> Result<(Engine, Component), Problem> {
-        let mut config = config();
+        let mut config = config_without_compiler();
         let stack = count(limits.stack);
         config.max_wasm_stack(stack).async_stack_size(stack.saturating_add(HOST_STACK_BYTES));
         config.cache(Some(obtained.cache.clone()));
@@ -157,12 +161,12 @@ impl PluginEngine {
             Engine::new(&config)
         });
         let engine = engine.map_err(Problem::Engine)?;
-        let misses = obtained.cache.cache_misses();
+        let hits = obtained.cache.cache_hits();
         let component = Component::from_binary(&engine, &obtained.component);
-        let component = component.map_err(|error| Problem::Compile(Told::of(error.as_ref())))?;
-        if obtained.cache.cache_misses() != misses {
-            return Err(Problem::NotFound);
-        }
+        let component = component.map_err(|error| {
+            let found = obtained.cache.cache_hits() != hits;
+            if found { Problem::Compile(Told::of(error.as_ref())) } else { Problem::NotFound }
+        })?;
         Ok((engine, component))
     }
 
@@ -193,6 +197,14 @@ pub(super) fn config() -> Config {
     config
 }
 
+/// The same for an engine that runs what was compiled. It cannot compile: what a stranger wrote is for the compiler's
+/// process alone.
+pub(super) fn config_without_compiler() -> Config {
+    let mut config = config();
+    config.enable_compiler(false);
+    config
+}
+
 /// What a plugin can have, and no more.
 fn pool(limits: &Limits, needs: &Needs) -> PoolingAllocationConfig {
     let counted = |needed: u64| u32::try_from(needed).unwrap_or(u32::MAX).clamp(1, u32::MAX / RUNS);
@@ -214,9 +226,30 @@ fn pool(limits: &Limits, needs: &Needs) -> PoolingAllocationConfig {
     pool
 }
 
-/// A place for what is not kept.
-fn elsewhere() -> io::Result<Scratch> {
-    Scratch::new(&env::temp_dir()).or_else(|error| Scratch::new(Path::new(SHARED_MEMORY)).map_err(|_| error))
+/// Where plugins are compiled that are not kept, the first choice first.
+pub(super) fn temporary_places() -> impl Iterator<Item = PathBuf> {
+    [env::temp_dir()].into_iter().chain(SHARED_DIRECTORIES.map(PathBuf::from))
+}
+
+/// A directory in the first of these places that is safe from other users.
+fn elsewhere(places: impl Iterator<Item = PathBuf>) -> io::Result<Scratch> {
+    let make = |place: &Path| {
+        // The compiler works in another directory: a relative path would be another one there.
+        let place = fs::canonicalize(place)?;
+        check_parent(&place).map_err(io::Error::other)?;
+        Scratch::new(&place)
+    };
+    let mut first = None;
+    for place in places {
+        match make(&place) {
+            Ok(scratch) => return Ok(scratch),
+            Err(error) => {
+                tracing::debug!("plugins are not compiled in {}: {}", place.display(), describe(&error));
+                first.get_or_insert(error);
+            }
+        }
+    }
+    Err(first.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
 fn not_kept(error: &CacheError) {
@@ -318,5 +351,55 @@ pub(super) struct Ticking {
 impl Drop for Ticking {
     fn drop(&mut self) {
         self.state.end(&self.engine);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn where_others_can_exchange_what_is_compiled_nothing_is() {
+        let [open, shared, closed] = [0o777, 0o1777, 0o700].map(|mode| {
+            let place = tempfile::tempdir().unwrap();
+            fs::set_permissions(place.path(), fs::Permissions::from_mode(mode)).unwrap();
+            place
+        });
+        let below = open.path().join("below");
+        fs::create_dir(&below).unwrap();
+        for safe in [&shared, &closed] {
+            let places = [open.path(), &below, Path::new("/nowhere"), safe.path()].map(Path::to_owned);
+            let scratch = elsewhere(places.into_iter()).unwrap();
+            assert_eq!(scratch.path().parent(), Some(&*fs::canonicalize(safe.path()).unwrap()));
+        }
+        let refused = elsewhere([open.path().to_owned(), "/nowhere".into()].into_iter()).unwrap_err();
+        assert!(refused.to_string().contains("can be written by other users"), "{refused}");
+        assert_eq!(fs::read_dir(open.path()).unwrap().count(), 1);
+        let relative = elsewhere(["target".into(), ".".into()].into_iter()).unwrap();
+        assert!(relative.path().is_absolute());
+    }
+
+    #[test]
+    fn the_host_never_compiles_whatever_became_of_the_code() {
+        let plugins = PluginEngine::with_cache(Compiler::Here, None).unwrap();
+        let text = br#"(module (func (export "on_elected")) (func (export "on_demoted")))"#;
+        let limits = Limits::default();
+        let damages: [fn(&Path); 3] = [
+            |code| fs::remove_file(code).unwrap(),
+            |code| fs::write(code, "").unwrap(),
+            |code| fs::write(code, &fs::read(code).unwrap()[..1000]).unwrap(),
+        ];
+        for damage in damages {
+            let file = text.to_vec();
+            let digest = Digest::of(&file);
+            let obtained = plugins.obtain(Path::new("it.wat"), file, digest, &limits).unwrap();
+            plugins.engine(&obtained, &limits).map(drop).unwrap();
+            let code = cache::code_files(obtained.cache.directory(), 0).unwrap();
+            damage(&code[0]);
+            let problem = plugins.engine(&obtained, &limits).map(drop).unwrap_err();
+            assert!(matches!(problem, Problem::NotFound), "{problem:?}");
+        }
     }
 }

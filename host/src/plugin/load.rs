@@ -15,6 +15,7 @@ use super::apart::{Undone, apart};
 use super::bounds::{Excess, Refused};
 use super::compile::{MAX_CODE_BYTES, Told};
 use super::directories::{Directories, Nested};
+use super::engine::temporary_places;
 use super::exports::Exports;
 use super::grants::{Grants, NotGranted};
 use super::limits::LimitReached;
@@ -138,8 +139,10 @@ pub enum Problem {
     /// What was compiled is too large.
     #[error("what the compiler makes of it is larger than {MAX_CODE_BYTES} bytes, or than a file may be (`ulimit -f`)")]
     CodeTooLarge,
-    /// What was compiled is not where it should be: a bug.
-    #[error("what was compiled for it was not found again")]
+    /// What was compiled is not where it should be, or damaged, or too large for what memory is left.
+    #[error(
+        "what was compiled for it was not found again, or cannot be loaded: is there enough address space (`ulimit -v`)?"
+    )]
     #[serde(skip)]
     NotFound,
     /// It cannot have an engine on this machine.
@@ -297,7 +300,9 @@ fn open_directories(engine: &PluginEngine, settings: &PluginSettings) -> Result<
         Directories::open(&settings.grants.dirs).map_err(|(path, source)| Problem::Directory { path, source })?;
     let nested = directories.check_nesting(&settings.all_dirs);
     nested.map_err(|Nested { path, writable }| Problem::Nested { path, writable })?;
-    let kept = Kept { cache: engine.cache_directory(), configuration: settings.configuration.as_deref() };
+    let temporary: Vec<_> = temporary_places().collect();
+    let (cache, configuration) = (engine.cache_directory(), settings.configuration.as_deref());
+    let kept = Kept { cache, temporary: &temporary, configuration };
     let danger = directories.iter().find_map(|opened| Some((opened.granted.host.clone(), kept.danger(opened)?)));
     danger.map_or(Ok(directories), |(path, danger)| Err(Problem::Dangerous { path, danger }))
 }

@@ -13,6 +13,8 @@ use super::walk::{Id, Walk, id};
 pub enum Danger {
     /// It could write native code, which this host would run.
     Cache(PathBuf),
+    /// It could do so while a plugin is compiled.
+    Temporary(PathBuf),
     /// It could replace the program of this host.
     Program(PathBuf),
     /// It could grant itself whatever it likes.
@@ -37,6 +39,12 @@ impl fmt::Display for Danger {
                  directory, or set XDG_CACHE_HOME to one",
                 path.display()
             ),
+            Self::Temporary(path) => write!(
+                f,
+                "plugins may be compiled in {}, and whoever writes there has this host run native code: grant a directory \
+                 in it, or another one",
+                path.display()
+            ),
             Self::Program(path) => write!(f, "the program of this host lies in it, {}", path.display()),
             Self::Configuration(path) => write!(
                 f,
@@ -55,6 +63,8 @@ impl fmt::Display for Danger {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Kept<'a> {
     pub(super) cache: Option<&'a Path>,
+    /// Where plugins are compiled that are not kept: what lies in these places beside them is nobody's concern.
+    pub(super) temporary: &'a [PathBuf],
     pub(super) configuration: Option<&'a Path>,
 }
 
@@ -79,6 +89,7 @@ impl Kept<'_> {
         machine(opened)
             .or(configuration.map(|file| Danger::Configuration(file.to_owned())))
             .or(program.map(Danger::Program))
+            .or_else(|| Some(Danger::Temporary(self.temporary.iter().find(|place| meets(place))?.clone())))
     }
 }
 
@@ -180,6 +191,22 @@ mod tests {
         assert_eq!(kept.danger_of(place.path().join("data"), Access::Write), None);
         let program = std::env::current_exe().unwrap();
         assert!(matches!(kept.danger_of(program.parent().unwrap(), Access::Write), Some(Danger::Program(_))));
+    }
+
+    #[test]
+    fn a_place_where_plugins_are_compiled_is_not_granted_to_write_and_a_directory_in_it_is() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        fs::create_dir_all(path("temporary/data")).unwrap();
+        symlink("temporary", path("link")).unwrap();
+        let temporary = [path("temporary")];
+        let kept = Kept { temporary: &temporary, ..Kept::default() };
+        for directory in ["", "temporary", "link"] {
+            let danger = kept.danger_of(path(directory), Access::Write);
+            assert_eq!(danger, Some(Danger::Temporary(path("temporary"))), "{directory}");
+            assert_eq!(kept.danger_of(path(directory), Access::Read), None, "{directory}");
+        }
+        assert_eq!(kept.danger_of(path("temporary/data"), Access::Write), None);
     }
 
     #[test]

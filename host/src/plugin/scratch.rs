@@ -1,11 +1,12 @@
 //! A directory for something that is being made.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
+
+use rustix::fs::OFlags;
 
 const PREFIX: &str = "soloist-new-";
 
@@ -21,27 +22,20 @@ const REMOVALS: usize = 10;
 pub(super) struct Scratch {
     path: PathBuf,
     /// Says to others that it is in use, for as long as this process lives.
-    _held: File,
+    held: File,
 }
 
 impl Scratch {
-    /// Makes one in `parent`.
+    /// Makes one in `parent`, by a name that nobody can foresee.
     pub(super) fn new(parent: &Path) -> io::Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         remove_left_behind(parent);
-        loop {
-            let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-            let path = parent.join(format!("{PREFIX}{process}-{count}"));
-            match DirBuilder::new().mode(0o700).create(&path) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                made => {
-                    made?;
-                    let held = File::open(&path)?;
-                    held.lock()?;
-                    return Ok(Self { path, _held: held });
-                }
-            }
-        }
+        let made =
+            tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(0o700)).tempdir_in(parent)?;
+        let held = File::open(made.path())?;
+        // From here on it is removed here, as often as it takes.
+        let scratch = Self { path: made.keep(), held };
+        scratch.held.lock()?;
+        Ok(scratch)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -64,12 +58,14 @@ impl Drop for Scratch {
 fn remove_left_behind(parent: &Path) {
     let old = SystemTime::now() - YOUNG;
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        let is_one = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        let is_old = || entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|made| made < old);
-        if is_one && is_old() {
-            let is_held = |held: File| matches!(held.try_lock(), Err(TryLockError::WouldBlock));
-            if !File::open(entry.path()).is_ok_and(is_held) {
-                // One of another user stays.
+        let is_named_so = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        // Anybody can put something of that name into a shared directory: a link, or a pipe that would wait for a writer.
+        let is_ours = |found: Metadata| found.is_dir() && found.uid() == rustix::process::geteuid().as_raw();
+        let is_old = |found: &Metadata| found.modified().is_ok_and(|made| made < old);
+        if is_named_so && entry.metadata().is_ok_and(|found| is_old(&found) && is_ours(found)) {
+            let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+            let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(entry.path());
+            if opened.is_ok_and(|directory| directory.try_lock().is_ok()) {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
@@ -114,5 +110,24 @@ mod tests {
         }
         drop(Scratch::new(parent.path()).unwrap());
         assert!(used.path().exists() && young.exists() && foreign.exists() && !left.exists());
+    }
+
+    #[test]
+    fn what_only_bears_its_name_is_neither_waited_for_nor_touched() {
+        let parent = Scratch::new(&std::env::temp_dir()).unwrap();
+        let [pipe, link, file] = ["pipe", "link", "file"].map(|name| parent.path().join(format!("{PREFIX}{name}")));
+        let target = parent.path().join("target");
+        fs::create_dir(&target).unwrap();
+        fs::write(target.join("content"), "content").unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        fs::write(&file, "content").unwrap();
+        let old = rustix::fs::Timespec { tv_sec: 1, tv_nsec: 0 };
+        let old = rustix::fs::Timestamps { last_access: old, last_modification: old };
+        for path in [&pipe, &link, &file, &target] {
+            rustix::fs::utimensat(rustix::fs::CWD, path, &old, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).unwrap();
+        }
+        drop(Scratch::new(parent.path()).unwrap());
+        assert!([&pipe, &link, &file, &target.join("content")].iter().all(|path| path.symlink_metadata().is_ok()));
     }
 }

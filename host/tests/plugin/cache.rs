@@ -88,6 +88,21 @@ fn whatever_is_wrong_with_what_is_kept_the_plugin_runs() {
     assert!(cache.code().iter().all(|(code, _)| damaged.contains(code)), "{damaged:?}");
 }
 
+#[test]
+fn without_room_in_the_cache_a_plugin_is_compiled_elsewhere() {
+    let cache = Cache::new();
+    let plugin = saying("elsewhere");
+    let engine = Arc::new(PluginEngine::with_cache(compiler(), Some(&cache.path)).unwrap());
+    // Nobody can write to a directory that is gone, not even root.
+    fs::remove_dir_all(&cache.path).unwrap();
+    let loaded = Plugin::load(&engine, &plugin.0, PluginSettings::default()).unwrap();
+    assert_eq!(lines_of_a_term(Arc::new(loaded)), ["elsewhere"]);
+    wait_for_message(&format!(
+        "compiled plugins are not kept: cannot keep what was compiled in {}",
+        cache.path.display()
+    ));
+}
+
 /// Code of one plugin in the place of another's: it would run, and do something else.
 #[test]
 fn code_that_was_exchanged_is_not_run() {

@@ -177,6 +177,14 @@ fn whatever_becomes_of_a_compiler_it_is_an_error_of_the_plugin_alone() {
     assert!(matches!(problem, Problem::Compiler(_)) && problem.to_string().contains("/proc"), "{problem}");
 }
 
+#[test]
+fn a_compiler_that_cannot_write_its_code_says_so() {
+    // A component has nothing else written for it. A signal would end the compiler; without it, writing fails.
+    let script = Script::new("trap '' XFSZ; ulimit -f 1; exec \"$SOLOIST\" \"$@\"");
+    let problem = script.load(Limits::default()).map(drop).unwrap_err();
+    assert!(matches!(problem, Problem::Write(_)), "{problem:?}");
+}
+
 /// One that says that it has compiled, and has not, does not make the host compile.
 #[test]
 fn what_was_not_compiled_is_not_compiled_by_the_host() {

@@ -116,6 +116,27 @@ fn what_is_damaged_is_not_there() {
     }
 }
 
+/// Whoever is not root cannot write to it then.
+#[test]
+fn a_cache_that_can_only_be_read_is_of_use() {
+    let kit = Kit::new();
+    let code = kit.keep("a");
+    let cache = kit.open();
+    let note = cache.note(kit.key("a"));
+    let set = |writable: u32| {
+        for path in [&note, &code] {
+            fs::set_permissions(path, Permissions::from_mode(0o400 | writable)).unwrap();
+        }
+        for path in [&cache.kept, &cache.code, &cache.directory] {
+            fs::set_permissions(path, Permissions::from_mode(0o500 | writable)).unwrap();
+        }
+    };
+    set(0);
+    let found = kit.open().find(kit.key("a"));
+    set(0o200);
+    assert!(found.unwrap().is_some());
+}
+
 /// Of what nobody asks for nothing is read.
 #[test]
 fn only_what_is_used_is_looked_at() {

@@ -26,11 +26,20 @@ pub(super) fn is_there(below: &Path, path: &Path) -> Result<bool, CacheError> {
 
 /// Makes sure that nobody but this user and root can replace the directory or put files into it.
 pub(super) fn check_ancestors(directory: &Path) -> Result<(), CacheError> {
+    check(directory, false)
+}
+
+/// Makes sure that nobody but this user and root can replace what this user makes in the directory.
+pub(in crate::plugin) fn check_parent(directory: &Path) -> Result<(), CacheError> {
+    check(directory, true)
+}
+
+fn check(directory: &Path, is_parent: bool) -> Result<(), CacheError> {
     let inspect = |path: &Path, source| CacheError::Inspect { path: path.to_owned(), source };
     let real = fs::canonicalize(directory).map_err(|source| inspect(directory, source))?;
     for (depth, path) in real.ancestors().enumerate() {
         let metadata = fs::metadata(path).map_err(|source| inspect(path, source))?;
-        if !is_safe(&metadata, depth > 0) {
+        if !is_safe(&metadata, is_parent || depth > 0) {
             return Err(CacheError::Exposed { path: path.to_owned() });
         }
     }
@@ -42,7 +51,10 @@ pub(super) fn check_ancestors(directory: &Path) -> Result<(), CacheError> {
 /// In a sticky directory, such as /tmp, others can add entries but not touch ours: enough for a parent.
 fn is_safe(metadata: &Metadata, is_parent: bool) -> bool {
     let owner = metadata.uid();
-    let trusted = owner == 0 || owner == rustix::process::geteuid().as_raw();
+    // Within a user namespace root's own directories can belong to somebody without a name there, as `/` does.
+    let trusted = owner == 0
+        || owner == rustix::process::geteuid().as_raw()
+        || (is_parent && fs::metadata("/").is_ok_and(|root| root.uid() == owner));
     let others_write = metadata.mode() & 0o022 != 0;
     let sticky = metadata.mode() & 0o1000 != 0;
     trusted && (!others_write || (is_parent && sticky))
