@@ -8,34 +8,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, OptionFuture, select_all};
+use futures::future::{BoxFuture, OptionFuture};
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use zookeeper_client::{OneshotWatcher, WatchedEvent};
 
 use crate::activation::{Activation, ActivationSettings, Notice};
 use crate::clock::{self, Moment};
 use crate::coordination::fence::Fence;
-use crate::coordination::nodes::{End, ResignOrder, TaskPaths, TermRecord};
+use crate::coordination::nodes::{ResignOrder, TaskPaths, TermRecord};
 use crate::coordination::session::{Session, View};
 use crate::coordination::state::TaskState;
-use crate::coordination::task::{self, Ended, Held, Kept, Seen, TaskError, TaskNodes};
-use crate::election::{Action, Election, Input, Now, Record, Settings};
-use crate::events::{About, Event, chain, details};
+use crate::coordination::task::{Kept, Seen, TaskError};
+use crate::election::{Action, Election, Input, Now, Settings};
+use crate::events::{About, Event, details};
 use crate::permit::Permit;
 use crate::plugin::Plugin;
 use crate::restart::{PluginFailed, Runs};
 use crate::shutdown::Shutdown;
-use crate::term::{Demotion, FencingToken, Term};
+use crate::term::{FencingToken, Term};
 
+mod ending;
 mod marking;
 mod once;
+mod request;
 
 pub use once::Once;
 
-/// How many nodes that are no candidates are named at once.
-const STRANGERS_NAMED: usize = 3;
+use ending::{Ending, report_released};
+use request::{Answer, Watches};
 
 /// What a contender stands for, and with what.
 #[derive(Debug)]
@@ -70,32 +71,6 @@ pub enum Outcome {
 pub struct Stuck {
     /// The task.
     pub task: Arc<str>,
-}
-
-/// What a request brings: an input, watches, and what was learnt of the nodes.
-struct Answer {
-    input: Input,
-    watchers: Vec<OneshotWatcher>,
-    seen: Option<Seen>,
-    record: Option<TermRecord>,
-    kept: Option<Kept>,
-    /// The end of the term that was given back is written down.
-    recorded: bool,
-}
-
-impl From<Input> for Answer {
-    fn from(input: Input) -> Self {
-        Self { input, watchers: Vec::new(), seen: None, record: None, kept: None, recorded: false }
-    }
-}
-
-/// How the present term ends, for the history.
-#[derive(Default)]
-struct Ending {
-    reason: Option<Demotion>,
-    failed: Option<PluginFailed>,
-    detail: Option<String>,
-    successor: Option<String>,
 }
 
 /// Stands for one task until shutdown.
@@ -282,50 +257,6 @@ impl Contender {
         }
     }
 
-    fn ordered(&mut self, ResignOrder { to, reason, .. }: ResignOrder) {
-        self.ending.detail = reason;
-        self.ending.successor = to;
-        self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
-    }
-
-    fn answered(&mut self, answer: Result<Answer, TaskError>) {
-        match answer {
-            Ok(Answer { input, watchers, seen, record, kept, recorded }) => {
-                if !watchers.is_empty() {
-                    self.watch = Some(any_of(watchers));
-                    self.stale.clear();
-                }
-                if let Some(seen) = seen {
-                    self.name_strangers(&seen);
-                    self.seen = Some(seen);
-                }
-                self.record = record.or(self.record.take());
-                self.kept = kept.or(self.kept.take());
-                self.finish_if_done(&input, recorded);
-                self.inputs.push_back(input);
-            }
-            Err(error) => {
-                About::task(&self.task.name).report(Event::ElectionError, chain(&error));
-                self.inputs.push_back(error.input());
-            }
-        }
-    }
-
-    /// Names what is in the queue and is no candidate, when that has changed.
-    fn name_strangers(&mut self, seen: &Seen) {
-        if seen.strangers != self.strangers && !seen.strangers.is_empty() {
-            let (named, more) = seen.strangers.split_at(seen.strangers.len().min(STRANGERS_NAMED));
-            let named: Vec<_> = named.iter().map(|name| format!("{}/{name}", self.task.paths.candidates)).collect();
-            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
-            let message = format_args!(
-                "no candidate, since the session in its name does not own it: {}{more}; it is passed over, delete it",
-                named.join(", "),
-            );
-            About::task(&self.task.name).report(Event::ElectionError, message);
-        }
-        self.strangers.clone_from(&seen.strangers);
-    }
-
     /// Hands an input to the election and does what follows; says whether this was the end.
     fn handle(&mut self, input: Input) -> bool {
         let now = Now { time: clock::now(), deadline: self.deadline() };
@@ -338,45 +269,20 @@ impl Contender {
 
     fn perform(&mut self, action: Action) -> bool {
         let about = About::task(&self.task.name);
+        let own = |seen: Option<&Seen>| seen.map(|seen| seen.own.clone()).unwrap_or_default();
+        let candidate = |seen: Option<&Seen>| seen.and_then(|seen| seen.candidate.clone());
         match action {
-            Action::Look => self.request(|nodes, _| async move {
-                let seen = nodes.look().await?;
-                Ok(Answer { seen: Some(seen.clone()), ..Input::Looked(seen.queue).into() })
-            }),
-            Action::Join => self.request(|nodes, _| async move {
-                nodes.join().await?;
-                Ok(Input::Joined.into())
-            }),
-            Action::StepBack => self.request(|nodes, seen| async move {
-                nodes.step_back(seen.map(|seen| seen.own).unwrap_or_default()).await?;
-                Ok(Input::Joined.into())
-            }),
-            Action::AwaitPredecessor(name) => self.request(|nodes, seen| async move {
-                let own = seen.and_then(|seen| seen.candidate);
-                let watchers = nodes.watch_candidates(name, own).await?;
-                let input = if watchers.is_empty() { Input::Gone } else { Input::Awaiting };
-                Ok(Answer { watchers, ..input.into() })
-            }),
-            Action::Elect { over } => self.request(|nodes, seen| async move {
-                let fits = |record: &Record| *record == over || record.clone().given_back() == over;
-                let seen = seen.filter(|seen| fits(&seen.queue.record));
-                let Some(seen) = seen else { return Ok(Input::Outdated.into()) };
-                let own = seen.candidate.clone();
-                match nodes.clone().elect(seen, over).await? {
-                    task::Election::Won(term, record) => {
-                        Ok(Answer { record: Some(*record), ..Input::Elected(term).into() })
-                    }
-                    task::Election::Outdated => Ok(Input::Outdated.into()),
-                    task::Election::Held => read_master(nodes, own).await,
-                }
-            }),
-            Action::ReadMaster => self.request(|nodes, seen| read_master(nodes, seen.and_then(|seen| seen.candidate))),
+            Action::Look => self.request(|nodes, _| request::look(nodes)),
+            Action::Join => self.request(|nodes, _| request::join(nodes)),
+            Action::StepBack => self.request(|nodes, seen| request::step_back(nodes, own(seen))),
+            Action::AwaitPredecessor(name) => {
+                self.request(|nodes, seen| request::await_predecessor(nodes, name, candidate(seen)));
+            }
+            Action::Elect { over } => self.request(|nodes, seen| request::elect(nodes, seen.cloned(), over)),
+            Action::ReadMaster => self.request(|nodes, seen| request::read_master(nodes, candidate(seen))),
             Action::Release { term } => {
                 let ended = term.map(|term| self.end(term));
-                self.request(|nodes, seen| async move {
-                    let recorded = nodes.release(ended, seen.map(|seen| seen.own).unwrap_or_default()).await?;
-                    Ok(Answer { recorded, ..Input::Released.into() })
-                });
+                self.request(|nodes, seen| request::release(nodes, ended, own(seen)));
             }
             Action::Activate(term) => self.activate(term),
             Action::Demote(reason) => {
@@ -459,56 +365,4 @@ impl Contender {
         let candidate = self.seen.as_ref().and_then(|seen| seen.candidate.as_deref());
         Fence::new(&self.task.paths, term, candidate.unwrap_or_default())
     }
-
-    /// What is to be written of a term that has ended.
-    fn end(&self, term: Term) -> Ended {
-        let Ending { reason, failed, detail, successor } = &self.ending;
-        let reason = || reason.unwrap_or(Demotion::LeaseExpiring).name();
-        let end = failed.as_ref().map_or_else(|| End::now(reason(), detail.as_deref()), End::failed);
-        let record = self.record.clone().unwrap_or_else(TermRecord::before_the_first);
-        let entry = record.term.clone().ended(term.fencing_token.0, end);
-        let (record, completes) = self.record_completion(record.released(successor.clone()));
-        Ended { term, record, completes, entry, kept: self.kept.clone() }
-    }
-
-    fn nodes(&self) -> Option<TaskNodes> {
-        let session = self.session.clone()?;
-        Some(TaskNodes::new(session, self.task.paths.clone(), self.task.name.clone()))
-    }
-
-    /// Puts a request to the ensemble. Whatever was under way or watched is no longer of interest.
-    fn request<F>(&mut self, make: impl FnOnce(TaskNodes, Option<Seen>) -> F)
-    where
-        F: Future<Output = Result<Answer, TaskError>> + Send + 'static,
-    {
-        // The election asks for nothing while there is no session.
-        let Some(nodes) = self.nodes() else { return };
-        self.stale.extend(self.watch.take().map(|watch| Box::new(watch) as Box<dyn Send>));
-        self.request = Some(make(nodes, self.seen.clone()).boxed());
-    }
-}
-
-fn report_released(term: &Term, stay_out: Duration) {
-    let message = format!("released term {}", term.number);
-    if stay_out.is_zero() {
-        return About::term(term).report(Event::Released, message);
-    }
-    let pause = humantime::format_duration(stay_out).to_string();
-    let message = format!("{message}; this host stands again in {pause}");
-    let fields = details([("stands_again_in", pause.into())]);
-    About::term(term).report_with(Event::Released, Event::Released.level(), message, fields);
-}
-
-async fn read_master(nodes: TaskNodes, own: Option<String>) -> Result<Answer, TaskError> {
-    let Held { holder, record, kept, watchers } = nodes.read_master(own).await?;
-    Ok(Answer { watchers, record, kept, ..Input::MasterSeen(holder).into() })
-}
-
-/// Watches that have not fired.
-type Watches = Vec<BoxFuture<'static, WatchedEvent>>;
-
-/// Waits for the first of all watches to fire, and gives the others back.
-fn any_of(watchers: Vec<OneshotWatcher>) -> BoxFuture<'static, Watches> {
-    let changes = watchers.into_iter().map(|watcher| watcher.changed().boxed());
-    select_all(changes).map(|(_, _, rest)| rest).boxed()
 }
