@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::history::Event;
@@ -306,6 +307,30 @@ async fn a_completion_whose_message_is_lost_is_written_down_once() -> Result<()>
         cluster.verdict().check()?;
     }
     Ok(())
+}
+
+/// The answer is lost and the host is asked to stop before it hears of it: what it has done is done all the same.
+#[tokio::test]
+async fn a_completion_whose_answer_is_lost_counts_at_a_shutdown() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let proxy = Arc::new(Proxy::start(cluster.zookeeper.address(0)).await?);
+    let silent = Arc::downgrade(&proxy);
+    proxy.lose(Loss::Reply, move |request| {
+        let writes = request.op == Op::Multi && request.contains(b"\"completed\":[");
+        if let Some(proxy) = silent.upgrade().filter(|_| writes) {
+            proxy.set(Traffic::LostToClient);
+        }
+        writes
+    });
+    let command = cluster.host_at(&proxy.connect_string(), "a", &config(&cluster, "complete")?)?;
+    let mut host = command.arg("--once").start(&cluster.history)?;
+    proxy.replies_lost(1).await?;
+    host.signal(Signal::TERM)?;
+    host.event("draining").await?;
+    proxy.set(Traffic::Passes);
+    done(&mut host).await?;
+    ensure!(done_by(&host).is_none() && activations(&cluster) == 1, "{:?}", host.records());
+    cluster.verdict().check()
 }
 
 /// Somebody takes the term record away while it is done: it is known to be done as soon as this host leads again, which then

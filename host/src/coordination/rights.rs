@@ -153,9 +153,10 @@ fn rights(attempt: Result<(), Error>) -> Result<Rights, Error> {
     }
 }
 
-/// Whether two ACLs say the same, in whatever order.
+/// Whether two ACLs say the same, in whatever order and however often.
 fn same(one: &[Acl], other: &[Acl]) -> bool {
-    one.len() == other.len() && one.iter().all(|entry| other.contains(entry))
+    let holds = |whole: &[Acl], part: &[Acl]| part.iter().all(|entry| whole.contains(entry));
+    holds(one, other) && holds(other, one)
 }
 
 fn report(Found { corrected, refused, left_out }: &Found) {
@@ -180,5 +181,23 @@ fn report(Found { corrected, refused, left_out }: &Found) {
     }
     if *left_out {
         tracing::warn!("of the nodes below the tasks only {NODES_MAX} were compared with `acl`");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zookeeper_client::{AuthId, Permission};
+
+    use super::*;
+
+    #[test]
+    fn two_acls_are_the_same_if_each_has_all_entries_of_the_other() {
+        let entry = |id| Acl::new(Permission::ALL, AuthId::new("digest", id));
+        let (a, b) = (entry("a"), entry("b"));
+        assert!(same(&[a.clone(), b.clone()], &[b.clone(), a.clone()]));
+        assert!(same(&[a.clone(), a.clone()], std::slice::from_ref(&a)));
+        assert!(!same(&[a.clone(), a.clone()], &[a.clone(), b.clone()]));
+        assert!(!same(&[a.clone(), b.clone()], &[a.clone(), a.clone()]));
+        assert!(!same(&[], &[a]));
     }
 }

@@ -173,6 +173,8 @@ impl Keeper {
                     return Ok(());
                 }
                 Some(End::Expire) => return Ok(()),
+                // What it held is in the way of the next one.
+                None if !live.states.peek_state().is_terminated() => close(live).await,
                 None => {}
             }
         }

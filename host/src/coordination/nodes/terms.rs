@@ -30,7 +30,7 @@ pub struct End {
     /// When: RFC 3339, UTC, by the clock of the host that wrote it.
     pub at: String,
     /// Why: the name of a [`Demotion`](crate::term::Demotion), `failed` when the plugin had failed for good on the leader,
-    /// or `lost` when the leader never said.
+    /// or [`End::LOST`].
     pub reason: String,
     /// The name of the [`Cause`](crate::plugin::Cause), if the plugin had failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +41,9 @@ pub struct End {
 }
 
 impl End {
+    /// The reason of a term whose leader never said how it ended.
+    const LOST: &str = "lost";
+
     /// The end of a term, now, with the detail cut to a bounded length.
     pub fn now(reason: &str, detail: Option<&str>) -> Self {
         Self { at: timestamp(), reason: reason.to_owned(), cause: None, detail: detail.map(bounded) }
@@ -89,6 +92,13 @@ pub struct Completion {
     pub host: String,
     /// When: RFC 3339, UTC, by that host's clock.
     pub at: String,
+}
+
+impl Completion {
+    /// Whether both are of one piece of work; every attempt to write it down has a time of its own.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        (&self.what, self.term, &self.host) == (&other.what, other.term, &other.host)
+    }
 }
 
 /// The latest term of a task.
@@ -148,7 +158,7 @@ impl TermRecord {
     /// transaction `zxid`.
     pub fn lost(&self, zxid: u64) -> Option<TermEntry> {
         let lost = self.state == TermState::Active && self.term.number > 0;
-        lost.then(|| self.term.clone().ended(zxid, End::now("lost", None)))
+        lost.then(|| self.term.clone().ended(zxid, End::now(End::LOST, None)))
     }
 
     /// Reads the record at data version `version`, as kept and as the election sees it, but for the history.
@@ -201,6 +211,12 @@ impl History {
     /// Whether it has the term of that token.
     pub fn has(&self, token: u64) -> bool {
         self.0.iter().any(|term| term.fencing_token == Some(token))
+    }
+
+    /// Whether the leader of the term of that token has said how it ended.
+    pub fn has_end_of(&self, token: u64) -> bool {
+        let said = |term: &TermEntry| term.end.as_ref().is_some_and(|end| end.reason != End::LOST);
+        self.0.iter().any(|term| term.fencing_token == Some(token) && said(term))
     }
 
     /// The highest number of its terms, 0 if there is none.

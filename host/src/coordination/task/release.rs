@@ -5,7 +5,7 @@ use futures::future::{try_join, try_join3};
 use zookeeper_client::{CreateMode, Error};
 
 use super::{Kept, MASTER_VERSION, TaskError, TaskNodes, none_if_missing};
-use crate::coordination::nodes::{self, TermEntry, TermRecord};
+use crate::coordination::nodes::{self, Completion, TermEntry, TermRecord};
 use crate::election::RELEASE_WRITES;
 use crate::term::Term;
 
@@ -31,8 +31,8 @@ pub struct Ended {
 struct Own {
     /// The version of the master node, if it is.
     master: Option<i32>,
-    /// The transaction that last changed the term record.
-    record: Option<u64>,
+    /// The term record, and the transaction that last changed it.
+    record: Option<(TermRecord, u64)>,
     kept: Option<Kept>,
     candidates: Vec<String>,
 }
@@ -56,8 +56,8 @@ impl Writes<'_> {
 
 impl TaskNodes {
     /// Gives back all that this session holds in the task; `candidates` are its candidates as last seen, `ended` a term
-    /// of this host. Says whether the end of that term was written, as far as is known: not if somebody else has changed
-    /// its record since.
+    /// of this host. Says whether the end of that term is written, as far as is known: not if somebody else has changed
+    /// its record before.
     pub async fn release(self, ended: Option<Ended>, candidates: Vec<String>) -> Result<bool, TaskError> {
         let release_error = |source| TaskError::Release { path: self.paths.master.clone(), source };
         // As things usually are: one request.
@@ -74,9 +74,10 @@ impl TaskNodes {
         for _ in 0..RELEASE_ATTEMPTS {
             let own = self.read_own().await.map_err(release_error)?;
             let writes = own.writes(ended.as_ref());
-            let recorded = writes.record.is_some();
+            // An earlier attempt may have written it, unheard.
+            let recorded = writes.record.is_some() || ended.as_ref().is_some_and(|ended| own.has_recorded(ended));
             let written = match own.candidates.as_slice() {
-                [] if writes.is_nothing() => return Ok(false),
+                [] if writes.is_nothing() => return Ok(recorded),
                 // Somebody has deleted it. Another one fences the next attempt.
                 [] => self.new_fence().await.and(Err(Error::NoNode)),
                 candidates => self.write_release(writes, candidates).await,
@@ -97,7 +98,7 @@ impl TaskNodes {
         let ((master, term, history), children) = try_join(
             try_join3(
                 client.check_stat(&self.paths.master),
-                client.check_stat(&self.paths.term),
+                client.get_data(&self.paths.term).map_ok(Some).or_else(none_if_missing),
                 client.get_data(&self.paths.history).map_ok(Some).or_else(none_if_missing),
             ),
             client.list_children(&self.paths.candidates).or_else(|error| match error {
@@ -109,7 +110,7 @@ impl TaskNodes {
         let master = master.filter(|stat| stat.ephemeral_owner == self.session.id());
         Ok(Own {
             master: master.map(|stat| stat.version),
-            record: term.map(|stat| stat.mzxid.unsigned_abs()),
+            record: term.map(|(data, stat)| (TermRecord::read(&data, stat.version).0, stat.mzxid.unsigned_abs())),
             kept: history.map(Kept::read),
             candidates: self.own(&nodes::queue(children)).await?,
         })
@@ -158,9 +159,21 @@ impl Own {
     /// history has the term all the same, unless whoever came next has added it as lost.
     fn writes<'a>(&'a self, ended: Option<&'a Ended>) -> Writes<'a> {
         let token = |ended: &Ended| ended.term.fencing_token.0;
-        let record = ended.filter(|ended| self.record == Some(token(ended)));
+        let is_its = |ended: &&Ended| self.record.as_ref().is_some_and(|(_, zxid)| *zxid == token(ended));
+        let record = ended.filter(is_its);
         let kept = self.kept.as_ref();
         let late = ended.filter(|ended| kept.is_some_and(|kept| !kept.history.has(token(ended))));
         Writes { master: self.master, record, history: record.or(late).map(|ended| (ended, kept)) }
+    }
+
+    /// Whether the end of a term is written already, with what it completed. The history alone may have got it after its
+    /// record was gone, and what was completed is carried on by every record since.
+    fn has_recorded(&self, ended: &Ended) -> bool {
+        let has_ended = self.kept.as_ref().is_some_and(|kept| kept.history.has_end_of(ended.term.fencing_token.0));
+        let done = ended.record.completed.first().filter(|_| ended.completes);
+        let records = |done: &Completion| {
+            self.record.as_ref().is_some_and(|(record, _)| record.completed.iter().any(|it| it.is_same_as(done)))
+        };
+        has_ended && done.is_none_or(records)
     }
 }
