@@ -229,19 +229,17 @@ mod tests {
         }
     }
 
-    /// Run by the test below.
-    #[test]
-    #[ignore = "run by another test, in a process of its own"]
-    fn a_panic() {
-        std::panic::set_hook(Box::new(tell_panic));
-        panic!("\u{1b}[2J\nerror: forged \u{202e}");
-    }
-
+    /// It panics in a process of its own, which runs this very test.
     #[test]
     fn a_panic_cannot_drive_the_terminal_either() {
-        let this = std::env::current_exe().unwrap();
-        let test = ["--ignored", "--nocapture", "--exact", "cli::tests::a_panic"];
-        let told = std::process::Command::new(this).args(test).env_remove("RUST_BACKTRACE").output().unwrap().stderr;
+        let mark = "SOLOIST_TEST_PANIC";
+        if std::env::var_os(mark).is_some() {
+            std::panic::set_hook(Box::new(tell_panic));
+            panic!("\u{1b}[2J\nerror: forged \u{202e}");
+        }
+        let test = ["--nocapture", "--exact", "cli::tests::a_panic_cannot_drive_the_terminal_either"];
+        let mut this = std::process::Command::new(std::env::current_exe().unwrap());
+        let told = this.args(test).env(mark, "1").env_remove("RUST_BACKTRACE").output().unwrap().stderr;
         let told = String::from_utf8(told).unwrap();
         assert!(told.contains(r"\u{1b}[2J\nerror: forged \u{202e}"), "{told}");
         assert!(told.lines().all(|line| line.chars().all(is_printable)), "{told:?}");

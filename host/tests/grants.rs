@@ -13,7 +13,7 @@ use soloist::activation::{ActivationSettings, Notice, RestartPolicy};
 use soloist::plugin::{Access, Directory, Grants, Limits, Plugin, PluginEngine, PluginSettings, Problem};
 use soloist::secret::Secret;
 use soloist::term::Demotion;
-use support::{PATIENCE, Tested, engine, guest, run_apart, text};
+use support::{PATIENCE, Tested, apart, engine, guest, text};
 
 const SECRET: &str = "a-very-secret-word";
 
@@ -117,25 +117,21 @@ fn the_streams_of_wasi_0_3_write_where_they_may() {
 
 #[test]
 fn no_write_is_left_to_another_thread() {
-    run_apart(&["env"], &["only_the_plugins_thread_has_written"], &[]);
-}
-
-#[test]
-#[ignore = "counts the threads of its process: run by no_write_is_left_to_another_thread"]
-fn only_the_plugins_thread_has_written() {
-    let place = places();
-    let dirs = vec![dir(&place.path().join("inside"), "/data", Access::Write)];
-    let steps = "write /data/new one\nappend /data/new two\nfill /data/large";
-    let tested = start(&[("do", "files"), ("steps", steps)], Grants { dirs, ..Grants::default() });
-    tested.wait_for("plugin-completed", "", 1);
-    // A thread that has done such work waits for more, for some seconds.
-    let threads = fs::read_dir("/proc/self/task").unwrap().filter(|thread| {
-        let name = fs::read_to_string(thread.as_ref().unwrap().path().join("comm"));
-        name.unwrap_or_default().starts_with("tokio")
+    apart("true", || {
+        let place = places();
+        let dirs = vec![dir(&place.path().join("inside"), "/data", Access::Write)];
+        let steps = "write /data/new one\nappend /data/new two\nfill /data/large";
+        let tested = start(&[("do", "files"), ("steps", steps)], Grants { dirs, ..Grants::default() });
+        tested.wait_for("plugin-completed", "", 1);
+        // A thread that has done such work waits for more, for some seconds.
+        let threads = fs::read_dir("/proc/self/task").unwrap().filter(|thread| {
+            let name = fs::read_to_string(thread.as_ref().unwrap().path().join("comm"));
+            name.unwrap_or_default().starts_with("tokio")
+        });
+        assert_eq!(threads.count(), 1, "the runtime has one thread of its own");
+        assert_eq!(fs::read_to_string(place.path().join("inside/new")).unwrap(), "onetwo");
+        demote(tested);
     });
-    assert_eq!(threads.count(), 1, "the runtime has one thread of its own");
-    assert_eq!(fs::read_to_string(place.path().join("inside/new")).unwrap(), "onetwo");
-    demote(tested);
 }
 
 #[test]
@@ -261,27 +257,23 @@ fn the_resource_too_many_ends_the_plugin_and_is_called_by_its_limit() {
 
 #[test]
 fn many_listings_of_a_large_directory_take_little_memory() {
-    run_apart(&["env"], &["four_hundred_listings_of_five_thousand_names"], &[]);
-}
-
-#[test]
-#[ignore = "measures the memory of its process: run by many_listings_of_a_large_directory_take_little_memory"]
-fn four_hundred_listings_of_five_thousand_names() {
-    let place = tempfile::tempdir().unwrap();
-    for number in 0..5000 {
-        File::create(place.path().join(format!("{number:0250}"))).unwrap();
-    }
-    let limits = Limits { files: 800, ..Limits::default() };
-    for (what, last) in [("list", "400 listings"), ("list-many3", "800 listings")] {
-        let plugin = reader(what, place.path(), limits.clone());
-        let before = peak_kib();
-        let tested = Tested::start(plugin, settings());
-        tested.wait_for("plugin-log", last, 1);
-        demote(tested);
-        let more = peak_kib() - before;
-        println!("{what}: {more} KiB more");
-        assert!(more < 100_000, "{what}: {more} KiB");
-    }
+    apart("true", || {
+        let place = tempfile::tempdir().unwrap();
+        for number in 0..5000 {
+            File::create(place.path().join(format!("{number:0250}"))).unwrap();
+        }
+        let limits = Limits { files: 800, ..Limits::default() };
+        for (what, last) in [("list", "400 listings"), ("list-many3", "800 listings")] {
+            let plugin = reader(what, place.path(), limits.clone());
+            let before = peak_kib();
+            let tested = Tested::start(plugin, settings());
+            tested.wait_for("plugin-log", last, 1);
+            demote(tested);
+            let more = peak_kib() - before;
+            println!("{what}: {more} KiB more");
+            assert!(more < 100_000, "{what}: {more} KiB");
+        }
+    });
 }
 
 /// The most memory that this process has had.
@@ -293,26 +285,22 @@ fn peak_kib() -> u64 {
 
 #[test]
 fn plugins_leave_file_descriptors_for_their_host() {
-    run_apart(&["sh", "-c", r#"ulimit -n 256 && exec "$0" "$@""#], &["two_plugins_open_what_they_can"], &[]);
-}
-
-#[test]
-#[ignore = "has few file descriptors: run by plugins_leave_file_descriptors_for_their_host"]
-fn two_plugins_open_what_they_can() {
-    let place = places();
-    let inside = place.path().join("inside");
-    let limits = || Limits { files: 10_000, resources: 10_000, ..Limits::default() };
-    let tested = Tested::start(reader("open", &inside, limits()), settings());
-    tested.wait_for("plugin-log", "files, then QuotaExceeded", 1);
-    let told = tested.wait_for("plugin-log", "file descriptors", 1);
-    assert!(told["message"].as_str().unwrap().contains("LimitNOFILE"), "{told:#}");
-    let other = tested.beside(reader("list-many3", &inside, limits()), settings());
-    other.wait_for("plugin-log", "listings, then Err(ErrorCode::Quota)", 1);
-    // A quarter is the host's own.
-    let own: Vec<_> = (0..60).map(|_| File::open("/dev/null")).collect();
-    assert!(own.iter().all(Result::is_ok), "{:?}", own.last());
-    demote(other);
-    demote(tested);
+    apart("ulimit -n 256", || {
+        let place = places();
+        let inside = place.path().join("inside");
+        let limits = || Limits { files: 10_000, resources: 10_000, ..Limits::default() };
+        let tested = Tested::start(reader("open", &inside, limits()), settings());
+        tested.wait_for("plugin-log", "files, then QuotaExceeded", 1);
+        let told = tested.wait_for("plugin-log", "file descriptors", 1);
+        assert!(told["message"].as_str().unwrap().contains("LimitNOFILE"), "{told:#}");
+        let other = tested.beside(reader("list-many3", &inside, limits()), settings());
+        other.wait_for("plugin-log", "listings, then Err(ErrorCode::Quota)", 1);
+        // A quarter is the host's own.
+        let own: Vec<_> = (0..60).map(|_| File::open("/dev/null")).collect();
+        assert!(own.iter().all(Result::is_ok), "{:?}", own.last());
+        demote(other);
+        demote(tested);
+    });
 }
 
 #[test]

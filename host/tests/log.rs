@@ -8,7 +8,7 @@ use serde_json::Value;
 use soloist::activation::{ActivationSettings, Notice, RestartPolicy};
 use soloist::plugin::{Limits, Plugin};
 use soloist::term::Demotion;
-use support::{Tested, limited, run_apart};
+use support::{Tested, apart, limited};
 
 /// The address space that a host takes, which is 4 GiB for the one memory of its plugin, and half a GiB more.
 const MEMORY_KIB: u64 = 5_100_000;
@@ -41,21 +41,16 @@ fn every_line(lines: u64, written: u64) {
 }
 
 #[test]
-#[ignore = "run by another test, in bounded memory"]
-fn bounded_millions_of_line_breaks() {
-    let limits = Limits { log_rate: 1, ..Limits::default() };
-    let tested = Tested::start(writes("newlines", &limits), settings());
-    tested.wait_for("plugin-completed", "", 1);
-    let events = ends(tested);
-    let dropped: u64 = events.iter().filter_map(|event| event["dropped"].as_u64()).sum();
-    let lines = events.iter().filter(|event| event["stream"] == "stdout").count() as u64;
-    every_line(dropped + lines, 32 << 20);
-}
-
-#[test]
 fn a_plugin_that_writes_line_breaks_takes_no_memory_of_the_host() {
-    let bounded = format!(r#"ulimit -v {MEMORY_KIB} && exec "$0" "$@""#);
-    run_apart(&["sh", "-c", &bounded], &["bounded_"], &[]);
+    apart(&format!("ulimit -v {MEMORY_KIB}"), || {
+        let limits = Limits { log_rate: 1, ..Limits::default() };
+        let tested = Tested::start(writes("newlines", &limits), settings());
+        tested.wait_for("plugin-completed", "", 1);
+        let events = ends(tested);
+        let dropped: u64 = events.iter().filter_map(|event| event["dropped"].as_u64()).sum();
+        let lines = events.iter().filter(|event| event["stream"] == "stdout").count() as u64;
+        every_line(dropped + lines, 32 << 20);
+    });
 }
 
 /// It is demoted as any other, in the middle of what it writes.

@@ -4,24 +4,38 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bare;
 mod broken;
-mod large;
+mod components;
+mod endless;
+mod functions;
+mod names;
+mod sections;
+mod text;
 
-use soloist::plugin::{Plugin, PluginSettings, Problem};
-use support::{File, engine, run_apart};
+use soloist::plugin::{Excess, Plugin, PluginSettings, Problem};
+use support::{File, apart, engine, is_apart};
 
-/// Ordinary use takes less than one of these; what an attack takes must have a bound, and this is it.
-const MEMORY_KIB: u64 = 4_000_000;
-
-/// The tests in `large` run here: a file that made the loader take more memory would abort the process.
-#[test]
-fn hostile_files_are_loaded_or_refused_in_bounded_memory() {
-    let bounded = format!(r#"ulimit -v {MEMORY_KIB} && exec "$0" "$@""#);
-    run_apart(&["sh", "-c", &bounded], &["large::", "--test-threads=1"], &[]);
+/// Runs a test in a process with 4 GB of address space. Ordinary use takes less than one; an attack that takes more than
+/// four aborts the process, and so fails the test.
+fn bounded<T: FnOnce()>(test: T) {
+    apart("ulimit -v 4000000", test);
 }
 
 /// Loads it with the limits that a user has who says nothing.
 fn load(extension: &str, content: &[u8]) -> Result<Plugin, Problem> {
+    assert!(is_apart(), "the test is not `bounded`");
     let file = File::new(extension, content);
     Plugin::load(&engine(), &file.0, PluginSettings::default()).map_err(|error| error.problem)
+}
+
+fn refused(extension: &str, content: &[u8]) -> Problem {
+    load(extension, content).map(drop).expect_err("it is refused")
+}
+
+/// It is refused for having more than `max` of something.
+#[track_caller]
+fn too_many(content: &[u8], max: u64) {
+    let problem = refused("wasm", content);
+    assert!(matches!(problem, Problem::Excess(Excess::TooMany { max: found, .. }) if found == max), "{problem:?}");
 }

@@ -9,10 +9,10 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::case::{Case, Names};
 use crate::server::{Server, serve};
-use crate::support::{File, run_apart};
+use crate::support::{File, apart};
 
 /// A certificate authority, a server that it vouches for, and one that it does not.
-fn certificates() -> [File; 5] {
+fn certificates() -> [String; 5] {
     let authority = || {
         let mut parameters = rcgen::CertificateParams::default();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -28,59 +28,56 @@ fn certificates() -> [File; 5] {
     };
     let ((trusted, issuer), (_, stranger)) = (authority(), authority());
     let ((certificate, key), (strange, strange_key)) = (server(&issuer), server(&stranger));
-    [trusted, certificate, key, strange, strange_key].map(|pem| File::new("pem", pem.as_bytes()))
+    [trusted, certificate, key, strange, strange_key]
 }
 
+/// The process trusts what is in a file, which it fills itself before it looks.
 #[test]
 fn https_trusts_whom_this_machine_trusts() {
-    let [trusted, certificate, key, strange, strange_key] = certificates();
-    let certificates = std::env::join_paths([&certificate.0, &key.0, &strange.0, &strange_key.0]).unwrap();
-    let environment = [("SSL_CERT_FILE", trusted.0.as_os_str()), ("TEST_CERTIFICATES", certificates.as_os_str())];
-    run_apart(&[], &["https_in_a_process_of_its_own"], &environment);
-}
-
-#[test]
-#[ignore = "run by another test, which says whom to trust"]
-fn https_in_a_process_of_its_own() {
-    let files: Vec<_> = std::env::split_paths(&std::env::var_os("TEST_CERTIFICATES").unwrap()).collect();
-    let [trusted, strange] = [0, 2].map(|first| {
-        let certificate = CertificateDer::from_pem_file(&files[first]).unwrap();
-        let key = PrivateKeyDer::from_pem_file(&files[first + 1]).unwrap();
-        let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        Server::start(move |stream| {
-            let acceptor = acceptor.clone();
-            async move {
-                if let Ok(stream) = acceptor.accept(stream).await {
-                    serve(stream).await;
+    let authorities = File::new("pem", b"");
+    apart(&format!("export SSL_CERT_FILE='{}'", authorities.0.display()), || {
+        let [authority, certificate, key, strange, strange_key] = certificates();
+        std::fs::write(std::env::var_os("SSL_CERT_FILE").unwrap(), authority).unwrap();
+        let servers = [(certificate, key), (strange, strange_key)];
+        let [trusted, strange] = servers.map(|(certificate, key)| {
+            let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+            let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+            let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+            let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+            let acceptor = TlsAcceptor::from(Arc::new(config));
+            Server::start(move |stream| {
+                let acceptor = acceptor.clone();
+                async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        serve(stream).await;
+                    }
                 }
-            }
-        })
+            })
+        });
+        let plain = Server::http();
+        let names = Names::new(&[("localhost", "127.0.0.1"), ("other.example", "127.0.0.1")]);
+        let get = |host: &str, port: u16| {
+            let origin = format!("https://{host}:{port}");
+            Case::new("get").http(&origin).this_machine().names(&names).get(&format!("{origin}/"))
+        };
+        for host in ["localhost", "127.0.0.1"] {
+            let outcome = get(host, trusted.port());
+            assert!(outcome.line().starts_with("200 GET /|"), "{} {:?}", outcome.line(), outcome.refusals);
+            assert!(outcome.line().contains(&format!("|host={host}:{}|", trusted.port())), "{}", outcome.line());
+        }
+        for (host, port, told) in [
+            ("localhost", strange.port(), "TlsCertificateError"),
+            ("other.example", trusted.port(), "TlsCertificateError"),
+            ("localhost", plain.port(), "TlsProtocolError"),
+        ] {
+            let outcome = get(host, port);
+            assert!(outcome.line().contains(told), "{}", outcome.line());
+            assert!(
+                outcome.refusal().starts_with(&format!("no secure connection to https://{host}:")),
+                "{}",
+                outcome.refusal()
+            );
+        }
     });
-    let plain = Server::http();
-    let names = Names::new(&[("localhost", "127.0.0.1"), ("other.example", "127.0.0.1")]);
-    let get = |host: &str, port: u16| {
-        let origin = format!("https://{host}:{port}");
-        Case::new("get").http(&origin).this_machine().names(&names).get(&format!("{origin}/"))
-    };
-    for host in ["localhost", "127.0.0.1"] {
-        let outcome = get(host, trusted.port());
-        assert!(outcome.line().starts_with("200 GET /|"), "{} {:?}", outcome.line(), outcome.refusals);
-        assert!(outcome.line().contains(&format!("|host={host}:{}|", trusted.port())), "{}", outcome.line());
-    }
-    for (host, port, told) in [
-        ("localhost", strange.port(), "TlsCertificateError"),
-        ("other.example", trusted.port(), "TlsCertificateError"),
-        ("localhost", plain.port(), "TlsProtocolError"),
-    ] {
-        let outcome = get(host, port);
-        assert!(outcome.line().contains(told), "{}", outcome.line());
-        assert!(
-            outcome.refusal().starts_with(&format!("no secure connection to https://{host}:")),
-            "{}",
-            outcome.refusal()
-        );
-    }
 }

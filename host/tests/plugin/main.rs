@@ -15,7 +15,7 @@ use soloist::activation::ActivationSettings;
 use soloist::digest::Digest;
 use soloist::plugin::{LoadError, Plugin, PluginSettings, Problem};
 use soloist::term::Demotion;
-use support::{File, PATIENCE, Tested, config, engine, guest, module_with_metadata, printing, run_apart, text};
+use support::{File, PATIENCE, Tested, apart, config, engine, guest, module_with_metadata, printing, text};
 
 fn load(path: &Path) -> Result<Plugin, LoadError> {
     Plugin::load(&engine(), path, PluginSettings::default())
@@ -281,13 +281,8 @@ fn what_the_engine_cannot_compile_is_refused() {
 
 #[test]
 fn a_machine_that_refuses_the_instance_pool_runs_plugins_all_the_same() {
-    let words = ["sh", "-c", r#"ulimit -v 4000000 && exec "$0" "$@""#];
-    run_apart(&words, &["runs_with_little_address_space"], &[]);
-}
-
-#[test]
-#[ignore = "run by another test, with an address space too small for the pool"]
-fn runs_with_little_address_space() {
-    lines_of_a_term(text(include_str!("../../../plugins/minimal.wat")));
-    support::wait_for_message("no pool of instances");
+    apart("ulimit -v 4000000", || {
+        lines_of_a_term(text(include_str!("../../../plugins/minimal.wat")));
+        support::wait_for_message("no pool of instances");
+    });
 }

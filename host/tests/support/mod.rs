@@ -2,7 +2,6 @@
 #![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of it")]
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +12,12 @@ use soloist::plugin::{
     Bucket, Compiler, Grants, Limits, LoadError, NetworkPolicy, Plugin, PluginEngine, PluginSettings,
 };
 
+mod apart;
 mod memory;
 mod reported;
 mod tested;
 
+pub use apart::{apart, is_apart};
 pub use memory::Memory;
 pub use reported::wait_for_message;
 pub use tested::{Tested, runtime, term};
@@ -160,18 +161,4 @@ impl Drop for File {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
-}
-
-/// Has a process run those tests that are ignored here and match `filter`: the words of a command come first, and what it
-/// runs is this test program. Fails if a test does, or if there is none.
-pub fn run_apart(words: &[&str], filter: &[&str], environment: &[(&str, &OsStr)]) {
-    let this = std::env::current_exe().expect("a test has an executable");
-    let mut line: Vec<&OsStr> = words.iter().map(OsStr::new).collect();
-    line.push(this.as_os_str());
-    line.extend(filter.iter().map(OsStr::new));
-    let output = Command::new(line[0]).args(&line[1..]).arg("--ignored").envs(environment.iter().copied()).output();
-    let output = output.expect("a test can be run");
-    let told = String::from_utf8_lossy(&output.stdout);
-    let ran = told.contains("test result: ok.") && !told.contains("ok. 0 passed");
-    assert!(output.status.success() && ran, "{}\n{told}{}", output.status, String::from_utf8_lossy(&output.stderr));
 }
