@@ -173,7 +173,7 @@ impl Keeper {
                     return Ok(());
                 }
                 Some(End::Expire) => return Ok(()),
-                // What it held is in the way of the next one.
+                // The nodes of a session that the host has given up would be in the way of the next one.
                 None if !live.states.peek_state().is_terminated() => close(live).await,
                 None => {}
             }
