@@ -178,7 +178,9 @@ impl Request {
             at.set(self.url.clone());
             let answer = self.exchange().await?;
             let target = answer.header("location").filter(|_| matches!(answer.status, 301 | 302 | 303 | 307 | 308));
-            let Some(target) = target.filter(|_| self.redirects > 0) else { return Ok(answer) };
+            let Some(target) = target.filter(|_| self.redirects > 0) else {
+                return Ok(answer);
+            };
             let target = Url::parse(&self.url)?.join(target);
             if left == 0 {
                 return Err(Error::TooManyRedirects { url: target });

@@ -103,7 +103,9 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadKey { key, reason } => write!(f, "{key:?} cannot be a key of the state: {reason}"),
+            Self::BadKey { key, reason } => {
+                write!(f, "{key:?} cannot be a key of the state: {reason}")
+            }
             Self::TooLarge { key } => {
                 write!(f, "the value of {key:?} is too large for the state: see `state_value` in the task's limits")
             }
@@ -111,7 +113,9 @@ impl fmt::Display for Error {
                 write!(f, "the state has no room for one more key, {key:?}: see `state_keys` in the task's limits")
             }
             Self::Changed { key, version: Some(version) } => write!(f, "{key:?} has changed: it has version {version}"),
-            Self::Changed { key, version: None } => write!(f, "{key:?} has changed: it is not there"),
+            Self::Changed { key, version: None } => {
+                write!(f, "{key:?} has changed: it is not there")
+            }
             Self::Unavailable { reason } => write!(f, "the state is unavailable: {reason}"),
             Self::Encode { key, .. } => write!(f, "the value of {key:?} cannot be written as JSON"),
             Self::Decode { key, .. } => write!(f, "the value of {key:?} in the state is not of the type expected"),
@@ -154,7 +158,9 @@ pub async fn get<T: DeserializeOwned>(key: &str) -> Result<Option<T>, Error> {
 /// # Errors
 /// As [`get`].
 pub async fn get_entry<T: DeserializeOwned>(key: &str) -> Result<Option<Entry<T>>, Error> {
-    let Some(Entry { value, version }) = get_bytes(key).await? else { return Ok(None) };
+    let Some(Entry { value, version }) = get_bytes(key).await? else {
+        return Ok(None);
+    };
     match serde_json::from_slice(&value) {
         Ok(value) => Ok(Some(Entry { value, version })),
         Err(source) => Err(Error::Decode { key: key.to_owned(), source }),

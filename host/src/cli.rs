@@ -9,10 +9,10 @@ use std::thread;
 use clap::builder::StyledStr;
 use clap::error::ContextValue;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use soloist::config::ConfigError;
-use soloist::coordination::observer::ObserverError;
-use soloist::host::HostError;
-use soloist::text::{printable, printable_lines};
+use soloist_config::ConfigError;
+use soloist_coordination::observer::ObserverError;
+use soloist_core::text::{printable, printable_lines};
+use soloist_runtime::host::HostError;
 
 mod check;
 mod history;
@@ -177,7 +177,7 @@ fn command() -> clap::Command {
 
 #[cfg(test)]
 mod tests {
-    use soloist::text::is_printable;
+    use soloist_core::text::is_printable;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::env;
 use std::process::ExitCode;
 
-use soloist::plugin::{COMPILE_WORD, compile_as_told};
+use soloist_sandbox::{COMPILE_WORD, compile_as_told};
 
 mod cli;
 

@@ -63,7 +63,9 @@ pub fn examine(records: &[Record]) -> Findings {
     let mut findings = Findings::default();
     let mut tenures: BTreeMap<(u64, u32), Tenure> = BTreeMap::new();
     for record in records {
-        let Some(event) = record.event().filter(|event| event.name == "plugin-log") else { continue };
+        let Some(event) = record.event().filter(|event| event.name == "plugin-log") else {
+            continue;
+        };
         let number = |name: &str| event.line.get("fields")?.get(name)?.as_str()?.parse::<u64>().ok();
         let (Some(term), Some(fencing_token), Some(sequence), Some(left)) =
             (event.term, event.fencing_token, number("sequence"), number("left_us"))

@@ -75,7 +75,9 @@ impl fmt::Display for Violation {
             Self::Overlap { earlier, later, time: None } => {
                 write!(f, "two hosts active: {earlier} had not stopped when {later} began")
             }
-            Self::TokenNotLarger { earlier, later } => write!(f, "tokens do not grow: {earlier}, then {later}"),
+            Self::TokenNotLarger { earlier, later } => {
+                write!(f, "tokens do not grow: {earlier}, then {later}")
+            }
             Self::NeverEnded(activity) => write!(f, "never said to have stopped: {activity}"),
             Self::OutOfPlace(reason, line) => write!(f, "{reason}: {line}"),
             Self::Unreadable(line) => write!(f, "no event: {line}"),
@@ -150,7 +152,9 @@ fn judge_records(records: &[Record]) -> Verdict {
 
 impl Judge {
     fn event(&mut self, record: &Record, event: &Event) {
-        let Some(task) = event.task.clone() else { return };
+        let Some(task) = event.task.clone() else {
+            return;
+        };
         let key = (record.pid, task);
         match event.name.as_str() {
             "elected" => {

@@ -68,7 +68,9 @@ pub struct Request<'a> {
 impl Request<'_> {
     /// Whether the request speaks of that path: the whole of it, not the beginning of a longer one.
     pub fn mentions(&self, path: &str) -> bool {
-        let Ok(length) = i32::try_from(path.len()) else { return false };
+        let Ok(length) = i32::try_from(path.len()) else {
+            return false;
+        };
         self.contains(&[&length.to_be_bytes(), path.as_bytes()].concat())
     }
 
@@ -238,7 +240,9 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
     }
     // The sender lives in `shared`, so this cannot fail.
     let _ = shared.held.subscribe().wait_for(|held| !held).await;
-    let Ok(server) = TcpStream::connect(shared.server()).await else { return };
+    let Ok(server) = TcpStream::connect(shared.server()).await else {
+        return;
+    };
     // Small frames must not wait for one another.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, to_client) = client.into_split();

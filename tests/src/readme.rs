@@ -131,7 +131,9 @@ impl Schema {
         ensure!(["error", "warn", "info", "debug", "trace"].contains(&text("level")?), "level");
         text("message")?;
         ensure!(!text("host")?.is_empty(), "host");
-        let Some(event) = line.get("event") else { return Ok(()) };
+        let Some(event) = line.get("event") else {
+            return Ok(());
+        };
         let event = event.as_str().context("`event` is no text")?;
         let fields = self.0.get(event).with_context(|| format!("`{event}` is not in the table of events"))?;
         let line = line.as_object().context("no object")?;

@@ -24,9 +24,13 @@ pub fn revocations(records: &[Record], findings: &Findings) -> Vec<Revocation> {
         if matches!(record.what, What::Resumed) {
             resumed.insert(record.pid, record.at);
         }
-        let Some(event) = record.event().filter(|event| event.name == "revoked") else { continue };
+        let Some(event) = record.event().filter(|event| event.name == "revoked") else {
+            continue;
+        };
         let same = |tenure: &&Tenure| tenure.pid == record.pid && Some(tenure.fencing_token) == event.fencing_token;
-        let Some(tenure) = findings.tenures.iter().find(same) else { continue };
+        let Some(tenure) = findings.tenures.iter().find(same) else {
+            continue;
+        };
         let last = tenure.effects[tenure.effects.len() - 1];
         let to_spare_us = match tenure.deadline.duration_since(last) {
             Ok(before) => i128::try_from(before.as_micros()).unwrap_or(i128::MAX),

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use soloist::coordination::acl::acl;
-use soloist::coordination::connect::Settings;
-use soloist::coordination::nodes::TaskPaths;
-use soloist::coordination::session::{End, Keeper, Session, View};
-use soloist::coordination::task::TaskNodes;
+use soloist_coordination::acl::acl;
+use soloist_coordination::connect::{Ensemble, SessionSettings};
+use soloist_coordination::session::{End, Keeper, Session, View};
+use soloist_coordination::task::TaskNodes;
+use soloist_core::records::TaskPaths;
 use tokio::sync::{oneshot, watch};
 
 use crate::cluster::{Cluster, TASK};
@@ -28,16 +28,18 @@ pub struct OwnSession {
 impl OwnSession {
     /// Begins a session for the host `id`.
     pub async fn begin(cluster: &Cluster, id: &str) -> Result<Self> {
-        let (keeper, mut view) = Keeper::new(Settings {
-            servers: cluster.servers().into(),
-            chroot: String::new(),
-            root: "/soloist".into(),
+        let (keeper, mut view) = Keeper::new(SessionSettings {
+            ensemble: Ensemble {
+                servers: cluster.servers().into(),
+                chroot: String::new(),
+                root: "/soloist".into(),
+                session_timeout: cluster.session_timeout,
+                auth: None,
+                acl: acl(None),
+            },
             host: id.into(),
-            session_timeout: cluster.session_timeout,
             tick_time: cluster.zookeeper.tick(),
-            demote_budget: Duration::from_secs(1),
-            auth: None,
-            acl: acl(None),
+            demote_timeout: Duration::from_secs(1),
             connect_timeout: None,
         });
         let (stop, stopped) = oneshot::channel();

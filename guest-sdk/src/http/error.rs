@@ -93,7 +93,9 @@ impl fmt::Display for Error {
             Self::TooLarge { url, max } => write!(f, "{url} answers with more than {max} bytes"),
             Self::TooManyRedirects { url } => write!(f, "redirected too often, at last to {url}"),
             Self::Encode(source) => write!(f, "the body of a request cannot be written as JSON: {source}"),
-            Self::Decode { url, source } => write!(f, "what {url} answers is not the JSON expected: {source}"),
+            Self::Decode { url, source } => {
+                write!(f, "what {url} answers is not the JSON expected: {source}")
+            }
         }
     }
 }
@@ -113,7 +115,9 @@ pub(super) fn failure(url: &str, code: ErrorCode) -> Error {
         ErrorCode::HttpRequestDenied => Refused::Denied,
         ErrorCode::DestinationIpProhibited => Refused::Address,
         ErrorCode::ConnectionLimitReached => Refused::TooMany,
-        code => return Error::Failed { url, reason: code.to_string() },
+        code => {
+            return Error::Failed { url, reason: code.to_string() };
+        }
     };
     Error::Refused { url, reason }
 }

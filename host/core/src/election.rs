@@ -354,7 +354,9 @@ impl Election {
     /// What leadership hangs on was read while this host leads. Without any part of it, it ends: a master node without a
     /// candidate would let the next one lead the moment that somebody deletes it too.
     fn inspected(&mut self, holder: &Holder, actions: &mut Vec<Action>) {
-        let State::Leading { term, reading, again, .. } = &mut self.state else { return };
+        let State::Leading { term, reading, again, .. } = &mut self.state else {
+            return;
+        };
         *reading = false;
         match holder {
             Holder::Me(held) if held.fencing_token == term.fencing_token => {

@@ -1,17 +1,37 @@
-//! What decides who leads, and for how long: pure values and state machines, without IO, clock or async.
+//! The rules and values of Soloist: who leads, for how long, and what a plugin may do. Without IO.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`election`] | the election of one task: inputs to actions |
 //! | [`lease`] | how long a host may act without asking anybody |
+//! | [`permit`] | a leader's permission to have effects, which ends by itself |
 //! | [`term`] | a term of leadership, and why one ends |
 //! | [`restart`] | when a plugin is run again, and how long a host rests |
-//! | [`clock`] | a moment; whoever has a clock passes it in |
+//! | [`records`] | the nodes in ZooKeeper: their names, and what they hold |
+//! | [`state`] | what a keeper of a plugin's state promises |
+//! | [`grants`], [`limits`] | what a task may use, and how much of it |
+//! | [`access`] | who a host is to the ensemble, and who may change its nodes |
+//! | [`events`] | what a host tells the world |
+//! | [`text`], [`secret`] | what may be printed, and what may not |
+//! | [`bucket`], [`volume`] | how much may be written in a time |
+//! | [`clock`] | the clock that leases are measured on; pure code takes a moment as a parameter |
 //!
 //! It builds within seconds, so that the model in `tests/model` and `make mutants` can try it many times.
 
+pub mod access;
+pub mod bucket;
 pub mod clock;
+pub mod digest;
 pub mod election;
+pub mod events;
+pub mod grants;
 pub mod lease;
+pub mod limits;
+pub mod permit;
+pub mod records;
 pub mod restart;
+pub mod secret;
+pub mod state;
 pub mod term;
+pub mod text;
+pub mod volume;

@@ -110,6 +110,18 @@ impl Runs {
     }
 }
 
+/// What a host does when `on_elected` has returned without an error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnComplete {
+    /// It holds leadership, idle, until it is demoted.
+    #[default]
+    Hold,
+    /// It asks to be demoted.
+    Resign,
+    /// It runs `on_elected` again, in a fresh store, after a pause as after a failure.
+    Restart,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use soloist::config::{Access, AclSetting, Config, Directory, Ensemble, Grants, TaskConfig};
-use soloist::lease::Timing;
-use soloist::plugin::Plugin;
-use soloist::reporter::{Levels, LogFormat, Reporter};
-use soloist::text::printable;
+use soloist_config::{Config, EnsembleConfig, TaskConfig};
+use soloist_core::access::AclSetting;
+use soloist_core::grants::{Access, Directory, Grants};
+use soloist_core::lease::Timing;
+use soloist_core::text::printable;
+use soloist_runtime::reporter::{Levels, LogFormat, Reporter};
+use soloist_sandbox::Plugin;
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -53,7 +55,7 @@ fn summary(config: &Config, plugins: &[Arc<Plugin>]) -> String {
     text
 }
 
-fn ensemble(text: &mut String, host: &str, ensemble: &Ensemble) -> std::fmt::Result {
+fn ensemble(text: &mut String, host: &str, ensemble: &EnsembleConfig) -> std::fmt::Result {
     let auth = ensemble.auth.as_ref().map_or("none", |auth| &auth.scheme);
     let acl = match &ensemble.acl {
         None if ensemble.auth.is_some() => "world: everybody may change the nodes, because `acl` is not set",
@@ -75,7 +77,7 @@ fn ensemble(text: &mut String, host: &str, ensemble: &Ensemble) -> std::fmt::Res
     line(text, "acl", acl)
 }
 
-fn task(text: &mut String, task: &TaskConfig, plugin: &Plugin, ensemble: &Ensemble) -> std::fmt::Result {
+fn task(text: &mut String, task: &TaskConfig, plugin: &Plugin, ensemble: &EnsembleConfig) -> std::fmt::Result {
     writeln!(text, "task {}", task.name)?;
     line(text, "plugin", task.plugin.display())?;
     line(text, "sha256", plugin.digest())?;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use serde::Serialize;
-use soloist::config::TaskName;
-use soloist::coordination::nodes::{End, TermEntry};
+use soloist_config::TaskName;
+use soloist_core::records::{End, TermEntry};
 
 use super::Failure;
 use super::operator::{OperatorOptions, block_on, task_name};

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use soloist::config::{BadValue, Ensemble, TaskName};
-use soloist::coordination::observer::{Observer, ObserverError};
+use soloist_config::{BadValue, EnsembleConfig, TaskName};
+use soloist_coordination::connect::Ensemble;
+use soloist_coordination::observer::{Observer, ObserverError};
+
+use soloist_runtime::host::ensemble;
 
 use super::Failure;
 use super::options::{ENSEMBLE, EnsembleOptions};
@@ -29,6 +32,7 @@ pub(super) struct OperatorOptions {
 #[derive(Debug)]
 pub(super) struct Operator {
     ensemble: Ensemble,
+    connect_timeout: Duration,
 }
 
 impl OperatorOptions {
@@ -36,15 +40,17 @@ impl OperatorOptions {
     pub(super) fn operator(self, matches: &ArgMatches) -> Result<Operator, Failure> {
         let file = self.config_file;
         let given = self.ensemble.given(matches);
-        let ensemble = given.and_then(|given| Ensemble::load(file.as_deref(), given).map_err(anyhow::Error::from));
-        ensemble.map(|ensemble| Operator { ensemble }).map_err(Failure::Invalid)
+        let config = given.and_then(|given| EnsembleConfig::load(file.as_deref(), given).map_err(anyhow::Error::from));
+        let config = config.map_err(Failure::Invalid)?;
+        let connect_timeout = config.connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT);
+        Ok(Operator { ensemble: ensemble(&config), connect_timeout })
     }
 }
 
 impl Operator {
     /// Connects.
     pub(super) async fn connect(&self) -> Result<Observer, ObserverError> {
-        Observer::connect(&self.ensemble, self.ensemble.connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT)).await
+        Observer::connect(&self.ensemble, self.connect_timeout).await
     }
 
     /// Connects for one question, and closes the connection when it is answered.

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
-use soloist::config::{
+use soloist_config::{
     AclText, AllowSettings, Amount, BadValue, Config, ConfigError, DirectorySettings, EnsembleSettings, Given,
-    LimitSettings, Place, Problem, Secret, SecretFile, SecretSettings, TaskSettings, Written,
+    LimitSettings, Place, Problem, SecretFile, SecretSettings, TaskSettings, Written,
 };
+use soloist_core::secret::Secret;
 
 use super::Failure;
 
@@ -281,7 +282,9 @@ fn auth_variable() -> anyhow::Result<Option<Written<Secret>>> {
     match env::var(AUTH_VARIABLE) {
         Ok(auth) => Ok(Some(Written::variable(Secret::new(auth), AUTH_VARIABLE))),
         Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(_)) => bail!("{AUTH_VARIABLE}: not an identity: it is not text in UTF-8"),
+        Err(VarError::NotUnicode(_)) => {
+            bail!("{AUTH_VARIABLE}: not an identity: it is not text in UTF-8")
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
-use soloist::reporter::Terminal;
-use soloist::text::{self, printable, printable_lines, rows};
+use soloist_core::text::{self, printable, printable_lines, rows};
+use soloist_runtime::reporter::Terminal;
 
 use super::Failure;
 
@@ -107,7 +107,7 @@ pub(super) fn shown(duration: Option<Duration>) -> String {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use soloist::text::is_printable;
+    use soloist_core::text::is_printable;
 
     use super::*;
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
-use soloist::config::{Config, TaskConfig};
-use soloist::plugin::{Bucket, Compiler, Plugin, PluginEngine, PluginSettings};
-use soloist::secret::{SecretError, others_can_read};
-use soloist::shutdown::Shutdown;
+use soloist_config::{Config, TaskConfig};
+use soloist_core::secret::{SecretError, others_can_read};
+use soloist_runtime::shutdown::Shutdown;
+use soloist_sandbox::{Bucket, Compiler, Plugin, PluginEngine, PluginSettings};
 use tokio::sync::oneshot;
 
 use super::Failure;

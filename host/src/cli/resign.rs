@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use clap::ArgMatches;
-use soloist::config::TaskName;
-use soloist::coordination::observer::Handover;
-use soloist::text::printable;
+use soloist_config::TaskName;
+use soloist_coordination::observer::Handover;
+use soloist_core::text::printable;
 
 use super::Failure;
 use super::operator::{OperatorOptions, block_on, task_name};

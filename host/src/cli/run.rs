@@ -4,12 +4,12 @@ use std::io;
 
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
-use clap::ValueEnum as _;
-use soloist::config::{Auth, BadValue, TaskName};
-use soloist::contender::Once;
-use soloist::host::{self, HostError, Until};
-use soloist::reporter::{Hidden, LastLines, Levels, LineQueue, LogFormat, Reporter};
-use soloist::shutdown::Shutdown;
+use soloist_config::{BadValue, TaskName};
+use soloist_core::access::Auth;
+use soloist_runtime::contender::Once;
+use soloist_runtime::host::{self, HostError, Until};
+use soloist_runtime::reporter::{Hidden, LastLines, Levels, LineQueue, LogFormat, Reporter};
+use soloist_runtime::shutdown::Shutdown;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -103,7 +103,11 @@ impl Run {
 }
 
 fn format(text: &str) -> Result<LogFormat, BadValue> {
-    LogFormat::from_str(text, false).map_err(|_| BadValue::choice(text, "\"text\" or \"json\""))
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(BadValue::choice(text, "\"text\" or \"json\"")),
+    }
 }
 
 fn levels(text: &str) -> Result<Levels, BadValue> {

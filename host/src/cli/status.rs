@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use clap::ArgMatches;
-use soloist::config::TaskName;
-use soloist::coordination::observer::{Changes, HostStatus, Observer, ObserverError, Status as Seen, TaskStatus};
-use soloist::shutdown::Shutdown;
+use soloist_config::TaskName;
+use soloist_coordination::observer::{Changes, HostStatus, Observer, ObserverError, Status as Seen, TaskStatus};
+use soloist_runtime::shutdown::Shutdown;
 
 use super::Failure;
 use super::operator::{Operator, OperatorOptions, block_on, task_name};

@@ -9,13 +9,13 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
-use soloist::config::{Config, EnsembleSettings, Given};
-use soloist::coordination::nodes::{
+use soloist_config::{Config, EnsembleSettings, Given};
+use soloist_core::records::{
     Candidate, FailedRecord, History, HostRecord, MasterRecord, NUMBER_MAX, ResignOrder, TermEntry, TermRecord, decode,
     encode, holder_name,
 };
-use soloist::plugin::{Compiler, Plugin, PluginEngine, PluginSettings, Problem, component};
-use soloist::text::{is_printable, printable};
+use soloist_core::text::{is_printable, printable};
+use soloist_sandbox::{Compiler, Plugin, PluginEngine, PluginSettings, Problem, component};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -106,7 +106,7 @@ pub fn config(data: &[u8]) {
     file("soloist.toml", data, |path| {
         for error in [
             Config::load(path, Given::default()).map(drop).err(),
-            soloist::config::Ensemble::load(Some(path), EnsembleSettings::default()).map(drop).err(),
+            soloist_config::EnsembleConfig::load(Some(path), EnsembleSettings::default()).map(drop).err(),
         ] {
             let told = error.map(|error| error.to_string()).unwrap_or_default();
             assert!(told.chars().all(|character| is_printable(character) || character == '\n'), "{told:?}");

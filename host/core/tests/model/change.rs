@@ -92,7 +92,9 @@ impl Tree {
                 if self.master.is_some() {
                     return Verdict::Held;
                 }
-                let (Some(term), Some(history)) = (self.term, &self.history) else { return Verdict::Refused };
+                let (Some(term), Some(history)) = (self.term, &self.history) else {
+                    return Verdict::Refused;
+                };
                 if (term.version, history.version) != (over.version, over.history) {
                     return Verdict::Refused;
                 }
@@ -161,7 +163,9 @@ impl Tree {
     /// Whether a release marks its term as given back. One request does it if all is as it was last seen; else what is there
     /// is read first, and then the record is only written if it is that of the term.
     pub fn marks(&self, release: &Release) -> bool {
-        let Some(term) = &release.term else { return false };
+        let Some(term) = &release.term else {
+            return false;
+        };
         let is_of_term = self.term.is_some_and(|it| it.zxid == term.fencing_token.0);
         is_of_term || self.is_as_seen(term, release)
     }
@@ -202,7 +206,9 @@ impl Tree {
     /// A term that was lost is written down by whoever begins the next.
     fn write_down_lost(&mut self, over: &Record) {
         let highest_ended = self.highest_ended();
-        let (Some(before), Some(history)) = (self.term, &mut self.history) else { return };
+        let (Some(before), Some(history)) = (self.term, &mut self.history) else {
+            return;
+        };
         let number = before.said.map_or(before.version.unsigned_abs().into(), |said| said.number);
         if over.released || number == 0 {
             return;

@@ -159,7 +159,9 @@ impl Chronicle {
     }
 
     fn elected(&mut self, entry: &Entry, session: Session, host: HostId) -> Option<Wrong> {
-        let Verdict::Elected(term) = &entry.verdict else { return None };
+        let Verdict::Elected(term) = &entry.verdict else {
+            return None;
+        };
         let after_tampering = self.reign.tampered;
         let reign = Reign { token: entry.zxid, session, after_tampering, ..Reign::default() };
         let before = std::mem::replace(&mut self.reign, reign);

@@ -154,7 +154,9 @@ impl Ensemble {
     /// Makes the server with the longest log among those that can meet the leader; nobody without a majority.
     pub fn elect(&mut self, reachable: &[usize], now: Nanos) {
         let longest = reachable.iter().copied().max_by_key(|server| self.servers[*server].log);
-        let Some(leader) = longest.filter(|_| reachable.len() > SERVERS / 2) else { return };
+        let Some(leader) = longest.filter(|_| reachable.len() > SERVERS / 2) else {
+            return;
+        };
         let kept = self.servers[leader].log;
         self.log.truncate(kept);
         self.committed = kept;

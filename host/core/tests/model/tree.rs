@@ -67,7 +67,9 @@ pub const NOBODY: Session = 0;
 impl Tree {
     /// The term record as a host reads it: from the version, where it does not say.
     pub fn record(&self) -> Record {
-        let Some(TermNode { said, version, .. }) = self.term else { return Record::default() };
+        let Some(TermNode { said, version, .. }) = self.term else {
+            return Record::default();
+        };
         let unknown = Said { number: u64::try_from(version).expect("versions grow"), ..Said::default() };
         let said = said.unwrap_or(unknown);
         Record {

@@ -58,7 +58,9 @@ impl Plugin for Granted {
                 loop {
                     match fs::read_dir("/data").map(|mut entries| (entries.next().is_some(), entries)) {
                         Ok((true, entries)) => held.push(entries),
-                        other => break info!("{} listings, then {:?}", held.len(), other.map(|(some, _)| some)),
+                        other => {
+                            break info!("{} listings, then {:?}", held.len(), other.map(|(some, _)| some));
+                        }
                     }
                 }
             }

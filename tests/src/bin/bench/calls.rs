@@ -5,8 +5,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use soloist::clock;
-use soloist::permit::{Permit, SharedDeadline};
+use soloist_core::clock;
+use soloist_core::permit::{Permit, SharedDeadline};
 use soloist_tests::cluster::Cluster;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};

@@ -3,20 +3,25 @@
 use super::*;
 use crate::election::setbacks::LAST_RELEASES;
 
+/// It does not let its session go for it: that ends with the process.
 #[test]
-fn a_release_that_is_refused_does_not_hold_up_a_shutdown_for_ever() {
-    let mut election = leading();
-    feed(&mut election, now(0), [Input::Shutdown, Input::Stopped]);
-    let mut time = 0;
-    for attempt in 1.. {
-        if feed(&mut election, now(time), [Input::Failed]) == [Action::Finish] {
-            assert_eq!(attempt, LAST_RELEASES);
-            break;
+fn a_release_that_cannot_be_done_does_not_hold_up_a_shutdown_for_ever() {
+    for setback in [Input::Failed, Input::Refused] {
+        let mut election = leading();
+        feed(&mut election, now(0), [Input::Shutdown, Input::Stopped]);
+        let mut time = 0;
+        for attempt in 1.. {
+            let actions = feed(&mut election, now(time), [setback.clone()]);
+            if actions == [Action::Finish] {
+                assert_eq!(attempt, LAST_RELEASES);
+                break;
+            }
+            assert_eq!(actions, []);
+            time = election.wake_at(at(time + 10_000)).unwrap().as_nanos() / 1_000_000;
+            assert_eq!(feed(&mut election, now(time), [Input::Timer]), [Action::Release { term: Some(term(2)) }]);
         }
-        time = election.wake_at(at(time + 10_000)).unwrap().as_nanos() / 1_000_000;
-        assert_eq!(feed(&mut election, now(time), [Input::Timer]), [Action::Release { term: Some(term(2)) }]);
+        assert!(time < 15_000, "{setback:?}: {time} ms");
     }
-    assert!(time < 15_000, "{time} ms");
 }
 
 #[test]

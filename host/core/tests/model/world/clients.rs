@@ -121,7 +121,9 @@ impl World {
     pub(super) fn heard(&mut self, host: HostId, connection: u64, id: u64, tell: Tell) {
         let now = self.now;
         let it = &mut self.hosts[host];
-        let Some(server) = it.server.filter(|_| it.connection == connection) else { return };
+        let Some(server) = it.server.filter(|_| it.connection == connection) else {
+            return;
+        };
         it.last_heard = now;
         it.applied = it.applied.max(self.ensemble.servers[server].applied);
         match tell {

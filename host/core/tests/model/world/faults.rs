@@ -67,7 +67,9 @@ impl World {
     /// What the leader sends to the server of a host comes late, or not; then what that server sends gets stuck, the link
     /// breaks, and the host loses its connection as well: it knows of its last heartbeats, and the leader may not.
     fn stall(&mut self, host: HostId) {
-        let Some(server) = self.hosts[host].server else { return };
+        let Some(server) = self.hosts[host].server else {
+            return;
+        };
         let late = self.random.below(2) * self.random.below(3 * self.plan.tick);
         let it = &mut self.ensemble.servers[server];
         it.from_leader = it.from_leader.max(self.now + late);

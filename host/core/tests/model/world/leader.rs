@@ -7,7 +7,9 @@ use crate::plan::{SERVERS, Session};
 impl World {
     pub(super) fn leader_pings(&mut self) {
         self.after(self.plan.tick / 2, Event::LeaderPings);
-        let Some(leader) = self.ensemble.leader.filter(|_| self.leading()) else { return };
+        let Some(leader) = self.ensemble.leader.filter(|_| self.leading()) else {
+            return;
+        };
         for server in (0..SERVERS).filter(|server| *server != leader) {
             if self.ensemble.servers[server].linked {
                 let epoch = self.ensemble.epoch;

@@ -86,8 +86,12 @@ impl World {
     }
 
     fn delete_candidate(&mut self, host: HostId) {
-        let Some(session) = self.hosts[host].session.filter(|_| self.leading()) else { return };
-        let Some(candidate) = self.ensemble.head.own(session).first().copied() else { return };
+        let Some(session) = self.hosts[host].session.filter(|_| self.leading()) else {
+            return;
+        };
+        let Some(candidate) = self.ensemble.head.own(session).first().copied() else {
+            return;
+        };
         self.note_loss(session);
         let holds = self.ensemble.head.master.is_some_and(|master| master.owner == session);
         if holds || self.loss_is_over(session) {

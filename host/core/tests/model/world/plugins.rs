@@ -16,7 +16,9 @@ impl World {
                 self.wrong(Wrong::TwoAct { old, new: host });
             }
         }
-        let Some(session) = self.hosts[host].session else { return self.feed(host, Input::Stopped) };
+        let Some(session) = self.hosts[host].session else {
+            return self.feed(host, Input::Stopped);
+        };
         if self.hosts[host].activation.is_some() {
             self.wrong(Wrong::RunsTwice { host });
         }

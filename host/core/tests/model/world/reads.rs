@@ -41,7 +41,9 @@ pub(super) fn look(tree: &Tree, session: Session, host: HostId) -> Option<Answer
 }
 
 pub(super) fn read_master(tree: &Tree, session: Session, own: Option<u64>, rule: Rule) -> Answer {
-    let Some(master) = tree.master else { return Input::MasterSeen(Holder::Nobody).into() };
+    let Some(master) = tree.master else {
+        return Input::MasterSeen(Holder::Nobody).into();
+    };
     if master.owner == NOBODY {
         return Input::MasterSeen(Holder::Unowned).into();
     }
@@ -52,7 +54,9 @@ pub(super) fn read_master(tree: &Tree, session: Session, own: Option<u64>, rule:
     }
     let blind = rule == Rule::BlindToCandidate;
     let place = own.filter(|own| blind || tree.is_candidate(*own));
-    let Some(own) = place else { return Answer { watch, ..Input::MasterSeen(Holder::MeWithoutPlace).into() } };
+    let Some(own) = place else {
+        return Answer { watch, ..Input::MasterSeen(Holder::MeWithoutPlace).into() };
+    };
     let Some(term) = tree.term.filter(|term| term.zxid == master.zxid) else {
         return Answer { watch, ..Input::MasterSeen(Holder::MeWithoutTerm).into() };
     };

@@ -128,7 +128,9 @@ impl World {
     }
 
     pub(super) fn append(&mut self, change: Change, origin: Option<Origin>) {
-        let Some(leader) = self.ensemble.leader else { return };
+        let Some(leader) = self.ensemble.leader else {
+            return;
+        };
         self.ensemble.append(change, origin, self.now);
         let (epoch, log) = (self.ensemble.epoch, self.ensemble.log.len());
         for server in (0..SERVERS).filter(|server| *server != leader) {
@@ -181,7 +183,9 @@ impl World {
         let Origin { host, connection, id, session, .. } = origin;
         let tree = &self.ensemble.servers[server].tree;
         let answer = match (&entry.change, &entry.verdict) {
-            _ if origin.attaching => return self.tell(host, connection, id, Tell::Attached(session)),
+            _ if origin.attaching => {
+                return self.tell(host, connection, id, Tell::Attached(session));
+            }
             (Change::Heartbeat, _) => return self.tell(host, connection, id, Tell::Beaten),
             (Change::Prepare, _) => look(tree, session, host).unwrap_or(Input::Failed.into()),
             (Change::Join { .. }, _) | (Change::StepBack { .. }, Verdict::Done) => Input::Joined.into(),

@@ -1,0 +1,357 @@
+//! What is wrong with a configuration, and where.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use soloist_core::text::{printable, printable_path, quoted};
+
+/// A configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{} cannot be read", printable_path(path))]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// It is a directory, a pipe or a device.
+    #[error("{} is not a file", printable_path(path))]
+    NotAFile {
+        /// What it was taken for.
+        path: PathBuf,
+    },
+    /// The file is too large to be a configuration.
+    #[error("{} has more than {max_bytes} bytes: it cannot be a configuration", printable_path(path))]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most that is read.
+        max_bytes: u64,
+    },
+    /// The file is not text.
+    #[error("{} is not text in UTF-8", printable_path(path))]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Where not.
+        source: std::str::Utf8Error,
+    },
+    /// The file is not TOML, or has an unknown key or a value of another type.
+    #[error("{place}: {}", printable(message))]
+    Syntax {
+        /// Where.
+        place: Place,
+        /// What the parser says.
+        message: String,
+    },
+    /// Some values are wrong: each of them, in the order in which they were looked at.
+    #[error("{}", lines(.0))]
+    Invalid(Vec<Problem>),
+}
+
+/// One bad value.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {bad}")]
+pub struct Problem {
+    /// Where it was written.
+    pub place: Place,
+    /// What is wrong.
+    #[source]
+    pub bad: BadValue,
+}
+
+/// What is wrong with a value, and what would be right.
+#[derive(Debug, thiserror::Error)]
+pub enum BadValue {
+    /// Not a duration.
+    #[error("{text} is not a duration ({source}): write a number and its unit, like \"500ms\", \"10s\" or \"1m 30s\"")]
+    Duration {
+        /// What was written.
+        text: Excerpt,
+        /// What the parser says.
+        source: humantime::DurationError,
+    },
+    /// A duration of no use.
+    #[error("{text} is out of range: write a duration from 1ms to 1day")]
+    DurationRange {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Not a name.
+    #[error(
+        "{text} cannot be a name: it {rule}; \
+         a name has 1 to 128 bytes, no slash, no control character, no space at either end"
+    )]
+    Name {
+        /// What was written.
+        text: Excerpt,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// Not a digest.
+    #[error("{text} is not a SHA-256: write its 64 hexadecimal digits, as `soloist check` and `sha256sum` print them")]
+    Digest {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Not the path of a node.
+    #[error("{text} is not the path of a node: it {rule}; write it like \"/soloist/report\"")]
+    Path {
+        /// What was written.
+        text: Excerpt,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// Not a list of servers.
+    #[error(
+        "{text} is not a server: it {rule}; write servers like \"zk1:2181,zk2:2181\", IPv6 like \"[::1]:2181\", \
+         and a chroot once, at the end, like \"zk1,zk2/apps\""
+    )]
+    Server {
+        /// The part that is wrong.
+        text: Excerpt,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// Not an identity. The text is kept out of the message: it is a secret.
+    #[error("not an identity: {rule}; write SCHEME:CREDENTIAL, like \"digest:user:password\"")]
+    Auth {
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// An identity is kept in a file that cannot be read.
+    #[error("{} cannot be read: {source}", printable_path(path))]
+    AuthFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Not an entry of an access control list.
+    #[error(
+        "{text} {rule}; write \"world\", \"creator\", \"creator-world-read\" or entries SCHEME:ID:PERMISSIONS \
+         like \"world:anyone:r\" (permissions out of c, d, r, w, a)"
+    )]
+    Acl {
+        /// The entry.
+        text: Excerpt,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// Not one of the possible words.
+    #[error("{text} is not possible here: write {choices}")]
+    Choice {
+        /// What was written.
+        text: Excerpt,
+        /// The words that are possible.
+        choices: &'static str,
+    },
+    /// A key without which nothing goes.
+    #[error("is missing: {remedy}")]
+    Missing {
+        /// What to write.
+        remedy: &'static str,
+    },
+    /// More to watch than a session can.
+    #[error(
+        "with this task the paths of the nodes to watch have {found} bytes, and a session can watch {max}: use shorter names \
+         for tasks, root, chroot and host, or divide the tasks among several hosts"
+    )]
+    TooMuchToWatch {
+        /// The bytes, this task's among them.
+        found: usize,
+        /// How many there may be.
+        max: usize,
+    },
+    /// A number outside its bounds.
+    #[error("{found} {what} are too many: write {max} at most")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there is.
+        found: usize,
+        /// How much there may be.
+        max: usize,
+    },
+    /// Two tasks of one name.
+    #[error("{text} is the name of another task already: give each task a name of its own")]
+    NameTwice {
+        /// The name.
+        text: Excerpt,
+    },
+    /// A master node where other nodes are kept.
+    #[error("{text} meets {other}, and the master node has no children: choose a node apart from it")]
+    PathTaken {
+        /// The path.
+        text: Excerpt,
+        /// What is there already.
+        other: String,
+    },
+    /// An access control list that refers to an identity when there is none.
+    #[error(
+        "{text} refers to the identity of this host, which has none: set `auth`, `auth_file` or SOLOIST_ZOOKEEPER_AUTH"
+    )]
+    AclWithoutAuth {
+        /// The access control list.
+        text: Excerpt,
+    },
+    /// Not the name of a variable.
+    #[error("{text} cannot be the name of a variable: write letters, digits and _, 128 at most and no digit first")]
+    Variable {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Two variables of one name.
+    #[error("{text} is a variable of the plugin already: give each one a name of its own")]
+    VariableTwice {
+        /// The name.
+        text: Excerpt,
+    },
+    /// Not what can be reached on a network.
+    #[error("{text} is not {what}: it {source}")]
+    Network {
+        /// What was written.
+        text: Excerpt,
+        /// What it should be.
+        what: &'static str,
+        /// The rule it breaks.
+        source: soloist_core::grants::PolicyError,
+    },
+    /// Not a number of bytes.
+    #[error("{text} is not a number of bytes: write a number and its unit, like \"512KiB\", \"64MiB\" or \"1GiB\"")]
+    Size {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Not a number.
+    #[error("{text} is not a number: write digits alone")]
+    Number {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// A number out of range.
+    #[error("{text} is out of range: write {min} to {max}")]
+    Range {
+        /// What was written.
+        text: Excerpt,
+        /// The least that is possible.
+        min: String,
+        /// The most that is possible.
+        max: String,
+    },
+    /// A value that no variable can have.
+    #[error("has a zero byte, which no variable can have")]
+    ZeroByte,
+    /// Not the path of a directory in the plugin's eyes.
+    #[error("{text} cannot be where the plugin sees a directory: it {rule}; write it like \"/data\"")]
+    GuestPath {
+        /// What was written.
+        text: Excerpt,
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// An identity written twice.
+    #[error("an identity is given twice: keep either the identity or the file that holds it")]
+    AuthTwice,
+    /// A setting of a single task where a file describes the tasks.
+    #[error(
+        "belongs to a single plugin, but the tasks are described in {}: set it there, as `{key}` of its [[task]]",
+        printable_path(file)
+    )]
+    OfOneTask {
+        /// The file.
+        file: PathBuf,
+        /// The key to use there.
+        key: &'static str,
+    },
+    /// The longest wait is shorter than the first one.
+    #[error("the longest wait, {max:?}, is shorter than the first, {initial:?}: raise `max` or lower `initial`")]
+    RestartOrder {
+        /// The first wait.
+        initial: Duration,
+        /// The longest wait.
+        max: Duration,
+    },
+    /// Values that leave a lease no room.
+    #[error("session_timeout, tick_time and demote_timeout do not go together: {0}")]
+    NoRoom(#[from] soloist_core::lease::NoRoom),
+}
+
+impl BadValue {
+    /// The text is none of the words that are possible.
+    pub fn choice(text: &str, choices: &'static str) -> Self {
+        Self::Choice { text: Excerpt::of(text), choices }
+    }
+}
+
+/// The beginning of what somebody wrote, safe to print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt(String);
+
+impl Excerpt {
+    const CHARS_MAX: usize = 60;
+
+    pub(super) fn of(text: &str) -> Self {
+        let mut characters = text.chars();
+        let mut start: String = characters.by_ref().take(Self::CHARS_MAX).collect();
+        if characters.next().is_some() {
+            start.push('…');
+        }
+        Self(start)
+    }
+}
+
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&quoted(&self.0))
+    }
+}
+
+/// Where something was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A flag or an argument, by the name it has in `--help`.
+    Flag(String),
+    /// A variable of the environment.
+    Variable(String),
+    /// A file.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column in characters, from 1.
+        column: usize,
+        /// The key with its tables, like `zookeeper.servers`, where there is one.
+        key: Option<String>,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag(name) | Self::Variable(name) => f.write_str(&printable(name)),
+            Self::File { path, line, column, key } => {
+                write!(f, "{}:{line}:{column}", printable_path(path))?;
+                match key {
+                    Some(key) => write!(f, ": {}", printable(key)),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// The most bad values that are reported at once.
+pub(super) const PROBLEMS_MAX: usize = 50;
+
+fn lines(problems: &[Problem]) -> String {
+    let mut lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    if lines.len() == PROBLEMS_MAX {
+        lines.push(format!("(these are the first {PROBLEMS_MAX}, there may be more)"));
+    }
+    lines.join("\n")
+}

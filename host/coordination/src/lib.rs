@@ -1,0 +1,17 @@
+//! Everything that talks to ZooKeeper, and the only place that knows how.
+//!
+//! [`session`] keeps a session and its lease; [`task`] does what the election of one task asks for; [`state`] keeps what
+//! its plugin writes; [`fence`] ties what a term writes to the term; [`failed`] marks a task whose plugin fails for good;
+//! [`observer`] answers an operator's questions; [`rights`] compares ACLs with what is configured. What is
+//! kept where is said by [`soloist_core::records`].
+
+pub mod acl;
+pub mod connect;
+pub mod failed;
+pub mod fence;
+pub mod observer;
+mod probe;
+pub mod rights;
+pub mod session;
+pub mod state;
+pub mod task;

@@ -1,0 +1,144 @@
+//! What can come between an operator and an answer.
+
+use std::time::Duration;
+
+use zookeeper_client::Error;
+
+use crate::task::hint;
+use soloist_core::records;
+use soloist_core::text::printable;
+
+/// An operator's question could not be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum ObserverError {
+    /// No server let us in.
+    #[error("cannot connect to {servers} within {within:?}: {obstacles}")]
+    Connect {
+        /// The servers.
+        servers: String,
+        /// How long it was tried.
+        within: Duration,
+        /// What is in the way, server by server.
+        obstacles: String,
+    },
+    /// The credentials were refused.
+    #[error("the ensemble at {servers} refuses the credentials: check `auth`")]
+    AuthFailed {
+        /// The servers.
+        servers: String,
+    },
+    /// Only servers that cannot write are there: what they know may be long out of date.
+    #[error("the ensemble at {servers} is read-only: a majority of its servers is missing")]
+    ReadOnly {
+        /// The servers.
+        servers: String,
+    },
+    /// Something could not be read.
+    #[error("cannot read node {}{}", printable(path), hint(.source))]
+    Read {
+        /// The node.
+        path: String,
+        /// Why.
+        source: Error,
+    },
+    /// Something could not be written.
+    #[error("cannot write node {}{}", printable(path), hint(.source))]
+    Write {
+        /// The node.
+        path: String,
+        /// Why.
+        source: Error,
+    },
+    /// Nobody has ever stood for the task.
+    #[error("no task {task} below {path}: `soloist status` lists those there are")]
+    NoTask {
+        /// The task asked for.
+        task: String,
+        /// Where tasks are.
+        path: String,
+    },
+    /// One session cannot watch so many nodes: see [`WATCHED_BYTES_MAX`](records::WATCHED_BYTES_MAX).
+    #[error(
+        "{tasks} tasks are too many to be watched at once: the paths of their nodes have more than {max} bytes. Name one \
+         task, or ask without --watch",
+        max = records::WATCHED_BYTES_MAX
+    )]
+    TooMuchToWatch {
+        /// How many tasks there are.
+        tasks: usize,
+    },
+    /// Nobody leads, so nobody can resign.
+    #[error("nobody leads task {task}")]
+    NoLeader {
+        /// The task.
+        task: String,
+    },
+    /// A program that knows nothing of Soloist leads.
+    #[error("task {task} is led by {}, no host of Soloist: only that program itself can give it up", printable(holder))]
+    Foreign {
+        /// The task.
+        task: String,
+        /// What it wrote into the master node.
+        holder: String,
+    },
+    /// The host that shall lead next leads already.
+    #[error("host {host} leads task {task} already")]
+    LeadsAlready {
+        /// The task.
+        task: String,
+        /// The host.
+        host: String,
+    },
+    /// The host that shall lead next does not stand.
+    #[error("host {host} does not stand by for task {task}; these do: {}", names(standbys))]
+    NotStanding {
+        /// The task.
+        task: String,
+        /// The host asked for.
+        host: String,
+        /// Who stands by, in the order in which they would lead.
+        standbys: Vec<String>,
+    },
+    /// The leader was asked, and still leads.
+    #[error("{} was asked to resign but has not within {within:?}; the order stands", printable(host))]
+    StillLeading {
+        /// The leader.
+        host: String,
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// The leader has resigned, and nobody follows.
+    #[error("{} has resigned, but nobody leads task {task} within {within:?}", printable(host))]
+    NobodyFollows {
+        /// The task.
+        task: String,
+        /// Who led.
+        host: String,
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// The leader has resigned, and another host than the one asked for leads.
+    #[error("{} leads task {task} now, not {wanted}", printable(host))]
+    OtherLeads {
+        /// The task.
+        task: String,
+        /// Who leads.
+        host: String,
+        /// Who should.
+        wanted: String,
+    },
+}
+
+impl ObserverError {
+    /// Whether the same question may be answered later, by this connection or another.
+    pub fn may_pass(&self) -> bool {
+        let (Self::Read { source, .. } | Self::Write { source, .. }) = self else {
+            return false;
+        };
+        matches!(source, Error::ConnectionLoss | Error::SessionExpired | Error::ClientClosed | Error::Custom(_))
+    }
+}
+
+fn names(hosts: &[String]) -> String {
+    if hosts.is_empty() { "nobody".to_owned() } else { printable(&hosts.join(", ")).into_owned() }
+}

@@ -1,0 +1,76 @@
+//! What an operator sees.
+
+use serde::Serialize;
+
+use soloist_core::records::{FailedRecord, TermEntry};
+
+/// Who leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Leader {
+    /// The host, or what a foreign program wrote into the master node.
+    pub host: String,
+    /// The number of the term; none for a foreign program.
+    pub term: Option<u64>,
+    /// The czxid of the master node.
+    pub fencing_token: u64,
+    /// Since when: RFC 3339, UTC, by the leader's clock; for a foreign program by the ensemble's.
+    pub since: String,
+}
+
+/// How a task fares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TaskState {
+    /// Somebody leads it.
+    Led,
+    /// Nobody leads it.
+    Vacant,
+    /// The latest terms have ended because the plugin failed for good. Somebody may lead it and try again.
+    Failed,
+}
+
+/// One task, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TaskStatus {
+    /// The task.
+    pub task: String,
+    /// How it fares.
+    pub state: TaskState,
+    /// How it has failed, if it has and no later term has run healthy.
+    pub failure: Option<FailedRecord>,
+    /// Who leads, if anybody does.
+    pub leader: Option<Leader>,
+    /// The hosts that stand by, in the order in which they will lead.
+    pub standbys: Vec<String>,
+}
+
+/// One host, as it registered itself: what it wrote of itself is missing where that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HostStatus {
+    /// Its id.
+    pub host: String,
+    /// Its process id.
+    pub pid: Option<u32>,
+    /// The version of Soloist it runs.
+    pub version: Option<String>,
+    /// When it started: RFC 3339, UTC, by its clock.
+    pub started: Option<String>,
+}
+
+/// Tasks and hosts, as they stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The task asked for, or all that anybody ever stood for, sorted.
+    pub tasks: Vec<TaskStatus>,
+    /// The hosts that are there, sorted.
+    pub hosts: Vec<HostStatus>,
+}
+
+/// What became of an order to resign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// The term that has ended, if the history has it.
+    pub ended: Option<TermEntry>,
+    /// Who leads now.
+    pub leader: Leader,
+}

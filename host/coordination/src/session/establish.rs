@@ -1,0 +1,179 @@
+//! How a session comes about: connected, in time with its servers, and registered under the host's id.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
+
+use super::{Keeper, Live, Session, report_connected};
+use crate::connect::{Ensemble, SessionError, SessionSettings, connector, obstacles};
+use soloist_core::clock;
+use soloist_core::events::{About, Event, chain, details};
+use soloist_core::lease::{Lease, Timing};
+use soloist_core::permit::SharedDeadline;
+use soloist_core::records::{self, HostRecord};
+
+/// The first pause between two attempts to connect; it doubles up to [`RETRY_MAX`].
+const RETRY_INITIAL: Duration = Duration::from_millis(100);
+/// The longest pause between two attempts to connect.
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+impl Keeper {
+    /// Gets a session, however long it takes.
+    pub(super) async fn establish(&self, last_error: &mut Option<SessionError>) -> Live {
+        About::SESSION
+            .report(Event::SessionConnecting, format_args!("connecting to {}", self.settings.ensemble.servers));
+        let mut pause = RETRY_INITIAL;
+        loop {
+            let error = match self.attempt(last_error).await {
+                Ok(Some(live)) => return live,
+                // The time that it waited is gone from its lease: another session begins with a whole one.
+                Ok(None) => continue,
+                Err(error) => error,
+            };
+            let event = match &error {
+                SessionError::AuthFailed { .. } => Event::SessionAuthFailed,
+                SessionError::ReadOnly { .. } => Event::SessionReadOnly,
+                _ => Event::SessionError,
+            };
+            let retry_in = Value::from(pause.as_secs_f64());
+            About::SESSION.report_with(event, event.level(), chain(&error), details([("retry_in", retry_in)]));
+            *last_error = Some(error);
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(RETRY_MAX);
+        }
+    }
+
+    /// Gets a session; none if it had to wait for the host's id to be free.
+    async fn attempt(&self, last_error: &mut Option<SessionError>) -> Result<Option<Live>, SessionError> {
+        let asked = clock::now();
+        let (client, mut states) = self.connect().await?;
+        if states.peek_state() == SessionState::ConnectedReadOnly {
+            // It ends as soon as a server that can write is found. What follows then is a session of its own.
+            About::SESSION.report(Event::SessionReadOnly, "only a read-only server is there: waiting for a majority");
+            states.changed().await;
+            return Err(SessionError::ReadOnly { servers: self.settings.ensemble.servers.clone() });
+        }
+        let agreed = client.session_timeout();
+        let timing = match self.timing(agreed) {
+            // What is known of the servers may be history: they are asked again before it counts.
+            Err(_) => {
+                self.probe.ask().await;
+                self.timing(agreed)
+            }
+            timing => timing,
+        }?;
+        let session = self.below_the_chroot(client)?;
+        self.prepare(&session).await?;
+        let path = records::host_path(&self.settings.ensemble.root, &self.settings.host);
+        let failed = |source| SessionError::Prepare { path: path.clone(), source };
+        if let Some(owner) = self.register(&session, &path).await.map_err(failed)? {
+            if !records::is_session(owner) {
+                return Err(SessionError::Unowned { path });
+            }
+            let taken = SessionError::Taken { host: self.settings.host.to_string(), owner };
+            About::SESSION.report(Event::SessionError, format_args!("{taken}: waiting for that"));
+            *last_error = Some(taken);
+            // Its owner writes there with every heartbeat, which fires the watch as well.
+            while let (Some(stat), watcher) = session.client.check_and_watch_stat(&path).await.map_err(failed)?
+                && stat.ephemeral_owner == owner
+            {
+                watcher.changed().await;
+            }
+            return Ok(None);
+        }
+        let lease = Lease::new(asked, timing.session_timeout(), self.settings.tick_time);
+        session.deadline.set(lease.deadline());
+        report_connected(&session, format_args!("with a timeout of {agreed:?}"));
+        Ok(Some(Live { session: Arc::new(session), states, lease, timing }))
+    }
+
+    /// The times that follow from what was agreed on now, and from what the servers are known to agree to.
+    pub(super) fn timing(&self, agreed: Duration) -> Result<Timing, SessionError> {
+        let SessionSettings { ensemble: Ensemble { servers, session_timeout, .. }, tick_time, demote_timeout, .. } =
+            &self.settings;
+        let now = (servers.clone(), agreed.min(*session_timeout));
+        let known = self.probe.shortest().filter(|(_, known)| *known < now.1);
+        let (server, agreed) = known.unwrap_or(now);
+        Timing::new(agreed, *tick_time, *demote_timeout).map_err(|source| SessionError::Timing {
+            server,
+            agreed,
+            source: Box::new(source),
+        })
+    }
+
+    async fn connect(&self) -> Result<(Client, StateWatcher), SessionError> {
+        let settings = &self.settings.ensemble;
+        match connector(settings.session_timeout, settings.auth.as_ref()).connect(&settings.servers).await {
+            Ok(client) => {
+                let states = client.state_watcher();
+                Ok((client, states))
+            }
+            Err(Error::AuthFailed) => Err(SessionError::AuthFailed { servers: settings.servers.clone() }),
+            Err(error) => Err(self.unconnected(&error).await),
+        }
+    }
+
+    pub(super) async fn unconnected(&self, error: &Error) -> SessionError {
+        let servers = self.settings.ensemble.servers.clone();
+        SessionError::Connect { obstacles: obstacles(&servers, error).await, servers }
+    }
+
+    fn below_the_chroot(&self, whole: Client) -> Result<Session, SessionError> {
+        let SessionSettings { ensemble: Ensemble { chroot, acl, .. }, host, .. } = &self.settings;
+        let client = if chroot.is_empty() { Ok(whole.clone()) } else { whole.clone().chroot(chroot.as_str()) };
+        let client = client.map_err(|_| {
+            let source = Error::BadArguments(&"bad chroot");
+            SessionError::Prepare { path: chroot.clone(), source }
+        })?;
+        let (deadline, left) = (SharedDeadline::default(), Notify::new());
+        Ok(Session { client, whole, chroot: chroot.clone(), host: host.clone(), acl: acl.clone(), deadline, left })
+    }
+
+    /// Creates the parents of everything that a host needs.
+    async fn prepare(&self, session: &Session) -> Result<(), SessionError> {
+        let Ensemble { chroot, root, .. } = &self.settings.ensemble;
+        let hosts = records::hosts_path(root);
+        let failed = |source| SessionError::Prepare { path: format!("{chroot}{hosts}"), source };
+        session.ensure(&hosts).await.map_err(failed)
+    }
+
+    /// Creates the host's node; gives the owner of what is there if that is not this session.
+    pub(super) async fn register(&self, session: &Session, path: &str) -> Result<Option<i64>, Error> {
+        let options = CreateMode::Ephemeral.with_acls(session.acls());
+        let create = || async { session.client.create(path, &self.record(), &options).await };
+        let created = match create().await {
+            // Somebody deleted the parents as well.
+            Err(Error::NoNode) => {
+                session.ensure(records::parent(path).unwrap_or_default()).await?;
+                create().await
+            }
+            created => created,
+        };
+        match created {
+            Ok(_) => Ok(None),
+            Err(Error::NodeExists) => {
+                let owner = session.client.check_stat(path).await?.map(|stat| stat.ephemeral_owner);
+                Ok(owner.filter(|owner| *owner != session.id()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn record(&self) -> Vec<u8> {
+        records::encode(&HostRecord {
+            host: self.settings.host.to_string(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            started: started().to_owned(),
+        })
+    }
+}
+
+/// When this process began to use the ensemble: RFC 3339, UTC.
+fn started() -> &'static str {
+    static STARTED: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    STARTED.get_or_init(|| humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string())
+}

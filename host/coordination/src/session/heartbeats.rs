@@ -1,0 +1,125 @@
+//! What renews the lease.
+
+use std::time::Duration;
+
+use zookeeper_client::Error;
+
+use super::{Keeper, Session};
+use crate::connect::SessionError;
+use soloist_core::clock::{self, Moment};
+use soloist_core::events::{About, Event, chain, details};
+use soloist_core::lease::{Lease, Timing};
+use soloist_core::records;
+
+impl Keeper {
+    /// Renews the lease, until the host's node turns out to be somebody else's, or the servers leave no room for a lease.
+    pub(super) async fn heartbeats(&self, session: &Session, lease: &mut Lease, timing: &mut Timing) {
+        let path = records::host_path(&self.settings.ensemble.root, &self.settings.host);
+        let record = self.record();
+        let mut agreed = self.probe.changes();
+        let mut failing = false;
+        let mut beat = Box::pin(self.beat(session, clock::now(), &path, &record));
+        loop {
+            let (sent, outcome) = tokio::select! {
+                beaten = &mut beat => beaten,
+                () = session.left.notified() => return self.leave(session, lease, timing).await,
+                // The sender lives as long as the keeper.
+                _ = agreed.changed() => {
+                    match self.shorten(session, lease, timing.session_timeout()) {
+                        Ok(shorter) => *timing = shorter.unwrap_or(*timing),
+                        Err(error) => {
+                            About::SESSION.report(Event::SessionError, chain(&error));
+                            return self.leave(session, lease, timing).await;
+                        }
+                    }
+                    continue;
+                }
+            };
+            beat.set(self.beat(session, sent + timing.heartbeat(), &path, &record));
+            match outcome {
+                Ok(None) => {
+                    failing = false;
+                    lease.committed(sent, clock::now());
+                    session.deadline.set(lease.deadline());
+                }
+                Ok(Some(owner)) if records::is_session(owner) => {
+                    let message = format!("host id {} was taken by session {owner:#x}", self.settings.host);
+                    About::SESSION.report(Event::SessionError, message);
+                    return self.leave(session, lease, timing).await;
+                }
+                Ok(Some(_)) => {
+                    let error = SessionError::Unowned { path: path.clone() };
+                    About::SESSION.report(Event::SessionError, chain(&error));
+                    return self.leave(session, lease, timing).await;
+                }
+                // Proves nothing: the lease simply is not renewed. That a connection is lost is reported elsewhere.
+                Err(Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) => {}
+                Err(source) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        let error = SessionError::Heartbeat { path: path.clone(), source };
+                        About::SESSION.report(Event::SessionError, chain(&error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Leaves the session's tasks the time of a demotion, so that they stop in good order, and no more.
+    async fn leave(&self, session: &Session, lease: &mut Lease, timing: &Timing) {
+        let end = clock::now() + timing.demote_budget();
+        let mut agreed = self.probe.changes();
+        loop {
+            // The session may still move to a server that agrees to less.
+            if let Some((_, to)) = self.probe.shortest() {
+                lease.shorten(to);
+            }
+            let end = end.min(lease.deadline());
+            session.deadline.set(end);
+            // Whoever sleeps until the old deadline has to look at the new one.
+            self.view.send_modify(|_| {});
+            tokio::select! {
+                () = clock::sleep_until(end) => return,
+                // The sender lives as long as the keeper.
+                _ = agreed.changed() => {}
+            }
+        }
+    }
+
+    /// Sends a heartbeat at `due`, or at once if that is over; gives the time at which it was sent, and, when it was
+    /// answered, the owner of what is at the place of the host's node, if that is not this session.
+    async fn beat(
+        &self,
+        session: &Session,
+        due: Moment,
+        path: &str,
+        record: &[u8],
+    ) -> (Moment, Result<Option<i64>, Error>) {
+        clock::sleep_until(due).await;
+        let sent = clock::now();
+        let outcome = match session.client.set_data(path, record, None).await {
+            Ok(stat) => Ok(Some(stat.ephemeral_owner).filter(|owner| *owner != session.id())),
+            // Somebody deleted the node. Creating it is a committed write as well.
+            Err(Error::NoNode) => self.register(session, path).await,
+            Err(error) => Err(error),
+        };
+        (sent, outcome)
+    }
+
+    /// Shortens the lease to what the servers are known to agree to; gives the new times, if they are new.
+    fn shorten(&self, session: &Session, lease: &mut Lease, from: Duration) -> Result<Option<Timing>, SessionError> {
+        let Some((server, to)) = self.probe.shortest().filter(|(_, to)| *to < from) else {
+            return Ok(None);
+        };
+        lease.shorten(to);
+        session.deadline.set(lease.deadline());
+        // Whoever sleeps until the old deadline has to look at the new one.
+        self.view.send_modify(|_| {});
+        let message = format!(
+            "{server} agrees to a session timeout of {to:?} only, not {from:?}: the lease is that short from here on. \
+             Set the same maxSessionTimeout on all servers, or session_timeout = \"{to:?}\""
+        );
+        let fields = details([("server", server.into()), ("session_timeout", to.as_secs_f64().into())]);
+        About::SESSION.report_with(Event::SessionShortened, Event::SessionShortened.level(), message, fields);
+        self.timing(to).map(Some)
+    }
+}

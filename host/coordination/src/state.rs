@@ -1,0 +1,291 @@
+//! The fenced state of a task, kept in ZooKeeper.
+//!
+//! Every write is a transaction that first checks that the writer's term lasts: see [`Fence`]. A term's reads
+//! see every write of the terms before it: those were committed before the election that this session has seen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use tokio::sync::RwLock;
+use zookeeper_client::{CreateMode, Error, MultiWriteResult};
+
+use super::fence::Fence;
+use super::session::Session;
+use super::task::{hint, is_refusal};
+use soloist_core::records::TaskPaths;
+use soloist_core::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
+
+/// Reads under way at once. Heartbeats share the connection, and must not queue behind a flood.
+const READS_MAX: u32 = 8;
+/// How often a request is made before it is given up. One that the ensemble takes for an attack (its `jute.maxbuffer` may
+/// be small) breaks the connection each time, and with it, in the end, the lease.
+const ATTEMPTS_MAX: u32 = 10;
+/// The pause before a request that was cut off is made again.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// The state of one task in one term.
+#[derive(Debug)]
+pub struct TaskState {
+    session: Arc<Session>,
+    paths: Arc<TaskPaths>,
+    fence: Fence,
+    keys_max: usize,
+    /// Writes go one at a time. Nobody else writes in this term, so whoever holds it for writing knows what stands there.
+    turn: RwLock<()>,
+}
+
+/// What is done to an entry, once the term is checked.
+#[derive(Clone, Copy)]
+enum Write<'a> {
+    Create { value: &'a [u8], with_parent: bool },
+    Set { value: &'a [u8], over: Option<i32> },
+    Delete,
+}
+
+impl TaskState {
+    /// The state of the task at `paths`, written in the term of that fence.
+    pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, fence: Fence) -> Self {
+        Self { session, paths, fence, keys_max: KEYS_MAX, turn: RwLock::with_max_readers((), READS_MAX) }
+    }
+
+    /// The same, with room for fewer keys than [`KEYS_MAX`].
+    #[must_use]
+    pub fn with_keys_max(mut self, keys_max: usize) -> Self {
+        self.keys_max = keys_max.min(KEYS_MAX);
+        self
+    }
+
+    fn path(&self, key: &str) -> String {
+        format!("{}/{key}", self.paths.state)
+    }
+
+    /// The entry, and the data version of its node.
+    async fn read(&self, path: &str) -> Result<Option<(Entry, i32)>, Refused> {
+        until_answered(|| async {
+            match self.session.client().get_data(path).await {
+                Ok((value, stat)) => Ok(Some((Entry { value, version: stat.mzxid.unsigned_abs() }, stat.version))),
+                Err(Error::NoNode) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })
+        .await
+    }
+
+    /// Writes if the term lasts; gives the new version.
+    async fn write(&self, path: &str, write: Write<'_>) -> Result<u64, Refused> {
+        let options = CreateMode::Persistent.with_acls(self.session.acls());
+        let mut multi = self.session.client().new_multi_writer();
+        self.fence.check(&mut multi)?;
+        match write {
+            Write::Create { value, with_parent } => {
+                if with_parent {
+                    multi.add_create(&self.paths.state, b"", &options)?;
+                }
+                multi.add_create(path, b"", &options)?;
+                // A transaction tells the zxid of what it sets, not always that of what it creates.
+                multi.add_set_data(path, value, None)?;
+            }
+            Write::Set { value, over } => multi.add_set_data(path, value, over)?,
+            Write::Delete => multi.add_delete(path, None)?,
+        }
+        match multi.commit().await {
+            Ok(results) => Ok(match results.last() {
+                Some(MultiWriteResult::SetData { stat }) => stat.mzxid.unsigned_abs(),
+                _ => 0,
+            }),
+            Err(error) if Fence::has_refused(&error) => Err(Refused::State(StateError::Fenced)),
+            Err(error) => Err(Error::from(error).into()),
+        }
+    }
+
+    /// Creates an entry, if there is room for one more.
+    async fn create(&self, path: &str, value: &[u8]) -> Result<u64, Refused> {
+        let parent = self.session.client().check_stat(&self.paths.state).await?;
+        let keys = parent.as_ref().map_or(0, |stat| usize::try_from(stat.num_children).unwrap_or(0));
+        if keys >= self.keys_max {
+            return Err(Refused::State(StateError::TooMany));
+        }
+        self.write(path, Write::Create { value, with_parent: parent.is_none() }).await
+    }
+
+    async fn set_or_create(&self, path: &str, value: &[u8]) -> Result<u64, Refused> {
+        loop {
+            let written = match self.write(path, Write::Set { value, over: None }).await {
+                Err(Refused::NoNode) => self.create(path, value).await,
+                written => written,
+            };
+            match written {
+                // An attempt that was cut off has created it after all, or an operator was quicker.
+                Err(Refused::NoNode | Refused::NodeExists) => {}
+                written => return written,
+            }
+        }
+    }
+
+    async fn exchange(&self, path: &str, expected: Option<u64>, value: &[u8]) -> Result<u64, Refused> {
+        let mut cut_off = 0;
+        loop {
+            let current = self.read(path).await?;
+            let version = current.as_ref().map(|(entry, _)| entry.version);
+            if version != expected {
+                return match current {
+                    // What stands there is what the attempt that was cut off has written.
+                    Some((entry, _)) if cut_off > 0 && entry.value == value => Ok(entry.version),
+                    _ => Err(Refused::State(StateError::Changed(version))),
+                };
+            }
+            let written = match current {
+                Some((_, over)) => self.write(path, Write::Set { value, over: Some(over) }).await,
+                None => self.create(path, value).await,
+            };
+            match written {
+                // It is not what was read: a server that lags behind was asked, or an operator was quicker.
+                Err(Refused::NoNode | Refused::NodeExists | Refused::BadVersion) => {}
+                Err(Refused::Unanswered(error)) => pause(&mut cut_off, error).await?,
+                written => return written,
+            }
+        }
+    }
+}
+
+impl State for TaskState {
+    fn get(&self, key: String) -> BoxFuture<'_, Result<Option<Entry>, StateError>> {
+        async move {
+            check_key(&key)?;
+            let path = self.path(&key);
+            let _turn = self.turn.read().await;
+            let read = self.read(&path).await.map_err(|refused| refused.told(&path))?;
+            Ok(read.map(|(entry, _)| entry))
+        }
+        .boxed()
+    }
+
+    fn set(&self, key: String, value: Vec<u8>) -> BoxFuture<'_, Result<u64, StateError>> {
+        async move {
+            check_key(&key)?;
+            check_value(&value)?;
+            let path = self.path(&key);
+            let _turn = self.turn.write().await;
+            let written = until_answered(|| self.set_or_create(&path, &value)).await;
+            written.map_err(|refused| refused.told(&path))
+        }
+        .boxed()
+    }
+
+    fn delete(&self, key: String) -> BoxFuture<'_, Result<(), StateError>> {
+        async move {
+            check_key(&key)?;
+            let path = self.path(&key);
+            let _turn = self.turn.write().await;
+            match until_answered(|| self.write(&path, Write::Delete)).await {
+                Ok(_) | Err(Refused::NoNode) => Ok(()),
+                Err(refused) => Err(refused.told(&path)),
+            }
+        }
+        .boxed()
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<String>, StateError>> {
+        async move {
+            let list = || async {
+                match self.session.client().list_children(&self.paths.state).await {
+                    Err(Error::NoNode) => Ok(Vec::new()),
+                    listed => Ok(listed?),
+                }
+            };
+            let _turn = self.turn.read().await;
+            let mut keys = until_answered(list).await.map_err(|refused| refused.told(&self.paths.state))?;
+            keys.sort_unstable();
+            Ok(keys)
+        }
+        .boxed()
+    }
+
+    fn compare_and_set(
+        &self,
+        key: String,
+        expected: Option<u64>,
+        value: Vec<u8>,
+    ) -> BoxFuture<'_, Result<u64, StateError>> {
+        async move {
+            check_key(&key)?;
+            check_value(&value)?;
+            let path = self.path(&key);
+            let _turn = self.turn.write().await;
+            self.exchange(&path, expected, &value).await.map_err(|refused| refused.told(&path))
+        }
+        .boxed()
+    }
+}
+
+/// Makes a request until it is answered. It must be one that can be made twice.
+async fn until_answered<T, F>(request: impl Fn() -> F) -> Result<T, Refused>
+where
+    F: Future<Output = Result<T, Refused>>,
+{
+    let mut cut_off = 0;
+    loop {
+        match request().await {
+            Err(Refused::Unanswered(error)) => pause(&mut cut_off, error).await?,
+            answered => return answered,
+        }
+    }
+}
+
+/// Waits before the next attempt, unless there have been enough.
+async fn pause(cut_off: &mut u32, error: Error) -> Result<(), Refused> {
+    *cut_off += 1;
+    if *cut_off >= ATTEMPTS_MAX {
+        return Err(Refused::Unanswered(error));
+    }
+    tokio::time::sleep(RETRY_PAUSE).await;
+    Ok(())
+}
+
+/// What the ensemble said of a request.
+enum Refused {
+    NoNode,
+    NodeExists,
+    BadVersion,
+    /// The outcome is not known.
+    Unanswered(Error),
+    /// It was answered, and will be answered so again.
+    Denied(Error),
+    State(StateError),
+}
+
+impl Refused {
+    fn told(self, path: &str) -> StateError {
+        match self {
+            Self::State(error) => error,
+            Self::NoNode => denied(path, &Error::NoNode),
+            Self::NodeExists => denied(path, &Error::NodeExists),
+            Self::BadVersion => denied(path, &Error::BadVersion),
+            Self::Denied(error) => denied(path, &error),
+            Self::Unanswered(error) => StateError::Unavailable(format!(
+                "node {path}: {ATTEMPTS_MAX} times without an answer ({error}); a write may have been done"
+            )),
+        }
+    }
+}
+
+fn denied(path: &str, error: &Error) -> StateError {
+    StateError::Unavailable(format!("node {path}: {error}{}", hint(error)))
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NoNode => Self::NoNode,
+            Error::NodeExists => Self::NodeExists,
+            Error::BadVersion => Self::BadVersion,
+            // The session is over, and with it the term.
+            Error::SessionExpired | Error::ClientClosed => Self::State(StateError::Fenced),
+            error if is_refusal(&error) || matches!(error, Error::AuthFailed) => Self::Denied(error),
+            // Whatever is no verdict of a server says nothing of the outcome.
+            error => Self::Unanswered(error),
+        }
+    }
+}

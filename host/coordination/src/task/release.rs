@@ -1,0 +1,179 @@
+//! The end of a term, as it is written.
+
+use futures::TryFutureExt;
+use futures::future::{try_join, try_join3};
+use zookeeper_client::{CreateMode, Error};
+
+use super::{Kept, MASTER_VERSION, TaskError, TaskNodes, none_if_missing};
+use soloist_core::election::RELEASE_WRITES;
+use soloist_core::records::{self, Completion, TermEntry, TermRecord};
+use soloist_core::term::Term;
+
+/// How often a release is tried against nodes that change under it.
+const RELEASE_ATTEMPTS: usize = 5;
+
+/// A term that has ended on this host, and what is to be written of it.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The term.
+    pub term: Term,
+    /// Its record, given back.
+    pub record: TermRecord,
+    /// Whether that says of something that it has been done which was not done before.
+    pub completes: bool,
+    /// Its entry in the history.
+    pub entry: TermEntry,
+    /// The history, if it was read in this term: nobody else writes there while it lasts.
+    pub kept: Option<Kept>,
+}
+
+/// What of a task is this session's, as read.
+struct Own {
+    /// The version of the master node, if it is.
+    master: Option<i32>,
+    /// The term record, and the transaction that last changed it.
+    record: Option<(TermRecord, u64)>,
+    kept: Option<Kept>,
+    candidates: Vec<String>,
+}
+
+/// What a release writes besides deleting the candidates. Those are what fences it: their names carry the session, and
+/// they go with whatever is above them, so that nothing is written to a task made anew.
+struct Writes<'a> {
+    /// The version of the master node, if it is to be deleted.
+    master: Option<i32>,
+    /// The term to be recorded as released; not if its record is another by now.
+    record: Option<&'a Ended>,
+    /// The term to be added to the history, and that.
+    history: Option<(&'a Ended, Option<&'a Kept>)>,
+}
+
+impl Writes<'_> {
+    fn is_nothing(&self) -> bool {
+        self.master.is_none() && self.record.is_none() && self.history.is_none()
+    }
+}
+
+impl TaskNodes {
+    /// Gives back all that this session holds in the task; `candidates` are its candidates as last seen, `ended` a term
+    /// of this host. Says whether the end of that term is written, as far as is known: not if somebody else has changed
+    /// its record before.
+    pub async fn release(self, ended: Option<Ended>, candidates: Vec<String>) -> Result<bool, TaskError> {
+        let release_error = |source| TaskError::Release { path: self.paths.master.clone(), source };
+        // As things usually are: one request.
+        if let Some(ended @ Ended { kept: Some(kept), .. }) = &ended
+            && !candidates.is_empty()
+        {
+            let master = Some(MASTER_VERSION);
+            let writes = Writes { master, record: Some(ended), history: Some((ended, Some(kept))) };
+            if self.write_release(writes, &candidates).await.is_ok() {
+                return Ok(true);
+            }
+        }
+        let mut last = Error::NodeExists;
+        for _ in 0..RELEASE_ATTEMPTS {
+            let own = self.read_own().await.map_err(release_error)?;
+            let writes = own.writes(ended.as_ref());
+            // An earlier attempt may have written it, unheard.
+            let recorded = writes.record.is_some() || ended.as_ref().is_some_and(|ended| own.has_recorded(ended));
+            let written = match own.candidates.as_slice() {
+                [] if writes.is_nothing() => return Ok(recorded),
+                // Somebody has deleted it. Another one fences the next attempt.
+                [] => self.new_fence().await.and(Err(Error::NoNode)),
+                candidates => self.write_release(writes, candidates).await,
+            };
+            match written {
+                Ok(()) => return Ok(recorded),
+                Err(error @ (Error::NoNode | Error::NodeExists | Error::BadVersion)) => last = error,
+                Err(error) => return Err(release_error(error)),
+            }
+        }
+        Err(release_error(last))
+    }
+
+    async fn read_own(&self) -> Result<Own, Error> {
+        let client = self.session.client();
+        // Reads may come from a server that has not yet heard of this session's last write.
+        client.sync("/").await?;
+        let ((master, term, history), children) = try_join(
+            try_join3(
+                client.check_stat(&self.paths.master),
+                client.get_data(&self.paths.term).map_ok(Some).or_else(none_if_missing),
+                client.get_data(&self.paths.history).map_ok(Some).or_else(none_if_missing),
+            ),
+            client.list_children(&self.paths.candidates).or_else(|error| match error {
+                Error::NoNode => futures::future::ok(Vec::new()),
+                error => futures::future::err(error),
+            }),
+        )
+        .await?;
+        let master = master.filter(|stat| stat.ephemeral_owner == self.session.id());
+        Ok(Own {
+            master: master.map(|stat| stat.version),
+            record: term.map(|(data, stat)| (TermRecord::read(&data, stat.version).0, stat.mzxid.unsigned_abs())),
+            kept: history.map(Kept::read),
+            candidates: self.own(&records::queue(children)).await?,
+        })
+    }
+
+    /// Makes a candidate, and its parent if that is gone.
+    async fn new_fence(&self) -> Result<(), Error> {
+        self.session.ensure(&self.paths.candidates).await?;
+        let (path, options) = self.new_candidate();
+        self.session.client().create(&path, b"", &options).await.map(drop)
+    }
+
+    async fn write_release(&self, writes: Writes<'_>, candidates: &[String]) -> Result<(), Error> {
+        let Writes { master, record, history } = writes;
+        let mut multi = self.session.client().new_multi_writer();
+        if let Some(version) = master {
+            multi.add_delete(&self.paths.master, Some(version))?;
+        }
+        if let Some(Ended { term, record, .. }) = record {
+            multi.add_set_data(&self.paths.term, &records::encode(record), Some(term.record_version))?;
+        }
+        if let Some((Ended { record, completes, entry, .. }, kept)) = history {
+            let history = kept.map(|kept| kept.history.clone()).unwrap_or_default();
+            let history = records::encode(&history.with(entry.clone()));
+            if let Some(kept) = kept {
+                // Whoever is next may count on the versions that a release leaves which asks nothing of it: see `given_back`.
+                let writes = RELEASE_WRITES + i32::from(record.successor.is_some()) + i32::from(*completes);
+                for written in 0..writes {
+                    multi.add_set_data(&self.paths.history, &history, Some(kept.version + written))?;
+                }
+            } else {
+                let options = CreateMode::Persistent.with_acls(self.session.acls());
+                multi.add_create(&self.paths.history, &history, &options)?;
+            }
+        }
+        for candidate in candidates {
+            multi.add_delete(&self.candidate_path(candidate), None)?;
+        }
+        multi.commit().await?;
+        Ok(())
+    }
+}
+
+impl Own {
+    /// What is to be written of a term that has ended, given what is there. Its record may be gone, or another's: then the
+    /// history has the term all the same, unless whoever came next has added it as lost.
+    fn writes<'a>(&'a self, ended: Option<&'a Ended>) -> Writes<'a> {
+        let token = |ended: &Ended| ended.term.fencing_token.0;
+        let is_its = |ended: &&Ended| self.record.as_ref().is_some_and(|(_, zxid)| *zxid == token(ended));
+        let record = ended.filter(is_its);
+        let kept = self.kept.as_ref();
+        let late = ended.filter(|ended| kept.is_some_and(|kept| !kept.history.has(token(ended))));
+        Writes { master: self.master, record, history: record.or(late).map(|ended| (ended, kept)) }
+    }
+
+    /// Whether the end of a term is written already, with what it completed. The history alone may have got it after its
+    /// record was gone, and what was completed is carried on by every record since.
+    fn has_recorded(&self, ended: &Ended) -> bool {
+        let has_ended = self.kept.as_ref().is_some_and(|kept| kept.history.has_end_of(ended.term.fencing_token.0));
+        let done = ended.record.completed.first().filter(|_| ended.completes);
+        let records = |done: &Completion| {
+            self.record.as_ref().is_some_and(|(record, _)| record.completed.iter().any(|it| it.is_same_as(done)))
+        };
+        has_ended && done.is_none_or(records)
+    }
+}

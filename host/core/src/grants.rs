@@ -1,0 +1,161 @@
+//! What a task grants to its plugin, and whether that covers what the plugin imports.
+
+mod address;
+mod policy;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::secret::SecretSource;
+
+pub use address::{AddressKind, Nat64};
+pub use policy::{Endpoint, HostPattern, Network, NetworkPolicy, Origin, PolicyError, Refusal, Scheme};
+
+/// What a plugin may use besides its log, its configuration, clocks and random numbers. Nothing, unless it is said.
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    /// The task's state.
+    pub state: bool,
+    /// What of the network may be reached.
+    pub network: NetworkPolicy,
+    /// Directories of the host.
+    pub dirs: Vec<Directory>,
+    /// Whether anything was said of directories, be it that there are none: then nobody need be told.
+    pub dirs_said: bool,
+    /// Variables of the plugin's environment.
+    pub env: BTreeMap<String, String>,
+    /// Variables of the plugin's environment that are kept out of everything that can be read.
+    pub secrets: Vec<SecretSource>,
+}
+
+/// A directory of the host that the plugin sees, with all that is below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Where it is.
+    pub host: PathBuf,
+    /// Where the plugin sees it.
+    pub guest: String,
+    /// Whether the plugin may change what is there.
+    pub access: Access,
+}
+
+/// What may be done in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    Write,
+}
+
+/// A grant that a plugin needs for an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grant {
+    /// The task's state.
+    State,
+    /// Requests by HTTP.
+    Http,
+    /// Connections by TCP.
+    Tcp,
+}
+
+impl Grant {
+    /// The grant without which this import is not there; `None` for what every plugin has.
+    fn for_import(import: &str) -> Option<Self> {
+        let interface = import.split('@').next().unwrap_or(import);
+        match interface.split_once('/')? {
+            ("soloist:plugin", "state") => Some(Self::State),
+            ("wasi:http", _) => Some(Self::Http),
+            ("wasi:sockets", _) => Some(Self::Tcp),
+            _ => None,
+        }
+    }
+
+    /// The line to write below `[task.allow]`.
+    pub fn line(self) -> &'static str {
+        match self {
+            Self::State => "state = true",
+            Self::Http => "http = [\"https://HOST\"]",
+            Self::Tcp => "tcp = [\"HOST:PORT\"]",
+        }
+    }
+
+    /// The flag for a single plugin.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::State => "--allow-state",
+            Self::Http => "--allow-http https://HOST",
+            Self::Tcp => "--allow-tcp HOST:PORT",
+        }
+    }
+
+    /// What a list that lets nothing through is good for.
+    fn note(self) -> &'static str {
+        match self {
+            Self::State => "",
+            Self::Http => " (or http = [], if it imports it without any use)",
+            Self::Tcp => " (or tcp = [], if it imports it without any use, as languages' libraries do)",
+        }
+    }
+}
+
+/// Imports of a plugin that its task does not grant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct NotGranted(BTreeMap<Grant, String>);
+
+impl NotGranted {
+    /// Checks the imports against what is granted.
+    pub fn check<'a>(
+        imports: impl IntoIterator<Item = &'a str>,
+        is_granted: impl Fn(Grant) -> bool,
+    ) -> Result<(), Self> {
+        let mut missing = BTreeMap::new();
+        for import in imports {
+            if let Some(grant) = Grant::for_import(import).filter(|grant| !is_granted(*grant)) {
+                missing.entry(grant).or_insert_with(|| import.to_owned());
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(Self(missing)) }
+    }
+}
+
+impl fmt::Display for NotGranted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let imports = self.0.values().map(|import| format!("`{import}`")).collect::<Vec<_>>().join(", ");
+        writeln!(f, "it imports {imports}, which its task does not grant. If it is meant to have that, write")?;
+        writeln!(f, "    [task.allow]")?;
+        for grant in self.0.keys() {
+            writeln!(f, "    {}{}", grant.line(), grant.note())?;
+        }
+        let flags = self.0.keys().map(|grant| grant.flag()).collect::<Vec<_>>().join(" ");
+        write!(f, "below its [[task]], or, for a single plugin, add {flags}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_needs_a_grant_is_refused_with_the_lines_to_write() {
+        let imports = [
+            "wasi:clocks/monotonic-clock@0.3.0",
+            "wasi:filesystem/types@0.2.6",
+            "soloist:plugin/state@0.1.0",
+            "wasi:sockets/tcp@0.2.6",
+            "wasi:sockets/network@0.2.6",
+            "soloist:plugin/log@0.1.0",
+        ];
+        let refused = NotGranted::check(imports, |_| false).unwrap_err().to_string();
+        for part in
+            ["`soloist:plugin/state@0.1.0`", "`wasi:sockets/tcp@0.2.6`", "state = true", "tcp = [\"HOST:PORT\"]"]
+        {
+            assert!(refused.contains(part), "{part} is missing in: {refused}");
+        }
+        assert!(refused.contains("--allow-state --allow-tcp HOST:PORT") && !refused.contains("http"), "{refused}");
+        let state = NotGranted::check(imports, |grant| grant == Grant::Tcp).unwrap_err().to_string();
+        assert!(state.contains("state") && !state.contains("tcp ="), "{state}");
+        assert_eq!(NotGranted::check(imports, |_| true), Ok(()));
+    }
+}

@@ -1,0 +1,51 @@
+//! How a term ends: why, what is written of it, and what is told.
+
+use std::time::Duration;
+
+use super::Contender;
+use soloist_coordination::task::Ended;
+use soloist_core::election::Input;
+use soloist_core::events::{About, Event, details};
+use soloist_core::records::{End, ResignOrder, TermRecord};
+use soloist_core::restart::PluginFailed;
+use soloist_core::term::{Demotion, Term};
+
+/// How the present term ends, for the history.
+#[derive(Default)]
+pub(super) struct Ending {
+    pub(super) reason: Option<Demotion>,
+    pub(super) failed: Option<PluginFailed>,
+    pub(super) detail: Option<String>,
+    pub(super) successor: Option<String>,
+}
+
+impl Contender {
+    /// Somebody has asked for the end of this term.
+    pub(super) fn ordered(&mut self, ResignOrder { to, reason, .. }: ResignOrder) {
+        self.ending.detail = reason;
+        self.ending.successor = to;
+        self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
+    }
+
+    /// What is to be written of a term that has ended.
+    pub(super) fn end(&self, term: Term) -> Ended {
+        let Ending { reason, failed, detail, successor } = &self.ending;
+        let reason = || reason.unwrap_or(Demotion::LeaseExpiring).name();
+        let end = failed.as_ref().map_or_else(|| End::now(reason(), detail.as_deref()), End::failed);
+        let record = self.record.clone().unwrap_or_else(TermRecord::before_the_first);
+        let entry = record.term.clone().ended(term.fencing_token.0, end);
+        let (record, completes) = self.record_completion(record.released(successor.clone()));
+        Ended { term, record, completes, entry, kept: self.kept.clone() }
+    }
+}
+
+pub(super) fn report_released(term: &Term, stay_out: Duration) {
+    let message = format!("released term {}", term.number);
+    if stay_out.is_zero() {
+        return About::term(term).report(Event::Released, message);
+    }
+    let pause = humantime::format_duration(stay_out).to_string();
+    let message = format!("{message}; this host stands again in {pause}");
+    let fields = details([("stands_again_in", pause.into())]);
+    About::term(term).report_with(Event::Released, Event::Released.level(), message, fields);
+}

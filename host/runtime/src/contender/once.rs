@@ -1,0 +1,95 @@
+//! A task that is done once: by each host, or once for all of them.
+//!
+//! That it is done for all is written into the term record by the transaction that gives the term back. Until then it is
+//! not done: a host that is lost before has another one do it again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{Contender, Outcome};
+use soloist_core::election::Input;
+use soloist_core::events::{About, Event, details};
+use soloist_core::records::{Completion, TermRecord};
+use soloist_core::term::FencingToken;
+
+/// What is to be done once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// Each host does it for itself.
+    EachHost,
+    /// All hosts together do it, once for each name; the empty one will do.
+    Task(Arc<str>),
+}
+
+impl Contender {
+    /// `on_elected` has returned without an error.
+    pub(super) fn completed(&mut self) {
+        match &self.task.once {
+            None => return,
+            Some(Once::EachHost) => drop(self.outcome.get_or_insert(Outcome::Completed)),
+            Some(Once::Task(_)) => self.done = self.election.active_term().map(|term| term.fencing_token),
+        }
+        self.ending.detail.get_or_insert_with(|| "the plugin has completed".to_owned());
+        self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
+    }
+
+    /// Whether this host has completed the task in a term whose end could not be written, and nobody has led since. If
+    /// somebody has, they have begun the work anew: then it is not done until it has been done again.
+    pub(super) fn only_has_to_be_written(&mut self) -> bool {
+        let seen = self.seen.as_ref();
+        let nobody_since = |FencingToken(done): &FencingToken| {
+            seen.is_some_and(|seen| {
+                // A record that was deleted, and made anew, is of no term.
+                let of_that_term = seen.zxid == *done || seen.record.term.number == 0;
+                of_that_term && seen.history.history.0.iter().all(|term| term.fencing_token <= Some(*done))
+            })
+        };
+        self.done = self.done.filter(nobody_since);
+        self.done.is_some()
+    }
+
+    /// The record of a term that is given back, with what it has completed; says whether it has.
+    pub(super) fn record_completion(&self, record: TermRecord) -> (TermRecord, bool) {
+        match &self.task.once {
+            Some(Once::Task(what)) if self.done.is_some() => (record.completing(what), true),
+            _ => (record, false),
+        }
+    }
+
+    /// Ends the standing of this host before `input` is handled, if what is to be done once has been done: by this host,
+    /// when the end of its term is `recorded`; or before, as the record says that was just read.
+    pub(super) fn finish_if_done(&mut self, input: &Input, recorded: bool) {
+        let Some(Once::Task(what)) = &self.task.once else {
+            return;
+        };
+        let outcome = match input {
+            Input::Released if recorded && self.done.is_some() => Outcome::Completed,
+            Input::Looked(_) => {
+                let Some(before) = self.seen.as_ref().and_then(|seen| seen.record.completion(what)) else {
+                    return;
+                };
+                report_completed_before(&self.task.name, before);
+                Outcome::CompletedBefore
+            }
+            _ => return,
+        };
+        if self.outcome.is_none() {
+            self.outcome = Some(outcome);
+            self.inputs.push_back(Input::Shutdown);
+        }
+    }
+}
+
+fn report_completed_before(task: &str, completion: &Completion) {
+    let Completion { what, term, host, at } = completion;
+    let mut fields =
+        details([("by", Value::from(host.as_str())), ("in_term", (*term).into()), ("at", at.as_str().into())]);
+    let named = if what.is_empty() { String::new() } else { format!(" for {what}") };
+    if !what.is_empty() {
+        fields.insert("what".into(), what.as_str().into());
+    }
+    let message = format_args!("{host} has completed it{named} in term {term}, at {at}: nothing is left to be done");
+    About::task(task).report_with(Event::CompletedBefore, Event::CompletedBefore.level(), message, fields);
+}

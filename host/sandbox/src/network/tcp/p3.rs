@@ -1,0 +1,372 @@
+//! `wasi:sockets` 0.3: a guest that waits in it waits alone.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::poll_fn;
+use rustix::io::Errno;
+use rustix::net::Shutdown;
+use tokio::sync::oneshot;
+use wasmtime::component::{
+    Access, Accessor, Destination, FutureReader, Resource, Source, StreamConsumer, StreamProducer, StreamReader,
+    StreamResult, VecBuffer,
+};
+use wasmtime::{AsContextMut, StoreContextMut};
+use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup::{self, ErrorCode as LookupCode};
+use wasmtime_wasi::p3::bindings::sockets::types::{
+    self, ErrorCode, HostTcpSocket, HostTcpSocketWithStore, HostUdpSocket, HostUdpSocketWithStore, IpAddress,
+    IpAddressFamily, IpSocketAddress, TcpSocket, UdpSocket,
+};
+use wasmtime_wasi::p3::sockets::{SocketError, SocketResult};
+
+use super::super::connection::Connection;
+use super::super::resolver::LookupError;
+use super::{Socket, Sockets};
+use crate::store::InstanceData;
+
+/// How much is read in one go, in bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+impl InstanceData {
+    fn socket(&mut self, socket: &Resource<TcpSocket>) -> SocketResult<&mut Socket> {
+        self.table.get_mut(&Resource::<Socket>::new_borrow(socket.rep())).map_err(SocketError::trap)
+    }
+}
+
+fn code(error: &io::Error) -> ErrorCode {
+    match Errno::from_io_error(error) {
+        Some(Errno::PIPE) => ErrorCode::ConnectionBroken,
+        Some(Errno::MFILE | Errno::NFILE) => ErrorCode::Other(Some("too many sockets are open".into())),
+        _ => error.into(),
+    }
+}
+
+/// The streams of a connection end like this.
+type Ended = oneshot::Sender<Result<(), ErrorCode>>;
+
+struct Receiving {
+    connection: Arc<Connection>,
+    ended: Option<Ended>,
+}
+
+impl Receiving {
+    fn end(&mut self, outcome: Result<(), ErrorCode>) {
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.send(outcome);
+        }
+    }
+}
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        self.end(Ok(()));
+        let _ = self.connection.shutdown(Shutdown::Read);
+    }
+}
+
+impl<D> StreamProducer<D> for Receiving {
+    type Item = u8;
+    type Buffer = VecBuffer<u8>;
+
+    fn poll_produce<'a>(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut store: StoreContextMut<'a, D>,
+        destination: Destination<'a, u8, Self::Buffer>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        let pending = if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending };
+        // Room for nothing asks whether there is something.
+        if destination.remaining(store.as_context_mut()) == Some(0) {
+            return match self.connection.stream().poll_read_ready(context) {
+                Poll::Ready(_) => Poll::Ready(Ok(StreamResult::Completed)),
+                Poll::Pending => pending,
+            };
+        }
+        let mut destination = destination.as_direct(store, CHUNK_BYTES);
+        match self.connection.poll_read(context, destination.remaining()) {
+            Poll::Ready(Ok(0)) => {
+                self.end(Ok(()));
+                Poll::Ready(Ok(StreamResult::Dropped))
+            }
+            Poll::Ready(Ok(read)) => {
+                destination.mark_written(read);
+                Poll::Ready(Ok(StreamResult::Completed))
+            }
+            Poll::Ready(Err(error)) => {
+                self.end(Err(code(&error)));
+                Poll::Ready(Ok(StreamResult::Dropped))
+            }
+            Poll::Pending => pending,
+        }
+    }
+}
+
+struct Sending {
+    connection: Arc<Connection>,
+    ended: Option<Ended>,
+}
+
+impl Sending {
+    fn end(&mut self, outcome: Result<(), ErrorCode>) {
+        if let Some(ended) = self.ended.take() {
+            let _ = ended.send(outcome);
+        }
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        let _ = self.connection.shutdown(Shutdown::Write);
+        self.end(Ok(()));
+    }
+}
+
+impl<D> StreamConsumer<D> for Sending {
+    type Item = u8;
+
+    fn poll_consume(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        store: StoreContextMut<'_, D>,
+        source: Source<'_, u8>,
+        finish: bool,
+    ) -> Poll<wasmtime::Result<StreamResult>> {
+        let pending = if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending };
+        let mut source = source.as_direct(store);
+        // Nothing to write asks whether there is room.
+        if source.remaining().is_empty() {
+            return match self.connection.stream().poll_write_ready(context) {
+                Poll::Ready(_) => Poll::Ready(Ok(StreamResult::Completed)),
+                Poll::Pending => pending,
+            };
+        }
+        match self.connection.poll_write(context, source.remaining()) {
+            Poll::Ready(Ok(written)) => {
+                source.mark_read(written);
+                Poll::Ready(Ok(StreamResult::Completed))
+            }
+            Poll::Ready(Err(error)) => {
+                self.end(Err(code(&error)));
+                Poll::Ready(Ok(StreamResult::Dropped))
+            }
+            Poll::Pending => pending,
+        }
+    }
+}
+
+impl types::Host for InstanceData {
+    fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
+        error.downcast()
+    }
+}
+
+impl<T: Send> HostTcpSocketWithStore<T> for Sockets {
+    async fn connect(
+        accessor: &Accessor<T, Self>,
+        socket: Resource<TcpSocket>,
+        address: IpSocketAddress,
+    ) -> SocketResult<()> {
+        let address = SocketAddr::from(address);
+        accessor.with(|mut access| {
+            let host = access.get();
+            host.network.check_endpoint(address).map_err(|error| code(&error))?;
+            host.socket(&socket)?.start_connect(address).map_err(|error| SocketError::from(code(&error)))
+        })?;
+        poll_fn(|context| {
+            accessor.with(|mut access| match access.get().socket(&socket) {
+                Ok(socket) => socket.poll_connect(context).map_err(|error| code(&error).into()),
+                Err(error) => Poll::Ready(Err(error)),
+            })
+        })
+        .await
+    }
+
+    async fn listen(_: Access<'_, T, Self>, _: Resource<TcpSocket>) -> SocketResult<StreamReader<Resource<TcpSocket>>> {
+        Err(ErrorCode::AccessDenied.into())
+    }
+
+    fn send(
+        mut access: Access<'_, T, Self>,
+        socket: Resource<TcpSocket>,
+        mut data: StreamReader<u8>,
+    ) -> wasmtime::Result<FutureReader<Result<(), ErrorCode>>> {
+        let (ended, end) = oneshot::channel();
+        match access.get().socket(&socket).map_err(trap)?.sender() {
+            Ok(connection) => data.pipe(&mut access, Sending { connection, ended: Some(ended) })?,
+            Err(error) => {
+                data.close(&mut access)?;
+                let _ = ended.send(Err(code(&error)));
+            }
+        }
+        FutureReader::new(&mut access, end)
+    }
+
+    fn receive(
+        mut access: Access<'_, T, Self>,
+        socket: Resource<TcpSocket>,
+    ) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Result<(), ErrorCode>>)> {
+        let (ended, end) = oneshot::channel();
+        let data = match access.get().socket(&socket).map_err(trap)?.receiver() {
+            Ok(connection) => StreamReader::new(&mut access, Receiving { connection, ended: Some(ended) })?,
+            Err(error) => {
+                let _ = ended.send(Err(code(&error)));
+                StreamReader::new(&mut access, std::iter::empty())?
+            }
+        };
+        Ok((data, FutureReader::new(&mut access, end)?))
+    }
+}
+
+fn trap(error: SocketError) -> wasmtime::Error {
+    match error.downcast() {
+        Ok(code) => code.into(),
+        Err(error) => error,
+    }
+}
+
+/// Passes an option on to the socket.
+macro_rules! options {
+    ($($name:ident($($value:ident: $type:ty)?) -> $result:ty = $option:ident;)*) => {
+        $(fn $name(&mut self, socket: Resource<TcpSocket>, $($value: $type)?) -> SocketResult<$result> {
+            self.socket(&socket)?.$option($($value)?).map_err(|error| code(&error).into())
+        })*
+    };
+}
+
+impl HostTcpSocket for InstanceData {
+    async fn bind(&mut self, socket: Resource<TcpSocket>, address: IpSocketAddress) -> SocketResult<()> {
+        self.socket(&socket)?.bind(address.into()).map_err(|error| code(&error).into())
+    }
+
+    fn create(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
+        let socket = self.network.open_socket(family == IpAddressFamily::Ipv6).map_err(|error| code(&error))?;
+        let socket = self.table.push(socket).map_err(SocketError::trap)?;
+        Ok(Resource::new_own(socket.rep()))
+    }
+
+    fn get_local_address(&mut self, socket: Resource<TcpSocket>) -> SocketResult<IpSocketAddress> {
+        self.socket(&socket)?.local_address().map(Into::into).map_err(|error| code(&error).into())
+    }
+
+    fn get_remote_address(&mut self, socket: Resource<TcpSocket>) -> SocketResult<IpSocketAddress> {
+        self.socket(&socket)?.remote_address().map(Into::into).map_err(|error| code(&error).into())
+    }
+
+    fn get_is_listening(&mut self, _: Resource<TcpSocket>) -> wasmtime::Result<bool> {
+        Ok(false)
+    }
+
+    fn get_address_family(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<IpAddressFamily> {
+        let socket = self.socket(&socket).map_err(trap)?;
+        Ok(if socket.ipv6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 })
+    }
+
+    fn set_listen_backlog_size(&mut self, _: Resource<TcpSocket>, _: u64) -> SocketResult<()> {
+        Err(ErrorCode::AccessDenied.into())
+    }
+
+    options! {
+        get_keep_alive_enabled() -> bool = keep_alive;
+        set_keep_alive_enabled(on: bool) -> () = set_keep_alive;
+        get_keep_alive_idle_time() -> u64 = keep_alive_idle;
+        set_keep_alive_idle_time(nanoseconds: u64) -> () = set_keep_alive_idle;
+        get_keep_alive_interval() -> u64 = keep_alive_interval;
+        set_keep_alive_interval(nanoseconds: u64) -> () = set_keep_alive_interval;
+        get_keep_alive_count() -> u32 = keep_alive_count;
+        set_keep_alive_count(count: u32) -> () = set_keep_alive_count;
+        get_hop_limit() -> u8 = hop_limit;
+        set_hop_limit(hops: u8) -> () = set_hop_limit;
+        get_receive_buffer_size() -> u64 = receive_buffer_size;
+        set_receive_buffer_size(bytes: u64) -> () = set_receive_buffer_size;
+        get_send_buffer_size() -> u64 = send_buffer_size;
+        set_send_buffer_size(bytes: u64) -> () = set_send_buffer_size;
+    }
+
+    fn drop(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<()> {
+        self.table.delete(Resource::<Socket>::new_own(socket.rep()))?;
+        Ok(())
+    }
+}
+
+impl<T> ip_name_lookup::HostWithStore<T> for Sockets {
+    async fn resolve_addresses(
+        accessor: &Accessor<T, Self>,
+        name: String,
+    ) -> wasmtime::Result<Result<Vec<IpAddress>, LookupCode>> {
+        let lookup = accessor.with(|mut access| access.get().network.look_up(name));
+        Ok(match lookup.await {
+            Ok(addresses) => Ok(addresses.into_iter().map(IpAddress::from).collect()),
+            Err(error) => Err(lookup_code(&error)),
+        })
+    }
+}
+
+impl ip_name_lookup::Host for InstanceData {}
+
+fn lookup_code(error: &LookupError) -> LookupCode {
+    match error {
+        LookupError::NoName { .. } => LookupCode::InvalidArgument,
+        LookupError::Refused(_) | LookupError::Ended => LookupCode::AccessDenied,
+        LookupError::TimedOut { .. } => LookupCode::TemporaryResolverFailure,
+        LookupError::Failed { .. } | LookupError::NoAddress { .. } => LookupCode::NameUnresolvable,
+    }
+}
+
+/// There are no UDP sockets: none can be made, so nothing else can be asked of one.
+macro_rules! no_udp {
+    ($($name:ident($($type:ty),*) -> $result:ty;)*) => {
+        $(fn $name(&mut self, _: Resource<UdpSocket>, $(_: $type),*) -> $result {
+            Err(ErrorCode::NotSupported.into())
+        })*
+    };
+}
+
+impl HostUdpSocket for InstanceData {
+    async fn create(&mut self, _: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
+        Err(ErrorCode::AccessDenied.into())
+    }
+
+    async fn bind(&mut self, _: Resource<UdpSocket>, _: IpSocketAddress) -> SocketResult<()> {
+        Err(ErrorCode::NotSupported.into())
+    }
+
+    async fn connect(&mut self, _: Resource<UdpSocket>, _: IpSocketAddress) -> SocketResult<()> {
+        Err(ErrorCode::NotSupported.into())
+    }
+
+    no_udp! {
+        disconnect() -> SocketResult<()>;
+        get_local_address() -> SocketResult<IpSocketAddress>;
+        get_remote_address() -> SocketResult<IpSocketAddress>;
+        get_address_family() -> wasmtime::Result<IpAddressFamily>;
+        get_unicast_hop_limit() -> SocketResult<u8>;
+        set_unicast_hop_limit(u8) -> SocketResult<()>;
+        get_receive_buffer_size() -> SocketResult<u64>;
+        set_receive_buffer_size(u64) -> SocketResult<()>;
+        get_send_buffer_size() -> SocketResult<u64>;
+        set_send_buffer_size(u64) -> SocketResult<()>;
+    }
+
+    fn drop(&mut self, _: Resource<UdpSocket>) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
+
+impl<T> HostUdpSocketWithStore<T> for Sockets {
+    async fn send(
+        _: &Accessor<T, Self>,
+        _: Resource<UdpSocket>,
+        _: Vec<u8>,
+        _: Option<IpSocketAddress>,
+    ) -> SocketResult<()> {
+        Err(ErrorCode::NotSupported.into())
+    }
+
+    async fn receive(_: &Accessor<T, Self>, _: Resource<UdpSocket>) -> SocketResult<(Vec<u8>, IpSocketAddress)> {
+        Err(ErrorCode::NotSupported.into())
+    }
+}

@@ -1,0 +1,5 @@
+//! What one types and reads: flags, environment, files, errors, and the tables of the documents.
+
+mod input;
+mod precedence;
+mod readme;

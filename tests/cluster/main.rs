@@ -1,0 +1,25 @@
+//! Hosts that contend, on real ZooKeeper servers.
+
+mod access;
+mod acl;
+mod addresses;
+mod demo;
+mod election;
+mod ensemble;
+mod events;
+mod failover;
+mod foreign;
+mod harness;
+mod identity;
+mod log;
+mod network;
+mod nodes;
+mod operators;
+mod policy;
+mod python;
+mod queue;
+mod refusals;
+mod shutdown;
+mod state;
+mod terms;
+mod watching;

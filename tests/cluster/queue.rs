@@ -1,0 +1,94 @@
+//! Who has a place in the queue, and who waits for whom.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use soloist_core::election;
+use soloist_runtime::activation::ActivationSettings;
+use soloist_runtime::contender::{Contender, Task};
+use soloist_runtime::shutdown::Shutdown;
+use soloist_sandbox::{Compiler, Plugin, PluginEngine, PluginSettings};
+use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::proxy::{Loss, Op, Proxy, Traffic};
+use soloist_tests::session::OwnSession;
+use soloist_tests::{PATIENCE, build, client, eventually};
+use tokio::runtime::Handle;
+use zookeeper_client::Client;
+
+const CANDIDATES: &str = "/soloist/tasks/beat/candidates";
+
+/// The names of all candidates, in the order in which they joined.
+async fn queue(client: &Client) -> Result<Vec<String>> {
+    let mut names = client.list_children(CANDIDATES).await?;
+    names.sort_by_key(|name| name.rsplit('-').next().map(str::to_owned));
+    Ok(names)
+}
+
+/// A contender for [`TASK`] within the test, on a session of its own.
+async fn contender(own: &OwnSession) -> Result<Contender> {
+    let artifacts = build::artifacts()?;
+    let (file, compiler) = (artifacts.guest("heartbeat"), Compiler::Process(artifacts.soloist.clone()));
+    let load = move || {
+        let engine = Arc::new(PluginEngine::new(compiler)?);
+        let config = [("interval".to_owned(), "100ms".to_owned())].into();
+        anyhow::Ok(Plugin::load(&engine, &file, PluginSettings { config, ..PluginSettings::default() })?)
+    };
+    let activation = ActivationSettings::default();
+    let task = Task {
+        name: TASK.into(),
+        paths: own.paths.clone(),
+        plugin: Arc::new(tokio::task::spawn_blocking(load).await??),
+        activation,
+        election: election::Settings { demote_budget: activation.demote_timeout, successor_delay: Duration::ZERO },
+        once: None,
+    };
+    Ok(Contender::new(task, Handle::current()))
+}
+
+/// A host that has joined twice is elected and never hears of it; then its first candidate is deleted. It must not wait
+/// behind the host in between, which waits for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_may_hold_the_master_node_waits_for_nobody() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let operator = cluster.client().await?;
+    let proxy = Arc::new(Proxy::start(cluster.zookeeper.address(0)).await?);
+    let between = cluster.host("b")?;
+    let cluster = cluster.through(proxy.connect_string());
+    let own = OwnSession::begin(&cluster, "a").await?;
+    own.nodes().look().await?;
+    own.nodes().join().await?;
+    let mut between = between.start(&cluster.history)?;
+    between.event("standby").await?;
+    own.nodes().join().await?;
+    let [first, ..] = &queue(&operator).await?[..] else { anyhow::bail!("nobody stands") };
+    // The election is done, its reply is lost, and no connection brings news until the rest has happened.
+    let silent = Arc::downgrade(&proxy);
+    proxy.lose(Loss::Reply, move |request| {
+        let elects = request.op == Op::Multi && request.mentions(&Cluster::master(TASK));
+        if let Some(proxy) = silent.upgrade().filter(|_| elects) {
+            proxy.set(Traffic::LostToClient);
+        }
+        elects
+    });
+    let shutdown = Shutdown::new();
+    let contending = tokio::spawn(contender(&own).await?.run(own.view.clone(), shutdown.clone()));
+    proxy.replies_lost(1).await?;
+    let owner = client::owner(&operator, &Cluster::master(TASK)).await?.context("nobody was elected")?;
+    ensure!(owner == own.session.id(), "somebody else was elected");
+    operator.delete(&format!("{CANDIDATES}/{first}"), None).await?;
+    let ahead = between.event_where("standby", |event| event.text("leader") == Some("a")).await?;
+    proxy.set(Traffic::Passes);
+    // What the host in between waits for is given back, and it leads.
+    between.event("plugin-log").await?;
+    ensure!(ahead.at <= between.event("elected").await?.at);
+    let joined = eventually("the host to stand again", PATIENCE, async || {
+        let queue = queue(&operator).await.ok()?;
+        (queue.len() == 2 && queue[1].contains("-a-")).then_some(())
+    });
+    joined.await?;
+    shutdown.trigger();
+    contending.await?.ok();
+    client::close(operator).await;
+    cluster.verdict().check()
+}

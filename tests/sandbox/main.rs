@@ -1,0 +1,14 @@
+//! Plugins in their sandbox, each in a term without an election: what they can do, what they cannot, and how they end.
+
+mod support;
+
+mod activation;
+mod demotion;
+mod grants;
+mod hostile;
+mod hostile_files;
+mod limits;
+mod log;
+mod network;
+mod plugin;
+mod state;

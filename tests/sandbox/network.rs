@@ -1,0 +1,8 @@
+//! The network grants, with a real guest and real servers on this machine.
+
+mod case;
+mod demotion;
+mod http;
+mod server;
+mod sockets;
+mod tls;

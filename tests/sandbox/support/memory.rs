@@ -1,0 +1,112 @@
+//! A state that nobody shares.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard};
+
+use futures::future::BoxFuture;
+use soloist_core::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
+use tokio::sync::watch;
+
+/// A task's state in memory.
+#[derive(Debug, Default)]
+pub struct Memory {
+    kept: Mutex<Kept>,
+    /// Calls wait while this is set.
+    pub held: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    entries: BTreeMap<String, Entry>,
+    writes: u64,
+    written_bytes: u64,
+    refusal: Option<StateError>,
+}
+
+impl Memory {
+    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.kept().entries.get(key).map(|entry| entry.value.clone())
+    }
+
+    /// How many bytes are kept.
+    pub fn bytes(&self) -> usize {
+        self.kept().entries.values().map(|entry| entry.value.len()).sum()
+    }
+
+    /// How many writes there have been.
+    pub fn writes(&self) -> u64 {
+        self.kept().writes
+    }
+
+    /// How many bytes all writes had.
+    pub fn written_bytes(&self) -> u64 {
+        self.kept().written_bytes
+    }
+
+    /// Answers every call so from here on.
+    pub fn refuse(&self, error: StateError) {
+        self.kept().refusal = Some(error);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().expect("no test panics here")
+    }
+
+    fn call<'a, T: Send>(
+        &'a self,
+        call: impl FnOnce(&mut Kept) -> Result<T, StateError> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, StateError>> {
+        Box::pin(async {
+            let _ = self.held.subscribe().wait_for(|held| !held).await;
+            let mut kept = self.kept();
+            match &kept.refusal {
+                Some(error) => Err(error.clone()),
+                None => call(&mut kept),
+            }
+        })
+    }
+}
+
+impl Kept {
+    fn write(&mut self, key: String, value: Vec<u8>) -> Result<u64, StateError> {
+        check_key(&key)?;
+        check_value(&value)?;
+        if !self.entries.contains_key(&key) && self.entries.len() >= KEYS_MAX {
+            return Err(StateError::TooMany);
+        }
+        self.writes += 1;
+        self.written_bytes += value.len() as u64;
+        self.entries.insert(key, Entry { value, version: self.writes });
+        Ok(self.writes)
+    }
+}
+
+impl State for Memory {
+    fn get(&self, key: String) -> BoxFuture<'_, Result<Option<Entry>, StateError>> {
+        self.call(move |kept| check_key(&key).map(|()| kept.entries.get(&key).cloned()))
+    }
+
+    fn set(&self, key: String, value: Vec<u8>) -> BoxFuture<'_, Result<u64, StateError>> {
+        self.call(|kept| kept.write(key, value))
+    }
+
+    fn delete(&self, key: String) -> BoxFuture<'_, Result<(), StateError>> {
+        self.call(move |kept| check_key(&key).map(|()| drop(kept.entries.remove(&key))))
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<String>, StateError>> {
+        self.call(|kept| Ok(kept.entries.keys().cloned().collect()))
+    }
+
+    fn compare_and_set(
+        &self,
+        key: String,
+        expected: Option<u64>,
+        value: Vec<u8>,
+    ) -> BoxFuture<'_, Result<u64, StateError>> {
+        self.call(move |kept| match kept.entries.get(&key).map(|entry| entry.version) {
+            version if version == expected => kept.write(key, value),
+            version => Err(StateError::Changed(version)),
+        })
+    }
+}
