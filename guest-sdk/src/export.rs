@@ -26,7 +26,11 @@ pub struct Stage<P> {
 
 impl<P> Default for Stage<P> {
     fn default() -> Self {
-        Self { demoted: Signal::default(), idle: Signal::default(), plugin: RefCell::new(None) }
+        Self {
+            demoted: Signal::default(),
+            idle: Signal::default(),
+            plugin: RefCell::new(None),
+        }
     }
 }
 
@@ -37,7 +41,9 @@ impl<P: Plugin> Stage<P> {
     /// The author's error, with its sources.
     pub async fn on_elected(&self, term: Term) -> Result<(), String> {
         // The place and the message come on a line each; a report has one.
-        std::panic::set_hook(Box::new(|panic| log::panicked(&panic.to_string().replacen(":\n", ": ", 1))));
+        std::panic::set_hook(Box::new(|panic| {
+            log::panicked(&panic.to_string().replacen(":\n", ": ", 1));
+        }));
         TERM.set(Some(term.clone()));
         let mut plugin = P::default();
         let outcome = {

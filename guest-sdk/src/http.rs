@@ -36,7 +36,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::bindings::wasi::http::types::{ErrorCode, Fields, Method, Request as Outgoing, RequestOptions, Scheme};
+use crate::bindings::wasi::http::types::{
+    ErrorCode, Fields, Method, Request as Outgoing, RequestOptions, Scheme,
+};
 use crate::bindings::wasi::http::{client, types};
 use crate::bindings::{wit_future, wit_stream};
 use crate::sleep;
@@ -114,9 +116,13 @@ impl Request {
     }
 
     /// Adds a header.
-    #[allow(clippy::needless_pass_by_value, reason = "what is written in place reads better")]
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "what is written in place reads better"
+    )]
     pub fn header(mut self, name: impl Into<String>, value: impl ToString) -> Self {
-        self.headers.push((name.into(), value.to_string().into_bytes()));
+        self.headers
+            .push((name.into(), value.to_string().into_bytes()));
         self
     }
 
@@ -165,7 +171,12 @@ impl Request {
         let mut answer = pin!(self.follow(&at));
         let mut alarm = pin!(sleep(timeout));
         poll_fn(|context| match answer.as_mut().poll(context) {
-            Poll::Pending => alarm.as_mut().poll(context).map(|()| Err(Error::TimedOut { url: at.take(), timeout })),
+            Poll::Pending => alarm.as_mut().poll(context).map(|()| {
+                Err(Error::TimedOut {
+                    url: at.take(),
+                    timeout,
+                })
+            }),
             Poll::Ready(answer) => Poll::Ready(answer),
         })
         .await
@@ -177,7 +188,9 @@ impl Request {
         loop {
             at.set(self.url.clone());
             let answer = self.exchange().await?;
-            let target = answer.header("location").filter(|_| matches!(answer.status, 301 | 302 | 303 | 307 | 308));
+            let target = answer
+                .header("location")
+                .filter(|_| matches!(answer.status, 301 | 302 | 303 | 307 | 308));
             let Some(target) = target.filter(|_| self.redirects > 0) else {
                 return Ok(answer);
             };
@@ -192,15 +205,19 @@ impl Request {
 
     /// Makes it the request that follows a redirection.
     fn turn(&mut self, status: u16, target: String) -> Result<(), Error> {
-        let asks_anew = status == 303 && self.method != "HEAD" || matches!(status, 301 | 302) && self.method == "POST";
+        let asks_anew = status == 303 && self.method != "HEAD"
+            || matches!(status, 301 | 302) && self.method == "POST";
         if asks_anew {
             self.method = "GET".into();
             self.body.clear();
-            self.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
+            self.headers
+                .retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
         }
         if Url::parse(&self.url)?.origin() != Url::parse(&target)?.origin() {
             // What was said to one server in confidence is not for another.
-            let secret = |name: &str| ["authorization", "cookie"].contains(&name.to_ascii_lowercase().as_str());
+            let secret = |name: &str| {
+                ["authorization", "cookie"].contains(&name.to_ascii_lowercase().as_str())
+            };
             self.headers.retain(|(name, _)| !secret(name));
         }
         self.url = target;
@@ -213,7 +230,12 @@ impl Request {
         let body = (!self.body.is_empty()).then(wit_stream::new::<u8>);
         let (writer, reader) = body.unzip();
         let (no_trailers, trailers) = wit_future::new(|| Ok(None));
-        let (request, _sent) = Outgoing::new(self.fields()?, reader, trailers, Some(RequestOptions::new()));
+        let (request, _sent) = Outgoing::new(
+            self.fields()?,
+            reader,
+            trailers,
+            Some(RequestOptions::new()),
+        );
         self.address(&request)?;
         let mut write = pin!(async {
             if let Some(mut writer) = writer {
@@ -231,7 +253,10 @@ impl Request {
             loop {
                 let (outcome, chunk) = stream.read(Vec::with_capacity(CHUNK_BYTES)).await;
                 if body.len() + chunk.len() > self.body_max {
-                    return Err(Error::TooLarge { url: self.url.clone(), max: self.body_max });
+                    return Err(Error::TooLarge {
+                        url: self.url.clone(),
+                        max: self.body_max,
+                    });
                 }
                 body.extend_from_slice(&chunk);
                 if !matches!(outcome, wit_bindgen::StreamResult::Complete(_)) {
@@ -239,7 +264,12 @@ impl Request {
                 }
             }
             end.await.map_err(failed)?;
-            Ok(Response { status, headers, body, url: self.url.clone() })
+            Ok(Response {
+                status,
+                headers,
+                body,
+                url: self.url.clone(),
+            })
         });
         let mut written = false;
         poll_fn(|context| {
@@ -252,11 +282,17 @@ impl Request {
 
     fn fields(&self) -> Result<Fields, Error> {
         let mut headers = self.headers.clone();
-        let has_length = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-        let has_body = !self.body.is_empty() || ["POST", "PUT", "PATCH"].contains(&self.method.as_str());
+        let has_length = headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+        let has_body =
+            !self.body.is_empty() || ["POST", "PUT", "PATCH"].contains(&self.method.as_str());
         if has_body && !has_length {
             // A length that is known spares the server what a stream would ask of it.
-            headers.push(("content-length".into(), self.body.len().to_string().into_bytes()));
+            headers.push((
+                "content-length".into(),
+                self.body.len().to_string().into_bytes(),
+            ));
         }
         Fields::from_list(&headers).map_err(|error| match error {
             types::HeaderError::Forbidden => self.invalid("a header is for the host alone to set"),
@@ -282,16 +318,29 @@ impl Request {
             "https" => Scheme::Https,
             _ => return Err(self.invalid("the scheme is neither http nor https")),
         };
-        let path = if url.path.starts_with('/') { url.path.to_owned() } else { format!("/{}", url.path) };
-        request.set_method(&method).map_err(|()| self.invalid("the method has a character that it cannot have"))?;
-        request.set_scheme(Some(&scheme)).map_err(|()| self.invalid("the scheme is not supported"))?;
-        request.set_authority(Some(url.authority)).map_err(|()| self.invalid("the host or the port is wrong"))?;
+        let path = if url.path.starts_with('/') {
+            url.path.to_owned()
+        } else {
+            format!("/{}", url.path)
+        };
+        request
+            .set_method(&method)
+            .map_err(|()| self.invalid("the method has a character that it cannot have"))?;
+        request
+            .set_scheme(Some(&scheme))
+            .map_err(|()| self.invalid("the scheme is not supported"))?;
+        request
+            .set_authority(Some(url.authority))
+            .map_err(|()| self.invalid("the host or the port is wrong"))?;
         let bad_path = |()| self.invalid("the path has a character that must be written as %XX");
         request.set_path_with_query(Some(&path)).map_err(bad_path)
     }
 
     fn invalid(&self, reason: &'static str) -> Error {
-        Error::Invalid { url: self.url.clone(), reason }
+        Error::Invalid {
+            url: self.url.clone(),
+            reason,
+        }
     }
 }
 
@@ -316,7 +365,10 @@ impl Response {
 
     /// The first value of a header, if it is there and text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+        let (_, value) = self
+            .headers
+            .iter()
+            .find(|(found, _)| found.eq_ignore_ascii_case(name))?;
         std::str::from_utf8(value).ok()
     }
 
@@ -330,7 +382,10 @@ impl Response {
     /// # Errors
     /// [`Error::Decode`]
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        serde_json::from_slice(&self.body).map_err(|source| Error::Decode { url: self.url.clone(), source })
+        serde_json::from_slice(&self.body).map_err(|source| Error::Decode {
+            url: self.url.clone(),
+            source,
+        })
     }
 }
 
@@ -340,16 +395,31 @@ mod tests {
 
     #[test]
     fn what_was_said_in_confidence_stays_with_its_server() {
-        let request = Request::post("https://a.example/x").header("Authorization", "secret").header("x", 1).body("b");
+        let request = Request::post("https://a.example/x")
+            .header("Authorization", "secret")
+            .header("x", 1)
+            .body("b");
         let turned = |status, target: &str| {
             let mut request = request.clone();
             request.turn(status, target.into()).unwrap();
             let names: Vec<_> = request.headers.into_iter().map(|(name, _)| name).collect();
             (request.method, names.join(" "), request.body.len())
         };
-        assert_eq!(turned(307, "https://A.example:443/y"), ("POST".into(), "Authorization x".into(), 1));
-        assert_eq!(turned(308, "http://a.example/y"), ("POST".into(), "x".into(), 1));
-        assert_eq!(turned(302, "https://b.example/y"), ("GET".into(), "x".into(), 0));
-        assert_eq!(turned(303, "https://a.example/y"), ("GET".into(), "Authorization x".into(), 0));
+        assert_eq!(
+            turned(307, "https://A.example:443/y"),
+            ("POST".into(), "Authorization x".into(), 1)
+        );
+        assert_eq!(
+            turned(308, "http://a.example/y"),
+            ("POST".into(), "x".into(), 1)
+        );
+        assert_eq!(
+            turned(302, "https://b.example/y"),
+            ("GET".into(), "x".into(), 0)
+        );
+        assert_eq!(
+            turned(303, "https://a.example/y"),
+            ("GET".into(), "Authorization x".into(), 0)
+        );
     }
 }

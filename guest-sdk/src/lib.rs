@@ -76,7 +76,10 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 ///
 /// A fresh value is made with `Default` for every run: for every term, after a failure, and with `on_complete = "restart"`
 /// after a completion.
-#[allow(async_fn_in_trait, reason = "a plugin has one thread, so nothing needs to be Send")]
+#[allow(
+    async_fn_in_trait,
+    reason = "a plugin has one thread, so nothing needs to be Send"
+)]
 pub trait Plugin: Default + 'static {
     /// Does the work of the task for as long as this host leads.
     ///

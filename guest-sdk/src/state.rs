@@ -107,18 +107,30 @@ impl fmt::Display for Error {
                 write!(f, "{key:?} cannot be a key of the state: {reason}")
             }
             Self::TooLarge { key } => {
-                write!(f, "the value of {key:?} is too large for the state: see `state_value` in the task's limits")
+                write!(
+                    f,
+                    "the value of {key:?} is too large for the state: see `state_value` in the task's limits"
+                )
             }
             Self::TooMany { key } => {
-                write!(f, "the state has no room for one more key, {key:?}: see `state_keys` in the task's limits")
+                write!(
+                    f,
+                    "the state has no room for one more key, {key:?}: see `state_keys` in the task's limits"
+                )
             }
-            Self::Changed { key, version: Some(version) } => write!(f, "{key:?} has changed: it has version {version}"),
+            Self::Changed {
+                key,
+                version: Some(version),
+            } => write!(f, "{key:?} has changed: it has version {version}"),
             Self::Changed { key, version: None } => {
                 write!(f, "{key:?} has changed: it is not there")
             }
             Self::Unavailable { reason } => write!(f, "the state is unavailable: {reason}"),
             Self::Encode { key, .. } => write!(f, "the value of {key:?} cannot be written as JSON"),
-            Self::Decode { key, .. } => write!(f, "the value of {key:?} in the state is not of the type expected"),
+            Self::Decode { key, .. } => write!(
+                f,
+                "the value of {key:?} in the state is not of the type expected"
+            ),
         }
     }
 }
@@ -163,7 +175,10 @@ pub async fn get_entry<T: DeserializeOwned>(key: &str) -> Result<Option<Entry<T>
     };
     match serde_json::from_slice(&value) {
         Ok(value) => Ok(Some(Entry { value, version })),
-        Err(source) => Err(Error::Decode { key: key.to_owned(), source }),
+        Err(source) => Err(Error::Decode {
+            key: key.to_owned(),
+            source,
+        }),
     }
 }
 
@@ -180,7 +195,11 @@ pub async fn set<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<u64, Err
 ///
 /// # Errors
 /// [`Error::Changed`] when it has another version, and as [`set`].
-pub async fn compare_and_set<T: Serialize + ?Sized>(key: &str, expected: Option<u64>, value: &T) -> Result<u64, Error> {
+pub async fn compare_and_set<T: Serialize + ?Sized>(
+    key: &str,
+    expected: Option<u64>,
+    value: &T,
+) -> Result<u64, Error> {
     compare_and_set_bytes(key, expected, encode(key, value)?).await
 }
 
@@ -194,7 +213,9 @@ pub async fn update<T: Serialize + DeserializeOwned>(
     mut change: impl FnMut(Option<T>) -> T,
 ) -> Result<T, Error> {
     loop {
-        let (value, version) = get_entry(key).await?.map_or((None, None), |it| (Some(it.value), Some(it.version)));
+        let (value, version) = get_entry(key)
+            .await?
+            .map_or((None, None), |it| (Some(it.value), Some(it.version)));
         let value = change(value);
         match compare_and_set(key, version, &value).await {
             Ok(_) => return Ok(value),
@@ -209,7 +230,9 @@ pub async fn update<T: Serialize + DeserializeOwned>(
 /// # Errors
 /// [`Error::BadKey`], [`Error::Unavailable`].
 pub async fn delete(key: &str) -> Result<(), Error> {
-    host::delete(key.to_owned()).await.map_err(|error| Error::new(key, error))
+    host::delete(key.to_owned())
+        .await
+        .map_err(|error| Error::new(key, error))
 }
 
 /// Every key there is, sorted.
@@ -225,7 +248,9 @@ pub async fn list() -> Result<Vec<String>, Error> {
 /// # Errors
 /// [`Error::BadKey`], [`Error::Unavailable`].
 pub async fn get_bytes(key: &str) -> Result<Option<Entry<Vec<u8>>>, Error> {
-    let entry = host::get(key.to_owned()).await.map_err(|error| Error::new(key, error))?;
+    let entry = host::get(key.to_owned())
+        .await
+        .map_err(|error| Error::new(key, error))?;
     Ok(entry.map(|host::Entry { value, version }| Entry { value, version }))
 }
 
@@ -234,17 +259,28 @@ pub async fn get_bytes(key: &str) -> Result<Option<Entry<Vec<u8>>>, Error> {
 /// # Errors
 /// Any but [`Error::Changed`], [`Error::Encode`] and [`Error::Decode`].
 pub async fn set_bytes(key: &str, value: Vec<u8>) -> Result<u64, Error> {
-    host::set(key.to_owned(), value).await.map_err(|error| Error::new(key, error))
+    host::set(key.to_owned(), value)
+        .await
+        .map_err(|error| Error::new(key, error))
 }
 
 /// As [`compare_and_set`], for bytes as they are.
 ///
 /// # Errors
 /// Any but [`Error::Encode`] and [`Error::Decode`].
-pub async fn compare_and_set_bytes(key: &str, expected: Option<u64>, value: Vec<u8>) -> Result<u64, Error> {
-    host::compare_and_set(key.to_owned(), expected, value).await.map_err(|error| Error::new(key, error))
+pub async fn compare_and_set_bytes(
+    key: &str,
+    expected: Option<u64>,
+    value: Vec<u8>,
+) -> Result<u64, Error> {
+    host::compare_and_set(key.to_owned(), expected, value)
+        .await
+        .map_err(|error| Error::new(key, error))
 }
 
 fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(|source| Error::Encode { key: key.to_owned(), source })
+    serde_json::to_vec(value).map_err(|source| Error::Encode {
+        key: key.to_owned(),
+        source,
+    })
 }

@@ -88,7 +88,12 @@ impl fmt::Display for Failure {
         for (number, line) in format!("{error:#}").lines().enumerate() {
             let shown = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
             let cut = if shown.len() < line.len() { "…" } else { "" };
-            write!(f, "{}{}{cut}", if number > 0 { "\n" } else { "" }, printable(shown))?;
+            write!(
+                f,
+                "{}{}{cut}",
+                if number > 0 { "\n" } else { "" },
+                printable(shown)
+            )?;
         }
         Ok(())
     }
@@ -112,9 +117,9 @@ impl From<HostError> for Failure {
 impl From<ObserverError> for Failure {
     fn from(error: ObserverError) -> Self {
         match error {
-            ObserverError::Connect { .. } | ObserverError::AuthFailed { .. } | ObserverError::ReadOnly { .. } => {
-                Self::Unreachable(error.into())
-            }
+            ObserverError::Connect { .. }
+            | ObserverError::AuthFailed { .. }
+            | ObserverError::ReadOnly { .. } => Self::Unreachable(error.into()),
             error => Self::RunTime(error.into()),
         }
     }
@@ -123,7 +128,9 @@ impl From<ObserverError> for Failure {
 /// Does what the command line says. Usage that cannot be understood ends the process here, with code 2.
 pub(crate) fn run() -> Result<(), Failure> {
     std::panic::set_hook(Box::new(tell_panic));
-    let matches = command().try_get_matches().unwrap_or_else(|error| shown(error).exit());
+    let matches = command()
+        .try_get_matches()
+        .unwrap_or_else(|error| shown(error).exit());
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| shown(error).exit());
     let (_, matches) = matches.subcommand().expect("a subcommand is required");
     match cli.command {
@@ -138,15 +145,23 @@ pub(crate) fn run() -> Result<(), Failure> {
 /// The error with all of what was typed in it printable.
 fn shown(mut error: clap::Error) -> clap::Error {
     let lines = |text: &StyledStr| StyledStr::from(printable(&text.to_string()).into_owned());
-    let context: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    let context: Vec<_> = error
+        .context()
+        .map(|(kind, value)| (kind, value.clone()))
+        .collect();
     for (kind, value) in context {
         let shown = match value {
             ContextValue::String(text) => ContextValue::String(printable(&text).into_owned()),
-            ContextValue::Strings(texts) => {
-                ContextValue::Strings(texts.iter().map(|text| printable(text).into_owned()).collect())
-            }
+            ContextValue::Strings(texts) => ContextValue::Strings(
+                texts
+                    .iter()
+                    .map(|text| printable(text).into_owned())
+                    .collect(),
+            ),
             // Tips, which quote what was typed. The usage quotes nothing, and has lines of its own.
-            ContextValue::StyledStrs(texts) => ContextValue::StyledStrs(texts.iter().map(lines).collect()),
+            ContextValue::StyledStrs(texts) => {
+                ContextValue::StyledStrs(texts.iter().map(lines).collect())
+            }
             _ => continue,
         };
         error.insert(kind, shown);
@@ -157,8 +172,14 @@ fn shown(mut error: clap::Error) -> clap::Error {
 /// Says where and of what a thread has panicked: a bug of the host, but it may quote what somebody else wrote.
 fn tell_panic(panic: &PanicHookInfo<'_>) {
     let (thread, place) = (thread::current(), panic.location().map(ToString::to_string));
-    let (name, place) = (thread.name().unwrap_or("without a name"), place.unwrap_or_default());
-    let mut told = format!("thread {name} panicked at {place}: {}", panic.payload_as_str().unwrap_or("no message"));
+    let (name, place) = (
+        thread.name().unwrap_or("without a name"),
+        place.unwrap_or_default(),
+    );
+    let mut told = format!(
+        "thread {name} panicked at {place}: {}",
+        panic.payload_as_str().unwrap_or("no message")
+    );
     told.truncate(told.floor_char_boundary(LINE_BYTES_MAX));
     let mut told = printable(&told).into_owned();
     let backtrace = Backtrace::capture();
@@ -171,7 +192,9 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
 fn command() -> clap::Command {
     // The help names the variables; what they hold now would only make it differ from machine to machine.
     Cli::command().mut_subcommands(|command| {
-        command.mut_args(|arg| arg.hide_env_values(true)).after_help(format!("{SETTINGS}\n{EXIT_CODES}"))
+        command
+            .mut_args(|arg| arg.hide_env_values(true))
+            .after_help(format!("{SETTINGS}\n{EXIT_CODES}"))
     })
 }
 
@@ -191,7 +214,9 @@ mod tests {
     fn flags_and_variables_are_named_after_their_options() {
         for subcommand in command().get_subcommands() {
             // What is under no heading belongs to a single question, and so has no variable.
-            let settings = subcommand.get_arguments().filter(|arg| arg.get_help_heading().is_some());
+            let settings = subcommand
+                .get_arguments()
+                .filter(|arg| arg.get_help_heading().is_some());
             for arg in settings.filter(|arg| !is_repeated(arg)) {
                 let id = arg.get_id().as_str();
                 assert_eq!(arg.get_long(), Some(id.replace('_', "-").as_str()));
@@ -205,10 +230,14 @@ mod tests {
 
     #[test]
     fn an_error_cannot_drive_the_terminal_or_flood_it() {
-        let failure = Failure::Invalid(anyhow::anyhow!("a\u{1b}[2J\n{}", "é".repeat(1_000_000)).context("b"));
+        let failure =
+            Failure::Invalid(anyhow::anyhow!("a\u{1b}[2J\n{}", "é".repeat(1_000_000)).context("b"));
         let lines: Vec<_> = failure.to_string().lines().map(str::to_owned).collect();
         assert_eq!(lines[0], r"b: a\u{1b}[2J");
-        assert_eq!((lines.len(), lines[1].chars().count()), (2, LINE_BYTES_MAX / 2 + 1));
+        assert_eq!(
+            (lines.len(), lines[1].chars().count()),
+            (2, LINE_BYTES_MAX / 2 + 1)
+        );
     }
 
     #[test]
@@ -221,9 +250,13 @@ mod tests {
         ] {
             let error = command().try_get_matches_from(bad).unwrap_err();
             let told = shown(error).render().to_string();
-            assert!(told.lines().all(|line| line.chars().all(is_printable)), "{told:?}");
             assert!(
-                told.contains("\\u{") && told.matches("error: ").count() - told.matches("\\nerror: ").count() == 1,
+                told.lines().all(|line| line.chars().all(is_printable)),
+                "{told:?}"
+            );
+            assert!(
+                told.contains("\\u{")
+                    && told.matches("error: ").count() - told.matches("\\nerror: ").count() == 1,
                 "{told}"
             );
         }
@@ -237,12 +270,28 @@ mod tests {
             std::panic::set_hook(Box::new(tell_panic));
             panic!("\u{1b}[2J\nerror: forged \u{202e}");
         }
-        let test = ["--nocapture", "--exact", "cli::tests::a_panic_cannot_drive_the_terminal_either"];
+        let test = [
+            "--nocapture",
+            "--exact",
+            "cli::tests::a_panic_cannot_drive_the_terminal_either",
+        ];
         let mut this = std::process::Command::new(std::env::current_exe().unwrap());
-        let told = this.args(test).env(mark, "1").env_remove("RUST_BACKTRACE").output().unwrap().stderr;
+        let told = this
+            .args(test)
+            .env(mark, "1")
+            .env_remove("RUST_BACKTRACE")
+            .output()
+            .unwrap()
+            .stderr;
         let told = String::from_utf8(told).unwrap();
-        assert!(told.contains(r"\u{1b}[2J\nerror: forged \u{202e}"), "{told}");
-        assert!(told.lines().all(|line| line.chars().all(is_printable)), "{told:?}");
+        assert!(
+            told.contains(r"\u{1b}[2J\nerror: forged \u{202e}"),
+            "{told}"
+        );
+        assert!(
+            told.lines().all(|line| line.chars().all(is_printable)),
+            "{told:?}"
+        );
     }
 
     /// Several values do not go into one variable, whatever they are separated by.
@@ -257,7 +306,10 @@ mod tests {
     #[test]
     fn the_help_of_every_option_names_its_default() {
         for subcommand in command().get_subcommands() {
-            for arg in subcommand.get_arguments().filter(|arg| arg.get_long().is_some() && takes_value(arg)) {
+            for arg in subcommand
+                .get_arguments()
+                .filter(|arg| arg.get_long().is_some() && takes_value(arg))
+            {
                 let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
                 let default = help.contains("[default: ") || !arg.get_default_values().is_empty();
                 assert!(default || is_repeated(arg), "{}", arg.get_id());

@@ -23,8 +23,12 @@ fn soloist_with(variables: &[(&str, &str)], args: &[&str]) -> Result<Output> {
     let nobody = Port::reserve()?;
     let mut command = Command::new(&build::artifacts()?.soloist);
     host::clear_settings(&mut command);
-    command.env("SOLOIST_CONNECT_TIMEOUT", "1s").env("SOLOIST_ZOOKEEPER", nobody.address().to_string());
-    command.env("XDG_CACHE_HOME", build::target()?.join("cache")).envs(variables.iter().copied());
+    command
+        .env("SOLOIST_CONNECT_TIMEOUT", "1s")
+        .env("SOLOIST_ZOOKEEPER", nobody.address().to_string());
+    command
+        .env("XDG_CACHE_HOME", build::target()?.join("cache"))
+        .envs(variables.iter().copied());
     command.args(args).stdin(Stdio::null());
     Ok(command.output()?)
 }
@@ -38,11 +42,21 @@ fn refused(args: &[&str], words: &[&str]) -> Result<()> {
 fn refused_with(variables: &[(&str, &str)], args: &[&str], words: &[&str]) -> Result<()> {
     let output = soloist_with(variables, args)?;
     let message = String::from_utf8(output.stderr).context("the message is not text")?;
-    ensure!(output.status.code() == Some(2), "{args:?}: {}: {message}", output.status);
+    ensure!(
+        output.status.code() == Some(2),
+        "{args:?}: {}: {message}",
+        output.status
+    );
     for word in words {
-        ensure!(message.contains(word), "{args:?}: {word:?} is not in the message: {message}");
+        ensure!(
+            message.contains(word),
+            "{args:?}: {word:?} is not in the message: {message}"
+        );
     }
-    ensure!(!message.contains('\u{1b}') && !message.contains("panicked"), "{args:?}: {message}");
+    ensure!(
+        !message.contains('\u{1b}') && !message.contains("panicked"),
+        "{args:?}: {message}"
+    );
     Ok(())
 }
 
@@ -58,11 +72,16 @@ impl Input {
         let path = directory.path().join(name);
         std::fs::write(&path, content)?;
         std::fs::write(directory.path().join("good.wat"), GOOD)?;
-        Ok(Self { _directory: directory, path })
+        Ok(Self {
+            _directory: directory,
+            path,
+        })
     }
 
     fn path(&self) -> &str {
-        self.path.to_str().expect("temporary directories have plain names")
+        self.path
+            .to_str()
+            .expect("temporary directories have plain names")
     }
 
     /// Both commands refuse it alike.
@@ -93,7 +112,11 @@ fn what_deserves_a_word_is_said_before_anything_begins() -> Result<()> {
             "--allow-tcp=",
             "--allow-state",
         ])?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(String::from_utf8(output.stderr)?)
     };
     let opened = |right| -> Result<()> {
@@ -104,21 +127,38 @@ fn what_deserves_a_word_is_said_before_anything_begins() -> Result<()> {
     };
     opened(0o700)?;
     let warnings = told(&path("good.wat"))?;
-    ensure!(!warnings.contains("every user") && !warnings.contains("open files"), "{warnings}");
+    ensure!(
+        !warnings.contains("every user") && !warnings.contains("open files"),
+        "{warnings}"
+    );
     opened(0o755)?;
     let warnings = told(&path("good.wat"))?;
-    for what in ["the identity: every user", "task good: the secret KEY: every user", "chmod o-r"] {
-        ensure!(warnings.contains(what), "{what:?} is missing in: {warnings}");
+    for what in [
+        "the identity: every user",
+        "task good: the secret KEY: every user",
+        "chmod o-r",
+    ] {
+        ensure!(
+            warnings.contains(what),
+            "{what:?} is missing in: {warnings}"
+        );
     }
     opened(0o700)?;
     let warnings = told(&build::artifacts()?.guest("misbehave"))?;
-    ensure!(warnings.contains("it can open files") && !warnings.contains("every user"), "{warnings}");
+    ensure!(
+        warnings.contains("it can open files") && !warnings.contains("every user"),
+        "{warnings}"
+    );
     Ok(())
 }
 
 /// A plugin file with this content is refused.
 fn plugin(content: impl AsRef<[u8]>, words: &[&str]) -> Result<()> {
-    let name = if content.as_ref().starts_with(b"(") { "plugin.wat" } else { "plugin.wasm" };
+    let name = if content.as_ref().starts_with(b"(") {
+        "plugin.wat"
+    } else {
+        "plugin.wasm"
+    };
     Input::new(name, content)?.refused(&[&["plugin.wa"], words].concat())
 }
 
@@ -132,16 +172,33 @@ fn task_name(name: &str, words: &[&str]) -> Result<()> {
     let text = format!("[[task]]\nname = {name:?}\nplugin = \"good.wat\"\n");
     configuration(&text, &[&["soloist.toml:2:"], words].concat())?;
     let good = Input::new("good.wat", GOOD)?;
-    refused(&["run", good.path(), "--task", name], &[&["--task"], words].concat())
+    refused(
+        &["run", good.path(), "--task", name],
+        &[&["--task"], words].concat(),
+    )
 }
 
 /// A good plugin and a good configuration pass `soloist check` without any ZooKeeper.
 #[test]
 fn what_is_good_is_accepted() -> Result<()> {
-    let input = Input::new("soloist.toml", "[[task]]\nname = \"t\"\nplugin = \"good.wat\"\n")?;
-    for path in [input.path(), input.path.with_file_name("good.wat").to_str().context("not text")?] {
+    let input = Input::new(
+        "soloist.toml",
+        "[[task]]\nname = \"t\"\nplugin = \"good.wat\"\n",
+    )?;
+    for path in [
+        input.path(),
+        input
+            .path
+            .with_file_name("good.wat")
+            .to_str()
+            .context("not text")?,
+    ] {
         let output = soloist(&["check", path])?;
-        ensure!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "{path}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     Ok(())
 }
@@ -151,20 +208,30 @@ fn what_is_good_is_accepted() -> Result<()> {
 fn a_plugin_that_does_not_exist() -> Result<()> {
     let input = Input::new("other", "")?;
     let path = input.path.with_file_name("nowhere.wasm");
-    refused(&["run", path.to_str().context("not text")?], &["nowhere.wasm"])
+    refused(
+        &["run", path.to_str().context("not text")?],
+        &["nowhere.wasm"],
+    )
 }
 
 /// A configuration that is not there.
 #[test]
 fn a_configuration_that_does_not_exist() -> Result<()> {
-    refused(&["run", "/nowhere/soloist.toml"], &["/nowhere/soloist.toml"])
+    refused(
+        &["run", "/nowhere/soloist.toml"],
+        &["/nowhere/soloist.toml"],
+    )
 }
 
 /// A directory in place of a plugin.
 #[test]
 fn a_plugin_that_is_a_directory() -> Result<()> {
     let input = Input::new("other", "")?;
-    let directory = input.path.parent().and_then(|path| path.to_str()).context("not text")?;
+    let directory = input
+        .path
+        .parent()
+        .and_then(|path| path.to_str())
+        .context("not text")?;
     refused(&["run", directory], &[directory])
 }
 
@@ -173,11 +240,17 @@ fn a_plugin_that_is_a_directory() -> Result<()> {
 fn a_configuration_that_is_a_pipe() -> Result<()> {
     let input = Input::new("other", "")?;
     let pipe = input.path.with_file_name("pipe.toml");
-    ensure!(Command::new("mkfifo").arg(&pipe).status()?.success(), "no pipe");
+    ensure!(
+        Command::new("mkfifo").arg(&pipe).status()?.success(),
+        "no pipe"
+    );
     let pipe = pipe.to_str().context("not text")?;
     refused(&["run", pipe], &["pipe.toml", "is not a file"])?;
     refused(&["check", pipe], &["pipe.toml", "is not a file"])?;
-    refused(&["status", "--config-file", pipe], &["pipe.toml", "is not a file"])
+    refused(
+        &["status", "--config-file", pipe],
+        &["pipe.toml", "is not a file"],
+    )
 }
 
 /// A plugin that is not the one it is pinned to, by a flag and in a file: both digests are shown, and `check` prints the one
@@ -187,27 +260,45 @@ fn a_plugin_with_another_sha256() -> Result<()> {
     let good = Input::new("good.wat", GOOD)?;
     let output = soloist(&["check", good.path()])?;
     let summary = String::from_utf8(output.stdout)?;
-    let sha256 = summary.lines().find_map(|line| line.trim().strip_prefix("sha256")).context("no sha256")?.trim();
+    let sha256 = summary
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("sha256"))
+        .context("no sha256")?
+        .trim();
     let pinned = soloist(&["check", good.path(), "--sha256", sha256])?;
-    ensure!(pinned.status.success(), "{}", String::from_utf8_lossy(&pinned.stderr));
+    ensure!(
+        pinned.status.success(),
+        "{}",
+        String::from_utf8_lossy(&pinned.stderr)
+    );
     let other = "0".repeat(64);
     for command in ["check", "run"] {
-        refused(&[command, good.path(), "--sha256", &other], &["good.wat", sha256, &other])?;
+        refused(
+            &[command, good.path(), "--sha256", &other],
+            &["good.wat", sha256, &other],
+        )?;
     }
     let task = format!("[[task]]\nname = \"t\"\nplugin = \"good.wat\"\nsha256 = \"{other}\"\n");
     Input::new("soloist.toml", task)?.refused(&["task t", "good.wat", sha256, &other])?;
-    refused(&["run", good.path(), "--sha256", "abc"], &["--sha256", "abc", "64 hexadecimal digits"])
+    refused(
+        &["run", good.path(), "--sha256", "abc"],
+        &["--sha256", "abc", "64 hexadecimal digits"],
+    )
 }
 
 /// What a stranger wrote into a plugin's file is quoted, but drives no terminal and does not flood it.
 #[test]
 fn a_plugin_whose_names_are_hostile() -> Result<()> {
     let name = format!("\\1b[2J{}", "x".repeat(50_000));
-    let imports =
-        format!(r#"(module (import "e" "{name}" (func)) (func (export "on_elected")) (func (export "on_demoted")))"#);
+    let imports = format!(
+        r#"(module (import "e" "{name}" (func)) (func (export "on_elected")) (func (export "on_demoted")))"#
+    );
     let good = Input::new("plugin.wat", imports)?;
     let message = String::from_utf8(soloist(&["check", good.path()])?.stderr)?;
-    ensure!(message.contains("\\u{1b}[2Jxxx") && !message.contains('\u{1b}') && message.len() < 5000, "{message}");
+    ensure!(
+        message.contains("\\u{1b}[2Jxxx") && !message.contains('\u{1b}') && message.len() < 5000,
+        "{message}"
+    );
     Ok(())
 }
 
@@ -233,7 +324,10 @@ fn a_plugin_that_is_cut_off() -> Result<()> {
 /// Text that is no module: the place of the mistake is shown.
 #[test]
 fn a_plugin_whose_text_is_broken() -> Result<()> {
-    plugin("(module\n  (func (export \"on_elected\") (what)))", &["2:", "what"])
+    plugin(
+        "(module\n  (func (export \"on_elected\") (what)))",
+        &["2:", "what"],
+    )
 }
 
 /// A module without any export: the two that are missing are named.
@@ -253,8 +347,7 @@ fn a_plugin_with_an_export_of_the_wrong_type() -> Result<()> {
 /// Imports that nobody offers: they are named.
 #[test]
 fn a_plugin_with_unknown_imports() -> Result<()> {
-    let text =
-        r#"(module (import "env" "launch_missiles" (func)) (func (export "on_elected")) (func (export "on_demoted")))"#;
+    let text = r#"(module (import "env" "launch_missiles" (func)) (func (export "on_elected")) (func (export "on_demoted")))"#;
     plugin(text, &["env", "launch_missiles"])
 }
 
@@ -267,7 +360,10 @@ fn a_configuration_that_is_not_toml() -> Result<()> {
 /// A key nobody knows: file, line and the key.
 #[test]
 fn a_configuration_with_an_unknown_key() -> Result<()> {
-    configuration("[zookeeper]\n\nsesion_timeout = \"10s\"\n", &["soloist.toml:3:", "sesion_timeout"])?;
+    configuration(
+        "[zookeeper]\n\nsesion_timeout = \"10s\"\n",
+        &["soloist.toml:3:", "sesion_timeout"],
+    )?;
     let task = "[[task]]\nname = \"t\"\nplugin = \"good.wat\"\npluginn = \"x\"\n";
     configuration(task, &["soloist.toml:4:", "pluginn"])
 }
@@ -275,13 +371,19 @@ fn a_configuration_with_an_unknown_key() -> Result<()> {
 /// A value of the wrong type: file, line and the key.
 #[test]
 fn a_configuration_with_a_value_of_the_wrong_type() -> Result<()> {
-    configuration("[[task]]\nname = 7\nplugin = \"good.wat\"\n", &["soloist.toml:2:"])
+    configuration(
+        "[[task]]\nname = 7\nplugin = \"good.wat\"\n",
+        &["soloist.toml:2:"],
+    )
 }
 
 /// One table where there is a list of them: what to write is shown.
 #[test]
 fn a_task_in_single_brackets() -> Result<()> {
-    configuration("[task]\nname = \"t\"\nplugin = \"good.wat\"\n", &["soloist.toml:1:1: task: ", "[[task]]"])
+    configuration(
+        "[task]\nname = \"t\"\nplugin = \"good.wat\"\n",
+        &["soloist.toml:1:1: task: ", "[[task]]"],
+    )
 }
 
 /// No task at all.
@@ -293,7 +395,11 @@ fn a_configuration_without_a_task() -> Result<()> {
 /// A task whose plugin is not there: the task and the file.
 #[test]
 fn a_task_whose_plugin_does_not_exist() -> Result<()> {
-    Input::new("soloist.toml", "[[task]]\nname = \"t\"\nplugin = \"nowhere.wasm\"\n")?.refused(&["nowhere.wasm"])
+    Input::new(
+        "soloist.toml",
+        "[[task]]\nname = \"t\"\nplugin = \"nowhere.wasm\"\n",
+    )?
+    .refused(&["nowhere.wasm"])
 }
 
 /// Durations that are none, in a file and as a flag; the unit is asked for.
@@ -305,7 +411,12 @@ fn bad_durations() -> Result<()> {
         configuration(&text, &["soloist.toml:2:", "session_timeout", "duration"])?;
     }
     let good = Input::new("good.wat", GOOD)?;
-    for flag in ["--session-timeout", "--tick-time", "--demote-timeout", "--connect-timeout"] {
+    for flag in [
+        "--session-timeout",
+        "--tick-time",
+        "--demote-timeout",
+        "--connect-timeout",
+    ] {
         refused(&["run", good.path(), flag, "soon"], &[flag, "soon"])?;
     }
     Ok(())
@@ -315,7 +426,10 @@ fn bad_durations() -> Result<()> {
 #[test]
 fn a_session_timeout_without_room_for_a_lease() -> Result<()> {
     let good = Input::new("good.wat", GOOD)?;
-    refused(&["run", good.path(), "--session-timeout", "2s"], &["session timeout", "2s", "demote"])
+    refused(
+        &["run", good.path(), "--session-timeout", "2s"],
+        &["session timeout", "2s", "demote"],
+    )
 }
 
 /// A task name with a slash in it.
@@ -354,7 +468,15 @@ fn a_task_name_given_twice() -> Result<()> {
 #[test]
 fn bad_connect_strings() -> Result<()> {
     let good = Input::new("good.wat", GOOD)?;
-    for bad in ["", "host:port", "host:0", "host:99999", "a:1,,b:1", "a:1/chroot,b:1", "a:1/chroot/"] {
+    for bad in [
+        "",
+        "host:port",
+        "host:0",
+        "host:99999",
+        "a:1,,b:1",
+        "a:1/chroot,b:1",
+        "a:1/chroot/",
+    ] {
         refused(&["run", good.path(), "--zookeeper", bad], &["--zookeeper"])?;
     }
     Ok(())
@@ -364,27 +486,50 @@ fn bad_connect_strings() -> Result<()> {
 #[test]
 fn a_plugin_setting_without_a_value() -> Result<()> {
     let good = Input::new("good.wat", GOOD)?;
-    refused(&["run", good.path(), "--config", "interval"], &["--config", "KEY=VALUE"])
+    refused(
+        &["run", good.path(), "--config", "interval"],
+        &["--config", "KEY=VALUE"],
+    )
 }
 
 /// Flags of a single task beside a file that describes the tasks.
 #[test]
 fn a_task_flag_beside_a_configuration() -> Result<()> {
-    let input = Input::new("soloist.toml", "[[task]]\nname = \"t\"\nplugin = \"good.wat\"\n")?;
-    refused(&["run", input.path(), "--task", "other"], &["--task", "soloist.toml"])
+    let input = Input::new(
+        "soloist.toml",
+        "[[task]]\nname = \"t\"\nplugin = \"good.wat\"\n",
+    )?;
+    refused(
+        &["run", input.path(), "--task", "other"],
+        &["--task", "soloist.toml"],
+    )
 }
 
 /// A variable of the environment is named as the place of its bad value.
 #[test]
 fn a_bad_variable() -> Result<()> {
     let good = Input::new("good.wat", GOOD)?;
-    for (variable, bad) in
-        [("SOLOIST_SESSION_TIMEOUT", "later"), ("SOLOIST_ALLOW_STATE", "maybe"), ("SOLOIST_IDENTIFY", "")]
-    {
-        refused_with(&[(variable, bad)], &["check", good.path()], &[&format!("error: {variable}: \"{bad}\"")])?;
+    for (variable, bad) in [
+        ("SOLOIST_SESSION_TIMEOUT", "later"),
+        ("SOLOIST_ALLOW_STATE", "maybe"),
+        ("SOLOIST_IDENTIFY", ""),
+    ] {
+        refused_with(
+            &[(variable, bad)],
+            &["check", good.path()],
+            &[&format!("error: {variable}: \"{bad}\"")],
+        )?;
     }
-    for (variable, bad) in [("SOLOIST_LOG_LEVEL", "loud"), ("SOLOIST_LOG_FORMAT", "xml"), ("SOLOIST_ONCE", "twice")] {
-        refused_with(&[(variable, bad)], &["run", good.path()], &[&format!("error: {variable}: \"{bad}\"")])?;
+    for (variable, bad) in [
+        ("SOLOIST_LOG_LEVEL", "loud"),
+        ("SOLOIST_LOG_FORMAT", "xml"),
+        ("SOLOIST_ONCE", "twice"),
+    ] {
+        refused_with(
+            &[(variable, bad)],
+            &["run", good.path()],
+            &[&format!("error: {variable}: \"{bad}\"")],
+        )?;
     }
     Ok(())
 }
@@ -393,12 +538,26 @@ fn a_bad_variable() -> Result<()> {
 #[test]
 fn bad_words() -> Result<()> {
     let good = Input::new("good.wat", GOOD)?;
-    let flags = [("--log-level", "loud"), ("--log-format", "xml"), ("--identify", "maybe"), ("--on-complete", "stop")];
+    let flags = [
+        ("--log-level", "loud"),
+        ("--log-format", "xml"),
+        ("--identify", "maybe"),
+        ("--on-complete", "stop"),
+    ];
     for (flag, bad) in flags {
-        refused(&["run", good.path(), flag, bad], &[&format!("error: {flag}: \"{bad}\"")])?;
+        refused(
+            &["run", good.path(), flag, bad],
+            &[&format!("error: {flag}: \"{bad}\"")],
+        )?;
     }
-    refused(&["run", good.path(), "--allow-state=maybe"], &["error: --allow-state: \"maybe\""])?;
-    refused(&["run", good.path(), "--once=maybe"], &["error: --once: \"maybe\""])
+    refused(
+        &["run", good.path(), "--allow-state=maybe"],
+        &["error: --allow-state: \"maybe\""],
+    )?;
+    refused(
+        &["run", good.path(), "--once=maybe"],
+        &["error: --once: \"maybe\""],
+    )
 }
 
 /// What is on or off can be said in the usual words, in a variable and in a flag.
@@ -407,7 +566,11 @@ fn what_is_on_or_off() -> Result<()> {
     let good = Input::new("good.wat", GOOD)?;
     let allows = |variables: &[(&str, &str)], flags: &[&str]| {
         let output = soloist_with(variables, &[&["check", good.path()], flags].concat())?;
-        ensure!(output.status.success(), "{variables:?} {flags:?}: {}", String::from_utf8_lossy(&output.stderr));
+        ensure!(
+            output.status.success(),
+            "{variables:?} {flags:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         Ok(String::from_utf8(output.stdout)?.contains("its state"))
     };
     for on in ["true", "yes", "ON", "1"] {
@@ -416,7 +579,10 @@ fn what_is_on_or_off() -> Result<()> {
     for off in ["false", "no", "Off", "0"] {
         ensure!(!allows(&[("SOLOIST_ALLOW_STATE", off)], &[])?, "{off}");
     }
-    ensure!(allows(&[("SOLOIST_ALLOW_STATE", "no")], &["--allow-state"])?, "a flag is preferred");
+    ensure!(
+        allows(&[("SOLOIST_ALLOW_STATE", "no")], &["--allow-state"])?,
+        "a flag is preferred"
+    );
     ensure!(!allows(&[], &["--allow-state=off"])?, "--allow-state=off");
     Ok(())
 }
@@ -425,7 +591,10 @@ fn what_is_on_or_off() -> Result<()> {
 #[test]
 fn a_directory_without_a_slash() -> Result<()> {
     let good = Input::new("good.wat", GOOD)?;
-    refused(&["check", good.path(), "--allow-dir", "/etc:data"], &["--allow-dir", "AS begins with a slash"])
+    refused(
+        &["check", good.path(), "--allow-dir", "/etc:data"],
+        &["--allow-dir", "AS begins with a slash"],
+    )
 }
 
 /// A directory in one that another task may write to, or that a link there leads to; two tasks can share one.
@@ -439,11 +608,19 @@ fn a_directory_that_another_task_decides_about() -> Result<()> {
     std::os::unix::fs::symlink("../target", path("n/link"))?;
     let tasks = |inner: &str| {
         let task = |name, more: &str| {
-            format!("[[task]]\nname = {name:?}\nplugin = \"good.wat\"\nallow.dirs = [{{ {more} }}]\n")
+            format!(
+                "[[task]]\nname = {name:?}\nplugin = \"good.wat\"\nallow.dirs = [{{ {more} }}]\n"
+            )
         };
-        let (inner, outer) =
-            (format!("host = {:?}, guest = \"/s\"", path(inner)), format!("host = {:?}, guest = \"/n\"", path("n")));
-        [task("inner", &inner), task("outer", &format!("{outer}, mode = \"write\""))].concat()
+        let (inner, outer) = (
+            format!("host = {:?}, guest = \"/s\"", path(inner)),
+            format!("host = {:?}, guest = \"/n\"", path("n")),
+        );
+        [
+            task("inner", &inner),
+            task("outer", &format!("{outer}, mode = \"write\"")),
+        ]
+        .concat()
     };
     for inner in ["n/sub", "n/link"] {
         let named = format!("{} leads through {},", path(inner), path("n"));
@@ -451,7 +628,11 @@ fn a_directory_that_another_task_decides_about() -> Result<()> {
     }
     let shared = Input::new("soloist.toml", tasks("n"))?;
     let output = soloist(&["check", shared.path()])?;
-    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 
@@ -476,9 +657,21 @@ fn the_help_is_complete() -> Result<()> {
     let output = soloist(&["run", "--help"])?;
     let help = String::from_utf8(output.stdout)?;
     ensure!(output.status.success());
-    for name in ["zookeeper", "session-timeout", "tick-time", "host-id", "log-format", "log-level", "path", "task"] {
+    for name in [
+        "zookeeper",
+        "session-timeout",
+        "tick-time",
+        "host-id",
+        "log-format",
+        "log-level",
+        "path",
+        "task",
+    ] {
         let variable = format!("SOLOIST_{}", name.replace('-', "_").to_uppercase());
-        ensure!(help.contains(&format!("--{name}")) && help.contains(&variable), "{name} is missing in: {help}");
+        ensure!(
+            help.contains(&format!("--{name}")) && help.contains(&variable),
+            "{name} is missing in: {help}"
+        );
     }
     let output = soloist(&["--help"])?;
     ensure!(String::from_utf8(output.stdout)?.contains("Exit codes"));

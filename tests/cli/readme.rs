@@ -13,19 +13,30 @@ use soloist_tests::{build, host};
 
 #[test]
 fn every_event_is_in_the_readme() -> Result<()> {
-    let (there, told): (BTreeSet<_>, _) =
-        (Event::ALL.iter().map(|event| event.name()).collect(), Schema::get()?.events());
-    ensure!(there == told, "there are {there:?}, and the README has {told:?}");
+    let (there, told): (BTreeSet<_>, _) = (
+        Event::ALL.iter().map(|event| event.name()).collect(),
+        Schema::get()?.events(),
+    );
+    ensure!(
+        there == told,
+        "there are {there:?}, and the README has {told:?}"
+    );
     Ok(())
 }
 
 #[test]
 fn every_reason_of_a_demotion_is_in_the_readme() -> Result<()> {
     let text = readme::text()?;
-    let sentence = text.split("\n\n").find(|paragraph| paragraph.starts_with("`reason` is ")).unwrap_or_default();
+    let sentence = text
+        .split("\n\n")
+        .find(|paragraph| paragraph.starts_with("`reason` is "))
+        .unwrap_or_default();
     let told = readme::names(sentence.split('.').next().unwrap_or_default()).split_off(1);
     let there: Vec<_> = Demotion::ALL.iter().map(|reason| reason.name()).collect();
-    ensure!(told == there, "there are {there:?}, and the README has {told:?}");
+    ensure!(
+        told == there,
+        "there are {there:?}, and the README has {told:?}"
+    );
     Ok(())
 }
 
@@ -34,7 +45,10 @@ fn every_limit_is_in_the_readme() -> Result<()> {
     let rows = readme::table("key")?;
     let told: BTreeSet<_> = rows.iter().flat_map(|row| readme::names(&row[0])).collect();
     let there: BTreeSet<_> = LimitSettings::KEYS.iter().copied().collect();
-    ensure!(there == told, "there are {there:?}, and the README has {told:?}");
+    ensure!(
+        there == told,
+        "there are {there:?}, and the README has {told:?}"
+    );
     Ok(())
 }
 
@@ -75,7 +89,9 @@ fn every_cause_of_a_failure_is_in_the_readme() -> Result<()> {
         limit(Limit::StartTimeout),
         Cause::Returned(String::new()),
         Cause::Panicked(String::new()),
-        Cause::Aborted { stderr: String::new() },
+        Cause::Aborted {
+            stderr: String::new(),
+        },
         Cause::Exited(None),
         Cause::Trapped(wasmtime::Trap::IntegerDivisionByZero),
         Cause::Host(wasmtime::Error::msg("")),
@@ -84,11 +100,17 @@ fn every_cause_of_a_failure_is_in_the_readme() -> Result<()> {
     ensure!(causes.iter().all(is_reported));
     let there: BTreeSet<_> = causes.iter().map(Cause::name).collect();
     let text = readme::text()?;
-    let others = text.split("The other causes are ").nth(1).and_then(|rest| rest.split("fault.").next());
+    let others = text
+        .split("The other causes are ")
+        .nth(1)
+        .and_then(|rest| rest.split("fault.").next());
     let rows = readme::table("key")?;
     let mut told: BTreeSet<_> = rows.iter().flat_map(|row| readme::names(&row[2])).collect();
     told.extend(readme::names(others.unwrap_or_default()));
-    ensure!(there == told, "there are {there:?}, and the README has {told:?}");
+    ensure!(
+        there == told,
+        "there are {there:?}, and the README has {told:?}"
+    );
     Ok(())
 }
 
@@ -101,9 +123,17 @@ fn every_exit_code_of_the_help_is_in_the_readme() -> Result<()> {
         let mut soloist = std::process::Command::new(&build::artifacts()?.soloist);
         host::clear_settings(&mut soloist);
         let help = String::from_utf8(soloist.args(command).output()?.stdout)?;
-        let codes = help.lines().skip_while(|line| *line != "Exit codes:").skip(1);
-        let codes: Vec<_> = codes.filter_map(|line| line.split_whitespace().next()).collect();
-        ensure!(codes == told, "{command:?} has {codes:?}, and the README has {told:?}");
+        let codes = help
+            .lines()
+            .skip_while(|line| *line != "Exit codes:")
+            .skip(1);
+        let codes: Vec<_> = codes
+            .filter_map(|line| line.split_whitespace().next())
+            .collect();
+        ensure!(
+            codes == told,
+            "{command:?} has {codes:?}, and the README has {told:?}"
+        );
     }
     Ok(())
 }

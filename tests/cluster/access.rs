@@ -13,8 +13,19 @@ const IDENTITY: &str = "SOLOIST_ZOOKEEPER_AUTH";
 /// A cluster whose root node only `soloist:secret` may touch.
 async fn guarded() -> Result<Cluster> {
     let cluster = Cluster::start().await?;
-    let owner = client::connect_as(cluster.servers(), cluster.session_timeout, Some("soloist:secret")).await?;
-    owner.create("/soloist", b"", &CreateMode::Persistent.with_acls(Acls::creator_all())).await?;
+    let owner = client::connect_as(
+        cluster.servers(),
+        cluster.session_timeout,
+        Some("soloist:secret"),
+    )
+    .await?;
+    owner
+        .create(
+            "/soloist",
+            b"",
+            &CreateMode::Persistent.with_acls(Acls::creator_all()),
+        )
+        .await?;
     client::close(owner).await;
     Ok(cluster)
 }
@@ -23,15 +34,30 @@ async fn guarded() -> Result<Cluster> {
 #[tokio::test]
 async fn wrong_credentials_are_named() -> Result<()> {
     let cluster = guarded().await?;
-    let command = cluster.host("a")?.env(IDENTITY, "digest:soloist:wrong").flag("--acl", "creator");
-    let mut host = command.flag("--connect-timeout", "2s").start(&cluster.history)?;
+    let command = cluster
+        .host("a")?
+        .env(IDENTITY, "digest:soloist:wrong")
+        .flag("--acl", "creator");
+    let mut host = command
+        .flag("--connect-timeout", "2s")
+        .start(&cluster.history)?;
     let refused = host.event("session-error").await?;
-    let message = refused.event().map(|event| event.message.clone()).unwrap_or_default();
-    ensure!(message.contains("/soloist") && message.contains("auth"), "{message}");
+    let message = refused
+        .event()
+        .map(|event| event.message.clone())
+        .unwrap_or_default();
+    ensure!(
+        message.contains("/soloist") && message.contains("auth"),
+        "{message}"
+    );
     let status = host.ended().await?;
     ensure!(status.code() == Some(3), "{status}");
     ensure!(host.errors().contains("/soloist"), "{}", host.errors());
-    ensure!(!host.errors().contains("wrong"), "the credentials are shown: {}", host.errors());
+    ensure!(
+        !host.errors().contains("wrong"),
+        "the credentials are shown: {}",
+        host.errors()
+    );
     ensure!(host.records().iter().all(|record| !record.is("elected")));
     Ok(())
 }
@@ -40,7 +66,10 @@ async fn wrong_credentials_are_named() -> Result<()> {
 #[tokio::test]
 async fn the_right_credentials_are_let_in() -> Result<()> {
     let cluster = guarded().await?;
-    let command = cluster.host("a")?.env(IDENTITY, "digest:soloist:secret").flag("--acl", "creator");
+    let command = cluster
+        .host("a")?
+        .env(IDENTITY, "digest:soloist:secret")
+        .flag("--acl", "creator");
     let mut host = command.start(&cluster.history)?;
     host.event("plugin-log").await?;
     let stranger = cluster.client().await?;
@@ -53,21 +82,45 @@ async fn the_right_credentials_are_let_in() -> Result<()> {
 /// Servers that take no credentials of this kind refuse the session itself, whoever asks.
 #[tokio::test]
 async fn credentials_that_no_server_takes_are_told_from_a_node_that_is_closed() -> Result<()> {
-    let settings = Settings::standalone().system_property("zookeeper.DigestAuthenticationProvider.enabled", "false");
+    let settings = Settings::standalone()
+        .system_property("zookeeper.DigestAuthenticationProvider.enabled", "false");
     let cluster = Cluster::with(settings, Duration::from_secs(4)).await?;
     let command = cluster.host("a")?.env(IDENTITY, "digest:soloist:hunter2");
-    let mut host = command.flag("--connect-timeout", "2s").start(&cluster.history)?;
+    let mut host = command
+        .flag("--connect-timeout", "2s")
+        .start(&cluster.history)?;
     let refused = host.event("session-auth-failed").await?;
     let event = refused.event().context("no event")?;
-    ensure!(event.text("level") == Some("error") && event.line["retry_in"] == 0.1, "{event:?}");
-    ensure!(event.message.contains("refuses the credentials") && event.message.contains("auth"), "{event:?}");
+    ensure!(
+        event.text("level") == Some("error") && event.line["retry_in"] == 0.1,
+        "{event:?}"
+    );
+    ensure!(
+        event.message.contains("refuses the credentials") && event.message.contains("auth"),
+        "{event:?}"
+    );
     let status = host.ended().await?;
     let errors = host.errors();
-    ensure!(status.code() == Some(3) && errors.contains("refuses the credentials"), "{status}: {errors}");
-    let answer = cluster.operator(&[(IDENTITY, "digest:soloist:hunter2")], &["status"]).await?;
-    ensure!(answer.code == Some(3) && answer.stderr.contains("refuses the credentials"), "{answer:?}");
-    ensure!(!errors.contains("hunter2") && !answer.stderr.contains("hunter2"), "the credentials are shown");
-    ensure!(host.records().iter().all(|record| !record.is("session-connected")));
+    ensure!(
+        status.code() == Some(3) && errors.contains("refuses the credentials"),
+        "{status}: {errors}"
+    );
+    let answer = cluster
+        .operator(&[(IDENTITY, "digest:soloist:hunter2")], &["status"])
+        .await?;
+    ensure!(
+        answer.code == Some(3) && answer.stderr.contains("refuses the credentials"),
+        "{answer:?}"
+    );
+    ensure!(
+        !errors.contains("hunter2") && !answer.stderr.contains("hunter2"),
+        "the credentials are shown"
+    );
+    ensure!(
+        host.records()
+            .iter()
+            .all(|record| !record.is("session-connected"))
+    );
     Ok(())
 }
 

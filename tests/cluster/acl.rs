@@ -22,13 +22,20 @@ async fn guarded(cluster: &Cluster, acl: &str) -> Result<(Host, Host)> {
     standby.event("standby").await?;
     let owner = owner(cluster).await?;
     let options = CreateMode::Persistent.with_acls(Acls::creator_all());
-    owner.create(&format!("{TASK_NODE}/resign"), br#"{"term":0}"#, &options).await?;
+    owner
+        .create(&format!("{TASK_NODE}/resign"), br#"{"term":0}"#, &options)
+        .await?;
     client::close(owner).await;
     Ok((leader, standby))
 }
 
 async fn owner(cluster: &Cluster) -> Result<Client> {
-    client::connect_as(cluster.servers(), cluster.session_timeout, Some("soloist:secret")).await
+    client::connect_as(
+        cluster.servers(),
+        cluster.session_timeout,
+        Some("soloist:secret"),
+    )
+    .await
 }
 
 /// All nodes below the root, parents first.
@@ -36,7 +43,13 @@ async fn nodes(client: &Client) -> Result<Vec<String>> {
     let mut nodes = vec!["/soloist".to_owned()];
     let mut next = 0;
     while let Some(path) = nodes.get(next).cloned() {
-        nodes.extend(client.list_children(&path).await?.into_iter().map(|child| format!("{path}/{child}")));
+        nodes.extend(
+            client
+                .list_children(&path)
+                .await?
+                .into_iter()
+                .map(|child| format!("{path}/{child}")),
+        );
         next += 1;
     }
     Ok(nodes)
@@ -45,7 +58,8 @@ async fn nodes(client: &Client) -> Result<Vec<String>> {
 fn refused<T>(what: &str, path: &str, result: Result<T, Error>) -> Result<()> {
     match result {
         Err(Error::NoAuth) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("to {what} {path} fails, but not for want of permission")),
+        Err(error) => Err(error)
+            .with_context(|| format!("to {what} {path} fails, but not for want of permission")),
         Ok(_) => anyhow::bail!("a stranger may {what} {path}"),
     }
 }
@@ -54,21 +68,42 @@ fn refused<T>(what: &str, path: &str, result: Result<T, Error>) -> Result<()> {
 async fn nothing_can_be_changed(stranger: &Client, nodes: &[String]) -> Result<()> {
     let open_to_all = [Acl::new(Permission::ALL, AuthId::anyone())];
     for path in nodes {
-        refused("overwrite", path, stranger.set_data(path, b"{}", None).await)?;
-        refused("set the ACL of", path, stranger.set_acl(path, &open_to_all, None).await)?;
+        refused(
+            "overwrite",
+            path,
+            stranger.set_data(path, b"{}", None).await,
+        )?;
+        refused(
+            "set the ACL of",
+            path,
+            stranger.set_acl(path, &open_to_all, None).await,
+        )?;
         // The permission to delete is that of the parent, and above the root is not ours to guard.
         if path != "/soloist" {
             refused("delete", path, stranger.delete(path, None).await)?;
             let mut multi = stranger.new_multi_writer();
             multi.add_delete(path, None)?;
-            refused("delete by multi", path, multi.commit().await.map_err(Error::from))?;
+            refused(
+                "delete by multi",
+                path,
+                multi.commit().await.map_err(Error::from),
+            )?;
         }
     }
     let open = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
     let sequential = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
     let candidate = format!("{TASK_NODE}/candidates/c-0000000000000001-z-");
-    refused("create", &candidate, stranger.create(&candidate, b"", &sequential).await)?;
-    for path in ["/soloist/hosts/z", "/soloist/tasks/z", "/soloist/tasks/beat/z", "/soloist/z"] {
+    refused(
+        "create",
+        &candidate,
+        stranger.create(&candidate, b"", &sequential).await,
+    )?;
+    for path in [
+        "/soloist/hosts/z",
+        "/soloist/tasks/z",
+        "/soloist/tasks/beat/z",
+        "/soloist/z",
+    ] {
         refused("create", path, stranger.create(path, b"", &open).await)?;
     }
     Ok(())
@@ -76,11 +111,26 @@ async fn nothing_can_be_changed(stranger: &Client, nodes: &[String]) -> Result<(
 
 /// The nodes that an election rests on are among those that were tried.
 fn complete(nodes: &[String]) -> Result<()> {
-    for node in ["/master", "/term", "/history", "/resign", "/candidates", "/candidates/c-"] {
-        ensure!(nodes.iter().any(|path| path.starts_with(&format!("{TASK_NODE}{node}"))), "no {node} among {nodes:?}");
+    for node in [
+        "/master",
+        "/term",
+        "/history",
+        "/resign",
+        "/candidates",
+        "/candidates/c-",
+    ] {
+        ensure!(
+            nodes
+                .iter()
+                .any(|path| path.starts_with(&format!("{TASK_NODE}{node}"))),
+            "no {node} among {nodes:?}"
+        );
     }
     for node in ["/soloist/hosts/a", "/soloist/hosts/b"] {
-        ensure!(nodes.iter().any(|path| path == node), "no {node} among {nodes:?}");
+        ensure!(
+            nodes.iter().any(|path| path == node),
+            "no {node} among {nodes:?}"
+        );
     }
     Ok(())
 }
@@ -94,7 +144,8 @@ async fn a_stranger_can_do_nothing_to_nodes_of_their_creator() -> Result<()> {
     let nodes = nodes(&owner).await?;
     complete(&nodes)?;
     for credentials in [None, Some("soloist:wrong"), Some("other:secret")] {
-        let stranger = client::connect_as(cluster.servers(), cluster.session_timeout, credentials).await?;
+        let stranger =
+            client::connect_as(cluster.servers(), cluster.session_timeout, credentials).await?;
         for path in &nodes {
             refused("read", path, stranger.get_data(path).await)?;
             refused("list", path, stranger.list_children(path).await)?;
@@ -123,13 +174,20 @@ async fn a_stranger_can_read_what_the_world_may_read_and_no_more() -> Result<()>
     let nodes = nodes(&owner).await?;
     complete(&nodes)?;
     for path in nodes.iter().filter(|path| !path.ends_with("/resign")) {
-        stranger.get_data(path).await.with_context(|| format!("a stranger cannot read {path}"))?;
+        stranger
+            .get_data(path)
+            .await
+            .with_context(|| format!("a stranger cannot read {path}"))?;
     }
     nothing_can_be_changed(&stranger, &nodes).await?;
-    let status = cluster.operator(&[], &["status", TASK, "--json"]).await?.json()?;
+    let status = cluster
+        .operator(&[], &["status", TASK, "--json"])
+        .await?
+        .json()?;
     ensure!(status["tasks"][0]["leader"]["host"] == "a", "{status}");
     let resign = cluster.operator(&[], &["resign", TASK]).await?;
-    let named = resign.stderr.contains("/soloist/tasks/beat/resign") && resign.stderr.contains("auth");
+    let named =
+        resign.stderr.contains("/soloist/tasks/beat/resign") && resign.stderr.contains("auth");
     ensure!(resign.code == Some(1) && named, "{resign:?}");
     ensure!(leader.terminate().await?.success());
     standby.event("plugin-log").await?;
@@ -159,16 +217,24 @@ async fn a_tree_that_was_made_without_an_acl_is_set_right() -> Result<()> {
     let mut leader = host(&cluster, "a", OURS, "creator-world-read")?.start(&cluster.history)?;
     let corrected = leader.event("acl-corrected").await?;
     let event = corrected.event().context("no event")?;
-    ensure!(event.line["nodes"].as_u64() >= Some(108) && event.text("node") == Some("/soloist"), "{event:?}");
+    ensure!(
+        event.line["nodes"].as_u64() >= Some(108) && event.text("node") == Some("/soloist"),
+        "{event:?}"
+    );
     leader.event("plugin-log").await?;
     let mut standby = host(&cluster, "b", OURS, "creator-world-read")?.start(&cluster.history)?;
     standby.event("standby").await?;
     // An order from before is taken away when somebody is elected.
     let owner = owner(&cluster).await?;
-    let (ours, read) = (Acl::new(Permission::ALL, AuthId::authed()), Acl::new(Permission::READ, AuthId::anyone()));
+    let (ours, read) = (
+        Acl::new(Permission::ALL, AuthId::authed()),
+        Acl::new(Permission::READ, AuthId::anyone()),
+    );
     let guarded = [ours, read];
     let guarded = CreateMode::Persistent.with_acls(Acls::new(&guarded));
-    owner.create(&format!("{TASK_NODE}/resign"), br#"{"term":0}"#, &guarded).await?;
+    owner
+        .create(&format!("{TASK_NODE}/resign"), br#"{"term":0}"#, &guarded)
+        .await?;
     client::close(owner).await;
     let nodes = nodes(&stranger).await?;
     complete(&nodes)?;
@@ -176,7 +242,12 @@ async fn a_tree_that_was_made_without_an_acl_is_set_right() -> Result<()> {
     ensure!(leader.terminate().await?.success());
     standby.event("plugin-log").await?;
     // What is right is not talked about, and nothing was in the way.
-    ensure!(standby.records().iter().all(|record| !record.is("acl-corrected") && !record.is("acl-differs")));
+    ensure!(
+        standby
+            .records()
+            .iter()
+            .all(|record| !record.is("acl-corrected") && !record.is("acl-differs"))
+    );
     client::close(stranger).await;
     cluster.verdict().check()
 }
@@ -185,7 +256,12 @@ async fn a_tree_that_was_made_without_an_acl_is_set_right() -> Result<()> {
 #[tokio::test]
 async fn a_node_that_a_host_may_not_set_right_is_named() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let stranger = client::connect_as(cluster.servers(), cluster.session_timeout, Some("stranger:secret")).await?;
+    let stranger = client::connect_as(
+        cluster.servers(),
+        cluster.session_timeout,
+        Some("stranger:secret"),
+    )
+    .await?;
     client::make_path(&stranger, &format!("{TASK_NODE}/state")).await?;
     let options = CreateMode::Persistent.with_acls(Acls::creator_all());
     let key = format!("{TASK_NODE}/state/key");
@@ -193,8 +269,14 @@ async fn a_node_that_a_host_may_not_set_right_is_named() -> Result<()> {
     let mut host = host(&cluster, "a", OURS, "creator")?.start(&cluster.history)?;
     let differs = host.event("acl-differs").await?;
     let event = differs.event().context("no event")?;
-    ensure!(event.line["nodes"] == 1 && event.text("node") == Some(&*key), "{event:?}");
-    ensure!(event.line["level"] == "error" && event.message.contains("setAcl"), "{event:?}");
+    ensure!(
+        event.line["nodes"] == 1 && event.text("node") == Some(&*key),
+        "{event:?}"
+    );
+    ensure!(
+        event.line["level"] == "error" && event.message.contains("setAcl"),
+        "{event:?}"
+    );
     host.event("plugin-log").await?;
     client::close(stranger).await;
     ensure!(host.terminate().await?.success());
@@ -206,15 +288,31 @@ async fn a_node_that_a_host_may_not_set_right_is_named() -> Result<()> {
 async fn an_operator_with_the_identity_of_the_hosts_can_ask_and_order() -> Result<()> {
     let cluster = Cluster::start().await?;
     let (_leader, mut standby) = guarded(&cluster, "creator").await?;
-    let file = cluster.file("identity", format!("{OURS}\n"))?.display().to_string();
-    let status = cluster.operator(&[("SOLOIST_AUTH_FILE", &file)], &["status", "--json"]).await?.json()?;
+    let file = cluster
+        .file("identity", format!("{OURS}\n"))?
+        .display()
+        .to_string();
+    let status = cluster
+        .operator(&[("SOLOIST_AUTH_FILE", &file)], &["status", "--json"])
+        .await?
+        .json()?;
     ensure!(status["tasks"][0]["leader"]["host"] == "a", "{status}");
     let variables = [(IDENTITY, OURS), ("SOLOIST_ACL", "creator")];
-    let resign = cluster.operator(&variables, &["resign", TASK, "--to", "b"]).await?;
-    ensure!(resign.code == Some(0) && resign.stdout.contains("b leads beat now in term 2"), "{resign:?}");
+    let resign = cluster
+        .operator(&variables, &["resign", TASK, "--to", "b"])
+        .await?;
+    ensure!(
+        resign.code == Some(0) && resign.stdout.contains("b leads beat now in term 2"),
+        "{resign:?}"
+    );
     standby.event("plugin-log").await?;
-    let wrong = cluster.operator(&[(IDENTITY, "digest:soloist:hunter2")], &["history", TASK]).await?;
-    ensure!(wrong.code == Some(1) && !wrong.stderr.contains("hunter2"), "{wrong:?}");
+    let wrong = cluster
+        .operator(&[(IDENTITY, "digest:soloist:hunter2")], &["history", TASK])
+        .await?;
+    ensure!(
+        wrong.code == Some(1) && !wrong.stderr.contains("hunter2"),
+        "{wrong:?}"
+    );
     cluster.verdict().check()
 }
 
@@ -223,16 +321,26 @@ async fn an_operator_with_the_identity_of_the_hosts_can_ask_and_order() -> Resul
 async fn a_host_of_another_identity_never_leads() -> Result<()> {
     let cluster = Cluster::start().await?;
     let (mut leader, mut standby) = guarded(&cluster, "creator").await?;
-    let mut other = host(&cluster, "z", "digest:other:secret", "creator")?.start(&cluster.history)?;
+    let mut other =
+        host(&cluster, "z", "digest:other:secret", "creator")?.start(&cluster.history)?;
     let names = |message: &str| message.contains("/soloist/hosts/z") && message.contains("auth");
-    other.event_where("session-error", |event| names(&event.message)).await?;
+    other
+        .event_where("session-error", |event| names(&event.message))
+        .await?;
     for host in [&mut standby, &mut leader] {
         ensure!(host.terminate().await?.success());
     }
     // Once more with all places vacant.
     let vacant = cluster.history.len();
-    other.event_after(vacant, "session-error", |event| names(&event.message)).await?;
-    ensure!(other.records().iter().all(|record| !record.is("elected") && !record.is("standby")));
+    other
+        .event_after(vacant, "session-error", |event| names(&event.message))
+        .await?;
+    ensure!(
+        other
+            .records()
+            .iter()
+            .all(|record| !record.is("elected") && !record.is("standby"))
+    );
     ensure!(other.terminate().await?.success(), "{}", other.errors());
     cluster.verdict().check()
 }

@@ -21,10 +21,18 @@ fn start() -> Result<Demo> {
     build::artifacts()?;
     let temporary = TempDir::new()?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
-    command.env("TMPDIR", temporary.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command
+        .env("TMPDIR", temporary.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
     let mut process = Process::spawn("the demo", command)?;
     let (stdout, _) = process.pipes();
-    Ok(Demo { process, output: BufReader::new(stdout.context("no stdout")?), temporary })
+    Ok(Demo {
+        process,
+        output: BufReader::new(stdout.context("no stdout")?),
+        temporary,
+    })
 }
 
 impl Demo {
@@ -33,7 +41,10 @@ impl Demo {
         let mut line = String::new();
         while !line.contains("activated") {
             line.clear();
-            ensure!(self.output.read_line(&mut line)? > 0, "the demo has ended early");
+            ensure!(
+                self.output.read_line(&mut line)? > 0,
+                "the demo has ended early"
+            );
         }
         Ok(())
     }
@@ -44,7 +55,10 @@ impl Demo {
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc")?.flatten() {
             let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
-            if environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes()) {
+            if environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == mark.as_bytes())
+            {
                 found.push(entry.file_name().to_string_lossy().into_owned());
             }
         }
@@ -52,7 +66,10 @@ impl Demo {
     }
 
     fn leaves_nothing(&self) -> Result<()> {
-        let files: Vec<_> = fs::read_dir(self.temporary.path())?.flatten().map(|entry| entry.path()).collect();
+        let files: Vec<_> = fs::read_dir(self.temporary.path())?
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
         ensure!(files.is_empty(), "files are left: {files:?}");
         let processes = self.processes()?;
         ensure!(processes.is_empty(), "processes are left: {processes:?}");
@@ -69,7 +86,12 @@ async fn the_demo_succeeds_and_leaves_nothing() -> Result<()> {
     let status = demo.process.ended(PATIENCE).await?;
     ensure!(status.success(), "{status}: {text}");
     let summary = text.split_once("Summary").context("no summary")?.1;
-    for line in ["SIGTERM", "SIGKILL", "deleted by another client", "two hosts active at once: 0.0 ms"] {
+    for line in [
+        "SIGTERM",
+        "SIGKILL",
+        "deleted by another client",
+        "two hosts active at once: 0.0 ms",
+    ] {
         ensure!(summary.contains(line), "{line:?} is missing in: {summary}");
     }
     demo.leaves_nothing()
@@ -82,7 +104,10 @@ async fn an_interrupted_demo_leaves_nothing() -> Result<()> {
         let mut demo = start()?;
         demo.read_to_the_first_leader()?;
         let processes = demo.processes()?;
-        ensure!(processes.len() >= 3, "itself, a server and a host at least: {processes:?}");
+        ensure!(
+            processes.len() >= 3,
+            "itself, a server and a host at least: {processes:?}"
+        );
         demo.process.signal(signal)?;
         let status = demo.process.ended(PATIENCE).await?;
         ensure!(status.code() == Some(130), "{signal:?}: {status}");
@@ -101,5 +126,8 @@ async fn a_killed_demo_takes_its_processes_along() -> Result<()> {
     let mut demo = start()?;
     demo.read_to_the_first_leader()?;
     demo.process.kill()?;
-    eventually("the demo's processes to end", PATIENCE, async || demo.processes().ok()?.is_empty().then_some(())).await
+    eventually("the demo's processes to end", PATIENCE, async || {
+        demo.processes().ok()?.is_empty().then_some(())
+    })
+    .await
 }

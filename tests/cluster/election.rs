@@ -15,17 +15,28 @@ async fn one_of_three_is_elected() -> Result<()> {
     for id in ["a", "b", "c"] {
         hosts.push(cluster.host(id)?.start(&cluster.history)?);
     }
-    let elected = cluster.history.wait_for(0, "an activation", PATIENCE, |record| record.is("activated")).await?;
+    let elected = cluster
+        .history
+        .wait_for(0, "an activation", PATIENCE, |record| {
+            record.is("activated")
+        })
+        .await?;
     for host in hosts.iter_mut().filter(|host| host.pid() != elected.pid) {
         host.event("standby").await?;
     }
     let client = cluster.client().await?;
     let (data, _) = client.get_data(&Cluster::master(TASK)).await?;
     let master: serde_json::Value = serde_json::from_slice(&data)?;
-    ensure!(master["host"] == *elected.host && master["term"] == 1, "the master node says {master}");
+    ensure!(
+        master["host"] == *elected.host && master["term"] == 1,
+        "the master node says {master}"
+    );
     client::close(client).await;
     // The leader has had time to act, and nobody else has acted.
-    let leader = hosts.iter_mut().find(|host| host.pid() == elected.pid).context("an unknown host leads")?;
+    let leader = hosts
+        .iter_mut()
+        .find(|host| host.pid() == elected.pid)
+        .context("an unknown host leads")?;
     leader.event("plugin-log").await?;
     ensure!(cluster.verdict().activities.len() == 1);
     cluster.verdict().check()
@@ -38,7 +49,11 @@ async fn a_standby_names_the_leader() -> Result<()> {
     let mut leader = cluster.host("the-leader")?.start(&cluster.history)?;
     leader.event("activated").await?;
     let mut standby = cluster.host("b")?.start(&cluster.history)?;
-    standby.event_where("standby", |event| event.text("leader") == Some("the-leader")).await?;
+    standby
+        .event_where("standby", |event| {
+            event.text("leader") == Some("the-leader")
+        })
+        .await?;
     Ok(())
 }
 
@@ -49,7 +64,12 @@ async fn leadership_follows_the_queue() -> Result<()> {
     let mut hosts = Vec::new();
     for id in ["a", "b", "c", "d"] {
         let mut host = cluster.host(id)?.start(&cluster.history)?;
-        host.event(if hosts.is_empty() { "activated" } else { "standby" }).await?;
+        host.event(if hosts.is_empty() {
+            "activated"
+        } else {
+            "standby"
+        })
+        .await?;
         hosts.push(host);
     }
     for host in &mut hosts {
@@ -57,9 +77,17 @@ async fn leadership_follows_the_queue() -> Result<()> {
         ensure!(host.terminate().await?.success(), "{}", host.errors());
     }
     let verdict = cluster.verdict();
-    let order: Vec<&str> = verdict.activities.iter().map(|activity| activity.host.as_str()).collect();
+    let order: Vec<&str> = verdict
+        .activities
+        .iter()
+        .map(|activity| activity.host.as_str())
+        .collect();
     ensure!(order == ["a", "b", "c", "d"], "{order:?}");
-    let terms: Vec<u64> = verdict.activities.iter().map(|activity| activity.term).collect();
+    let terms: Vec<u64> = verdict
+        .activities
+        .iter()
+        .map(|activity| activity.term)
+        .collect();
     ensure!(terms == [1, 2, 3, 4], "{terms:?}");
     verdict.check()
 }
@@ -72,18 +100,31 @@ async fn each_candidate_watches_only_itself_and_its_predecessor() -> Result<()> 
     let mut hosts = Vec::new();
     for id in ["a", "b", "c", "d"] {
         let mut host = cluster.host(id)?.start(&cluster.history)?;
-        host.event(if hosts.is_empty() { "activated" } else { "standby" }).await?;
+        host.event(if hosts.is_empty() {
+            "activated"
+        } else {
+            "standby"
+        })
+        .await?;
         hosts.push(host);
     }
     let client = cluster.client().await?;
     let queue = queue(&client).await?;
     ensure!(queue.len() == 4, "{queue:?}");
     let of_the_task = |node: &str| format!("/soloist/tasks/{TASK}/{node}");
-    let of_the_leader = [Cluster::master(TASK), of_the_task("term"), of_the_task("resign"), queue[0].0.clone()];
+    let of_the_leader = [
+        Cluster::master(TASK),
+        of_the_task("term"),
+        of_the_task("resign"),
+        queue[0].0.clone(),
+    ];
     let of_the_leader = BTreeSet::from(of_the_leader);
     let mut expected = BTreeMap::from([(queue[0].1, of_the_leader)]);
     for pair in queue.windows(2) {
-        expected.insert(pair[1].1, BTreeSet::from([pair[0].0.clone(), pair[1].0.clone()]));
+        expected.insert(
+            pair[1].1,
+            BTreeSet::from([pair[0].0.clone(), pair[1].0.clone()]),
+        );
     }
     // A host says that it stands by before its watch is set.
     let mut seen = BTreeMap::new();
@@ -101,11 +142,17 @@ async fn queue(client: &Client) -> Result<Vec<(String, i64)>> {
     let mut candidates = Vec::new();
     for name in client.list_children(&parent).await? {
         let path = format!("{parent}/{name}");
-        let stat = client.check_stat(&path).await?.context("a candidate left")?;
+        let stat = client
+            .check_stat(&path)
+            .await?
+            .context("a candidate left")?;
         candidates.push((stat.czxid, path, stat.ephemeral_owner));
     }
     candidates.sort();
-    Ok(candidates.into_iter().map(|(_, path, owner)| (path, owner)).collect())
+    Ok(candidates
+        .into_iter()
+        .map(|(_, path, owner)| (path, owner))
+        .collect())
 }
 
 /// Which session watches what, from the answer to `wchc`.
@@ -118,7 +165,9 @@ fn watches(answer: &str) -> BTreeMap<i64, BTreeSet<String>> {
             path if path.starts_with('/') => {
                 watches.entry(session).or_default().insert(path.to_owned());
             }
-            id => session = i64::from_str_radix(id.trim_start_matches("0x"), 16).unwrap_or_default(),
+            id => {
+                session = i64::from_str_radix(id.trim_start_matches("0x"), 16).unwrap_or_default();
+            }
         }
     }
     watches
@@ -129,18 +178,31 @@ fn watches(answer: &str) -> BTreeMap<i64, BTreeSet<String>> {
 async fn one_host_stands_for_several_tasks() -> Result<()> {
     let cluster = Cluster::start().await?;
     let plugin = build::artifacts()?.guest("heartbeat");
-    let task = |name: &str| format!("[[task]]\nname = {name:?}\nplugin = {:?}\n", plugin.display().to_string());
+    let task = |name: &str| {
+        format!(
+            "[[task]]\nname = {name:?}\nplugin = {:?}\n",
+            plugin.display().to_string()
+        )
+    };
     let only_one = cluster.file("one.toml", task("one"))?;
     let all = cluster.file("all.toml", ["one", "two", "three"].map(task).concat())?;
-    let mut first = cluster.host_of("first", &only_one)?.start(&cluster.history)?;
+    let mut first = cluster
+        .host_of("first", &only_one)?
+        .start(&cluster.history)?;
     first.event("activated").await?;
     let mut second = cluster.host_of("second", &all)?.start(&cluster.history)?;
     for name in ["two", "three"] {
-        second.event_where("plugin-log", |event| event.task.as_deref() == Some(name)).await?;
+        second
+            .event_where("plugin-log", |event| event.task.as_deref() == Some(name))
+            .await?;
     }
-    second.event_where("standby", |event| event.task.as_deref() == Some("one")).await?;
+    second
+        .event_where("standby", |event| event.task.as_deref() == Some("one"))
+        .await?;
     ensure!(first.terminate().await?.success());
-    second.event_where("plugin-log", |event| event.task.as_deref() == Some("one")).await?;
+    second
+        .event_where("plugin-log", |event| event.task.as_deref() == Some("one"))
+        .await?;
     ensure!(second.terminate().await?.success());
     ensure!(cluster.verdict().activities.len() == 4);
     cluster.verdict().check()

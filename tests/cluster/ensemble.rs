@@ -17,26 +17,42 @@ async fn a_leader_outlives_the_server_it_is_connected_to() -> Result<()> {
     let mut host = cluster.host("a")?.start(&cluster.history)?;
     host.event("plugin-log").await?;
     let observer = cluster.client().await?;
-    let session = client::owner(&observer, &Cluster::master(TASK)).await?.context("nobody holds the master node")?;
+    let session = client::owner(&observer, &Cluster::master(TASK))
+        .await?
+        .context("nobody holds the master node")?;
     drop(observer);
     let mut server = None;
     for index in 0..cluster.zookeeper.len() {
-        if cluster.zookeeper.ask(index, "cons").await?.contains(&format!("sid=0x{session:x}")) {
+        if cluster
+            .zookeeper
+            .ask(index, "cons")
+            .await?
+            .contains(&format!("sid=0x{session:x}"))
+        {
             server = Some(index);
         }
     }
     let server = server.context("no server knows the session")?;
     let killed = cluster.history.len();
     cluster.zookeeper.kill(server)?;
-    host.event_after(killed, "session-disconnected", |_| true).await?;
-    host.event_after(killed, "session-connected", |_| true).await?;
+    host.event_after(killed, "session-disconnected", |_| true)
+        .await?;
+    host.event_after(killed, "session-connected", |_| true)
+        .await?;
     let reconnected = cluster.history.len();
-    host.event_after(reconnected, "plugin-log", |event| event.term == Some(1)).await?;
+    host.event_after(reconnected, "plugin-log", |event| event.term == Some(1))
+        .await?;
     for name in ["draining", "demoted", "revoked", "session-expired"] {
-        ensure!(host.records().iter().all(|record| !record.is(name)), "the host reported `{name}`");
+        ensure!(
+            host.records().iter().all(|record| !record.is(name)),
+            "the host reported `{name}`"
+        );
     }
     let observer = cluster.client().await?;
-    ensure!(client::owner(&observer, &Cluster::master(TASK)).await? == Some(session), "the session is another");
+    ensure!(
+        client::owner(&observer, &Cluster::master(TASK)).await? == Some(session),
+        "the session is another"
+    );
     cluster.verdict().check()
 }
 
@@ -73,11 +89,22 @@ async fn a_host_gives_up_after_its_connect_timeout() -> Result<()> {
     let zookeeper = ZooKeeper::prepare(Settings::standalone())?;
     let cluster = Cluster::around(zookeeper, Duration::from_secs(4))?;
     let began = Instant::now();
-    let mut host = cluster.host("a")?.flag("--connect-timeout", "1s").start(&cluster.history)?;
+    let mut host = cluster
+        .host("a")?
+        .flag("--connect-timeout", "1s")
+        .start(&cluster.history)?;
     let status = host.ended().await?;
-    ensure!(began.elapsed() >= Duration::from_secs(1), "gave up after {:?}", began.elapsed());
+    ensure!(
+        began.elapsed() >= Duration::from_secs(1),
+        "gave up after {:?}",
+        began.elapsed()
+    );
     ensure!(status.code() == Some(3), "{status}: {}", host.errors());
-    ensure!(host.errors().contains(cluster.servers()), "{}", host.errors());
+    ensure!(
+        host.errors().contains(cluster.servers()),
+        "{}",
+        host.errors()
+    );
     Ok(())
 }
 
@@ -100,7 +127,12 @@ async fn nobody_is_elected_through_a_read_only_server() -> Result<()> {
     let mut host = cluster.host("a")?.start(&cluster.history)?;
     host.event("session-read-only").await?;
     let records = host.records();
-    ensure!(records.iter().all(|record| !record.is("elected") && !record.is("session-connected")), "{records:?}");
+    ensure!(
+        records
+            .iter()
+            .all(|record| !record.is("elected") && !record.is("session-connected")),
+        "{records:?}"
+    );
     cluster.zookeeper.start_all().await?;
     host.event("plugin-log").await?;
     cluster.verdict().check()
@@ -119,14 +151,21 @@ async fn nobody_leads_while_a_server_leaves_no_room_for_a_lease() -> Result<()> 
     };
     let shortened = cluster.history.len();
     restart(&mut cluster, Some(("maxSessionTimeout", "2000"))).await?;
-    host.event_after(shortened, "session-error", no_room).await?;
+    host.event_after(shortened, "session-error", no_room)
+        .await?;
     let stopped = |record: &Record| record.is("demoted") || record.is("revoked");
-    cluster.history.wait_for(shortened, "the leader to stop", PATIENCE, stopped).await?;
+    cluster
+        .history
+        .wait_for(shortened, "the leader to stop", PATIENCE, stopped)
+        .await?;
     // Every further attempt ends in the same way.
     let again = cluster.history.len();
     host.event_after(again, "session-error", no_room).await?;
     let since = cluster.history.since(again);
-    ensure!(since.iter().all(|record| !record.is("activated")), "{since:?}");
+    ensure!(
+        since.iter().all(|record| !record.is("activated")),
+        "{since:?}"
+    );
     restart(&mut cluster, None).await?;
     host.event_after(again, "plugin-log", |_| true).await?;
     ensure!(host.terminate().await?.success());
@@ -141,7 +180,9 @@ async fn a_tick_that_is_too_long_for_the_lease_is_warned_about() -> Result<()> {
     let mut host = cluster.host("a")?.start(&cluster.history)?;
     let warned = |event: &Event| {
         let shown = |part: &str| event.message.contains(part);
-        event.text("level") == Some("warn") && shown("seems to be 2.5s") && shown("tick_time = 500ms")
+        event.text("level") == Some("warn")
+            && shown("seems to be 2.5s")
+            && shown("tick_time = 500ms")
     };
     host.event_where("", warned).await?;
     ensure!(host.terminate().await?.success());

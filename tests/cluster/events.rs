@@ -35,25 +35,46 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_readme_gives_it() 
         nodes_with_other_rights(&cluster),
         a_task_that_has_been_done(&cluster),
         async {
-            let (refused, shortened, read_only) =
-                tokio::try_join!(refused_credentials(), a_shortened_session(), a_read_only_server())?;
+            let (refused, shortened, read_only) = tokio::try_join!(
+                refused_credentials(),
+                a_shortened_session(),
+                a_read_only_server()
+            )?;
             Ok([refused, shortened, read_only])
         },
     )?;
     let schema = Schema::get()?;
     let (mut events, mut fields) = (BTreeSet::new(), BTreeSet::new());
-    for record in others.iter().chain([&cluster.history]).flat_map(|history| history.since(0)) {
+    for record in others
+        .iter()
+        .chain([&cluster.history])
+        .flat_map(|history| history.since(0))
+    {
         ensure!(!matches!(record.what, What::Unreadable(_)), "{record}");
         if let Some(event) = record.event() {
-            let names = event.line.as_object().into_iter().flat_map(|line| line.keys());
+            let names = event
+                .line
+                .as_object()
+                .into_iter()
+                .flat_map(|line| line.keys());
             fields.extend(names.map(|field| (event.name.clone(), field.clone())));
             events.insert(event.name.clone());
         }
     }
-    let missing: Vec<_> = schema.events().into_iter().filter(|event| !events.contains(*event)).collect();
+    let missing: Vec<_> = schema
+        .events()
+        .into_iter()
+        .filter(|event| !events.contains(*event))
+        .collect();
     ensure!(missing.is_empty(), "never seen: {missing:?}");
-    let seen = |(event, field): &(&str, &str)| fields.contains(&((*event).to_owned(), (*field).to_owned()));
-    let missing: Vec<_> = schema.fields().into_iter().filter(|field| !seen(field)).collect();
+    let seen = |(event, field): &(&str, &str)| {
+        fields.contains(&((*event).to_owned(), (*field).to_owned()))
+    };
+    let missing: Vec<_> = schema
+        .fields()
+        .into_iter()
+        .filter(|field| !seen(field))
+        .collect();
     ensure!(missing.is_empty(), "never seen: {missing:?}");
     Ok(())
 }
@@ -62,7 +83,9 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_readme_gives_it() 
 fn misbehaving(what: &str, more: &str) -> Result<String> {
     let plugin = build::artifacts()?.guest("misbehave").display().to_string();
     let allow = "allow = { state = true, tcp = [] }";
-    Ok(format!("[[task]]\nname = \"{what}\"\nplugin = {plugin:?}\nconfig = {{ do = \"{what}\" }}\n{allow}\n{more}\n"))
+    Ok(format!(
+        "[[task]]\nname = \"{what}\"\nplugin = {plugin:?}\nconfig = {{ do = \"{what}\" }}\n{allow}\n{more}\n"
+    ))
 }
 
 async fn plugins_that_log_complete_and_fail(cluster: &Cluster) -> Result<()> {
@@ -79,19 +102,42 @@ async fn plugins_that_log_complete_and_fail(cluster: &Cluster) -> Result<()> {
     ];
     let config = cluster.file("plugins.toml", tasks.concat())?;
     let mut leader = cluster.host_of("logs", &config)?.start(&cluster.history)?;
-    let omitted = leader.event_where("plugin-log", |event| event.line["omitted_fields"] == 8).await?;
-    let kept = omitted.event().and_then(|event| event.line["fields"].as_object()).map(serde_json::Map::len);
+    let omitted = leader
+        .event_where("plugin-log", |event| event.line["omitted_fields"] == 8)
+        .await?;
+    let kept = omitted
+        .event()
+        .and_then(|event| event.line["fields"].as_object())
+        .map(serde_json::Map::len);
     ensure!(kept == Some(32), "{omitted}");
     for field in ["stream", "import", "dropped"] {
-        leader.event_where("plugin-log", |event| event.line.get(field).is_some()).await?;
+        leader
+            .event_where("plugin-log", |event| event.line.get(field).is_some())
+            .await?;
     }
-    leader.event_where("plugin-completed", |event| event.text("restart_in").is_some()).await?;
-    leader.event_where("plugin-failed", |event| event.text("backtrace").is_some()).await?;
-    leader.event_where("failed", |event| event.text("retry_in").is_some()).await?;
-    leader.event_where("released", |event| event.text("stands_again_in").is_some()).await?;
-    let mut standby = cluster.host_of("stands", &config)?.start(&cluster.history)?;
+    leader
+        .event_where("plugin-completed", |event| {
+            event.text("restart_in").is_some()
+        })
+        .await?;
+    leader
+        .event_where("plugin-failed", |event| event.text("backtrace").is_some())
+        .await?;
+    leader
+        .event_where("failed", |event| event.text("retry_in").is_some())
+        .await?;
+    leader
+        .event_where("released", |event| event.text("stands_again_in").is_some())
+        .await?;
+    let mut standby = cluster
+        .host_of("stands", &config)?
+        .start(&cluster.history)?;
     standby.event("standby").await?;
-    ensure!(standby.terminate().await?.success() && leader.terminate().await?.success(), "{}", leader.errors());
+    ensure!(
+        standby.terminate().await?.success() && leader.terminate().await?.success(),
+        "{}",
+        leader.errors()
+    );
     leader.event("released").await?;
     leader.event("session-closed").await?;
     Ok(())
@@ -99,16 +145,24 @@ async fn plugins_that_log_complete_and_fail(cluster: &Cluster) -> Result<()> {
 
 async fn a_leader_that_loses_its_session(cluster: &Cluster) -> Result<()> {
     let plugin = cluster.file("deaf.wat", DEAF)?;
-    let mut leader = cluster.host_of("stands-still", &plugin)?.start(&cluster.history)?;
+    let mut leader = cluster
+        .host_of("stands-still", &plugin)?
+        .start(&cluster.history)?;
     leader.event("plugin-log").await?;
     let observer = cluster.client().await?;
     leader.pause().await?;
     eventually("the session to expire", PATIENCE, async || {
-        client::owner(&observer, &Cluster::master("deaf")).await.ok()?.is_none().then_some(())
+        client::owner(&observer, &Cluster::master("deaf"))
+            .await
+            .ok()?
+            .is_none()
+            .then_some(())
     })
     .await?;
     leader.resume()?;
-    leader.event_where("revoked", |event| event.line.get("overdue_us").is_some()).await?;
+    leader
+        .event_where("revoked", |event| event.line.get("overdue_us").is_some())
+        .await?;
     for name in ["session-disconnected", "session-expired"] {
         leader.event(name).await?;
     }
@@ -125,24 +179,47 @@ async fn a_plugin_that_cannot_be_stopped(cluster: &Cluster) -> Result<()> {
 }
 
 async fn a_master_node_that_belongs_to_somebody_else(cluster: &Cluster) -> Result<()> {
-    let stranger = client::connect_as(cluster.servers(), cluster.session_timeout, Some("somebody:else")).await?;
+    let stranger = client::connect_as(
+        cluster.servers(),
+        cluster.session_timeout,
+        Some("somebody:else"),
+    )
+    .await?;
     let theirs = CreateMode::Persistent.with_acls(Acls::creator_all());
     stranger.create("/theirs", b"", &theirs).await?;
     let plugin = build::artifacts()?.guest("heartbeat");
-    let mut host = cluster.host_of("kept-out", &plugin)?.flag("--path", "/theirs/master").start(&cluster.history)?;
-    host.event_where("election-error", |event| event.line.get("retry_in").is_some()).await?;
+    let mut host = cluster
+        .host_of("kept-out", &plugin)?
+        .flag("--path", "/theirs/master")
+        .start(&cluster.history)?;
+    host.event_where("election-error", |event| {
+        event.line.get("retry_in").is_some()
+    })
+    .await?;
     client::close(stranger).await;
     Ok(())
 }
 
 /// Some of them may be set right.
 async fn nodes_with_other_rights(cluster: &Cluster) -> Result<()> {
-    let stranger = client::connect_as(cluster.servers(), cluster.session_timeout, Some("somebody:else")).await?;
+    let stranger = client::connect_as(
+        cluster.servers(),
+        cluster.session_timeout,
+        Some("somebody:else"),
+    )
+    .await?;
     client::make_path(&stranger, "/guarded/tasks/beat/state").await?;
     let theirs = CreateMode::Persistent.with_acls(Acls::creator_all());
-    stranger.create("/guarded/tasks/beat/state/theirs", b"", &theirs).await?;
-    let command = cluster.host("guards")?.env("SOLOIST_ZOOKEEPER_AUTH", "digest:soloist:secret");
-    let mut host = command.flag("--acl", "creator").flag("--root", "/guarded").start(&cluster.history)?;
+    stranger
+        .create("/guarded/tasks/beat/state/theirs", b"", &theirs)
+        .await?;
+    let command = cluster
+        .host("guards")?
+        .env("SOLOIST_ZOOKEEPER_AUTH", "digest:soloist:secret");
+    let mut host = command
+        .flag("--acl", "creator")
+        .flag("--root", "/guarded")
+        .start(&cluster.history)?;
     for name in ["acl-corrected", "acl-differs"] {
         host.event(name).await?;
     }
@@ -152,21 +229,36 @@ async fn nodes_with_other_rights(cluster: &Cluster) -> Result<()> {
 
 async fn a_task_that_has_been_done(cluster: &Cluster) -> Result<()> {
     let plugin = cluster.file("done.wat", PRINTS)?;
-    let start = |id| cluster.host_of(id, &plugin)?.flag("--once-for", "today").start(&cluster.history);
+    let start = |id| {
+        cluster
+            .host_of(id, &plugin)?
+            .flag("--once-for", "today")
+            .start(&cluster.history)
+    };
     ensure!(start("does")?.ended().await?.success());
     let mut later = start("need-not")?;
-    later.event_where("completed-before", |event| event.text("what") == Some("today")).await?;
+    later
+        .event_where("completed-before", |event| {
+            event.text("what") == Some("today")
+        })
+        .await?;
     ensure!(later.ended().await?.success(), "{}", later.errors());
     Ok(())
 }
 
 /// The servers know of no credentials of this scheme. Before they are there the host has another error.
 async fn refused_credentials() -> Result<History> {
-    let settings = Settings::standalone().system_property("zookeeper.DigestAuthenticationProvider.enabled", "false");
+    let settings = Settings::standalone()
+        .system_property("zookeeper.DigestAuthenticationProvider.enabled", "false");
     let mut cluster = Cluster::around(ZooKeeper::prepare(settings)?, Duration::from_secs(4))?;
-    let command = cluster.host("a")?.env("SOLOIST_ZOOKEEPER_AUTH", "digest:soloist:secret");
+    let command = cluster
+        .host("a")?
+        .env("SOLOIST_ZOOKEEPER_AUTH", "digest:soloist:secret");
     let mut host = command.start(&cluster.history)?;
-    host.event_where("session-error", |event| event.line.get("retry_in").is_some()).await?;
+    host.event_where("session-error", |event| {
+        event.line.get("retry_in").is_some()
+    })
+    .await?;
     cluster.zookeeper.start_all().await?;
     host.event("session-auth-failed").await?;
     Ok(cluster.history.clone())
@@ -177,12 +269,17 @@ async fn a_shortened_session() -> Result<History> {
     let mut cluster = Cluster::with(Settings::standalone(), Duration::from_secs(10)).await?;
     let mut host = cluster.host("a")?.start(&cluster.history)?;
     host.event("plugin-log").await?;
-    cluster.zookeeper.configure(0, Some(("maxSessionTimeout", "6000")))?;
+    cluster
+        .zookeeper
+        .configure(0, Some(("maxSessionTimeout", "6000")))?;
     cluster.zookeeper.kill(0)?;
     cluster.zookeeper.start_all().await?;
     let shortened = host.event("session-shortened").await?;
     let line = &shortened.event().context("no event")?.line;
-    ensure!(line["server"] == cluster.servers() && line["session_timeout"] == 6.0, "{line}");
+    ensure!(
+        line["server"] == cluster.servers() && line["session_timeout"] == 6.0,
+        "{line}"
+    );
     Ok(cluster.history.clone())
 }
 
@@ -199,7 +296,10 @@ async fn a_read_only_server() -> Result<History> {
     let mut host = cluster.host("a")?.start(&cluster.history)?;
     host.event("session-read-only").await?;
     cluster.zookeeper.start_all().await?;
-    host.event_where("session-read-only", |event| event.line.get("retry_in").is_some()).await?;
+    host.event_where("session-read-only", |event| {
+        event.line.get("retry_in").is_some()
+    })
+    .await?;
     Ok(cluster.history.clone())
 }
 
@@ -208,15 +308,25 @@ async fn a_read_only_server() -> Result<History> {
 async fn what_a_plugin_prints_becomes_events() -> Result<()> {
     let cluster = Cluster::start().await?;
     let plugin = cluster.file("prints.wat", PRINTS)?;
-    let mut host = cluster.host_of("a", &plugin)?.flag("--task", TASK).start(&cluster.history)?;
+    let mut host = cluster
+        .host_of("a", &plugin)?
+        .flag("--task", TASK)
+        .start(&cluster.history)?;
     for text in ["first line", "second \u{1b}[31mline"] {
-        let said = host.event_where("plugin-log", |event| event.message == text).await?;
+        let said = host
+            .event_where("plugin-log", |event| event.message == text)
+            .await?;
         let event = said.event().context("no event")?;
-        ensure!(event.task.as_deref() == Some(TASK) && event.term == Some(1) && event.fencing_token.is_some());
+        ensure!(
+            event.task.as_deref() == Some(TASK)
+                && event.term == Some(1)
+                && event.fencing_token.is_some()
+        );
     }
     ensure!(host.terminate().await?.success());
     // At the latest when the plugin is gone, an unfinished line is told as well.
-    host.event_where("plugin-log", |event| event.message == "to stderr").await?;
+    host.event_where("plugin-log", |event| event.message == "to stderr")
+        .await?;
     Ok(())
 }
 
@@ -226,6 +336,9 @@ async fn the_task_is_named_after_the_plugin() -> Result<()> {
     let cluster = Cluster::start().await?;
     let plugin = cluster.file("nightly-report.wat", PRINTS)?;
     let mut host = cluster.host_of("a", &plugin)?.start(&cluster.history)?;
-    host.event_where("activated", |event| event.task.as_deref() == Some("nightly-report")).await?;
+    host.event_where("activated", |event| {
+        event.task.as_deref() == Some("nightly-report")
+    })
+    .await?;
     Ok(())
 }

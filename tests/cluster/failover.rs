@@ -21,11 +21,17 @@ async fn pair(cluster: &Cluster) -> Result<(Host, Host)> {
 /// The records of those names, in the order in which they were reported.
 fn order<'a>(host: &Host, names: &[&'a str]) -> Vec<&'a str> {
     let records = host.records();
-    records.iter().filter_map(|record| names.iter().copied().find(|name| record.is(name))).collect()
+    records
+        .iter()
+        .filter_map(|record| names.iter().copied().find(|name| record.is(name)))
+        .collect()
 }
 
 fn after(later: &Record, earlier: &Record) -> Result<Duration> {
-    later.at.duration_since(earlier.at).with_context(|| format!("{later:?} came before {earlier:?}"))
+    later
+        .at
+        .duration_since(earlier.at)
+        .with_context(|| format!("{later:?} came before {earlier:?}"))
 }
 
 /// SIGTERM: the plugin is told and stops, then the node is released, then the next is elected; exit status 0.
@@ -35,12 +41,27 @@ async fn a_leader_that_is_asked_to_stop_hands_over_cleanly() -> Result<()> {
     let (mut leader, mut standby) = pair(&cluster).await?;
     let status = leader.terminate().await?;
     ensure!(status.code() == Some(0), "{status}: {}", leader.errors());
-    let ends = ["draining", "demoted", "revoked", "released", "session-closed"];
+    let ends = [
+        "draining",
+        "demoted",
+        "revoked",
+        "released",
+        "session-closed",
+    ];
     let seen = order(&leader, &ends);
-    ensure!(seen == ["draining", "demoted", "released", "session-closed"], "{seen:?}");
-    leader.event_where("draining", |event| event.text("reason") == Some("shutdown")).await?;
+    ensure!(
+        seen == ["draining", "demoted", "released", "session-closed"],
+        "{seen:?}"
+    );
+    leader
+        .event_where("draining", |event| event.text("reason") == Some("shutdown"))
+        .await?;
     // What `on_demoted` of the plugin says.
-    leader.event_where("plugin-log", |event| event.message.starts_with("stops after")).await?;
+    leader
+        .event_where("plugin-log", |event| {
+            event.message.starts_with("stops after")
+        })
+        .await?;
     let released = leader.event("demoted").await?;
     after(&standby.event("elected").await?, &released)?;
     standby.event("plugin-log").await?;
@@ -58,7 +79,10 @@ async fn a_killed_leader_is_replaced_when_its_session_expires() -> Result<()> {
     let elected = standby.event("elected").await?;
     let took = elected.at.duration_since(killed)?;
     // The last heartbeat may be a tenth of the timeout old.
-    ensure!(took > timeout / 2, "elected {took:?} after the leader was killed");
+    ensure!(
+        took > timeout / 2,
+        "elected {took:?} after the leader was killed"
+    );
     standby.event("plugin-log").await?;
     cluster.verdict().check()
 }
@@ -71,7 +95,11 @@ async fn a_leader_whose_node_is_deleted_stops_before_the_next_begins() -> Result
     let operator = cluster.client().await?;
     let deleted = cluster.history.len();
     operator.delete(&Cluster::master(TASK), None).await?;
-    leader.event_where("draining", |event| event.text("reason") == Some("node-lost")).await?;
+    leader
+        .event_where("draining", |event| {
+            event.text("reason") == Some("node-lost")
+        })
+        .await?;
     let demoted = leader.event("demoted").await?;
     after(&standby.event("elected").await?, &demoted)?;
     leader.event_after(deleted, "standby", |_| true).await?;
@@ -97,7 +125,13 @@ async fn a_leader_whose_every_node_is_deleted_leads_again_and_stays() -> Result<
     leader.event_after(deleted, "activated", |_| true).await?;
     // Ten are sent in a session timeout: without the lease they renew, leadership would have ended by now.
     eventually("twenty heartbeats", PATIENCE, async || {
-        operator.check_stat(heartbeats).await.ok().flatten().filter(|stat| stat.version >= 20).map(drop)
+        operator
+            .check_stat(heartbeats)
+            .await
+            .ok()
+            .flatten()
+            .filter(|stat| stat.version >= 20)
+            .map(drop)
     })
     .await?;
     let expiring = leader
@@ -120,11 +154,18 @@ async fn a_leader_frozen_past_its_session_has_no_effect_when_it_wakes() -> Resul
     let woken = cluster.history.len();
     leader.resume()?;
     let revoked = leader.event_after(woken, "revoked", |_| true).await?;
-    let overdue = revoked.event().and_then(|event| event.line.get("overdue_us")?.as_u64());
+    let overdue = revoked
+        .event()
+        .and_then(|event| event.line.get("overdue_us")?.as_u64());
     // The session was gone before it woke, and the lease before the session; when it was paused there was a lease.
     let most = paused.elapsed().as_micros();
-    ensure!(overdue.is_some_and(|overdue| overdue > 0 && u128::from(overdue) < most), "{revoked}");
-    leader.event_after(woken, "session-expired", |_| true).await?;
+    ensure!(
+        overdue.is_some_and(|overdue| overdue > 0 && u128::from(overdue) < most),
+        "{revoked}"
+    );
+    leader
+        .event_after(woken, "session-expired", |_| true)
+        .await?;
     leader.event_after(woken, "standby", |_| true).await?;
     cluster.verdict().check()?;
     // It is a good standby: it takes over in its turn.
@@ -139,7 +180,12 @@ async fn a_leader_frozen_past_its_session_has_no_effect_when_it_wakes() -> Resul
 async fn a_successor_waits_for_effects_of_a_leader_that_never_said_it_had_stopped() -> Result<()> {
     let delay = Duration::from_secs(5);
     let cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
-    let start = |id| cluster.host(id)?.flag("--successor-delay", "5s").start(&cluster.history);
+    let start = |id| {
+        cluster
+            .host(id)?
+            .flag("--successor-delay", "5s")
+            .start(&cluster.history)
+    };
     let mut first = start("first")?;
     first.event("plugin-log").await?;
     let mut second = start("second")?;
@@ -148,19 +194,31 @@ async fn a_successor_waits_for_effects_of_a_leader_that_never_said_it_had_stoppe
     first.kill()?;
     // The last moment at which the first leader is known to have held the node.
     let mut held = SystemTime::now();
-    eventually("the session of the first leader to expire", PATIENCE, async || {
-        let asked = SystemTime::now();
-        let owner = client::owner(&observer, &Cluster::master(TASK)).await.ok()?;
-        held = if owner.is_some() { asked } else { held };
-        owner.is_none().then_some(())
-    })
+    eventually(
+        "the session of the first leader to expire",
+        PATIENCE,
+        async || {
+            let asked = SystemTime::now();
+            let owner = client::owner(&observer, &Cluster::master(TASK))
+                .await
+                .ok()?;
+            held = if owner.is_some() { asked } else { held };
+            owner.is_none().then_some(())
+        },
+    )
     .await?;
     let waited = second.event("elected").await?.at.duration_since(held)?;
-    ensure!(waited >= delay, "elected {waited:?} after the first leader was gone");
+    ensure!(
+        waited >= delay,
+        "elected {waited:?} after the first leader was gone"
+    );
     let mut third = start("third")?;
     third.event("standby").await?;
     ensure!(second.terminate().await?.success());
-    let handover = after(&third.event("elected").await?, &second.event("released").await?)?;
+    let handover = after(
+        &third.event("elected").await?,
+        &second.event("released").await?,
+    )?;
     ensure!(handover < delay, "elected {handover:?} after a release");
     client::close(observer).await;
     cluster.verdict().check()
@@ -173,7 +231,10 @@ async fn a_plugin_that_ignores_its_demotion_is_revoked() -> Result<()> {
     let plugin = cluster.file("deaf.wat", DEAF)?;
     let limit = Duration::from_millis(500);
     let command = |id| -> Result<Command> {
-        Ok(cluster.host_of(id, &plugin)?.flag("--task", TASK).flag("--demote-timeout", "500ms"))
+        Ok(cluster
+            .host_of(id, &plugin)?
+            .flag("--task", TASK)
+            .flag("--demote-timeout", "500ms"))
     };
     let mut leader = command("leader")?.start(&cluster.history)?;
     leader.event("plugin-log").await?;
@@ -186,7 +247,10 @@ async fn a_plugin_that_ignores_its_demotion_is_revoked() -> Result<()> {
     let revoked = leader.event("revoked").await?;
     let took = after(&revoked, &leader.event("draining").await?)?;
     // Far less than anything else that could have ended it; a busy machine is late.
-    ensure!(took >= limit && took < limit + Duration::from_secs(5), "revoked after {took:?}");
+    ensure!(
+        took >= limit && took < limit + Duration::from_secs(5),
+        "revoked after {took:?}"
+    );
     after(&standby.event("activated").await?, &revoked)?;
     cluster.verdict().check()
 }

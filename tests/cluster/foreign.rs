@@ -11,7 +11,10 @@ use soloist_tests::host::Host;
 const NODE: &str = "/legacy/report/master";
 
 fn host(cluster: &Cluster, id: &str) -> Result<Host> {
-    cluster.host(id)?.flag("--path", NODE).start(&cluster.history)
+    cluster
+        .host(id)?
+        .flag("--path", NODE)
+        .start(&cluster.history)
 }
 
 async fn foreign(cluster: &Cluster) -> Result<Contender> {
@@ -25,8 +28,14 @@ async fn a_host_waits_for_a_foreign_leader() -> Result<()> {
     let mut foreign = foreign(&cluster).await?;
     foreign.until(Standing::Leading).await?;
     let mut host = host(&cluster, "a")?;
-    host.event_where("standby", |event| event.text("leader") == Some("a foreign contender")).await?;
-    ensure!(host.records().iter().all(|record| !record.is("elected")), "elected beside a foreign leader");
+    host.event_where("standby", |event| {
+        event.text("leader") == Some("a foreign contender")
+    })
+    .await?;
+    ensure!(
+        host.records().iter().all(|record| !record.is("elected")),
+        "elected beside a foreign leader"
+    );
     foreign.resign().await?;
     host.event("plugin-log").await?;
     cluster.verdict().check()
@@ -96,25 +105,49 @@ async fn hosts_with_different_paths_never_stand_for_a_task_together() -> Result<
             && message.contains("same `path`")
             && message.contains(&format!("for which {host} stands"))
     };
-    second.event_where("election-error", |event| names(&event.message, NODE, "a")).await?;
+    second
+        .event_where("election-error", |event| names(&event.message, NODE, "a"))
+        .await?;
     let client = cluster.client().await?;
     let candidates = "/soloist/tasks/beat/candidates";
     let queue = client.list_children(candidates).await?;
     ensure!(queue.len() == 1 && queue[0].contains("-a-"), "{queue:?}");
-    client.delete(&format!("{candidates}/{}", queue[0]), None).await?;
-    first.event_where("demoted", |event| event.text("reason") == Some("node-lost")).await?;
+    client
+        .delete(&format!("{candidates}/{}", queue[0]), None)
+        .await?;
+    first
+        .event_where("demoted", |event| event.text("reason") == Some("node-lost"))
+        .await?;
     // Whoever joins first leads: the other one refuses.
     let led = |record: &soloist_tests::history::Record| {
         record.is("activated") && record.event().is_some_and(|event| event.term == Some(2))
     };
-    let leader = cluster.history.wait_for(0, "term 2", soloist_tests::PATIENCE, led).await?.host;
-    let (leader, other) = if leader == "a" { (&mut first, &mut second) } else { (&mut second, &mut first) };
+    let leader = cluster
+        .history
+        .wait_for(0, "term 2", soloist_tests::PATIENCE, led)
+        .await?
+        .host;
+    let (leader, other) = if leader == "a" {
+        (&mut first, &mut second)
+    } else {
+        (&mut second, &mut first)
+    };
     let refused = cluster.history.len();
-    let theirs = if leader.id() == "a" { NODE.to_owned() } else { Cluster::master("beat") };
+    let theirs = if leader.id() == "a" {
+        NODE.to_owned()
+    } else {
+        Cluster::master("beat")
+    };
     let id = leader.id().to_owned();
-    other.event_after(refused, "election-error", |event| names(&event.message, &theirs, &id)).await?;
+    other
+        .event_after(refused, "election-error", |event| {
+            names(&event.message, &theirs, &id)
+        })
+        .await?;
     ensure!(leader.terminate().await?.success());
-    other.event_where("activated", |event| event.term == Some(3)).await?;
+    other
+        .event_where("activated", |event| event.term == Some(3))
+        .await?;
     let verdict = cluster.verdict();
     let last = verdict.activities.last().context("nobody was active")?;
     ensure!(last.host == other.id(), "{last:?}");

@@ -25,13 +25,22 @@ async fn a_server_can_be_restarted_and_leaves_nothing() -> Result<()> {
     ensure!(zookeeper.mode(0).await.is_err(), "a killed server serves");
     zookeeper.start_all().await?;
     let reader = client::connect(&servers, SESSION).await?;
-    ensure!(reader.check_stat("/kept").await?.is_some(), "the data is lost");
+    ensure!(
+        reader.check_stat("/kept").await?.is_some(),
+        "the data is lost"
+    );
     client::close(reader).await;
     let directory = zookeeper.directory().to_owned();
     let pids = [pids, zookeeper.pids()].concat();
     drop(zookeeper);
     ensure!(!directory.exists(), "files are left");
-    ensure!(pids.len() == 2 && pids.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()), "{pids:?} live");
+    ensure!(
+        pids.len() == 2
+            && pids
+                .iter()
+                .all(|pid| !Path::new(&format!("/proc/{pid}")).exists()),
+        "{pids:?} live"
+    );
     Ok(())
 }
 
@@ -39,13 +48,16 @@ async fn a_server_can_be_restarted_and_leaves_nothing() -> Result<()> {
 #[tokio::test]
 async fn an_ensemble_outlives_its_leader_and_not_its_quorum() -> Result<()> {
     let settings = Settings::ensemble().tick(Duration::from_millis(200));
-    let mut zookeeper = ZooKeeper::start(settings.system_property("readonlymode.enabled", "true")).await?;
+    let mut zookeeper =
+        ZooKeeper::start(settings.system_property("readonlymode.enabled", "true")).await?;
     let first = zookeeper.leader().await?;
     zookeeper.kill(first)?;
     let second = zookeeper.leader().await?;
     ensure!(first != second);
     zookeeper.kill(second)?;
-    let last = (0..3).find(|index| ![first, second].contains(index)).expect("there are three");
+    let last = (0..3)
+        .find(|index| ![first, second].contains(index))
+        .expect("there are three");
     eventually("the last server to be read-only", PATIENCE, async || {
         (zookeeper.mode(last).await.ok()? == Mode::ReadOnly).then_some(())
     })
@@ -63,7 +75,10 @@ async fn the_proxy_loses_a_chosen_reply() -> Result<()> {
     client.create("/lost-not", b"", &options).await?;
     ensure!(client.create("/lost", b"", &options).await.is_err());
     proxy.replies_lost(1).await?;
-    ensure!(client::owner(&client, "/lost").await? == Some(client.session_id().0), "not created by this session");
+    ensure!(
+        client::owner(&client, "/lost").await? == Some(client.session_id().0),
+        "not created by this session"
+    );
     client::close(client).await;
     Ok(())
 }
@@ -75,17 +90,33 @@ async fn the_proxy_cuts_and_swallows() -> Result<()> {
     let proxy = Proxy::start(zookeeper.address(0)).await?;
     let client = client::connect(&proxy.connect_string(), SESSION).await?;
     let direct = client::connect(&zookeeper.connect_string(), SESSION).await?;
-    for (traffic, arrives) in
-        [(Traffic::Cut, false), (Traffic::Lost, false), (Traffic::LostToServer, false), (Traffic::LostToClient, true)]
-    {
+    for (traffic, arrives) in [
+        (Traffic::Cut, false),
+        (Traffic::Lost, false),
+        (Traffic::LostToServer, false),
+        (Traffic::LostToClient, true),
+    ] {
         proxy.set(traffic);
         let path = format!("/{traffic:?}");
         let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
-        let created = tokio::time::timeout(Duration::from_millis(300), client.create(&path, b"", &options)).await;
-        ensure!(!matches!(created, Ok(Ok(_))), "{traffic:?}: a reply arrived");
-        ensure!(direct.check_stat(&path).await?.is_some() == arrives, "{traffic:?}");
+        let created = tokio::time::timeout(
+            Duration::from_millis(300),
+            client.create(&path, b"", &options),
+        )
+        .await;
+        ensure!(
+            !matches!(created, Ok(Ok(_))),
+            "{traffic:?}: a reply arrived"
+        );
+        ensure!(
+            direct.check_stat(&path).await?.is_some() == arrives,
+            "{traffic:?}"
+        );
         proxy.set(Traffic::Passes);
-        eventually("the client to be connected again", PATIENCE, async || client.check_stat("/").await.ok()).await?;
+        eventually("the client to be connected again", PATIENCE, async || {
+            client.check_stat("/").await.ok()
+        })
+        .await?;
     }
     Ok(())
 }

@@ -12,11 +12,24 @@ const SECRET: &str = "Hunter2-\"of\"-course";
 
 /// A plugin that is given a secret and passes it to its host, with these levels.
 fn tells(cluster: &Cluster, levels: &str) -> Result<Host> {
-    let directory = cluster.file("readable", "")?.parent().context("it lies somewhere")?.display().to_string();
-    let command = cluster.host_of("a", &build::artifacts()?.guest("granted"))?.flag("--task", TASK);
-    let command = command.flag("--allow-dir", format!("{directory}:/data")).flag("--config", "do=files");
+    let directory = cluster
+        .file("readable", "")?
+        .parent()
+        .context("it lies somewhere")?
+        .display()
+        .to_string();
+    let command = cluster
+        .host_of("a", &build::artifacts()?.guest("granted"))?
+        .flag("--task", TASK);
+    let command = command
+        .flag("--allow-dir", format!("{directory}:/data"))
+        .flag("--config", "do=files");
     let command = command.flag("--config", format!("steps=make /data/{SECRET}"));
-    command.flag("--secret", "SECRET").env("SECRET", SECRET).flag("--log-level", levels).start(&cluster.history)
+    command
+        .flag("--secret", "SECRET")
+        .env("SECRET", SECRET)
+        .flag("--log-level", levels)
+        .start(&cluster.history)
 }
 
 /// Each line as it was printed, or as it can be read.
@@ -34,9 +47,14 @@ fn no_secret(records: &[Record]) -> Result<()> {
     let bytes = format!("{:?}", SECRET.as_bytes());
     for line in lines(records) {
         let lowered = line.to_lowercase();
-        let told = [SECRET, &quoted, &quoted.replace('\\', "\\\\"), bytes.trim_matches(['[', ']'])]
-            .iter()
-            .any(|form| lowered.contains(&form.to_lowercase()));
+        let told = [
+            SECRET,
+            &quoted,
+            &quoted.replace('\\', "\\\\"),
+            bytes.trim_matches(['[', ']']),
+        ]
+        .iter()
+        .any(|form| lowered.contains(&form.to_lowercase()));
         ensure!(!told, "the secret is told: {line}");
     }
     Ok(())
@@ -54,7 +72,10 @@ async fn libraries_are_heard_only_by_name_and_tell_no_secret() -> Result<()> {
     host.event("plugin-completed").await?;
     ensure!(host.terminate().await?.success());
     ensure!(
-        host.records().iter().filter_map(Record::event).all(|event| library(event).is_none()),
+        host.records()
+            .iter()
+            .filter_map(Record::event)
+            .all(|event| library(event).is_none()),
         "a library is heard"
     );
     no_secret(&host.records())?;
@@ -63,10 +84,24 @@ async fn libraries_are_heard_only_by_name_and_tell_no_secret() -> Result<()> {
     host.event("plugin-completed").await?;
     ensure!(host.terminate().await?.success());
     let records = host.records();
-    let heard: Vec<_> = records.iter().filter_map(Record::event).filter(|event| library(event).is_some()).collect();
-    ensure!(heard.iter().any(|event| event.line.to_string().contains("***")), "{:#?}", lines(&records));
+    let heard: Vec<_> = records
+        .iter()
+        .filter_map(Record::event)
+        .filter(|event| library(event).is_some())
+        .collect();
+    ensure!(
+        heard
+            .iter()
+            .any(|event| event.line.to_string().contains("***")),
+        "{:#?}",
+        lines(&records)
+    );
     let (wasi, io) = ("wasmtime_wasi::", "wasmtime_wasi_io::");
-    ensure!(heard.iter().all(|event| library(event).is_some_and(|it| it.starts_with(wasi) || it.starts_with(io))));
+    ensure!(
+        heard.iter().all(
+            |event| library(event).is_some_and(|it| it.starts_with(wasi) || it.starts_with(io))
+        )
+    );
     no_secret(&records)
 }
 
@@ -75,18 +110,33 @@ async fn libraries_are_heard_only_by_name_and_tell_no_secret() -> Result<()> {
 async fn what_libraries_say_is_bounded() -> Result<()> {
     let cluster = Cluster::start().await?;
     let begun = SystemTime::now();
-    let command = cluster.host_of("a", &build::artifacts()?.guest("misbehave"))?.flag("--config", "do=print-on");
+    let command = cluster
+        .host_of("a", &build::artifacts()?.guest("misbehave"))?
+        .flag("--config", "do=print-on");
     let command = command.arg("--allow-state").flag("--allow-tcp", "");
     let levels = "info,wasmtime_wasi=trace,wasmtime_wasi_io=trace";
-    let mut host = command.flag("--log-level", levels).start(&cluster.history)?;
+    let mut host = command
+        .flag("--log-level", levels)
+        .start(&cluster.history)?;
     let said = "lines of libraries or for debugging dropped";
-    let dropped = |record: &Record| record.event().is_some_and(|event| event.message.contains(said));
+    let dropped = |record: &Record| {
+        record
+            .event()
+            .is_some_and(|event| event.message.contains(said))
+    };
     cluster.history.wait_for(0, said, PATIENCE, dropped).await?;
     host.kill()?;
     let records = host.records();
-    let heard = records.iter().filter_map(Record::event).filter(|event| library(event).is_some()).count();
+    let heard = records
+        .iter()
+        .filter_map(Record::event)
+        .filter(|event| library(event).is_some())
+        .count();
     let seconds = begun.elapsed()?.as_secs() + 1;
-    ensure!(heard as u64 <= 1000 + 200 * seconds, "{heard} lines in {seconds} s");
+    ensure!(
+        heard as u64 <= 1000 + 200 * seconds,
+        "{heard} lines in {seconds} s"
+    );
     Ok(())
 }
 
@@ -94,12 +144,25 @@ async fn what_libraries_say_is_bounded() -> Result<()> {
 #[tokio::test]
 async fn lines_below_the_level_do_not_count() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let command = cluster.host_of("a", &build::artifacts()?.guest("misbehave"))?.flag("--config", "do=whisper");
+    let command = cluster
+        .host_of("a", &build::artifacts()?.guest("misbehave"))?
+        .flag("--config", "do=whisper");
     let command = command.arg("--allow-state").flag("--allow-tcp", "");
-    let mut host = command.flag("--limit", "log_burst=5").flag("--limit", "log_rate=1").start(&cluster.history)?;
-    host.event_where("plugin-log", |event| event.message == "this is what matters").await?;
+    let mut host = command
+        .flag("--limit", "log_burst=5")
+        .flag("--limit", "log_rate=1")
+        .start(&cluster.history)?;
+    host.event_where("plugin-log", |event| {
+        event.message == "this is what matters"
+    })
+    .await?;
     ensure!(host.terminate().await?.success());
-    ensure!(host.records().iter().filter_map(Record::event).all(|event| event.line.get("dropped").is_none()));
+    ensure!(
+        host.records()
+            .iter()
+            .filter_map(Record::event)
+            .all(|event| event.line.get("dropped").is_none())
+    );
     Ok(())
 }
 
@@ -115,19 +178,40 @@ async fn what_a_plugin_says_is_not_taken_for_what_its_host_says() -> Result<()> 
       (func (export "on_demoted")))"#;
     let cluster = Cluster::start().await?;
     let plugin = cluster.file("forges.wat", FORGES)?;
-    let mut host = cluster.host_of("a", &plugin)?.flag("--task", TASK).text().start(&cluster.history)?;
+    let mut host = cluster
+        .host_of("a", &plugin)?
+        .flag("--task", TASK)
+        .text()
+        .start(&cluster.history)?;
     let completed = |record: &Record| matches!(&record.what, What::Unreadable(line) if line.contains("completed"));
-    cluster.history.wait_for(0, "a completion", PATIENCE, completed).await?;
+    cluster
+        .history
+        .wait_for(0, "a completion", PATIENCE, completed)
+        .await?;
     ensure!(host.terminate().await?.success());
     let lines = lines(&host.records());
     let after_task = |line: &String| {
         let (_, rest) = line.split_once(&format!(" {TASK}#1"))?;
-        Some(rest.split("fencing_token=").next().unwrap_or_default().to_owned())
+        Some(
+            rest.split("fencing_token=")
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+        )
     };
     let of_term: Vec<_> = lines.iter().filter_map(after_task).collect();
     let (plugins, hosts): (Vec<_>, Vec<_>) = of_term.iter().partition(|rest| rest.starts_with('|'));
-    ensure!(plugins == ["| demoted Demotion::Shutdown ", r"| \u{202e}\u{1b}[2J "], "{lines:#?}");
-    ensure!(hosts.iter().all(|rest| rest.starts_with(": ")), "{lines:#?}");
-    ensure!(hosts.iter().any(|rest| rest.starts_with(": demoted ")), "{lines:#?}");
+    ensure!(
+        plugins == ["| demoted Demotion::Shutdown ", r"| \u{202e}\u{1b}[2J "],
+        "{lines:#?}"
+    );
+    ensure!(
+        hosts.iter().all(|rest| rest.starts_with(": ")),
+        "{lines:#?}"
+    );
+    ensure!(
+        hosts.iter().any(|rest| rest.starts_with(": demoted ")),
+        "{lines:#?}"
+    );
     Ok(())
 }

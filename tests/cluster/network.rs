@@ -28,18 +28,33 @@ async fn an_election_whose_reply_was_lost_is_adopted() -> Result<()> {
     let mut host = cluster.host("a")?.start(&cluster.history)?;
     proxy.replies_lost(1).await?;
     let activated = host.event("activated").await?;
-    ensure!(activated.event().and_then(|event| event.term) == Some(1), "{activated:?}");
+    ensure!(
+        activated.event().and_then(|event| event.term) == Some(1),
+        "{activated:?}"
+    );
     host.event("plugin-log").await?;
     let observer = cluster.client().await?;
-    let stat = observer.check_stat(&Cluster::master(TASK)).await?.context("there is no master node")?;
+    let stat = observer
+        .check_stat(&Cluster::master(TASK))
+        .await?
+        .context("there is no master node")?;
     let token = activated.event().and_then(|event| event.fencing_token);
-    ensure!(token == u64::try_from(stat.czxid).ok(), "token {token:?} is not the czxid {}", stat.czxid);
+    ensure!(
+        token == u64::try_from(stat.czxid).ok(),
+        "token {token:?} is not the czxid {}",
+        stat.czxid
+    );
     ensure!(order_of_elections(&cluster) == 1, "elected more than once");
     cluster.verdict().check()
 }
 
 fn order_of_elections(cluster: &Cluster) -> usize {
-    cluster.history.since(0).iter().filter(|record| record.is("elected")).count()
+    cluster
+        .history
+        .since(0)
+        .iter()
+        .filter(|record| record.is("elected"))
+        .count()
 }
 
 /// The reply to the create that joins the queue is lost: the host stands in the queue once, not twice.
@@ -47,7 +62,9 @@ fn order_of_elections(cluster: &Cluster) -> usize {
 async fn a_host_whose_joining_reply_was_lost_stands_once() -> Result<()> {
     let (cluster, proxy) = behind_a_proxy(Duration::from_secs(10)).await?;
     let prefix = format!("{CANDIDATES}/c-");
-    proxy.lose_reply_to(move |request| request.op == Op::Create && request.contains(prefix.as_bytes()));
+    proxy.lose_reply_to(move |request| {
+        request.op == Op::Create && request.contains(prefix.as_bytes())
+    });
     let mut host = cluster.host("a")?.start(&cluster.history)?;
     proxy.replies_lost(1).await?;
     host.event("plugin-log").await?;
@@ -83,11 +100,18 @@ async fn a_short_cut_does_not_demote() -> Result<()> {
     host.event("plugin-log").await?;
     let cut = cluster.history.len();
     proxy.set(Traffic::Cut);
-    host.event_after(cut, "session-disconnected", |_| true).await?;
+    host.event_after(cut, "session-disconnected", |_| true)
+        .await?;
     proxy.set(Traffic::Passes);
     host.event_after(cut, "session-connected", |_| true).await?;
-    host.event_after(cluster.history.len(), "plugin-log", |event| event.term == Some(1)).await?;
-    ensure!(host.records().iter().all(|record| !record.is("draining")), "the host was demoted");
+    host.event_after(cluster.history.len(), "plugin-log", |event| {
+        event.term == Some(1)
+    })
+    .await?;
+    ensure!(
+        host.records().iter().all(|record| !record.is("draining")),
+        "the host was demoted"
+    );
     cluster.verdict().check()
 }
 
@@ -105,7 +129,10 @@ async fn a_leader_that_hears_nothing_stops_before_the_next_begins() -> Result<()
     proxy.set(Traffic::Lost);
     let activated = standby.event("activated").await?;
     let demoted = leader.event_after(lost, "demoted", |_| true).await?;
-    ensure!(demoted.at < activated.at, "the leader stopped after the next began");
+    ensure!(
+        demoted.at < activated.at,
+        "the leader stopped after the next began"
+    );
     proxy.set(Traffic::Passes);
     leader.event_after(lost, "standby", |_| true).await?;
     client::close(cluster.client().await?).await;

@@ -14,24 +14,53 @@ const COMPONENTIZE: &str = "componentize-py==0.25.1";
 
 fn run(program: impl AsRef<Path>, directory: &Path, args: &[&str]) -> Result<()> {
     let program = program.as_ref();
-    let output = Command::new(program).args(args).current_dir(directory).stdin(Stdio::null()).output();
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .output();
     let output = output.with_context(|| format!("cannot run {}", program.display()))?;
-    ensure!(output.status.success(), "{} {args:?}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "{} {args:?}: {}",
+        program.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }
 
 /// The plugin, built anew when what it is made of has changed: every build differs, and takes long to compile.
 fn component(target: &Path, componentize: &Path) -> Result<PathBuf> {
-    let (source, wit) = (build::workspace().join("plugins/python-hello"), build::workspace().join("guest-sdk/wit"));
+    let (source, wit) = (
+        build::workspace().join("plugins/python-hello"),
+        build::workspace().join("guest-sdk/wit"),
+    );
     let component = target.join("hello.wasm");
     let changed = |path: &Path| Ok::<_, anyhow::Error>(path.metadata()?.modified()?);
-    let newest = [changed(&source.join("app.py"))?, changed(&wit.join("plugin.wit"))?, changed(componentize)?];
+    let newest = [
+        changed(&source.join("app.py"))?,
+        changed(&wit.join("plugin.wit"))?,
+        changed(componentize)?,
+    ];
     if changed(&component).is_ok_and(|built| newest.iter().all(|part| built > *part)) {
         return Ok(component);
     }
     let built = target.join("hello.new");
     let path = |path: &Path| path.display().to_string();
-    run(componentize, &source, &["-d", &path(&wit), "-w", "plugin", "componentize", "app", "-o", &path(&built)])?;
+    run(
+        componentize,
+        &source,
+        &[
+            "-d",
+            &path(&wit),
+            "-w",
+            "plugin",
+            "componentize",
+            "app",
+            "-o",
+            &path(&built),
+        ],
+    )?;
     std::fs::rename(&built, &component)?;
     Ok(component)
 }
@@ -40,12 +69,28 @@ fn component(target: &Path, componentize: &Path) -> Result<PathBuf> {
 fn componentize(target: &Path) -> Result<Option<PathBuf>> {
     let venv = target.join("venv");
     let tool = venv.join("bin/componentize-py");
-    let is_there = || run(venv.join("bin/pip"), target, &["show", "--quiet", "componentize-py"]).is_ok();
+    let is_there = || {
+        run(
+            venv.join("bin/pip"),
+            target,
+            &["show", "--quiet", "componentize-py"],
+        )
+        .is_ok()
+    };
     if tool.exists() && is_there() {
         return Ok(Some(tool));
     }
-    let made = run("python3", target, &["-m", "venv", "--clear", &venv.display().to_string()]);
-    let pip = ["install", "--quiet", "--disable-pip-version-check", COMPONENTIZE];
+    let made = run(
+        "python3",
+        target,
+        &["-m", "venv", "--clear", &venv.display().to_string()],
+    );
+    let pip = [
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        COMPONENTIZE,
+    ];
     match made.and_then(|()| run(venv.join("bin/pip"), target, &pip)) {
         Ok(()) => Ok(Some(tool)),
         // Where every change is tested it must not be left out.
@@ -92,11 +137,21 @@ async fn a_plugin_in_python_runs() -> Result<()> {
     said("beat 3").await?;
     host.signal(Signal::TERM)?;
     ensure!(host.ended().await?.code() == Some(0), "{}", host.errors());
-    let lines: Vec<_> = host.records().iter().filter_map(|record| record.event().cloned()).collect();
+    let lines: Vec<_> = host
+        .records()
+        .iter()
+        .filter_map(|record| record.event().cloned())
+        .collect();
     let at = |text: &str| {
-        lines.iter().position(|event| event.message.contains(text)).with_context(|| format!("no {text:?}"))
+        lines
+            .iter()
+            .position(|event| event.message.contains(text))
+            .with_context(|| format!("no {text:?}"))
     };
-    let demoted = lines.iter().position(|event| event.name == "demoted").context("not demoted in good order")?;
+    let demoted = lines
+        .iter()
+        .position(|event| event.name == "demoted")
+        .context("not demoted in good order")?;
     ensure!(at("demoted: shutdown")? < at("stops after ")? && at("stops after ")? < demoted);
     Ok(())
 }

@@ -28,11 +28,21 @@ async fn queue(client: &Client) -> Result<Vec<String>> {
 /// A contender for [`TASK`] within the test, on a session of its own.
 async fn contender(own: &OwnSession) -> Result<Contender> {
     let artifacts = build::artifacts()?;
-    let (file, compiler) = (artifacts.guest("heartbeat"), Compiler::Process(artifacts.soloist.clone()));
+    let (file, compiler) = (
+        artifacts.guest("heartbeat"),
+        Compiler::Process(artifacts.soloist.clone()),
+    );
     let load = move || {
         let engine = Arc::new(PluginEngine::new(compiler)?);
         let config = [("interval".to_owned(), "100ms".to_owned())].into();
-        anyhow::Ok(Plugin::load(&engine, &file, PluginSettings { config, ..PluginSettings::default() })?)
+        anyhow::Ok(Plugin::load(
+            &engine,
+            &file,
+            PluginSettings {
+                config,
+                ..PluginSettings::default()
+            },
+        )?)
     };
     let activation = ActivationSettings::default();
     let task = Task {
@@ -40,7 +50,10 @@ async fn contender(own: &OwnSession) -> Result<Contender> {
         paths: own.paths.clone(),
         plugin: Arc::new(tokio::task::spawn_blocking(load).await??),
         activation,
-        election: election::Settings { demote_budget: activation.demote_timeout, successor_delay: Duration::ZERO },
+        election: election::Settings {
+            demote_budget: activation.demote_timeout,
+            successor_delay: Duration::ZERO,
+        },
         once: None,
     };
     Ok(Contender::new(task, Handle::current()))
@@ -61,7 +74,9 @@ async fn a_host_that_may_hold_the_master_node_waits_for_nobody() -> Result<()> {
     let mut between = between.start(&cluster.history)?;
     between.event("standby").await?;
     own.nodes().join().await?;
-    let [first, ..] = &queue(&operator).await?[..] else { anyhow::bail!("nobody stands") };
+    let [first, ..] = &queue(&operator).await?[..] else {
+        anyhow::bail!("nobody stands")
+    };
     // The election is done, its reply is lost, and no connection brings news until the rest has happened.
     let silent = Arc::downgrade(&proxy);
     proxy.lose(Loss::Reply, move |request| {
@@ -72,12 +87,22 @@ async fn a_host_that_may_hold_the_master_node_waits_for_nobody() -> Result<()> {
         elects
     });
     let shutdown = Shutdown::new();
-    let contending = tokio::spawn(contender(&own).await?.run(own.view.clone(), shutdown.clone()));
+    let contending = tokio::spawn(
+        contender(&own)
+            .await?
+            .run(own.view.clone(), shutdown.clone()),
+    );
     proxy.replies_lost(1).await?;
-    let owner = client::owner(&operator, &Cluster::master(TASK)).await?.context("nobody was elected")?;
+    let owner = client::owner(&operator, &Cluster::master(TASK))
+        .await?
+        .context("nobody was elected")?;
     ensure!(owner == own.session.id(), "somebody else was elected");
-    operator.delete(&format!("{CANDIDATES}/{first}"), None).await?;
-    let ahead = between.event_where("standby", |event| event.text("leader") == Some("a")).await?;
+    operator
+        .delete(&format!("{CANDIDATES}/{first}"), None)
+        .await?;
+    let ahead = between
+        .event_where("standby", |event| event.text("leader") == Some("a"))
+        .await?;
     proxy.set(Traffic::Passes);
     // What the host in between waits for is given back, and it leads.
     between.event("plugin-log").await?;

@@ -20,7 +20,9 @@ async fn a_standby_leaves_the_queue_when_interrupted() -> Result<()> {
     ensure!(status.code() == Some(0), "{status}: {}", standby.errors());
     standby.event("session-closed").await?;
     let observer = cluster.client().await?;
-    let candidates = observer.list_children("/soloist/tasks/beat/candidates").await?;
+    let candidates = observer
+        .list_children("/soloist/tasks/beat/candidates")
+        .await?;
     ensure!(candidates.len() == 1, "{candidates:?}");
     let hosts = observer.list_children("/soloist/hosts").await?;
     ensure!(hosts == ["a"], "{hosts:?}");
@@ -51,31 +53,58 @@ async fn a_host_that_compiles_ends_at_once() -> Result<()> {
         let next = local + 1;
         format!("(loop(local.set {next}(i32.add(local.get {local})(i32.const 1)))(br_if 0(local.get {local})))")
     });
-    let function = format!("(func (local{}) {})", " i32".repeat(991), loops.collect::<String>());
+    let function = format!(
+        "(func (local{}) {})",
+        " i32".repeat(991),
+        loops.collect::<String>()
+    );
     let functions = function.repeat(48);
-    let text = format!(r#"(module (func (export "on_elected")) (func (export "on_demoted")) {functions})"#);
+    let text = format!(
+        r#"(module (func (export "on_elected")) (func (export "on_demoted")) {functions})"#
+    );
     let plugin = cluster.file("slow.wat", text)?;
     let mut host = cluster.host_of("a", &plugin)?.start(&cluster.history)?;
-    let compiler = eventually("a process that compiles", PATIENCE, async || compiler_of(host.pid())).await?;
+    let compiler = eventually("a process that compiles", PATIENCE, async || {
+        compiler_of(host.pid())
+    })
+    .await?;
     host.signal(Signal::TERM)?;
     let status = host.ended().await?;
     ensure!(status.code() == Some(0), "{status}: {}", host.errors());
-    ensure!(!host.records().iter().any(|record| record.is("session-connecting")), "it went on after the compilation");
-    eventually("no process that compiles", PATIENCE, async || (!is_compiler(compiler)).then_some(())).await?;
+    ensure!(
+        !host
+            .records()
+            .iter()
+            .any(|record| record.is("session-connecting")),
+        "it went on after the compilation"
+    );
+    eventually("no process that compiles", PATIENCE, async || {
+        (!is_compiler(compiler)).then_some(())
+    })
+    .await?;
     Ok(())
 }
 
 /// The process that compiles for a host.
 fn compiler_of(host: impl std::fmt::Display) -> Option<u32> {
-    let children = std::fs::read_dir(format!("/proc/{host}/task")).ok()?.flatten();
-    let children = children.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
-    let children: Vec<u32> =
-        children.flat_map(|line| line.split_whitespace().flat_map(str::parse).collect::<Vec<_>>()).collect();
+    let children = std::fs::read_dir(format!("/proc/{host}/task"))
+        .ok()?
+        .flatten();
+    let children =
+        children.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    let children: Vec<u32> = children
+        .flat_map(|line| {
+            line.split_whitespace()
+                .flat_map(str::parse)
+                .collect::<Vec<_>>()
+        })
+        .collect();
     children.into_iter().find(|child| is_compiler(*child))
 }
 
 fn is_compiler(process: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{process}/cmdline")).is_ok_and(|line| line.contains("compile-plugin"))
+    std::fs::read_to_string(format!("/proc/{process}/cmdline"))
+        .is_ok_and(|line| line.contains("compile-plugin"))
 }
 
 /// A second signal does not wait for the plugin: the host ends at once, by that signal's exit code.
@@ -84,7 +113,10 @@ async fn a_second_signal_aborts() -> Result<()> {
     for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let cluster = Cluster::start().await?;
         let plugin = cluster.file("deaf.wat", DEAF)?;
-        let patient = cluster.host_of("a", &plugin)?.flag("--task", TASK).flag("--demote-timeout", "5s");
+        let patient = cluster
+            .host_of("a", &plugin)?
+            .flag("--task", TASK)
+            .flag("--demote-timeout", "5s");
         let mut host = patient.start(&cluster.history)?;
         host.event("plugin-log").await?;
         host.signal(Signal::TERM)?;
@@ -93,8 +125,15 @@ async fn a_second_signal_aborts() -> Result<()> {
         host.signal(signal)?;
         let status = host.ended().await?;
         ensure!(status.code() == Some(code), "{signal:?}: {status}");
-        ensure!(asked_again.elapsed() < Duration::from_secs(4), "it took {:?}", asked_again.elapsed());
-        ensure!(host.records().iter().all(|record| !record.is("released")), "released in spite of the abort");
+        ensure!(
+            asked_again.elapsed() < Duration::from_secs(4),
+            "it took {:?}",
+            asked_again.elapsed()
+        );
+        ensure!(
+            host.records().iter().all(|record| !record.is("released")),
+            "released in spite of the abort"
+        );
     }
     Ok(())
 }
@@ -112,13 +151,21 @@ async fn a_host_whose_plugin_cannot_be_stopped_ends_and_its_session_expires() ->
     stuck.signal(Signal::TERM)?;
     let status = stuck.ended().await?;
     let errors = stuck.errors();
-    ensure!(status.code() == Some(1) && errors.contains("cannot be stopped"), "{status}: {errors}");
+    ensure!(
+        status.code() == Some(1) && errors.contains("cannot be stopped"),
+        "{status}: {errors}"
+    );
     // For the oracle, who hears of no other end.
     stuck.kill()?;
     stuck.event("plugin-stuck").await?;
     let ended = ["demoted", "revoked", "released", "session-closed"];
     let records = stuck.records();
-    ensure!(!records.iter().any(|record| ended.iter().any(|name| record.is(name))), "{records:?}");
+    ensure!(
+        !records
+            .iter()
+            .any(|record| ended.iter().any(|name| record.is(name))),
+        "{records:?}"
+    );
     next.event("elected").await?;
     cluster.verdict().check()
 }

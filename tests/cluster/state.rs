@@ -28,14 +28,23 @@ fn node(key: &str) -> String {
 fn counter(cluster: &Cluster, id: &str) -> Result<Command> {
     let plugin = build::artifacts()?.guest("counter");
     // No more lines than a plugin may write.
-    Ok(cluster.host_of(id, &plugin)?.arg("--allow-state").flag("--task", TASK).flag("--config", "interval=10ms"))
+    Ok(cluster
+        .host_of(id, &plugin)?
+        .arg("--allow-state")
+        .flag("--task", TASK)
+        .flag("--config", "interval=10ms"))
 }
 
 /// The counts that a host has told so far.
 fn counts(host: &Host) -> Vec<u64> {
     let records = host.records();
-    let lines = records.iter().filter_map(|record| record.event()).filter(|event| event.name == "plugin-log");
-    lines.filter_map(|event| event.line["fields"]["count"].as_str()?.parse().ok()).collect()
+    let lines = records
+        .iter()
+        .filter_map(|record| record.event())
+        .filter(|event| event.name == "plugin-log");
+    lines
+        .filter_map(|event| event.line["fields"]["count"].as_str()?.parse().ok())
+        .collect()
 }
 
 async fn until_counted(host: &mut Host, more: usize) -> Result<()> {
@@ -75,7 +84,12 @@ impl Leader {
                 Election::Won(term, _) => {
                     let fence = Fence::new(&own.paths, &term, &candidate);
                     let state = TaskState::new(own.session.clone(), own.paths.clone(), fence);
-                    return Ok(Self { state, term, candidate, own });
+                    return Ok(Self {
+                        state,
+                        term,
+                        candidate,
+                        own,
+                    });
                 }
                 Election::Outdated => {}
                 Election::Held => bail!("somebody else leads"),
@@ -87,15 +101,24 @@ impl Leader {
         self.state.set(key.into(), value.into()).await
     }
 
-    async fn exchange(&self, key: &str, expected: Option<u64>, value: &str) -> Result<u64, StateError> {
-        self.state.compare_and_set(key.into(), expected, value.into()).await
+    async fn exchange(
+        &self,
+        key: &str,
+        expected: Option<u64>,
+        value: &str,
+    ) -> Result<u64, StateError> {
+        self.state
+            .compare_and_set(key.into(), expected, value.into())
+            .await
     }
 
     /// One more, as a plugin would count.
     async fn increment(&self, key: &str) -> Result<(), StateError> {
         loop {
             let entry = self.state.get(key.into()).await?;
-            let (count, version) = entry.map_or((0, None), |entry| (number(&entry.value), Some(entry.version)));
+            let (count, version) = entry.map_or((0, None), |entry| {
+                (number(&entry.value), Some(entry.version))
+            });
             match self.exchange(key, version, &(count + 1).to_string()).await {
                 Err(StateError::Changed(_)) => {}
                 outcome => return outcome.map(drop),
@@ -105,14 +128,22 @@ impl Leader {
 }
 
 fn number(value: &[u8]) -> u64 {
-    std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).expect("only numbers are written")
+    std::str::from_utf8(value)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .expect("only numbers are written")
 }
 
 /// Deletes what makes a leader the leader, as only somebody with every right can.
 async fn depose(operator: &Client) -> Result<()> {
     operator.delete(&Cluster::master(TASK), None).await?;
-    for candidate in operator.list_children("/soloist/tasks/beat/candidates").await? {
-        operator.delete(&format!("/soloist/tasks/beat/candidates/{candidate}"), None).await?;
+    for candidate in operator
+        .list_children("/soloist/tasks/beat/candidates")
+        .await?
+    {
+        operator
+            .delete(&format!("/soloist/tasks/beat/candidates/{candidate}"), None)
+            .await?;
     }
     Ok(())
 }
@@ -124,20 +155,31 @@ async fn the_count_goes_on_across_failovers() -> Result<()> {
     let mut hosts = Vec::new();
     for id in ["a", "b", "c"] {
         let mut host = counter(&cluster, id)?.start(&cluster.history)?;
-        host.event(if id == "a" { "activated" } else { "standby" }).await?;
+        host.event(if id == "a" { "activated" } else { "standby" })
+            .await?;
         hosts.push(host);
     }
     until_counted(&mut hosts[0], 5).await?;
-    ensure!(hosts[0].terminate().await?.success(), "{}", hosts[0].errors());
+    ensure!(
+        hosts[0].terminate().await?.success(),
+        "{}",
+        hosts[0].errors()
+    );
     until_counted(&mut hosts[1], 5).await?;
     hosts[1].kill()?;
     until_counted(&mut hosts[2], 5).await?;
     let told: Vec<Vec<u64>> = hosts.iter().map(counts).collect();
-    ensure!(told[0][0] == 1 && told.iter().all(|told| are_consecutive(told)), "{told:?}");
+    ensure!(
+        told[0][0] == 1 && told.iter().all(|told| are_consecutive(told)),
+        "{told:?}"
+    );
     for pair in told.windows(2) {
         let (last, next) = (pair[0].last().context("nothing told")?, pair[1][0]);
         // The end may have come between a write and the line about it.
-        ensure!((last + 1..=last + 2).contains(&next), "{next} follows {last}");
+        ensure!(
+            (last + 1..=last + 2).contains(&next),
+            "{next} follows {last}"
+        );
     }
     cluster.verdict().check()
 }
@@ -152,7 +194,10 @@ async fn a_leader_of_the_past_writes_nothing() -> Result<()> {
     let past = Leader::elected(&cluster, "past").await?;
     // Not even the parent of its entries.
     ensure!(idle.set("new", "idle").await == Err(StateError::Fenced));
-    ensure!(operator.check_stat(STATE).await?.is_none(), "a leader of the past has created {STATE}");
+    ensure!(
+        operator.check_stat(STATE).await?.is_none(),
+        "a leader of the past has created {STATE}"
+    );
     let version = past.set("who", "past").await?;
     depose(&operator).await?;
     let present = Leader::elected(&cluster, "present").await?;
@@ -160,14 +205,29 @@ async fn a_leader_of_the_past_writes_nothing() -> Result<()> {
         let outcomes = [
             leader.set("who", "nobody").await.map(drop),
             leader.set("new", "nobody").await.map(drop),
-            leader.exchange("who", Some(version), "nobody").await.map(drop),
+            leader
+                .exchange("who", Some(version), "nobody")
+                .await
+                .map(drop),
             leader.exchange("new", None, "nobody").await.map(drop),
             leader.state.delete("who".into()).await,
         ];
-        ensure!(outcomes.iter().all(|outcome| *outcome == Err(StateError::Fenced)), "{outcomes:?}");
+        ensure!(
+            outcomes
+                .iter()
+                .all(|outcome| *outcome == Err(StateError::Fenced)),
+            "{outcomes:?}"
+        );
     }
-    let entry = present.state.get("who".into()).await?.context("it is gone")?;
-    ensure!((entry.value.as_slice(), entry.version) == (b"past".as_slice(), version), "{entry:?}");
+    let entry = present
+        .state
+        .get("who".into())
+        .await?
+        .context("it is gone")?;
+    ensure!(
+        (entry.value.as_slice(), entry.version) == (b"past".as_slice(), version),
+        "{entry:?}"
+    );
     ensure!(present.state.list().await? == ["who"]);
     ensure!(present.exchange("who", Some(version), "present").await? > version);
     // The record of the term deleted is the end of every term.
@@ -185,7 +245,10 @@ async fn a_leader_of_a_task_that_was_deleted_writes_nothing_to_the_one_made_anew
     let past = Leader::elected(&cluster, "past").await?;
     client::delete_all(&operator, "/soloist/tasks/beat").await?;
     let present = Leader::elected(&cluster, "present").await?;
-    ensure!(past.term.record_version == present.term.record_version, "nothing would be shown");
+    ensure!(
+        past.term.record_version == present.term.record_version,
+        "nothing would be shown"
+    );
     let version = present.set("who", "present").await?;
     let outcomes = [
         past.set("who", "past").await.map(drop),
@@ -193,7 +256,12 @@ async fn a_leader_of_a_task_that_was_deleted_writes_nothing_to_the_one_made_anew
         past.exchange("who", Some(version), "past").await.map(drop),
         past.state.delete("who".into()).await,
     ];
-    ensure!(outcomes.iter().all(|outcome| *outcome == Err(StateError::Fenced)), "{outcomes:?}");
+    ensure!(
+        outcomes
+            .iter()
+            .all(|outcome| *outcome == Err(StateError::Fenced)),
+        "{outcomes:?}"
+    );
     ensure!(present.state.list().await? == ["who"]);
     // It is the candidate that tells the terms apart: with that of the present one, the version would let it through.
     let fence = Fence::new(&past.own.paths, &past.term, &present.candidate);
@@ -211,14 +279,34 @@ async fn compare_and_set_lets_one_of_many_through() -> Result<()> {
     let mut expected = None;
     for round in 0..10 {
         let values: Vec<String> = (0..16).map(|racer| format!("{round}-{racer}")).collect();
-        let outcomes = join_all(values.iter().map(|value| leader.exchange("race", expected, value))).await;
-        let winners: Vec<_> =
-            outcomes.iter().zip(&values).filter_map(|(it, value)| Some((it.as_ref().ok()?, value))).collect();
-        let [(version, value)] = winners.as_slice() else { bail!("{} have won", winners.len()) };
-        let others = outcomes.iter().filter(|it| **it == Err(StateError::Changed(Some(**version)))).count();
+        let outcomes = join_all(
+            values
+                .iter()
+                .map(|value| leader.exchange("race", expected, value)),
+        )
+        .await;
+        let winners: Vec<_> = outcomes
+            .iter()
+            .zip(&values)
+            .filter_map(|(it, value)| Some((it.as_ref().ok()?, value)))
+            .collect();
+        let [(version, value)] = winners.as_slice() else {
+            bail!("{} have won", winners.len())
+        };
+        let others = outcomes
+            .iter()
+            .filter(|it| **it == Err(StateError::Changed(Some(**version))))
+            .count();
         ensure!(others == 15, "{outcomes:?}");
-        let entry = leader.state.get("race".into()).await?.context("it is gone")?;
-        ensure!((&entry.version, entry.value.as_slice()) == (*version, value.as_bytes()), "{entry:?}");
+        let entry = leader
+            .state
+            .get("race".into())
+            .await?
+            .context("it is gone")?;
+        ensure!(
+            (&entry.version, entry.value.as_slice()) == (*version, value.as_bytes()),
+            "{entry:?}"
+        );
         expected = Some(entry.version);
     }
     let tasks = (0..8).map(async |_| {
@@ -227,15 +315,28 @@ async fn compare_and_set_lets_one_of_many_through() -> Result<()> {
         }
         Ok::<_, StateError>(())
     });
-    join_all(tasks).await.into_iter().collect::<Result<(), _>>()?;
-    ensure!(leader.state.get("count".into()).await?.context("no count")?.value == b"160");
+    join_all(tasks)
+        .await
+        .into_iter()
+        .collect::<Result<(), _>>()?;
+    ensure!(
+        leader
+            .state
+            .get("count".into())
+            .await?
+            .context("no count")?
+            .value
+            == b"160"
+    );
 
     let first = leader.set("again", "1").await?;
     leader.state.delete("again".into()).await?;
     ensure!(leader.exchange("again", Some(first), "2").await == Err(StateError::Changed(None)));
     let second = leader.set("again", "1").await?;
     ensure!(
-        second > first && leader.exchange("again", Some(first), "2").await == Err(StateError::Changed(Some(second)))
+        second > first
+            && leader.exchange("again", Some(first), "2").await
+                == Err(StateError::Changed(Some(second)))
     );
     Ok(())
 }
@@ -245,25 +346,79 @@ async fn compare_and_set_lets_one_of_many_through() -> Result<()> {
 async fn limits_hold() -> Result<()> {
     let cluster = Cluster::start().await?;
     let leader = Leader::elected(&cluster, "a").await?;
-    for key in ["", ".", "..", "a/b", "a\0b", "\u{85}", "\u{f8ff}", "\u{1f511}", &"x".repeat(129)] {
-        ensure!(matches!(leader.set(key, "1").await, Err(StateError::BadKey(_))), "{key:?}");
-        ensure!(matches!(leader.exchange(key, None, "1").await, Err(StateError::BadKey(_))), "{key:?}");
-        ensure!(matches!(leader.state.get(key.into()).await, Err(StateError::BadKey(_))), "{key:?}");
-        ensure!(matches!(leader.state.delete(key.into()).await, Err(StateError::BadKey(_))), "{key:?}");
+    for key in [
+        "",
+        ".",
+        "..",
+        "a/b",
+        "a\0b",
+        "\u{85}",
+        "\u{f8ff}",
+        "\u{1f511}",
+        &"x".repeat(129),
+    ] {
+        ensure!(
+            matches!(leader.set(key, "1").await, Err(StateError::BadKey(_))),
+            "{key:?}"
+        );
+        ensure!(
+            matches!(
+                leader.exchange(key, None, "1").await,
+                Err(StateError::BadKey(_))
+            ),
+            "{key:?}"
+        );
+        ensure!(
+            matches!(
+                leader.state.get(key.into()).await,
+                Err(StateError::BadKey(_))
+            ),
+            "{key:?}"
+        );
+        ensure!(
+            matches!(
+                leader.state.delete(key.into()).await,
+                Err(StateError::BadKey(_))
+            ),
+            "{key:?}"
+        );
     }
     // Nothing that the host lets through may be a name that ZooKeeper refuses.
-    for key in ["...", "ein Schlüssel", "\u{d7ff}\u{f900}\u{ffef}", "zookeeper", &"\u{e9}".repeat(64)] {
-        leader.set(key, key).await.with_context(|| format!("{key:?}"))?;
-        ensure!(leader.state.get(key.into()).await?.is_some_and(|entry| entry.value == key.as_bytes()));
+    for key in [
+        "...",
+        "ein Schlüssel",
+        "\u{d7ff}\u{f900}\u{ffef}",
+        "zookeeper",
+        &"\u{e9}".repeat(64),
+    ] {
+        leader
+            .set(key, key)
+            .await
+            .with_context(|| format!("{key:?}"))?;
+        ensure!(
+            leader
+                .state
+                .get(key.into())
+                .await?
+                .is_some_and(|entry| entry.value == key.as_bytes())
+        );
     }
     let large = "x".repeat(VALUE_MAX_BYTES);
     leader.set("large", &large).await?;
-    ensure!(leader.state.get("large".into()).await?.is_some_and(|entry| entry.value == large.as_bytes()));
+    ensure!(
+        leader
+            .state
+            .get("large".into())
+            .await?
+            .is_some_and(|entry| entry.value == large.as_bytes())
+    );
     let bytes = VALUE_MAX_BYTES + 1;
     ensure!(leader.set("large", &format!("{large}x")).await == Err(StateError::TooLarge { bytes }));
 
     let room = KEYS_MAX - leader.state.list().await?.len();
-    let filled = join_all((0..room).map(async |index| leader.set(&format!("key-{index:04}"), "").await)).await;
+    let filled =
+        join_all((0..room).map(async |index| leader.set(&format!("key-{index:04}"), "").await))
+            .await;
     filled.into_iter().collect::<Result<Vec<_>, _>>()?;
     ensure!(leader.set("one-more", "").await == Err(StateError::TooMany));
     ensure!(leader.exchange("one-more", None, "").await == Err(StateError::TooMany));
@@ -280,12 +435,23 @@ async fn limits_hold() -> Result<()> {
 async fn a_plugin_that_writes_without_a_pause_leaves_the_ensemble_alive() -> Result<()> {
     let cluster = Cluster::with(Settings::standalone(), SESSION_TIMEOUT).await?;
     let plugin = build::artifacts()?.guest("misbehave");
-    let host = cluster.host_of("a", &plugin)?.arg("--allow-state").arg("--allow-tcp=");
-    let mut host = host.flag("--config", "do=state-storm").start(&cluster.history)?;
+    let host = cluster
+        .host_of("a", &plugin)?
+        .arg("--allow-state")
+        .arg("--allow-tcp=");
+    let mut host = host
+        .flag("--config", "do=state-storm")
+        .start(&cluster.history)?;
     // More bytes than all the memory of the server, if each value had as many as it can have at most.
-    host.event_where("plugin-log", |event| event.line["message"] == "stored 80 of 65536 bytes").await?;
+    host.event_where("plugin-log", |event| {
+        event.line["message"] == "stored 80 of 65536 bytes"
+    })
+    .await?;
     let records = host.records();
-    let mut names = records.iter().filter_map(|record| record.event()).map(|event| event.name.as_str());
+    let mut names = records
+        .iter()
+        .filter_map(|record| record.event())
+        .map(|event| event.name.as_str());
     let lost = names.find(|name| ["session-disconnected", "session-expired"].contains(name));
     ensure!(lost.is_none(), "{lost:?}: {}", cluster.zookeeper.log(0));
     ensure!(host.terminate().await?.success(), "{}", host.errors());
@@ -299,7 +465,10 @@ async fn a_value_that_the_ensemble_does_not_take_is_given_up() -> Result<()> {
     let cluster = Cluster::with(settings, SESSION_TIMEOUT).await?;
     let leader = Leader::elected(&cluster, "a").await?;
     let outcome = leader.set("large", &"x".repeat(200_000)).await;
-    ensure!(matches!(&outcome, Err(StateError::Unavailable(reason)) if reason.contains(&node("large"))), "{outcome:?}");
+    ensure!(
+        matches!(&outcome, Err(StateError::Unavailable(reason)) if reason.contains(&node("large"))),
+        "{outcome:?}"
+    );
     leader.set("small", "x").await?;
     ensure!(leader.state.list().await? == ["small"]);
     Ok(())
@@ -324,17 +493,29 @@ async fn a_write_whose_reply_was_lost_is_done_once() -> Result<()> {
     let mut expected = None;
     for round in 1..=5 {
         lose_the_next("exchanged").await?;
-        let version = leader.exchange("exchanged", expected, &round.to_string()).await?;
+        let version = leader
+            .exchange("exchanged", expected, &round.to_string())
+            .await?;
         let (value, stat) = observer.get_data(&node("exchanged")).await?;
-        ensure!(number(&value) == round && stat.mzxid.unsigned_abs() == version, "{value:?} {stat:?}");
+        ensure!(
+            number(&value) == round && stat.mzxid.unsigned_abs() == version,
+            "{value:?} {stat:?}"
+        );
         // The creation writes once as well.
-        ensure!(u64::try_from(stat.version)? == round, "written {} times in {round} rounds", stat.version);
+        ensure!(
+            u64::try_from(stat.version)? == round,
+            "written {} times in {round} rounds",
+            stat.version
+        );
         expected = Some(version);
 
         lose_the_next("set").await?;
         let version = leader.set("set", &round.to_string()).await?;
         let (value, stat) = observer.get_data(&node("set")).await?;
-        ensure!(number(&value) == round && stat.mzxid.unsigned_abs() == version, "{value:?} {stat:?}");
+        ensure!(
+            number(&value) == round && stat.mzxid.unsigned_abs() == version,
+            "{value:?} {stat:?}"
+        );
 
         lose_the_next("count").await?;
         leader.increment("count").await?;
@@ -359,18 +540,24 @@ async fn a_plugin_counts_exactly_once_whatever_the_network_does() -> Result<()> 
     for round in 1..=10 {
         until_counted(&mut host, 3).await?;
         if round % 2 == 0 {
-            proxy.lose_reply_to(|request| request.op == Op::Multi && request.mentions(&node("count")));
+            proxy.lose_reply_to(|request| {
+                request.op == Op::Multi && request.mentions(&node("count"))
+            });
             proxy.replies_lost(round / 2).await?;
         } else {
             let cut = cluster.history.len();
             proxy.set(Traffic::Cut);
-            host.event_after(cut, "session-disconnected", |_| true).await?;
+            host.event_after(cut, "session-disconnected", |_| true)
+                .await?;
             proxy.set(Traffic::Passes);
         }
         // All that was ever acknowledged is there, whole.
         let told = counts(&host);
         let (kept, _) = observer.get_data(&node("count")).await?;
-        ensure!(number(&kept) >= *told.last().context("nothing told")?, "{kept:?} after {told:?}");
+        ensure!(
+            number(&kept) >= *told.last().context("nothing told")?,
+            "{kept:?} after {told:?}"
+        );
     }
     until_counted(&mut host, 3).await?;
     ensure!(host.terminate().await?.success(), "{}", host.errors());
@@ -378,8 +565,18 @@ async fn a_plugin_counts_exactly_once_whatever_the_network_does() -> Result<()> 
     ensure!(told[0] == 1 && are_consecutive(&told), "{told:?}");
     let last = *told.last().context("nothing told")?;
     let (kept, _) = observer.get_data(&node("count")).await?;
-    ensure!((last..=last + 1).contains(&number(&kept)), "{kept:?} after {last}");
-    ensure!(host.records().iter().filter(|record| record.is("elected")).count() == 1, "the host was demoted");
+    ensure!(
+        (last..=last + 1).contains(&number(&kept)),
+        "{kept:?} after {last}"
+    );
+    ensure!(
+        host.records()
+            .iter()
+            .filter(|record| record.is("elected"))
+            .count()
+            == 1,
+        "the host was demoted"
+    );
     cluster.verdict().check()
 }
 
@@ -388,18 +585,33 @@ async fn a_plugin_counts_exactly_once_whatever_the_network_does() -> Result<()> 
 async fn the_state_belongs_to_the_configured_identity() -> Result<()> {
     let cluster = Cluster::start().await?;
     let identity = "soloist:secret";
-    let command = counter(&cluster, "a")?.env("SOLOIST_ZOOKEEPER_AUTH", format!("digest:{identity}"));
-    let mut host = command.flag("--acl", "creator-world-read").start(&cluster.history)?;
+    let command =
+        counter(&cluster, "a")?.env("SOLOIST_ZOOKEEPER_AUTH", format!("digest:{identity}"));
+    let mut host = command
+        .flag("--acl", "creator-world-read")
+        .start(&cluster.history)?;
     until_counted(&mut host, 1).await?;
     let stranger = cluster.client().await?;
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
     let owner = client::connect_as(cluster.servers(), SESSION_TIMEOUT, Some(identity)).await?;
     for path in [STATE.to_owned(), node("count")] {
         let (acl, _) = owner.get_acl(&path).await?;
-        let world = acl.iter().filter(|entry| *entry.auth_id() == AuthId::anyone());
-        ensure!(world.map(Acl::permission).eq([Permission::READ]), "{path}: {acl:?}");
-        ensure!(acl.iter().any(|entry| entry.scheme() == "digest" && entry.permission() == Permission::ALL), "{acl:?}");
-        ensure!(stranger.set_data(&path, b"0", None).await == Err(Error::NoAuth), "{path}");
+        let world = acl
+            .iter()
+            .filter(|entry| *entry.auth_id() == AuthId::anyone());
+        ensure!(
+            world.map(Acl::permission).eq([Permission::READ]),
+            "{path}: {acl:?}"
+        );
+        ensure!(
+            acl.iter()
+                .any(|entry| entry.scheme() == "digest" && entry.permission() == Permission::ALL),
+            "{acl:?}"
+        );
+        ensure!(
+            stranger.set_data(&path, b"0", None).await == Err(Error::NoAuth),
+            "{path}"
+        );
     }
     ensure!(stranger.create(&node("other"), b"", &options).await.err() == Some(Error::NoAuth));
     ensure!(stranger.delete(&node("count"), None).await == Err(Error::NoAuth));

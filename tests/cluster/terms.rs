@@ -13,7 +13,8 @@ const HISTORY: &str = "/soloist/tasks/beat/history";
 const RESIGN: &str = "/soloist/tasks/beat/resign";
 
 async fn leading(host: &mut Host, term: u64) -> Result<()> {
-    host.event_where("plugin-log", |event| event.term == Some(term)).await?;
+    host.event_where("plugin-log", |event| event.term == Some(term))
+        .await?;
     Ok(())
 }
 
@@ -30,13 +31,18 @@ async fn leader(cluster: &Cluster, term: u64) -> Result<Host> {
 }
 
 async fn terms(cluster: &Cluster) -> Result<Vec<Value>> {
-    let history = cluster.operator(&[], &["history", TASK, "--json"]).await?.json()?;
+    let history = cluster
+        .operator(&[], &["history", TASK, "--json"])
+        .await?
+        .json()?;
     history["terms"].as_array().cloned().context("no terms")
 }
 
 async fn create(operator: &Client, path: &str, value: &Value) -> Result<()> {
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
-    operator.create(path, value.to_string().as_bytes(), &options).await?;
+    operator
+        .create(path, value.to_string().as_bytes(), &options)
+        .await?;
     Ok(())
 }
 
@@ -45,7 +51,9 @@ async fn read(operator: &Client, path: &str) -> Result<Value> {
 }
 
 async fn write(operator: &Client, path: &str, value: &Value) -> Result<()> {
-    operator.set_data(path, value.to_string().as_bytes(), None).await?;
+    operator
+        .set_data(path, value.to_string().as_bytes(), None)
+        .await?;
     Ok(())
 }
 
@@ -65,14 +73,29 @@ async fn no_number_is_used_twice_when_the_record_is_lost() -> Result<()> {
     operator.set_data(TERM, b"{\"number\":", None).await?;
     leading(&mut host, 7).await?;
     let terms = terms(&cluster).await?;
-    let seen: Vec<_> = terms.iter().map(|term| (term["number"].as_u64(), term["end"]["reason"].as_str())).collect();
+    let seen: Vec<_> = terms
+        .iter()
+        .map(|term| (term["number"].as_u64(), term["end"]["reason"].as_str()))
+        .collect();
     let (lost, resigned) = (Some("node-lost"), Some("resigned"));
     let ends = [None, lost, lost, lost, resigned, resigned, resigned];
     let expected: Vec<_> = (1..=7).rev().map(Some).zip(ends).collect();
     ensure!(seen == expected, "{terms:#?}");
-    let tokens: Vec<_> = terms.iter().filter_map(|term| term["fencing_token"].as_u64()).collect();
-    let held: Vec<_> = cluster.verdict().activities.iter().rev().map(|activity| activity.fencing_token).collect();
-    ensure!(tokens == held, "{tokens:?} in the history, {held:?} in the events");
+    let tokens: Vec<_> = terms
+        .iter()
+        .filter_map(|term| term["fencing_token"].as_u64())
+        .collect();
+    let held: Vec<_> = cluster
+        .verdict()
+        .activities
+        .iter()
+        .rev()
+        .map(|activity| activity.fencing_token)
+        .collect();
+    ensure!(
+        tokens == held,
+        "{tokens:?} in the history, {held:?} in the events"
+    );
     ensure!(host.terminate().await?.success());
     client::close(operator).await;
     cluster.verdict().check()
@@ -86,20 +109,43 @@ async fn an_order_that_was_left_behind_means_nothing() -> Result<()> {
     let operator = cluster.client().await?;
     let mut host = leader(&cluster, 1).await?;
     ensure!(host.terminate().await?.success());
-    create(&operator, RESIGN, &json!({"term": 2, "reason": "left behind"})).await?;
+    create(
+        &operator,
+        RESIGN,
+        &json!({"term": 2, "reason": "left behind"}),
+    )
+    .await?;
     let mut host = cluster.host("a")?.start(&cluster.history)?;
     leading(&mut host, 2).await?;
     let removed = eventually("the order to be removed", PATIENCE, async || {
-        operator.check_stat(RESIGN).await.ok()?.is_none().then_some(())
+        operator
+            .check_stat(RESIGN)
+            .await
+            .ok()?
+            .is_none()
+            .then_some(())
     });
     removed.await?;
     // Orders to another term of that number, and to one of another number.
-    create(&operator, RESIGN, &json!({"term": 2, "fencing_token": 1, "reason": "another"})).await?;
+    create(
+        &operator,
+        RESIGN,
+        &json!({"term": 2, "fencing_token": 1, "reason": "another"}),
+    )
+    .await?;
     write(&operator, RESIGN, &json!({"term": 3, "reason": "early"})).await?;
-    write(&operator, RESIGN, &json!({"term": 2, "reason": "of an earlier version"})).await?;
+    write(
+        &operator,
+        RESIGN,
+        &json!({"term": 2, "reason": "of an earlier version"}),
+    )
+    .await?;
     leading(&mut host, 3).await?;
     let terms = terms(&cluster).await?;
-    ensure!(terms[1]["number"] == 2 && terms[1]["end"]["detail"] == "of an earlier version", "{terms:#?}");
+    ensure!(
+        terms[1]["number"] == 2 && terms[1]["end"]["detail"] == "of an earlier version",
+        "{terms:#?}"
+    );
     client::close(operator).await;
     cluster.verdict().check()
 }
@@ -114,21 +160,40 @@ async fn a_term_of_the_same_number_is_not_mistaken_for_the_one_under_way() -> Re
     let older = json!({"number": 1, "host": "z", "since": "2026-01-01T00:00:00Z", "fencing_token": 1, "end": end});
     write(&operator, HISTORY, &json!([older])).await?;
     let seen = terms(&cluster).await?;
-    let hosts: Vec<_> = seen.iter().filter_map(|term| term["host"].as_str()).collect();
+    let hosts: Vec<_> = seen
+        .iter()
+        .filter_map(|term| term["host"].as_str())
+        .collect();
     ensure!(hosts == ["a", "z"] && seen[0]["end"].is_null(), "{seen:#?}");
     host.pause().await?;
-    let answer = cluster.operator(&[], &["resign", TASK, "--timeout", "200ms"]).await?;
-    ensure!(answer.code == Some(1) && answer.stderr.contains("the order stands"), "{answer:?}");
+    let answer = cluster
+        .operator(&[], &["resign", TASK, "--timeout", "200ms"])
+        .await?;
+    ensure!(
+        answer.code == Some(1) && answer.stderr.contains("the order stands"),
+        "{answer:?}"
+    );
     host.resume()?;
     leading(&mut host, 2).await?;
     let mut history = read(&operator, HISTORY).await?;
     let mut another = older.clone();
     another["number"] = json!(2);
-    history.as_array_mut().context("no history")?.insert(0, another);
+    history
+        .as_array_mut()
+        .context("no history")?
+        .insert(0, another);
     write(&operator, HISTORY, &history).await?;
-    let answer = cluster.operator(&[], &["resign", TASK, "--reason", "now"]).await?;
-    ensure!(answer.code == Some(0) && answer.stdout.contains("term 2 of a has ended: resigned"), "{answer:?}");
-    ensure!(answer.stdout.contains("a leads beat now in term 3"), "{answer:?}");
+    let answer = cluster
+        .operator(&[], &["resign", TASK, "--reason", "now"])
+        .await?;
+    ensure!(
+        answer.code == Some(0) && answer.stdout.contains("term 2 of a has ended: resigned"),
+        "{answer:?}"
+    );
+    ensure!(
+        answer.stdout.contains("a leads beat now in term 3"),
+        "{answer:?}"
+    );
     client::close(operator).await;
     cluster.verdict().check()
 }
@@ -144,15 +209,27 @@ async fn a_late_release_does_not_end_a_term_of_a_task_made_anew() -> Result<()> 
     client::delete_all(&operator, "/soloist/tasks/beat").await?;
     let mut next = cluster.host("b")?.start(&cluster.history)?;
     next.event("plugin-log").await?;
-    let master = operator.check_stat(&Cluster::master(TASK)).await?.context("nobody leads")?;
+    let master = operator
+        .check_stat(&Cluster::master(TASK))
+        .await?
+        .context("nobody leads")?;
     let mark = cluster.history.len();
     late.resume()?;
     late.event_after(mark, "standby", |_| true).await?;
     let record = operator.check_stat(TERM).await?.context("no record")?;
-    ensure!(record.mzxid == master.czxid, "the record of the new term was written over");
+    ensure!(
+        record.mzxid == master.czxid,
+        "the record of the new term was written over"
+    );
     let again = cluster.history.len();
-    next.event_after(again, "plugin-log", |event| event.fencing_token == Some(master.czxid.unsigned_abs())).await?;
-    ensure!(next.records().iter().all(|record| !record.is("draining")), "the new term has ended");
+    next.event_after(again, "plugin-log", |event| {
+        event.fencing_token == Some(master.czxid.unsigned_abs())
+    })
+    .await?;
+    ensure!(
+        next.records().iter().all(|record| !record.is("draining")),
+        "the new term has ended"
+    );
     client::close(operator).await;
     Ok(())
 }

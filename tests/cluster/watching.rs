@@ -14,7 +14,10 @@ use zookeeper_client::{Acls, Client, CreateMode};
 
 /// `soloist status --watch --json` on these servers.
 fn watcher(servers: &str, seen: &History) -> Result<Host> {
-    let command = Command::new("watcher", &build::artifacts()?.soloist).arg("status").arg("--watch").arg("--json");
+    let command = Command::new("watcher", &build::artifacts()?.soloist)
+        .arg("status")
+        .arg("--watch")
+        .arg("--json");
     command.flag("--zookeeper", servers).start(seen)
 }
 
@@ -48,9 +51,15 @@ async fn more_tasks_than_one_session_can_watch_are_refused() -> Result<()> {
     let seen = History::default();
     let mut refused = watcher(cluster.servers(), &seen)?;
     let (status, errors) = (refused.ended().await?, refused.errors());
-    ensure!(status.code() == Some(1) && seen.is_empty(), "{status}: {errors}");
+    ensure!(
+        status.code() == Some(1) && seen.is_empty(),
+        "{status}: {errors}"
+    );
     for word in ["1100 tasks", "131072 bytes", "--watch"] {
-        ensure!(errors.contains(word), "{word:?} is not in the message: {errors}");
+        ensure!(
+            errors.contains(word),
+            "{word:?} is not in the message: {errors}"
+        );
     }
     ensure!(cluster.operator(&[], &["status"]).await?.code == Some(0));
     client::close(client).await;
@@ -66,13 +75,21 @@ async fn as_many_tasks_as_are_allowed_outlive_a_lost_connection() -> Result<()> 
     let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
     let seen = History::default();
     let mut watcher = watcher(&proxy.connect_string(), &seen)?;
-    printed(&seen, "the beginning", |status| status["tasks"] == Value::Array(Vec::new())).await?;
+    printed(&seen, "the beginning", |status| {
+        status["tasks"] == Value::Array(Vec::new())
+    })
+    .await?;
     proxy.set(Traffic::Cut);
     proxy.set(Traffic::Passes);
     let term = br#"{"number":0,"host":"","since":"","state":"released"}"#;
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
-    client.create("/soloist/tasks/task-0007/term", term, &options).await?;
-    printed(&seen, "the task", |status| status["tasks"][0]["task"] == "task-0007").await?;
+    client
+        .create("/soloist/tasks/task-0007/term", term, &options)
+        .await?;
+    printed(&seen, "the task", |status| {
+        status["tasks"][0]["task"] == "task-0007"
+    })
+    .await?;
     ensure!(watcher.errors().is_empty(), "{}", watcher.errors());
     watcher.signal(Signal::TERM)?;
     ensure!(watcher.ended().await?.success());
@@ -97,15 +114,30 @@ async fn a_time_to_try_again_that_has_passed_is_shown_no_more() -> Result<()> {
     host.kill()?;
     let passed = |status: &Value| {
         let task = &status["tasks"][0];
-        task["state"] == "failed" && task["failure"]["retry_at"].is_null() && task["standbys"] == serde_json::json!([])
+        task["state"] == "failed"
+            && task["failure"]["retry_at"].is_null()
+            && task["standbys"] == serde_json::json!([])
     };
     // No node changes when that time has come.
     printed(&seen, "the time to have passed", passed).await?;
     let text = cluster.operator(&[], &["status"]).await?.stdout;
-    let row = text.lines().find(|line| line.contains("failed")).unwrap_or_default();
-    let times = row.split_whitespace().filter(|cell| humantime::parse_rfc3339(cell).is_ok());
-    ensure!(times.count() == 1, "not the time of the failure alone: {text}");
+    let row = text
+        .lines()
+        .find(|line| line.contains("failed"))
+        .unwrap_or_default();
+    let times = row
+        .split_whitespace()
+        .filter(|cell| humantime::parse_rfc3339(cell).is_ok());
+    ensure!(
+        times.count() == 1,
+        "not the time of the failure alone: {text}"
+    );
     watcher.signal(Signal::TERM)?;
-    ensure!(watcher.ended_within(Duration::from_secs(30)).await?.success());
+    ensure!(
+        watcher
+            .ended_within(Duration::from_secs(30))
+            .await?
+            .success()
+    );
     Ok(())
 }

@@ -85,7 +85,9 @@ impl Lab {
     pub async fn start() -> Result<Self> {
         let mut network = Network::new()?;
         let mut nodes = |prefix: &str| -> Result<Vec<Node>> {
-            (1..=3).map(|number| network.node(&format!("{prefix}{number}"))).collect()
+            (1..=3)
+                .map(|number| network.node(&format!("{prefix}{number}")))
+                .collect()
         };
         let (servers, sites) = (nodes("server")?, nodes("host")?);
         let cluster = Cluster::with(Settings::on(&servers), SESSION_TIMEOUT).await?;
@@ -120,7 +122,8 @@ impl Lab {
         self.follower = (self.leader + 1) % self.servers.len();
         for (site, reach) in reach.into_iter().enumerate() {
             let mut host = self.host(site, reach).await?;
-            host.event(if site == 0 { "plugin-log" } else { "standby" }).await?;
+            host.event(if site == 0 { "plugin-log" } else { "standby" })
+                .await?;
             self.hosts.push(host);
         }
         Ok(())
@@ -144,15 +147,23 @@ impl Lab {
         };
         let id = format!("{}-{}", self.sites[site], self.started);
         let plugin = build::artifacts()?.guest("effects");
-        let command = self.cluster.host_at(&servers, &id, &plugin)?.on(&self.sites[site]).arg("--allow-state");
-        let command =
-            command.flag("--root", &self.root).flag("--task", TASK).flag("--config", format!("by={}", self.by));
+        let command = self
+            .cluster
+            .host_at(&servers, &id, &plugin)?
+            .on(&self.sites[site])
+            .arg("--allow-state");
+        let command = command
+            .flag("--root", &self.root)
+            .flag("--task", TASK)
+            .flag("--config", format!("by={}", self.by));
         let command = match self.clock.as_ref().filter(|_| site == 0) {
             Some(clock) => command.clock(clock),
             None => command,
         };
         let demote_timeout = humantime::format_duration(self.demote_timeout).to_string();
-        command.flag("--demote-timeout", demote_timeout).start(&self.cluster.history)
+        command
+            .flag("--demote-timeout", demote_timeout)
+            .start(&self.cluster.history)
     }
 
     pub fn master(&self) -> String {
@@ -177,24 +188,39 @@ impl Lab {
     pub fn token(&self) -> u64 {
         let records = self.cluster.history.since(0);
         let tokens = records.iter().filter(|record| record.is("plugin-log"));
-        tokens.filter_map(|record| record.event()?.fencing_token).max().unwrap_or_default()
+        tokens
+            .filter_map(|record| record.event()?.fencing_token)
+            .max()
+            .unwrap_or_default()
     }
 
     /// Waits until a later leader than that of `token` acts.
     pub async fn successor(&self, token: u64) -> Result<()> {
         let acts = |record: &Record| {
-            record.is("plugin-log") && record.event().and_then(|event| event.fencing_token) > Some(token)
+            record.is("plugin-log")
+                && record.event().and_then(|event| event.fencing_token) > Some(token)
         };
-        let next = self.cluster.history.wait_for(0, "the next leader to act", SUCCESSOR_WITHIN, acts).await;
+        let next = self
+            .cluster
+            .history
+            .wait_for(0, "the next leader to act", SUCCESSOR_WITHIN, acts)
+            .await;
         // The latest records would be effects, and the whole story is shown anyway.
-        next.map(drop).map_err(|_| anyhow!("no other leader has acted within {SUCCESSOR_WITHIN:?}"))
+        next.map(drop)
+            .map_err(|_| anyhow!("no other leader has acted within {SUCCESSOR_WITHIN:?}"))
     }
 
     /// Which host acted last.
     pub fn acting(&self) -> Result<usize> {
         let records = self.cluster.history.since(0);
-        let last = records.iter().rfind(|record| record.is("plugin-log")).context("nobody has acted")?;
-        self.hosts.iter().position(|host| host.pid() == last.pid).context("whoever acted last is gone")
+        let last = records
+            .iter()
+            .rfind(|record| record.is("plugin-log"))
+            .context("nobody has acted")?;
+        self.hosts
+            .iter()
+            .position(|host| host.pid() == last.pid)
+            .context("whoever acted last is gone")
     }
 
     /// Starts a server anew, with this line in its configuration alone, or without.
@@ -210,7 +236,10 @@ impl Lab {
         let server = self.cluster.zookeeper.leader().await?;
         let committed = async |zookeeper: &ZooKeeper| -> Result<u32> {
             let answer = zookeeper.ask(server, "srvr").await?;
-            let zxid = answer.lines().find_map(|line| line.strip_prefix("Zxid: 0x")).context("srvr names no zxid")?;
+            let zxid = answer
+                .lines()
+                .find_map(|line| line.strip_prefix("Zxid: 0x"))
+                .context("srvr names no zxid")?;
             // The lower half counts the transactions of this leader of the ensemble.
             Ok((u64::from_str_radix(zxid, 16)? & u64::from(u32::MAX)).try_into()?)
         };
@@ -226,8 +255,12 @@ impl Lab {
         let healed = SystemTime::now();
         let acts = |record: &Record| record.is("plugin-log") && record.at >= healed;
         let history = self.cluster.history.clone();
-        let next = history.wait_for(0, "a leader to act", HEALED_WITHIN, acts).await;
-        let next = next.map_err(|_| anyhow!("no leader has acted within {HEALED_WITHIN:?} after all had healed"))?;
+        let next = history
+            .wait_for(0, "a leader to act", HEALED_WITHIN, acts)
+            .await;
+        let next = next.map_err(|_| {
+            anyhow!("no leader has acted within {HEALED_WITHIN:?} after all had healed")
+        })?;
         let recovered = next.at.duration_since(healed)?;
         self.all_stand_again().await?;
         let settled = SystemTime::now();
@@ -236,7 +269,12 @@ impl Lab {
         self.hosts.sort_by_key(|host| host.pid() == leader);
         for mut host in std::mem::take(&mut self.hosts) {
             let status = host.terminate().await?;
-            ensure!(status.success(), "host {} ended with {status}: {}", host.id(), host.errors());
+            ensure!(
+                status.success(),
+                "host {} ended with {status}: {}",
+                host.id(),
+                host.errors()
+            );
         }
         self.proxy = None;
         self.nothing_is_left().await?;
@@ -244,42 +282,69 @@ impl Lab {
         let findings = effects::examine(&records);
         let mut violations = findings.violations.clone();
         if !findings.overlap.is_zero() && outcome != Outcome::Unprotected {
-            violations.push(format!("effects of two terms overlap for {:?}", findings.overlap));
+            violations.push(format!(
+                "effects of two terms overlap for {:?}",
+                findings.overlap
+            ));
         }
         for violation in oracle::judge_ended(&history).violations {
             match &violation {
                 Violation::Overlap { .. } if outcome == Outcome::Unprotected => {}
                 // Term numbers begin anew when the term record was deleted; tokens never do.
-                Violation::TokenNotLarger { earlier, later } if later.fencing_token > earlier.fencing_token => {}
+                Violation::TokenNotLarger { earlier, later }
+                    if later.fencing_token > earlier.fencing_token => {}
                 _ => violations.push(violation.to_string()),
             }
         }
         let same_term = outcome == Outcome::SameTerm;
         if same_term && findings.tenures.len() > 1 {
-            violations.push("the leader was replaced, which this fault is no reason for".to_owned());
+            violations
+                .push("the leader was replaced, which this fault is no reason for".to_owned());
         }
-        if same_term && records.iter().any(|record| record.is("draining") && record.at < healed) {
+        if same_term
+            && records
+                .iter()
+                .any(|record| record.is("draining") && record.at < healed)
+        {
             violations.push("the leader was demoted, which this fault is no reason for".to_owned());
         }
         if let Some((deleted, rounds)) = self.deleted {
-            let elected = |record: &&Record| record.is("elected") && record.at > deleted && record.at < settled;
+            let elected = |record: &&Record| {
+                record.is("elected") && record.at > deleted && record.at < settled
+            };
             let after = records.iter().filter(elected).count();
             if after > ELECTED_AFTER_DELETION {
-                violations.push(format!("{after} elections after the last of {rounds} rounds of deletion"));
+                violations.push(format!(
+                    "{after} elections after the last of {rounds} rounds of deletion"
+                ));
             }
             println!("  deleted in {rounds} rounds; {after} elections after the last");
         }
         let revocations = revocations(&records, &findings);
-        for late in revocations.iter().filter(|revocation| revocation.gone_after > GONE_WITHIN) {
-            violations.push(format!("a plugin was gone only {:?} after the end of its lease", late.gone_after));
+        for late in revocations
+            .iter()
+            .filter(|revocation| revocation.gone_after > GONE_WITHIN)
+        {
+            violations.push(format!(
+                "a plugin was gone only {:?} after the end of its lease",
+                late.gone_after
+            ));
         }
-        Ok(Run { findings, recovered, revocations, violations })
+        Ok(Run {
+            findings,
+            recovered,
+            revocations,
+            violations,
+        })
     }
 
     /// All that has happened in the present scenario, but for effects.
     pub fn story(&self) -> String {
         let records = self.cluster.history.in_order();
-        let lines = records.iter().filter(|record| !record.is("plugin-log")).map(|record| format!("    {record}"));
+        let lines = records
+            .iter()
+            .filter(|record| !record.is("plugin-log"))
+            .map(|record| format!("    {record}"));
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -304,16 +369,33 @@ impl Lab {
     /// Every host that lives is in the queue, and nobody else.
     async fn all_stand_again(&self) -> Result<()> {
         let operator = self.operator().await?;
-        let (queue, hosts) = (format!("{}/candidates", self.task()), format!("{}/hosts", self.root));
-        let count = async |path: &str| operator.list_children(path).await.map_or(0, |children| children.len());
+        let (queue, hosts) = (
+            format!("{}/candidates", self.task()),
+            format!("{}/hosts", self.root),
+        );
+        let count = async |path: &str| {
+            operator
+                .list_children(path)
+                .await
+                .map_or(0, |children| children.len())
+        };
         let expected = self.hosts.len();
         let mut last = (0, 0);
-        let standing = eventually("every host, and nobody else, to stand in the queue", HEALED_WITHIN, async || {
-            last = (count(&queue).await, count(&hosts).await);
-            (last == (expected, expected)).then_some(())
-        });
+        let standing = eventually(
+            "every host, and nobody else, to stand in the queue",
+            HEALED_WITHIN,
+            async || {
+                last = (count(&queue).await, count(&hosts).await);
+                (last == (expected, expected)).then_some(())
+            },
+        );
         let standing = standing.await;
-        standing.with_context(|| format!("of {expected} hosts {} stand in the queue, {} are there", last.0, last.1))?;
+        standing.with_context(|| {
+            format!(
+                "of {expected} hosts {} stand in the queue, {} are there",
+                last.0, last.1
+            )
+        })?;
         client::close(operator).await;
         Ok(())
     }
@@ -322,13 +404,22 @@ impl Lab {
     async fn nothing_is_left(&self) -> Result<()> {
         let operator = self.operator().await?;
         let mut left = Vec::new();
-        let gone = eventually("all ephemeral nodes to go", 2 * SESSION_TIMEOUT, async || {
-            left = ephemerals(&operator, &self.root).await.unwrap_or_else(|error| vec![error.to_string()]);
-            left.is_empty().then_some(())
-        });
+        let gone = eventually(
+            "all ephemeral nodes to go",
+            2 * SESSION_TIMEOUT,
+            async || {
+                left = ephemerals(&operator, &self.root)
+                    .await
+                    .unwrap_or_else(|error| vec![error.to_string()]);
+                left.is_empty().then_some(())
+            },
+        );
         let gone = gone.await;
         if gone.is_err() {
-            bail!("nodes of sessions that have ended are left: {}", left.join(", "));
+            bail!(
+                "nodes of sessions that have ended are left: {}",
+                left.join(", ")
+            );
         }
         client::close(operator).await;
         Ok(())
@@ -341,7 +432,9 @@ async fn ephemerals(client: &Client, path: &str) -> Result<Vec<String>> {
     while let Some(path) = paths.pop() {
         match client.get_children(&path).await {
             Ok((_, stat)) if stat.ephemeral_owner != 0 => found.push(path),
-            Ok((children, _)) => paths.extend(children.iter().map(|child| format!("{path}/{child}"))),
+            Ok((children, _)) => {
+                paths.extend(children.iter().map(|child| format!("{path}/{child}")));
+            }
             Err(Error::NoNode) => {}
             Err(error) => return Err(error.into()),
         }

@@ -45,15 +45,22 @@ fn main() -> ExitCode {
 const PAIRS: &str = "two faults at a time";
 
 fn faults() -> Result<ExitCode> {
-    let filters: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
-    let chosen = |name: &str| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()));
+    let filters: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    let chosen = |name: &str| {
+        filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
+    };
     let soak = match std::env::var("SOLOIST_SOAK") {
-        Ok(text) => Some(humantime::parse_duration(&text).context("SOLOIST_SOAK is no duration such as 10m")?),
+        Ok(text) => Some(
+            humantime::parse_duration(&text).context("SOLOIST_SOAK is no duration such as 10m")?,
+        ),
         Err(_) => None,
     };
-    let picked = scenarios::ALL
-        .iter()
-        .filter(|scenario| chosen(scenario.name) && (scenario.short || soak.is_some() || !filters.is_empty()));
+    let picked = scenarios::ALL.iter().filter(|scenario| {
+        chosen(scenario.name) && (scenario.short || soak.is_some() || !filters.is_empty())
+    });
     let picked: Vec<_> = picked.collect();
     let pairs = chosen(PAIRS);
     if std::env::args().any(|arg| arg == "--list") {
@@ -66,21 +73,35 @@ fn faults() -> Result<ExitCode> {
         if filters.iter().all(|filter| is_for_other_tests(filter)) {
             return Ok(ExitCode::SUCCESS);
         }
-        bail!("no scenario has {} in its name: `--list` shows their names", filters.join(" or "));
+        bail!(
+            "no scenario has {} in its name: `--list` shows their names",
+            filters.join(" or ")
+        );
     }
     let random = Random::new(soloist_seed::seed());
-    let mut suite = Suite { rows: Vec::new(), passed: 0, failed: 0, skipped: 0, random };
+    let mut suite = Suite {
+        rows: Vec::new(),
+        passed: 0,
+        failed: 0,
+        skipped: 0,
+        random,
+    };
     // Before the network is left behind: building may need it.
     build::artifacts()?;
     if let Err(error) = netns::isolate() {
         if soak.is_some() || std::env::var_os("CI").is_some() {
-            return Err(error.context("no fault was tried, and where SOLOIST_SOAK or CI is set none may be left out"));
+            return Err(error.context(
+                "no fault was tried, and where SOLOIST_SOAK or CI is set none may be left out",
+            ));
         }
         suite.skipped = picked.len() + usize::from(pairs);
         println!("SKIPPED: {} scenarios: {error:#}", suite.skipped);
         return Ok(suite.end());
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut lab = Lab::start().await?;
         let from = Instant::now();
@@ -107,7 +128,11 @@ fn faults() -> Result<ExitCode> {
         lab.finish(Outcome::SameTerm).await?;
         Ok(())
     })?;
-    println!("\n{}\n\n{}", table::outcomes(&suite.rows), table::revocations(&suite.rows));
+    println!(
+        "\n{}\n\n{}",
+        table::outcomes(&suite.rows),
+        table::revocations(&suite.rows)
+    );
     Ok(suite.end())
 }
 
@@ -130,34 +155,56 @@ impl Suite {
             let mut pick = || one_of(&Fault::TO_COMBINE, &mut self.random);
             let pair = [pick(), pick()];
             // Who is dead cannot be stopped.
-            let of_one_host = |fault: &Fault| matches!(fault, Fault::HostKilled | Fault::HostPaused);
+            let of_one_host =
+                |fault: &Fault| matches!(fault, Fault::HostKilled | Fault::HostPaused);
             if pair[0] != pair[1] && !pair.iter().all(of_one_host) {
                 break pair;
             }
         };
         let apart = Duration::from_millis(self.random.below(3000));
-        let by = one_of(&["waiting", "computing", "calling", "blocking", "storing"], &mut self.random);
+        let by = one_of(
+            &["waiting", "computing", "calling", "blocking", "storing"],
+            &mut self.random,
+        );
         let run = scenarios::two_faults(lab, faults, apart, by).await;
-        self.note(lab, PAIRS, &format!(": {faults:?}, {apart:?} apart, plugin {by}"), run)
+        self.note(
+            lab,
+            PAIRS,
+            &format!(": {faults:?}, {apart:?} apart, plugin {by}"),
+            run,
+        )
     }
 
     fn note(&mut self, lab: &mut Lab, name: &str, detail: &str, run: Result<Run>) -> Result<()> {
         let story = lab.story();
         lab.clear()?;
-        let index = self.rows.iter().position(|row| row.name == name).unwrap_or_else(|| {
-            self.rows.push(Row { name: name.to_owned(), runs: Vec::new(), failed: 0 });
-            self.rows.len() - 1
-        });
+        let index = self
+            .rows
+            .iter()
+            .position(|row| row.name == name)
+            .unwrap_or_else(|| {
+                self.rows.push(Row {
+                    name: name.to_owned(),
+                    runs: Vec::new(),
+                    failed: 0,
+                });
+                self.rows.len() - 1
+            });
         let row = &mut self.rows[index];
         let trouble = match run {
             Ok(run) => {
                 let shown = run.violations.iter().take(10).map(String::as_str);
                 let more = run.violations.len().saturating_sub(10);
                 let more = (more > 0).then(|| format!("and {more} more"));
-                let violations = shown.chain(more.as_deref()).collect::<Vec<_>>().join("\n  ");
+                let violations = shown
+                    .chain(more.as_deref())
+                    .collect::<Vec<_>>()
+                    .join("\n  ");
                 let late = run.findings.received_late;
                 if late > 0 {
-                    println!("  {late} lines were delivered late, after a later term's first, though taken before");
+                    println!(
+                        "  {late} lines were delivered late, after a later term's first, though taken before"
+                    );
                 }
                 row.runs.push(run);
                 violations
@@ -170,13 +217,18 @@ impl Suite {
         } else {
             self.failed += 1;
             row.failed += 1;
-            println!("FAILED  {name}{detail}\n  {trouble}\n  what happened, but for effects:\n{story}");
+            println!(
+                "FAILED  {name}{detail}\n  {trouble}\n  what happened, but for effects:\n{story}"
+            );
         }
         Ok(())
     }
 
     fn end(&self) -> ExitCode {
-        println!("\n{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
+        println!(
+            "\n{} passed, {} failed, {} skipped",
+            self.passed, self.failed, self.skipped
+        );
         ExitCode::from(u8::from(self.failed > 0))
     }
 }

@@ -26,11 +26,19 @@ prevents it, and fencing tokens tell the terms apart.";
 /// A line for each scenario.
 pub fn outcomes(rows: &[Row]) -> String {
     let mut lines = vec![HEADER.to_owned()];
-    for Row { name, runs, failed } in rows.iter().filter(|row| !row.runs.is_empty() || row.failed > 0) {
-        let mut unavailable: Vec<Duration> = runs.iter().map(|run| run.findings.unavailable).collect();
+    for Row { name, runs, failed } in rows
+        .iter()
+        .filter(|row| !row.runs.is_empty() || row.failed > 0)
+    {
+        let mut unavailable: Vec<Duration> =
+            runs.iter().map(|run| run.findings.unavailable).collect();
         unavailable.sort();
-        let worst = |times: &mut dyn Iterator<Item = Duration>| times.max().map_or("-".to_owned(), millis);
-        let handovers: usize = runs.iter().map(|run| run.findings.tenures.len().saturating_sub(1)).sum();
+        let worst =
+            |times: &mut dyn Iterator<Item = Duration>| times.max().map_or("-".to_owned(), millis);
+        let handovers: usize = runs
+            .iter()
+            .map(|run| run.findings.tenures.len().saturating_sub(1))
+            .sum();
         lines.push(format!(
             "| {} | {} | {failed} | {handovers} | {} | {} | {} | {} |",
             name,
@@ -55,14 +63,21 @@ pub fn revocations(rows: &[Row]) -> String {
         let all: Vec<&Revocation> = runs.iter().flat_map(|run| &run.revocations).collect();
         let mut gone: Vec<Duration> = all.iter().map(|revocation| revocation.gone_after).collect();
         gone.sort();
-        let (Some(worst), Some(least)) = (gone.last(), all.iter().map(|revocation| revocation.to_spare_us).min())
-        else {
+        let (Some(worst), Some(least)) = (
+            gone.last(),
+            all.iter().map(|revocation| revocation.to_spare_us).min(),
+        ) else {
             continue;
         };
         #[allow(clippy::cast_precision_loss, reason = "shown with three digits")]
         let least = least as f64 / 1000.0;
         let median = median(&gone);
-        lines.push(format!("| {} | {} | {least:.1} | {median} | {} |", name, all.len(), millis(*worst)));
+        lines.push(format!(
+            "| {} | {} | {least:.1} | {median} | {} |",
+            name,
+            all.len(),
+            millis(*worst)
+        ));
     }
     lines.join("\n")
 }

@@ -13,12 +13,23 @@ use soloist_sandbox::Plugin;
 
 /// Nothing here is stopped for want of time, and whoever is to be run again has to wait for it.
 fn patient() -> ActivationSettings {
-    let restart = RestartPolicy { initial: 10 * PATIENCE, max: 10 * PATIENCE, ..RestartPolicy::default() };
-    ActivationSettings { demote_timeout: PATIENCE, restart, ..ActivationSettings::default() }
+    let restart = RestartPolicy {
+        initial: 10 * PATIENCE,
+        max: 10 * PATIENCE,
+        ..RestartPolicy::default()
+    };
+    ActivationSettings {
+        demote_timeout: PATIENCE,
+        restart,
+        ..ActivationSettings::default()
+    }
 }
 
 fn completing(on_complete: OnComplete) -> ActivationSettings {
-    ActivationSettings { on_complete, ..patient() }
+    ActivationSettings {
+        on_complete,
+        ..patient()
+    }
 }
 
 /// A bare module that says `elected` and then does `elected`, and says `demoted` when it is.
@@ -69,7 +80,10 @@ fn whatever_the_reason_a_plugin_that_waits_is_told_of_it() {
     for reason in Demotion::ALL {
         let mut tested = Tested::start(plugin.clone(), patient());
         tested.wait_for("plugin-log", "entered", 1);
-        assert_eq!(demoted(&mut tested, reason), ["entered", "on_elected was dropped", &told(reason)]);
+        assert_eq!(
+            demoted(&mut tested, reason),
+            ["entered", "on_elected was dropped", &told(reason)]
+        );
         assert_eq!(tested.wait_for("draining", "", 1)["reason"], reason.name());
     }
 }
@@ -93,31 +107,56 @@ fn a_plugin_that_is_to_be_run_again_is_gone_and_told_nothing() {
         assert!(!tested.wait_for("plugin-completed", "", 1)["restart_in"].is_null());
         let lines = demoted(&mut tested, Demotion::Shutdown);
         assert_eq!(count(&lines, "demoted"), 0, "{lines:?}");
-        assert_eq!(tested.story(), ["activated", "plugin-completed", "draining", "demoted"]);
+        assert_eq!(
+            tested.story(),
+            ["activated", "plugin-completed", "draining", "demoted"]
+        );
     }
 }
 
 #[test]
 fn a_plugin_that_has_failed_is_gone_and_told_nothing_however_it_failed() {
-    let small = Limits { memory: 4 << 20, ..Limits::default() };
+    let small = Limits {
+        memory: 4 << 20,
+        ..Limits::default()
+    };
     let failing = || {
         [
             ("error", misbehave("error")),
             ("panic", misbehave("panic")),
             ("exit", misbehave("exit")),
-            ("out-of-memory", crate::support::limited("memory", small.clone())),
-            ("trap", bare("(drop (i64.div_s (i64.const 1) (i64.const 0)))")),
+            (
+                "out-of-memory",
+                crate::support::limited("memory", small.clone()),
+            ),
+            (
+                "trap",
+                bare("(drop (i64.div_s (i64.const 1) (i64.const 0)))"),
+            ),
             ("exit", bare("(call $exit (i32.const 0))")),
         ]
     };
-    let once = RestartPolicy { max_restarts: 0, ..patient().restart };
-    for settings in [patient(), ActivationSettings { restart: once, ..patient() }] {
+    let once = RestartPolicy {
+        max_restarts: 0,
+        ..patient().restart
+    };
+    for settings in [
+        patient(),
+        ActivationSettings {
+            restart: once,
+            ..patient()
+        },
+    ] {
         for (cause, plugin) in failing() {
             let mut tested = Tested::start(plugin, settings);
             let failed = tested.wait_for("plugin-failed", "", 1);
             assert_eq!(failed["cause"], cause, "{failed:#}");
             // It waits to be run again, or for its host to resign.
-            assert_eq!(failed["restart_in"].is_null(), settings.restart == once, "{failed:#}");
+            assert_eq!(
+                failed["restart_in"].is_null(),
+                settings.restart == once,
+                "{failed:#}"
+            );
             let lines = demoted(&mut tested, Demotion::Resigned);
             assert_eq!(count(&lines, "demoted"), 0, "{cause}: {lines:?}");
         }
@@ -133,21 +172,41 @@ fn a_plugin_that_resigns_is_told_whether_it_waits_or_returns() {
         ("resign-complete", OnComplete::Restart),
     ] {
         let mut tested = Tested::start(misbehave(what), completing(on_complete));
-        assert_eq!(tested.notice(), Notice::ResignRequested { reason: "enough".into() });
+        assert_eq!(
+            tested.notice(),
+            Notice::ResignRequested {
+                reason: "enough".into()
+            }
+        );
         if what == "resign-complete" {
-            assert_eq!(tested.wait_for("plugin-completed", "", 1).get("restart_in"), None);
+            assert_eq!(
+                tested.wait_for("plugin-completed", "", 1).get("restart_in"),
+                None
+            );
         }
         let lines = demoted(&mut tested, Demotion::Resigned);
-        assert_eq!(lines.last(), Some(&told(Demotion::Resigned)), "{what} {on_complete:?}: {lines:?}");
+        assert_eq!(
+            lines.last(),
+            Some(&told(Demotion::Resigned)),
+            "{what} {on_complete:?}: {lines:?}"
+        );
     }
 }
 
 #[test]
 fn a_plugin_that_resigns_and_fails_is_gone_and_told_nothing() {
     let mut tested = Tested::start(misbehave("resign-error"), patient());
-    assert_eq!(tested.notice(), Notice::ResignRequested { reason: "enough".into() });
+    assert_eq!(
+        tested.notice(),
+        Notice::ResignRequested {
+            reason: "enough".into()
+        }
+    );
     tested.wait_for("plugin-failed", "", 1);
-    assert_eq!(demoted(&mut tested, Demotion::Resigned), ["entered", "on_elected was dropped"]);
+    assert_eq!(
+        demoted(&mut tested, Demotion::Resigned),
+        ["entered", "on_elected was dropped"]
+    );
 }
 
 #[test]
@@ -163,8 +222,15 @@ fn a_plugin_that_computes_is_told_when_it_waits_or_returns() {
 
 #[test]
 fn a_plugin_that_computes_for_too_long_is_stopped_and_told_nothing() {
-    let short = ActivationSettings { demote_timeout: Duration::from_millis(100), ..patient() };
-    for plugin in [misbehave("loop"), misbehave("thread-sleep"), bare("(loop (br 0))")] {
+    let short = ActivationSettings {
+        demote_timeout: Duration::from_millis(100),
+        ..patient()
+    };
+    for plugin in [
+        misbehave("loop"),
+        misbehave("thread-sleep"),
+        bare("(loop (br 0))"),
+    ] {
         let mut tested = Tested::start(plugin, short);
         tested.wait_for("plugin-log", "e", 1);
         tested.activation().demote(Demotion::Shutdown);
@@ -181,23 +247,40 @@ fn a_plugin_that_is_being_started_is_told_of_both_or_of_neither() {
         let mut tested = Tested::start(plugin.clone(), patient());
         tested.wait_for("activated", "", 1);
         let lines = demoted(&mut tested, Demotion::Shutdown);
-        assert_eq!(count(&lines, "elected"), count(&lines, "demoted"), "{lines:?}");
+        assert_eq!(
+            count(&lines, "elected"),
+            count(&lines, "demoted"),
+            "{lines:?}"
+        );
         assert_eq!(tested.wait_for("demoted", "", 1)["reason"], "shutdown");
         lines.is_empty()
     });
-    assert!(of_neither, "it was always started before it could be demoted");
+    assert!(
+        of_neither,
+        "it was always started before it could be demoted"
+    );
 }
 
 #[test]
 fn a_plugin_that_is_demoted_twice_is_told_once() {
-    let short = ActivationSettings { demote_timeout: Duration::from_millis(300), ..patient() };
+    let short = ActivationSettings {
+        demote_timeout: Duration::from_millis(300),
+        ..patient()
+    };
     let mut tested = Tested::start(misbehave("linger"), short);
     tested.wait_for("plugin-log", "entered", 1);
     tested.activation().demote(Demotion::Resigned);
     tested.wait_for("plugin-log", "demoted", 1);
     tested.activation().demote(Demotion::Shutdown);
     assert!(tested.stopped());
-    assert_eq!(tested.lines(), ["entered", "on_elected was dropped", &told(Demotion::Resigned)]);
+    assert_eq!(
+        tested.lines(),
+        [
+            "entered",
+            "on_elected was dropped",
+            &told(Demotion::Resigned)
+        ]
+    );
     assert_eq!(tested.wait_for("revoked", "", 1)["reason"], "resigned");
 }
 
@@ -207,13 +290,21 @@ fn a_plugin_that_fails_while_it_is_demoted_is_reported_and_gone() {
     tested.wait_for("plugin-log", "entered", 1);
     let lines = demoted(&mut tested, Demotion::Shutdown);
     assert_eq!(count(&lines, "demoted"), 1, "{lines:?}");
-    assert_eq!(tested.story(), ["activated", "draining", "plugin-failed", "demoted"]);
+    assert_eq!(
+        tested.story(),
+        ["activated", "draining", "plugin-failed", "demoted"]
+    );
 }
 
 /// The session has ended, the lease is over, or both.
 #[test]
 fn a_plugin_whose_lease_is_over_is_gone_and_told_nothing() {
-    for (what, ends) in [("wait", true), ("wait", false), ("work", true), ("work", false)] {
+    for (what, ends) in [
+        ("wait", true),
+        ("wait", false),
+        ("work", true),
+        ("work", false),
+    ] {
         let deadline = SharedDeadline::default();
         deadline.set(soloist_core::clock::now() + 10 * PATIENCE);
         let mut tested = Tested::start_with(misbehave(what), patient(), deadline.clone(), |_| ());

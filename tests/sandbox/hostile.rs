@@ -16,13 +16,25 @@ const BEATS: usize = 20;
 
 /// Patient with what stops by itself, and without a second start after a failure.
 fn settings() -> ActivationSettings {
-    let restart = RestartPolicy { max_restarts: 0, ..RestartPolicy::default() };
-    ActivationSettings { demote_timeout: PATIENCE, restart, ..ActivationSettings::default() }
+    let restart = RestartPolicy {
+        max_restarts: 0,
+        ..RestartPolicy::default()
+    };
+    ActivationSettings {
+        demote_timeout: PATIENCE,
+        restart,
+        ..ActivationSettings::default()
+    }
 }
 
 /// A plugin that acts every few milliseconds.
 fn well_behaved() -> Tested {
-    let plugin = Plugin::load(&engine(), &guest("heartbeat"), config(&[("interval", "10ms")])).expect("it loads");
+    let plugin = Plugin::load(
+        &engine(),
+        &guest("heartbeat"),
+        config(&[("interval", "10ms")]),
+    )
+    .expect("it loads");
     let tested = Tested::start(Arc::new(plugin), settings());
     tested.wait_for("plugin-log", "leads", 1);
     tested
@@ -37,7 +49,11 @@ fn goes_on(tested: &Tested) {
 fn unharmed(mut tested: Tested) {
     goes_on(&tested);
     tested.activation().demote(Demotion::Shutdown);
-    assert!(!tested.stopped(), "it was not told to stop, or could not: {:#?}", tested.story());
+    assert!(
+        !tested.stopped(),
+        "it was not told to stop, or could not: {:#?}",
+        tested.story()
+    );
     assert_eq!(tested.story(), ["activated", "draining", "demoted"]);
 }
 
@@ -54,7 +70,11 @@ fn fails(plugin: Arc<Plugin>, cause: &str) -> Value {
 }
 
 /// The harm goes on until its term is ended by force.
-fn is_stopped_by_force(plugin: Arc<Plugin>, settings: ActivationSettings, begun: impl FnOnce(&Tested)) {
+fn is_stopped_by_force(
+    plugin: Arc<Plugin>,
+    settings: ActivationSettings,
+    begun: impl FnOnce(&Tested),
+) {
     let good = well_behaved();
     let mut bad = good.beside(plugin, settings);
     begun(&bad);
@@ -91,7 +111,16 @@ fn a_start_function_without_end() {
 
 #[test]
 fn a_memory_bomb() {
-    fails(limited("memory", Limits { memory: 64 << 20, ..Limits::default() }), "out-of-memory");
+    fails(
+        limited(
+            "memory",
+            Limits {
+                memory: 64 << 20,
+                ..Limits::default()
+            },
+        ),
+        "out-of-memory",
+    );
 }
 
 #[test]
@@ -124,7 +153,10 @@ fn a_line_of_a_hundred_megabytes() {
     let bad = good.beside(misbehave("huge-line"), settings());
     let line = bad.wait_for("plugin-log", "more bytes]", 1);
     let line = line["message"].as_str().unwrap();
-    assert!(line.len() < 10_000 && line.ends_with(&format!("[{} more bytes]", 100 * (1 << 20) - 8192)), "{line}");
+    assert!(
+        line.len() < 10_000 && line.ends_with(&format!("[{} more bytes]", 100 * (1 << 20) - 8192)),
+        "{line}"
+    );
     unharmed(good);
 }
 
@@ -140,17 +172,25 @@ fn a_flood_of_lines() {
 #[test]
 fn a_flood_of_state() {
     let good = well_behaved();
-    let limits = Limits { state_rate: 1 << 30, ..Limits::default() };
+    let limits = Limits {
+        state_rate: 1 << 30,
+        ..Limits::default()
+    };
     let bad = good.beside(limited("state-flood", limits), settings());
     bad.wait_for("plugin-log", "was refused", 1);
     bad.wait_for("plugin-completed", "", 1);
-    assert!(bad.state.writes() <= KEYS_MAX as u64 && bad.state.bytes() <= KEYS_MAX * VALUE_MAX_BYTES);
+    assert!(
+        bad.state.writes() <= KEYS_MAX as u64 && bad.state.bytes() <= KEYS_MAX * VALUE_MAX_BYTES
+    );
     unharmed(good);
 }
 
 #[test]
 fn giant_values() {
-    let small = || Limits { call_bytes: 1 << 20, ..Limits::default() };
+    let small = || Limits {
+        call_bytes: 1 << 20,
+        ..Limits::default()
+    };
     fails(limited("huge-log", small()), "call-too-large");
     fails(limited("giant-error", small()), "call-too-large");
 }
@@ -164,7 +204,17 @@ fn a_plugin_that_fails_again_and_again() {
         max_restarts: 50,
         ..RestartPolicy::default()
     };
-    let mut bad = good.beside(misbehave("panic"), ActivationSettings { restart, ..settings() });
-    assert!(matches!(bad.notice(), Notice::Failed(_)), "{:#?}", bad.story());
+    let mut bad = good.beside(
+        misbehave("panic"),
+        ActivationSettings {
+            restart,
+            ..settings()
+        },
+    );
+    assert!(
+        matches!(bad.notice(), Notice::Failed(_)),
+        "{:#?}",
+        bad.story()
+    );
     unharmed(good);
 }

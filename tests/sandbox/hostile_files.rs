@@ -27,12 +27,17 @@ fn load(extension: &str, content: &[u8]) -> Result<Plugin, Problem> {
 }
 
 fn refused(extension: &str, content: &[u8]) -> Problem {
-    load(extension, content).map(drop).expect_err("it is refused")
+    load(extension, content)
+        .map(drop)
+        .expect_err("it is refused")
 }
 
 /// It is refused for having more than `max` of something.
 #[track_caller]
 fn too_many(content: &[u8], max: u64) {
     let problem = refused("wasm", content);
-    assert!(matches!(problem, Problem::Excess(Excess::TooMany { max: found, .. }) if found == max), "{problem:?}");
+    assert!(
+        matches!(problem, Problem::Excess(Excess::TooMany { max: found, .. }) if found == max),
+        "{problem:?}"
+    );
 }

@@ -14,18 +14,35 @@ use soloist_sandbox::Plugin;
 const MEMORY_KIB: u64 = 5_100_000;
 
 fn settings() -> ActivationSettings {
-    let restart = RestartPolicy { max_restarts: 0, ..RestartPolicy::default() };
-    ActivationSettings { restart, ..ActivationSettings::default() }
+    let restart = RestartPolicy {
+        max_restarts: 0,
+        ..RestartPolicy::default()
+    };
+    ActivationSettings {
+        restart,
+        ..ActivationSettings::default()
+    }
 }
 
 /// The guest has room for much that it writes.
 fn writes(what: &str, limits: &Limits) -> Arc<Plugin> {
-    limited(what, Limits { memory: 512 << 20, ..limits.clone() })
+    limited(
+        what,
+        Limits {
+            memory: 512 << 20,
+            ..limits.clone()
+        },
+    )
 }
 
 /// As much as can be said.
 fn unbounded() -> Limits {
-    Limits { log_rate: 1_000_000, log_burst: 1_000_000, log_bytes: 1 << 30, ..Limits::default() }
+    Limits {
+        log_rate: 1_000_000,
+        log_burst: 1_000_000,
+        log_bytes: 1 << 30,
+        ..Limits::default()
+    }
 }
 
 fn ends(mut tested: Tested) -> Vec<Value> {
@@ -37,18 +54,30 @@ fn ends(mut tested: Tested) -> Vec<Value> {
 /// Every line is reported or counted, as are some others of the guest's.
 #[track_caller]
 fn every_line(lines: u64, written: u64) {
-    assert!((written..written + 5).contains(&lines), "{lines} of {written}");
+    assert!(
+        (written..written + 5).contains(&lines),
+        "{lines} of {written}"
+    );
 }
 
 #[test]
 fn a_plugin_that_writes_line_breaks_takes_no_memory_of_the_host() {
     apart(&format!("ulimit -v {MEMORY_KIB}"), || {
-        let limits = Limits { log_rate: 1, ..Limits::default() };
+        let limits = Limits {
+            log_rate: 1,
+            ..Limits::default()
+        };
         let tested = Tested::start(writes("newlines", &limits), settings());
         tested.wait_for("plugin-completed", "", 1);
         let events = ends(tested);
-        let dropped: u64 = events.iter().filter_map(|event| event["dropped"].as_u64()).sum();
-        let lines = events.iter().filter(|event| event["stream"] == "stdout").count() as u64;
+        let dropped: u64 = events
+            .iter()
+            .filter_map(|event| event["dropped"].as_u64())
+            .sum();
+        let lines = events
+            .iter()
+            .filter(|event| event["stream"] == "stdout")
+            .count() as u64;
         every_line(dropped + lines, 32 << 20);
     });
 }
@@ -56,11 +85,18 @@ fn a_plugin_that_writes_line_breaks_takes_no_memory_of_the_host() {
 /// It is demoted as any other, in the middle of what it writes.
 #[test]
 fn a_plugin_that_resigns_and_goes_on_writing_can_be_stopped() {
-    let mut tested = Tested::start(writes("resign-and-newlines", &Limits::default()), settings());
+    let mut tested = Tested::start(
+        writes("resign-and-newlines", &Limits::default()),
+        settings(),
+    );
     assert!(matches!(tested.notice(), Notice::ResignRequested { .. }));
     tested.activation().demote(Demotion::Resigned);
     tested.stopped();
-    assert!(!tested.story().contains(&"plugin-stuck".to_owned()), "{:?}", tested.story());
+    assert!(
+        !tested.story().contains(&"plugin-stuck".to_owned()),
+        "{:?}",
+        tested.story()
+    );
 }
 
 /// Whatever it writes with, what it has not said when its permit ends is not said.
@@ -74,20 +110,33 @@ fn no_line_appears_after_the_end_of_effects() {
         let before = lines(&tested);
         assert!(tested.stopped());
         // One could have been on its way when the permit ended.
-        assert!(lines(&tested) <= before + 1, "{what}: {before} lines, then {}", lines(&tested));
+        assert!(
+            lines(&tested) <= before + 1,
+            "{what}: {before} lines, then {}",
+            lines(&tested)
+        );
     }
 }
 
 /// Even the beginning of a line, or what is known of lines that were dropped.
 #[test]
 fn nothing_is_left_to_be_said_after_the_end_of_effects() {
-    let limits = Limits { log_rate: 1, log_burst: 3, ..Limits::default() };
+    let limits = Limits {
+        log_rate: 1,
+        log_burst: 3,
+        ..Limits::default()
+    };
     let mut tested = Tested::start(limited("print-and-compute", limits), settings());
     tested.wait_for("plugin-log", "second", 1);
     tested.activation().revoke();
     assert!(tested.stopped());
     let lines = tested.lines();
-    assert!(!lines.iter().any(|line| line.contains("not ended") || line.contains("dropped")), "{lines:?}");
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.contains("not ended") || line.contains("dropped")),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -95,8 +144,17 @@ fn a_stream_of_wasi_0_2_takes_what_it_has_allowed_and_no_more() {
     for (what, said) in [("write-unasked", 0), ("write-too-much", 65536)] {
         let tested = Tested::start(limited(what, Limits::default()), settings());
         let failed = tested.wait_for("plugin-failed", "more than `check-write` allowed", 1);
-        assert!(failed["backtrace"].as_str().unwrap().contains("misbehave"), "{failed:#}");
-        assert_eq!(tested.lines().iter().any(|line| *line == format!("{said} were allowed")), said > 0);
+        assert!(
+            failed["backtrace"].as_str().unwrap().contains("misbehave"),
+            "{failed:#}"
+        );
+        assert_eq!(
+            tested
+                .lines()
+                .iter()
+                .any(|line| *line == format!("{said} were allowed")),
+            said > 0
+        );
         ends(tested);
     }
 }
@@ -104,20 +162,36 @@ fn a_stream_of_wasi_0_2_takes_what_it_has_allowed_and_no_more() {
 /// What is counted is what comes out, where a control character has six bytes.
 #[test]
 fn what_is_written_in_a_second_is_bounded_in_bytes() {
-    let limits = Limits { log_bytes: 10_000, ..unbounded() };
+    let limits = Limits {
+        log_bytes: 10_000,
+        ..unbounded()
+    };
     let tested = Tested::start(writes("lines-of-controls", &limits), settings());
     let begun = tested.wait_for("plugin-log", "entered", 1);
     tested.wait_for("plugin-completed", "", 1);
     let events = ends(tested);
-    let time = |event: &Value| humantime::parse_rfc3339(event["timestamp"].as_str().unwrap()).unwrap();
-    let seconds = time(events.last().unwrap()).duration_since(time(&begun)).unwrap().as_secs() + 1;
+    let time =
+        |event: &Value| humantime::parse_rfc3339(event["timestamp"].as_str().unwrap()).unwrap();
+    let seconds = time(events.last().unwrap())
+        .duration_since(time(&begun))
+        .unwrap()
+        .as_secs()
+        + 1;
     let lines = events.iter().filter(|event| event["event"] == "plugin-log");
-    let bytes: u64 = lines.map(|event| soloist_core::text::json(event).unwrap().len() as u64 + 1).sum();
+    let bytes: u64 = lines
+        .map(|event| soloist_core::text::json(event).unwrap().len() as u64 + 1)
+        .sum();
     // Four seconds' worth at once, and what the last line and the last count are beyond what was left.
     let most = 10_000 * (4 + seconds) + 10_000;
     assert!(bytes <= most, "{bytes} bytes in {seconds} s");
-    let dropped: u64 = events.iter().filter_map(|event| event["dropped"].as_u64()).sum();
-    let told = events.iter().filter(|event| event["stream"] == "stdout").count() as u64;
+    let dropped: u64 = events
+        .iter()
+        .filter_map(|event| event["dropped"].as_u64())
+        .sum();
+    let told = events
+        .iter()
+        .filter(|event| event["stream"] == "stdout")
+        .count() as u64;
     every_line(dropped + told, 100_000);
     assert!(told >= 5, "{told} lines, of 6 kB each");
 }

@@ -8,7 +8,9 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::support::{File, PATIENCE, Tested, apart, config, engine, guest, module_with_metadata, printing, text};
+use crate::support::{
+    File, PATIENCE, Tested, apart, config, engine, guest, module_with_metadata, printing, text,
+};
 use soloist_core::digest::Digest;
 use soloist_core::term::Demotion;
 use soloist_runtime::activation::ActivationSettings;
@@ -40,25 +42,44 @@ fn told(error: &LoadError) -> String {
 
 /// Lives a whole term, with a completed `on_elected`, and returns the lines that it wrote.
 fn lines_of_a_term(plugin: Arc<Plugin>) -> Vec<String> {
-    let settings = ActivationSettings { demote_timeout: PATIENCE, ..ActivationSettings::default() };
+    let settings = ActivationSettings {
+        demote_timeout: PATIENCE,
+        ..ActivationSettings::default()
+    };
     let mut tested = Tested::start(plugin, settings);
     tested.wait_for("plugin-completed", "", 1);
     tested.activation().demote(Demotion::Shutdown);
     assert!(!tested.stopped());
-    assert_eq!(tested.story(), ["activated", "plugin-completed", "draining", "demoted"]);
+    assert_eq!(
+        tested.story(),
+        ["activated", "plugin-completed", "draining", "demoted"]
+    );
     tested.lines()
 }
 
 #[test]
 fn a_component_of_the_sdk_runs() {
     let lines = lines_of_a_term(Arc::new(load(&guest("hello")).unwrap()));
-    assert!(lines[0].starts_with("hello from tested, leader of task-"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("hello from tested, leader of task-"),
+        "{lines:?}"
+    );
 }
 
 #[test]
 fn heartbeat_says_at_its_interval_who_leads() {
-    let load = |interval| Plugin::load(&engine(), &guest("heartbeat"), config(&[("interval", interval)])).unwrap();
-    let settings = ActivationSettings { demote_timeout: PATIENCE, ..ActivationSettings::default() };
+    let load = |interval| {
+        Plugin::load(
+            &engine(),
+            &guest("heartbeat"),
+            config(&[("interval", interval)]),
+        )
+        .unwrap()
+    };
+    let settings = ActivationSettings {
+        demote_timeout: PATIENCE,
+        ..ActivationSettings::default()
+    };
     let mut tested = Tested::start(Arc::new(load("10ms")), settings);
     let third = tested.wait_for("plugin-log", "tested leads task-", 3);
     assert_eq!(third["fields"]["beat"], "3");
@@ -69,7 +90,13 @@ fn heartbeat_says_at_its_interval_who_leads() {
     let mut tested = Tested::start(Arc::new(load("often")), settings);
     let failed = tested.wait_for("plugin-failed", "", 1);
     assert_eq!(failed["cause"], "error");
-    assert!(failed["message"].as_str().unwrap().contains("config `interval`: "), "{failed:#}");
+    assert!(
+        failed["message"]
+            .as_str()
+            .unwrap()
+            .contains("config `interval`: "),
+        "{failed:#}"
+    );
     tested.activation().demote(Demotion::Shutdown);
     assert!(!tested.stopped());
 }
@@ -99,7 +126,10 @@ fn a_bare_module_may_use_wasi_preview_1_as_text_and_as_binary() {
     let wat = printing("it prints", "");
     assert_eq!(lines_of_a_term(text(&wat)), ["it prints"]);
     let binary = File::new("wasm", &wat::parse_str(&wat).unwrap());
-    assert_eq!(lines_of_a_term(Arc::new(load(&binary.0).unwrap())), ["it prints"]);
+    assert_eq!(
+        lines_of_a_term(Arc::new(load(&binary.0).unwrap())),
+        ["it prints"]
+    );
 }
 
 #[test]
@@ -111,16 +141,28 @@ fn a_core_module_with_the_types_of_the_contract_runs() {
 #[test]
 fn a_file_that_is_not_there_or_is_no_file_is_refused() {
     let missing = load(Path::new("no/such/plugin.wasm")).unwrap_err();
-    assert!(matches!(&missing.problem, Problem::Read(error) if error.kind() == std::io::ErrorKind::NotFound));
-    assert!(told(&missing).contains("no/such/plugin.wasm"), "{}", told(&missing));
+    assert!(
+        matches!(&missing.problem, Problem::Read(error) if error.kind() == std::io::ErrorKind::NotFound)
+    );
+    assert!(
+        told(&missing).contains("no/such/plugin.wasm"),
+        "{}",
+        told(&missing)
+    );
     let directory = load(&std::env::temp_dir()).unwrap_err();
     assert!(matches!(directory.problem, Problem::NotAFile));
 }
 
 #[test]
 fn a_pinned_file_is_loaded_only_as_it_was_pinned() {
-    let file = File::new("wat", br#"(module (func (export "on_elected")) (func (export "on_demoted")))"#);
-    let pinned = |digest| PluginSettings { sha256: Some(digest), ..PluginSettings::default() };
+    let file = File::new(
+        "wat",
+        br#"(module (func (export "on_elected")) (func (export "on_demoted")))"#,
+    );
+    let pinned = |digest| PluginSettings {
+        sha256: Some(digest),
+        ..PluginSettings::default()
+    };
     let digest = Digest::of(&std::fs::read(&file.0).unwrap());
     let plugin = Plugin::load(&engine(), &file.0, pinned(digest)).unwrap();
     assert_eq!(plugin.digest(), digest);
@@ -128,15 +170,28 @@ fn a_pinned_file_is_loaded_only_as_it_was_pinned() {
     std::fs::write(&file.0, "something else").unwrap();
     let error = Plugin::load(&engine(), &file.0, pinned(digest)).unwrap_err();
     let other = Digest::of(b"something else");
-    let Problem::WrongDigest { expected, found } = error.problem else { panic!("{error:?}") };
+    let Problem::WrongDigest { expected, found } = error.problem else {
+        panic!("{error:?}")
+    };
     assert_eq!((expected, found), (digest, other));
-    assert!(told(&error).contains(&digest.to_string()) && told(&error).contains(&other.to_string()));
+    assert!(
+        told(&error).contains(&digest.to_string()) && told(&error).contains(&other.to_string())
+    );
 }
 
 #[test]
 fn what_is_no_webassembly_is_refused() {
-    for content in [&b""[..], b"#!/bin/sh\n", b"\x7fELF\x02\x01\x01", b"\0as", &[0xff; 100]] {
-        assert!(matches!(refusal("wasm", content).0, Problem::NotWasm), "{content:?}");
+    for content in [
+        &b""[..],
+        b"#!/bin/sh\n",
+        b"\x7fELF\x02\x01\x01",
+        b"\0as",
+        &[0xff; 100],
+    ] {
+        assert!(
+            matches!(refusal("wasm", content).0, Problem::NotWasm),
+            "{content:?}"
+        );
     }
 }
 
@@ -158,7 +213,10 @@ fn broken_webassembly_is_refused() {
 
 #[test]
 fn text_with_a_mistake_is_refused_with_its_line() {
-    let (problem, told) = refusal("wat", b"(module\n  (func (export \"on_elected\")\n  (fnuc))\n");
+    let (problem, told) = refusal(
+        "wat",
+        b"(module\n  (func (export \"on_elected\")\n  (fnuc))\n",
+    );
     assert!(matches!(problem, Problem::Text(_)), "{told}");
     assert!(told.contains("3:4"), "{told}");
 }
@@ -171,8 +229,14 @@ fn a_module_without_the_exports_is_refused_by_their_name() {
         ("(component)", "on-elected"),
     ] {
         let (problem, told) = refusal("wat", wat.as_bytes());
-        assert!(matches!(problem, Problem::MissingExport { export } if export == missing), "{told}");
-        assert!(told.contains(&format!("does not export `{missing}`")), "{told}");
+        assert!(
+            matches!(problem, Problem::MissingExport { export } if export == missing),
+            "{told}"
+        );
+        assert!(
+            told.contains(&format!("does not export `{missing}`")),
+            "{told}"
+        );
     }
 }
 
@@ -241,16 +305,31 @@ fn imports_that_nobody_offers_are_refused_by_their_name() {
         "wat",
         br#"(module (import "env" "launch" (func)) (func (export "on_elected")) (func (export "on_demoted")))"#,
     );
-    assert!(matches!(problem, Problem::UnknownImport { ref import } if import == "env.launch"), "{told}");
+    assert!(
+        matches!(problem, Problem::UnknownImport { ref import } if import == "env.launch"),
+        "{told}"
+    );
     assert!(told.contains("`env.launch`"), "{told}");
     // A name may be long, and longer still where it is quoted.
     for name in ["x".repeat(70_000), "\\01".repeat(12_000)] {
-        let (problem, told) = refusal("wat", format!(r#"(module (import "env" "{name}" (func)))"#).as_bytes());
-        assert!(matches!(problem, Problem::UnknownImport { .. }) && told.len() < 1000, "{told}");
+        let (problem, told) = refusal(
+            "wat",
+            format!(r#"(module (import "env" "{name}" (func)))"#).as_bytes(),
+        );
+        assert!(
+            matches!(problem, Problem::UnknownImport { .. }) && told.len() < 1000,
+            "{told}"
+        );
     }
-    let wat = format!(r#"(module (func (export "on_elected") (param {})))"#, "i32 ".repeat(1000));
+    let wat = format!(
+        r#"(module (func (export "on_elected") (param {})))"#,
+        "i32 ".repeat(1000)
+    );
     let (problem, told) = refusal("wat", wat.as_bytes());
-    assert!(matches!(problem, Problem::WrongExport { .. }) && told.len() < 1000, "{told}");
+    assert!(
+        matches!(problem, Problem::WrongExport { .. }) && told.len() < 1000,
+        "{told}"
+    );
 
     let wat = component("async", "async").replacen(
         "(component",
@@ -261,7 +340,10 @@ fn imports_that_nobody_offers_are_refused_by_their_name() {
     assert!(matches!(problem, Problem::Link(_)), "{told}");
     assert!(told.contains("moon:base/door@1.0.0"), "{told}");
 
-    let (problem, told) = refusal("wat", printing("x", "").replace("fd_write", "fd_fly").as_bytes());
+    let (problem, told) = refusal(
+        "wat",
+        printing("x", "").replace("fd_write", "fd_fly").as_bytes(),
+    );
     assert!(matches!(problem, Problem::Encode(_)), "{told}");
     assert!(told.contains("fd_fly"), "{told}");
 }
@@ -273,7 +355,10 @@ fn what_the_engine_cannot_compile_is_refused() {
     assert!(matches!(problem, Problem::Compile(_)), "{told}");
     let wat = r#"(module (memory 1 (pagesize 1)) (func (export "on_elected")) (func (export "on_demoted")))"#;
     let (problem, told) = refusal("wat", wat.as_bytes());
-    assert!(matches!(problem, Problem::Malformed(_)) && told.contains("custom page sizes"), "{told}");
+    assert!(
+        matches!(problem, Problem::Malformed(_)) && told.contains("custom page sizes"),
+        "{told}"
+    );
 }
 
 #[test]

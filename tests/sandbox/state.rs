@@ -14,8 +14,15 @@ use soloist_runtime::activation::{ActivationSettings, Notice};
 
 /// Patient with what stops by itself, and without a second start after a failure.
 fn settings() -> ActivationSettings {
-    let restart = RestartPolicy { max_restarts: 0, ..RestartPolicy::default() };
-    ActivationSettings { demote_timeout: PATIENCE, restart, ..ActivationSettings::default() }
+    let restart = RestartPolicy {
+        max_restarts: 0,
+        ..RestartPolicy::default()
+    };
+    ActivationSettings {
+        demote_timeout: PATIENCE,
+        restart,
+        ..ActivationSettings::default()
+    }
 }
 
 fn start(what: &str) -> Tested {
@@ -47,13 +54,24 @@ fn what_is_written_is_read_again() {
 
 #[test]
 fn every_error_reaches_the_guest_with_its_type() {
-    let limits = Limits { state_value: VALUE_MAX_BYTES as u64, ..Limits::default() };
+    let limits = Limits {
+        state_value: VALUE_MAX_BYTES as u64,
+        ..Limits::default()
+    };
     let tested = Tested::start(limited("state-errors", limits), settings());
     tested.wait_for("plugin-log", "every error but one", 1);
-    tested.state.refuse(StateError::Unavailable("it rains".into()));
+    tested
+        .state
+        .refuse(StateError::Unavailable("it rains".into()));
     let failed = tested.wait_for("plugin-failed", "", 1);
     assert_eq!(failed["cause"], "error");
-    assert!(failed["message"].as_str().unwrap().ends_with("the state is unavailable: it rains"), "{failed:#}");
+    assert!(
+        failed["message"]
+            .as_str()
+            .unwrap()
+            .ends_with("the state is unavailable: it rains"),
+        "{failed:#}"
+    );
     demote(tested);
 }
 
@@ -70,9 +88,17 @@ fn more_calls_than_the_limit_are_refused_and_the_others_are_done() {
     let (state, deadline) = (Arc::<Memory>::default(), SharedDeadline::default());
     state.held.send_replace(true);
     deadline.set(clock::now() + 100 * PATIENCE);
-    let tested = Tested::start_in(state, misbehave("state-crowd"), settings(), deadline, |_| ());
+    let tested = Tested::start_in(
+        state,
+        misbehave("state-crowd"),
+        settings(),
+        deadline,
+        |_| (),
+    );
     let calls = Limits::default().calls as usize;
-    let why = format!("refused: {calls} calls are under way already, which is what `limits.calls` allows");
+    let why = format!(
+        "refused: {calls} calls are under way already, which is what `limits.calls` allows"
+    );
     tested.wait_for("plugin-log", &why, 100 - calls);
     tested.state.held.send_replace(false);
     tested.wait_for("plugin-log", &format!("{calls} calls were done"), 1);
@@ -83,25 +109,47 @@ fn more_calls_than_the_limit_are_refused_and_the_others_are_done() {
 #[test]
 fn writes_wait_for_their_turn_and_are_refused_when_that_is_far_off() {
     const RATE: u64 = 64 << 10;
-    let limits = Limits { state_rate: RATE, state_burst: RATE, ..Limits::default() };
+    let limits = Limits {
+        state_rate: RATE,
+        state_burst: RATE,
+        ..Limits::default()
+    };
     let begun = Instant::now();
     let tested = Tested::start(limited("state-rate", limits), settings());
     let refused = tested.wait_for("plugin-log", "refused: ", 1);
-    assert!(refused["message"].as_str().unwrap().contains("`limits.state_rate` allows 65536 bytes"), "{refused:#}");
+    assert!(
+        refused["message"]
+            .as_str()
+            .unwrap()
+            .contains("`limits.state_rate` allows 65536 bytes"),
+        "{refused:#}"
+    );
     tested.wait_for("plugin-log", "wrote", 1);
-    let (bytes, earned) = (tested.state.written_bytes(), RATE * (begun.elapsed().as_secs() + 1));
+    let (bytes, earned) = (
+        tested.state.written_bytes(),
+        RATE * (begun.elapsed().as_secs() + 1),
+    );
     assert!(bytes <= RATE + earned, "{bytes} bytes, earned {earned}");
     demote(tested);
 }
 
 #[test]
 fn what_is_put_away_at_the_end_does_not_wait_for_what_was_written_before() {
-    let limits = Limits { state_rate: 1 << 10, state_burst: 64 << 10, ..Limits::default() };
+    let limits = Limits {
+        state_rate: 1 << 10,
+        state_burst: 64 << 10,
+        ..Limits::default()
+    };
     let mut tested = Tested::start(limited("state-late", limits), settings());
     tested.wait_for("plugin-log", "written once", 1);
     tested.activation().demote(Demotion::Shutdown);
     assert!(!tested.stopped());
-    assert_eq!(tested.state.get("put-away").map(|value| value.len()), Some(32_000), "{:?}", tested.lines());
+    assert_eq!(
+        tested.state.get("put-away").map(|value| value.len()),
+        Some(32_000),
+        "{:?}",
+        tested.lines()
+    );
 }
 
 #[test]
@@ -121,7 +169,11 @@ fn a_call_under_way_holds_up_neither_demotion_nor_its_end() {
     tested.activation().demote(Demotion::Shutdown);
     assert!(!tested.stopped());
     assert_eq!(tested.story(), ["activated", "draining", "demoted"]);
-    assert!(tested.lines().contains(&"on_elected was dropped".to_owned()));
+    assert!(
+        tested
+            .lines()
+            .contains(&"on_elected was dropped".to_owned())
+    );
     // The call that was under way went with the store.
     let writes = tested.state.writes();
     tested.state.held.send_replace(false);

@@ -7,7 +7,15 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, anyhow, ensure};
 
 /// The guests, by crate: those that the host's own tests build, so that Cargo builds them once.
-const GUESTS: [&str; 7] = ["hello", "heartbeat", "counter", "misbehave", "granted", "network", "effects"];
+const GUESTS: [&str; 7] = [
+    "hello",
+    "heartbeat",
+    "counter",
+    "misbehave",
+    "granted",
+    "network",
+    "effects",
+];
 
 /// Where the built things are.
 #[derive(Clone, Debug)]
@@ -26,20 +34,26 @@ impl Artifacts {
 
     /// The plugin built from the crate of that name.
     pub fn guest(&self, name: &str) -> PathBuf {
-        self.guests.join(name.replace('-', "_")).with_extension("wasm")
+        self.guests
+            .join(name.replace('-', "_"))
+            .with_extension("wasm")
     }
 }
 
 /// The root of the workspace.
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is a member of the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the crate is a member of the workspace")
 }
 
 /// Builds what is not up to date, once for each process, with the profile that this very program was built with.
 pub fn artifacts() -> Result<&'static Artifacts> {
     static BUILT: OnceLock<Result<Artifacts, String>> = OnceLock::new();
     let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
-    built.as_ref().map_err(|error| anyhow!("cannot build what is to be tested: {error}"))
+    built
+        .as_ref()
+        .map_err(|error| anyhow!("cannot build what is to be tested: {error}"))
 }
 
 /// Where this very program and its like were built.
@@ -58,7 +72,10 @@ fn programs() -> Result<PathBuf> {
 /// # Errors
 /// When this program is not where Cargo puts programs.
 pub fn target() -> Result<PathBuf> {
-    Ok(programs()?.parent().context("the build directory has no parent")?.to_owned())
+    Ok(programs()?
+        .parent()
+        .context("the build directory has no parent")?
+        .to_owned())
 }
 
 fn build() -> Result<Artifacts> {
@@ -68,27 +85,60 @@ fn build() -> Result<Artifacts> {
         Some(profile) => profile,
         None => anyhow::bail!("the build directory {} has no name", programs.display()),
     };
-    cargo(&["--profile", profile, "--bin", "soloist", "--bin", "contender"], &target)?;
+    cargo(
+        &[
+            "--profile",
+            profile,
+            "--bin",
+            "soloist",
+            "--bin",
+            "contender",
+        ],
+        &target,
+    )?;
     let packages = GUESTS.iter().flat_map(|package| ["--package", package]);
-    let args: Vec<&str> = ["--release", "--target", "wasm32-wasip2"].into_iter().chain(packages).collect();
+    let args: Vec<&str> = ["--release", "--target", "wasm32-wasip2"]
+        .into_iter()
+        .chain(packages)
+        .collect();
     cargo(&args, &target)?;
     let guests = target.join("wasm32-wasip2/release");
-    Ok(Artifacts { soloist: programs.join("soloist"), programs, guests })
+    Ok(Artifacts {
+        soloist: programs.join("soloist"),
+        programs,
+        guests,
+    })
 }
 
 fn cargo(args: &[&str], target: &Path) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet"]).args(args).arg("--target-dir").arg(target);
+    command
+        .args(["build", "--quiet"])
+        .args(args)
+        .arg("--target-dir")
+        .arg(target);
     // Cargo tells tests which package they belong to. Build scripts that look at that (ring's does) would run again, and
     // all that depends on them be built again, in turns with what builds the tests.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") || text == "CARGO_CRATE_NAME" {
+        if text.starts_with("CARGO_PKG_")
+            || text.starts_with("CARGO_MANIFEST_")
+            || text == "CARGO_CRATE_NAME"
+        {
             command.env_remove(&name);
         }
     }
-    let output = command.current_dir(workspace()).stdin(Stdio::null()).output().context("cannot run cargo")?;
-    ensure!(output.status.success(), "`cargo build {}`:\n{}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .current_dir(workspace())
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run cargo")?;
+    ensure!(
+        output.status.success(),
+        "`cargo build {}`:\n{}",
+        args.join(" "),
+        String::from_utf8_lossy(&output.stderr)
+    );
     Ok(())
 }

@@ -15,7 +15,11 @@ pub async fn connect(servers: &str, session_timeout: Duration) -> Result<Client>
 }
 
 /// Opens a session with the credentials `user:password`, if any, of the digest scheme.
-pub async fn connect_as(servers: &str, session_timeout: Duration, credentials: Option<&str>) -> Result<Client> {
+pub async fn connect_as(
+    servers: &str,
+    session_timeout: Duration,
+    credentials: Option<&str>,
+) -> Result<Client> {
     let connecting = async {
         loop {
             let mut connector = Client::connector().with_session_timeout(session_timeout);
@@ -28,7 +32,9 @@ pub async fn connect_as(servers: &str, session_timeout: Duration, credentials: O
             }
         }
     };
-    let client = tokio::time::timeout(PATIENCE, connecting).await.context("the ensemble does not answer")?;
+    let client = tokio::time::timeout(PATIENCE, connecting)
+        .await
+        .context("the ensemble does not answer")?;
     client.with_context(|| format!("cannot open a session with {servers}"))
 }
 
@@ -44,7 +50,10 @@ pub async fn close(client: Client) {
 /// Creates a persistent node and its parents, those that are not there yet.
 pub async fn make_path(client: &Client, path: &str) -> Result<()> {
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
-    client.mkdir(path, &options).await.with_context(|| format!("cannot create {path}"))
+    client
+        .mkdir(path, &options)
+        .await
+        .with_context(|| format!("cannot create {path}"))
 }
 
 /// Deletes a node and all below it, round after round while others create new ones, until it was gone for a moment; gives
@@ -74,7 +83,10 @@ pub async fn delete_all(client: &Client, path: &str) -> Result<u32> {
 
 /// Which session holds a node, if it is there.
 pub async fn owner(client: &Client, path: &str) -> Result<Option<i64>> {
-    let stat = client.check_stat(path).await.with_context(|| format!("cannot look at {path}"))?;
+    let stat = client
+        .check_stat(path)
+        .await
+        .with_context(|| format!("cannot look at {path}"))?;
     Ok(stat.map(|stat| stat.ephemeral_owner))
 }
 
@@ -103,7 +115,10 @@ impl Contender {
     /// Begins to contend for the node at `path`, whose parents are made.
     pub async fn stand(servers: &str, session_timeout: Duration, path: &str) -> Result<Self> {
         let client = connect(servers, session_timeout).await?;
-        if let Some((parent, _)) = path.rsplit_once('/').filter(|(parent, _)| !parent.is_empty()) {
+        if let Some((parent, _)) = path
+            .rsplit_once('/')
+            .filter(|(parent, _)| !parent.is_empty())
+        {
             make_path(&client, parent).await?;
         }
         let (report, standing) = watch::channel(Standing::Connecting);
@@ -114,7 +129,12 @@ impl Contender {
                 while contend(&client, &path, &report).await.is_ok() {}
             }
         });
-        Ok(Self { client, path: path.to_owned(), standing, contending })
+        Ok(Self {
+            client,
+            path: path.to_owned(),
+            standing,
+            contending,
+        })
     }
 
     /// Waits until it stands so.
@@ -140,7 +160,10 @@ impl Contender {
     /// Deletes the node it holds and contends no more.
     pub async fn resign(self) -> Result<()> {
         self.contending.abort();
-        self.client.delete(&self.path, None).await.context("the foreign contender cannot delete its node")?;
+        self.client
+            .delete(&self.path, None)
+            .await
+            .context("the foreign contender cannot delete its node")?;
         self.leave().await;
         Ok(())
     }
@@ -155,7 +178,11 @@ impl Contender {
 }
 
 /// One round of the recipe: returns when it is time to try again.
-pub async fn contend(client: &Client, path: &str, report: &watch::Sender<Standing>) -> Result<(), Error> {
+pub async fn contend(
+    client: &Client,
+    path: &str,
+    report: &watch::Sender<Standing>,
+) -> Result<(), Error> {
     let options = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
     let standing = match client.create(path, b"a foreign contender", &options).await {
         Ok(_) => Standing::Leading,
@@ -169,7 +196,9 @@ pub async fn contend(client: &Client, path: &str, report: &watch::Sender<Standin
     let event = watcher.changed().await;
     report.send_replace(Standing::Waiting);
     match event.event_type {
-        EventType::Session if event.session_state == SessionState::Expired => Err(Error::SessionExpired),
+        EventType::Session if event.session_state == SessionState::Expired => {
+            Err(Error::SessionExpired)
+        }
         EventType::Session if event.session_state.is_terminated() => Err(Error::ClientClosed),
         _ => Ok(()),
     }

@@ -49,7 +49,9 @@ impl Answer {
 /// A host whose plugin, once it has said something, waits in a call that the system does not come back from.
 pub fn stuck(cluster: &Cluster, task: &str, granted: &Path) -> Result<Command> {
     // Whoever opens it waits for somebody who writes.
-    let made = std::process::Command::new("mkfifo").arg(granted.join("pipe")).status()?;
+    let made = std::process::Command::new("mkfifo")
+        .arg(granted.join("pipe"))
+        .status()?;
     anyhow::ensure!(made.success(), "mkfifo: {made}");
     let plugin = build::artifacts()?.guest("granted").display().to_string();
     let granted = granted.display().to_string();
@@ -89,9 +91,17 @@ impl Cluster {
 
     /// Around servers that may not be running.
     pub fn around(zookeeper: ZooKeeper, session_timeout: Duration) -> Result<Self> {
-        let directory = tempfile::Builder::new().prefix("soloist-cluster-").tempdir()?;
+        let directory = tempfile::Builder::new()
+            .prefix("soloist-cluster-")
+            .tempdir()?;
         let servers = zookeeper.connect_string();
-        Ok(Self { zookeeper, history: History::default(), session_timeout, directory, servers })
+        Ok(Self {
+            zookeeper,
+            history: History::default(),
+            session_timeout,
+            directory,
+            servers,
+        })
     }
 
     /// Lets hosts and clients that are made from here on connect there instead: through a proxy, or with a chroot.
@@ -116,7 +126,10 @@ impl Cluster {
     /// A host that stands for [`TASK`] with the plugin `heartbeat`, which says ten times a second that it leads.
     pub fn host(&self, id: &str) -> Result<Command> {
         let plugin = build::artifacts()?.guest("heartbeat");
-        Ok(self.host_of(id, &plugin)?.flag("--task", TASK).flag("--config", "interval=100ms"))
+        Ok(self
+            .host_of(id, &plugin)?
+            .flag("--task", TASK)
+            .flag("--config", "interval=100ms"))
     }
 
     /// A host that runs the plugin or the configuration at `target`.
@@ -140,17 +153,26 @@ impl Cluster {
     pub async fn operator(&self, variables: &[(&str, &str)], args: &[&str]) -> Result<Answer> {
         let mut command = process::command(&build::artifacts()?.soloist);
         host::clear_settings(&mut command);
-        command.env("SOLOIST_ZOOKEEPER", &self.servers).envs(variables.iter().copied());
+        command
+            .env("SOLOIST_ZOOKEEPER", &self.servers)
+            .envs(variables.iter().copied());
         command.args(args).stdin(Stdio::null());
-        let output = tokio::task::spawn_blocking(move || command.output()).await?.context("cannot run soloist")?;
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await?
+            .context("cannot run soloist")?;
         let text = |bytes| String::from_utf8(bytes).context("soloist prints what is not text");
-        Ok(Answer { code: output.status.code(), stdout: text(output.stdout)?, stderr: text(output.stderr)? })
+        Ok(Answer {
+            code: output.status.code(),
+            stdout: text(output.stdout)?,
+            stderr: text(output.stderr)?,
+        })
     }
 
     /// Writes a file for hosts to read.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
         let path = self.directory.path().join(name);
-        std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, content)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
 

@@ -66,28 +66,45 @@ pub fn examine(records: &[Record]) -> Findings {
         let Some(event) = record.event().filter(|event| event.name == "plugin-log") else {
             continue;
         };
-        let number = |name: &str| event.line.get("fields")?.get(name)?.as_str()?.parse::<u64>().ok();
-        let (Some(term), Some(fencing_token), Some(sequence), Some(left)) =
-            (event.term, event.fencing_token, number("sequence"), number("left_us"))
-        else {
-            findings.violations.push(format!("a line that is no effect: {}", event.line));
+        let number = |name: &str| {
+            event
+                .line
+                .get("fields")?
+                .get(name)?
+                .as_str()?
+                .parse::<u64>()
+                .ok()
+        };
+        let (Some(term), Some(fencing_token), Some(sequence), Some(left)) = (
+            event.term,
+            event.fencing_token,
+            number("sequence"),
+            number("left_us"),
+        ) else {
+            findings
+                .violations
+                .push(format!("a line that is no effect: {}", event.line));
             continue;
         };
-        let tenure = tenures.entry((fencing_token, record.pid)).or_insert_with(|| Tenure {
-            host: record.host.clone(),
-            pid: record.pid,
-            term,
-            fencing_token,
-            effects: Vec::new(),
-            received: Vec::new(),
-            deadline: record.at,
-            stored: Vec::new(),
-            sequence: 0,
-        });
+        let tenure = tenures
+            .entry((fencing_token, record.pid))
+            .or_insert_with(|| Tenure {
+                host: record.host.clone(),
+                pid: record.pid,
+                term,
+                fencing_token,
+                effects: Vec::new(),
+                received: Vec::new(),
+                deadline: record.at,
+                stored: Vec::new(),
+                sequence: 0,
+            });
         // A line that was lost could be the one that overlaps.
         if sequence != tenure.sequence + 1 {
             let (host, after) = (&record.host, tenure.sequence);
-            findings.violations.push(format!("effect {sequence} of {host} in term {term} came after {after}"));
+            findings.violations.push(format!(
+                "effect {sequence} of {host} in term {term} came after {after}"
+            ));
         }
         tenure.sequence = sequence;
         tenure.effects.push(record.at);
@@ -107,20 +124,31 @@ impl Findings {
             for earlier in &self.tenures[..index] {
                 if later.fencing_token <= earlier.fencing_token {
                     let (before, after) = (earlier.fencing_token, later.fencing_token);
-                    self.violations.push(format!("fencing token {after} came after {before}"));
+                    self.violations
+                        .push(format!("fencing token {after} came after {before}"));
                 }
                 if let Ok(overlap) = earlier.last().duration_since(later.first()) {
                     // At the same microsecond is too late as well.
                     self.overlap = self.overlap.max(overlap.max(Duration::from_micros(1)));
                 }
                 let first = later.received[0];
-                self.received_late += earlier.received.iter().filter(|received| **received > first).count();
+                self.received_late += earlier
+                    .received
+                    .iter()
+                    .filter(|received| **received > first)
+                    .count();
             }
         }
         self.compare_stored();
-        let mut effects: Vec<SystemTime> = self.tenures.iter().flat_map(|tenure| tenure.effects.clone()).collect();
+        let mut effects: Vec<SystemTime> = self
+            .tenures
+            .iter()
+            .flat_map(|tenure| tenure.effects.clone())
+            .collect();
         effects.sort();
-        let silences = effects.windows(2).filter_map(|pair| pair[1].duration_since(pair[0]).ok());
+        let silences = effects
+            .windows(2)
+            .filter_map(|pair| pair[1].duration_since(pair[0]).ok());
         self.unavailable = silences.max().unwrap_or_default();
     }
 }
@@ -136,7 +164,9 @@ impl Findings {
             for stored in &tenure.stored {
                 if *stored <= last {
                     let Tenure { host, term, .. } = tenure;
-                    self.violations.push(format!("the state went from {last} to {stored} on {host} in term {term}"));
+                    self.violations.push(format!(
+                        "the state went from {last} to {stored} on {host} in term {term}"
+                    ));
                 }
                 last = *stored;
             }
@@ -156,14 +186,23 @@ mod tests {
         );
         let (_, event) = Event::parse(&line).unwrap();
         let at = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-        Record { at, received: at, host: format!("h{pid}"), pid, what: What::Event(event) }
+        Record {
+            at,
+            received: at,
+            host: format!("h{pid}"),
+            pid,
+            what: What::Event(event),
+        }
     }
 
     #[test]
     fn a_handover_is_measured_from_the_last_effect_to_the_first() {
         let findings = examine(&[effect(0, 1, 1, 1), effect(5, 1, 1, 2), effect(45, 2, 2, 1)]);
         assert_eq!(findings.violations, Vec::<String>::new());
-        assert_eq!((findings.unavailable, findings.overlap), (Duration::from_millis(40), Duration::ZERO));
+        assert_eq!(
+            (findings.unavailable, findings.overlap),
+            (Duration::from_millis(40), Duration::ZERO)
+        );
         assert_eq!(findings.tenures.len(), 2);
     }
 
@@ -178,20 +217,36 @@ mod tests {
 
     #[test]
     fn a_lost_effect_and_a_smaller_token_are_seen() {
-        assert_eq!(examine(&[effect(0, 1, 1, 1), effect(5, 1, 1, 3)]).violations.len(), 1);
-        assert_eq!(examine(&[effect(0, 1, 2, 1), effect(5, 2, 1, 1)]).violations.len(), 1);
+        assert_eq!(
+            examine(&[effect(0, 1, 1, 1), effect(5, 1, 1, 3)])
+                .violations
+                .len(),
+            1
+        );
+        assert_eq!(
+            examine(&[effect(0, 1, 2, 1), effect(5, 2, 1, 1)])
+                .violations
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn state_that_was_lost_or_torn_is_seen() {
         let stored = |number: u64, at: u64, token: u64, sequence: u64| {
             let mut record = effect(at, u32::try_from(token).unwrap(), token, sequence);
-            let What::Event(event) = &mut record.what else { unreachable!() };
+            let What::Event(event) = &mut record.what else {
+                unreachable!()
+            };
             event.line["fields"]["stored"] = number.to_string().into();
             record
         };
         let examine = |last: u64| {
-            let records = [stored(1, 0, 1, 1), stored(4, 5, 1, 2), stored(last, 45, 2, 1)];
+            let records = [
+                stored(1, 0, 1, 1),
+                stored(4, 5, 1, 2),
+                stored(last, 45, 2, 1),
+            ];
             examine(&records).violations.len()
         };
         assert_eq!(examine(5), 0);
@@ -204,6 +259,9 @@ mod tests {
         let mut late = effect(1, 1, 1, 2);
         late.received += Duration::from_millis(30);
         let findings = examine(&[effect(0, 1, 1, 1), effect(5, 2, 2, 1), late]);
-        assert_eq!((findings.received_late, findings.overlap), (1, Duration::ZERO));
+        assert_eq!(
+            (findings.received_late, findings.overlap),
+            (1, Duration::ZERO)
+        );
     }
 }

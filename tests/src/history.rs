@@ -62,7 +62,8 @@ impl Event {
         let line: Value = serde_json::from_str(line).context("not JSON")?;
         let text = |name: &str| line.get(name).and_then(Value::as_str).map(str::to_owned);
         let number = |name: &str| line.get(name).and_then(Value::as_u64);
-        let at = humantime::parse_rfc3339(&text("timestamp").context("no timestamp")?).context("bad timestamp")?;
+        let at = humantime::parse_rfc3339(&text("timestamp").context("no timestamp")?)
+            .context("bad timestamp")?;
         let event = Self {
             name: text("event").unwrap_or_default(),
             task: text("task"),
@@ -96,13 +97,16 @@ impl Record {
 
     /// By how many hours the clock of the host was wrong when it reported this.
     pub fn hours_wrong(&self) -> i64 {
-        let stamp = self.event().and_then(|event| humantime::parse_rfc3339(event.text("timestamp")?).ok());
+        let stamp = self
+            .event()
+            .and_then(|event| humantime::parse_rfc3339(event.text("timestamp")?).ok());
         stamp.map_or(0, |stamp| clock::hours_wrong(stamp, self.at))
     }
 
     /// Whether this is the event of that name, about that task.
     pub fn is_of(&self, name: &str, task: &str) -> bool {
-        self.event().is_some_and(|event| event.name == name && event.task.as_deref() == Some(task))
+        self.event()
+            .is_some_and(|event| event.name == name && event.task.as_deref() == Some(task))
     }
 }
 
@@ -118,7 +122,10 @@ struct Shared {
 
 impl Default for History {
     fn default() -> Self {
-        Self(Arc::new(Shared { records: Mutex::default(), length: watch::Sender::new(0) }))
+        Self(Arc::new(Shared {
+            records: Mutex::default(),
+            length: watch::Sender::new(0),
+        }))
     }
 }
 
@@ -170,7 +177,10 @@ impl History {
                 let known = *length.borrow_and_update();
                 {
                     let records = self.lock();
-                    if let Some(found) = records.get(position..known).and_then(|new| new.iter().find(|r| fits(r))) {
+                    if let Some(found) = records
+                        .get(position..known)
+                        .and_then(|new| new.iter().find(|r| fits(r)))
+                    {
                         return found.clone();
                     }
                 }
@@ -180,7 +190,12 @@ impl History {
             }
         };
         let found = tokio::time::timeout(patience, search).await;
-        found.with_context(|| format!("waited {patience:?} in vain for {what}; the latest records:\n{}", self.tail()))
+        found.with_context(|| {
+            format!(
+                "waited {patience:?} in vain for {what}; the latest records:\n{}",
+                self.tail()
+            )
+        })
     }
 
     fn tail(&self) -> String {
@@ -191,14 +206,27 @@ impl History {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
-        self.0.records.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .records
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Display for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { at, host, pid, what, .. } = self;
-        write!(f, "{} {host} ({pid}) ", humantime::format_rfc3339_micros(*at))?;
+        let Self {
+            at,
+            host,
+            pid,
+            what,
+            ..
+        } = self;
+        write!(
+            f,
+            "{} {host} ({pid}) ",
+            humantime::format_rfc3339_micros(*at)
+        )?;
         match what {
             What::Event(event) => event.line.fmt(f),
             other => write!(f, "{other:?}"),

@@ -36,8 +36,15 @@ pub struct Command {
 impl Command {
     /// `soloist run TARGET --host-id ID --log-format json`, where `target` is a plugin or a configuration.
     pub fn run(id: &str, target: impl Into<OsString>) -> Result<Self> {
-        let command = Self::new(id, &build::artifacts()?.soloist).arg("run").arg(target);
-        Ok(Self { documented: true, ..command }.flag("--host-id", id).flag("--log-format", "json"))
+        let command = Self::new(id, &build::artifacts()?.soloist)
+            .arg("run")
+            .arg(target);
+        Ok(Self {
+            documented: true,
+            ..command
+        }
+        .flag("--host-id", id)
+        .flag("--log-format", "json"))
     }
 
     /// Another program that reports what it does as a host would.
@@ -77,7 +84,10 @@ impl Command {
     /// Has it report as text: its lines cannot be read as events then.
     #[must_use]
     pub fn text(mut self) -> Self {
-        self.args.iter_mut().filter(|arg| *arg == "json").for_each(|arg| *arg = "text".into());
+        self.args
+            .iter_mut()
+            .filter(|arg| *arg == "json")
+            .for_each(|arg| *arg = "text".into());
         self
     }
 
@@ -92,7 +102,11 @@ impl Command {
     #[must_use]
     pub fn clock(mut self, clock: &Clock) -> Self {
         self.clocked = true;
-        self.envs.extend(clock.environment().map(|(name, value)| (name.into(), value)));
+        self.envs.extend(
+            clock
+                .environment()
+                .map(|(name, value)| (name.into(), value)),
+        );
         self
     }
 
@@ -111,12 +125,20 @@ impl Command {
         } else {
             std::process::Command::new(program)
         };
-        command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(&self.args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         clear_settings(&mut command);
         command.envs(self.envs.iter().map(|(name, value)| (name, value)));
         let from = history.len();
         let started = SystemTime::now();
-        let schema = if self.documented { Some(Schema::get()?) } else { None };
+        let schema = if self.documented {
+            Some(Schema::get()?)
+        } else {
+            None
+        };
         let mut process = Process::spawn(&format!("host {}", self.id), command)?;
         let (stdout, stderr) = process.pipes();
         let stdout = stdout.context("the host's stdout was not captured")?;
@@ -133,7 +155,15 @@ impl Command {
                 move || read_text(stderr, &errors)
             }),
         ];
-        Ok(Host { id: self.id.clone(), process, history: history.clone(), from, started, errors, readers })
+        Ok(Host {
+            id: self.id.clone(),
+            process,
+            history: history.clone(),
+            from,
+            started,
+            errors,
+            readers,
+        })
     }
 }
 
@@ -146,21 +176,41 @@ pub fn clear_settings(command: &mut std::process::Command) {
     }
 }
 
-fn read_events(stdout: impl Read, history: &History, host: &str, pid: u32, clocked: bool, schema: Option<&Schema>) {
+fn read_events(
+    stdout: impl Read,
+    history: &History,
+    host: &str,
+    pid: u32,
+    clocked: bool,
+    schema: Option<&Schema>,
+) {
     for line in BufReader::new(stdout).lines() {
         let Ok(line) = line else { return };
         let received = SystemTime::now();
         let (at, what) = match Event::parse(&line) {
             Ok((at, event)) => {
-                let at = if clocked { clock::set_right(at, received) } else { at };
+                let at = if clocked {
+                    clock::set_right(at, received)
+                } else {
+                    at
+                };
                 match schema.map_or(Ok(()), |schema| schema.check(&event.line)) {
                     Ok(()) => (at, What::Event(event)),
-                    Err(error) => (at, What::Unreadable(format!("not as the README says, {error:#}: {line}"))),
+                    Err(error) => (
+                        at,
+                        What::Unreadable(format!("not as the README says, {error:#}: {line}")),
+                    ),
                 }
             }
             Err(_) => (received, What::Unreadable(line)),
         };
-        history.add(Record { at, received, host: host.to_owned(), pid, what });
+        history.add(Record {
+            at,
+            received,
+            host: host.to_owned(),
+            pid,
+            what,
+        });
     }
 }
 
@@ -203,7 +253,10 @@ impl Host {
 
     /// What the host has written on stderr so far.
     pub fn errors(&self) -> String {
-        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.errors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// All that this run of the host has reported so far.
@@ -219,7 +272,11 @@ impl Host {
     }
 
     /// Waits for the first event of that name in this run that also fits.
-    pub async fn event_where(&mut self, name: &str, fits: impl FnMut(&Event) -> bool) -> Result<Record> {
+    pub async fn event_where(
+        &mut self,
+        name: &str,
+        fits: impl FnMut(&Event) -> bool,
+    ) -> Result<Record> {
         self.event_after(self.from, name, fits).await
     }
 
@@ -235,7 +292,9 @@ impl Host {
     ) -> Result<Record> {
         let (pid, history) = (self.pid(), self.history.clone());
         let what = format!("`{name}` from host {}", self.id);
-        let mut fits = |record: &Record| record.pid == pid && record.is(name) && record.event().is_some_and(&mut fits);
+        let mut fits = |record: &Record| {
+            record.pid == pid && record.is(name) && record.event().is_some_and(&mut fits)
+        };
         tokio::select! {
             // What came before the end counts.
             biased;
@@ -245,7 +304,13 @@ impl Host {
             }
         }
         let found = history.since(from).into_iter().find(fits);
-        found.with_context(|| format!("host {} has ended without {what}; stderr:\n{}", self.id, self.errors()))
+        found.with_context(|| {
+            format!(
+                "host {} has ended without {what}; stderr:\n{}",
+                self.id,
+                self.errors()
+            )
+        })
     }
 
     /// Sends a signal.
@@ -260,7 +325,11 @@ impl Host {
 
     /// Like [`Host::ended`], with a limit of its own.
     pub async fn ended_within(&mut self, patience: Duration) -> Result<ExitStatus> {
-        let status = self.process.ended(patience).await.with_context(|| format!("stderr:\n{}", self.errors()))?;
+        let status = self
+            .process
+            .ended(patience)
+            .await
+            .with_context(|| format!("stderr:\n{}", self.errors()))?;
         self.read_to_the_end();
         Ok(status)
     }
@@ -294,7 +363,13 @@ impl Host {
 
     fn note(&self, what: What) {
         let at = SystemTime::now();
-        self.history.add(Record { at, received: at, host: self.id.clone(), pid: self.pid(), what });
+        self.history.add(Record {
+            at,
+            received: at,
+            host: self.id.clone(),
+            pid: self.pid(),
+            what,
+        });
     }
 
     fn read_to_the_end(&mut self) {

@@ -66,5 +66,7 @@ pub async fn eventually<T>(
             tokio::time::sleep(POLL).await;
         }
     };
-    tokio::time::timeout(patience, asking).await.map_err(|_| anyhow::anyhow!("waited {patience:?} in vain for {what}"))
+    tokio::time::timeout(patience, asking)
+        .await
+        .map_err(|_| anyhow::anyhow!("waited {patience:?} in vain for {what}"))
 }

@@ -32,13 +32,25 @@ pub fn isolate() -> Result<()> {
         return Ok(());
     }
     let root = rustix::process::geteuid().is_root();
-    let flags: &[&str] = if root { &["--net", "--mount"] } else { &["--map-root-user", "--net", "--mount"] };
-    let probe = Command::new("unshare").args(flags).args(["sh", "-c", PROBE]).stdin(Stdio::null()).output();
+    let flags: &[&str] = if root {
+        &["--net", "--mount"]
+    } else {
+        &["--map-root-user", "--net", "--mount"]
+    };
+    let probe = Command::new("unshare")
+        .args(flags)
+        .args(["sh", "-c", PROBE])
+        .stdin(Stdio::null())
+        .output();
     let probe = probe.context("cannot run `unshare` of util-linux")?;
     ensure!(
         probe.status.success(),
         "no network namespaces {}: {}",
-        if root { "as root" } else { "without root, in a user namespace" },
+        if root {
+            "as root"
+        } else {
+            "without root, in a user namespace"
+        },
         String::from_utf8_lossy(&probe.stderr).trim()
     );
     let program = std::env::current_exe()?;
@@ -73,7 +85,10 @@ impl Node {
 
     /// What to put in front of a program so that it runs on this node, as the same process.
     pub fn enter(&self) -> [String; 2] {
-        ["nsenter".to_owned(), format!("--net=/run/netns/{}", self.name)]
+        [
+            "nsenter".to_owned(),
+            format!("--net=/run/netns/{}", self.name),
+        ]
     }
 }
 
@@ -94,12 +109,19 @@ pub struct Network {
 impl Network {
     /// An empty network. The program must be [isolated](isolate).
     pub fn new() -> Result<Self> {
-        ensure!(std::env::var_os(ISOLATED).is_some(), "a network is made only in namespaces of its own");
+        ensure!(
+            std::env::var_os(ISOLATED).is_some(),
+            "a network is made only in namespaces of its own"
+        );
         // Where names of namespaces are kept: nobody outside sees this.
         run("mount", ["-t", "tmpfs", "none", "/run"])?;
         ip("link set lo up")?;
-        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("cannot make this namespace a router")?;
-        Ok(Self { nodes: 0, cuts: Vec::new() })
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")
+            .context("cannot make this namespace a router")?;
+        Ok(Self {
+            nodes: 0,
+            cuts: Vec::new(),
+        })
     }
 
     /// Adds a node.
@@ -109,14 +131,20 @@ impl Network {
         let (router, address) = (subnet(1), subnet(2));
         let link = format!("node{}", self.nodes);
         ip(&format!("netns add {name}"))?;
-        ip(&format!("link add {link} type veth peer name eth0 netns {name}"))?;
+        ip(&format!(
+            "link add {link} type veth peer name eth0 netns {name}"
+        ))?;
         ip(&format!("addr add {router}/24 dev {link}"))?;
         ip(&format!("link set {link} up"))?;
         ip(&format!("-n {name} link set lo up"))?;
         ip(&format!("-n {name} addr add {address}/24 dev eth0"))?;
         ip(&format!("-n {name} link set eth0 up"))?;
         ip(&format!("-n {name} route add default via {router}"))?;
-        Ok(Node { name: name.to_owned(), address, router })
+        Ok(Node {
+            name: name.to_owned(),
+            address,
+            router,
+        })
     }
 
     /// Loses all packets from one node to another, silently and on the way: neither end is told.
@@ -151,7 +179,13 @@ fn ip(args: &str) -> Result<()> {
 fn run<A: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = A>) -> Result<()> {
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null());
-    let output = command.output().with_context(|| format!("cannot run `{program}`"))?;
-    ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run `{program}`"))?;
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
     Ok(())
 }

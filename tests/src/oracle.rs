@@ -61,7 +61,13 @@ pub enum Violation {
 
 impl fmt::Display for Activity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { task, host, term, fencing_token, .. } = self;
+        let Self {
+            task,
+            host,
+            term,
+            fencing_token,
+            ..
+        } = self;
         write!(f, "{host} in term {term} of {task} (token {fencing_token})")
     }
 }
@@ -69,11 +75,22 @@ impl fmt::Display for Activity {
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Overlap { earlier, later, time: Some(time) } => {
+            Self::Overlap {
+                earlier,
+                later,
+                time: Some(time),
+            } => {
                 write!(f, "two hosts active for {time:?}: {earlier}, and {later}")
             }
-            Self::Overlap { earlier, later, time: None } => {
-                write!(f, "two hosts active: {earlier} had not stopped when {later} began")
+            Self::Overlap {
+                earlier,
+                later,
+                time: None,
+            } => {
+                write!(
+                    f,
+                    "two hosts active: {earlier} had not stopped when {later} began"
+                )
             }
             Self::TokenNotLarger { earlier, later } => {
                 write!(f, "tokens do not grow: {earlier}, then {later}")
@@ -106,7 +123,11 @@ impl Verdict {
 
     /// Fails if anything happened that must not, and shows it.
     pub fn check(&self) -> anyhow::Result<()> {
-        let list: Vec<String> = self.violations.iter().map(|violation| format!("\n  {violation}")).collect();
+        let list: Vec<String> = self
+            .violations
+            .iter()
+            .map(|violation| format!("\n  {violation}"))
+            .collect();
         anyhow::ensure!(list.is_empty(), "the oracle objects:{}", list.concat());
         Ok(())
     }
@@ -138,7 +159,10 @@ fn judge_records(records: &[Record]) -> Verdict {
     for record in records {
         match &record.what {
             What::Event(event) => judge.event(record, event),
-            What::Unreadable(line) => judge.verdict.violations.push(Violation::Unreadable(line.clone())),
+            What::Unreadable(line) => judge
+                .verdict
+                .violations
+                .push(Violation::Unreadable(line.clone())),
             What::Paused => {
                 judge.paused.insert(record.pid, record.at);
             }
@@ -182,12 +206,18 @@ impl Judge {
                 let activity = &mut self.verdict.activities[index];
                 let mut to = record.at;
                 if event.name == "revoked" {
-                    let paused = self.paused.get(&record.pid).filter(|at| **at > activity.from);
+                    let paused = self
+                        .paused
+                        .get(&record.pid)
+                        .filter(|at| **at > activity.from);
                     let lease_over = event.line.get("overdue_us").and_then(Value::as_u64);
-                    let lease_over = lease_over.and_then(|since| record.at.checked_sub(Duration::from_micros(since)));
+                    let lease_over = lease_over
+                        .and_then(|since| record.at.checked_sub(Duration::from_micros(since)));
                     let ends = [paused.copied(), lease_over].into_iter().flatten();
                     // An effect after it: that was not the end of the activity.
-                    to = ends.filter(|end| wrote.is_none_or(|wrote| wrote <= *end)).fold(to, SystemTime::min);
+                    to = ends
+                        .filter(|end| wrote.is_none_or(|wrote| wrote <= *end))
+                        .fold(to, SystemTime::min);
                 }
                 activity.to = Some(to);
             }
@@ -209,7 +239,8 @@ impl Judge {
             }
             return;
         }
-        self.active.insert(key.clone(), self.verdict.activities.len());
+        self.active
+            .insert(key.clone(), self.verdict.activities.len());
         self.verdict.activities.push(Activity {
             task: key.1,
             host: record.host.clone(),
@@ -222,8 +253,9 @@ impl Judge {
     }
 
     fn killed(&mut self, record: &Record) {
-        let (ended, others) =
-            std::mem::take(&mut self.active).into_iter().partition(|((pid, _), _)| *pid == record.pid);
+        let (ended, others) = std::mem::take(&mut self.active)
+            .into_iter()
+            .partition(|((pid, _), _)| *pid == record.pid);
         let ended: BTreeMap<Key, usize> = ended;
         self.active = others;
         for index in ended.into_values() {
@@ -232,7 +264,9 @@ impl Judge {
     }
 
     fn out_of_place(&mut self, reason: &'static str, event: &Event) {
-        self.verdict.violations.push(Violation::OutOfPlace(reason, event.line.to_string()));
+        self.verdict
+            .violations
+            .push(Violation::OutOfPlace(reason, event.line.to_string()));
     }
 
     fn compare(&mut self) {
@@ -247,14 +281,23 @@ impl Judge {
                 if let Some(later) = activities.get(index + 1)
                     && (later.fencing_token <= earlier.fencing_token || later.term <= earlier.term)
                 {
-                    violations.push(Violation::TokenNotLarger { earlier: boxed(earlier), later: boxed(later) });
+                    violations.push(Violation::TokenNotLarger {
+                        earlier: boxed(earlier),
+                        later: boxed(later),
+                    });
                 }
                 for later in &activities[index + 1..] {
-                    let end = earlier.to.map(|to| later.to.map_or(to, |other| to.min(other)));
+                    let end = earlier
+                        .to
+                        .map(|to| later.to.map_or(to, |other| to.min(other)));
                     let time = end.map(|end| end.duration_since(later.from).unwrap_or_default());
                     if time.is_none_or(|time| !time.is_zero()) {
                         let (earlier, later) = (boxed(earlier), boxed(later));
-                        violations.push(Violation::Overlap { earlier, later, time });
+                        violations.push(Violation::Overlap {
+                            earlier,
+                            later,
+                            time,
+                        });
                     }
                 }
             }
@@ -266,8 +309,13 @@ impl Judge {
 /// Judges all that has happened, now that every host has ended: nothing may still be active.
 pub fn judge_ended(history: &History) -> Verdict {
     let mut verdict = judge(history);
-    let open = verdict.activities.iter().filter(|activity| activity.to.is_none());
-    let open: Vec<Violation> = open.map(|activity| Violation::NeverEnded(Box::new(activity.clone()))).collect();
+    let open = verdict
+        .activities
+        .iter()
+        .filter(|activity| activity.to.is_none());
+    let open: Vec<Violation> = open
+        .map(|activity| Violation::NeverEnded(Box::new(activity.clone())))
+        .collect();
     verdict.violations.extend(open);
     verdict
 }
@@ -286,11 +334,23 @@ mod tests {
             term * 10
         );
         let (_, event) = Event::parse(&line).unwrap();
-        Record { at: at(millis), received: at(millis), host: format!("h{pid}"), pid, what: What::Event(event) }
+        Record {
+            at: at(millis),
+            received: at(millis),
+            host: format!("h{pid}"),
+            pid,
+            what: What::Event(event),
+        }
     }
 
     fn done(millis: u64, pid: u32, what: What) -> Record {
-        Record { at: at(millis), received: at(millis), host: format!("h{pid}"), pid, what }
+        Record {
+            at: at(millis),
+            received: at(millis),
+            host: format!("h{pid}"),
+            pid,
+            what,
+        }
     }
 
     #[test]
@@ -320,13 +380,20 @@ mod tests {
     #[test]
     fn one_that_never_stops_overlaps_with_all_that_follow() {
         let verdict = judge_records(&[event(0, 1, "activated", 1), event(20, 2, "activated", 2)]);
-        assert!(matches!(verdict.violations[..], [Violation::Overlap { time: None, .. }]));
+        assert!(matches!(
+            verdict.violations[..],
+            [Violation::Overlap { time: None, .. }]
+        ));
     }
 
     #[test]
     fn a_killed_host_is_active_to_its_death() {
         let kill = |millis| {
-            let records = [event(0, 1, "activated", 1), done(millis, 1, What::Killed), event(20, 2, "activated", 2)];
+            let records = [
+                event(0, 1, "activated", 1),
+                done(millis, 1, What::Killed),
+                event(20, 2, "activated", 2),
+            ];
             let mut records = records.to_vec();
             records.sort_by_key(|record| record.at);
             judge_records(&records).violations.len()
@@ -350,24 +417,43 @@ mod tests {
             judge_records(&records).overlap()
         };
         assert_eq!(with(None), Duration::ZERO);
-        assert_eq!(with(Some(event(31, 1, "plugin-log", 1))), Duration::from_millis(12));
+        assert_eq!(
+            with(Some(event(31, 1, "plugin-log", 1))),
+            Duration::from_millis(12)
+        );
     }
 
     #[test]
     fn a_host_that_is_kept_waiting_was_active_to_the_end_of_its_lease() {
         let with = |overdue_us: u64, line: Option<Record>| {
             let mut revoked = event(30, 1, "revoked", 1);
-            let What::Event(inner) = &mut revoked.what else { unreachable!() };
+            let What::Event(inner) = &mut revoked.what else {
+                unreachable!()
+            };
             inner.line["overdue_us"] = overdue_us.into();
-            let mut records = vec![event(0, 1, "activated", 1), event(20, 2, "activated", 2), revoked];
+            let mut records = vec![
+                event(0, 1, "activated", 1),
+                event(20, 2, "activated", 2),
+                revoked,
+            ];
             records.extend(line);
             records.sort_by_key(|record| record.at);
             judge_records(&records).overlap()
         };
         assert_eq!(with(11_000, None), Duration::ZERO);
-        assert_eq!(with(11_000, Some(event(19, 1, "plugin-log", 1))), Duration::ZERO);
-        assert_eq!(with(11_000, Some(event(21, 1, "plugin-log", 1))), Duration::from_millis(10));
-        assert_eq!(with(8_000, None), Duration::from_millis(2), "the lease was too long");
+        assert_eq!(
+            with(11_000, Some(event(19, 1, "plugin-log", 1))),
+            Duration::ZERO
+        );
+        assert_eq!(
+            with(11_000, Some(event(21, 1, "plugin-log", 1))),
+            Duration::from_millis(10)
+        );
+        assert_eq!(
+            with(8_000, None),
+            Duration::from_millis(2),
+            "the lease was too long"
+        );
     }
 
     #[test]
@@ -379,9 +465,15 @@ mod tests {
 
     #[test]
     fn tokens_and_terms_must_grow() {
-        let verdict =
-            judge_records(&[event(0, 1, "activated", 2), event(10, 1, "demoted", 2), event(12, 2, "activated", 2)]);
-        assert!(matches!(verdict.violations[..], [Violation::TokenNotLarger { .. }]));
+        let verdict = judge_records(&[
+            event(0, 1, "activated", 2),
+            event(10, 1, "demoted", 2),
+            event(12, 2, "activated", 2),
+        ]);
+        assert!(matches!(
+            verdict.violations[..],
+            [Violation::TokenNotLarger { .. }]
+        ));
     }
 
     #[test]
@@ -392,7 +484,13 @@ mod tests {
             vec![event(0, 1, "activated", 1), event(1, 1, "released", 1)],
             vec![event(0, 1, "activated", 1), event(1, 1, "activated", 2)],
         ] {
-            assert!(matches!(judge_records(&records).violations[..], [Violation::OutOfPlace(..)]), "{records:?}");
+            assert!(
+                matches!(
+                    judge_records(&records).violations[..],
+                    [Violation::OutOfPlace(..)]
+                ),
+                "{records:?}"
+            );
         }
     }
 }

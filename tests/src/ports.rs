@@ -4,7 +4,9 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 
 use anyhow::{Context, Result};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with, sockopt,
+};
 
 /// A port on 127.0.0.1 that the system gives to nobody else until this is dropped.
 ///
@@ -19,12 +21,21 @@ pub struct Port {
 impl Port {
     /// Reserves a free port.
     pub fn reserve() -> Result<Self> {
-        let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-            .context("cannot make a socket to reserve a port")?;
+        let socket = socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .context("cannot make a socket to reserve a port")?;
         sockopt::set_socket_reuseaddr(&socket, true)?;
-        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).context("cannot reserve a loopback port")?;
+        bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))
+            .context("cannot reserve a loopback port")?;
         let address = SocketAddr::try_from(getsockname(&socket)?)?;
-        Ok(Self { number: address.port(), _reservation: socket })
+        Ok(Self {
+            number: address.port(),
+            _reservation: socket,
+        })
     }
 
     /// The port's number.
@@ -53,7 +64,9 @@ mod tests {
         for _ in 0..2 {
             TcpListener::bind(reserved[0].address()).unwrap();
         }
-        let others: Vec<TcpListener> = (0..200).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let others: Vec<TcpListener> = (0..200)
+            .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
+            .collect();
         for other in others {
             assert!(!numbers.contains(&other.local_addr().unwrap().port()));
         }

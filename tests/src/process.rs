@@ -31,7 +31,12 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
 
 /// Like [`command`], on a node of a network of its own, if any.
 pub fn command_on(node: Option<&Node>, program: impl AsRef<std::ffi::OsStr>) -> Command {
-    let mut on_node = node.map(Node::enter).into_iter().flatten().map(OsString::from).collect::<Vec<_>>();
+    let mut on_node = node
+        .map(Node::enter)
+        .into_iter()
+        .flatten()
+        .map(OsString::from)
+        .collect::<Vec<_>>();
     on_node.push(program.as_ref().to_owned());
     if !ends_with_its_owner() {
         let mut command = Command::new(&on_node[0]);
@@ -41,7 +46,10 @@ pub fn command_on(node: Option<&Node>, program: impl AsRef<std::ffi::OsStr>) -> 
     let mut command = Command::new("setpriv");
     // An owner that died before the system was told so is found out by its id: then nothing is started.
     let start = r#"test "$PPID" = "$0" && exec "$@""#;
-    command.args(["--pdeathsig", "KILL", "--", "sh", "-c", start]).arg(std::process::id().to_string()).args(on_node);
+    command
+        .args(["--pdeathsig", "KILL", "--", "sh", "-c", start])
+        .arg(std::process::id().to_string())
+        .args(on_node);
     command
 }
 
@@ -49,7 +57,10 @@ pub fn command_on(node: Option<&Node>, program: impl AsRef<std::ffi::OsStr>) -> 
 pub fn ends_with_its_owner() -> bool {
     static BOUND: OnceLock<bool> = OnceLock::new();
     *BOUND.get_or_init(|| {
-        let probe = Command::new("setpriv").args(["--pdeathsig", "KILL", "true"]).stderr(Stdio::null()).status();
+        let probe = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "true"])
+            .stderr(Stdio::null())
+            .status();
         probe.is_ok_and(|status| status.success())
     })
 }
@@ -60,7 +71,12 @@ impl Process {
         command.process_group(0);
         let child = spawn_for_good(command).with_context(|| format!("cannot start {name}"))?;
         let pid = Pid::from_child(&child);
-        Ok(Self { child, pid, name: name.to_owned(), status: None })
+        Ok(Self {
+            child,
+            pid,
+            name: name.to_owned(),
+            status: None,
+        })
     }
 
     /// The process id.
@@ -69,7 +85,12 @@ impl Process {
     }
 
     /// The ends of the pipes that the command asked for.
-    pub fn pipes(&mut self) -> (Option<std::process::ChildStdout>, Option<std::process::ChildStderr>) {
+    pub fn pipes(
+        &mut self,
+    ) -> (
+        Option<std::process::ChildStdout>,
+        Option<std::process::ChildStderr>,
+    ) {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
@@ -77,13 +98,17 @@ impl Process {
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
         anyhow::ensure!(self.status()?.is_none(), "{} has already ended", self.name);
         // Not reaped yet, so the id is still its own.
-        kill_process(self.pid, signal).with_context(|| format!("cannot send {signal:?} to {}", self.name))
+        kill_process(self.pid, signal)
+            .with_context(|| format!("cannot send {signal:?} to {}", self.name))
     }
 
     /// How the process ended, if it has.
     pub fn status(&mut self) -> Result<Option<ExitStatus>> {
         if self.status.is_none() {
-            self.status = self.child.try_wait().with_context(|| format!("cannot wait for {}", self.name))?;
+            self.status = self
+                .child
+                .try_wait()
+                .with_context(|| format!("cannot wait for {}", self.name))?;
         }
         Ok(self.status)
     }
@@ -114,7 +139,9 @@ impl Process {
     /// Kills the process at once and waits for its end.
     pub fn kill(&mut self) -> Result<ExitStatus> {
         if self.status()?.is_none() {
-            self.child.kill().with_context(|| format!("cannot kill {}", self.name))?;
+            self.child
+                .kill()
+                .with_context(|| format!("cannot kill {}", self.name))?;
             self.status = Some(self.child.wait()?);
         }
         self.status.context("the process has been reaped")

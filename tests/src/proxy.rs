@@ -123,7 +123,9 @@ impl Proxy {
 
     /// Starts a proxy on a free port of that address of this machine.
     pub async fn start_at(address: IpAddr, server: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind((address, 0)).await.context("cannot listen for the proxy")?;
+        let listener = TcpListener::bind((address, 0))
+            .await
+            .context("cannot listen for the proxy")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             server: Mutex::new(server),
@@ -134,7 +136,11 @@ impl Proxy {
             welcomes: Mutex::default(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Ok(Self { address, shared, accepting })
+        Ok(Self {
+            address,
+            shared,
+            accepting,
+        })
     }
 
     /// The connect string that leads through the proxy.
@@ -161,7 +167,11 @@ impl Proxy {
 
     /// Leads every connection that is made from here on to another server.
     pub fn lead_to(&self, server: SocketAddr) {
-        *self.shared.server.lock().unwrap_or_else(PoisonError::into_inner) = server;
+        *self
+            .shared
+            .server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = server;
     }
 
     /// Lets the server close a session that was opened through the proxy, by asking for it in its own name.
@@ -177,10 +187,18 @@ impl Proxy {
 
     async fn ask_to_close(&self, id: i64) -> Result<()> {
         let welcomes = self.shared.welcomes().clone();
-        let welcome = welcomes.iter().find(|welcome| welcome.get(12..20) == Some(&id.to_be_bytes()[..]));
+        let welcome = welcomes
+            .iter()
+            .find(|welcome| welcome.get(12..20) == Some(&id.to_be_bytes()[..]));
         // Length, protocol version, timeout; then session id and password, which a request has in the same form.
-        let identity = welcome.and_then(|welcome| welcome.get(12..40)).context("no such session has passed")?;
-        let (version, last_seen, timeout) = (0_i32.to_be_bytes(), 0_i64.to_be_bytes(), 4000_i32.to_be_bytes());
+        let identity = welcome
+            .and_then(|welcome| welcome.get(12..40))
+            .context("no such session has passed")?;
+        let (version, last_seen, timeout) = (
+            0_i32.to_be_bytes(),
+            0_i64.to_be_bytes(),
+            4000_i32.to_be_bytes(),
+        );
         let handshake = [&version[..], &last_seen, &timeout, identity, &[0]].concat();
         // The xid and the code of closeSession.
         let close = [1_i32.to_be_bytes(), (-11_i32).to_be_bytes()].concat();
@@ -253,8 +271,13 @@ async fn serve(client: TcpStream, shared: Arc<Shared>) {
         // Cut at once; or once bytes were lost and traffic passes again.
         let lossy = |traffic: &Traffic| !matches!(traffic, Traffic::Passes);
         let seen = traffic.wait_for(lossy).await.map(|traffic| *traffic);
-        if matches!(seen, Ok(Traffic::Lost | Traffic::LostToServer | Traffic::LostToClient)) {
-            let _ = traffic.wait_for(|traffic| matches!(traffic, Traffic::Passes | Traffic::Cut)).await;
+        if matches!(
+            seen,
+            Ok(Traffic::Lost | Traffic::LostToServer | Traffic::LostToClient)
+        ) {
+            let _ = traffic
+                .wait_for(|traffic| matches!(traffic, Traffic::Passes | Traffic::Cut))
+                .await;
         }
     };
     // Whichever ends first takes the others with it, and with them both connections.
@@ -277,16 +300,27 @@ async fn requests(
         let frame = read_frame(&mut from).await?;
         if let Some((xid, op, body)) = header(&frame).filter(|_| !handshake) {
             let mut faults = shared.faults();
-            let lose = faults.lose.take_if(|(_, choose)| choose(Request { op: Op::from(op), body }));
+            let lose = faults.lose.take_if(|(_, choose)| {
+                choose(Request {
+                    op: Op::from(op),
+                    body,
+                })
+            });
             if let Some((Loss::Request, _)) = lose {
                 return Ok(());
             }
             if lose.is_some() {
-                doomed.lock().unwrap_or_else(PoisonError::into_inner).push_back(xid);
+                doomed
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push_back(xid);
             }
         }
         handshake = false;
-        if !matches!(*shared.traffic.borrow(), Traffic::Lost | Traffic::LostToServer) {
+        if !matches!(
+            *shared.traffic.borrow(),
+            Traffic::Lost | Traffic::LostToServer
+        ) {
             to.write_all(&frame).await?;
         }
     }
@@ -302,7 +336,10 @@ async fn replies(
     loop {
         let frame = read_frame(&mut from).await?;
         if let Some((xid, ..)) = header(&frame).filter(|_| !handshake)
-            && doomed.lock().unwrap_or_else(PoisonError::into_inner).contains(&xid)
+            && doomed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains(&xid)
         {
             shared.replies_lost.send_modify(|lost| *lost += 1);
             return Ok(());
@@ -311,7 +348,10 @@ async fn replies(
             shared.welcomes().push(frame.clone());
         }
         handshake = false;
-        if !matches!(*shared.traffic.borrow(), Traffic::Lost | Traffic::LostToClient) {
+        if !matches!(
+            *shared.traffic.borrow(),
+            Traffic::Lost | Traffic::LostToClient
+        ) {
             to.write_all(&frame).await?;
         }
     }

@@ -19,15 +19,29 @@ pub fn text() -> Result<String> {
 /// The rows of the table whose first column has that title.
 pub fn table(title: &str) -> Result<Vec<Row>> {
     let text = text()?;
-    let mut lines = text.lines().map(cells).skip_while(|cells| cells.first().is_none_or(|first| first != title));
-    lines.next().with_context(|| format!("the README has no table of `{title}`"))?;
+    let mut lines = text
+        .lines()
+        .map(cells)
+        .skip_while(|cells| cells.first().is_none_or(|first| first != title));
+    lines
+        .next()
+        .with_context(|| format!("the README has no table of `{title}`"))?;
     // The line below the title has only dashes.
     Ok(lines.skip(1).take_while(|cells| cells.len() > 1).collect())
 }
 
 fn cells(line: &str) -> Row {
-    let inner = line.strip_prefix('|').and_then(|line| line.trim_end().strip_suffix('|'));
-    inner.map(|inner| inner.split('|').map(|cell| cell.trim().to_owned()).collect()).unwrap_or_default()
+    let inner = line
+        .strip_prefix('|')
+        .and_then(|line| line.trim_end().strip_suffix('|'));
+    inner
+        .map(|inner| {
+            inner
+                .split('|')
+                .map(|cell| cell.trim().to_owned())
+                .collect()
+        })
+        .unwrap_or_default()
 }
 
 /// All that stands between backticks.
@@ -66,8 +80,12 @@ impl Kind {
             Self::TextOrNull => value.is_string() || value.is_null(),
             Self::Seconds => value.is_f64() || value.is_u64(),
             Self::Number => value.is_u64(),
-            Self::Duration => value.as_str().is_some_and(|text| humantime::parse_duration(text).is_ok()),
-            Self::Object => value.as_object().is_some_and(|fields| fields.values().all(Value::is_string)),
+            Self::Duration => value
+                .as_str()
+                .is_some_and(|text| humantime::parse_duration(text).is_ok()),
+            Self::Object => value
+                .as_object()
+                .is_some_and(|fields| fields.values().all(Value::is_string)),
         }
     }
 }
@@ -97,14 +115,29 @@ impl Schema {
     fn read() -> Result<Self> {
         let mut events = BTreeMap::new();
         for row in table("event")? {
-            let [event, _, fields] = &row[..] else { anyhow::bail!("three cells: {row:?}") };
-            let [event] = names(event)[..] else { anyhow::bail!("an event: {row:?}") };
-            events.insert(event.to_owned(), fields_of(fields).with_context(|| format!("the fields of {event}"))?);
+            let [event, _, fields] = &row[..] else {
+                anyhow::bail!("three cells: {row:?}")
+            };
+            let [event] = names(event)[..] else {
+                anyhow::bail!("an event: {row:?}")
+            };
+            events.insert(
+                event.to_owned(),
+                fields_of(fields).with_context(|| format!("the fields of {event}"))?,
+            );
         }
         let log = events.get_mut("plugin-log").context("no `plugin-log`")?;
         for row in table("field of `plugin-log`")? {
             let fields = fields_of(&row[0]).with_context(|| row[0].clone())?;
-            log.extend(fields.into_iter().map(|(name, field)| (name, Field { always: false, ..field })));
+            log.extend(fields.into_iter().map(|(name, field)| {
+                (
+                    name,
+                    Field {
+                        always: false,
+                        ..field
+                    },
+                )
+            }));
         }
         Ok(Self(events))
     }
@@ -116,7 +149,10 @@ impl Schema {
 
     /// Every event with every further field that it may have.
     pub fn fields(&self) -> BTreeSet<(&str, &str)> {
-        self.0.iter().flat_map(|(event, fields)| fields.keys().map(|field| (event.as_str(), field.as_str()))).collect()
+        self.0
+            .iter()
+            .flat_map(|(event, fields)| fields.keys().map(|field| (event.as_str(), field.as_str())))
+            .collect()
     }
 
     /// Checks a line. One that is about no event may have any fields besides those that all have.
@@ -124,30 +160,71 @@ impl Schema {
     /// # Errors
     /// What is wrong with it.
     pub fn check(&self, line: &Value) -> Result<()> {
-        let text = |name: &str| line[name].as_str().with_context(|| format!("`{name}` is no text"));
+        let text = |name: &str| {
+            line[name]
+                .as_str()
+                .with_context(|| format!("`{name}` is no text"))
+        };
         let timestamp = text("timestamp")?;
         let time = humantime::parse_rfc3339(timestamp).with_context(|| timestamp.to_owned())?;
-        ensure!(humantime::format_rfc3339_micros(time).to_string() == timestamp, "no microseconds in {timestamp}");
-        ensure!(["error", "warn", "info", "debug", "trace"].contains(&text("level")?), "level");
+        ensure!(
+            humantime::format_rfc3339_micros(time).to_string() == timestamp,
+            "no microseconds in {timestamp}"
+        );
+        ensure!(
+            ["error", "warn", "info", "debug", "trace"].contains(&text("level")?),
+            "level"
+        );
         text("message")?;
         ensure!(!text("host")?.is_empty(), "host");
         let Some(event) = line.get("event") else {
             return Ok(());
         };
         let event = event.as_str().context("`event` is no text")?;
-        let fields = self.0.get(event).with_context(|| format!("`{event}` is not in the table of events"))?;
+        let fields = self
+            .0
+            .get(event)
+            .with_context(|| format!("`{event}` is not in the table of events"))?;
         let line = line.as_object().context("no object")?;
         for (name, field) in fields {
             let fits = line.get(name).map(|value| field.kind.fits(value));
-            ensure!(fits.unwrap_or(!field.always), "`{name}` of `{event}` is not {:?}", field.kind);
+            ensure!(
+                fits.unwrap_or(!field.always),
+                "`{name}` of `{event}` is not {:?}",
+                field.kind
+            );
         }
         for (name, due) in about(event) {
-            let good = line.get(name).map(|value| if name == "task" { value.is_string() } else { value.is_u64() });
-            ensure!(good.map_or(due != Due::Always, |good| good && due != Due::Never), "`{name}` of `{event}`");
+            let good = line.get(name).map(|value| {
+                if name == "task" {
+                    value.is_string()
+                } else {
+                    value.is_u64()
+                }
+            });
+            ensure!(
+                good.map_or(due != Due::Always, |good| good && due != Due::Never),
+                "`{name}` of `{event}`"
+            );
         }
-        let known = ["timestamp", "level", "message", "host", "event", "task", "term", "fencing_token"];
-        let more = line.keys().find(|name| !known.contains(&name.as_str()) && !fields.contains_key(*name));
-        ensure!(more.is_none(), "`{event}` has a field `{}` that is not in the table", more.map_or("", |name| name));
+        let known = [
+            "timestamp",
+            "level",
+            "message",
+            "host",
+            "event",
+            "task",
+            "term",
+            "fencing_token",
+        ];
+        let more = line
+            .keys()
+            .find(|name| !known.contains(&name.as_str()) && !fields.contains_key(*name));
+        ensure!(
+            more.is_none(),
+            "`{event}` has a field `{}` that is not in the table",
+            more.map_or("", |name| name)
+        );
         Ok(())
     }
 }
@@ -173,7 +250,11 @@ fn about(event: &str) -> [(&'static str, Due); 3] {
 /// Reads a list of fields: those up to a semicolon are always there, unless words stand with them that say when.
 fn fields_of(cell: &str) -> Result<BTreeMap<String, Field>> {
     let mut fields = BTreeMap::new();
-    for group in cell.split(';').filter(|group| names(group).first().is_some_and(|name| *name != "see below")) {
+    for group in cell.split(';').filter(|group| {
+        names(group)
+            .first()
+            .is_some_and(|name| *name != "see below")
+    }) {
         let mut always = true;
         let mut found = Vec::new();
         for (index, part) in group.split('`').enumerate() {
@@ -181,7 +262,10 @@ fn fields_of(cell: &str) -> Result<BTreeMap<String, Field>> {
                 found.push((part.to_owned(), Kind::Text));
                 continue;
             }
-            let note = part.trim_start().strip_prefix('(').and_then(|rest| rest.split_once(')'));
+            let note = part
+                .trim_start()
+                .strip_prefix('(')
+                .and_then(|rest| rest.split_once(')'));
             let (note, rest) = note.unwrap_or(("", part));
             let (kind, _) = note.split_once(", ").unwrap_or((note, ""));
             if let Some((_, last)) = found.last_mut() {
@@ -191,7 +275,11 @@ fn fields_of(cell: &str) -> Result<BTreeMap<String, Field>> {
         }
         // A flag may be named where it is said when.
         found.retain(|(name, _)| !name.starts_with("--"));
-        fields.extend(found.into_iter().map(|(name, kind)| (name, Field { kind, always })));
+        fields.extend(
+            found
+                .into_iter()
+                .map(|(name, kind)| (name, Field { kind, always })),
+        );
     }
     Ok(fields)
 }

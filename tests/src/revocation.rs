@@ -27,7 +27,9 @@ pub fn revocations(records: &[Record], findings: &Findings) -> Vec<Revocation> {
         let Some(event) = record.event().filter(|event| event.name == "revoked") else {
             continue;
         };
-        let same = |tenure: &&Tenure| tenure.pid == record.pid && Some(tenure.fencing_token) == event.fencing_token;
+        let same = |tenure: &&Tenure| {
+            tenure.pid == record.pid && Some(tenure.fencing_token) == event.fencing_token
+        };
         let Some(tenure) = findings.tenures.iter().find(same) else {
             continue;
         };
@@ -36,8 +38,13 @@ pub fn revocations(records: &[Record], findings: &Findings) -> Vec<Revocation> {
             Ok(before) => i128::try_from(before.as_micros()).unwrap_or(i128::MAX),
             Err(after) => -i128::try_from(after.duration().as_micros()).unwrap_or(i128::MAX),
         };
-        let due = resumed.get(&record.pid).map_or(tenure.deadline, |resumed| tenure.deadline.max(*resumed));
-        revocations.push(Revocation { to_spare_us, gone_after: record.at.duration_since(due).unwrap_or_default() });
+        let due = resumed
+            .get(&record.pid)
+            .map_or(tenure.deadline, |resumed| tenure.deadline.max(*resumed));
+        revocations.push(Revocation {
+            to_spare_us,
+            gone_after: record.at.duration_since(due).unwrap_or_default(),
+        });
     }
     revocations
 }

@@ -47,8 +47,18 @@ impl OwnSession {
             let _ = stopped.await;
             End::Close
         }));
-        let session = view.wait_for(|view| view.session.is_some()).await?.session.clone().context("no session")?;
-        Ok(Self { view, session, paths: Arc::new(TaskPaths::new("/soloist", TASK, None)), _stop: stop })
+        let session = view
+            .wait_for(|view| view.session.is_some())
+            .await?
+            .session
+            .clone()
+            .context("no session")?;
+        Ok(Self {
+            view,
+            session,
+            paths: Arc::new(TaskPaths::new("/soloist", TASK, None)),
+            _stop: stop,
+        })
     }
 
     /// The nodes of [`TASK`], seen by this session.

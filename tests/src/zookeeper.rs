@@ -43,12 +43,19 @@ impl Settings {
 
     /// An ensemble of three.
     pub fn ensemble() -> Self {
-        Self { servers: 3, ..Self::standalone() }
+        Self {
+            servers: 3,
+            ..Self::standalone()
+        }
     }
 
     /// An ensemble with one server on each of those nodes, rather than on the loopback device.
     pub fn on(nodes: &[Node]) -> Self {
-        Self { servers: nodes.len(), nodes: nodes.to_vec(), ..Self::standalone() }
+        Self {
+            servers: nodes.len(),
+            nodes: nodes.to_vec(),
+            ..Self::standalone()
+        }
     }
 
     /// Sets the servers' tickTime.
@@ -68,7 +75,8 @@ impl Settings {
     /// Sets a property of the servers' Java machine.
     #[must_use]
     pub fn system_property(mut self, name: &str, value: &str) -> Self {
-        self.system_properties.push((name.to_owned(), value.to_owned()));
+        self.system_properties
+            .push((name.to_owned(), value.to_owned()));
         self
     }
 }
@@ -109,7 +117,9 @@ struct Server {
 
 impl Server {
     fn ip(&self) -> IpAddr {
-        self.node.as_ref().map_or(Ipv4Addr::LOCALHOST.into(), Node::address)
+        self.node
+            .as_ref()
+            .map_or(Ipv4Addr::LOCALHOST.into(), Node::address)
     }
 }
 
@@ -123,14 +133,28 @@ impl ZooKeeper {
 
     /// Reserves ports and writes the configuration, and starts nothing.
     pub fn prepare(settings: Settings) -> Result<Self> {
-        let directory = tempfile::Builder::new().prefix("soloist-zookeeper-").tempdir()?;
+        let directory = tempfile::Builder::new()
+            .prefix("soloist-zookeeper-")
+            .tempdir()?;
         let server = |index| -> Result<Server> {
             let node = settings.nodes.get(index).cloned();
             let (client, peer, election) = (Port::reserve()?, Port::reserve()?, Port::reserve()?);
-            Ok(Server { client, peer, election, process: None, node, property: None, clock: None })
+            Ok(Server {
+                client,
+                peer,
+                election,
+                process: None,
+                node,
+                property: None,
+                clock: None,
+            })
         };
         let servers = (0..settings.servers).map(server).collect::<Result<_>>()?;
-        let zookeeper = Self { servers, directory, settings };
+        let zookeeper = Self {
+            servers,
+            directory,
+            settings,
+        };
         for index in 0..zookeeper.servers.len() {
             fs::create_dir(zookeeper.path(index))?;
             zookeeper.write_configuration(index)?;
@@ -157,18 +181,41 @@ impl ZooKeeper {
         let log = fs::File::create(directory.join("log"))?;
         let mut command = process::command_on(self.servers[index].node.as_ref(), java());
         // A small Java machine that starts fast.
-        command.args(["-Xmx96m", "-Xss512k", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]);
-        command.args(["-Dzookeeper.admin.enableServer=false", "-Dzookeeper.preAllocSize=1024"]);
+        command.args([
+            "-Xmx96m",
+            "-Xss512k",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-XX:-UsePerfData",
+        ]);
+        command.args([
+            "-Dzookeeper.admin.enableServer=false",
+            "-Dzookeeper.preAllocSize=1024",
+        ]);
         // What a server promises does not outlive the test, so nothing need reach the disk.
         command.arg("-Dzookeeper.forceSync=no");
         for (name, value) in &self.settings.system_properties {
             command.arg(format!("-D{name}={value}"));
         }
         command.arg("-cp").arg(class_path()?);
-        command.arg("org.apache.zookeeper.server.quorum.QuorumPeerMain").arg(directory.join("zoo.cfg"));
-        command.envs(self.servers[index].clock.iter().flat_map(Clock::environment));
-        command.current_dir(&directory).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        self.servers[index].process = Some(Process::spawn(&format!("ZooKeeper server {}", index + 1), command)?);
+        command
+            .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
+            .arg(directory.join("zoo.cfg"));
+        command.envs(
+            self.servers[index]
+                .clock
+                .iter()
+                .flat_map(Clock::environment),
+        );
+        command
+            .current_dir(&directory)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        self.servers[index].process = Some(Process::spawn(
+            &format!("ZooKeeper server {}", index + 1),
+            command,
+        )?);
         Ok(())
     }
 
@@ -179,10 +226,16 @@ impl ZooKeeper {
             let process = self.servers[index].process.as_mut()?;
             match process.status() {
                 Ok(None) => self.mode(index).await.ok().map(Ok),
-                _ => Some(Err(anyhow::anyhow!("ZooKeeper server {} has ended", index + 1))),
+                _ => Some(Err(anyhow::anyhow!(
+                    "ZooKeeper server {} has ended",
+                    index + 1
+                ))),
             }
         });
-        serving.await.and_then(|mode| mode).with_context(|| format!("its log:\n{}", self.log(index)))
+        serving
+            .await
+            .and_then(|mode| mode)
+            .with_context(|| format!("its log:\n{}", self.log(index)))
     }
 
     /// Kills a server at once.
@@ -195,7 +248,8 @@ impl ZooKeeper {
 
     /// Adds a line to the configuration of one server, in place of one added before; heeded when it is next started.
     pub fn configure(&mut self, index: usize, property: Option<(&str, &str)>) -> Result<()> {
-        self.servers[index].property = property.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.servers[index].property =
+            property.map(|(name, value)| (name.to_owned(), value.to_owned()));
         self.write_configuration(index)
     }
 
@@ -220,7 +274,10 @@ impl ZooKeeper {
     }
 
     fn process(&mut self, index: usize) -> Result<&mut Process> {
-        self.servers[index].process.as_mut().with_context(|| format!("ZooKeeper server {} is not running", index + 1))
+        self.servers[index]
+            .process
+            .as_mut()
+            .with_context(|| format!("ZooKeeper server {} is not running", index + 1))
     }
 
     /// How many servers there are, running or not.
@@ -235,7 +292,9 @@ impl ZooKeeper {
 
     /// The connect string for all servers.
     pub fn connect_string(&self) -> String {
-        let servers: Vec<String> = (0..self.servers.len()).map(|index| self.server(index)).collect();
+        let servers: Vec<String> = (0..self.servers.len())
+            .map(|index| self.server(index))
+            .collect();
         servers.join(",")
     }
 
@@ -282,7 +341,11 @@ impl ZooKeeper {
 
     /// The process ids of the running servers.
     pub fn pids(&self) -> Vec<u32> {
-        self.servers.iter().filter_map(|server| server.process.as_ref()).map(Process::pid).collect()
+        self.servers
+            .iter()
+            .filter_map(|server| server.process.as_ref())
+            .map(Process::pid)
+            .collect()
     }
 
     /// Where the servers' files are.
@@ -323,13 +386,23 @@ impl ZooKeeper {
             self.servers[index].client.number(),
             self.servers[index].ip(),
         );
-        for (name, value) in self.settings.properties.iter().chain(&self.servers[index].property) {
+        for (name, value) in self
+            .settings
+            .properties
+            .iter()
+            .chain(&self.servers[index].property)
+        {
             writeln!(text, "{name}={value}")?;
         }
         if self.servers.len() > 1 {
             for (other, server) in self.servers.iter().enumerate() {
                 let (peer, election) = (server.peer.number(), server.election.number());
-                writeln!(text, "server.{}={}:{peer}:{election}", other + 1, server.ip())?;
+                writeln!(
+                    text,
+                    "server.{}={}:{peer}:{election}",
+                    other + 1,
+                    server.ip()
+                )?;
             }
         }
         Ok(fs::write(directory.join("zoo.cfg"), text)?)
@@ -347,7 +420,11 @@ fn java() -> PathBuf {
 fn class_path() -> Result<String> {
     if let Some(home) = std::env::var_os("ZOOKEEPER_HOME") {
         let home = PathBuf::from(home);
-        ensure!(home.join("lib").is_dir(), "no ZooKeeper at ZOOKEEPER_HOME: {} has no lib directory", home.display());
+        ensure!(
+            home.join("lib").is_dir(),
+            "no ZooKeeper at ZOOKEEPER_HOME: {} has no lib directory",
+            home.display()
+        );
         // `conf` holds the logging configuration.
         let parts = [home.join("conf"), home.join("lib/*"), home.join("*")];
         return Ok(parts.map(|part| part.display().to_string()).join(":"));
@@ -359,5 +436,7 @@ fn class_path() -> Result<String> {
          from zookeeper.apache.org and set ZOOKEEPER_HOME to where it is"
     );
     // The archive names what it needs; only the logging is a matter of choice.
-    Ok(["zookeeper.jar", "slf4j-simple.jar"].map(|jar| debian.join(jar).display().to_string()).join(":"))
+    Ok(["zookeeper.jar", "slf4j-simple.jar"]
+        .map(|jar| debian.join(jar).display().to_string())
+        .join(":"))
 }

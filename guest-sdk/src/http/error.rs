@@ -76,13 +76,28 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid { url, reason } => write!(f, "{url} cannot be asked: {reason}"),
-            Self::Refused { url, reason: Refused::Denied } => {
-                write!(f, "{url} was refused: it is not granted to this task, or the term is over; see the host's log")
+            Self::Refused {
+                url,
+                reason: Refused::Denied,
+            } => {
+                write!(
+                    f,
+                    "{url} was refused: it is not granted to this task, or the term is over; see the host's log"
+                )
             }
-            Self::Refused { url, reason: Refused::Address } => {
-                write!(f, "{url} was refused: its address is not granted to this task; see the host's log")
+            Self::Refused {
+                url,
+                reason: Refused::Address,
+            } => {
+                write!(
+                    f,
+                    "{url} was refused: its address is not granted to this task; see the host's log"
+                )
             }
-            Self::Refused { url, reason: Refused::TooMany } => {
+            Self::Refused {
+                url,
+                reason: Refused::TooMany,
+            } => {
                 write!(
                     f,
                     "{url} was refused: too many requests and sockets are open: see `sockets` in the task's limits"
@@ -92,7 +107,10 @@ impl fmt::Display for Error {
             Self::TimedOut { url, timeout } => write!(f, "{url} did not answer within {timeout:?}"),
             Self::TooLarge { url, max } => write!(f, "{url} answers with more than {max} bytes"),
             Self::TooManyRedirects { url } => write!(f, "redirected too often, at last to {url}"),
-            Self::Encode(source) => write!(f, "the body of a request cannot be written as JSON: {source}"),
+            Self::Encode(source) => write!(
+                f,
+                "the body of a request cannot be written as JSON: {source}"
+            ),
             Self::Decode { url, source } => {
                 write!(f, "what {url} answers is not the JSON expected: {source}")
             }
@@ -116,7 +134,10 @@ pub(super) fn failure(url: &str, code: ErrorCode) -> Error {
         ErrorCode::DestinationIpProhibited => Refused::Address,
         ErrorCode::ConnectionLimitReached => Refused::TooMany,
         code => {
-            return Error::Failed { url, reason: code.to_string() };
+            return Error::Failed {
+                url,
+                reason: code.to_string(),
+            };
         }
     };
     Error::Refused { url, reason }

@@ -15,7 +15,9 @@ pub(super) fn auth(text: &Secret) -> Result<Auth, BadValue> {
     if text.chars().any(char::is_control) {
         return Err(refuse("it has a line break or another control character"));
     }
-    let (scheme, credential) = text.split_once(':').ok_or_else(|| refuse("it has no colon"))?;
+    let (scheme, credential) = text
+        .split_once(':')
+        .ok_or_else(|| refuse("it has no colon"))?;
     if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(refuse("what stands before the first colon is not a scheme"));
     }
@@ -23,7 +25,10 @@ pub(super) fn auth(text: &Secret) -> Result<Auth, BadValue> {
     match (scheme, user) {
         ("digest", None | Some("")) => Err(refuse("the scheme digest wants USER:PASSWORD")),
         _ if credential.is_empty() => Err(refuse("the credential is empty")),
-        _ => Ok(Auth { scheme: scheme.to_owned(), credential: Secret::new(credential.to_owned()) }),
+        _ => Ok(Auth {
+            scheme: scheme.to_owned(),
+            credential: Secret::new(credential.to_owned()),
+        }),
     }
 }
 
@@ -44,34 +49,59 @@ pub(super) fn acl(text: &str) -> Result<AclSetting, BadValue> {
 ///
 /// # Errors
 /// [`BadValue::Acl`] names the entry that is wrong, or what no entry permits that hosts need.
-pub(super) fn acl_list<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<AclSetting, BadValue> {
+pub(super) fn acl_list<'a>(
+    entries: impl IntoIterator<Item = &'a str>,
+) -> Result<AclSetting, BadValue> {
     let written: Vec<&str> = entries.into_iter().collect();
-    let entries = written.iter().copied().map(acl_entry).collect::<Result<Vec<_>, _>>()?;
+    let entries = written
+        .iter()
+        .copied()
+        .map(acl_entry)
+        .collect::<Result<Vec<_>, _>>()?;
     if entries.is_empty() {
-        return Err(BadValue::Acl { text: Excerpt::of(""), rule: "gives nobody any permission" });
+        return Err(BadValue::Acl {
+            text: Excerpt::of(""),
+            rule: "gives nobody any permission",
+        });
     }
-    let granted = |wanted| entries.iter().any(|entry| entry.permissions.contains(&wanted));
+    let granted = |wanted| {
+        entries
+            .iter()
+            .any(|entry| entry.permissions.contains(&wanted))
+    };
     for (wanted, rule) in [
         (Permission::Create, "lets nobody create (c): hosts have to"),
-        (Permission::Delete, "lets nobody delete (d): hosts have to, or no term could be given back"),
+        (
+            Permission::Delete,
+            "lets nobody delete (d): hosts have to, or no term could be given back",
+        ),
         (Permission::Read, "lets nobody read (r): hosts have to"),
         (Permission::Write, "lets nobody write (w): hosts have to"),
     ] {
         if !granted(wanted) {
             let entries = written.join(",");
-            return Err(BadValue::Acl { text: Excerpt::of(&entries), rule });
+            return Err(BadValue::Acl {
+                text: Excerpt::of(&entries),
+                rule,
+            });
         }
     }
     Ok(AclSetting::List(entries))
 }
 
 fn acl_entry(text: &str) -> Result<AclEntry, BadValue> {
-    let refuse = |rule| BadValue::Acl { text: Excerpt::of(text), rule };
+    let refuse = |rule| BadValue::Acl {
+        text: Excerpt::of(text),
+        rule,
+    };
     if text.chars().any(char::is_control) {
         return Err(refuse("has a control character"));
     }
-    let parts = text.split_once(':').and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once(':')?)));
-    let (scheme, (id, letters)) = parts.ok_or_else(|| refuse("is neither a known word nor an entry"))?;
+    let parts = text
+        .split_once(':')
+        .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once(':')?)));
+    let (scheme, (id, letters)) =
+        parts.ok_or_else(|| refuse("is neither a known word nor an entry"))?;
     match (scheme, id) {
         ("", _) => return Err(refuse("has no scheme")),
         ("world", id) if id != "anyone" => {
@@ -104,5 +134,9 @@ fn acl_entry(text: &str) -> Result<AclEntry, BadValue> {
     if permissions.is_empty() {
         return Err(refuse("has no permissions"));
     }
-    Ok(AclEntry { scheme: scheme.to_owned(), id: id.to_owned(), permissions })
+    Ok(AclEntry {
+        scheme: scheme.to_owned(),
+        id: id.to_owned(),
+        permissions,
+    })
 }

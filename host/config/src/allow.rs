@@ -9,7 +9,9 @@ use super::problem::{BadValue, Excerpt};
 use super::settings::{Origin as Place, Written};
 use super::shape;
 use super::validate::{Reported, Validator};
-use soloist_core::grants::{Access, Directory, Endpoint, Grants, Network, NetworkPolicy, Origin, PolicyError};
+use soloist_core::grants::{
+    Access, Directory, Endpoint, Grants, Network, NetworkPolicy, Origin, PolicyError,
+};
 use soloist_core::secret::SecretSource;
 
 /// The most entries of each kind of grant.
@@ -47,7 +49,10 @@ pub struct AllowSettings {
 
 /// A directory as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "{ host = \"DIRECTORY\", guest = \"/AS\" }")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "{ host = \"DIRECTORY\", guest = \"/AS\" }"
+)]
 pub struct DirectorySettings {
     /// See [`Directory::host`].
     pub host: PathBuf,
@@ -60,7 +65,10 @@ pub struct DirectorySettings {
 
 /// Where a secret is: in the variable of its name, or in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(untagged, expecting = "expected \"NAME\" or { name = \"NAME\", file = \"FILE\" }")]
+#[serde(
+    untagged,
+    expecting = "expected \"NAME\" or { name = \"NAME\", file = \"FILE\" }"
+)]
 pub enum SecretSettings {
     /// In the host's environment.
     Variable(String),
@@ -81,20 +89,53 @@ pub struct SecretFile {
 impl AllowSettings {
     /// Where the first of what was said comes from, with its key.
     pub(super) fn first(&self) -> Option<(&'static str, &Place)> {
-        let state = self.state.as_ref().map(|state| ("allow.state", &state.origin));
+        let state = self
+            .state
+            .as_ref()
+            .map(|state| ("allow.state", &state.origin));
         let lists = [("allow.http", &self.http), ("allow.tcp", &self.tcp)];
-        let lists = lists.into_iter().find_map(|(key, list)| Some((key, &list.as_ref()?.first()?.origin)));
-        let networks = self.networks.first().map(|network| ("allow.networks", &network.origin));
-        let identify = self.identify.as_ref().map(|identify| ("allow.identify", &identify.origin));
-        let dirs = self.dirs.iter().flatten().next().map(|dir| ("allow.dirs", &dir.origin));
-        let env = self.env.values().next().map(|value| ("allow.env", &value.origin));
-        let secrets = self.secrets.first().map(|secret| ("allow.secrets", &secret.origin));
-        state.or(lists).or(networks).or(identify).or(dirs).or(env).or(secrets)
+        let lists = lists
+            .into_iter()
+            .find_map(|(key, list)| Some((key, &list.as_ref()?.first()?.origin)));
+        let networks = self
+            .networks
+            .first()
+            .map(|network| ("allow.networks", &network.origin));
+        let identify = self
+            .identify
+            .as_ref()
+            .map(|identify| ("allow.identify", &identify.origin));
+        let dirs = self
+            .dirs
+            .iter()
+            .flatten()
+            .next()
+            .map(|dir| ("allow.dirs", &dir.origin));
+        let env = self
+            .env
+            .values()
+            .next()
+            .map(|value| ("allow.env", &value.origin));
+        let secrets = self
+            .secrets
+            .first()
+            .map(|secret| ("allow.secrets", &secret.origin));
+        state
+            .or(lists)
+            .or(networks)
+            .or(identify)
+            .or(dirs)
+            .or(env)
+            .or(secrets)
     }
 }
 
 impl Validator<'_> {
-    pub(super) fn grants(&mut self, settings: &AllowSettings, task: &Place) -> Result<Grants, Reported> {
+    pub(super) fn grants(
+        &mut self,
+        settings: &AllowSettings,
+        task: &Place,
+    ) -> Result<Grants, Reported> {
         let counts = [
             ("origins", settings.http.as_ref().map_or(0, Vec::len)),
             ("endpoints", settings.tcp.as_ref().map_or(0, Vec::len)),
@@ -105,7 +146,15 @@ impl Validator<'_> {
         ];
         for (what, found) in counts {
             if found > GRANTS_MAX {
-                return Err(self.report("task.allow", task, BadValue::TooMany { what, found, max: GRANTS_MAX }));
+                return Err(self.report(
+                    "task.allow",
+                    task,
+                    BadValue::TooMany {
+                        what,
+                        found,
+                        max: GRANTS_MAX,
+                    },
+                ));
             }
         }
         let network = self.network(settings);
@@ -123,16 +172,30 @@ impl Validator<'_> {
     }
 
     fn network(&mut self, settings: &AllowSettings) -> Result<NetworkPolicy, Reported> {
-        let http = settings.http.as_ref().map(|list| self.list("task.allow.http", list, "an origin", Origin::new));
-        let tcp = settings.tcp.as_ref().map(|list| self.list("task.allow.tcp", list, "an endpoint", Endpoint::new));
-        let networks = self.list("task.allow.networks", &settings.networks, "a network", Network::new);
+        let http = settings
+            .http
+            .as_ref()
+            .map(|list| self.list("task.allow.http", list, "an origin", Origin::new));
+        let tcp = settings
+            .tcp
+            .as_ref()
+            .map(|list| self.list("task.allow.tcp", list, "an endpoint", Endpoint::new));
+        let networks = self.list(
+            "task.allow.networks",
+            &settings.networks,
+            "a network",
+            Network::new,
+        );
         Ok(NetworkPolicy {
             http: http.transpose()?,
             tcp: tcp.transpose()?,
             networks: networks?,
             // The network's, not the task's.
             nat64: Vec::new(),
-            identify: settings.identify.as_ref().is_none_or(|identify| identify.value),
+            identify: settings
+                .identify
+                .as_ref()
+                .is_none_or(|identify| identify.value),
         })
     }
 
@@ -145,37 +208,66 @@ impl Validator<'_> {
     ) -> Result<Vec<T>, Reported> {
         let mut entry = |written: &Written<String>| {
             self.checked(key, written, |text| {
-                parse(text).map_err(|source| BadValue::Network { text: Excerpt::of(text), what, source })
+                parse(text).map_err(|source| BadValue::Network {
+                    text: Excerpt::of(text),
+                    what,
+                    source,
+                })
             })
         };
         // Collected first, here and below: every entry is looked at, not only those up to the first bad one.
-        list.iter().map(&mut entry).collect::<Vec<_>>().into_iter().collect()
+        list.iter()
+            .map(&mut entry)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
     }
 
-    fn directories(&mut self, settings: &[Written<DirectorySettings>]) -> Result<Vec<Directory>, Reported> {
+    fn directories(
+        &mut self,
+        settings: &[Written<DirectorySettings>],
+    ) -> Result<Vec<Directory>, Reported> {
         let mut seen = BTreeSet::new();
         let mut directory = |written: &Written<DirectorySettings>| {
             let host = self.beside_file(&written.origin, &written.value.host);
-            self.checked("task.allow.dirs", written, |DirectorySettings { guest, mode, .. }| {
-                let refuse = |rule| BadValue::GuestPath { text: Excerpt::of(guest), rule };
-                let access = match mode.as_deref() {
-                    None | Some("read") => Access::Read,
-                    Some("write") => Access::Write,
-                    Some(mode) => return Err(BadValue::choice(mode, "\"read\" or \"write\"")),
-                };
-                if !guest.starts_with('/') {
-                    return Err(refuse("does not begin with a slash"));
-                }
-                if guest.split('/').any(|part| matches!(part, "." | "..")) || guest.chars().any(char::is_control) {
-                    return Err(refuse("has a component of dots, or a control character"));
-                }
-                if !seen.insert(guest.clone()) {
-                    return Err(refuse("stands for another directory already"));
-                }
-                Ok(Directory { host: host.clone(), guest: guest.clone(), access })
-            })
+            self.checked(
+                "task.allow.dirs",
+                written,
+                |DirectorySettings { guest, mode, .. }| {
+                    let refuse = |rule| BadValue::GuestPath {
+                        text: Excerpt::of(guest),
+                        rule,
+                    };
+                    let access = match mode.as_deref() {
+                        None | Some("read") => Access::Read,
+                        Some("write") => Access::Write,
+                        Some(mode) => return Err(BadValue::choice(mode, "\"read\" or \"write\"")),
+                    };
+                    if !guest.starts_with('/') {
+                        return Err(refuse("does not begin with a slash"));
+                    }
+                    if guest.split('/').any(|part| matches!(part, "." | ".."))
+                        || guest.chars().any(char::is_control)
+                    {
+                        return Err(refuse("has a component of dots, or a control character"));
+                    }
+                    if !seen.insert(guest.clone()) {
+                        return Err(refuse("stands for another directory already"));
+                    }
+                    Ok(Directory {
+                        host: host.clone(),
+                        guest: guest.clone(),
+                        access,
+                    })
+                },
+            )
         };
-        settings.iter().map(&mut directory).collect::<Vec<_>>().into_iter().collect()
+        settings
+            .iter()
+            .map(&mut directory)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
     }
 
     fn environment(
@@ -190,7 +282,12 @@ impl Validator<'_> {
                 Ok((name.clone(), value.clone()))
             })
         };
-        settings.iter().map(variable).collect::<Vec<_>>().into_iter().collect()
+        settings
+            .iter()
+            .map(variable)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
     }
 
     fn secrets(
@@ -209,12 +306,22 @@ impl Validator<'_> {
             self.checked("task.allow.secrets", written, |_| {
                 check_variable(name)?;
                 if env.contains_key(name) || !seen.insert(name.clone()) {
-                    return Err(BadValue::VariableTwice { text: Excerpt::of(name) });
+                    return Err(BadValue::VariableTwice {
+                        text: Excerpt::of(name),
+                    });
                 }
-                Ok(SecretSource { name: name.clone(), file })
+                Ok(SecretSource {
+                    name: name.clone(),
+                    file,
+                })
             })
         };
-        settings.iter().map(&mut secret).collect::<Vec<_>>().into_iter().collect()
+        settings
+            .iter()
+            .map(&mut secret)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
     }
 }
 
@@ -222,14 +329,20 @@ fn check_variable(name: &str) -> Result<(), BadValue> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let first_is_digit = name.starts_with(|first: char| first.is_ascii_digit());
     if name.is_empty() || name.len() > 128 || first_is_digit || !name.bytes().all(plain) {
-        return Err(BadValue::Variable { text: Excerpt::of(name) });
+        return Err(BadValue::Variable {
+            text: Excerpt::of(name),
+        });
     }
     Ok(())
 }
 
 fn check_value(value: &str) -> Result<(), BadValue> {
     if value.len() > VALUE_BYTES_MAX {
-        return Err(BadValue::TooMany { what: "bytes", found: value.len(), max: VALUE_BYTES_MAX });
+        return Err(BadValue::TooMany {
+            what: "bytes",
+            found: value.len(),
+            max: VALUE_BYTES_MAX,
+        });
     }
     if value.contains('\0') {
         return Err(BadValue::ZeroByte);

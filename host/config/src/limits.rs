@@ -106,7 +106,11 @@ fn within(
     if range.contains(&value) {
         return Ok(value);
     }
-    Err(BadValue::Range { text: amount.excerpt(), min: shown(*range.start()), max: shown(*range.end()) })
+    Err(BadValue::Range {
+        text: amount.excerpt(),
+        min: shown(*range.start()),
+        max: shown(*range.end()),
+    })
 }
 
 /// A number of bytes as one would write it.
@@ -114,13 +118,21 @@ fn with_unit(bytes: u64) -> String {
     let unit = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")]
         .into_iter()
         .find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
-    unit.map_or_else(|| bytes.to_string(), |(unit, name)| format!("{}{name}", bytes / unit))
+    unit.map_or_else(
+        || bytes.to_string(),
+        |(unit, name)| format!("{}{name}", bytes / unit),
+    )
 }
 
 pub(super) fn bytes(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
     let value = match amount {
         Amount::Number(bytes) => *bytes,
-        Amount::Text(text) => text.parse::<ByteSize>().map_err(|_| BadValue::Size { text: amount.excerpt() })?.as_u64(),
+        Amount::Text(text) => text
+            .parse::<ByteSize>()
+            .map_err(|_| BadValue::Size {
+                text: amount.excerpt(),
+            })?
+            .as_u64(),
     };
     within(value, amount, &range, with_unit)
 }
@@ -130,7 +142,14 @@ fn count(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
         Amount::Number(value) => Some(*value),
         Amount::Text(text) => text.parse().ok(),
     };
-    within(value.ok_or_else(|| BadValue::Number { text: amount.excerpt() })?, amount, &range, |count| count.to_string())
+    within(
+        value.ok_or_else(|| BadValue::Number {
+            text: amount.excerpt(),
+        })?,
+        amount,
+        &range,
+        |count| count.to_string(),
+    )
 }
 
 fn number(amount: &Amount, range: RangeInclusive<u32>) -> Result<u32, BadValue> {
@@ -140,7 +159,10 @@ fn number(amount: &Amount, range: RangeInclusive<u32>) -> Result<u32, BadValue> 
 
 fn percent(amount: &Amount, range: RangeInclusive<u32>) -> Result<u32, BadValue> {
     match amount {
-        Amount::Text(text) => number(&Amount::Text(text.trim_end_matches('%').trim_end().to_owned()), range),
+        Amount::Text(text) => number(
+            &Amount::Text(text.trim_end_matches('%').trim_end().to_owned()),
+            range,
+        ),
         Amount::Number(_) => number(amount, range),
     }
 }
@@ -177,7 +199,9 @@ impl Visitor<'_> for AmountVisitor {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Amount, E> {
-        u64::try_from(number).map(Amount::Number).map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+        u64::try_from(number)
+            .map(Amount::Number)
+            .map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Amount, E> {
@@ -185,7 +209,10 @@ impl Visitor<'_> for AmountVisitor {
     }
 
     fn visit_i128<E: Error>(self, _: i128) -> Result<Amount, E> {
-        Err(E::invalid_value(Unexpected::Other("integer of more than 64 bits"), &self))
+        Err(E::invalid_value(
+            Unexpected::Other("integer of more than 64 bits"),
+            &self,
+        ))
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Amount, E> {

@@ -24,7 +24,10 @@ pub enum ConfigError {
         path: PathBuf,
     },
     /// The file is too large to be a configuration.
-    #[error("{} has more than {max_bytes} bytes: it cannot be a configuration", printable_path(path))]
+    #[error(
+        "{} has more than {max_bytes} bytes: it cannot be a configuration",
+        printable_path(path)
+    )]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -67,7 +70,9 @@ pub struct Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum BadValue {
     /// Not a duration.
-    #[error("{text} is not a duration ({source}): write a number and its unit, like \"500ms\", \"10s\" or \"1m 30s\"")]
+    #[error(
+        "{text} is not a duration ({source}): write a number and its unit, like \"500ms\", \"10s\" or \"1m 30s\""
+    )]
     Duration {
         /// What was written.
         text: Excerpt,
@@ -92,7 +97,9 @@ pub enum BadValue {
         rule: &'static str,
     },
     /// Not a digest.
-    #[error("{text} is not a SHA-256: write its 64 hexadecimal digits, as `soloist check` and `sha256sum` print them")]
+    #[error(
+        "{text} is not a SHA-256: write its 64 hexadecimal digits, as `soloist check` and `sha256sum` print them"
+    )]
     Digest {
         /// What was written.
         text: Excerpt,
@@ -183,7 +190,9 @@ pub enum BadValue {
         text: Excerpt,
     },
     /// A master node where other nodes are kept.
-    #[error("{text} meets {other}, and the master node has no children: choose a node apart from it")]
+    #[error(
+        "{text} meets {other}, and the master node has no children: choose a node apart from it"
+    )]
     PathTaken {
         /// The path.
         text: Excerpt,
@@ -199,7 +208,9 @@ pub enum BadValue {
         text: Excerpt,
     },
     /// Not the name of a variable.
-    #[error("{text} cannot be the name of a variable: write letters, digits and _, 128 at most and no digit first")]
+    #[error(
+        "{text} cannot be the name of a variable: write letters, digits and _, 128 at most and no digit first"
+    )]
     Variable {
         /// What was written.
         text: Excerpt,
@@ -221,7 +232,9 @@ pub enum BadValue {
         source: soloist_core::grants::PolicyError,
     },
     /// Not a number of bytes.
-    #[error("{text} is not a number of bytes: write a number and its unit, like \"512KiB\", \"64MiB\" or \"1GiB\"")]
+    #[error(
+        "{text} is not a number of bytes: write a number and its unit, like \"512KiB\", \"64MiB\" or \"1GiB\""
+    )]
     Size {
         /// What was written.
         text: Excerpt,
@@ -246,7 +259,9 @@ pub enum BadValue {
     #[error("has a zero byte, which no variable can have")]
     ZeroByte,
     /// Not the path of a directory in the plugin's eyes.
-    #[error("{text} cannot be where the plugin sees a directory: it {rule}; write it like \"/data\"")]
+    #[error(
+        "{text} cannot be where the plugin sees a directory: it {rule}; write it like \"/data\""
+    )]
     GuestPath {
         /// What was written.
         text: Excerpt,
@@ -268,7 +283,9 @@ pub enum BadValue {
         key: &'static str,
     },
     /// The longest wait is shorter than the first one.
-    #[error("the longest wait, {max:?}, is shorter than the first, {initial:?}: raise `max` or lower `initial`")]
+    #[error(
+        "the longest wait, {max:?}, is shorter than the first, {initial:?}: raise `max` or lower `initial`"
+    )]
     RestartOrder {
         /// The first wait.
         initial: Duration,
@@ -283,7 +300,10 @@ pub enum BadValue {
 impl BadValue {
     /// The text is none of the words that are possible.
     pub fn choice(text: &str, choices: &'static str) -> Self {
-        Self::Choice { text: Excerpt::of(text), choices }
+        Self::Choice {
+            text: Excerpt::of(text),
+            choices,
+        }
     }
 }
 
@@ -334,7 +354,12 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(name) | Self::Variable(name) => f.write_str(&printable(name)),
-            Self::File { path, line, column, key } => {
+            Self::File {
+                path,
+                line,
+                column,
+                key,
+            } => {
                 write!(f, "{}:{line}:{column}", printable_path(path))?;
                 match key {
                     Some(key) => write!(f, ": {}", printable(key)),
@@ -351,7 +376,9 @@ pub(super) const PROBLEMS_MAX: usize = 50;
 fn lines(problems: &[Problem]) -> String {
     let mut lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
     if lines.len() == PROBLEMS_MAX {
-        lines.push(format!("(these are the first {PROBLEMS_MAX}, there may be more)"));
+        lines.push(format!(
+            "(these are the first {PROBLEMS_MAX}, there may be more)"
+        ));
     }
     lines.join("\n")
 }

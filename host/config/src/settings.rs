@@ -42,19 +42,28 @@ pub struct Written<T> {
 impl<T> Written<T> {
     /// On the command line, for a flag or argument of this name.
     pub fn flag(value: T, name: impl Into<String>) -> Self {
-        Self { value, origin: Origin::Flag(name.into()) }
+        Self {
+            value,
+            origin: Origin::Flag(name.into()),
+        }
     }
 
     /// In the environment, in this variable.
     pub fn variable(value: T, name: impl Into<String>) -> Self {
-        Self { value, origin: Origin::Variable(name.into()) }
+        Self {
+            value,
+            origin: Origin::Variable(name.into()),
+        }
     }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<T>::deserialize(deserializer)?;
-        Ok(Self { origin: Origin::File(spanned.span()), value: spanned.into_inner() })
+        Ok(Self {
+            origin: Origin::File(spanned.span()),
+            value: spanned.into_inner(),
+        })
     }
 }
 
@@ -123,7 +132,11 @@ pub enum AclText {
 
 /// What can be set of a task.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default, expecting = "a table with a name and a plugin")]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a table with a name and a plugin"
+)]
 pub struct TaskSettings {
     /// See [`TaskConfig::name`](super::TaskConfig::name).
     pub name: Option<Written<String>>,
@@ -211,24 +224,44 @@ pub(super) struct SettingsFile {
 
 impl SettingsFile {
     pub(super) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let unreadable = |source| ConfigError::Read { path: path.to_owned(), source };
+        let unreadable = |source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        };
         // Opening a pipe would wait for its other end, and a device may have none.
         if !path.metadata().map_err(unreadable)?.is_file() {
-            return Err(ConfigError::NotAFile { path: path.to_owned() });
+            return Err(ConfigError::NotAFile {
+                path: path.to_owned(),
+            });
         }
         let mut bytes = Vec::new();
-        File::open(path).map_err(unreadable)?.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        File::open(path)
+            .map_err(unreadable)?
+            .take(FILE_BYTES_MAX + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(ConfigError::TooLarge { path: path.to_owned(), max_bytes: FILE_BYTES_MAX });
+            return Err(ConfigError::TooLarge {
+                path: path.to_owned(),
+                max_bytes: FILE_BYTES_MAX,
+            });
         }
-        let text = String::from_utf8(bytes)
-            .map_err(|error| ConfigError::NotText { path: path.to_owned(), source: error.utf8_error() })?;
-        Ok(Self { path: path.to_owned(), text })
+        let text = String::from_utf8(bytes).map_err(|error| ConfigError::NotText {
+            path: path.to_owned(),
+            source: error.utf8_error(),
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            text,
+        })
     }
 
     #[cfg(test)]
     pub(super) fn new(path: &Path, text: &str) -> Self {
-        Self { path: path.to_owned(), text: text.to_owned() }
+        Self {
+            path: path.to_owned(),
+            text: text.to_owned(),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -244,7 +277,10 @@ impl SettingsFile {
             let span = error.span().unwrap_or_default();
             let place = self.place(&span, self.key_at(self.end_of_header(span.start)));
             // The message alone: the error as a whole quotes the line, and that may hold a secret.
-            ConfigError::Syntax { place, message: error.message().to_owned() }
+            ConfigError::Syntax {
+                place,
+                message: error.message().to_owned(),
+            }
         })
     }
 
@@ -268,7 +304,10 @@ impl SettingsFile {
         };
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
         let is_header = after.starts_with('[') && before[line_start..].trim().is_empty();
-        after.find(']').filter(|_| is_header).map_or(byte, |end| byte + end)
+        after
+            .find(']')
+            .filter(|_| is_header)
+            .map_or(byte, |end| byte + end)
     }
 
     /// The key that is written at this byte, or whose value is.
@@ -280,12 +319,22 @@ impl SettingsFile {
         // What is broken may hide keys, or show those of other lines: look at this line alone, in its table.
         let (before, after) = self.text.split_at_checked(byte)?;
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-        let header = before[..line_start].lines().rfind(|line| line.trim_start().starts_with('[')).unwrap_or_default();
-        let line = format!("{header}\n{}{}", &before[line_start..], after.lines().next().unwrap_or_default());
+        let header = before[..line_start]
+            .lines()
+            .rfind(|line| line.trim_start().starts_with('['))
+            .unwrap_or_default();
+        let line = format!(
+            "{header}\n{}{}",
+            &before[line_start..],
+            after.lines().next().unwrap_or_default()
+        );
         let line_range = header.len() + 1..=header.len() + 1 + (byte - line_start);
         let key = last_key(DeTable::parse_recoverable(&line).0.get_ref(), line_range);
         // Where a quote or a comma is missing a value can look like a key, and that may be a secret.
-        key.filter(|key| key.chars().all(|character| character.is_ascii_alphanumeric() || "._-".contains(character)))
+        key.filter(|key| {
+            key.chars()
+                .all(|character| character.is_ascii_alphanumeric() || "._-".contains(character))
+        })
     }
 }
 
@@ -303,7 +352,11 @@ fn last_key(table: &DeTable<'_>, range: RangeInclusive<usize>) -> Option<String>
 /// Visits every key below a table: where it begins, and its name with those of its parents.
 fn keys(table: &DeTable<'_>, parent: &str, visit: &mut impl FnMut(usize, String)) {
     for (key, value) in table {
-        let name = if parent.is_empty() { key.get_ref().to_string() } else { format!("{parent}.{}", key.get_ref()) };
+        let name = if parent.is_empty() {
+            key.get_ref().to_string()
+        } else {
+            format!("{parent}.{}", key.get_ref())
+        };
         descend(value.get_ref(), &name, visit);
         visit(key.span().start, name);
     }

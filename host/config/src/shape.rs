@@ -9,19 +9,31 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpect
 use super::settings::{TaskSettings, Written};
 
 /// Takes a table, and no list: serde would take one for a table, value by value.
-pub(super) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     deserializer.deserialize_map(Table(PhantomData))
 }
 
 /// Takes the tables of the tasks.
-pub(super) fn tasks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Written<TaskSettings>>, D::Error> {
+pub(super) fn tasks<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Written<TaskSettings>>, D::Error> {
     let wanted = "a table [[task]], its name in two pairs of brackets, for each task";
-    deserializer.deserialize_seq(List { wanted, of: PhantomData })
+    deserializer.deserialize_seq(List {
+        wanted,
+        of: PhantomData,
+    })
 }
 
 /// Takes a list.
-pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    deserializer.deserialize_seq(List { wanted: "a list, in brackets", of: PhantomData })
+pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_seq(List {
+        wanted: "a list, in brackets",
+        of: PhantomData,
+    })
 }
 
 /// Takes a list where it matters whether there is one.
@@ -81,6 +93,9 @@ impl Visitor<'_> for Count {
     }
 
     fn visit_i128<E: Error>(self, _: i128) -> Result<u32, E> {
-        Err(E::invalid_value(Unexpected::Other("integer of more than 64 bits"), &self))
+        Err(E::invalid_value(
+            Unexpected::Other("integer of more than 64 bits"),
+            &self,
+        ))
     }
 }

@@ -13,7 +13,10 @@ use soloist_core::secret::Secret;
 const TASK: &str = "[[task]]\nname = \"report\"\nplugin = \"report.wasm\"\n";
 
 fn load(text: &str, given: Given) -> Result<Config, ConfigError> {
-    Config::from_file(&SettingsFile::new(Path::new("etc/soloist.toml"), text), given)
+    Config::from_file(
+        &SettingsFile::new(Path::new("etc/soloist.toml"), text),
+        given,
+    )
 }
 
 fn refused(text: &str) -> String {
@@ -38,32 +41,76 @@ fn the_example_holds_every_key_and_means_what_it_says() {
     assert_eq!(zookeeper.servers.hosts(), "zk1:2181,zk2:2181,zk3:2181");
     assert_eq!(zookeeper.servers.chroot(), "/apps");
     assert_eq!(zookeeper.root, "/soloist");
-    assert_eq!((zookeeper.session_timeout, zookeeper.tick_time), (Duration::from_secs(10), Duration::from_secs(2)));
+    assert_eq!(
+        (zookeeper.session_timeout, zookeeper.tick_time),
+        (Duration::from_secs(10), Duration::from_secs(2))
+    );
     assert_eq!(zookeeper.connect_timeout, Some(Duration::from_mins(1)));
     let auth = zookeeper.auth.as_ref().unwrap();
-    assert_eq!((auth.scheme.as_str(), auth.credential.expose()), ("digest", "soloist:secret"));
+    assert_eq!(
+        (auth.scheme.as_str(), auth.credential.expose()),
+        ("digest", "soloist:secret")
+    );
     assert_eq!(zookeeper.acl, Some(AclSetting::CreatorWorldRead));
-    let [report, cleanup] = &config.tasks[..] else { panic!("two tasks: {:?}", config.tasks) };
-    assert_eq!((&*report.name, report.plugin.as_path()), ("report", Path::new("etc/report.wasm")));
-    assert_eq!((report.sha256, cleanup.sha256), (Some(Digest::of(b"abc")), None));
+    let [report, cleanup] = &config.tasks[..] else {
+        panic!("two tasks: {:?}", config.tasks)
+    };
+    assert_eq!(
+        (&*report.name, report.plugin.as_path()),
+        ("report", Path::new("etc/report.wasm"))
+    );
+    assert_eq!(
+        (report.sha256, cleanup.sha256),
+        (Some(Digest::of(b"abc")), None)
+    );
     assert_eq!(report.config["interval"], "1m");
-    assert_eq!((report.demote_timeout, report.on_complete), (Duration::from_secs(2), OnComplete::Hold));
+    assert_eq!(
+        (report.demote_timeout, report.on_complete),
+        (Duration::from_secs(2), OnComplete::Hold)
+    );
     assert_eq!(report.restart, RestartPolicy::default());
     assert_eq!(report.limits, Limits::default());
     let grants = &report.grants;
     assert!(grants.state && !cleanup.grants.state);
     let network = &grants.network;
-    let shown = |list: &Option<Vec<Origin>>| list.iter().flatten().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(shown(&network.http), ["https://api.example.com", "http://*.internal:8080"]);
-    assert_eq!(network.tcp.as_ref().unwrap()[0].to_string(), "db.internal:5432");
-    assert_eq!((network.networks[0].to_string().as_str(), network.identify), ("10.0.0.0/8", true));
+    let shown = |list: &Option<Vec<Origin>>| {
+        list.iter()
+            .flatten()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        shown(&network.http),
+        ["https://api.example.com", "http://*.internal:8080"]
+    );
+    assert_eq!(
+        network.tcp.as_ref().unwrap()[0].to_string(),
+        "db.internal:5432"
+    );
+    assert_eq!(
+        (network.networks[0].to_string().as_str(), network.identify),
+        ("10.0.0.0/8", true)
+    );
     assert_eq!(network.nat64, config.nat64);
-    assert_eq!((&cleanup.grants.network.http, &cleanup.grants.network.tcp), (&None, &None));
-    let data = Directory { host: "/var/lib/report".into(), guest: "/data".into(), access: Access::Write };
+    assert_eq!(
+        (&cleanup.grants.network.http, &cleanup.grants.network.tcp),
+        (&None, &None)
+    );
+    let data = Directory {
+        host: "/var/lib/report".into(),
+        guest: "/data".into(),
+        access: Access::Write,
+    };
     assert_eq!(grants.dirs, [data]);
     assert_eq!(grants.env["TZ"], "UTC");
-    let secrets = grants.secrets.iter().map(|source| (source.name.as_str(), source.file.as_deref()));
-    assert!(secrets.eq([("API_TOKEN", None), ("DB_PASSWORD", Some(Path::new("/run/secrets/db")))]));
+    let secrets = grants
+        .secrets
+        .iter()
+        .map(|source| (source.name.as_str(), source.file.as_deref()));
+    assert!(secrets.eq([
+        ("API_TOKEN", None),
+        ("DB_PASSWORD", Some(Path::new("/run/secrets/db")))
+    ]));
     assert_eq!(cleanup.path.as_deref(), Some("/legacy/cleanup/master"));
 }
 
@@ -73,16 +120,31 @@ fn what_is_not_said_has_a_default() {
     let zookeeper = &config.zookeeper;
     assert_eq!(zookeeper.servers.to_string(), "localhost:2181");
     assert_eq!(zookeeper.root, "/soloist");
-    assert_eq!((zookeeper.session_timeout, zookeeper.tick_time), (Duration::from_secs(10), Duration::from_secs(2)));
-    assert_eq!((&zookeeper.auth, &zookeeper.acl, zookeeper.connect_timeout), (&None, &None, None));
+    assert_eq!(
+        (zookeeper.session_timeout, zookeeper.tick_time),
+        (Duration::from_secs(10), Duration::from_secs(2))
+    );
+    assert_eq!(
+        (&zookeeper.auth, &zookeeper.acl, zookeeper.connect_timeout),
+        (&None, &None, None)
+    );
     assert!(!config.tasks[0].grants.dirs_said);
     let none = load(&format!("{TASK}allow.dirs = []\n"), Given::default()).unwrap();
     assert!(none.tasks[0].grants.dirs_said && none.tasks[0].grants.dirs.is_empty());
-    assert_eq!((config.nat64.len(), zookeeper.state_rate), (0, HOST_STATE_RATE));
+    assert_eq!(
+        (config.nat64.len(), zookeeper.state_rate),
+        (0, HOST_STATE_RATE)
+    );
     assert_ne!(config.host, load(TASK, Given::default()).unwrap().host);
     let task = &config.tasks[0];
-    assert_eq!((task.demote_timeout, task.on_complete), (Duration::from_secs(2), OnComplete::Hold));
-    assert_eq!((&task.path, task.config.len(), task.restart), (&None, 0, RestartPolicy::default()));
+    assert_eq!(
+        (task.demote_timeout, task.on_complete),
+        (Duration::from_secs(2), OnComplete::Hold)
+    );
+    assert_eq!(
+        (&task.path, task.config.len(), task.restart),
+        (&None, 0, RestartPolicy::default())
+    );
 }
 
 #[test]
@@ -90,25 +152,47 @@ fn a_plugin_is_a_task_named_after_its_file() {
     let config = plugin(Given::default()).unwrap();
     assert_eq!(&*config.tasks[0].name, "hello");
     assert_eq!(config.tasks[0].plugin, Path::new("plugins/hello.wasm"));
-    let named =
-        Given { task: TaskSettings { name: Some(flag("other")), ..TaskSettings::default() }, ..Given::default() };
+    let named = Given {
+        task: TaskSettings {
+            name: Some(flag("other")),
+            ..TaskSettings::default()
+        },
+        ..Given::default()
+    };
     assert_eq!(&*plugin(named).unwrap().tasks[0].name, "other");
     for (path, rule) in [(".", "only dots"), ("/", "slash"), (" .wasm", "space")] {
-        let error = Config::load(Path::new(path), Given::default()).unwrap_err().to_string();
-        assert!(error.starts_with("PLUGIN, ") && error.contains("--task") && error.contains(rule), "{error}");
+        let error = Config::load(Path::new(path), Given::default())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("PLUGIN, ") && error.contains("--task") && error.contains(rule),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn what_is_given_is_preferred_to_the_file() {
-    let file =
-        format!("host_id = \"file\"\n[zookeeper]\nroot = \"/file\"\nservers = \"file\"\nauth = \"digest:a:b\"\n{TASK}");
+    let file = format!(
+        "host_id = \"file\"\n[zookeeper]\nroot = \"/file\"\nservers = \"file\"\nauth = \"digest:a:b\"\n{TASK}"
+    );
     let zookeeper = EnsembleSettings {
         root: Some(flag("/flag")),
-        auth: Some(Written::variable(Secret::new("digest:c:d".to_owned()), "VARIABLE")),
+        auth: Some(Written::variable(
+            Secret::new("digest:c:d".to_owned()),
+            "VARIABLE",
+        )),
         ..EnsembleSettings::default()
     };
-    let config = load(&file, Given { host_id: Some(flag("flag")), zookeeper, ..Given::default() }).unwrap();
+    let config = load(
+        &file,
+        Given {
+            host_id: Some(flag("flag")),
+            zookeeper,
+            ..Given::default()
+        },
+    )
+    .unwrap();
     assert_eq!(&*config.host, "flag");
     assert_eq!(config.zookeeper.root, "/flag");
     assert_eq!(config.zookeeper.servers.hosts(), "file:2181");
@@ -117,20 +201,40 @@ fn what_is_given_is_preferred_to_the_file() {
 
 #[test]
 fn settings_of_one_task_do_not_go_with_a_file() {
-    let task = TaskSettings { name: Some(flag("x")), ..TaskSettings::default() };
-    let error = load(TASK, Given { task, ..Given::default() }).unwrap_err().to_string();
-    assert!(error.starts_with("--flag: belongs to a single plugin"), "{error}");
-    assert!(error.contains("etc/soloist.toml") && error.contains("`name`"), "{error}");
+    let task = TaskSettings {
+        name: Some(flag("x")),
+        ..TaskSettings::default()
+    };
+    let error = load(
+        TASK,
+        Given {
+            task,
+            ..Given::default()
+        },
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(
+        error.starts_with("--flag: belongs to a single plugin"),
+        "{error}"
+    );
+    assert!(
+        error.contains("etc/soloist.toml") && error.contains("`name`"),
+        "{error}"
+    );
 }
 
 /// Each bad value: the file, where in it, and parts of the message.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn every_bad_value_is_named_with_its_place() {
     let zookeeper = |line: &str| format!("[zookeeper]\n{line}\n{TASK}");
     let task = |line: &str| format!("{TASK}{line}\n");
     let named = |name: &str| format!("[[task]]\nname = {name}\nplugin = \"a.wasm\"\n");
     let two = |path: &str, other: &str| {
-        format!("{TASK}path = \"{path}\"\n[[task]]\nname = \"two\"\nplugin = \"a\"\npath = \"{other}\"\n")
+        format!(
+            "{TASK}path = \"{path}\"\n[[task]]\nname = \"two\"\nplugin = \"a\"\npath = \"{other}\"\n"
+        )
     };
     #[rustfmt::skip]
     let cases = [
@@ -265,7 +369,9 @@ fn what_has_another_shape_is_named_with_its_place() {
     are_named(&cases);
     for (text, ..) in &cases {
         let message = refused(text);
-        let of_rust = ["struct ", "u32", "i128", "Settings"].iter().any(|word| message.contains(word));
+        let of_rust = ["struct ", "u32", "i128", "Settings"]
+            .iter()
+            .any(|word| message.contains(word));
         assert!(!of_rust, "{message}");
     }
 }
@@ -316,11 +422,20 @@ fn are_named(cases: &[(String, &str, &str, &str)]) {
     let mut wrong = Vec::new();
     for (text, at, key, part) in cases {
         let message = refused(text);
-        let place =
-            if key.is_empty() { format!("etc/soloist.toml:{at}: ") } else { format!("etc/soloist.toml:{at}: {key}: ") };
+        let place = if key.is_empty() {
+            format!("etc/soloist.toml:{at}: ")
+        } else {
+            format!("etc/soloist.toml:{at}: {key}: ")
+        };
         let one_line = message.lines().count() == 1;
-        if !message.starts_with(&place) || !message.contains(part) || message.contains("hunter2") || !one_line {
-            wrong.push(format!("not one line of {place:?} with {part:?}, or with a secret: {message}"));
+        if !message.starts_with(&place)
+            || !message.contains(part)
+            || message.contains("hunter2")
+            || !one_line
+        {
+            wrong.push(format!(
+                "not one line of {place:?} with {part:?}, or with a secret: {message}"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -328,15 +443,25 @@ fn are_named(cases: &[(String, &str, &str, &str)]) {
 
 #[test]
 fn every_bad_value_is_told_at_once() {
-    let message = refused(&format!("[zookeeper]\nroot = \"\"\ntick_time = \"\"\n{TASK}path = \"x\"\n"));
-    let places: Vec<_> = message.lines().filter_map(|line| line.split(": ").nth(1)).collect();
-    assert_eq!(places, ["zookeeper.root", "zookeeper.tick_time", "task.path"]);
+    let message = refused(&format!(
+        "[zookeeper]\nroot = \"\"\ntick_time = \"\"\n{TASK}path = \"x\"\n"
+    ));
+    let places: Vec<_> = message
+        .lines()
+        .filter_map(|line| line.split(": ").nth(1))
+        .collect();
+    assert_eq!(
+        places,
+        ["zookeeper.root", "zookeeper.tick_time", "task.path"]
+    );
 }
 
 #[test]
 fn what_is_wrong_for_every_task_is_told_once() {
     let second = "[[task]]\nname = \"second\"\nplugin = \"a.wasm\"\n";
-    let message = refused(&format!("[zookeeper]\nsession_timeout = \"4s\"\n{TASK}{second}"));
+    let message = refused(&format!(
+        "[zookeeper]\nsession_timeout = \"4s\"\n{TASK}{second}"
+    ));
     assert_eq!(message.lines().count(), 1, "{message}");
 }
 
@@ -344,14 +469,18 @@ fn what_is_wrong_for_every_task_is_told_once() {
 #[test]
 fn tasks_that_one_session_cannot_watch_are_refused() {
     let tasks = |count| {
-        let task = |number| format!("[[task]]\nname = \"report-{number:04}\"\nplugin = \"a.wasm\"\n");
+        let task =
+            |number| format!("[[task]]\nname = \"report-{number:04}\"\nplugin = \"a.wasm\"\n");
         (0..count).map(task).collect::<Vec<_>>().concat()
     };
     let zookeeper = "host_id = \"host-1\"\n[zookeeper]\nservers = \"a/chroot\"\n";
     load(&format!("{zookeeper}{}", tasks(400)), Given::default()).unwrap();
     let message = refused(&format!("{zookeeper}{}", tasks(500)));
     assert_eq!(message.lines().count(), 1, "{message}");
-    assert!(message.contains("task: with this task the paths") && message.contains("131072"), "{message}");
+    assert!(
+        message.contains("task: with this task the paths") && message.contains("131072"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -372,7 +501,11 @@ fn good_servers_get_their_ports() {
     for (text, hosts, chroot) in [
         ("a", "a:2181", ""),
         ("a,b:1/", "a:2181,b:1", ""),
-        ("127.0.0.1:1,[::1],[fe80::1]:2/x/y", "127.0.0.1:1,[::1]:2181,[fe80::1]:2", "/x/y"),
+        (
+            "127.0.0.1:1,[::1],[fe80::1]:2/x/y",
+            "127.0.0.1:1,[::1]:2181,[fe80::1]:2",
+            "/x/y",
+        ),
     ] {
         let servers = ConnectString::new(text).unwrap();
         assert_eq!((servers.hosts(), servers.chroot()), (hosts, chroot));
@@ -382,20 +515,33 @@ fn good_servers_get_their_ports() {
 #[test]
 fn access_control_lists_are_read_from_a_line_and_from_a_list() {
     let line = access::acl("digest:user:hash:cdrwa,world:anyone:r").unwrap();
-    assert_eq!(line, access::acl_list(["digest:user:hash:cdrwa", "world:anyone:r"]).unwrap());
-    let AclSetting::List(entries) = line else { panic!("a list") };
-    assert_eq!((entries[0].scheme.as_str(), entries[0].id.as_str()), ("digest", "user:hash"));
+    assert_eq!(
+        line,
+        access::acl_list(["digest:user:hash:cdrwa", "world:anyone:r"]).unwrap()
+    );
+    let AclSetting::List(entries) = line else {
+        panic!("a list")
+    };
+    assert_eq!(
+        (entries[0].scheme.as_str(), entries[0].id.as_str()),
+        ("digest", "user:hash")
+    );
     assert_eq!(entries[0].permissions.len(), 5);
     assert_eq!(entries[1].permissions, [Permission::Read]);
 }
 
 #[test]
 fn a_secret_that_looks_like_a_key_is_not_printed() {
-    for broken in
-        ["auth = { \"digest:user:hunter2\" }", "auth = \"\" \"digest:user:hunter2\"", "auth = {x=1 \"u:hunter2\""]
-    {
+    for broken in [
+        "auth = { \"digest:user:hunter2\" }",
+        "auth = \"\" \"digest:user:hunter2\"",
+        "auth = {x=1 \"u:hunter2\"",
+    ] {
         let message = refused(&format!("[zookeeper]\n{broken}\n"));
-        assert!(message.starts_with("etc/soloist.toml:2:") && !message.contains("hunter2"), "{message}");
+        assert!(
+            message.starts_with("etc/soloist.toml:2:") && !message.contains("hunter2"),
+            "{message}"
+        );
     }
 }
 
@@ -421,13 +567,37 @@ fn files_that_cannot_be_read_say_so() {
     std::fs::create_dir(directory.join("directory.toml")).unwrap();
     let not_a_file = load(&directory.join("directory.toml"));
     write("identity", b"digest:user:secret\r\n");
-    let auth_file = load(&write("good.toml", format!("[zookeeper]\nauth_file = \"identity\"\n{TASK}").as_bytes()));
+    let auth_file = load(&write(
+        "good.toml",
+        format!("[zookeeper]\nauth_file = \"identity\"\n{TASK}").as_bytes(),
+    ));
     std::fs::remove_dir_all(&directory).unwrap();
-    assert!(matches!(large, Err(ConfigError::TooLarge { .. })), "{large:?}");
-    assert!(matches!(binary, Err(ConfigError::NotText { .. })), "{binary:?}");
-    assert!(matches!(missing, Err(ConfigError::Read { .. })), "{missing:?}");
-    assert!(matches!(not_a_file, Err(ConfigError::NotAFile { .. })), "{not_a_file:?}");
-    assert_eq!(auth_file.unwrap().zookeeper.auth.unwrap().credential.expose(), "user:secret");
+    assert!(
+        matches!(large, Err(ConfigError::TooLarge { .. })),
+        "{large:?}"
+    );
+    assert!(
+        matches!(binary, Err(ConfigError::NotText { .. })),
+        "{binary:?}"
+    );
+    assert!(
+        matches!(missing, Err(ConfigError::Read { .. })),
+        "{missing:?}"
+    );
+    assert!(
+        matches!(not_a_file, Err(ConfigError::NotAFile { .. })),
+        "{not_a_file:?}"
+    );
+    assert_eq!(
+        auth_file
+            .unwrap()
+            .zookeeper
+            .auth
+            .unwrap()
+            .credential
+            .expose(),
+        "user:secret"
+    );
 }
 
 proptest! {

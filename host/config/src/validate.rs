@@ -8,7 +8,8 @@ use super::access;
 use super::limits::{KIB, MIB, bytes};
 use super::problem::{BadValue, ConfigError, Excerpt, PROBLEMS_MAX, Place, Problem};
 use super::settings::{
-    AclText, EnsembleSettings, Given, Origin, RestartSettings, Settings, SettingsFile, TaskSettings, Written,
+    AclText, EnsembleSettings, Given, Origin, RestartSettings, Settings, SettingsFile,
+    TaskSettings, Written,
 };
 use super::values::{self, ConnectString, TaskName};
 use super::{Config, EnsembleConfig, TaskConfig};
@@ -37,7 +38,10 @@ impl Config {
     /// # Errors
     /// Every bad value at once, unless the file cannot be read as TOML in the first place.
     pub fn load(subject: &Path, given: Given) -> Result<Self, ConfigError> {
-        if subject.extension().is_some_and(|extension| extension == "toml") {
+        if subject
+            .extension()
+            .is_some_and(|extension| extension == "toml")
+        {
             Self::from_file(&SettingsFile::read(subject)?, given)
         } else {
             Self::from_plugin(subject, given)
@@ -54,11 +58,20 @@ impl Config {
     pub(super) fn from_plugin(plugin: &Path, mut given: Given) -> Result<Self, ConfigError> {
         let mut task = std::mem::take(&mut given.task);
         task.name = task.name.or_else(|| {
-            let name = plugin.file_stem().unwrap_or(plugin.as_os_str()).to_string_lossy();
-            Some(Written::flag(name.into_owned(), "PLUGIN, after which the task is named unless --task names it"))
+            let name = plugin
+                .file_stem()
+                .unwrap_or(plugin.as_os_str())
+                .to_string_lossy();
+            Some(Written::flag(
+                name.into_owned(),
+                "PLUGIN, after which the task is named unless --task names it",
+            ))
         });
         task.plugin = Some(Written::flag(plugin.to_owned(), "PLUGIN"));
-        let settings = Settings { task: vec![Written::flag(task, "PLUGIN")], ..Settings::default() };
+        let settings = Settings {
+            task: vec![Written::flag(task, "PLUGIN")],
+            ..Settings::default()
+        };
         Validator::new(None).settings(&given.over(settings))
     }
 }
@@ -76,7 +89,9 @@ impl EnsembleConfig {
             None => given,
         };
         let mut validator = Validator::new(file.as_ref());
-        validator.ensemble(&settings).map_err(|Reported| ConfigError::Invalid(validator.problems))
+        validator
+            .ensemble(&settings)
+            .map_err(|Reported| ConfigError::Invalid(validator.problems))
     }
 }
 
@@ -91,7 +106,10 @@ pub(super) struct Validator<'a> {
 
 impl<'a> Validator<'a> {
     fn new(file: Option<&'a SettingsFile>) -> Self {
-        Self { file, problems: Vec::new() }
+        Self {
+            file,
+            problems: Vec::new(),
+        }
     }
 
     /// Reports a bad value, once: what follows from it at the same place is no second problem.
@@ -102,9 +120,10 @@ impl<'a> Validator<'a> {
         let place = match origin {
             Origin::Flag(name) => Place::Flag(name.clone()),
             Origin::Variable(name) => Place::Variable(name.clone()),
-            Origin::File(span) => {
-                self.file.expect("only a settings file makes such an origin").place(span, Some(key.to_owned()))
-            }
+            Origin::File(span) => self
+                .file
+                .expect("only a settings file makes such an origin")
+                .place(span, Some(key.to_owned())),
         };
         if self.problems.iter().all(|problem| problem.place != place) {
             self.problems.push(Problem { place, bad });
@@ -119,7 +138,9 @@ impl<'a> Validator<'a> {
         written: Option<&Written<V>>,
         parse: impl FnOnce(&V) -> Result<T, BadValue>,
     ) -> Result<Option<T>, Reported> {
-        written.map(|written| self.checked(key, written, parse)).transpose()
+        written
+            .map(|written| self.checked(key, written, parse))
+            .transpose()
     }
 
     /// Validates a value.
@@ -151,7 +172,9 @@ impl<'a> Validator<'a> {
         written: Option<&Written<String>>,
         default: Duration,
     ) -> Result<Duration, Reported> {
-        Ok(self.optional(key, written, |text| values::duration(text))?.unwrap_or(default))
+        Ok(self
+            .optional(key, written, |text| values::duration(text))?
+            .unwrap_or(default))
     }
 
     /// Refuses settings of a single task where a file describes the tasks.
@@ -159,22 +182,45 @@ impl<'a> Validator<'a> {
         let config = task.config.values().next();
         let given = [
             ("name", task.name.as_ref().map(|written| &written.origin)),
-            ("sha256", task.sha256.as_ref().map(|written| &written.origin)),
+            (
+                "sha256",
+                task.sha256.as_ref().map(|written| &written.origin),
+            ),
             ("path", task.path.as_ref().map(|written| &written.origin)),
             ("config", config.map(|written| &written.origin)),
-            ("demote_timeout", task.demote_timeout.as_ref().map(|written| &written.origin)),
-            ("successor_delay", task.successor_delay.as_ref().map(|written| &written.origin)),
-            ("on_complete", task.on_complete.as_ref().map(|written| &written.origin)),
+            (
+                "demote_timeout",
+                task.demote_timeout.as_ref().map(|written| &written.origin),
+            ),
+            (
+                "successor_delay",
+                task.successor_delay.as_ref().map(|written| &written.origin),
+            ),
+            (
+                "on_complete",
+                task.on_complete.as_ref().map(|written| &written.origin),
+            ),
         ];
         let (allow, limits) = (task.allow.first(), task.limits.first());
-        let given = given.into_iter().filter_map(|(key, origin)| Some((key, origin?)));
+        let given = given
+            .into_iter()
+            .filter_map(|(key, origin)| Some((key, origin?)));
         for (key, origin) in given.chain(allow).chain(limits) {
-            self.report(key, origin, BadValue::OfOneTask { file: file.to_owned(), key });
+            self.report(
+                key,
+                origin,
+                BadValue::OfOneTask {
+                    file: file.to_owned(),
+                    key,
+                },
+            );
         }
     }
 
     fn settings(mut self, settings: &Settings) -> Result<Config, ConfigError> {
-        let host = self.optional("host_id", settings.host_id.as_ref(), |text| values::name(text));
+        let host = self.optional("host_id", settings.host_id.as_ref(), |text| {
+            values::name(text)
+        });
         let host = host.map(|host| host.unwrap_or_else(values::host_id_default));
         let nat64 = self.list("nat64", &settings.nat64, "a NAT64 prefix", Nat64::new);
         let zookeeper = self.ensemble(&settings.zookeeper);
@@ -188,12 +234,19 @@ impl<'a> Validator<'a> {
             self.timing(settings, zookeeper, &tasks);
         }
         let tasks: Result<Vec<_>, _> = tasks.into_iter().collect();
-        if let (Ok(zookeeper), Ok(host), Ok(nat64), Ok(mut tasks)) = (zookeeper, host, nat64, tasks) {
+        if let (Ok(zookeeper), Ok(host), Ok(nat64), Ok(mut tasks)) = (zookeeper, host, nat64, tasks)
+        {
             for task in &mut tasks {
                 task.grants.network.nat64.clone_from(&nat64);
             }
             let file = self.file.map(|file| file.path().to_owned());
-            let config = Config { zookeeper, host, nat64, file, tasks };
+            let config = Config {
+                zookeeper,
+                host,
+                nat64,
+                file,
+                tasks,
+            };
             self.watched(&settings.task, &config);
             if self.problems.is_empty() {
                 return Ok(config);
@@ -203,18 +256,38 @@ impl<'a> Validator<'a> {
     }
 
     fn ensemble(&mut self, settings: &EnsembleSettings) -> Result<EnsembleConfig, Reported> {
-        let servers = self.optional("zookeeper.servers", settings.servers.as_ref(), |text| ConnectString::new(text));
-        let root = self.optional("zookeeper.root", settings.root.as_ref(), |text| values::path(text));
-        let session_timeout =
-            self.duration("zookeeper.session_timeout", settings.session_timeout.as_ref(), SESSION_TIMEOUT_DEFAULT);
-        let tick_time = self.duration("zookeeper.tick_time", settings.tick_time.as_ref(), TICK_TIME_DEFAULT);
-        let connect_timeout = self
-            .optional("zookeeper.connect_timeout", settings.connect_timeout.as_ref(), |text| values::duration(text));
+        let servers = self.optional("zookeeper.servers", settings.servers.as_ref(), |text| {
+            ConnectString::new(text)
+        });
+        let root = self.optional("zookeeper.root", settings.root.as_ref(), |text| {
+            values::path(text)
+        });
+        let session_timeout = self.duration(
+            "zookeeper.session_timeout",
+            settings.session_timeout.as_ref(),
+            SESSION_TIMEOUT_DEFAULT,
+        );
+        let tick_time = self.duration(
+            "zookeeper.tick_time",
+            settings.tick_time.as_ref(),
+            TICK_TIME_DEFAULT,
+        );
+        let connect_timeout = self.optional(
+            "zookeeper.connect_timeout",
+            settings.connect_timeout.as_ref(),
+            |text| values::duration(text),
+        );
         let auth = self.auth(settings);
-        let auth_file = settings.auth_file.as_ref().map(|file| self.beside_file(&file.origin, &file.value));
+        let auth_file = settings
+            .auth_file
+            .as_ref()
+            .map(|file| self.beside_file(&file.origin, &file.value));
         let acl = self.acl(settings);
-        let state_rate = self
-            .optional("zookeeper.state_rate", settings.state_rate.as_ref(), |amount| bytes(amount, KIB..=1024 * MIB));
+        let state_rate = self.optional(
+            "zookeeper.state_rate",
+            settings.state_rate.as_ref(),
+            |amount| bytes(amount, KIB..=1024 * MIB),
+        );
         Ok(EnsembleConfig {
             servers: servers?.unwrap_or_default(),
             root: root?.unwrap_or_else(|| ROOT_DEFAULT.to_owned()),
@@ -238,7 +311,8 @@ impl<'a> Validator<'a> {
         }
         let path = self.beside_file(&file.origin, &file.value);
         self.optional("zookeeper.auth_file", Some(file), |_| {
-            let secret = Secret::read(&path).map_err(|source| BadValue::AuthFile { path, source })?;
+            let secret =
+                Secret::read(&path).map_err(|source| BadValue::AuthFile { path, source })?;
             access::auth(&secret)
         })
     }
@@ -248,10 +322,15 @@ impl<'a> Validator<'a> {
         self.optional("zookeeper.acl", settings.acl.as_ref(), |text| {
             let (acl, text) = match text {
                 AclText::Line(line) => (access::acl(line)?, line.as_str()),
-                AclText::List(entries) => (access::acl_list(entries.iter().map(String::as_str))?, "the list"),
+                AclText::List(entries) => (
+                    access::acl_list(entries.iter().map(String::as_str))?,
+                    "the list",
+                ),
             };
             if acl.needs_auth() && !has_auth {
-                return Err(BadValue::AclWithoutAuth { text: Excerpt::of(text) });
+                return Err(BadValue::AclWithoutAuth {
+                    text: Excerpt::of(text),
+                });
             }
             Ok(acl)
         })
@@ -260,28 +339,54 @@ impl<'a> Validator<'a> {
     fn task(&mut self, written: &Written<TaskSettings>) -> Result<TaskConfig, Reported> {
         let settings = &written.value;
         let (name, plugin) = (settings.name.as_ref(), settings.plugin.as_ref());
-        let plugin_path = plugin.map(|plugin| self.beside_file(&plugin.origin, &plugin.value)).unwrap_or_default();
-        let name =
-            self.required("task.name", name, &written.origin, "give the task a name", |text| TaskName::new(text));
+        let plugin_path = plugin
+            .map(|plugin| self.beside_file(&plugin.origin, &plugin.value))
+            .unwrap_or_default();
+        let name = self.required(
+            "task.name",
+            name,
+            &written.origin,
+            "give the task a name",
+            |text| TaskName::new(text),
+        );
         let remedy = "name the file that holds the plugin";
-        let plugin = self.required("task.plugin", plugin, &written.origin, remedy, |_| Ok(plugin_path));
-        let sha256 = self.optional("task.sha256", settings.sha256.as_ref(), |text| {
-            Digest::parse(text).ok_or_else(|| BadValue::Digest { text: Excerpt::of(text) })
+        let plugin = self.required("task.plugin", plugin, &written.origin, remedy, |_| {
+            Ok(plugin_path)
         });
-        let path = self.optional("task.path", settings.path.as_ref(), |text| values::path(text));
+        let sha256 = self.optional("task.sha256", settings.sha256.as_ref(), |text| {
+            Digest::parse(text).ok_or_else(|| BadValue::Digest {
+                text: Excerpt::of(text),
+            })
+        });
+        let path = self.optional("task.path", settings.path.as_ref(), |text| {
+            values::path(text)
+        });
         let config = self.plugin_config(&settings.config, &written.origin);
         let grants = self.grants(&settings.allow, &written.origin);
         let limits = self.limits(&settings.limits);
-        let demote_timeout =
-            self.duration("task.demote_timeout", settings.demote_timeout.as_ref(), DEMOTE_TIMEOUT_DEFAULT);
-        let successor_delay = self.duration("task.successor_delay", settings.successor_delay.as_ref(), Duration::ZERO);
-        let on_complete =
-            self.optional("task.on_complete", settings.on_complete.as_ref(), |text| match text.as_str() {
+        let demote_timeout = self.duration(
+            "task.demote_timeout",
+            settings.demote_timeout.as_ref(),
+            DEMOTE_TIMEOUT_DEFAULT,
+        );
+        let successor_delay = self.duration(
+            "task.successor_delay",
+            settings.successor_delay.as_ref(),
+            Duration::ZERO,
+        );
+        let on_complete = self.optional(
+            "task.on_complete",
+            settings.on_complete.as_ref(),
+            |text| match text.as_str() {
                 "hold" => Ok(OnComplete::Hold),
                 "resign" => Ok(OnComplete::Resign),
                 "restart" => Ok(OnComplete::Restart),
-                _ => Err(BadValue::choice(text, "\"hold\", \"resign\" or \"restart\"")),
-            });
+                _ => Err(BadValue::choice(
+                    text,
+                    "\"hold\", \"resign\" or \"restart\"",
+                )),
+            },
+        );
         let restart = self.restart(&settings.restart);
         Ok(TaskConfig {
             name: name?,
@@ -304,33 +409,57 @@ impl<'a> Validator<'a> {
         task: &Origin,
     ) -> Result<BTreeMap<String, String>, Reported> {
         if entries.len() > CONFIG_ENTRIES_MAX {
-            let bad = BadValue::TooMany { what: "entries", found: entries.len(), max: CONFIG_ENTRIES_MAX };
+            let bad = BadValue::TooMany {
+                what: "entries",
+                found: entries.len(),
+                max: CONFIG_ENTRIES_MAX,
+            };
             return Err(self.report("task.config", task, bad));
         }
         let entry = |(key, written): (&String, &Written<String>)| {
             let value = self.optional(&format!("task.config.{key}"), Some(written), |value| {
                 values::name(key)?;
                 if value.len() > CONFIG_VALUE_BYTES_MAX {
-                    return Err(BadValue::TooMany { what: "bytes", found: value.len(), max: CONFIG_VALUE_BYTES_MAX });
+                    return Err(BadValue::TooMany {
+                        what: "bytes",
+                        found: value.len(),
+                        max: CONFIG_VALUE_BYTES_MAX,
+                    });
                 }
                 Ok(value.clone())
             });
             Ok((key.clone(), value?.unwrap_or_default()))
         };
         // Collected first: every entry is looked at, not only those up to the first bad one.
-        entries.iter().map(entry).collect::<Vec<_>>().into_iter().collect()
+        entries
+            .iter()
+            .map(entry)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect()
     }
 
     fn restart(&mut self, settings: &RestartSettings) -> Result<RestartPolicy, Reported> {
         let default = RestartPolicy::default();
-        let initial = self.duration("task.restart.initial", settings.initial.as_ref(), default.initial);
+        let initial = self.duration(
+            "task.restart.initial",
+            settings.initial.as_ref(),
+            default.initial,
+        );
         let max = self.duration("task.restart.max", settings.max.as_ref(), default.max);
-        let healthy_after =
-            self.duration("task.restart.healthy_after", settings.healthy_after.as_ref(), default.healthy_after);
+        let healthy_after = self.duration(
+            "task.restart.healthy_after",
+            settings.healthy_after.as_ref(),
+            default.healthy_after,
+        );
         let (initial, max, healthy_after) = (initial?, max?, healthy_after?);
         let written = settings.max.as_ref().or(settings.initial.as_ref());
         if let Some(written) = written.filter(|_| max < initial) {
-            return Err(self.report("task.restart", &written.origin, BadValue::RestartOrder { initial, max }));
+            return Err(self.report(
+                "task.restart",
+                &written.origin,
+                BadValue::RestartOrder { initial, max },
+            ));
         }
         Ok(RestartPolicy {
             initial,
@@ -346,7 +475,11 @@ impl<'a> Validator<'a> {
             return Err(self.report("task", &Origin::File(0..0), BadValue::Missing { remedy }));
         }
         if let Some(first_too_many) = tasks.get(TASKS_MAX) {
-            let bad = BadValue::TooMany { what: "tasks", found: tasks.len(), max: TASKS_MAX };
+            let bad = BadValue::TooMany {
+                what: "tasks",
+                found: tasks.len(),
+                max: TASKS_MAX,
+            };
             return Err(self.report("task", &first_too_many.origin, bad));
         }
         Ok(())
@@ -360,7 +493,10 @@ impl<'a> Validator<'a> {
             let paths = TaskPaths::new(&config.zookeeper.root, &task.name, task.path.as_deref());
             found += paths.watched_bytes(chroot, &config.host);
             if found > WATCHED_BYTES_MAX {
-                let bad = BadValue::TooMuchToWatch { found, max: WATCHED_BYTES_MAX };
+                let bad = BadValue::TooMuchToWatch {
+                    found,
+                    max: WATCHED_BYTES_MAX,
+                };
                 self.report("task", &written.origin, bad);
                 return;
             }
@@ -371,7 +507,13 @@ impl<'a> Validator<'a> {
         let mut seen = BTreeSet::new();
         for name in tasks.iter().filter_map(|task| task.value.name.as_ref()) {
             if !seen.insert(&name.value) {
-                self.report("task.name", &name.origin, BadValue::NameTwice { text: Excerpt::of(&name.value) });
+                self.report(
+                    "task.name",
+                    &name.origin,
+                    BadValue::NameTwice {
+                        text: Excerpt::of(&name.value),
+                    },
+                );
             }
         }
     }
@@ -379,7 +521,10 @@ impl<'a> Validator<'a> {
     /// A master node is ephemeral and so has no children: none may stand above or below what else is kept.
     fn paths(&mut self, tasks: &[Written<TaskSettings>], root: &str) {
         let meet = |one: &str, other: &str| {
-            let below = |path: &str, parent: &str| path.strip_prefix(parent).is_some_and(|rest| rest.starts_with('/'));
+            let below = |path: &str, parent: &str| {
+                path.strip_prefix(parent)
+                    .is_some_and(|rest| rest.starts_with('/'))
+            };
             one == other || below(one, other) || below(other, one)
         };
         let mut taken: Vec<&str> = Vec::new();
@@ -387,7 +532,9 @@ impl<'a> Validator<'a> {
             let (Some(path), name) = (&task.value.path, &task.value.name) else {
                 continue;
             };
-            let own = name.as_ref().is_some_and(|name| path.value == format!("{root}/tasks/{}/master", name.value));
+            let own = name
+                .as_ref()
+                .is_some_and(|name| path.value == format!("{root}/tasks/{}/master", name.value));
             let other = match taken.iter().find(|other| meet(&path.value, other)) {
                 Some(other) => format!("the master node of another task, {other:?}"),
                 None if !own && meet(&path.value, root) => {
@@ -398,23 +545,44 @@ impl<'a> Validator<'a> {
                     continue;
                 }
             };
-            self.report("task.path", &path.origin, BadValue::PathTaken { text: Excerpt::of(&path.value), other });
+            self.report(
+                "task.path",
+                &path.origin,
+                BadValue::PathTaken {
+                    text: Excerpt::of(&path.value),
+                    other,
+                },
+            );
         }
     }
 
     /// The lease must leave each task time to act.
-    fn timing(&mut self, settings: &Settings, zookeeper: &EnsembleConfig, tasks: &[Result<TaskConfig, Reported>]) {
+    fn timing(
+        &mut self,
+        settings: &Settings,
+        zookeeper: &EnsembleConfig,
+        tasks: &[Result<TaskConfig, Reported>],
+    ) {
         for (written, task) in settings.task.iter().zip(tasks) {
             let Ok(task) = task else { continue };
-            let Err(no_room) = Timing::new(zookeeper.session_timeout, zookeeper.tick_time, task.demote_timeout) else {
+            let Err(no_room) = Timing::new(
+                zookeeper.session_timeout,
+                zookeeper.tick_time,
+                task.demote_timeout,
+            ) else {
                 continue;
             };
             let places = [
                 ("task.demote_timeout", &written.value.demote_timeout),
-                ("zookeeper.session_timeout", &settings.zookeeper.session_timeout),
+                (
+                    "zookeeper.session_timeout",
+                    &settings.zookeeper.session_timeout,
+                ),
                 ("zookeeper.tick_time", &settings.zookeeper.tick_time),
             ];
-            let place = places.into_iter().find_map(|(key, written)| Some((key, &written.as_ref()?.origin)));
+            let place = places
+                .into_iter()
+                .find_map(|(key, written)| Some((key, &written.as_ref()?.origin)));
             let (key, origin) = place.unwrap_or(("task", &written.origin));
             self.report(key, origin, no_room.into());
         }

@@ -21,12 +21,16 @@ const PORT_DEFAULT: u16 = 2181;
 
 /// Reads a duration with its unit, from 1 ms to a day.
 pub(super) fn duration(text: &str) -> Result<Duration, BadValue> {
-    let duration =
-        humantime::parse_duration(text).map_err(|source| BadValue::Duration { text: Excerpt::of(text), source })?;
+    let duration = humantime::parse_duration(text).map_err(|source| BadValue::Duration {
+        text: Excerpt::of(text),
+        source,
+    })?;
     if (Duration::from_millis(1)..=DURATION_MAX).contains(&duration) {
         Ok(duration)
     } else {
-        Err(BadValue::DurationRange { text: Excerpt::of(text) })
+        Err(BadValue::DurationRange {
+            text: Excerpt::of(text),
+        })
     }
 }
 
@@ -81,7 +85,10 @@ pub(super) fn name(text: &str) -> Result<Arc<str>, BadValue> {
     } else {
         return Ok(text.into());
     };
-    Err(BadValue::Name { text: Excerpt::of(text), rule })
+    Err(BadValue::Name {
+        text: Excerpt::of(text),
+        rule,
+    })
 }
 
 /// How many characters tell a process from others on hosts of the same name.
@@ -97,17 +104,27 @@ pub(super) fn host_id_default() -> Arc<str> {
         .nodename()
         .to_string_lossy()
         .chars()
-        .map(|character| if is_host_name_character(character) { character } else { '-' })
+        .map(|character| {
+            if is_host_name_character(character) {
+                character
+            } else {
+                '-'
+            }
+        })
         .collect();
     // The keys of the standard library's maps come from the system's source of random numbers.
     let random = RandomState::new().hash_one(()).to_le_bytes();
-    let process = random.into_iter().take(PROCESS_CHARACTERS).map(|byte| ALPHABET[usize::from(byte) % ALPHABET.len()]);
+    let process = random
+        .into_iter()
+        .take(PROCESS_CHARACTERS)
+        .map(|byte| ALPHABET[usize::from(byte) % ALPHABET.len()]);
     format!("{host}-{}", process.map(char::from).collect::<String>()).into()
 }
 
 /// ZooKeeper refuses the others in the path of a node.
 fn is_node_character(character: char) -> bool {
-    !character.is_control() && !matches!(character, '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}')
+    !character.is_control()
+        && !matches!(character, '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}')
 }
 
 /// Validates the absolute path of a node other than `/`.
@@ -118,11 +135,22 @@ pub(super) fn path(text: &str) -> Result<String, BadValue> {
         Some(_) if text.len() > PATH_BYTES_MAX => "is too long",
         Some(_) if text.ends_with('/') => "ends with a slash",
         Some(rest) if rest.split('/').any(str::is_empty) => "has an empty component",
-        Some(rest) if rest.split('/').any(|component| matches!(component, "." | "..")) => "has a component of dots",
-        Some(rest) if !rest.chars().all(is_node_character) => "contains a character that no node may have",
+        Some(rest)
+            if rest
+                .split('/')
+                .any(|component| matches!(component, "." | "..")) =>
+        {
+            "has a component of dots"
+        }
+        Some(rest) if !rest.chars().all(is_node_character) => {
+            "contains a character that no node may have"
+        }
         Some(_) => return Ok(text.to_owned()),
     };
-    Err(BadValue::Path { text: Excerpt::of(text), rule })
+    Err(BadValue::Path {
+        text: Excerpt::of(text),
+        rule,
+    })
 }
 
 /// Where the servers of an ensemble are, and below which of its nodes to work.
@@ -139,19 +167,32 @@ impl ConnectString {
     /// [`BadValue::Server`] names the server that is wrong, [`BadValue::Path`] the chroot.
     pub fn new(text: &str) -> Result<Self, BadValue> {
         let (servers, chroot) = text.split_at(text.find('/').unwrap_or(text.len()));
-        let refuse = |rule| BadValue::Server { text: Excerpt::of(text), rule };
+        let refuse = |rule| BadValue::Server {
+            text: Excerpt::of(text),
+            rule,
+        };
         if text.contains("://") {
             return Err(refuse("names a protocol"));
         }
         if chroot.contains(',') {
             return Err(refuse("has a server after the chroot"));
         }
-        let chroot = if matches!(chroot, "" | "/") { String::new() } else { path(chroot)? };
-        let hosts = servers.split(',').map(server).collect::<Result<Vec<_>, _>>()?;
+        let chroot = if matches!(chroot, "" | "/") {
+            String::new()
+        } else {
+            path(chroot)?
+        };
+        let hosts = servers
+            .split(',')
+            .map(server)
+            .collect::<Result<Vec<_>, _>>()?;
         if hosts.len() > SERVERS_MAX {
             return Err(refuse("has more than 100 servers"));
         }
-        Ok(Self { hosts: hosts.join(","), chroot })
+        Ok(Self {
+            hosts: hosts.join(","),
+            chroot,
+        })
     }
 
     /// The servers, each with its port, separated by commas.
@@ -167,7 +208,10 @@ impl ConnectString {
 
 impl Default for ConnectString {
     fn default() -> Self {
-        Self { hosts: "localhost:2181".to_owned(), chroot: String::new() }
+        Self {
+            hosts: "localhost:2181".to_owned(),
+            chroot: String::new(),
+        }
     }
 }
 
@@ -183,11 +227,18 @@ fn is_host_name_character(character: char) -> bool {
 
 /// Reads one server and adds the port where there is none.
 fn server(text: &str) -> Result<String, BadValue> {
-    let refuse = |rule| BadValue::Server { text: Excerpt::of(text), rule };
+    let refuse = |rule| BadValue::Server {
+        text: Excerpt::of(text),
+        rule,
+    };
     let (host, port) = match text.strip_prefix('[') {
         Some(bracketed) => {
-            let (address, port) = bracketed.split_once(']').ok_or_else(|| refuse("has no closing bracket"))?;
-            address.parse::<std::net::Ipv6Addr>().map_err(|_| refuse("has no IPv6 address in its brackets"))?;
+            let (address, port) = bracketed
+                .split_once(']')
+                .ok_or_else(|| refuse("has no closing bracket"))?;
+            address
+                .parse::<std::net::Ipv6Addr>()
+                .map_err(|_| refuse("has no IPv6 address in its brackets"))?;
             (&text[..address.len() + 2], port)
         }
         None => text.split_at(text.find(':').unwrap_or(text.len())),
@@ -201,9 +252,11 @@ fn server(text: &str) -> Result<String, BadValue> {
     let port = match port.strip_prefix(':') {
         None if port.is_empty() => PORT_DEFAULT,
         // `parse` alone would take "+2181".
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            digits.parse().ok().filter(|port| *port != 0).ok_or_else(|| refuse("has no port from 1 to 65535"))?
-        }
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .ok_or_else(|| refuse("has no port from 1 to 65535"))?,
         Some(more) if more.contains(':') => return Err(refuse("has more than one colon")),
         _ => return Err(refuse("has no port from 1 to 65535")),
     };

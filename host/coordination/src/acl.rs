@@ -14,7 +14,12 @@ pub fn acl(setting: Option<&AclSetting>) -> Vec<Acl> {
         Some(AclSetting::CreatorWorldRead) => vec![creator(), world(Allowed::READ)],
         Some(AclSetting::List(entries)) => entries
             .iter()
-            .map(|entry| Acl::new(allowed(&entry.permissions), AuthId::new(&entry.scheme, &entry.id)))
+            .map(|entry| {
+                Acl::new(
+                    allowed(&entry.permissions),
+                    AuthId::new(&entry.scheme, &entry.id),
+                )
+            })
             .collect(),
     }
 }

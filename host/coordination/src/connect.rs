@@ -54,13 +54,18 @@ pub struct Credentials {
 
 impl From<&Auth> for Credentials {
     fn from(auth: &Auth) -> Self {
-        Self { scheme: auth.scheme.clone(), secret: auth.credential.expose().as_bytes().to_vec() }
+        Self {
+            scheme: auth.scheme.clone(),
+            secret: auth.credential.expose().as_bytes().to_vec(),
+        }
     }
 }
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Credentials").field("scheme", &self.scheme).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("scheme", &self.scheme)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,7 +93,9 @@ pub enum SessionError {
         servers: String,
     },
     /// The session timeout that was agreed on is too short.
-    #[error("{server} agrees to a session timeout of {agreed:?} only (its maxSessionTimeout): nothing can be led")]
+    #[error(
+        "{server} agrees to a session timeout of {agreed:?} only (its maxSessionTimeout): nothing can be led"
+    )]
     Timing {
         /// The server, or all of them, where it is not known which.
         server: String,
@@ -106,7 +113,9 @@ pub enum SessionError {
         source: Error,
     },
     /// Another session holds the host's node: that of another host with the same id, or of a process that was killed.
-    #[error("host id {host} is taken by session {owner:#x}: it is free when that session has ended")]
+    #[error(
+        "host id {host} is taken by session {owner:#x}: it is free when that session has ended"
+    )]
     Taken {
         /// The id.
         host: String,
@@ -144,7 +153,11 @@ pub(super) async fn obstacles(servers: &str, error: &Error) -> String {
             Ok(Err(error)) => error.to_string(),
             Err(_) => "no answer".to_owned(),
         };
-        if several { format!("{server}: {obstacle}") } else { obstacle }
+        if several {
+            format!("{server}: {obstacle}")
+        } else {
+            obstacle
+        }
     });
     join_all(asked).await.join("; ")
 }
@@ -155,7 +168,10 @@ pub(super) fn connector(session_timeout: Duration, auth: Option<&Credentials>) -
 }
 
 /// How to connect to servers that can write.
-pub(super) fn writing_connector(session_timeout: Duration, auth: Option<&Credentials>) -> Connector {
+pub(super) fn writing_connector(
+    session_timeout: Duration,
+    auth: Option<&Credentials>,
+) -> Connector {
     let connector = Client::connector().with_session_timeout(session_timeout);
     match auth {
         Some(Credentials { scheme, secret }) => connector.with_auth(scheme, secret),

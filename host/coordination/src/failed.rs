@@ -38,7 +38,12 @@ pub struct Mark {
 impl Mark {
     /// The mark on the task at `paths`, which this session leads in `term`.
     pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, term: Term, fence: Fence) -> Self {
-        Self { session, paths, term, fence }
+        Self {
+            session,
+            paths,
+            term,
+            fence,
+        }
     }
 
     /// Removes it: the plugin is healthy. Nothing happens once the term is over.
@@ -71,7 +76,10 @@ impl Mark {
         let retry_at = |terms| stays.then(|| now + policy.cool_down(terms));
         let mut attempts = 0;
         loop {
-            match self.try_set(|before| FailedRecord::after(before, &self.term, failed, now, retry_at)).await {
+            match self
+                .try_set(|before| FailedRecord::after(before, &self.term, failed, now, retry_at))
+                .await
+            {
                 Err(error) => self.pause(&mut attempts, error).await?,
                 Ok(record) => return Ok(record),
             }
@@ -85,7 +93,10 @@ impl Mark {
         }
     }
 
-    async fn try_set(&self, next: impl FnOnce(Option<FailedRecord>) -> FailedRecord) -> Result<FailedRecord, Error> {
+    async fn try_set(
+        &self,
+        next: impl FnOnce(Option<FailedRecord>) -> FailedRecord,
+    ) -> Result<FailedRecord, Error> {
         let before = match self.session.client().get_data(&self.paths.failed).await {
             Ok((data, _)) => records::decode::<FailedRecord>(&data),
             Err(Error::NoNode) => None,
@@ -104,7 +115,12 @@ impl Mark {
 
     /// Writes or deletes the node, if the term lasts.
     async fn write(&self, data: Option<&[u8]>) -> Result<(), Error> {
-        let exists = self.session.client().check_stat(&self.paths.failed).await?.is_some();
+        let exists = self
+            .session
+            .client()
+            .check_stat(&self.paths.failed)
+            .await?
+            .is_some();
         let options = CreateMode::Persistent.with_acls(self.session.acls());
         let mut multi = self.session.client().new_multi_writer();
         self.fence.check(&mut multi)?;
@@ -125,7 +141,10 @@ impl Mark {
     async fn pause(&self, attempts: &mut u32, source: Error) -> Result<(), MarkError> {
         *attempts += 1;
         if *attempts == ATTEMPTS_MAX || !may_pass(&source) {
-            return Err(MarkError { path: self.paths.failed.clone(), source });
+            return Err(MarkError {
+                path: self.paths.failed.clone(),
+                source,
+            });
         }
         tokio::time::sleep(RETRY_PAUSE).await;
         Ok(())
@@ -136,6 +155,10 @@ impl Mark {
 fn may_pass(error: &Error) -> bool {
     !matches!(
         error,
-        Error::NoAuth | Error::InvalidAcl | Error::SessionExpired | Error::AuthFailed | Error::ClientClosed
+        Error::NoAuth
+            | Error::InvalidAcl
+            | Error::SessionExpired
+            | Error::AuthFailed
+            | Error::ClientClosed
     )
 }

@@ -39,7 +39,10 @@ impl Fence {
     pub(super) fn has_refused(error: &MultiWriteError) -> bool {
         matches!(
             error,
-            MultiWriteError::OperationFailed { index: ..Self::CHECKS, source: Error::BadVersion | Error::NoNode }
+            MultiWriteError::OperationFailed {
+                index: ..Self::CHECKS,
+                source: Error::BadVersion | Error::NoNode
+            }
         )
     }
 }

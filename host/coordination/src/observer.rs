@@ -8,8 +8,8 @@ use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, OneshotWatcher, Ses
 
 use super::connect::{Ensemble, connector, obstacles};
 use soloist_core::records::{
-    self, Candidate, FailedRecord, History, HostRecord, ResignOrder, TaskPaths, TermEntry, TermRecord, TermState,
-    WATCHED_BYTES_MAX,
+    self, Candidate, FailedRecord, History, HostRecord, ResignOrder, TaskPaths, TermEntry,
+    TermRecord, TermState, WATCHED_BYTES_MAX,
 };
 
 mod error;
@@ -59,33 +59,62 @@ impl Observer {
     /// # Errors
     /// [`ObserverError::Connect`], [`ObserverError::AuthFailed`], [`ObserverError::ReadOnly`].
     pub async fn connect(ensemble: &Ensemble, within: Duration) -> Result<Self, ObserverError> {
-        let Ensemble { servers, chroot, root, session_timeout, auth, acl } = ensemble;
+        let Ensemble {
+            servers,
+            chroot,
+            root,
+            session_timeout,
+            auth,
+            acl,
+        } = ensemble;
         let mut last_error = None;
         let attempts = async {
             loop {
-                match connector(*session_timeout, auth.as_ref()).connect(servers).await {
+                match connector(*session_timeout, auth.as_ref())
+                    .connect(servers)
+                    .await
+                {
                     Ok(client) => return Ok(client),
                     Err(Error::AuthFailed) => {
-                        return Err(ObserverError::AuthFailed { servers: servers.to_owned() });
+                        return Err(ObserverError::AuthFailed {
+                            servers: servers.to_owned(),
+                        });
                     }
                     Err(error) => last_error = Some(error),
                 }
                 tokio::time::sleep(RETRY).await;
             }
         };
-        let failed = |obstacles| ObserverError::Connect { servers: servers.to_owned(), within, obstacles };
+        let failed = |obstacles| ObserverError::Connect {
+            servers: servers.to_owned(),
+            within,
+            obstacles,
+        };
         let client = match tokio::time::timeout(within, attempts).await {
             Ok(connected) => connected?,
             Err(_) => {
-                return Err(failed(obstacles(servers, &last_error.unwrap_or(Error::Timeout)).await));
+                return Err(failed(
+                    obstacles(servers, &last_error.unwrap_or(Error::Timeout)).await,
+                ));
             }
         };
         if client.state() == SessionState::ConnectedReadOnly {
-            return Err(ObserverError::ReadOnly { servers: servers.to_owned() });
+            return Err(ObserverError::ReadOnly {
+                servers: servers.to_owned(),
+            });
         }
-        let client = if chroot.is_empty() { Ok(client) } else { client.chroot(chroot.as_str()) };
+        let client = if chroot.is_empty() {
+            Ok(client)
+        } else {
+            client.chroot(chroot.as_str())
+        };
         let client = client.map_err(|_| failed("bad chroot".into()))?;
-        Ok(Self { client, chroot_bytes: chroot.len(), root: root.clone(), acl: acl.clone() })
+        Ok(Self {
+            client,
+            chroot_bytes: chroot.len(),
+            root: root.clone(),
+            acl: acl.clone(),
+        })
     }
 
     /// Closes the connection and sees it closed.
@@ -99,7 +128,10 @@ impl Observer {
 
     /// Whether the connection is of use no more.
     pub fn is_lost(&self) -> bool {
-        matches!(self.client.state(), SessionState::Expired | SessionState::AuthFailed | SessionState::Closed)
+        matches!(
+            self.client.state(),
+            SessionState::Expired | SessionState::AuthFailed | SessionState::Closed
+        )
     }
 
     /// One task, or all of them, and the hosts.
@@ -117,7 +149,10 @@ impl Observer {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Status { tasks, hosts: self.hosts().await? })
+        Ok(Status {
+            tasks,
+            hosts: self.hosts().await?,
+        })
     }
 
     /// Watches all that [`Observer::status`] reads, from now on: to be called before it is read.
@@ -137,13 +172,19 @@ impl Observer {
         for task in &tasks {
             let term = TaskPaths::new(&self.root, task, None).term;
             watchers.push(self.watch_node(&term).await?);
-            let elsewhere = self.latest(task).await?.and_then(|latest| latest.record.path);
+            let elsewhere = self
+                .latest(task)
+                .await?
+                .and_then(|latest| latest.record.path);
             let paths = TaskPaths::new(&self.root, task, elsewhere.as_deref());
             watchers.push(self.watch_node(&paths.master).await?);
             watchers.push(self.watch_node(&paths.failed).await?);
             watchers.push(self.watch_children(&paths.candidates).await?);
             let watched = [&paths.term, &paths.master, &paths.failed, &paths.candidates];
-            bytes += watched.iter().map(|path| self.chroot_bytes + path.len()).sum::<usize>();
+            bytes += watched
+                .iter()
+                .map(|path| self.chroot_bytes + path.len())
+                .sum::<usize>();
             if bytes > WATCHED_BYTES_MAX {
                 return Err(ObserverError::TooMuchToWatch { tasks: tasks.len() });
             }
@@ -158,13 +199,20 @@ impl Observer {
     pub async fn history(&self, task: &str) -> Result<Vec<TermEntry>, ObserverError> {
         self.catch_up().await?;
         let Latest { record, zxid } = self.existing(task).await?;
-        let kept = self.data(&TaskPaths::new(&self.root, task, None).history).await?;
-        let history = kept.map(|(data, _)| History::read(&data)).unwrap_or_default();
+        let kept = self
+            .data(&TaskPaths::new(&self.root, task, None).history)
+            .await?;
+        let history = kept
+            .map(|(data, _)| History::read(&data))
+            .unwrap_or_default();
         let active = (record.state == TermState::Active).then_some(record.term);
         // It may have ended between the two reads.
         let token = zxid.unsigned_abs();
         let active = active.filter(|term| term.number > 0 && !history.has(token));
-        let latest = active.map(|term| TermEntry { fencing_token: Some(token), ..term });
+        let latest = active.map(|term| TermEntry {
+            fencing_token: Some(token),
+            ..term
+        });
         Ok(latest.into_iter().chain(history.0).collect())
     }
 
@@ -184,30 +232,51 @@ impl Observer {
         within: Duration,
     ) -> Result<Handover, ObserverError> {
         self.catch_up().await?;
-        let TaskStatus { leader, standbys, .. } = self.task(task).await?;
+        let TaskStatus {
+            leader, standbys, ..
+        } = self.task(task).await?;
         let task = task.to_owned();
         let Some(leader) = leader else {
             return Err(ObserverError::NoLeader { task });
         };
         let Some(term) = leader.term else {
-            return Err(ObserverError::Foreign { task, holder: leader.host });
+            return Err(ObserverError::Foreign {
+                task,
+                holder: leader.host,
+            });
         };
         match to {
             Some(to) if to == leader.host => {
-                return Err(ObserverError::LeadsAlready { task, host: to.to_owned() });
+                return Err(ObserverError::LeadsAlready {
+                    task,
+                    host: to.to_owned(),
+                });
             }
             Some(to) if !standbys.iter().any(|standby| standby == to) => {
-                return Err(ObserverError::NotStanding { task, host: to.to_owned(), standbys });
+                return Err(ObserverError::NotStanding {
+                    task,
+                    host: to.to_owned(),
+                    standbys,
+                });
             }
             _ => {}
         }
         let reason = reason.map(|reason| reason.chars().take(records::DETAIL_MAX_CHARS).collect());
         let token = Some(leader.fencing_token);
-        let order = ResignOrder { term, fencing_token: token, to: to.map(str::to_owned), reason };
+        let order = ResignOrder {
+            term,
+            fencing_token: token,
+            to: to.map(str::to_owned),
+            reason,
+        };
         let path = TaskPaths::new(&self.root, &task, None).resign;
         let version = self.write(&path, &records::encode(&order)).await?;
         let Ok(next) = tokio::time::timeout(within, self.next_leader(&task, &leader)).await else {
-            let ended = self.history(&task).await?.iter().any(|it| it.fencing_token == token && it.end.is_some());
+            let ended = self
+                .history(&task)
+                .await?
+                .iter()
+                .any(|it| it.fencing_token == token && it.end.is_some());
             let host = leader.host;
             return Err(if ended {
                 ObserverError::NobodyFollows { task, host, within }
@@ -219,12 +288,21 @@ impl Observer {
         // It is for a term that has ended, so it means nothing any more, whether it can be deleted or not.
         let _ = self.client.delete(&path, Some(version)).await;
         match to {
-            Some(to) if to != next.host => {
-                Err(ObserverError::OtherLeads { task, host: next.host, wanted: to.to_owned() })
-            }
+            Some(to) if to != next.host => Err(ObserverError::OtherLeads {
+                task,
+                host: next.host,
+                wanted: to.to_owned(),
+            }),
             _ => {
-                let ended = self.history(&task).await?.into_iter().find(|entry| entry.fencing_token == token);
-                Ok(Handover { ended, leader: next })
+                let ended = self
+                    .history(&task)
+                    .await?
+                    .into_iter()
+                    .find(|entry| entry.fencing_token == token);
+                Ok(Handover {
+                    ended,
+                    leader: next,
+                })
             }
         }
     }
@@ -263,7 +341,10 @@ impl Observer {
         loop {
             let Latest { record, zxid } = self.existing(task).await?;
             let paths = TaskPaths::new(&self.root, task, record.path.as_deref());
-            let failure = self.data(&paths.failed).await?.and_then(|(data, _)| records::decode::<FailedRecord>(&data));
+            let failure = self
+                .data(&paths.failed)
+                .await?
+                .and_then(|(data, _)| records::decode::<FailedRecord>(&data));
             let failure = failure.map(|failure| failure.at(SystemTime::now()));
             let queue = self.queue(&paths).await?;
             let status = |leader: Option<Leader>, standbys: Vec<Candidate>| {
@@ -273,7 +354,13 @@ impl Observer {
                     (None, None) => TaskState::Vacant,
                 };
                 let standbys = standbys.into_iter().map(|it| it.host).collect();
-                TaskStatus { task: task.to_owned(), state, failure: failure.clone(), leader, standbys }
+                TaskStatus {
+                    task: task.to_owned(),
+                    state,
+                    failure: failure.clone(),
+                    leader,
+                    standbys,
+                }
             };
             let master = self.data(&paths.master).await?;
             // A node that no session owns leads nobody.
@@ -283,8 +370,9 @@ impl Observer {
             };
             // The transaction of an election creates the master node and writes the record.
             let elected = record.state == TermState::Active && stat.czxid == zxid;
-            let (standing, standbys): (Vec<_>, Vec<_>) =
-                queue.into_iter().partition(|it| it.session == stat.ephemeral_owner);
+            let (standing, standbys): (Vec<_>, Vec<_>) = queue
+                .into_iter()
+                .partition(|it| it.session == stat.ephemeral_owner);
             if !elected && !standing.is_empty() && reads < READS_MAX {
                 // One of our hosts was elected between the reads.
                 reads += 1;
@@ -294,7 +382,11 @@ impl Observer {
                 host: records::holder_name(&data, stat.ephemeral_owner),
                 term: elected.then_some(record.term.number),
                 fencing_token: stat.czxid.unsigned_abs(),
-                since: if elected { record.term.since } else { records::rfc3339(stat.ctime) },
+                since: if elected {
+                    record.term.since
+                } else {
+                    records::rfc3339(stat.ctime)
+                },
             };
             return Ok(status(Some(leader), standbys));
         }
@@ -307,7 +399,9 @@ impl Observer {
             let path = format!("{}/{}", paths.candidates, candidate.name);
             let read = self.client.check_stat(&path).await;
             let stat = read.map_err(|source| ObserverError::Read { path, source })?;
-            Ok(stat.is_some_and(|stat| candidate.is_held_by(stat.ephemeral_owner)).then_some(candidate))
+            Ok(stat
+                .is_some_and(|stat| candidate.is_held_by(stat.ephemeral_owner))
+                .then_some(candidate))
         });
         Ok(try_join_all(owned).await?.into_iter().flatten().collect())
     }
@@ -334,17 +428,31 @@ impl Observer {
     /// A server may lag behind: whoever has just seen a failover must not be told of the time before.
     async fn catch_up(&self) -> Result<(), ObserverError> {
         let root = || self.root.clone();
-        self.client.sync(&self.root).await.map_err(|source| ObserverError::Read { path: root(), source })
+        self.client
+            .sync(&self.root)
+            .await
+            .map_err(|source| ObserverError::Read {
+                path: root(),
+                source,
+            })
     }
 
     async fn existing(&self, task: &str) -> Result<Latest, ObserverError> {
         let latest = self.latest(task).await?;
-        latest.ok_or_else(|| ObserverError::NoTask { task: task.to_owned(), path: records::tasks_path(&self.root) })
+        latest.ok_or_else(|| ObserverError::NoTask {
+            task: task.to_owned(),
+            path: records::tasks_path(&self.root),
+        })
     }
 
     async fn latest(&self, task: &str) -> Result<Option<Latest>, ObserverError> {
-        let read = self.data(&TaskPaths::new(&self.root, task, None).term).await?;
-        Ok(read.map(|(data, stat)| Latest { record: TermRecord::read(&data, stat.version).0, zxid: stat.mzxid }))
+        let read = self
+            .data(&TaskPaths::new(&self.root, task, None).term)
+            .await?;
+        Ok(read.map(|(data, stat)| Latest {
+            record: TermRecord::read(&data, stat.version).0,
+            zxid: stat.mzxid,
+        }))
     }
 
     async fn children(&self, path: &str) -> Result<Vec<String>, ObserverError> {
@@ -354,7 +462,10 @@ impl Observer {
                 Ok(children)
             }
             Err(Error::NoNode) => Ok(Vec::new()),
-            Err(source) => Err(ObserverError::Read { path: path.to_owned(), source }),
+            Err(source) => Err(ObserverError::Read {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -362,7 +473,10 @@ impl Observer {
         match self.client.get_data(path).await {
             Ok(read) => Ok(Some(read)),
             Err(Error::NoNode) => Ok(None),
-            Err(source) => Err(ObserverError::Read { path: path.to_owned(), source }),
+            Err(source) => Err(ObserverError::Read {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
@@ -370,14 +484,22 @@ impl Observer {
         match self.client.list_and_watch_children(path).await {
             Ok((_, watcher)) => Ok(watcher),
             Err(Error::NoNode) => self.watch_node(path).await,
-            Err(source) => Err(ObserverError::Read { path: path.to_owned(), source }),
+            Err(source) => Err(ObserverError::Read {
+                path: path.to_owned(),
+                source,
+            }),
         }
     }
 
     /// Watches a node that may not be there.
     async fn watch_node(&self, path: &str) -> Result<OneshotWatcher, ObserverError> {
         let watched = self.client.check_and_watch_stat(path).await;
-        watched.map(|(_, watcher)| watcher).map_err(|source| ObserverError::Read { path: path.to_owned(), source })
+        watched
+            .map(|(_, watcher)| watcher)
+            .map_err(|source| ObserverError::Read {
+                path: path.to_owned(),
+                source,
+            })
     }
 
     /// Writes a node, whether it is there or not; gives its version.
@@ -387,6 +509,11 @@ impl Observer {
             Err(Error::NodeExists) => self.client.set_data(path, data, None).await,
             created => created.map(|(stat, _)| stat),
         };
-        written.map(|stat| stat.version).map_err(|source| ObserverError::Write { path: path.to_owned(), source })
+        written
+            .map(|stat| stat.version)
+            .map_err(|source| ObserverError::Write {
+                path: path.to_owned(),
+                source,
+            })
     }
 }

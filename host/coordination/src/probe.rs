@@ -44,7 +44,11 @@ struct Server {
 impl std::fmt::Display for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { name, address } = self;
-        if name == address { f.write_str(name) } else { write!(f, "{name} ({address})") }
+        if name == address {
+            f.write_str(name)
+        } else {
+            write!(f, "{name} ({address})")
+        }
     }
 }
 
@@ -52,7 +56,12 @@ impl Probe {
     /// A probe of `servers` (`host:port,...`) that asks for the session timeout `asked`.
     pub(super) fn new(servers: &str, asked: Duration, auth: Option<Credentials>) -> Self {
         let servers = servers.split(',').map(str::to_owned).collect();
-        Self { servers, asked, auth, agreed: watch::Sender::default() }
+        Self {
+            servers,
+            asked,
+            auth,
+            agreed: watch::Sender::default(),
+        }
     }
 
     /// Tells of every change of what is known.
@@ -69,7 +78,9 @@ impl Probe {
 
     /// Asks every server, and forgets what those have said before that do not answer: no session can move there now.
     pub(super) async fn ask(&self) {
-        let servers = join_all(self.servers.iter().map(|name| servers(name))).await.concat();
+        let servers = join_all(self.servers.iter().map(|name| servers(name)))
+            .await
+            .concat();
         self.agreed.send_if_modified(|known| {
             let before = known.len();
             known.retain(|server, _| servers.contains(server));
@@ -90,10 +101,18 @@ impl Probe {
     async fn ask_all_of(&self, name: &str) {
         let (mut answered, mut pause) = (BTreeSet::new(), SILENT_PAUSE);
         loop {
-            let silent: Vec<_> = servers(name).await.into_iter().filter(|server| !answered.contains(server)).collect();
-            let asked = silent.into_iter().map(async |server| (self.ask_one(&server).await, server));
-            let (answers, silent): (Vec<_>, Vec<_>) =
-                join_all(asked).await.into_iter().partition(|(answer, _)| *answer);
+            let silent: Vec<_> = servers(name)
+                .await
+                .into_iter()
+                .filter(|server| !answered.contains(server))
+                .collect();
+            let asked = silent
+                .into_iter()
+                .map(async |server| (self.ask_one(&server).await, server));
+            let (answers, silent): (Vec<_>, Vec<_>) = join_all(asked)
+                .await
+                .into_iter()
+                .partition(|(answer, _)| *answer);
             if silent.is_empty() {
                 return;
             }
@@ -116,11 +135,17 @@ impl Probe {
 
 /// The servers that a name stands for; the name itself while it cannot be looked up.
 async fn servers(name: &str) -> Vec<Server> {
-    let server = |address: String| Server { name: name.to_owned(), address };
+    let server = |address: String| Server {
+        name: name.to_owned(),
+        address,
+    };
     match tokio::net::lookup_host(name).await {
         Ok(addresses) => {
             let addresses: BTreeSet<_> = addresses.take(ADDRESSES_MAX).collect();
-            addresses.into_iter().map(|address| server(address.to_string())).collect()
+            addresses
+                .into_iter()
+                .map(|address| server(address.to_string()))
+                .collect()
         }
         Err(_) => vec![server(name.to_owned())],
     }

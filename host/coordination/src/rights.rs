@@ -66,7 +66,11 @@ struct Found {
 pub async fn set_right(mut view: watch::Receiver<View>, root: String, tasks: Vec<Arc<TaskPaths>>) {
     let mut pause = RETRY;
     // The keeper has gone when it fails.
-    while let Ok(session) = view.wait_for(|view| view.session.is_some()).await.map(|view| view.session.clone()) {
+    while let Ok(session) = view
+        .wait_for(|view| view.session.is_some())
+        .await
+        .map(|view| view.session.clone())
+    {
         let Some(session) = session else { continue };
         let id = session.id();
         let found = tokio::select! {
@@ -90,10 +94,23 @@ pub async fn set_right(mut view: watch::Receiver<View>, root: String, tasks: Vec
 /// Looks at all nodes, a few at a time.
 async fn look(session: &Session, root: &str, tasks: &[Arc<TaskPaths>]) -> Result<Found, Error> {
     // This session has made it, so it gives the rights that all should give, with identities as the ensemble names them.
-    let (right, _) = session.client().get_acl(&records::host_path(root, session.host())).await?;
-    let node = |path: &str, whole| Node { path: path.to_owned(), whole };
-    let parents = [node(root, false), node(&records::tasks_path(root), false), node(&records::hosts_path(root), true)];
-    let tasks = tasks.iter().filter_map(|paths| records::parent(&paths.term)).map(|path| node(path, true));
+    let (right, _) = session
+        .client()
+        .get_acl(&records::host_path(root, session.host()))
+        .await?;
+    let node = |path: &str, whole| Node {
+        path: path.to_owned(),
+        whole,
+    };
+    let parents = [
+        node(root, false),
+        node(&records::tasks_path(root), false),
+        node(&records::hosts_path(root), true),
+    ];
+    let tasks = tasks
+        .iter()
+        .filter_map(|paths| records::parent(&paths.term))
+        .map(|path| node(path, true));
     let mut waiting: VecDeque<Node> = tasks.chain(parents).collect();
     let (mut known, mut found) = (waiting.len(), Found::default());
     let mut under_way = FuturesUnordered::new();
@@ -106,7 +123,11 @@ async fn look(session: &Session, root: &str, tasks: &[Arc<TaskPaths>]) -> Result
         let Some(seen) = under_way.next().await else {
             return Ok(found);
         };
-        let Seen { path, rights, children } = seen?;
+        let Seen {
+            path,
+            rights,
+            children,
+        } = seen?;
         for child in children {
             known += 1;
             if known > NODES_MAX {
@@ -129,19 +150,38 @@ async fn look(session: &Session, root: &str, tasks: &[Arc<TaskPaths>]) -> Result
     }
 }
 
-async fn look_at(session: &Session, Node { path, whole }: Node, right: &[Acl]) -> Result<Seen, Error> {
+async fn look_at(
+    session: &Session,
+    Node { path, whole }: Node,
+    right: &[Acl],
+) -> Result<Seen, Error> {
     let client = session.client();
     let (rights, children) = match client.get_acl(&path).await {
         Ok((acl, stat)) if same(&acl, right) => (Rights::Right, stat.num_children),
-        Ok((_, stat)) => (rights(client.set_acl(&path, session.acl(), None).await.map(drop))?, stat.num_children),
+        Ok((_, stat)) => (
+            rights(client.set_acl(&path, session.acl(), None).await.map(drop))?,
+            stat.num_children,
+        ),
         Err(error) => (rights(Err(error))?, 0),
     };
     if !whole || children == 0 {
-        return Ok(Seen { path, rights, children: Vec::new() });
+        return Ok(Seen {
+            path,
+            rights,
+            children: Vec::new(),
+        });
     }
     match client.list_children(&path).await {
-        Ok(children) => Ok(Seen { path, rights, children }),
-        Err(error) => Ok(Seen { path, rights: self::rights(Err(error))?, children: Vec::new() }),
+        Ok(children) => Ok(Seen {
+            path,
+            rights,
+            children,
+        }),
+        Err(error) => Ok(Seen {
+            path,
+            rights: self::rights(Err(error))?,
+            children: Vec::new(),
+        }),
     }
 }
 
@@ -161,15 +201,27 @@ fn same(one: &[Acl], other: &[Acl]) -> bool {
     holds(one, other) && holds(other, one)
 }
 
-fn report(Found { corrected, refused, left_out }: &Found) {
-    let fields = |number: usize, first: &str| details([("nodes", number.into()), ("node", first.into())]);
+fn report(
+    Found {
+        corrected,
+        refused,
+        left_out,
+    }: &Found,
+) {
+    let fields =
+        |number: usize, first: &str| details([("nodes", number.into()), ("node", first.into())]);
     if let Some(first) = corrected.iter().min() {
         let number = corrected.len();
         let message = format!(
             "{number} nodes gave other rights than `acl` says, {} and maybe others: they are right now",
             printable(first)
         );
-        About::SESSION.report_with(Event::AclCorrected, Event::AclCorrected.level(), message, fields(number, first));
+        About::SESSION.report_with(
+            Event::AclCorrected,
+            Event::AclCorrected.level(),
+            message,
+            fields(number, first),
+        );
     }
     if let Some((first, error)) = refused.iter().min_by(|(one, _), (other, _)| one.cmp(other)) {
         let number = refused.len();
@@ -179,7 +231,12 @@ fn report(Found { corrected, refused, left_out }: &Found) {
             printable(first),
             hint(error)
         );
-        About::SESSION.report_with(Event::AclDiffers, Event::AclDiffers.level(), message, fields(number, first));
+        About::SESSION.report_with(
+            Event::AclDiffers,
+            Event::AclDiffers.level(),
+            message,
+            fields(number, first),
+        );
     }
     if *left_out {
         tracing::warn!("of the nodes below the tasks only {NODES_MAX} were compared with `acl`");

@@ -130,8 +130,19 @@ impl Keeper {
     pub fn new(settings: SessionSettings) -> (Self, watch::Receiver<View>) {
         let (view, receiver) = watch::channel(View::default());
         let ensemble = &settings.ensemble;
-        let probe = Probe::new(&ensemble.servers, ensemble.session_timeout, ensemble.auth.clone());
-        (Self { settings, view, probe }, receiver)
+        let probe = Probe::new(
+            &ensemble.servers,
+            ensemble.session_timeout,
+            ensemble.auth.clone(),
+        );
+        (
+            Self {
+                settings,
+                view,
+                probe,
+            },
+            receiver,
+        )
     }
 
     /// Keeps sessions until `stop` resolves; then closes the last one and sees it closed, if that is what it says.
@@ -157,11 +168,20 @@ impl Keeper {
             };
             time_left = None;
             if std::mem::take(&mut first) {
-                let SessionSettings { ensemble: Ensemble { servers, auth, .. }, tick_time, .. } = &self.settings;
-                tokio::spawn(probe::check_ticks(servers.clone(), *tick_time, auth.clone()));
+                let SessionSettings {
+                    ensemble: Ensemble { servers, auth, .. },
+                    tick_time,
+                    ..
+                } = &self.settings;
+                tokio::spawn(probe::check_ticks(
+                    servers.clone(),
+                    *tick_time,
+                    auth.clone(),
+                ));
             }
             let deadline = live.session.deadline.clone();
-            self.view.send_modify(|view| view.session = Some(live.session.clone()));
+            self.view
+                .send_modify(|view| view.session = Some(live.session.clone()));
             let stopped = tokio::select! {
                 end = &mut stop => Some(end),
                 () = self.keep(&mut live) => None,
@@ -183,7 +203,12 @@ impl Keeper {
 
     /// Keeps a session until it has ended.
     async fn keep(&self, live: &mut Live) {
-        let Live { session, states, lease, timing } = live;
+        let Live {
+            session,
+            states,
+            lease,
+            timing,
+        } = live;
         tokio::select! {
             () = self.heartbeats(session, lease, timing) => {}
             () = self.follow(session, states) => {}
@@ -222,18 +247,28 @@ impl Keeper {
                     About::SESSION.report(Event::SessionDisconnected, message);
                 }
                 SessionState::ConnectedReadOnly => {
-                    About::SESSION.report(Event::SessionReadOnly, "the server at hand cannot write");
+                    About::SESSION
+                        .report(Event::SessionReadOnly, "the server at hand cannot write");
                 }
                 SessionState::Expired => {
-                    About::SESSION.report(Event::SessionExpired, format_args!("session {:#x} has ended", session.id()));
+                    About::SESSION.report(
+                        Event::SessionExpired,
+                        format_args!("session {:#x} has ended", session.id()),
+                    );
                     return;
                 }
                 SessionState::AuthFailed => {
-                    About::SESSION.report(Event::SessionAuthFailed, "the ensemble refuses the credentials");
+                    About::SESSION.report(
+                        Event::SessionAuthFailed,
+                        "the ensemble refuses the credentials",
+                    );
                     return;
                 }
                 SessionState::Closed => {
-                    About::SESSION.report(Event::SessionClosed, format_args!("session {:#x} was closed", session.id()));
+                    About::SESSION.report(
+                        Event::SessionClosed,
+                        format_args!("session {:#x} was closed", session.id()),
+                    );
                     return;
                 }
             }
@@ -244,15 +279,28 @@ impl Keeper {
 fn report_connected(session: &Session, how: std::fmt::Arguments<'_>) {
     let details = details([
         ("session", format!("{:#x}", session.id()).into()),
-        ("session_timeout", session.client.session_timeout().as_secs_f64().into()),
+        (
+            "session_timeout",
+            session.client.session_timeout().as_secs_f64().into(),
+        ),
     ]);
     let (event, id) = (Event::SessionConnected, session.id());
-    About::SESSION.report_with(event, event.level(), format_args!("session {id:#x} {how}"), details);
+    About::SESSION.report_with(
+        event,
+        event.level(),
+        format_args!("session {id:#x} {how}"),
+        details,
+    );
 }
 
 /// Closes a session and sees it closed, so that its nodes do not outlive this process until it expires.
 async fn close(live: Live) {
-    let Live { session, mut states, timing, .. } = live;
+    let Live {
+        session,
+        mut states,
+        timing,
+        ..
+    } = live;
     let id = session.id();
     match states.state() {
         SessionState::Disconnected => {
@@ -261,7 +309,10 @@ async fn close(live: Live) {
         }
         // Nothing is left to be closed, and nothing more will be heard of it.
         state if state.is_terminated() => {
-            return About::SESSION.report(Event::SessionClosed, format_args!("session {id:#x} has ended: {state:?}"));
+            return About::SESSION.report(
+                Event::SessionClosed,
+                format_args!("session {id:#x} has ended: {state:?}"),
+            );
         }
         _ => {}
     }
@@ -284,7 +335,10 @@ async fn ensure_path(client: &Client, path: &str, acls: Acls<'_>) -> Result<(), 
     if let Some(parent) = records::parent(path) {
         Box::pin(ensure_path(client, parent, acls)).await?;
     }
-    match client.create(path, b"", &CreateMode::Persistent.with_acls(acls)).await {
+    match client
+        .create(path, b"", &CreateMode::Persistent.with_acls(acls))
+        .await
+    {
         Ok(_) | Err(Error::NodeExists) => Ok(()),
         Err(error) => Err(error),
     }

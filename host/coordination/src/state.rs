@@ -47,7 +47,13 @@ enum Write<'a> {
 impl TaskState {
     /// The state of the task at `paths`, written in the term of that fence.
     pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, fence: Fence) -> Self {
-        Self { session, paths, fence, keys_max: KEYS_MAX, turn: RwLock::with_max_readers((), READS_MAX) }
+        Self {
+            session,
+            paths,
+            fence,
+            keys_max: KEYS_MAX,
+            turn: RwLock::with_max_readers((), READS_MAX),
+        }
     }
 
     /// The same, with room for fewer keys than [`KEYS_MAX`].
@@ -65,7 +71,13 @@ impl TaskState {
     async fn read(&self, path: &str) -> Result<Option<(Entry, i32)>, Refused> {
         until_answered(|| async {
             match self.session.client().get_data(path).await {
-                Ok((value, stat)) => Ok(Some((Entry { value, version: stat.mzxid.unsigned_abs() }, stat.version))),
+                Ok((value, stat)) => Ok(Some((
+                    Entry {
+                        value,
+                        version: stat.mzxid.unsigned_abs(),
+                    },
+                    stat.version,
+                ))),
                 Err(Error::NoNode) => Ok(None),
                 Err(error) => Err(error.into()),
             }
@@ -103,11 +115,20 @@ impl TaskState {
     /// Creates an entry, if there is room for one more.
     async fn create(&self, path: &str, value: &[u8]) -> Result<u64, Refused> {
         let parent = self.session.client().check_stat(&self.paths.state).await?;
-        let keys = parent.as_ref().map_or(0, |stat| usize::try_from(stat.num_children).unwrap_or(0));
+        let keys = parent
+            .as_ref()
+            .map_or(0, |stat| usize::try_from(stat.num_children).unwrap_or(0));
         if keys >= self.keys_max {
             return Err(Refused::State(StateError::TooMany));
         }
-        self.write(path, Write::Create { value, with_parent: parent.is_none() }).await
+        self.write(
+            path,
+            Write::Create {
+                value,
+                with_parent: parent.is_none(),
+            },
+        )
+        .await
     }
 
     async fn set_or_create(&self, path: &str, value: &[u8]) -> Result<u64, Refused> {
@@ -124,7 +145,12 @@ impl TaskState {
         }
     }
 
-    async fn exchange(&self, path: &str, expected: Option<u64>, value: &[u8]) -> Result<u64, Refused> {
+    async fn exchange(
+        &self,
+        path: &str,
+        expected: Option<u64>,
+        value: &[u8],
+    ) -> Result<u64, Refused> {
         let mut cut_off = 0;
         loop {
             let current = self.read(path).await?;
@@ -137,7 +163,16 @@ impl TaskState {
                 };
             }
             let written = match current {
-                Some((_, over)) => self.write(path, Write::Set { value, over: Some(over) }).await,
+                Some((_, over)) => {
+                    self.write(
+                        path,
+                        Write::Set {
+                            value,
+                            over: Some(over),
+                        },
+                    )
+                    .await
+                }
                 None => self.create(path, value).await,
             };
             match written {
@@ -156,7 +191,10 @@ impl State for TaskState {
             check_key(&key)?;
             let path = self.path(&key);
             let _turn = self.turn.read().await;
-            let read = self.read(&path).await.map_err(|refused| refused.told(&path))?;
+            let read = self
+                .read(&path)
+                .await
+                .map_err(|refused| refused.told(&path))?;
             Ok(read.map(|(entry, _)| entry))
         }
         .boxed()
@@ -196,7 +234,9 @@ impl State for TaskState {
                 }
             };
             let _turn = self.turn.read().await;
-            let mut keys = until_answered(list).await.map_err(|refused| refused.told(&self.paths.state))?;
+            let mut keys = until_answered(list)
+                .await
+                .map_err(|refused| refused.told(&self.paths.state))?;
             keys.sort_unstable();
             Ok(keys)
         }
@@ -214,7 +254,9 @@ impl State for TaskState {
             check_value(&value)?;
             let path = self.path(&key);
             let _turn = self.turn.write().await;
-            self.exchange(&path, expected, &value).await.map_err(|refused| refused.told(&path))
+            self.exchange(&path, expected, &value)
+                .await
+                .map_err(|refused| refused.told(&path))
         }
         .boxed()
     }
@@ -283,7 +325,9 @@ impl From<Error> for Refused {
             Error::BadVersion => Self::BadVersion,
             // The session is over, and with it the term.
             Error::SessionExpired | Error::ClientClosed => Self::State(StateError::Fenced),
-            error if is_refusal(&error) || matches!(error, Error::AuthFailed) => Self::Denied(error),
+            error if is_refusal(&error) || matches!(error, Error::AuthFailed) => {
+                Self::Denied(error)
+            }
             // Whatever is no verdict of a server says nothing of the outcome.
             error => Self::Unanswered(error),
         }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use futures::TryFutureExt;
 use futures::future::try_join4;
-use zookeeper_client::{CreateMode, Error, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat};
+use zookeeper_client::{
+    CreateMode, Error, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat,
+};
 
 use super::session::Session;
 use soloist_core::election::{Holder, Queue, Record};
@@ -91,7 +93,11 @@ pub enum Election {
 impl TaskNodes {
     /// The nodes at `paths` of `task`.
     pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, task: Arc<str>) -> Self {
-        Self { session, paths, task }
+        Self {
+            session,
+            paths,
+            task,
+        }
     }
 
     fn candidate_path(&self, name: &str) -> String {
@@ -101,18 +107,39 @@ impl TaskNodes {
     /// Creates what the task needs: the parents of all its nodes, the first term record, and a history of nothing.
     async fn prepare(&self) -> Result<(), TaskError> {
         let (client, acls) = (self.session.client(), self.session.acls());
-        let parents = [Some(self.paths.candidates.as_str()), records::parent(&self.paths.master)];
+        let parents = [
+            Some(self.paths.candidates.as_str()),
+            records::parent(&self.paths.master),
+        ];
         for path in parents.into_iter().flatten() {
-            self.session.ensure(path).await.map_err(|source| TaskError::Prepare { path: path.to_owned(), source })?;
+            self.session
+                .ensure(path)
+                .await
+                .map_err(|source| TaskError::Prepare {
+                    path: path.to_owned(),
+                    source,
+                })?;
         }
         // Whoever asks for the leader before the first term has to know where to look.
         let path = self.paths.elsewhere.then(|| self.paths.master.clone());
-        let record = records::encode(&TermRecord { path, ..TermRecord::before_the_first() });
-        for (path, data) in [(&self.paths.term, record), (&self.paths.history, records::encode(&History::default()))] {
-            match client.create(path, &data, &CreateMode::Persistent.with_acls(acls)).await {
+        let record = records::encode(&TermRecord {
+            path,
+            ..TermRecord::before_the_first()
+        });
+        for (path, data) in [
+            (&self.paths.term, record),
+            (&self.paths.history, records::encode(&History::default())),
+        ] {
+            match client
+                .create(path, &data, &CreateMode::Persistent.with_acls(acls))
+                .await
+            {
                 Ok(_) | Err(Error::NodeExists) => {}
                 Err(source) => {
-                    return Err(TaskError::Prepare { path: path.clone(), source });
+                    return Err(TaskError::Prepare {
+                        path: path.clone(),
+                        source,
+                    });
                 }
             }
         }
@@ -122,53 +149,115 @@ impl TaskNodes {
     /// Creates the master node and writes the term record over `over`, both or neither. That record is the one that was
     /// seen, or what the release of its term makes of it.
     pub async fn elect(self, seen: Seen, over: Record) -> Result<Election, TaskError> {
-        let elect_error = |source| TaskError::Elect { path: self.paths.master.clone(), source };
+        let elect_error = |source| TaskError::Elect {
+            path: self.paths.master.clone(),
+            source,
+        };
         let host = self.session.host();
         let number = over.number.saturating_add(1).min(NUMBER_MAX);
         let candidate = seen.candidate.unwrap_or_default();
         let path = self.paths.elsewhere.then_some(self.paths.master.as_str());
-        let record = TermRecord { completed: seen.record.completed.clone(), ..TermRecord::new(number, host, path) };
-        let master = records::encode(&MasterRecord { host: host.to_string(), term: number });
+        let record = TermRecord {
+            completed: seen.record.completed.clone(),
+            ..TermRecord::new(number, host, path)
+        };
+        let master = records::encode(&MasterRecord {
+            host: host.to_string(),
+            term: number,
+        });
         let history = seen.history.history;
         // A record that somebody has lowered or made up tells of no term that is not in the history already.
-        let lost = seen.record.lost(seen.zxid).filter(|_| !over.released).map(|lost| {
-            if lost.number > history.highest() && !lost.host.is_empty() { history.with(lost) } else { history }
-        });
+        let lost = seen
+            .record
+            .lost(seen.zxid)
+            .filter(|_| !over.released)
+            .map(|lost| {
+                if lost.number > history.highest() && !lost.host.is_empty() {
+                    history.with(lost)
+                } else {
+                    history
+                }
+            });
         let mut multi = self.session.client().new_multi_writer();
         let options = CreateMode::Ephemeral.with_acls(self.session.acls());
         multi
             .add_check_version(&self.candidate_path(&candidate), -1)
             .and_then(|()| multi.add_create(&self.paths.master, &master, &options))
-            .and_then(|()| multi.add_set_data(&self.paths.master, &master, Some(MASTER_VERSION - 1)))
-            .and_then(|()| multi.add_set_data(&self.paths.term, &records::encode(&record), Some(over.version)))
+            .and_then(|()| {
+                multi.add_set_data(&self.paths.master, &master, Some(MASTER_VERSION - 1))
+            })
+            .and_then(|()| {
+                multi.add_set_data(
+                    &self.paths.term,
+                    &records::encode(&record),
+                    Some(over.version),
+                )
+            })
             .map_err(elect_error)?;
         match lost {
             // Written even if it stays as it is: whoever is next counts on that, see `given_back`.
-            Some(history) => multi.add_set_data(&self.paths.history, &records::encode(&history), Some(over.history)),
+            Some(history) => multi.add_set_data(
+                &self.paths.history,
+                &records::encode(&history),
+                Some(over.history),
+            ),
             None => multi.add_check_version(&self.paths.history, over.history),
         }
         .map_err(elect_error)?;
-        let results = match multi.commit().await {
-            Ok(results) => results,
-            Err(MultiWriteError::OperationFailed { index: 1, source: Error::NodeExists }) => return Ok(Election::Held),
+        match multi.commit().await {
+            Ok(results) => self.elected(number, record, &results),
+            Err(MultiWriteError::OperationFailed {
+                index: 1,
+                source: Error::NodeExists,
+            }) => Ok(Election::Held),
             Err(
-                MultiWriteError::OperationFailed { index: 0, source: Error::NoNode }
-                | MultiWriteError::OperationFailed { source: Error::BadVersion, .. },
-            ) => return Ok(Election::Outdated),
-            Err(MultiWriteError::OperationFailed { source: Error::NoNode, .. }) => {
+                MultiWriteError::OperationFailed {
+                    index: 0,
+                    source: Error::NoNode,
+                }
+                | MultiWriteError::OperationFailed {
+                    source: Error::BadVersion,
+                    ..
+                },
+            ) => Ok(Election::Outdated),
+            Err(MultiWriteError::OperationFailed {
+                source: Error::NoNode,
+                ..
+            }) => {
                 self.prepare().await?;
-                return Ok(Election::Outdated);
+                Ok(Election::Outdated)
             }
-            Err(error) => return Err(elect_error(error.into())),
-        };
-        match results.as_slice() {
-            [_, MultiWriteResult::Create { path, .. }, _, MultiWriteResult::SetData { stat }, ..] => {
+            Err(error) => Err(elect_error(error.into())),
+        }
+    }
+
+    /// The term that an election has begun, from what the ensemble answered.
+    fn elected(
+        &self,
+        number: u64,
+        record: TermRecord,
+        results: &[MultiWriteResult],
+    ) -> Result<Election, TaskError> {
+        match results {
+            [
+                _,
+                MultiWriteResult::Create { path, .. },
+                _,
+                MultiWriteResult::SetData { stat },
+                ..,
+            ] => {
                 if *path != self.paths.master {
-                    return Err(TaskError::WrongNode { asked: self.paths.master.clone(), created: path.clone() });
+                    return Err(TaskError::WrongNode {
+                        asked: self.paths.master.clone(),
+                        created: path.clone(),
+                    });
                 }
                 Ok(Election::Won(self.term(number, stat), Box::new(record)))
             }
-            _ => Err(elect_error(Error::UnexpectedError(format!("answer of {} parts", results.len())))),
+            _ => Err(TaskError::Elect {
+                path: self.paths.master.clone(),
+                source: Error::UnexpectedError(format!("answer of {} parts", results.len())),
+            }),
         }
     }
 
@@ -188,22 +277,44 @@ impl TaskNodes {
     pub async fn read_master(self, own: Option<String>) -> Result<Held, TaskError> {
         let client = self.session.client();
         let read = try_join4(
-            client.get_and_watch_data(&self.paths.master).map_ok(Some).or_else(none_if_missing),
-            client.get_and_watch_data(&self.paths.term).map_ok(Some).or_else(none_if_missing),
+            client
+                .get_and_watch_data(&self.paths.master)
+                .map_ok(Some)
+                .or_else(none_if_missing),
+            client
+                .get_and_watch_data(&self.paths.term)
+                .map_ok(Some)
+                .or_else(none_if_missing),
             self.watch_candidate(own),
-            client.get_data(&self.paths.history).map_ok(Some).or_else(none_if_missing),
+            client
+                .get_data(&self.paths.history)
+                .map_ok(Some)
+                .or_else(none_if_missing),
         );
         let (master, term, place, history) =
-            read.await.map_err(|source| TaskError::ReadMaster { path: self.paths.master.clone(), source })?;
-        let held = |holder, watchers| Held { holder, record: None, kept: None, watchers };
+            read.await.map_err(|source| TaskError::ReadMaster {
+                path: self.paths.master.clone(),
+                source,
+            })?;
+        let held = |holder, watchers| Held {
+            holder,
+            record: None,
+            kept: None,
+            watchers,
+        };
         let Some((data, stat, master)) = master else {
             return Ok(held(Holder::Nobody, Vec::new()));
         };
         if !records::is_session(stat.ephemeral_owner) {
-            return Err(TaskError::Unowned { path: self.paths.master.clone() });
+            return Err(TaskError::Unowned {
+                path: self.paths.master.clone(),
+            });
         }
         if stat.ephemeral_owner != self.session.id() {
-            return Ok(held(Holder::Other(records::holder_name(&data, stat.ephemeral_owner)), vec![master]));
+            return Ok(held(
+                Holder::Other(records::holder_name(&data, stat.ephemeral_owner)),
+                vec![master],
+            ));
         }
         match (term, place) {
             (_, None) => Ok(held(Holder::MeWithoutPlace, vec![master])),
@@ -211,7 +322,12 @@ impl TaskNodes {
                 let (kept, record) = TermRecord::read(&record, record_stat.version);
                 let holder = Holder::Me(self.term(record.number, &record_stat));
                 let history = history.map(Kept::read);
-                Ok(Held { holder, record: Some(kept), kept: history, watchers: vec![master, term, place] })
+                Ok(Held {
+                    holder,
+                    record: Some(kept),
+                    kept: history,
+                    watchers: vec![master, term, place],
+                })
             }
             _ => Ok(held(Holder::MeWithoutTerm, vec![master])),
         }
@@ -220,7 +336,10 @@ impl TaskNodes {
 
 impl Kept {
     fn read((data, stat): (Vec<u8>, Stat)) -> Self {
-        Self { history: History::read(&data), version: stat.version }
+        Self {
+            history: History::read(&data),
+            version: stat.version,
+        }
     }
 }
 

@@ -14,9 +14,17 @@ pub struct Auth {
 impl Auth {
     /// What of it is never shown: all that the scheme wants, and what follows a name in it.
     pub fn secrets(&self) -> Vec<Secret> {
-        let password = self.credential.expose().split_once(':').map(|(_, password)| Secret::new(password.to_owned()));
+        let password = self
+            .credential
+            .expose()
+            .split_once(':')
+            .map(|(_, password)| Secret::new(password.to_owned()));
         // What is shorter is in every other word.
-        [self.credential.clone()].into_iter().chain(password).filter(|secret| secret.expose().len() >= 4).collect()
+        [self.credential.clone()]
+            .into_iter()
+            .chain(password)
+            .filter(|secret| secret.expose().len() >= 4)
+            .collect()
     }
 }
 

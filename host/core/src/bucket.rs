@@ -21,12 +21,20 @@ impl Bucket {
     pub fn new(per_second: u64, size: u64) -> Self {
         let per_second = per_second.max(1);
         let (interval, size) = (time(1, per_second), time(size.max(1), per_second));
-        Self { per_second, interval, size, full_at: Moment::default() }
+        Self {
+            per_second,
+            interval,
+            size,
+            full_at: Moment::default(),
+        }
     }
 
     /// Says whether a token is there.
     pub fn has_one(&self, now: Moment) -> bool {
-        self.full_at.saturating_since(now).saturating_add(self.interval) <= self.size
+        self.full_at
+            .saturating_since(now)
+            .saturating_add(self.interval)
+            <= self.size
     }
 
     /// Takes so many tokens. If they are not there the bucket owes them, and has none until it has earned them.
@@ -88,7 +96,10 @@ mod tests {
     fn rates_that_do_not_divide_a_second_are_kept() {
         for per_second in [3, 7, 999_999_937] {
             let mut bucket = Bucket::new(per_second, 100);
-            assert!(emptied(&mut bucket, Moment::from_nanos(1)) >= 100, "{per_second}");
+            assert!(
+                emptied(&mut bucket, Moment::from_nanos(1)) >= 100,
+                "{per_second}"
+            );
         }
     }
 }

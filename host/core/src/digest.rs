@@ -34,10 +34,19 @@ impl Digest {
 
     /// Reads 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits: Vec<u8> = text.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect::<Option<_>>()?;
-        let bytes: Vec<u8> =
-            digits.chunks(2).map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit)).collect();
-        bytes.try_into().ok().filter(|_| digits.len() == 64).map(Self)
+        let digits: Vec<u8> = text
+            .chars()
+            .map(|digit| digit.to_digit(16)?.try_into().ok())
+            .collect::<Option<_>>()?;
+        let bytes: Vec<u8> = digits
+            .chunks(2)
+            .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
+            .collect();
+        bytes
+            .try_into()
+            .ok()
+            .filter(|_| digits.len() == 64)
+            .map(Self)
     }
 }
 
@@ -71,7 +80,15 @@ mod tests {
     #[test]
     fn what_is_no_digest_is_refused() {
         let long = format!("{OF_ABC}0");
-        for text in ["", "ab", &OF_ABC[1..], &long, &OF_ABC.replace('b', "g"), &OF_ABC.replace('b', "é"), " "] {
+        for text in [
+            "",
+            "ab",
+            &OF_ABC[1..],
+            &long,
+            &OF_ABC.replace('b', "g"),
+            &OF_ABC.replace('b', "é"),
+            " ",
+        ] {
             assert_eq!(Digest::parse(text), None, "{text:?}");
         }
     }

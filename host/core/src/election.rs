@@ -101,7 +101,9 @@ impl Election {
             Input::SessionStarted => self.session = true,
             Input::SessionEnded => self.session_ended(&mut actions),
             Input::Shutdown => self.shutdown(&mut actions),
-            Input::Resign { stay_out } => self.stop(Demotion::Resigned, now.time + stay_out, &mut actions),
+            Input::Resign { stay_out } => {
+                self.stop(Demotion::Resigned, now.time + stay_out, &mut actions);
+            }
             Input::Stopped => self.stopped(&mut actions),
             Input::Changed => self.changed(now, &mut actions),
             Input::Reconnected => self.read_again(&mut actions),
@@ -145,7 +147,10 @@ impl Election {
     /// Begins to stop the plugin, if it runs.
     fn stop(&mut self, reason: Demotion, until: Moment, actions: &mut Vec<Action>) {
         if let State::Leading { term, .. } = &self.state {
-            self.state = State::Stopping { term: term.clone(), until };
+            self.state = State::Stopping {
+                term: term.clone(),
+                until,
+            };
             actions.push(Action::Demote(reason));
         }
     }
@@ -162,7 +167,11 @@ impl Election {
 
     fn release(&mut self, term: Option<Term>, until: Moment, actions: &mut Vec<Action>) {
         if self.session {
-            self.state = State::Releasing { term: term.clone(), until, retry_at: None };
+            self.state = State::Releasing {
+                term: term.clone(),
+                until,
+                retry_at: None,
+            };
             actions.push(Action::Release { term });
         } else {
             self.state = State::Away { until };
@@ -182,7 +191,11 @@ impl Election {
     fn read_again(&mut self, actions: &mut Vec<Action>) {
         match &mut self.state {
             State::Waiting => self.look(actions),
-            State::Leading { reading: true, again, .. } => *again = true,
+            State::Leading {
+                reading: true,
+                again,
+                ..
+            } => *again = true,
             State::Leading { .. } => self.read_master(actions),
             _ => {}
         }
@@ -194,7 +207,13 @@ impl Election {
     }
 
     fn read_master(&mut self, actions: &mut Vec<Action>) {
-        if let State::Leading { reading, again, retry_at, .. } = &mut self.state {
+        if let State::Leading {
+            reading,
+            again,
+            retry_at,
+            ..
+        } = &mut self.state
+        {
             (*reading, *again, *retry_at) = (true, false, None);
             actions.push(Action::ReadMaster);
         }
@@ -212,7 +231,9 @@ impl Election {
             State::Looking | State::Electing | State::Waiting | State::Delaying { .. } => {
                 self.state = State::Retrying { at };
             }
-            State::Leading { reading, retry_at, .. } => (*reading, *retry_at) = (false, Some(at)),
+            State::Leading {
+                reading, retry_at, ..
+            } => (*reading, *retry_at) = (false, Some(at)),
             State::Releasing { retry_at, .. } => *retry_at = Some(at),
             _ => {}
         }
@@ -221,7 +242,9 @@ impl Election {
     /// The ensemble refused a request, and will again: nothing was done. A host that is held up so must not hold up others.
     fn refused(&mut self, now: Now, actions: &mut Vec<Action>) {
         match self.state {
-            State::Looking | State::Electing | State::Waiting | State::Delaying { .. } if self.holds.place => {
+            State::Looking | State::Electing | State::Waiting | State::Delaying { .. }
+                if self.holds.place =>
+            {
                 if let Some(rest) = self.setbacks.refused() {
                     actions.push(Action::AnnounceRest(rest));
                     return self.release(None, now.time + rest, actions);
@@ -249,7 +272,9 @@ impl Election {
                 self.holds.place = true;
                 self.look(actions);
             }
-            (State::Looking, Input::Gone) | (State::Electing, Input::Outdated) => self.look(actions),
+            (State::Looking, Input::Gone) | (State::Electing, Input::Outdated) => {
+                self.look(actions);
+            }
             (State::Looking | State::Waiting, Input::Awaiting) => {
                 self.setbacks.step_done();
                 self.state = State::Waiting;
@@ -257,7 +282,10 @@ impl Election {
             (State::Electing, Input::Elected(term)) => self.elected(now, term, actions),
             (State::Delaying { until: None, over }, Input::MasterSeen(Holder::Nobody)) => {
                 let until = Some(now.time + self.settings.successor_delay);
-                self.state = State::Delaying { until, over: over.clone() };
+                self.state = State::Delaying {
+                    until,
+                    over: over.clone(),
+                };
             }
             (State::Electing | State::Delaying { until: None, .. }, Input::MasterSeen(holder)) => {
                 self.contested(now, holder, actions);
@@ -278,12 +306,19 @@ impl Election {
 
     fn looked(&mut self, now: Now, queue: Queue, actions: &mut Vec<Action>) {
         // What comes after another record is a term of its own, even if it looks the same because numbers have begun anew.
-        self.delayed_for = self.delayed_for.take().filter(|record| *record == queue.record);
+        self.delayed_for = self
+            .delayed_for
+            .take()
+            .filter(|record| *record == queue.record);
         self.holds.place = queue.ahead.is_some();
         match (queue.ahead, queue.predecessor) {
             // A host that may hold the master node must not wait behind anybody: they would wait for it, and it for them.
-            (None, _) | (Some(_), Some(_)) if self.holds.master => self.release(None, AT_ONCE, actions),
-            (Some(_), None) if self.holds.master && queue.appointed => self.release(None, AT_ONCE, actions),
+            (None, _) | (Some(_), Some(_)) if self.holds.master => {
+                self.release(None, AT_ONCE, actions);
+            }
+            (Some(_), None) if self.holds.master && queue.appointed => {
+                self.release(None, AT_ONCE, actions);
+            }
             (None, _) => actions.push(Action::Join),
             (Some(ahead), Some(predecessor)) => {
                 let leader = queue.record.host.clone().filter(|_| !queue.record.released);
@@ -303,7 +338,10 @@ impl Election {
                     && !self.settings.successor_delay.is_zero()
                     && self.delayed_for.as_ref() != Some(&queue.record);
                 if wait {
-                    self.state = State::Delaying { until: None, over: queue.record };
+                    self.state = State::Delaying {
+                        until: None,
+                        over: queue.record,
+                    };
                     actions.push(Action::ReadMaster);
                 } else {
                     self.state = State::Electing;
@@ -313,7 +351,12 @@ impl Election {
         }
     }
 
-    fn announce_standby(&mut self, ahead: usize, leader: Option<String>, actions: &mut Vec<Action>) {
+    fn announce_standby(
+        &mut self,
+        ahead: usize,
+        leader: Option<String>,
+        actions: &mut Vec<Action>,
+    ) {
         if self.announced.as_ref() != Some(&(ahead, leader.clone())) {
             self.announced = Some((ahead, leader.clone()));
             actions.push(Action::AnnounceStandby { ahead, leader });
@@ -329,7 +372,12 @@ impl Election {
         } else {
             self.setbacks.elected();
             actions.push(Action::Activate(term.clone()));
-            self.state = State::Leading { term, reading: false, again: false, retry_at: None };
+            self.state = State::Leading {
+                term,
+                reading: false,
+                again: false,
+                retry_at: None,
+            };
             self.read_master(actions);
         }
     }
@@ -340,7 +388,11 @@ impl Election {
             Holder::Me(term) => self.elected(now, term, actions),
             Holder::MeWithoutTerm | Holder::MeWithoutPlace => self.release(None, AT_ONCE, actions),
             Holder::Nobody => self.look(actions),
-            Holder::Unowned => self.state = State::Retrying { at: self.setbacks.failed(now) },
+            Holder::Unowned => {
+                self.state = State::Retrying {
+                    at: self.setbacks.failed(now),
+                }
+            }
             Holder::Other(leader) => {
                 // The attempt that found it there came after all others of this session.
                 self.holds.master &= self.state != State::Electing;
@@ -354,7 +406,13 @@ impl Election {
     /// What leadership hangs on was read while this host leads. Without any part of it, it ends: a master node without a
     /// candidate would let the next one lead the moment that somebody deletes it too.
     fn inspected(&mut self, holder: &Holder, actions: &mut Vec<Action>) {
-        let State::Leading { term, reading, again, .. } = &mut self.state else {
+        let State::Leading {
+            term,
+            reading,
+            again,
+            ..
+        } = &mut self.state
+        else {
             return;
         };
         *reading = false;
@@ -382,27 +440,42 @@ impl Election {
                 actions.push(Action::Finish);
             }
             State::Away { until } if self.session && now.time >= *until => self.look(actions),
-            State::Delaying { until: Some(until), over } if now.time >= *until => {
+            State::Delaying {
+                until: Some(until),
+                over,
+            } if now.time >= *until => {
                 self.delayed_for = Some(over.clone());
                 actions.push(Action::Elect { over: over.clone() });
                 self.state = State::Electing;
             }
-            State::Retrying { .. } | State::Waiting if self.shutdown => self.release(None, AT_ONCE, actions),
+            State::Retrying { .. } | State::Waiting if self.shutdown => {
+                self.release(None, AT_ONCE, actions);
+            }
             State::Retrying { at } if now.time >= *at => self.look(actions),
             State::Leading { .. } if self.demotion_due(now) => {
                 self.stop(Demotion::LeaseExpiring, AT_ONCE, actions);
             }
-            State::Leading { retry_at: Some(at), .. } if now.time >= *at => self.read_master(actions),
+            State::Leading {
+                retry_at: Some(at), ..
+            } if now.time >= *at => self.read_master(actions),
             // Past the deadline the ensemble ends the session by itself: nobody is helped by waiting longer.
-            State::Looking | State::Electing | State::Releasing { .. } if self.shutdown && now.time >= now.deadline => {
+            State::Looking | State::Electing | State::Releasing { .. }
+                if self.shutdown && now.time >= now.deadline =>
+            {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }
-            State::Releasing { retry_at: Some(_), .. } if self.shutdown && self.setbacks.enough_for_a_shutdown() => {
+            State::Releasing {
+                retry_at: Some(_), ..
+            } if self.shutdown && self.setbacks.enough_for_a_shutdown() => {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }
-            State::Releasing { term, retry_at: Some(at), until } if now.time >= *at => {
+            State::Releasing {
+                term,
+                retry_at: Some(at),
+                until,
+            } if now.time >= *at => {
                 let (term, until) = (term.clone(), *until);
                 self.release(term, until, actions);
             }

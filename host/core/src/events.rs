@@ -99,16 +99,25 @@ pub struct About<'a> {
 
 impl<'a> About<'a> {
     /// About no task in particular: the session.
-    pub const SESSION: About<'static> = About { task: None, term: None };
+    pub const SESSION: About<'static> = About {
+        task: None,
+        term: None,
+    };
 
     /// About a task outside any term.
     pub const fn task(task: &'a str) -> Self {
-        Self { task: Some(task), term: None }
+        Self {
+            task: Some(task),
+            term: None,
+        }
     }
 
     /// About a term of a task.
     pub fn term(term: &'a Term) -> Self {
-        Self { task: Some(&term.task), term: Some(term) }
+        Self {
+            task: Some(&term.task),
+            term: Some(term),
+        }
     }
 
     /// Says whether anybody wants to see events of that level.
@@ -129,7 +138,13 @@ impl<'a> About<'a> {
     }
 
     /// Reports the event with further fields, which stand beside `event` and `task` in JSON.
-    pub fn report_with(self, event: Event, level: Level, message: impl Display, details: Map<String, Value>) {
+    pub fn report_with(
+        self,
+        event: Event,
+        level: Level,
+        message: impl Display,
+        details: Map<String, Value>,
+    ) {
         let task = self.task;
         let term = self.term.map(|term| term.number);
         let fencing_token = self.term.map(|term| term.fencing_token.0);
@@ -162,11 +177,17 @@ impl<'a> About<'a> {
 
 /// Builds the further fields of an event.
 pub fn details<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
-    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
 }
 
 /// An error with all its causes, in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

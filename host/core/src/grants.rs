@@ -10,7 +10,9 @@ use std::path::PathBuf;
 use crate::secret::SecretSource;
 
 pub use address::{AddressKind, Nat64};
-pub use policy::{Endpoint, HostPattern, Network, NetworkPolicy, Origin, PolicyError, Refusal, Scheme};
+pub use policy::{
+    Endpoint, HostPattern, Network, NetworkPolicy, Origin, PolicyError, Refusal, Scheme,
+};
 
 /// What a plugin may use besides its log, its configuration, clocks and random numbers. Nothing, unless it is said.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +97,9 @@ impl Grant {
         match self {
             Self::State => "",
             Self::Http => " (or http = [], if it imports it without any use)",
-            Self::Tcp => " (or tcp = [], if it imports it without any use, as languages' libraries do)",
+            Self::Tcp => {
+                " (or tcp = [], if it imports it without any use, as languages' libraries do)"
+            }
         }
     }
 }
@@ -116,20 +120,40 @@ impl NotGranted {
                 missing.entry(grant).or_insert_with(|| import.to_owned());
             }
         }
-        if missing.is_empty() { Ok(()) } else { Err(Self(missing)) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(missing))
+        }
     }
 }
 
 impl fmt::Display for NotGranted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let imports = self.0.values().map(|import| format!("`{import}`")).collect::<Vec<_>>().join(", ");
-        writeln!(f, "it imports {imports}, which its task does not grant. If it is meant to have that, write")?;
+        let imports = self
+            .0
+            .values()
+            .map(|import| format!("`{import}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        writeln!(
+            f,
+            "it imports {imports}, which its task does not grant. If it is meant to have that, write"
+        )?;
         writeln!(f, "    [task.allow]")?;
         for grant in self.0.keys() {
             writeln!(f, "    {}{}", grant.line(), grant.note())?;
         }
-        let flags = self.0.keys().map(|grant| grant.flag()).collect::<Vec<_>>().join(" ");
-        write!(f, "below its [[task]], or, for a single plugin, add {flags}")
+        let flags = self
+            .0
+            .keys()
+            .map(|grant| grant.flag())
+            .collect::<Vec<_>>()
+            .join(" ");
+        write!(
+            f,
+            "below its [[task]], or, for a single plugin, add {flags}"
+        )
     }
 }
 
@@ -147,15 +171,28 @@ mod tests {
             "wasi:sockets/network@0.2.6",
             "soloist:plugin/log@0.1.0",
         ];
-        let refused = NotGranted::check(imports, |_| false).unwrap_err().to_string();
-        for part in
-            ["`soloist:plugin/state@0.1.0`", "`wasi:sockets/tcp@0.2.6`", "state = true", "tcp = [\"HOST:PORT\"]"]
-        {
+        let refused = NotGranted::check(imports, |_| false)
+            .unwrap_err()
+            .to_string();
+        for part in [
+            "`soloist:plugin/state@0.1.0`",
+            "`wasi:sockets/tcp@0.2.6`",
+            "state = true",
+            "tcp = [\"HOST:PORT\"]",
+        ] {
             assert!(refused.contains(part), "{part} is missing in: {refused}");
         }
-        assert!(refused.contains("--allow-state --allow-tcp HOST:PORT") && !refused.contains("http"), "{refused}");
-        let state = NotGranted::check(imports, |grant| grant == Grant::Tcp).unwrap_err().to_string();
-        assert!(state.contains("state") && !state.contains("tcp ="), "{state}");
+        assert!(
+            refused.contains("--allow-state --allow-tcp HOST:PORT") && !refused.contains("http"),
+            "{refused}"
+        );
+        let state = NotGranted::check(imports, |grant| grant == Grant::Tcp)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            state.contains("state") && !state.contains("tcp ="),
+            "{state}"
+        );
         assert_eq!(NotGranted::check(imports, |_| true), Ok(()));
     }
 }

@@ -54,8 +54,16 @@ impl Timing {
     ///
     /// # Errors
     /// [`NoRoom`] when a lease that is renewed as fast as it can be would still begin demotion at once.
-    pub fn new(session_timeout: Duration, tick_time: Duration, demote_budget: Duration) -> Result<Self, NoRoom> {
-        let timing = Self { session_timeout, tick_time, demote_budget };
+    pub fn new(
+        session_timeout: Duration,
+        tick_time: Duration,
+        demote_budget: Duration,
+    ) -> Result<Self, NoRoom> {
+        let timing = Self {
+            session_timeout,
+            tick_time,
+            demote_budget,
+        };
         if timing.span() <= timing.lag_worst().saturating_add(demote_budget) {
             return Err(NoRoom {
                 session_timeout,
@@ -110,7 +118,9 @@ impl Timing {
     /// tells the ensemble's leader of the last message with its next answer, up to half a tick later. If the ensemble's
     /// leader dies as well, the next one counts anew, which this leaves out.
     pub fn given_up_within(&self) -> Duration {
-        self.session_timeout.saturating_add(self.tick_time).saturating_add(self.tick_time / 2)
+        self.session_timeout
+            .saturating_add(self.tick_time)
+            .saturating_add(self.tick_time / 2)
     }
 }
 
@@ -139,7 +149,12 @@ impl Lease {
     /// A lease on a session that was asked for at `asked` or later. The session timeout is the smaller of what was
     /// asked for and what was agreed on.
     pub fn new(asked: Moment, session_timeout: Duration, tick_time: Duration) -> Self {
-        Self { base: asked, session_timeout, tick_time, beats: VecDeque::new() }
+        Self {
+            base: asked,
+            session_timeout,
+            tick_time,
+            beats: VecDeque::new(),
+        }
     }
 
     /// Takes note that a server agrees to no more than `session_timeout`: from here on the lease lasts no longer than that
@@ -154,7 +169,10 @@ impl Lease {
     /// Heartbeats come in the order in which they were sent. One that failed, or whose answer never came, is not
     /// reported here: it proves nothing.
     pub fn committed(&mut self, sent: Moment, committed: Moment) {
-        debug_assert!(sent <= committed, "a heartbeat cannot be committed before it is sent");
+        debug_assert!(
+            sent <= committed,
+            "a heartbeat cannot be committed before it is sent"
+        );
         if let Some(base) = self.base_proved_by(sent) {
             self.base = base;
             while self.beats.front().is_some_and(|beat| beat.sent <= base) {
@@ -171,7 +189,10 @@ impl Lease {
     fn base_proved_by(&self, sent: Moment) -> Option<Moment> {
         // Stamps grow, so the last n that qualifies allows the last j.
         let between = self.beats.iter().rfind(|beat| beat.committed <= sent)?;
-        let base = self.beats.iter().rfind(|beat| beat.committed + self.tick_time <= between.sent)?;
+        let base = self
+            .beats
+            .iter()
+            .rfind(|beat| beat.committed + self.tick_time <= between.sent)?;
         Some(base.sent)
     }
 
@@ -267,7 +288,11 @@ mod tests {
         for beat in 1..=5 {
             lease.committed(at(beat * 1_000), at(beat * 1_000 + 1));
         }
-        assert_eq!(lease.deadline(), at(10_900), "it rests on the first heartbeat");
+        assert_eq!(
+            lease.deadline(),
+            at(10_900),
+            "it rests on the first heartbeat"
+        );
         lease.shorten(Duration::from_secs(6));
         assert_eq!(lease.deadline(), at(1_000 + 5_940));
         lease.shorten(TIMEOUT);
@@ -296,17 +321,29 @@ mod tests {
 
     #[test]
     fn settings_without_room_are_refused_with_the_arithmetic() {
-        let refused = Timing::new(Duration::from_secs(4), TICK, Duration::from_secs(2)).unwrap_err().to_string();
+        let refused = Timing::new(Duration::from_secs(4), TICK, Duration::from_secs(2))
+            .unwrap_err()
+            .to_string();
         for part in ["4s", "40ms", "3.2s", "400ms", "2s"] {
             assert!(refused.contains(part), "{part} is missing in: {refused}");
         }
-        assert!(Timing::new(Duration::from_secs(4), Duration::from_millis(500), Duration::from_secs(2)).is_ok());
+        assert!(
+            Timing::new(
+                Duration::from_secs(4),
+                Duration::from_millis(500),
+                Duration::from_secs(2)
+            )
+            .is_ok()
+        );
     }
 
     #[test]
     fn figures_add_up() {
         let timing = Timing::new(TIMEOUT, TICK, Duration::from_secs(2)).unwrap();
-        assert_eq!((timing.session_timeout(), timing.demote_budget()), (TIMEOUT, Duration::from_secs(2)));
+        assert_eq!(
+            (timing.session_timeout(), timing.demote_budget()),
+            (TIMEOUT, Duration::from_secs(2))
+        );
         assert_eq!(timing.effects_stop_after(), Duration::from_millis(4_900));
         assert_eq!(timing.ridden_out(), Duration::from_millis(2_900));
         assert_eq!(timing.given_up_within(), Duration::from_secs(13));

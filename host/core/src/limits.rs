@@ -177,13 +177,19 @@ impl fmt::Display for LimitReached {
             Limit::Memories => write!(f, "it wanted more than the {allowed} memories"),
             Limit::Tables => write!(f, "it wanted more than the {allowed} tables"),
             Limit::Stack => write!(f, "its calls went deeper than the {allowed} bytes of stack"),
-            Limit::CallBytes => write!(f, "it passed more to the host than the {allowed} bytes a call"),
+            Limit::CallBytes => write!(
+                f,
+                "it passed more to the host than the {allowed} bytes a call"
+            ),
             Limit::Resources => {
                 write!(f, "it wanted more than the {allowed} resources of the host")
             }
             Limit::StartTimeout => {
                 let allowed = humantime::format_duration(Duration::from_millis(*allowed));
-                write!(f, "it neither returned nor called the host nor waited within the {allowed}")
+                write!(
+                    f,
+                    "it neither returned nor called the host nor waited within the {allowed}"
+                )
             }
         }?;
         write!(f, " that `{}` allows", limit.setting())
@@ -202,7 +208,9 @@ impl Limits {
             Limit::Stack => self.stack,
             Limit::CallBytes => self.call_bytes,
             Limit::Resources => self.resources.into(),
-            Limit::StartTimeout => u64::try_from(self.start_timeout.as_millis()).unwrap_or(u64::MAX),
+            Limit::StartTimeout => {
+                u64::try_from(self.start_timeout.as_millis()).unwrap_or(u64::MAX)
+            }
         };
         LimitReached { limit, allowed }
     }
@@ -233,7 +241,11 @@ mod tests {
             let reached = Limits::default().reached(limit);
             let text = reached.to_string();
             assert!(text.contains(limit.setting()), "{text}");
-            let value = if limit == Limit::StartTimeout { "30s".to_owned() } else { reached.allowed.to_string() };
+            let value = if limit == Limit::StartTimeout {
+                "30s".to_owned()
+            } else {
+                reached.allowed.to_string()
+            };
             assert!(text.contains(&value), "{text}");
         }
     }

@@ -29,7 +29,8 @@ impl SharedDeadline {
     /// Ends the lease now, if it has not ended before: the deadline goes on telling when it did.
     pub fn end(&self) {
         let now = clock::now();
-        self.0.send_modify(|deadline| *deadline = now.min(*deadline));
+        self.0
+            .send_modify(|deadline| *deadline = now.min(*deadline));
     }
 
     /// Moves the deadline, to a later moment or to an earlier one.
@@ -64,7 +65,10 @@ pub struct Permit {
 impl Permit {
     /// A permit that lasts as long as the session's lease.
     pub fn new(deadline: SharedDeadline) -> Self {
-        Self { deadline, phase: Arc::new(watch::Sender::new(Phase::Held)) }
+        Self {
+            deadline,
+            phase: Arc::new(watch::Sender::new(Phase::Held)),
+        }
     }
 
     /// Says whether an effect may happen now, and of which kind.

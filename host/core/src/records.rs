@@ -24,7 +24,9 @@ use crate::term::Term;
 
 mod terms;
 
-pub use terms::{Completion, End, History, NUMBER_MAX, PAST_TERMS_MAX, TermEntry, TermRecord, TermState};
+pub use terms::{
+    Completion, End, History, NUMBER_MAX, PAST_TERMS_MAX, TermEntry, TermRecord, TermState,
+};
 
 /// How many bytes the paths may have of all nodes that one session watches. When a connection is found again, the client
 /// library tells the server of all of them, in messages of 128 KiB, and does not understand the answers if there are two.
@@ -95,7 +97,8 @@ impl FailedRecord {
         now: SystemTime,
         retry_at: impl FnOnce(u32) -> Option<SystemTime>,
     ) -> Self {
-        let (terms, others) = before.map_or((0, None), |before| (before.terms, before.retry_after(now)));
+        let (terms, others) =
+            before.map_or((0, None), |before| (before.terms, before.retry_after(now)));
         let terms = terms.saturating_add(1);
         let retry_at = retry_at(terms).into_iter().chain(others).min();
         let shown = |time| humantime::format_rfc3339_millis(time).to_string();
@@ -121,7 +124,10 @@ impl FailedRecord {
     #[must_use]
     pub fn at(self, now: SystemTime) -> Self {
         let awaited = self.retry_after(now).is_some();
-        Self { retry_at: self.retry_at.filter(|_| awaited), ..self }
+        Self {
+            retry_at: self.retry_at.filter(|_| awaited),
+            ..self
+        }
     }
 
     /// Whether that term is the last that has failed.
@@ -195,7 +201,11 @@ pub fn holder_name(data: &[u8], owner: i64) -> String {
         .filter(|character| !character.is_control())
         .take(FOREIGN_SHOWN_CHARS)
         .collect();
-    if text.trim().is_empty() { format!("session {owner:#x}") } else { text }
+    if text.trim().is_empty() {
+        format!("session {owner:#x}")
+    } else {
+        text
+    }
 }
 
 /// The paths of one task.
@@ -237,15 +247,29 @@ impl TaskPaths {
 
     /// The master node where `record` says it is.
     pub fn master_in(&self, record: &TermRecord) -> String {
-        let usual = || self.term.strip_suffix("/term").map(|own| format!("{own}/master")).unwrap_or_default();
+        let usual = || {
+            self.term
+                .strip_suffix("/term")
+                .map(|own| format!("{own}/master"))
+                .unwrap_or_default()
+        };
         record.path.clone().unwrap_or_else(usual)
     }
 
     /// How many bytes the paths have of all nodes of the task that a host may watch at once, below a chroot.
     pub fn watched_bytes(&self, chroot: &str, host: &str) -> usize {
         // Its own candidate, and that of its predecessor.
-        let candidate = self.candidates.len() + 1 + Candidate::prefix(0, host).len() + Candidate::SEQUENCE_DIGITS;
-        let paths = [self.master.len(), self.term.len(), self.resign.len(), candidate, candidate];
+        let candidate = self.candidates.len()
+            + 1
+            + Candidate::prefix(0, host).len()
+            + Candidate::SEQUENCE_DIGITS;
+        let paths = [
+            self.master.len(),
+            self.term.len(),
+            self.resign.len(),
+            candidate,
+            candidate,
+        ];
         paths.iter().map(|path| chroot.len() + path).sum()
     }
 }
@@ -267,7 +291,9 @@ pub fn host_path(root: &str, host: &str) -> String {
 
 /// The path above, unless that is the root of all.
 pub fn parent(path: &str) -> Option<&str> {
-    path.rsplit_once('/').map(|(parent, _)| parent).filter(|parent| !parent.is_empty())
+    path.rsplit_once('/')
+        .map(|(parent, _)| parent)
+        .filter(|parent| !parent.is_empty())
 }
 
 /// What a container node has in place of an owner.
@@ -305,10 +331,16 @@ impl Candidate {
     pub fn read(name: String) -> Option<Self> {
         let (front, sequence) = name.rsplit_once('-')?;
         let (session, host) = front.strip_prefix("c-")?.split_once('-')?;
-        let digits = sequence.len() >= Self::SEQUENCE_DIGITS && sequence.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = sequence.len() >= Self::SEQUENCE_DIGITS
+            && sequence.bytes().all(|byte| byte.is_ascii_digit());
         let sequence = sequence.parse().ok().filter(|_| digits)?;
         let session = u64::from_str_radix(session, 16).ok()?.cast_signed();
-        Some(Self { sequence, session, host: host.to_owned(), name })
+        Some(Self {
+            sequence,
+            session,
+            host: host.to_owned(),
+            name,
+        })
     }
 
     /// Whether the node of this name is the candidate that the name tells of, given the owner of the node: anybody may have
@@ -331,26 +363,44 @@ mod tests {
 
     #[test]
     fn the_queue_is_ordered_by_sequence_and_strangers_have_no_place_in_it() {
-        let names = ["c-00000000000000ff-b-1-0000000012", "c-ffffffffffffffaa-a-0000000003", "lock", "c-x", "c-aa--"];
+        let names = [
+            "c-00000000000000ff-b-1-0000000012",
+            "c-ffffffffffffffaa-a-0000000003",
+            "lock",
+            "c-x",
+            "c-aa--",
+        ];
         let queue = queue(names.map(str::to_owned).to_vec());
-        let seen: Vec<_> = queue.iter().map(|it| (it.sequence, it.session, it.host.as_str())).collect();
+        let seen: Vec<_> = queue
+            .iter()
+            .map(|it| (it.sequence, it.session, it.host.as_str()))
+            .collect();
         assert_eq!(seen, [(3, -86, "a"), (12, 0xff, "b-1")]);
         assert!(queue[1].name.starts_with(&Candidate::prefix(0xff, "b-1")));
     }
 
     #[test]
     fn a_candidate_is_a_node_of_the_session_in_its_name() {
-        let candidate = |session| Candidate::read(format!("{}0000000000", Candidate::prefix(session, "a"))).unwrap();
+        let candidate = |session| {
+            Candidate::read(format!("{}0000000000", Candidate::prefix(session, "a"))).unwrap()
+        };
         assert!(candidate(0xff).is_held_by(0xff) && candidate(-86).is_held_by(-86));
         for (session, owner) in [(0xff, 0), (0xff, 0xfe), (0, 0), (i64::MIN, i64::MIN)] {
-            assert!(!candidate(session).is_held_by(owner), "{session:#x} {owner:#x}");
+            assert!(
+                !candidate(session).is_held_by(owner),
+                "{session:#x} {owner:#x}"
+            );
         }
     }
 
     #[test]
     fn failed_terms_are_counted_and_the_host_that_stands_again_first_is_named() {
         let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-        let failed = PluginFailed { cause: "trap", message: "why".into(), restarts: 3 };
+        let failed = PluginFailed {
+            cause: "trap",
+            message: "why".into(),
+            restarts: 3,
+        };
         let term = |number, host: &str| Term {
             number,
             fencing_token: crate::term::FencingToken(number),
@@ -358,15 +408,35 @@ mod tests {
             host: host.into(),
             record_version: 1,
         };
-        let first =
-            FailedRecord::after(None, &term(4, "a"), &failed, at(100), |terms| Some(at(100 + 60 * u64::from(terms))));
-        assert_eq!((first.terms, first.retry_at.as_deref()), (1, Some("1970-01-01T00:02:40.000Z")));
-        let second = FailedRecord::after(Some(first.clone()), &term(5, "b"), &failed, at(150), |_| Some(at(500)));
-        assert_eq!((second.terms, second.host.as_str(), &second.retry_at), (2, "b", &first.retry_at));
+        let first = FailedRecord::after(None, &term(4, "a"), &failed, at(100), |terms| {
+            Some(at(100 + 60 * u64::from(terms)))
+        });
+        assert_eq!(
+            (first.terms, first.retry_at.as_deref()),
+            (1, Some("1970-01-01T00:02:40.000Z"))
+        );
+        let second =
+            FailedRecord::after(Some(first.clone()), &term(5, "b"), &failed, at(150), |_| {
+                Some(at(500))
+            });
+        assert_eq!(
+            (second.terms, second.host.as_str(), &second.retry_at),
+            (2, "b", &first.retry_at)
+        );
         let third = FailedRecord::after(Some(second), &term(6, "c"), &failed, at(200), |_| None);
-        assert_eq!((third.terms, third.retry_at.clone()), (3, None), "what is past is not awaited");
+        assert_eq!(
+            (third.terms, third.retry_at.clone()),
+            (3, None),
+            "what is past is not awaited"
+        );
         assert_eq!(first.clone().at(at(159)), first);
-        assert_eq!(first.clone().at(at(160)), FailedRecord { retry_at: None, ..first });
+        assert_eq!(
+            first.clone().at(at(160)),
+            FailedRecord {
+                retry_at: None,
+                ..first
+            }
+        );
         assert_eq!(decode::<FailedRecord>(&encode(&third)), Some(third));
     }
 
@@ -379,8 +449,15 @@ mod tests {
             host: "a".into(),
             record_version: 3,
         };
-        let is_for = |text: &str| decode::<ResignOrder>(text.as_bytes()).unwrap().is_for(&term);
-        assert!(is_for(r#"{"term":2,"fencing_token":70}"#) && is_for(r#"{"term":9,"fencing_token":70}"#));
+        let is_for = |text: &str| {
+            decode::<ResignOrder>(text.as_bytes())
+                .unwrap()
+                .is_for(&term)
+        };
+        assert!(
+            is_for(r#"{"term":2,"fencing_token":70}"#)
+                && is_for(r#"{"term":9,"fencing_token":70}"#)
+        );
         assert!(is_for(r#"{"term":2}"#) && is_for(r#"{"term":2,"to":"b","reason":"why"}"#));
         assert!(!is_for(r#"{"term":2,"fencing_token":69}"#) && !is_for(r#"{"term":3}"#));
     }
@@ -390,7 +467,10 @@ mod tests {
         assert_eq!(holder_name(br#"{"host":"b","term":3}"#, 1), "b");
         assert_eq!(holder_name(b"10.0.0.1\x1b[2J:80", 1), "10.0.0.1[2J:80");
         assert_eq!(holder_name(b"", 0xab), "session 0xab");
-        assert_eq!(holder_name(&[0xff; 10_000], 1).chars().count(), FOREIGN_SHOWN_CHARS);
+        assert_eq!(
+            holder_name(&[0xff; 10_000], 1).chars().count(),
+            FOREIGN_SHOWN_CHARS
+        );
     }
 
     #[test]

@@ -36,13 +36,17 @@ impl Default for RestartPolicy {
 impl RestartPolicy {
     /// How long to wait after so many short runs in a row.
     fn pause(&self, short: u32) -> Duration {
-        self.initial.saturating_mul(2_u32.saturating_pow(short)).min(self.max)
+        self.initial
+            .saturating_mul(2_u32.saturating_pow(short))
+            .min(self.max)
     }
 
     /// How long a host stays out of the queue when that many terms in a row have failed, its own included: the longest
     /// pause, doubled with every further term, up to an hour.
     pub fn cool_down(&self, failed_terms: u32) -> Duration {
-        let doubled = self.max.saturating_mul(2_u32.saturating_pow(failed_terms.saturating_sub(1)));
+        let doubled = self
+            .max
+            .saturating_mul(2_u32.saturating_pow(failed_terms.saturating_sub(1)));
         doubled.min(COOL_DOWN_MAX.max(self.max))
     }
 }
@@ -71,7 +75,11 @@ pub struct Runs {
 impl Runs {
     /// No run so far.
     pub fn new(policy: RestartPolicy) -> Self {
-        Self { policy, short: 0, failures: 0 }
+        Self {
+            policy,
+            short: 0,
+            failures: 0,
+        }
     }
 
     /// A run has failed after so long: the pause before the next one, or `None` when there have been enough.
@@ -127,7 +135,11 @@ mod tests {
     use super::*;
 
     fn policy() -> RestartPolicy {
-        RestartPolicy { initial: Duration::from_secs(1), max: Duration::from_secs(5), ..RestartPolicy::default() }
+        RestartPolicy {
+            initial: Duration::from_secs(1),
+            max: Duration::from_secs(5),
+            ..RestartPolicy::default()
+        }
     }
 
     fn seconds(pauses: impl IntoIterator<Item = Duration>) -> Vec<u64> {
@@ -137,15 +149,27 @@ mod tests {
     #[test]
     fn pauses_double_up_to_their_maximum_and_end_after_so_many_restarts() {
         let mut runs = Runs::new(policy());
-        assert_eq!(seconds((0..).map_while(|_| runs.failed(Duration::ZERO))), [1, 2, 4, 5, 5]);
+        assert_eq!(
+            seconds((0..).map_while(|_| runs.failed(Duration::ZERO))),
+            [1, 2, 4, 5, 5]
+        );
         assert_eq!(runs.restarts(), 5);
-        let mut endless = Runs { short: u32::MAX, ..Runs::new(RestartPolicy { max_restarts: 1, ..policy() }) };
+        let mut endless = Runs {
+            short: u32::MAX,
+            ..Runs::new(RestartPolicy {
+                max_restarts: 1,
+                ..policy()
+            })
+        };
         assert_eq!(endless.failed(Duration::ZERO), Some(policy().max));
     }
 
     #[test]
     fn a_healthy_run_is_followed_by_a_short_pause_however_it_ended() {
-        let mut runs = Runs::new(RestartPolicy { max_restarts: 1, ..policy() });
+        let mut runs = Runs::new(RestartPolicy {
+            max_restarts: 1,
+            ..policy()
+        });
         for _ in 0..10 {
             assert_eq!(runs.failed(policy().healthy_after), Some(policy().initial));
         }
@@ -155,8 +179,14 @@ mod tests {
 
     #[test]
     fn completions_are_no_failures_but_no_busy_loop_either() {
-        let mut runs = Runs::new(RestartPolicy { max_restarts: 1, ..policy() });
-        assert_eq!(seconds((0..5).map(|_| runs.completed(Duration::ZERO))), [1, 2, 4, 5, 5]);
+        let mut runs = Runs::new(RestartPolicy {
+            max_restarts: 1,
+            ..policy()
+        });
+        assert_eq!(
+            seconds((0..5).map(|_| runs.completed(Duration::ZERO))),
+            [1, 2, 4, 5, 5]
+        );
         for _ in 0..5 {
             assert_eq!(runs.failed(Duration::ZERO), Some(policy().max));
             assert_eq!(runs.completed(Duration::ZERO), policy().max);
@@ -165,10 +195,15 @@ mod tests {
 
     #[test]
     fn the_cool_down_doubles_with_every_failed_term_up_to_an_hour() {
-        let minutes: Vec<_> = (0..9).map(|terms| RestartPolicy::default().cool_down(terms).as_secs() / 60).collect();
+        let minutes: Vec<_> = (0..9)
+            .map(|terms| RestartPolicy::default().cool_down(terms).as_secs() / 60)
+            .collect();
         assert_eq!(minutes, [1, 1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(RestartPolicy::default().cool_down(u32::MAX), COOL_DOWN_MAX);
-        let patient = RestartPolicy { max: 2 * COOL_DOWN_MAX, ..RestartPolicy::default() };
+        let patient = RestartPolicy {
+            max: 2 * COOL_DOWN_MAX,
+            ..RestartPolicy::default()
+        };
         assert_eq!(patient.cool_down(1), patient.max);
         assert_eq!(patient.cool_down(7), patient.max);
     }

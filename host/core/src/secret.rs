@@ -42,7 +42,9 @@ impl Secret {
     /// The file cannot be read, is not text, or is too long to be a secret.
     pub fn read(path: &Path) -> io::Result<Self> {
         let mut text = String::new();
-        let bytes = File::open(path)?.take(BYTES_MAX + 1).read_to_string(&mut text)?;
+        let bytes = File::open(path)?
+            .take(BYTES_MAX + 1)
+            .read_to_string(&mut text)?;
         if bytes as u64 > BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
@@ -67,8 +69,14 @@ pub fn others_can_read(file: &Path) -> bool {
     let Ok(real) = fs::canonicalize(file) else {
         return false;
     };
-    let lets = |path: &Path, right: u32| fs::metadata(path).is_ok_and(|metadata| metadata.mode() & right != 0);
-    lets(&real, 0o004) && real.ancestors().skip(1).all(|directory| lets(directory, 0o001))
+    let lets = |path: &Path, right: u32| {
+        fs::metadata(path).is_ok_and(|metadata| metadata.mode() & right != 0)
+    };
+    lets(&real, 0o004)
+        && real
+            .ancestors()
+            .skip(1)
+            .all(|directory| lets(directory, 0o001))
 }
 
 /// Where a secret of a plugin is.
@@ -120,9 +128,11 @@ impl SecretSource {
         let name = || self.name.clone();
         let unfit = |rule| SecretError::Unfit { name: name(), rule };
         let secret = match &self.file {
-            Some(path) => {
-                Secret::read(path).map_err(|source| SecretError::Read { name: name(), path: path.clone(), source })?
-            }
+            Some(path) => Secret::read(path).map_err(|source| SecretError::Read {
+                name: name(),
+                path: path.clone(),
+                source,
+            })?,
             None => match env::var(&self.name) {
                 Ok(text) => Secret::new(text),
                 Err(VarError::NotPresent) => return Err(SecretError::NotSet { name: name() }),
@@ -131,10 +141,12 @@ impl SecretSource {
         };
         match secret.expose() {
             text if text.len() as u64 > BYTES_MAX => Err(unfit("is longer than 64 KiB")),
-            text if text.contains('\0') => Err(unfit("has a zero byte, which no variable can have")),
-            text if text.len() < BYTES_MIN => {
-                Err(unfit("has less than 4 bytes: it could be guessed, and not be kept out of the log"))
+            text if text.contains('\0') => {
+                Err(unfit("has a zero byte, which no variable can have"))
             }
+            text if text.len() < BYTES_MIN => Err(unfit(
+                "has less than 4 bytes: it could be guessed, and not be kept out of the log",
+            )),
             _ => Ok(secret),
         }
     }
@@ -186,7 +198,9 @@ impl Redactor {
             }
         }
         redactor.hidden.sort_unstable();
-        redactor.hidden.dedup_by(|next, kept| next.text == kept.text);
+        redactor
+            .hidden
+            .dedup_by(|next, kept| next.text == kept.text);
         redactor
     }
 
@@ -195,18 +209,29 @@ impl Redactor {
         let forms = |secret: &Secret| {
             let list = format!("{:?}", secret.expose().as_bytes());
             // Without the brackets: it may be a part of a list.
-            [secret.clone(), Secret::new(list.trim_matches(['[', ']']).to_owned())]
+            [
+                secret.clone(),
+                Secret::new(list.trim_matches(['[', ']']).to_owned()),
+            ]
         };
         let forms: Vec<_> = secrets.into_iter().flat_map(forms).collect();
         Self::new(&forms)
     }
 
     fn hide(&mut self, text: &str, place: Place) {
-        let (rust, json, plain) = (format!("{text:?}"), Value::from(text).to_string(), json_in_ascii(text));
+        let (rust, json, plain) = (
+            format!("{text:?}"),
+            Value::from(text).to_string(),
+            json_in_ascii(text),
+        );
         let within = |quoted: &str| lowered(&quoted[1..quoted.len() - 1]);
         for text in [lowered(text), within(&rust), within(&json), within(&plain)] {
             if !text.is_empty() {
-                self.hidden.push(Hidden { length: Reverse(text.len()), text, place });
+                self.hidden.push(Hidden {
+                    length: Reverse(text.len()),
+                    text,
+                    place,
+                });
             }
         }
     }
@@ -226,8 +251,11 @@ impl Redactor {
         let mut missing = missing + text.len() - seen.len();
         let told = self.redact(seen);
         // What is cut off there may have begun with a part of a secret.
-        let certain =
-            if missing > 0 { told.len().saturating_sub(self.longest().saturating_sub(1)) } else { told.len() };
+        let certain = if missing > 0 {
+            told.len().saturating_sub(self.longest().saturating_sub(1))
+        } else {
+            told.len()
+        };
         let kept = &told[..told.floor_char_boundary(certain.min(max_bytes))];
         missing += told.len() - kept.len();
         (kept.to_owned(), missing)
@@ -265,9 +293,14 @@ fn lowered(text: &str) -> String {
     }
     let lower = |letter: char| {
         let mut small = letter.to_lowercase();
-        small.next().filter(|small| small.len_utf8() == letter.len_utf8()).filter(|_| small.next().is_none())
+        small
+            .next()
+            .filter(|small| small.len_utf8() == letter.len_utf8())
+            .filter(|_| small.next().is_none())
     };
-    text.chars().map(|letter| lower(letter).unwrap_or(letter)).collect()
+    text.chars()
+        .map(|letter| lower(letter).unwrap_or(letter))
+        .collect()
 }
 
 /// The text as JSON in ASCII alone, which is how Python writes it.
@@ -276,7 +309,12 @@ fn json_in_ascii(text: &str) -> String {
     for character in Value::from(text).to_string().chars() {
         match character {
             ' '..='~' => ascii.push(character),
-            _ => ascii.extend(character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}"))),
+            _ => ascii.extend(
+                character
+                    .encode_utf16(&mut [0; 2])
+                    .iter()
+                    .map(|unit| format!("\\u{unit:04x}")),
+            ),
         }
     }
     ascii
@@ -285,22 +323,31 @@ fn json_in_ascii(text: &str) -> String {
 impl Hidden {
     /// Where in a text in small letters it stands.
     fn found_in(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
-        let all = text.match_indices(&self.text).map(|(start, found)| start..start + found.len());
+        let all = text
+            .match_indices(&self.text)
+            .map(|(start, found)| start..start + found.len());
         all.filter(|range| {
             let (before, after) = (&text[..range.start], &text[range.end..]);
             match self.place {
                 Place::Anywhere => true,
                 Place::Word => {
                     let parts = |one: Option<char>, other: Option<char>| {
-                        [one, other].iter().all(|it| it.is_some_and(char::is_alphanumeric))
+                        [one, other]
+                            .iter()
+                            .all(|it| it.is_some_and(char::is_alphanumeric))
                     };
-                    let (mut first, mut before, mut after) = (self.text.chars(), before.chars(), after.chars());
+                    let (mut first, mut before, mut after) =
+                        (self.text.chars(), before.chars(), after.chars());
                     let mut last = first.clone();
-                    !parts(before.next_back(), first.next()) && !parts(last.next_back(), after.next())
+                    !parts(before.next_back(), first.next())
+                        && !parts(last.next_back(), after.next())
                 }
                 Place::Line => {
                     let (begun, rest) = (before.rsplit('\n').next(), after.split('\n').next());
-                    [begun, rest].iter().flatten().all(|side| side.trim().is_empty())
+                    [begun, rest]
+                        .iter()
+                        .flatten()
+                        .all(|side| side.trim().is_empty())
                 }
             }
         })
@@ -318,15 +365,24 @@ mod tests {
     use super::*;
 
     fn redactor(secrets: &[&str]) -> Redactor {
-        let secrets: Vec<_> = secrets.iter().map(|text| Secret::new((*text).to_owned())).collect();
+        let secrets: Vec<_> = secrets
+            .iter()
+            .map(|text| Secret::new((*text).to_owned()))
+            .collect();
         Redactor::new(&secrets)
     }
 
     #[test]
     fn secrets_are_taken_out_wherever_they_stand() {
         let redactor = redactor(&["hunter2", "hunter2-long", ""]);
-        assert_eq!(redactor.redact("hunter2 and xhunter2-longx"), "*** and x***x");
-        assert!(matches!(redactor.redact("nothing here"), Cow::Borrowed("nothing here")));
+        assert_eq!(
+            redactor.redact("hunter2 and xhunter2-longx"),
+            "*** and x***x"
+        );
+        assert!(matches!(
+            redactor.redact("nothing here"),
+            Cow::Borrowed("nothing here")
+        ));
     }
 
     #[test]
@@ -338,8 +394,14 @@ mod tests {
     #[test]
     fn short_lines_of_a_secret_are_hidden_as_words_and_the_shortest_alone() {
         let redactor = redactor(&["admin\nhunter2\nab\n"]);
-        assert_eq!(redactor.redact("admin:hunter2, user=Admin, administrator"), "***:***, user=***, administrator");
-        assert_eq!(redactor.redact("badmin hunter22 admin"), "badmin hunter22 ***");
+        assert_eq!(
+            redactor.redact("admin:hunter2, user=Admin, administrator"),
+            "***:***, user=***, administrator"
+        );
+        assert_eq!(
+            redactor.redact("badmin hunter22 admin"),
+            "badmin hunter22 ***"
+        );
         assert_eq!(redactor.redact("cab ab\n ab \nab"), "cab ab\n *** \n***");
         assert_eq!(redactor.redact("ab"), "***");
     }
@@ -381,8 +443,14 @@ mod tests {
     #[test]
     fn what_libraries_say_of_a_secret_is_hidden() {
         let redactor = Redactor::of_bytes(&[Secret::new("hunter2".into())]);
-        assert_eq!(redactor.redact("write [32, 104, 117, 110, 116, 101, 114, 50]"), "write [32, ***]");
-        assert_eq!(redactor.redact(r#"header ("key", "hunter2")"#), r#"header ("key", "***")"#);
+        assert_eq!(
+            redactor.redact("write [32, 104, 117, 110, 116, 101, 114, 50]"),
+            "write [32, ***]"
+        );
+        assert_eq!(
+            redactor.redact(r#"header ("key", "hunter2")"#),
+            r#"header ("key", "***")"#
+        );
     }
 
     #[test]
@@ -391,32 +459,58 @@ mod tests {
         let whole = format!("{}hunter2-long and more", "x".repeat(20));
         for max_bytes in 0..whole.len() {
             // As it is, and cut off where it must not be missed.
-            for seen in [&whole[..], &whole[..whole.len().min(max_bytes + redactor.longest())]] {
-                let (told, missing) = redactor.redact_within(seen, whole.len() - seen.len(), max_bytes);
+            for seen in [
+                &whole[..],
+                &whole[..whole.len().min(max_bytes + redactor.longest())],
+            ] {
+                let (told, missing) =
+                    redactor.redact_within(seen, whole.len() - seen.len(), max_bytes);
                 assert!(!told.contains('h') && told.len() <= max_bytes, "{told}");
-                assert!(told.len() + missing >= whole.len() - "hunter2-long".len(), "{told} {missing}");
+                assert!(
+                    told.len() + missing >= whole.len() - "hunter2-long".len(),
+                    "{told} {missing}"
+                );
             }
         }
-        assert_eq!(redactor.redact_within("short", 0, 8), ("short".to_owned(), 0));
-        assert_eq!(redactor.redact_within("a hunter2-long", 0, 8), ("a ***".to_owned(), 0));
+        assert_eq!(
+            redactor.redact_within("short", 0, 8),
+            ("short".to_owned(), 0)
+        );
+        assert_eq!(
+            redactor.redact_within("a hunter2-long", 0, 8),
+            ("a ***".to_owned(), 0)
+        );
     }
 
     #[test]
     fn a_secret_comes_from_a_file_without_its_line_break_or_says_why_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
-        let source = SecretSource { name: "KEY".into(), file: Some(path.clone()) };
+        let source = SecretSource {
+            name: "KEY".into(),
+            file: Some(path.clone()),
+        };
         assert!(matches!(source.read(), Err(SecretError::Read { .. })));
-        for (content, rule) in [("hunter2\r\n", ""), ("abc\n", "less than 4"), ("zero\0byte", "zero byte")] {
+        for (content, rule) in [
+            ("hunter2\r\n", ""),
+            ("abc\n", "less than 4"),
+            ("zero\0byte", "zero byte"),
+        ] {
             std::fs::write(&path, content).unwrap();
             match source.read() {
                 Ok(secret) => assert_eq!((secret.expose(), rule), ("hunter2", "")),
-                Err(error) => assert!(!rule.is_empty() && error.to_string().contains(rule), "{error}"),
+                Err(error) => assert!(
+                    !rule.is_empty() && error.to_string().contains(rule),
+                    "{error}"
+                ),
             }
         }
         std::fs::write(&path, vec![b'x'; 65 * 1024]).unwrap();
         assert!(matches!(source.read(), Err(SecretError::Read { .. })));
-        let missing = SecretSource { name: "SOLOIST_TEST_NO_SUCH_VARIABLE".into(), file: None };
+        let missing = SecretSource {
+            name: "SOLOIST_TEST_NO_SUCH_VARIABLE".into(),
+            file: None,
+        };
         assert!(matches!(missing.read(), Err(SecretError::NotSet { .. })));
     }
 
@@ -424,15 +518,26 @@ mod tests {
     fn a_file_is_exposed_only_if_others_get_to_it() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
-        let (path, link) = (directory.path().join("secret"), directory.path().join("link"));
+        let (path, link) = (
+            directory.path().join("secret"),
+            directory.path().join("link"),
+        );
         std::fs::write(&path, "hunter2").unwrap();
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        for (outside, inside, exposed) in
-            [(0o755, 0o644, true), (0o711, 0o604, true), (0o750, 0o644, false), (0o755, 0o640, false)]
-        {
-            std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(outside)).unwrap();
+        for (outside, inside, exposed) in [
+            (0o755, 0o644, true),
+            (0o711, 0o604, true),
+            (0o750, 0o644, false),
+            (0o755, 0o640, false),
+        ] {
+            std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(outside))
+                .unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(inside)).unwrap();
-            assert_eq!((others_can_read(&path), others_can_read(&link)), (exposed, exposed), "{outside:o} {inside:o}");
+            assert_eq!(
+                (others_can_read(&path), others_can_read(&link)),
+                (exposed, exposed),
+                "{outside:o} {inside:o}"
+            );
         }
         assert!(!others_can_read(&directory.path().join("gone")));
     }

@@ -85,7 +85,10 @@ pub fn check_key(key: &str) -> Result<(), StateError> {
         "it is . or .."
     } else if key.contains('/') {
         "it contains a slash"
-    } else if key.chars().any(|it| it.is_control() || matches!(it, '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..)) {
+    } else if key
+        .chars()
+        .any(|it| it.is_control() || matches!(it, '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..))
+    {
         "it contains a control character, one for private use, or one beyond U+FFEF, such as an emoji"
     } else {
         return Ok(());
@@ -98,7 +101,11 @@ pub fn check_key(key: &str) -> Result<(), StateError> {
 /// # Errors
 /// [`StateError::TooLarge`].
 pub fn check_value(value: &[u8]) -> Result<(), StateError> {
-    if value.len() > VALUE_MAX_BYTES { Err(StateError::TooLarge { bytes: value.len() }) } else { Ok(()) }
+    if value.len() > VALUE_MAX_BYTES {
+        Err(StateError::TooLarge { bytes: value.len() })
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -107,7 +114,14 @@ mod tests {
 
     #[test]
     fn keys_that_a_node_cannot_be_named_after_are_refused() {
-        for good in ["a", "last-run", "ein Schlüssel", "...", "a.b", "\u{d7ff}\u{f900}\u{ffef}"] {
+        for good in [
+            "a",
+            "last-run",
+            "ein Schlüssel",
+            "...",
+            "a.b",
+            "\u{d7ff}\u{f900}\u{ffef}",
+        ] {
             assert_eq!(check_key(good), Ok(()), "{good}");
         }
         for bad in [
@@ -125,7 +139,10 @@ mod tests {
             "\u{1f511}",
             &"x".repeat(129),
         ] {
-            assert!(matches!(check_key(bad), Err(StateError::BadKey(_))), "{bad}");
+            assert!(
+                matches!(check_key(bad), Err(StateError::BadKey(_))),
+                "{bad}"
+            );
         }
     }
 
@@ -133,6 +150,9 @@ mod tests {
     fn values_are_bounded() {
         assert_eq!(check_value(&vec![0; VALUE_MAX_BYTES]), Ok(()));
         let bytes = VALUE_MAX_BYTES + 1;
-        assert_eq!(check_value(&vec![0; bytes]), Err(StateError::TooLarge { bytes }));
+        assert_eq!(
+            check_value(&vec![0; bytes]),
+            Err(StateError::TooLarge { bytes })
+        );
     }
 }

@@ -47,7 +47,13 @@ pub enum Demotion {
 
 impl Demotion {
     /// Every reason, in the order of the plugin contract.
-    pub const ALL: [Self; 5] = [Self::Resigned, Self::Shutdown, Self::LeaseExpiring, Self::NodeLost, Self::Replaced];
+    pub const ALL: [Self; 5] = [
+        Self::Resigned,
+        Self::Shutdown,
+        Self::LeaseExpiring,
+        Self::NodeLost,
+        Self::Replaced,
+    ];
 
     /// The name used in events, in the history and in the plugin contract.
     pub fn name(self) -> &'static str {
@@ -74,7 +80,13 @@ mod tests {
     #[test]
     fn tokens_and_reasons_are_written_as_events_and_records_have_them() {
         assert_eq!(FencingToken(4_294_967_301).to_string(), "4294967301");
-        let names = ["resigned", "shutdown", "lease-expiring", "node-lost", "replaced"];
+        let names = [
+            "resigned",
+            "shutdown",
+            "lease-expiring",
+            "node-lost",
+            "replaced",
+        ];
         assert_eq!(Demotion::ALL.map(|reason| reason.to_string()), names);
     }
 }

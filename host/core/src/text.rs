@@ -21,7 +21,8 @@ pub const INDENT: &str = "    ";
 const COLUMNS_MIN: usize = 20;
 
 /// Separators and "other": controls, format characters, surrogates, private and unassigned code points.
-const NOT_SEEN: GeneralCategoryGroup = GeneralCategoryGroup::Separator.union(GeneralCategoryGroup::Other);
+const NOT_SEEN: GeneralCategoryGroup =
+    GeneralCategoryGroup::Separator.union(GeneralCategoryGroup::Other);
 
 /// Says whether a character is printed as it is.
 pub fn is_printable(character: char) -> bool {
@@ -30,20 +31,29 @@ pub fn is_printable(character: char) -> bool {
         '\0'..='\u{9f}' => false,
         _ => {
             let category = CodePointMapData::<GeneralCategory>::new().get(character);
-            !NOT_SEEN.contains(category) && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
+            !NOT_SEEN.contains(category)
+                && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(character)
         }
     }
 }
 
 /// The text on one line, with all that is not printable as an escape of Rust's, like `\n` or `\u{202e}`.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    escaped(text, |_| false, |shown, character| shown.extend(character.escape_default()))
+    escaped(
+        text,
+        |_| false,
+        |shown, character| shown.extend(character.escape_default()),
+    )
 }
 
 /// The text with its lines as they are, and all else that is not printable as an escape: for text that we have put
 /// together from lines.
 pub fn printable_lines(text: &str) -> Cow<'_, str> {
-    escaped(text, |character| character == '\n', |shown, character| shown.extend(character.escape_default()))
+    escaped(
+        text,
+        |character| character == '\n',
+        |shown, character| shown.extend(character.escape_default()),
+    )
 }
 
 /// A path on one line.
@@ -79,7 +89,8 @@ pub fn rows(lines: &str, columns: usize) -> String {
     if columns < COLUMNS_MIN {
         return lines.to_owned();
     }
-    let mut broken = String::with_capacity(lines.len() + lines.len() / columns * (INDENT.len() + 1));
+    let mut broken =
+        String::with_capacity(lines.len() + lines.len() / columns * (INDENT.len() + 1));
     let (mut column, mut characters) = (0, lines.chars());
     while let Some(character) = characters.next() {
         let width = match character {
@@ -108,7 +119,11 @@ pub fn rows(lines: &str, columns: usize) -> String {
     broken
 }
 
-fn escaped(text: &str, kept: impl Fn(char) -> bool, escape: impl Fn(&mut String, char)) -> Cow<'_, str> {
+fn escaped(
+    text: &str,
+    kept: impl Fn(char) -> bool,
+    escape: impl Fn(&mut String, char),
+) -> Cow<'_, str> {
     let is_shown = |character| is_printable(character) || kept(character);
     if text.chars().all(is_shown) {
         return Cow::Borrowed(text);
@@ -165,19 +180,40 @@ mod tests {
         for (name, character) in HIDDEN {
             assert!(!is_printable(character), "{name}");
             let text = format!("a{character}b");
-            assert_eq!(printable(&text), format!("a{}b", character.escape_default()), "{name}");
+            assert_eq!(
+                printable(&text),
+                format!("a{}b", character.escape_default()),
+                "{name}"
+            );
             let json = json(&text).unwrap();
             assert!(json.is_ascii(), "{name}: {json}");
-            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text, "{name}");
+            assert_eq!(
+                serde_json::from_str::<String>(&json).unwrap(),
+                text,
+                "{name}"
+            );
         }
-        assert_eq!(printable("a\tb\r\n\u{9b}\u{7f}é"), "a\\tb\\r\\n\\u{9b}\\u{7f}é");
+        assert_eq!(
+            printable("a\tb\r\n\u{9b}\u{7f}é"),
+            "a\\tb\\r\\n\\u{9b}\\u{7f}é"
+        );
     }
 
     #[test]
     fn text_of_any_language_is_left_alone() {
-        for text in ["né à Łódź", "日本語、漢字", "עברית", "हिन्दी", "e\u{301}", "→ ≤ € 🎉", "\u{fffd}"]
-        {
-            assert!(matches!(printable(text), Cow::Borrowed(shown) if shown == text), "{text}");
+        for text in [
+            "né à Łódź",
+            "日本語、漢字",
+            "עברית",
+            "हिन्दी",
+            "e\u{301}",
+            "→ ≤ € 🎉",
+            "\u{fffd}",
+        ] {
+            assert!(
+                matches!(printable(text), Cow::Borrowed(shown) if shown == text),
+                "{text}"
+            );
         }
     }
 
@@ -189,12 +225,22 @@ mod tests {
 
     #[test]
     fn what_is_wider_than_a_terminal_goes_on_in_rows_that_are_indented() {
-        let text = format!("{}\n\x1b[2m{}\x1b[0m\nend", "é漢abc ".repeat(20), "x".repeat(30));
+        let text = format!(
+            "{}\n\x1b[2m{}\x1b[0m\nend",
+            "é漢abc ".repeat(20),
+            "x".repeat(30)
+        );
         let broken = rows(&text, 30);
         assert_eq!(broken.replace(&format!("\n{INDENT}"), ""), text);
-        assert!(broken.ends_with("\n\x1b[2mxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\x1b[0m\nend"), "{broken}");
+        assert!(
+            broken.ends_with("\n\x1b[2mxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\x1b[0m\nend"),
+            "{broken}"
+        );
         for row in broken.lines().filter(|row| !row.contains('\x1b')) {
-            let width: usize = row.chars().map(|it| if it.is_ascii() { 1 } else { 2 }).sum();
+            let width: usize = row
+                .chars()
+                .map(|it| if it.is_ascii() { 1 } else { 2 })
+                .sum();
             assert!(width <= 30, "{row:?}");
         }
         assert_eq!(rows(&text, 3), text, "that is no terminal");

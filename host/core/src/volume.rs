@@ -20,7 +20,10 @@ impl Volume {
     pub fn new(lines_per_second: u64, lines_at_once: u64, bytes_per_second: u64) -> Self {
         Self {
             lines: Bucket::new(lines_per_second, lines_at_once),
-            bytes: Bucket::new(bytes_per_second, bytes_per_second.saturating_mul(BURST_SECONDS)),
+            bytes: Bucket::new(
+                bytes_per_second,
+                bytes_per_second.saturating_mul(BURST_SECONDS),
+            ),
             dropped: 0,
         }
     }

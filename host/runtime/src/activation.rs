@@ -104,11 +104,26 @@ impl Activation {
         let (demand, demanded) = watch::channel(None);
         let (drain, draining) = watch::channel(None);
         let (resign, resignations) = mpsc::unbounded_channel();
-        let leadership =
-            Leadership { term: Arc::new(term), permit: permit.clone(), state, drain: draining, resignations: resign };
-        let supervisor = Supervisor { plugin, settings, leadership, notices, entered: Arc::default() };
+        let leadership = Leadership {
+            term: Arc::new(term),
+            permit: permit.clone(),
+            state,
+            drain: draining,
+            resignations: resign,
+        };
+        let supervisor = Supervisor {
+            plugin,
+            settings,
+            leadership,
+            notices,
+            entered: Arc::default(),
+        };
         runtime.spawn(supervisor.run(demanded, drain, resignations));
-        Self { permit, demote_timeout: settings.demote_timeout, demand }
+        Self {
+            permit,
+            demote_timeout: settings.demote_timeout,
+            demand,
+        }
     }
 
     /// Begins demotion: from here on only what puts work away is allowed. Only the first call counts.
@@ -165,7 +180,11 @@ impl Supervisor {
         self.stop(&mut guests).await;
         let by_force = forced && self.entered.load(Ordering::Acquire);
         self.report_stopped(by_force);
-        let Self { leadership, notices, .. } = self;
+        let Self {
+            leadership,
+            notices,
+            ..
+        } = self;
         // The state keeps the session open, which whoever hears of the end may want to close.
         drop(leadership);
         let _ = notices.send(Notice::Stopped { by_force });
@@ -175,7 +194,10 @@ impl Supervisor {
     async fn stop(&self, guests: &mut JoinSet<Result<Ended, Failure>>) {
         // Counted, not measured: while the whole machine stood still nobody could have come back.
         for _ in 0..STUCK_AFTER.as_millis() / STOP_TICK.as_millis() {
-            if tokio::time::timeout(STOP_TICK, guests.shutdown()).await.is_ok() {
+            if tokio::time::timeout(STOP_TICK, guests.shutdown())
+                .await
+                .is_ok()
+            {
                 return;
             }
         }
@@ -188,14 +210,27 @@ impl Supervisor {
     }
 
     /// Reports that demotion was demanded, tells the plugin, and returns when that takes too long.
-    async fn drain(&self, demanded: &mut watch::Receiver<Option<Drain>>, told: &watch::Sender<Option<Drain>>) {
-        let demanded = demanded.wait_for(Option::is_some).await.ok().and_then(|demand| *demand);
+    async fn drain(
+        &self,
+        demanded: &mut watch::Receiver<Option<Drain>>,
+        told: &watch::Sender<Option<Drain>>,
+    ) {
+        let demanded = demanded
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|demand| *demand);
         // Without an activation the permit is about to end.
         let Some(drain) = demanded else {
             return pending().await;
         };
         let details = details([("reason", drain.reason.name().into())]);
-        self.about().report_with(Event::Draining, Event::Draining.level(), "demotion has begun", details);
+        self.about().report_with(
+            Event::Draining,
+            Event::Draining.level(),
+            "demotion has begun",
+            details,
+        );
         told.send_replace(Some(drain));
         clock::sleep_until(drain.until).await;
     }
@@ -226,7 +261,9 @@ impl Supervisor {
                     pause
                 }
                 // Of what else it has failed nobody is told either, once its effects have ended: a plugin may say why.
-                Err(failure) if failure.is_lease_lost() || self.leadership.permit.check().is_err() => {
+                Err(failure)
+                    if failure.is_lease_lost() || self.leadership.permit.check().is_err() =>
+                {
                     // The lease may look renewed a moment later, but this plugin was already stopped in mid course.
                     self.leadership.permit.revoke();
                     return pending().await;
@@ -238,7 +275,11 @@ impl Supervisor {
                     let Some(pause) = pause else {
                         let (cause, message) = (failure.cause.name(), failure.to_string());
                         let restarts = runs.restarts();
-                        self.notify(Notice::Failed(PluginFailed { cause, message, restarts }));
+                        self.notify(Notice::Failed(PluginFailed {
+                            cause,
+                            message,
+                            restarts,
+                        }));
                         self.leadership.demotion().await;
                         return;
                     };
@@ -298,7 +339,9 @@ impl Supervisor {
             }
             // Its own reason is the better one.
             if self.settings.on_complete == OnComplete::Resign && !resigned {
-                self.notify(Notice::ResignRequested { reason: "the plugin has completed".into() });
+                self.notify(Notice::ResignRequested {
+                    reason: "the plugin has completed".into(),
+                });
             }
             AfterCompletion::Stay
         };
@@ -320,7 +363,8 @@ impl Supervisor {
 
     fn report_completed(&self, restart_in: Option<Duration>) {
         let (event, message) = (Event::PluginCompleted, "on_elected has returned");
-        self.about().report_with(event, event.level(), message, restart_details(restart_in));
+        self.about()
+            .report_with(event, event.level(), message, restart_details(restart_in));
     }
 
     fn report_failed(&self, failure: &Failure, restart_in: Option<Duration>) {
@@ -330,7 +374,12 @@ impl Supervisor {
             details.insert("backtrace".into(), backtrace.as_str().into());
         }
         let message = format_args!("the plugin failed: {failure}");
-        self.about().report_with(Event::PluginFailed, Event::PluginFailed.level(), message, details);
+        self.about().report_with(
+            Event::PluginFailed,
+            Event::PluginFailed.level(),
+            message,
+            details,
+        );
     }
 
     fn report_stopped(&self, by_force: bool) {
@@ -339,17 +388,29 @@ impl Supervisor {
         let expired = || overdue.map(|_| Demotion::LeaseExpiring);
         let (event, message) = match (by_force, drain) {
             (false, _) => (Event::Demoted, "the plugin has stopped"),
-            (true, Some(_)) => (Event::Revoked, "the plugin did not stop in time and was stopped by force"),
-            (true, None) => (Event::Revoked, "leadership has ended and the plugin was stopped by force"),
+            (true, Some(_)) => (
+                Event::Revoked,
+                "the plugin did not stop in time and was stopped by force",
+            ),
+            (true, None) => (
+                Event::Revoked,
+                "leadership has ended and the plugin was stopped by force",
+            ),
         };
         let mut details = Map::new();
         if let Some(reason) = drain.map(|drain| drain.reason).or_else(expired) {
             details.insert("reason".into(), reason.name().into());
         }
         if by_force && let Some(overdue) = overdue {
-            details.insert("overdue_us".into(), u64::try_from(overdue.as_micros()).unwrap_or(u64::MAX).into());
+            details.insert(
+                "overdue_us".into(),
+                u64::try_from(overdue.as_micros())
+                    .unwrap_or(u64::MAX)
+                    .into(),
+            );
         }
-        self.about().report_with(event, event.level(), message, details);
+        self.about()
+            .report_with(event, event.level(), message, details);
     }
 
     /// How long ago the lease ended, if it has: from then on the plugin could have no effect, however late a machine that
@@ -362,5 +423,8 @@ impl Supervisor {
 
 fn restart_details(restart_in: Option<Duration>) -> Map<String, Value> {
     let shown = |pause| Value::from(humantime::format_duration(pause).to_string());
-    restart_in.map(|pause| ("restart_in".to_owned(), shown(pause))).into_iter().collect()
+    restart_in
+        .map(|pause| ("restart_in".to_owned(), shown(pause)))
+        .into_iter()
+        .collect()
 }

@@ -111,7 +111,10 @@ pub struct Contender {
     /// are let go of when new ones are set, which is when nothing is urgent.
     stale: Vec<Box<dyn Send>>,
     activation: Option<Activation>,
-    notices: (mpsc::UnboundedSender<Notice>, mpsc::UnboundedReceiver<Notice>),
+    notices: (
+        mpsc::UnboundedSender<Notice>,
+        mpsc::UnboundedReceiver<Notice>,
+    ),
     inputs: VecDeque<Input>,
 }
 
@@ -154,7 +157,11 @@ impl Contender {
     ///
     /// # Errors
     /// [`Stuck`], at any time.
-    pub async fn run(mut self, mut view: watch::Receiver<View>, shutdown: Shutdown) -> Result<Option<Outcome>, Stuck> {
+    pub async fn run(
+        mut self,
+        mut view: watch::Receiver<View>,
+        shutdown: Shutdown,
+    ) -> Result<Option<Outcome>, Stuck> {
         let requested = shutdown.requested().fuse();
         tokio::pin!(requested);
         view.mark_changed();
@@ -165,7 +172,9 @@ impl Contender {
                 }
             }
             if self.stuck {
-                return Err(Stuck { task: self.task.name });
+                return Err(Stuck {
+                    task: self.task.name,
+                });
             }
             if self.outcome.is_some() && self.marking.is_none() {
                 shutdown.trigger();
@@ -204,7 +213,10 @@ impl Contender {
     }
 
     fn deadline(&self) -> clock::Moment {
-        self.session.as_ref().map(|session| session.deadline().get()).unwrap_or_default()
+        self.session
+            .as_ref()
+            .map(|session| session.deadline().get())
+            .unwrap_or_default()
     }
 
     /// States coalesce: what is seen may be the end of one session and the start of another.
@@ -212,7 +224,13 @@ impl Contender {
         let id = |session: &Option<Arc<Session>>| session.as_ref().map(|session| session.id());
         if id(&self.session) != id(&seen.session) {
             if self.session.is_some() {
-                (self.request, self.watch, self.order, self.seen, self.marking) = (None, None, None, None, None);
+                (
+                    self.request,
+                    self.watch,
+                    self.order,
+                    self.seen,
+                    self.marking,
+                ) = (None, None, None, None, None);
                 self.stale.clear();
                 self.inputs.push_back(Input::SessionEnded);
             }
@@ -238,15 +256,20 @@ impl Contender {
             }
             Notice::Failed(failed) => {
                 if self.task.once.is_some() {
-                    self.outcome.get_or_insert_with(|| Outcome::Failed(failed.clone()));
+                    self.outcome
+                        .get_or_insert_with(|| Outcome::Failed(failed.clone()));
                 }
                 self.mark(failed);
             }
             Notice::ResignRequested { reason } => {
                 self.ending.detail.get_or_insert(reason);
                 if self.ending.reason.is_none() {
-                    self.stay_out = self.given_up.completed(clock::now().saturating_since(self.led_since));
-                    self.inputs.push_back(Input::Resign { stay_out: self.stay_out });
+                    self.stay_out = self
+                        .given_up
+                        .completed(clock::now().saturating_since(self.led_since));
+                    self.inputs.push_back(Input::Resign {
+                        stay_out: self.stay_out,
+                    });
                 }
             }
             Notice::Stuck => self.stuck = true,
@@ -259,7 +282,10 @@ impl Contender {
 
     /// Hands an input to the election and does what follows; says whether this was the end.
     fn handle(&mut self, input: Input) -> bool {
-        let now = Now { time: clock::now(), deadline: self.deadline() };
+        let now = Now {
+            time: clock::now(),
+            deadline: self.deadline(),
+        };
         let mut finished = false;
         for action in self.election.handle(now, input) {
             finished |= self.perform(action);
@@ -276,17 +302,27 @@ impl Contender {
             Action::Join => self.request(|nodes, _| request::join(nodes)),
             Action::StepBack => self.request(|nodes, seen| request::step_back(nodes, own(seen))),
             Action::AwaitPredecessor(name) => {
-                self.request(|nodes, seen| request::await_predecessor(nodes, name, candidate(seen)));
+                self.request(|nodes, seen| {
+                    request::await_predecessor(nodes, name, candidate(seen))
+                });
             }
-            Action::Elect { over } => self.request(|nodes, seen| request::elect(nodes, seen.cloned(), over)),
-            Action::ReadMaster => self.request(|nodes, seen| request::read_master(nodes, candidate(seen))),
+            Action::Elect { over } => {
+                self.request(|nodes, seen| request::elect(nodes, seen.cloned(), over));
+            }
+            Action::ReadMaster => {
+                self.request(|nodes, seen| request::read_master(nodes, candidate(seen)));
+            }
             Action::Release { term } => {
                 let ended = term.map(|term| self.end(term));
                 self.request(|nodes, seen| request::release(nodes, ended, own(seen)));
             }
             Action::Activate(term) => self.activate(term),
             Action::Demote(reason) => {
-                self.stale.extend(self.order.take().map(|order| Box::new(order) as Box<dyn Send>));
+                self.stale.extend(
+                    self.order
+                        .take()
+                        .map(|order| Box::new(order) as Box<dyn Send>),
+                );
                 self.ending.reason = Some(reason);
                 if let Some(activation) = &self.activation {
                     activation.demote(reason);
@@ -312,10 +348,18 @@ impl Contender {
                 let message = format_args!(
                     "the ensemble refuses what this host asks for: it leaves the queue for {rest:?}, so that others can lead"
                 );
-                about.report_with(Event::ElectionError, Event::ElectionError.level(), message, fields);
+                about.report_with(
+                    Event::ElectionError,
+                    Event::ElectionError.level(),
+                    message,
+                    fields,
+                );
             }
             Action::AnnounceStandby { ahead, leader } => {
-                let fields = details([("ahead", Value::from(ahead)), ("leader", Value::from(leader.clone()))]);
+                let fields = details([
+                    ("ahead", Value::from(ahead)),
+                    ("leader", Value::from(leader.clone())),
+                ]);
                 let leader = leader.as_deref().unwrap_or("nobody");
                 let message = format_args!("standing by behind {ahead}; {leader} leads");
                 about.report_with(Event::Standby, Event::Standby.level(), message, fields);
@@ -326,7 +370,9 @@ impl Contender {
                 let message = format_args!("elected for term {}", term.number);
                 About::term(&term).report(Event::Elected, message);
             }
-            Action::AnnounceReleased(term) => report_released(&term, std::mem::take(&mut self.stay_out)),
+            Action::AnnounceReleased(term) => {
+                report_released(&term, std::mem::take(&mut self.stay_out));
+            }
             Action::Finish => return true,
         }
         false
@@ -340,15 +386,23 @@ impl Contender {
         };
         if self.only_has_to_be_written() {
             // The end of the term does that.
-            self.inputs.extend([Input::Resign { stay_out: Duration::ZERO }, Input::Stopped]);
+            self.inputs.extend([
+                Input::Resign {
+                    stay_out: Duration::ZERO,
+                },
+                Input::Stopped,
+            ]);
             return;
         }
         (self.healthy, self.marking) = (false, None);
         (self.led_since, self.stay_out) = (clock::now(), Duration::ZERO);
-        self.order = self.nodes().map(|nodes| nodes.resign_order(term.clone()).boxed());
+        self.order = self
+            .nodes()
+            .map(|nodes| nodes.resign_order(term.clone()).boxed());
         let permit = Permit::new(session.deadline().clone());
         let keys_max = usize::try_from(self.task.plugin.limits().state_keys).unwrap_or(usize::MAX);
-        let state = TaskState::new(session, self.task.paths.clone(), self.fence(&term)).with_keys_max(keys_max);
+        let state = TaskState::new(session, self.task.paths.clone(), self.fence(&term))
+            .with_keys_max(keys_max);
         self.activation = Some(Activation::start(
             &self.plugins,
             self.task.plugin.clone(),
@@ -362,7 +416,10 @@ impl Contender {
 
     /// What ties the writes of a term to it.
     fn fence(&self, term: &Term) -> Fence {
-        let candidate = self.seen.as_ref().and_then(|seen| seen.candidate.as_deref());
+        let candidate = self
+            .seen
+            .as_ref()
+            .and_then(|seen| seen.candidate.as_deref());
         Fence::new(&self.task.paths, term, candidate.unwrap_or_default())
     }
 }

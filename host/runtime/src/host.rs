@@ -31,7 +31,9 @@ pub enum HostError {
     #[error(transparent)]
     GaveUp(#[from] GaveUp),
     /// A plugin could not be stopped. Only the end of the process ends it, and of the session the term.
-    #[error("the plugin of task {0} cannot be stopped: this host ends without giving its task back")]
+    #[error(
+        "the plugin of task {0} cannot be stopped: this host ends without giving its task back"
+    )]
     Stuck(Arc<str>),
     /// A contender panicked: a bug.
     #[error("this host has a bug: {0}")]
@@ -63,7 +65,12 @@ pub enum Until {
 ///
 /// # Cancellation safety
 /// None: dropped before it has ended, the session may live on until it expires.
-pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdown: Shutdown) -> Result<(), HostError> {
+pub async fn run(
+    config: Config,
+    plugins: Vec<Arc<Plugin>>,
+    until: Until,
+    shutdown: Shutdown,
+) -> Result<(), HostError> {
     let threads = tokio::runtime::Builder::new_multi_thread()
         .thread_name("plugin")
         .worker_threads(plugin_threads())
@@ -72,7 +79,9 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
         .build()
         .map_err(HostError::Threads)?;
     if config.zookeeper.auth.is_some() && config.zookeeper.acl.is_none() {
-        tracing::warn!("`auth` is set but `acl` is not: everybody may change the nodes; set acl = \"creator\"");
+        tracing::warn!(
+            "`auth` is set but `acl` is not: everybody may change the nodes; set acl = \"creator\""
+        );
     }
     // To take a plugin apart keeps a processor busy for milliseconds, which whoever leads next has a better use for: it waits
     // until the session is closed.
@@ -81,11 +90,19 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
     let (keeper, view) = Keeper::new(session_settings(&config));
     let mut contenders = JoinSet::new();
     for (task, plugin) in config.tasks.iter().zip(plugins) {
-        let contender = Contender::new(contested(task, &config.zookeeper, plugin, &until), threads.handle().clone());
+        let contender = Contender::new(
+            contested(task, &config.zookeeper, plugin, &until),
+            threads.handle().clone(),
+        );
         contenders.spawn(contender.run(view.clone(), shutdown.clone()));
     }
-    let rights =
-        guarded(&config).map(|tasks| tokio::spawn(set_right(view.clone(), config.zookeeper.root.clone(), tasks)));
+    let rights = guarded(&config).map(|tasks| {
+        tokio::spawn(set_right(
+            view.clone(),
+            config.zookeeper.root.clone(),
+            tasks,
+        ))
+    });
     drop(view);
     // The session is closed only when nobody needs it any more.
     let (all_left, stop) = oneshot::channel();
@@ -109,7 +126,11 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
             rights.abort();
             let _ = rights.await;
         }
-        let _ = all_left.send(if matches!(outcome, Err(HostError::Stuck(_))) { End::Expire } else { End::Close });
+        let _ = all_left.send(if matches!(outcome, Err(HostError::Stuck(_))) {
+            End::Expire
+        } else {
+            End::Close
+        });
         outcome
     };
     let keep = async {
@@ -125,7 +146,11 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
         Some(Outcome::Failed(failed)) => Err(HostError::Failed(failed)),
         None => {
             kept?;
-            if until == Until::Shutdown { Ok(()) } else { Err(HostError::Interrupted) }
+            if until == Until::Shutdown {
+                Ok(())
+            } else {
+                Err(HostError::Interrupted)
+            }
         }
     }
 }
@@ -133,8 +158,13 @@ pub async fn run(config: Config, plugins: Vec<Arc<Plugin>>, until: Until, shutdo
 /// The tasks whose nodes others may be kept from. What everybody may change is not looked at.
 fn guarded(config: &Config) -> Option<Vec<Arc<TaskPaths>>> {
     let EnsembleConfig { acl, root, .. } = &config.zookeeper;
-    let tasks = config.tasks.iter().map(|task| Arc::new(TaskPaths::new(root, &task.name, task.path.as_deref())));
-    acl.as_ref().filter(|acl| **acl != AclSetting::World).map(|_| tasks.collect())
+    let tasks = config
+        .tasks
+        .iter()
+        .map(|task| Arc::new(TaskPaths::new(root, &task.name, task.path.as_deref())));
+    acl.as_ref()
+        .filter(|acl| **acl != AclSetting::World)
+        .map(|_| tasks.collect())
 }
 
 /// Lets this process have as many files and sockets open as the system allows it: what plugins have open must not be missing
@@ -142,7 +172,13 @@ fn guarded(config: &Config) -> Option<Vec<Arc<TaskPaths>>> {
 fn raise_descriptors() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // Without it there are as many as there were.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
 }
 
 /// Where the ensemble is, as it was configured.
@@ -162,12 +198,22 @@ fn session_settings(config: &Config) -> SessionSettings {
         ensemble: ensemble(&config.zookeeper),
         host: config.host.clone(),
         tick_time: config.zookeeper.tick_time,
-        demote_timeout: config.tasks.iter().map(|task| task.demote_timeout).max().unwrap_or_default(),
+        demote_timeout: config
+            .tasks
+            .iter()
+            .map(|task| task.demote_timeout)
+            .max()
+            .unwrap_or_default(),
         connect_timeout: config.zookeeper.connect_timeout,
     }
 }
 
-fn contested(task: &TaskConfig, ensemble: &EnsembleConfig, plugin: Arc<Plugin>, until: &Until) -> Task {
+fn contested(
+    task: &TaskConfig,
+    ensemble: &EnsembleConfig,
+    plugin: Arc<Plugin>,
+    until: &Until,
+) -> Task {
     let once = match until {
         Until::Shutdown => None,
         Until::Completion(once) => Some(once.clone()),
@@ -181,9 +227,16 @@ fn contested(task: &TaskConfig, ensemble: &EnsembleConfig, plugin: Arc<Plugin>, 
             demote_timeout: task.demote_timeout,
             restart: task.restart,
             // A task that is run once is given back when it has completed, whatever is to follow otherwise.
-            on_complete: if once.is_some() { OnComplete::Resign } else { task.on_complete },
+            on_complete: if once.is_some() {
+                OnComplete::Resign
+            } else {
+                task.on_complete
+            },
         },
-        election: election::Settings { demote_budget: task.demote_timeout, successor_delay: task.successor_delay },
+        election: election::Settings {
+            demote_budget: task.demote_timeout,
+            successor_delay: task.successor_delay,
+        },
         once,
     }
 }

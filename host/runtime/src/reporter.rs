@@ -38,7 +38,14 @@ pub struct Reporter<W> {
 impl<W> Reporter<W> {
     /// Reports as `host`, in `format`, the lines of these `levels`.
     pub fn new(writer: W, format: LogFormat, levels: Levels, host: String) -> Self {
-        Self { writer, format, levels, host, terminal: None, remarks: Remarks::new(Hidden::default()) }
+        Self {
+            writer,
+            format,
+            levels,
+            host,
+            terminal: None,
+            remarks: Remarks::new(Hidden::default()),
+        }
     }
 
     /// Writes text for a terminal, if there is one.
@@ -50,14 +57,31 @@ impl<W> Reporter<W> {
     /// Keeps these secrets out of what libraries say.
     #[must_use]
     pub fn hiding(self, hidden: Hidden) -> Self {
-        Self { remarks: Remarks::new(hidden), ..self }
+        Self {
+            remarks: Remarks::new(hidden),
+            ..self
+        }
     }
 }
 
 impl<W: for<'a> tracing_subscriber::fmt::MakeWriter<'a>> Reporter<W> {
     fn write(&self, level: Level, fields: Fields) -> String {
-        let Fields { message, event, target, others, .. } = fields;
-        let line = Line { time: SystemTime::now(), level, host: &self.host, message, event, target, fields: others };
+        let Fields {
+            message,
+            event,
+            target,
+            others,
+            ..
+        } = fields;
+        let line = Line {
+            time: SystemTime::now(),
+            level,
+            host: &self.host,
+            message,
+            event,
+            target,
+            fields: others,
+        };
         let mut line = match self.format {
             LogFormat::Json => line.json(),
             LogFormat::Text => line.text(self.terminal.as_ref()),
@@ -73,10 +97,16 @@ impl<W: for<'a> tracing_subscriber::fmt::MakeWriter<'a>> Reporter<W> {
             return;
         };
         if dropped > 0 {
-            let said = Fields { message: Remarks::dropped(dropped), ..Fields::default() };
+            let said = Fields {
+                message: Remarks::dropped(dropped),
+                ..Fields::default()
+            };
             self.remarks.reported(&self.write(Level::WARN, said));
         }
-        let mut fields = Fields { max_bytes: Some(self.remarks.seen_bytes()), ..Fields::default() };
+        let mut fields = Fields {
+            max_bytes: Some(self.remarks.seen_bytes()),
+            ..Fields::default()
+        };
         event.record(&mut fields);
         if !is_part_of(target, OWN) {
             fields.target.get_or_insert_with(|| target.to_owned());
@@ -143,7 +173,10 @@ impl Fields {
     }
 
     fn put_text(&mut self, name: &str, value: fmt::Arguments<'_>) {
-        let mut beginning = Beginning { text: String::new(), max_bytes: self.max_bytes.unwrap_or(usize::MAX) };
+        let mut beginning = Beginning {
+            text: String::new(),
+            max_bytes: self.max_bytes.unwrap_or(usize::MAX),
+        };
         // It ends where nothing more is of use.
         let _ = beginning.write_fmt(value);
         self.put(name, beginning.text.into());

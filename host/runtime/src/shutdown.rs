@@ -37,14 +37,18 @@ impl Shutdown {
     /// When the system refuses the handlers or the thread.
     pub fn on_signals() -> io::Result<Self> {
         let shutdown = Self::new();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()?;
         let signals = {
             // Within the runtime, and before this returns: no signal may find the default action, which kills.
             let _within = runtime.enter();
             Signals::listen()?
         };
         let requested = shutdown.clone();
-        thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(obey(signals, &requested)))?;
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || runtime.block_on(obey(signals, &requested)))?;
         Ok(shutdown)
     }
 
@@ -75,7 +79,10 @@ struct Signals {
 
 impl Signals {
     fn listen() -> io::Result<Self> {
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
 
     async fn next(&mut self) -> SignalKind {
@@ -91,7 +98,9 @@ async fn obey(mut signals: Signals, shutdown: &Shutdown) {
     tracing::info!("asked to stop; a second signal ends the process at once");
     shutdown.trigger();
     let second = signals.next().await;
-    tracing::warn!("ended by a second signal; what this host holds is free again when its session has expired");
+    tracing::warn!(
+        "ended by a second signal; what this host holds is free again when its session has expired"
+    );
     thread::sleep(LAST_LINE_TIME);
     process::exit(128 + second.as_raw_value());
 }

@@ -33,12 +33,18 @@ pub(super) fn apart<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Undone> {
     let (sender, receiver) = channel();
-    let thread = thread::Builder::new().name("load-plugin".into()).stack_size(STACK_BYTES);
-    thread.spawn(move || drop(sender.send(caught(work)))).map_err(Undone::Threads)?;
+    let thread = thread::Builder::new()
+        .name("load-plugin".into())
+        .stack_size(STACK_BYTES);
+    thread
+        .spawn(move || drop(sender.send(caught(work))))
+        .map_err(Undone::Threads)?;
     match receiver.recv_timeout(within) {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(message)) => Err(Undone::Panicked(message)),
-        Err(RecvTimeoutError::Disconnected) => Err(Undone::Panicked("the thread has vanished".into())),
+        Err(RecvTimeoutError::Disconnected) => {
+            Err(Undone::Panicked("the thread has vanished".into()))
+        }
         Err(RecvTimeoutError::Timeout) => Err(Undone::TooSlow),
     }
 }
@@ -46,7 +52,10 @@ pub(super) fn apart<T: Send + 'static>(
 /// Does `work`, and returns what it said if it panicked. Nobody may look at what a panic has left half done.
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic: Box<dyn Any + Send>| {
-        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let text = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
         let text = text.unwrap_or("without a message");
         text[..text.floor_char_boundary(MAX_MESSAGE_BYTES)].to_owned()
     })
@@ -62,7 +71,9 @@ mod tests {
     fn work_is_done_elsewhere_and_its_panic_stays_there() {
         let thread = apart(LONG, || std::thread::current().name().map(str::to_owned)).unwrap();
         assert_eq!(thread.unwrap(), "load-plugin");
-        assert!(matches!(apart(LONG, || panic!("a {}", "bug")), Err(Undone::Panicked(message)) if message == "a bug"));
+        assert!(
+            matches!(apart(LONG, || panic!("a {}", "bug")), Err(Undone::Panicked(message)) if message == "a bug")
+        );
     }
 
     #[test]

@@ -7,9 +7,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{
-    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind, FuncValidator,
-    FuncValidatorAllocations, FunctionBody, Operator, OperatorsReader, Parser, Payload, TableInit, ValidPayload,
-    Validator, ValidatorResources,
+    BinaryReaderError, CompositeInnerType, ConstExpr, DataKind, ElementItems, ElementKind,
+    FuncValidator, FuncValidatorAllocations, FunctionBody, Operator, OperatorsReader, Parser,
+    Payload, TableInit, TypeSectionReader, ValidPayload, Validator, ValidatorResources,
 };
 
 use super::features::FEATURES;
@@ -129,39 +129,48 @@ impl Counts {
     fn add(&mut self, payload: &Payload<'_>) -> Result<(), Refused> {
         match payload {
             Payload::Version { .. } => {
-                raise(&mut self.nesting, 1, "modules and components in one another", MAX_NESTING)?;
+                raise(
+                    &mut self.nesting,
+                    1,
+                    "modules and components in one another",
+                    MAX_NESTING,
+                )?;
                 raise(&mut self.parts, 1, "modules and components", MAX_PARTS)?;
             }
             Payload::End(_) => self.nesting = self.nesting.saturating_sub(1),
             Payload::CodeSectionStart { count, .. } => {
-                raise(&mut self.functions, u64::from(*count), "functions", MAX_FUNCTIONS)?;
+                raise(
+                    &mut self.functions,
+                    u64::from(*count),
+                    "functions",
+                    MAX_FUNCTIONS,
+                )?;
             }
-            Payload::TypeSection(groups) => {
-                for group in groups.clone() {
-                    for ty in group?.types() {
-                        let parts = match &ty.composite_type.inner {
-                            CompositeInnerType::Func(ty) => ty.params().len() + ty.results().len(),
-                            CompositeInnerType::Struct(ty) => ty.fields.len(),
-                            CompositeInnerType::Array(_) | CompositeInnerType::Cont(_) => 1,
-                        };
-                        raise(&mut self.types, 1 + parts as u64, "types, parameters, results and fields", MAX_TYPES)?;
-                    }
-                }
-            }
+            Payload::TypeSection(groups) => self.types(groups)?,
             Payload::ImportSection(imports) => self.names(imports.count())?,
             Payload::ExportSection(exports) => self.names(exports.count())?,
             Payload::TableSection(tables) => {
                 for table in tables.clone() {
                     let table = table?;
                     let initial = table.ty.initial;
-                    raise(&mut self.table_elements, initial, "elements of tables at first", MAX_TABLE_ELEMENTS)?;
+                    raise(
+                        &mut self.table_elements,
+                        initial,
+                        "elements of tables at first",
+                        MAX_TABLE_ELEMENTS,
+                    )?;
                     if let TableInit::Expr(expression) = &table.init {
                         self.constants(expression)?;
                     }
                 }
             }
             Payload::GlobalSection(globals) => {
-                raise(&mut self.globals, u64::from(globals.count()), "globals", MAX_GLOBALS)?;
+                raise(
+                    &mut self.globals,
+                    u64::from(globals.count()),
+                    "globals",
+                    MAX_GLOBALS,
+                )?;
                 for global in globals.clone() {
                     self.constants(&global?.init_expr)?;
                 }
@@ -186,7 +195,12 @@ impl Counts {
             }
             Payload::CustomSection(section) if section.name() == "name" => {
                 let bytes = section.data().len() as u64;
-                raise(&mut self.name_bytes, bytes, "bytes of names", MAX_NAME_BYTES)?;
+                raise(
+                    &mut self.name_bytes,
+                    bytes,
+                    "bytes of names",
+                    MAX_NAME_BYTES,
+                )?;
             }
             // The encoder makes a component of it.
             Payload::CustomSection(section) if section.name().starts_with("component-type") => {
@@ -208,16 +222,50 @@ impl Counts {
         Ok(())
     }
 
+    fn types(&mut self, groups: &TypeSectionReader<'_>) -> Result<(), Refused> {
+        for group in groups.clone() {
+            for ty in group?.types() {
+                let parts = match &ty.composite_type.inner {
+                    CompositeInnerType::Func(ty) => ty.params().len() + ty.results().len(),
+                    CompositeInnerType::Struct(ty) => ty.fields.len(),
+                    CompositeInnerType::Array(_) | CompositeInnerType::Cont(_) => 1,
+                };
+                raise(
+                    &mut self.types,
+                    1 + parts as u64,
+                    "types, parameters, results and fields",
+                    MAX_TYPES,
+                )?;
+            }
+        }
+        Ok(())
+    }
+
     fn names(&mut self, count: u32) -> Result<(), Excess> {
-        raise(&mut self.names, count.into(), "imports and exports of modules", MAX_NAMES)
+        raise(
+            &mut self.names,
+            count.into(),
+            "imports and exports of modules",
+            MAX_NAMES,
+        )
     }
 
     fn segments(&mut self, count: u32) -> Result<(), Excess> {
-        raise(&mut self.segments, count.into(), "segments of data and elements", MAX_SEGMENTS)
+        raise(
+            &mut self.segments,
+            count.into(),
+            "segments of data and elements",
+            MAX_SEGMENTS,
+        )
     }
 
     fn component(&mut self, bytes: usize) -> Result<(), Excess> {
-        raise(&mut self.component_bytes, bytes as u64, "bytes of components without their modules", MAX_COMPONENT_BYTES)
+        raise(
+            &mut self.component_bytes,
+            bytes as u64,
+            "bytes of components without their modules",
+            MAX_COMPONENT_BYTES,
+        )
     }
 
     fn elements(&mut self, items: &ElementItems<'_>) -> Result<(), Refused> {
@@ -225,7 +273,12 @@ impl Counts {
             ElementItems::Functions(functions) => functions.count(),
             ElementItems::Expressions(_, expressions) => expressions.count(),
         };
-        raise(&mut self.elements, count.into(), "items of element segments", MAX_ELEMENTS)?;
+        raise(
+            &mut self.elements,
+            count.into(),
+            "items of element segments",
+            MAX_ELEMENTS,
+        )?;
         if let ElementItems::Expressions(_, expressions) = items {
             for expression in expressions.clone() {
                 self.constants(&expression?)?;
@@ -237,7 +290,12 @@ impl Counts {
     fn constants(&mut self, expression: &ConstExpr<'_>) -> Result<(), Refused> {
         for operator in expression.get_operators_reader() {
             if !matches!(operator?, Operator::End) {
-                raise(&mut self.constants, 1, "operators of constant expressions", MAX_CONSTANTS)?;
+                raise(
+                    &mut self.constants,
+                    1,
+                    "operators of constant expressions",
+                    MAX_CONSTANTS,
+                )?;
             }
         }
         Ok(())
@@ -246,10 +304,20 @@ impl Counts {
 
 fn raise(count: &mut u64, by: u64, what: &'static str, max: u64) -> Result<(), Excess> {
     *count = count.saturating_add(by);
-    if *count > max { Err(Excess::TooMany { what: what.into(), max }) } else { Ok(()) }
+    if *count > max {
+        Err(Excess::TooMany {
+            what: what.into(),
+            max,
+        })
+    } else {
+        Ok(())
+    }
 }
 
-fn check_function(function: &mut FuncValidator<ValidatorResources>, body: &FunctionBody<'_>) -> Result<(), Refused> {
+fn check_function(
+    function: &mut FuncValidator<ValidatorResources>,
+    body: &FunctionBody<'_>,
+) -> Result<(), Refused> {
     let mut reader = body.get_binary_reader();
     function.read_locals(&mut reader)?;
     let locals = u64::from(function.len_locals());
@@ -280,7 +348,10 @@ fn check_function(function: &mut FuncValidator<ValidatorResources>, body: &Funct
         });
         function.op(offset, &operator)?;
         if flow > MAX_FLOW {
-            return Err(Excess::TooComplex { function: function.index() }.into());
+            return Err(Excess::TooComplex {
+                function: function.index(),
+            }
+            .into());
         }
     }
     Ok(operators.finish()?)

@@ -61,15 +61,23 @@ pub(super) enum CacheError {
     #[error("{path} is not a file of this cache: remove it", path = path.display())]
     Foreign { path: PathBuf },
     #[error("cannot keep a cache in {path}", path = path.display())]
-    Open { path: PathBuf, source: wasmtime::Error },
+    Open {
+        path: PathBuf,
+        source: wasmtime::Error,
+    },
     #[error("cannot keep what was compiled in {path}", path = path.display())]
     Keep { path: PathBuf, source: io::Error },
 }
 
 /// `soloist` in the user's cache directory, if the user has one.
 pub(super) fn user_directory() -> Option<PathBuf> {
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    let absolute = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let base =
+        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
     if base.is_none() {
         tracing::debug!("compiled plugins are not kept: neither XDG_CACHE_HOME nor HOME is set");
     }
@@ -83,7 +91,10 @@ pub(super) fn wasmtime_cache(directory: &Path) -> Result<Cache, CacheError> {
         .with_directory(directory)
         // A file that is compressed anew would no longer have its digest.
         .with_optimized_compression_usage_counter_threshold(u64::MAX);
-    Cache::new(config).map_err(|source| CacheError::Open { path: directory.to_owned(), source })
+    Cache::new(config).map_err(|source| CacheError::Open {
+        path: directory.to_owned(),
+        source,
+    })
 }
 
 /// What a file is known by to engines of one kind.
@@ -104,7 +115,13 @@ impl Key {
 pub(super) fn code_name(component: &[u8], engine: &Engine) -> String {
     let mut hasher = Sha256Hasher(Sha256::new());
     let (debug_information, intrinsics) = (None::<&[u8]>, None::<&str>);
-    (engine.precompile_compatibility_hash(), component, debug_information, intrinsics).hash(&mut hasher);
+    (
+        engine.precompile_compatibility_hash(),
+        component,
+        debug_information,
+        intrinsics,
+    )
+        .hash(&mut hasher);
     BASE64_URL_SAFE_NO_PAD.encode(hasher.0.finalize())
 }
 
@@ -153,11 +170,19 @@ impl SealedCache {
     pub(super) fn open(directory: &Path) -> Result<Self, CacheError> {
         let (code, kept) = (directory.join("code"), directory.join("kept"));
         for directory in [directory, &code, &kept] {
-            make(directory).map_err(|source| CacheError::Create { path: directory.to_owned(), source })?;
+            make(directory).map_err(|source| CacheError::Create {
+                path: directory.to_owned(),
+                source,
+            })?;
         }
         check_ancestors(&code)?;
         check_ancestors(&kept)?;
-        Ok(Self { cache: wasmtime_cache(&code)?, directory: directory.to_owned(), code, kept })
+        Ok(Self {
+            cache: wasmtime_cache(&code)?,
+            directory: directory.to_owned(),
+            code,
+            kept,
+        })
     }
 
     pub(super) fn wasmtime(&self) -> Cache {
@@ -166,7 +191,10 @@ impl SealedCache {
 
     /// A place to compile in, from which can be kept.
     pub(super) fn scratch(&self) -> Result<Scratch, CacheError> {
-        Scratch::new(&self.directory).map_err(|source| CacheError::Keep { path: self.directory.clone(), source })
+        Scratch::new(&self.directory).map_err(|source| CacheError::Keep {
+            path: self.directory.clone(),
+            source,
+        })
     }
 
     /// What is kept of a file. `None` if there is nothing, or nothing that is whole.
@@ -176,7 +204,10 @@ impl SealedCache {
             return Ok(None);
         };
         // Whoever tidies up from now on leaves it alone. In a cache that can only be read nobody tidies up.
-        let touched = File::options().append(true).open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        let touched = File::options()
+            .append(true)
+            .open(&path)
+            .and_then(|file| file.set_modified(SystemTime::now()));
         let code = self.code.join(&note.code);
         let is_whole = is_there(&self.code, &code)? && has_digest(&code, &note.code_sum);
         let component = match &note.component_sum {
@@ -194,10 +225,16 @@ impl SealedCache {
         };
         let is_gone = touched.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         if !is_whole || is_gone {
-            tracing::debug!("{} is damaged, or was never finished: it is compiled anew", code.display());
+            tracing::debug!(
+                "{} is damaged, or was never finished: it is compiled anew",
+                code.display()
+            );
             return Ok(None);
         }
-        Ok(Some(Kept { made: note.made, component }))
+        Ok(Some(Kept {
+            made: note.made,
+            component,
+        }))
     }
 
     /// Keeps what was compiled in `scratch`, which stays as it is.
@@ -210,34 +247,61 @@ impl SealedCache {
                 write(&beside, bytes, &self.component(key))?;
             }
             let text = serde_json::to_string(&note)?;
-            write(&beside, format!("{}\n{text}", Digest::of(text.as_bytes())).as_bytes(), &self.note(key))?;
+            write(
+                &beside,
+                format!("{}\n{text}", Digest::of(text.as_bytes())).as_bytes(),
+                &self.note(key),
+            )?;
             self.tidy(key)
         };
-        keep().map_err(|source| CacheError::Keep { path: self.directory.clone(), source })
+        keep().map_err(|source| CacheError::Keep {
+            path: self.directory.clone(),
+            source,
+        })
     }
 
     /// Puts the code where wasmtime looks for it, whatever was there before.
-    fn keep_code(&self, scratch: &Scratch, made: Made, component: Option<&[u8]>) -> io::Result<Note> {
+    fn keep_code(
+        &self,
+        scratch: &Scratch,
+        made: Made,
+        component: Option<&[u8]>,
+    ) -> io::Result<Note> {
         let made_in = scratch.path().join(CODE);
         let [compiled] = &*code_files(&made_in, 0)? else {
-            return Err(io::Error::other("the compiler did not leave one file of code"));
+            return Err(io::Error::other(
+                "the compiler did not leave one file of code",
+            ));
         };
-        let code = compiled.strip_prefix(&made_in).map_err(io::Error::other)?.to_owned();
+        let code = compiled
+            .strip_prefix(&made_in)
+            .map_err(io::Error::other)?
+            .to_owned();
         fs::set_permissions(compiled, Permissions::from_mode(0o600))?;
         let sum = Digest::of_all(File::open(compiled)?)?;
-        let bytes = compiled.metadata()?.len() + component.map_or(0, |component| component.len() as u64);
+        let bytes =
+            compiled.metadata()?.len() + component.map_or(0, |component| component.len() as u64);
         let (beside, to) = (scratch.path().join("linked"), self.code.join(&code));
         to.parent().map_or(Ok(()), make)?;
         fs::hard_link(compiled, &beside)?;
         fs::rename(beside, to)?;
         let component_sum = component.map(|component| Digest::of(component).to_string());
-        Ok(Note { code, code_sum: sum.to_string(), component_sum, bytes, made })
+        Ok(Note {
+            code,
+            code_sum: sum.to_string(),
+            component_sum,
+            bytes,
+            made,
+        })
     }
 
     /// Removes what was used the longest time ago, as long as too much is kept, and code that nobody has noted.
     fn tidy(&self, new: Key) -> io::Result<()> {
         let mut notes = Vec::new();
-        for path in entries(&self.kept)?.into_iter().filter(|path| path.extension().is_none()) {
+        for path in entries(&self.kept)?
+            .into_iter()
+            .filter(|path| path.extension().is_none())
+        {
             let Ok(used) = path.metadata().and_then(|metadata| metadata.modified()) else {
                 continue;
             };
@@ -246,7 +310,11 @@ impl SealedCache {
             notes.push((used, path, note));
         }
         notes.sort_by_key(|(used, ..)| *used);
-        let mut bytes: u64 = notes.iter().flat_map(|(.., note)| note).map(|note| note.bytes).sum();
+        let mut bytes: u64 = notes
+            .iter()
+            .flat_map(|(.., note)| note)
+            .map(|note| note.bytes)
+            .sum();
         let mut files = notes.len();
         let recent = SystemTime::now() - IN_USE;
         notes.retain(|(used, path, note)| {
@@ -260,9 +328,16 @@ impl SealedCache {
             let _ = fs::remove_file(path.with_extension("wasm"));
             false
         });
-        let known: Vec<_> = notes.iter().flat_map(|(.., note)| note).map(|note| self.code.join(&note.code)).collect();
+        let known: Vec<_> = notes
+            .iter()
+            .flat_map(|(.., note)| note)
+            .map(|note| self.code.join(&note.code))
+            .collect();
         for code in code_files(&self.code, 0)? {
-            let is_old = code.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|made| made < recent);
+            let is_old = code
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|made| made < recent);
             if is_old && !known.contains(&code) {
                 let _ = fs::remove_file(code.with_extension("stats"));
                 let _ = fs::remove_file(code);
@@ -285,22 +360,34 @@ impl SealedCache {
         }
         let read = || -> io::Result<String> {
             let mut text = String::new();
-            File::open(path)?.take(MAX_NOTE_BYTES).read_to_string(&mut text)?;
+            File::open(path)?
+                .take(MAX_NOTE_BYTES)
+                .read_to_string(&mut text)?;
             Ok(text)
         };
         let text = read().unwrap_or_default();
-        let whole = text.split_once('\n').filter(|(sum, text)| Digest::of(text.as_bytes()).to_string() == *sum);
+        let whole = text
+            .split_once('\n')
+            .filter(|(sum, text)| Digest::of(text.as_bytes()).to_string() == *sum);
         Ok(whole.and_then(|(_, text)| serde_json::from_str(text).ok()))
     }
 }
 
 fn has_digest(path: &Path, sum: &str) -> bool {
-    File::open(path).and_then(Digest::of_all).is_ok_and(|digest| digest.to_string() == sum)
+    File::open(path)
+        .and_then(Digest::of_all)
+        .is_ok_and(|digest| digest.to_string() == sum)
 }
 
 /// Writes a file that is there as a whole or not at all.
 fn write(beside: &Path, content: &[u8], path: &Path) -> io::Result<()> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(beside)?.write_all(content)?;
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(beside)?
+        .write_all(content)?;
     fs::rename(beside, path)
 }
 
@@ -309,7 +396,9 @@ pub(super) fn code_files(directory: &Path, depth: usize) -> io::Result<Vec<PathB
     let mut found = Vec::new();
     for path in entries(directory)? {
         match path.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() && depth < MAX_DEPTH => found.extend(code_files(&path, depth + 1)?),
+            Ok(metadata) if metadata.is_dir() && depth < MAX_DEPTH => {
+                found.extend(code_files(&path, depth + 1)?);
+            }
             Ok(metadata) if metadata.is_file() && path.extension().is_none() => found.push(path),
             _ => {}
         }

@@ -11,7 +11,9 @@ use wasmparser::{BinaryReader, Parser, Payload, Validator, WasmFeatures};
 pub(super) fn is_in(module: &[u8]) -> bool {
     let payloads = Parser::new(0).parse_all(module).map_while(Result::ok);
     let mut sections = payloads.filter_map(|payload| match payload {
-        Payload::CustomSection(section) if section.name().starts_with("component-type") => Some(section.data()),
+        Payload::CustomSection(section) if section.name().starts_with("component-type") => {
+            Some(section.data())
+        }
         _ => None,
     });
     sections.any(|data| {
@@ -47,7 +49,8 @@ impl<'a> Packages<'a> {
     fn of(types: &'a Types) -> Self {
         // Every type that an interface gives away, what it is made of, and the package that the interface is in.
         let mut given = Vec::new();
-        let top = (0..types.as_ref().component_type_count()).map(|index| types.component_any_type_at(index));
+        let top = (0..types.as_ref().component_type_count())
+            .map(|index| types.component_any_type_at(index));
         let mut components: Vec<_> = top.filter_map(component_type).collect();
         let mut seen = HashSet::new();
         while let Some(id) = components.pop() {
@@ -57,25 +60,38 @@ impl<'a> Packages<'a> {
             for (name, item) in types[id].imports.iter().chain(&types[id].exports) {
                 match item.ty {
                     ComponentEntityType::Component(inner) => components.push(inner),
-                    ComponentEntityType::Type { referenced, .. } => components.extend(component_type(referenced)),
+                    ComponentEntityType::Type { referenced, .. } => {
+                        components.extend(component_type(referenced));
+                    }
                     ComponentEntityType::Instance(instance) => {
                         let Some(package) = package(name) else {
                             continue;
                         };
-                        given.extend(types[instance].exports.values().filter_map(|item| match item.ty {
-                            ComponentEntityType::Type { referenced, created } => Some((package, referenced, created)),
-                            _ => None,
+                        given.extend(types[instance].exports.values().filter_map(|item| {
+                            match item.ty {
+                                ComponentEntityType::Type {
+                                    referenced,
+                                    created,
+                                } => Some((package, referenced, created)),
+                                _ => None,
+                            }
                         }));
                     }
                     _ => {}
                 }
             }
         }
-        let owners: HashMap<_, _> = given.iter().map(|(package, _, created)| (*created, *package)).collect();
+        let owners: HashMap<_, _> = given
+            .iter()
+            .map(|(package, _, created)| (*created, *package))
+            .collect();
         let mut packages = Self::default();
         for (package, referenced, _) in given {
             let mut names = successors(Some(referenced), |name| types.peel_alias(*name));
-            if let Some(owner) = names.find_map(|name| owners.get(&name)).filter(|owner| **owner != package) {
+            if let Some(owner) = names
+                .find_map(|name| owners.get(&name))
+                .filter(|owner| **owner != package)
+            {
                 packages.0.entry(package).or_default().insert(*owner);
             }
         }
@@ -87,7 +103,8 @@ impl<'a> Packages<'a> {
         loop {
             let before = self.0.len();
             let needing: BTreeSet<_> = self.0.keys().copied().collect();
-            self.0.retain(|_, needed| needed.iter().any(|name| needing.contains(name)));
+            self.0
+                .retain(|_, needed| needed.iter().any(|name| needing.contains(name)));
             if self.0.len() == before {
                 return before > 0;
             }

@@ -58,7 +58,11 @@ impl Told {
 /// [`Problem`] says what is wrong with it. Those that only a host can have are not among them.
 pub(super) fn compile(bytes: Vec<u8>, directory: &Path, limits: &Limits) -> Result<Made, Problem> {
     let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(available_parallelism().map_or(1, usize::from).min(MAX_THREADS))
+        .num_threads(
+            available_parallelism()
+                .map_or(1, usize::from)
+                .min(MAX_THREADS),
+        )
         .stack_size(STACK_BYTES)
         .build()
         .map_err(|error| Problem::Threads(Told::of(&error)))?;
@@ -73,7 +77,8 @@ fn compile_here(bytes: Vec<u8>, directory: &Path, limits: &Limits) -> Result<Mad
     let needs = Needs::of(&component)?;
     needs.check(limits).map_err(Problem::Limit)?;
     if encoded {
-        fs::write(directory.join(COMPONENT), &component).map_err(|error| Problem::Write(Told::of(&error)))?;
+        fs::write(directory.join(COMPONENT), &component)
+            .map_err(|error| Problem::Write(Told::of(&error)))?;
     }
     let mut cache = CacheConfig::new();
     cache.with_directory(directory.join(CODE));
@@ -88,10 +93,16 @@ fn compile_here(bytes: Vec<u8>, directory: &Path, limits: &Limits) -> Result<Mad
     // wasmtime says nothing of code that it could not write.
     let write = |error: io::Error| Problem::Write(Told::of(&error));
     let [written] = &*cache::code_files(&directory.join(CODE), 0).map_err(write)? else {
-        return Err(write(io::Error::other("there is no room for it, or no file may be that large")));
+        return Err(write(io::Error::other(
+            "there is no room for it, or no file may be that large",
+        )));
     };
     let runner = Engine::new(&engine::config_without_compiler()).map_err(failed)?;
-    fs::rename(written, written.with_file_name(cache::code_name(&component, &runner))).map_err(write)?;
+    fs::rename(
+        written,
+        written.with_file_name(cache::code_name(&component, &runner)),
+    )
+    .map_err(write)?;
     Ok(Made { needs, encoded })
 }
 
@@ -118,7 +129,9 @@ fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
     }
     if bytes.starts_with(b"\0asm") {
         // A header without a known version: let the parser say so.
-        Validator::new_with_features(FEATURES).validate_all(&bytes).map_err(Refused::from)?;
+        Validator::new_with_features(FEATURES)
+            .validate_all(&bytes)
+            .map_err(Refused::from)?;
     }
     // Text begins with a parenthesis or a comment.
     match std::str::from_utf8(&bytes) {

@@ -12,7 +12,9 @@ use std::sync::mpsc::channel;
 use std::thread::{self, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -55,9 +57,22 @@ impl Compiler {
     }
 
     /// Compiles a file's content into a directory.
-    pub(super) fn compile(&self, path: &Path, bytes: &[u8], into: &Path, limits: &Limits) -> Result<Made, Problem> {
+    pub(super) fn compile(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        into: &Path,
+        limits: &Limits,
+    ) -> Result<Made, Problem> {
         match self {
-            Self::Process(program) => Compilation { program, path, bytes, into, limits }.run(),
+            Self::Process(program) => Compilation {
+                program,
+                path,
+                bytes,
+                into,
+                limits,
+            }
+            .run(),
             Self::Here => compile(bytes.to_vec(), into, limits),
         }
     }
@@ -79,15 +94,39 @@ struct Order {
 
 impl Order {
     fn within(limits: &Limits) -> Self {
-        let Limits { compile_memory, compile_timeout, instances, memories, tables, .. } = *limits;
+        let Limits {
+            compile_memory,
+            compile_timeout,
+            instances,
+            memories,
+            tables,
+            ..
+        } = *limits;
         let processor = (compile_timeout.as_secs() + 1).saturating_mul(MAX_THREADS as u64);
         let parent = rustix::process::getpid().as_raw_nonzero().get();
-        Self { parent, memory: compile_memory, processor, instances, memories, tables }
+        Self {
+            parent,
+            memory: compile_memory,
+            processor,
+            instances,
+            memories,
+            tables,
+        }
     }
 
     fn limits(&self) -> Limits {
-        let Self { instances, memories, tables, .. } = *self;
-        Limits { instances, memories, tables, ..Limits::default() }
+        let Self {
+            instances,
+            memories,
+            tables,
+            ..
+        } = *self;
+        Limits {
+            instances,
+            memories,
+            tables,
+            ..Limits::default()
+        }
     }
 }
 
@@ -111,12 +150,21 @@ impl Compilation<'_> {
         // with the closure, before the scope waits for them.
         thread::scope(move |scope| {
             let mut child = child;
-            let (input, output, errors) = (child.0.stdin.take(), child.0.stdout.take(), child.0.stderr.take());
+            let (input, output, errors) = (
+                child.0.stdin.take(),
+                child.0.stdout.take(),
+                child.0.stderr.take(),
+            );
             // One that hears nothing more has ended, and its end says why.
-            begin(scope, move || input.map(|mut input| input.write_all(self.bytes)))?;
+            begin(scope, move || {
+                input.map(|mut input| input.write_all(self.bytes))
+            })?;
             let words = begin(scope, move || listen(errors, MAX_LAST_WORDS_BYTES))?;
             begin(scope, move || sender.send(listen(output, MAX_REPLY_BYTES)))?;
-            let (line, bytes) = (self.path.file_name().unwrap_or_default().display(), shown(self.bytes.len()));
+            let (line, bytes) = (
+                self.path.file_name().unwrap_or_default().display(),
+                shown(self.bytes.len()),
+            );
             let mut reply = receiver.recv_timeout(LONG.min(limit));
             if reply.is_err() && limit > LONG {
                 tracing::info!("compiling {line} ({bytes})");
@@ -133,7 +181,9 @@ impl Compilation<'_> {
             child.end().map_err(Problem::Compiler)?;
             let words = words.join().unwrap_or_default();
             match ended {
-                Some(status) if (reply.len() as u64) < MAX_REPLY_BYTES => Err(self.crashed(status, &words)),
+                Some(status) if (reply.len() as u64) < MAX_REPLY_BYTES => {
+                    Err(self.crashed(status, &words))
+                }
                 _ => Err(Problem::Senseless { said: said(&words) }),
             }
         })
@@ -156,11 +206,19 @@ impl Compilation<'_> {
     }
 
     fn crashed(&self, status: ExitStatus, words: &[u8]) -> Problem {
-        let Limits { compile_timeout: limit, compile_memory: memory, .. } = *self.limits;
+        let Limits {
+            compile_timeout: limit,
+            compile_memory: memory,
+            ..
+        } = *self.limits;
         match status.signal().and_then(Signal::from_named_raw) {
             Some(Signal::XCPU) => Problem::TooSlow { limit },
             Some(Signal::XFSZ) => Problem::CodeTooLarge,
-            _ => Problem::Crashed { status: status.to_string(), said: said(words), memory },
+            _ => Problem::Crashed {
+                status: status.to_string(),
+                said: said(words),
+                memory,
+            },
         }
     }
 }
@@ -199,13 +257,20 @@ fn begin<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<ScopedJoinHandle<'scope, T>, Problem> {
-    thread::Builder::new().spawn_scoped(scope, work).map_err(|error| Problem::Threads(Told::of(&error)))
+    thread::Builder::new()
+        .spawn_scoped(scope, work)
+        .map_err(|error| Problem::Threads(Told::of(&error)))
 }
 
 /// The first of some words.
 fn said(words: &[u8]) -> String {
     let words = String::from_utf8_lossy(words);
-    words.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("nothing").to_owned()
+    words
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or("nothing")
+        .to_owned()
 }
 
 /// Hears what is said, up to a length, until there is no more or nobody to say it.
@@ -232,20 +297,32 @@ pub fn compile_as_told(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let [order, directory] = &*arguments else {
         return ExitCode::from(2);
     };
-    let Some(order) = order.to_str().and_then(|order| serde_json::from_str::<Order>(order).ok()) else {
+    let Some(order) = order
+        .to_str()
+        .and_then(|order| serde_json::from_str::<Order>(order).ok())
+    else {
         return ExitCode::from(2);
     };
     let work = || -> io::Result<Result<Made, Problem>> {
         let _deaf = confine(&order)?;
         let mut bytes = Vec::new();
-        io::stdin().lock().take(MAX_FILE_BYTES).read_to_end(&mut bytes)?;
+        io::stdin()
+            .lock()
+            .take(MAX_FILE_BYTES)
+            .read_to_end(&mut bytes)?;
         Ok(compile(bytes, Path::new(directory), &order.limits()))
     };
     // A panic is an answer.
     std::panic::set_hook(Box::new(|_| ()));
     let answer = work().unwrap_or_else(|error| Err(Problem::Confine(Told::of(&error))));
-    let said = serde_json::to_vec(&answer).map_err(io::Error::from).and_then(|answer| io::stdout().write_all(&answer));
-    if said.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let said = serde_json::to_vec(&answer)
+        .map_err(io::Error::from)
+        .and_then(|answer| io::stdout().write_all(&answer));
+    if said.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Takes from this process what could harm others. Signals that ask to stop are for the host, which ends it: they are not
@@ -265,17 +342,35 @@ fn confine(order: &Order) -> io::Result<impl Sized> {
         (Resource::Nofile, MAX_DESCRIPTORS),
     ] {
         // Only one who may use more of the processor than the first of the two is told that it has used that.
-        let beyond = if resource == Resource::Cpu { most.saturating_add(1) } else { most };
-        let maximum = getrlimit(resource).maximum.map_or(beyond, |allowed| allowed.min(beyond));
-        setrlimit(resource, Rlimit { current: Some(most.min(maximum)), maximum: Some(maximum) })?;
+        let beyond = if resource == Resource::Cpu {
+            most.saturating_add(1)
+        } else {
+            most
+        };
+        let maximum = getrlimit(resource)
+            .maximum
+            .map_or(beyond, |allowed| allowed.min(beyond));
+        setrlimit(
+            resource,
+            Rlimit {
+                current: Some(most.min(maximum)),
+                maximum: Some(maximum),
+            },
+        )?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
     let signals = {
         let _within = runtime.enter();
-        [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()]
-            .map(signal)
-            .into_iter()
-            .collect::<io::Result<Vec<_>>>()?
+        [
+            SignalKind::terminate(),
+            SignalKind::interrupt(),
+            SignalKind::hangup(),
+        ]
+        .map(signal)
+        .into_iter()
+        .collect::<io::Result<Vec<_>>>()?
     };
     Ok((runtime, signals))
 }
@@ -286,14 +381,21 @@ mod tests {
 
     #[test]
     fn sizes_are_as_people_say_them() {
-        assert_eq!([1, 999_999, 1_000_000, 22_900_000].map(shown), ["1 kB", "1000 kB", "1 MB", "22 MB"]);
+        assert_eq!(
+            [1, 999_999, 1_000_000, 22_900_000].map(shown),
+            ["1 kB", "1000 kB", "1 MB", "22 MB"]
+        );
     }
 
     #[test]
     fn a_process_that_is_told_nothing_sensible_does_nothing() {
         for arguments in [&[][..], &["{}"], &["{}", "/"], &["no order", "/"]] {
             let code = compile_as_told(arguments.iter().map(OsString::from));
-            assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(2)), "{arguments:?}");
+            assert_eq!(
+                format!("{code:?}"),
+                format!("{:?}", ExitCode::from(2)),
+                "{arguments:?}"
+            );
         }
     }
 }

@@ -24,7 +24,10 @@ struct Meter {
 impl Cpu {
     /// A share of so many percent; from 100 on there is nothing to measure.
     pub(super) fn new(percent: u32) -> Self {
-        let meter = || Meter { budget: Budget::new(percent, clock::now()), charged: Duration::ZERO };
+        let meter = || Meter {
+            budget: Budget::new(percent, clock::now()),
+            charged: Duration::ZERO,
+        };
         Self((percent < 100).then(|| Arc::new(Mutex::new(meter()))))
     }
 
@@ -45,7 +48,11 @@ impl Cpu {
 
     fn with<T>(&self, act: impl FnOnce(&mut Meter) -> T) -> Option<T> {
         // The figures are right whoever panicked while holding them.
-        let mut meter = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut meter = self
+            .0
+            .as_ref()?
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         Some(act(&mut meter))
     }
 }
@@ -53,7 +60,10 @@ impl Cpu {
 /// What this thread has used of a processor.
 fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        u32::try_from(time.tv_nsec).unwrap_or(0),
+    )
 }
 
 /// Time on a processor, earned while time goes by and spent by running.
@@ -67,7 +77,11 @@ struct Budget {
 
 impl Budget {
     fn new(percent: u32, now: Moment) -> Self {
-        Self { percent: i64::from(percent.clamp(1, 100)), left: 0, as_of: now }
+        Self {
+            percent: i64::from(percent.clamp(1, 100)),
+            left: 0,
+            as_of: now,
+        }
     }
 
     /// Spends `used`; says how long it takes to earn what is owed.
@@ -75,7 +89,11 @@ impl Budget {
         let elapsed = nanos(now.saturating_since(self.as_of));
         self.as_of = now;
         let earned = elapsed.saturating_mul(self.percent) / 100;
-        self.left = self.left.saturating_add(earned).min(nanos(BURST)).saturating_sub(nanos(used));
+        self.left = self
+            .left
+            .saturating_add(earned)
+            .min(nanos(BURST))
+            .saturating_sub(nanos(used));
         let owed = self.left.saturating_neg().max(0);
         Duration::from_nanos((owed.saturating_mul(100) / self.percent).unsigned_abs())
     }
@@ -101,8 +119,12 @@ mod tests {
                 used += TICK;
                 now = now + budget.charge(now, TICK);
             }
-            let share = used.as_secs_f64() / now.saturating_since(Moment::from_nanos(0)).as_secs_f64();
-            assert!((share - f64::from(percent) / 100.0).abs() < 0.002, "{share} of {percent} %");
+            let share =
+                used.as_secs_f64() / now.saturating_since(Moment::from_nanos(0)).as_secs_f64();
+            assert!(
+                (share - f64::from(percent) / 100.0).abs() < 0.002,
+                "{share} of {percent} %"
+            );
         }
     }
 

@@ -39,7 +39,12 @@ mod tests {
 
     #[test]
     fn a_part_is_kept_for_the_host_however_few_there_are() {
-        for (limit, expected) in [(u64::MAX, u64::MAX - 256), (1 << 20, (1 << 20) - 256), (1024, 768), (256, 192)] {
+        for (limit, expected) in [
+            (u64::MAX, u64::MAX - 256),
+            (1 << 20, (1 << 20) - 256),
+            (1024, 768),
+            (256, 192),
+        ] {
             assert_eq!(for_plugins(limit), expected);
         }
         assert!(for_plugins(4) > 0);

@@ -63,18 +63,39 @@ impl Directories {
         let mut wasi = WasiCtx::builder();
         // On the plugin's own thread: what a thread of its own does would go on when the plugin is stopped.
         wasi.allow_blocking_current_thread(true);
-        for Directory { host, guest, access } in granted {
+        for Directory {
+            host,
+            guest,
+            access,
+        } in granted
+        {
             let opened = wasi.preopened_dir(host, guest, permissions(*access));
-            opened.map_err(|error| (host.clone(), error.downcast().unwrap_or_else(io::Error::other)))?;
+            opened.map_err(|error| {
+                (
+                    host.clone(),
+                    error.downcast().unwrap_or_else(io::Error::other),
+                )
+            })?;
         }
-        let mut view = View { ctx: wasi.build(), table: ResourceTable::new() };
+        let mut view = View {
+            ctx: wasi.build(),
+            table: ResourceTable::new(),
+        };
         let mut all = Vec::new();
-        let unusable = |error: wasmtime::Error| (PathBuf::new(), error.downcast().unwrap_or_else(io::Error::other));
+        let unusable = |error: wasmtime::Error| {
+            (
+                PathBuf::new(),
+                error.downcast().unwrap_or_else(io::Error::other),
+            )
+        };
         for (granted, handle) in granted.iter().zip(view.handles().map_err(unusable)?) {
             let opened = Opened::new(granted.clone(), handle);
             all.push(opened.map_err(|error| (granted.host.clone(), error))?);
         }
-        Ok(Self { all, wasi: view.filesystem().ctx.clone() })
+        Ok(Self {
+            all,
+            wasi: view.filesystem().ctx.clone(),
+        })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Opened> {
@@ -86,7 +107,13 @@ impl Directories {
     /// # Errors
     /// One of them is no more.
     pub(super) fn give(&self, ctx: WasiCtx) -> wasmtime::Result<WasiCtx> {
-        for Opened { granted, handle, links, .. } in &self.all {
+        for Opened {
+            granted,
+            handle,
+            links,
+            ..
+        } in &self.all
+        {
             if handle.metadata()?.nlink() == 0 && *links > 0 {
                 wasmtime::bail!(
                     "the granted directory {} has been removed since this host opened it: restart the host when there is one",
@@ -94,7 +121,10 @@ impl Directories {
                 );
             }
         }
-        let mut view = View { ctx, table: ResourceTable::new() };
+        let mut view = View {
+            ctx,
+            table: ResourceTable::new(),
+        };
         *view.filesystem().ctx = self.wasi.clone();
         Ok(view.ctx)
     }
@@ -102,14 +132,26 @@ impl Directories {
     /// Looks for one whose path leads through a directory that its own plugin, or that of another task, can write to: that
     /// plugin could make it lead anywhere. `others` are all directories that the tasks of the host are granted.
     pub(super) fn check_nesting(&self, others: &[Directory]) -> Result<(), Nested> {
-        let own = self.all.iter().filter_map(|opened| Some((&opened.granted, *opened.above.first()?)));
-        let others = others.iter().filter_map(|granted| Some((granted, id(&granted.host)?)));
-        let writable: Vec<_> = own.chain(others).filter(|(granted, _)| granted.access == Access::Write).collect();
+        let own = self
+            .all
+            .iter()
+            .filter_map(|opened| Some((&opened.granted, *opened.above.first()?)));
+        let others = others
+            .iter()
+            .filter_map(|granted| Some((granted, id(&granted.host)?)));
+        let writable: Vec<_> = own
+            .chain(others)
+            .filter(|(granted, _)| granted.access == Access::Write)
+            .collect();
         for Opened { granted, above, .. } in &self.all {
             let walk = Walk::along(&granted.host);
-            let leads = |id| walk.through.contains(id) || above.iter().skip(1).any(|above| above == id);
+            let leads =
+                |id| walk.through.contains(id) || above.iter().skip(1).any(|above| above == id);
             if let Some((through, _)) = writable.iter().find(|(_, id)| leads(id)) {
-                return Err(Nested { path: granted.host.clone(), writable: through.host.clone() });
+                return Err(Nested {
+                    path: granted.host.clone(),
+                    writable: through.host.clone(),
+                });
             }
         }
         Ok(())
@@ -119,7 +161,13 @@ impl Directories {
 impl Opened {
     fn new(granted: Directory, handle: Arc<File>) -> io::Result<Self> {
         let (above, kind) = (ancestry(&handle)?, fstatfs(&*handle)?.f_type);
-        Ok(Self { granted, above, kind, links: handle.metadata()?.nlink(), handle })
+        Ok(Self {
+            granted,
+            above,
+            kind,
+            links: handle.metadata()?.nlink(),
+            handle,
+        })
     }
 
     /// Where it is now, without links. None where there is no /proc to ask.
@@ -142,13 +190,19 @@ impl View {
             Descriptor::Dir(directory) => Ok(Arc::clone(&directory.dir)),
             Descriptor::File(_) => Err(io::Error::from(io::ErrorKind::NotADirectory).into()),
         };
-        descriptors.into_iter().map(|(descriptor, _)| handle(descriptor)).collect()
+        descriptors
+            .into_iter()
+            .map(|(descriptor, _)| handle(descriptor))
+            .collect()
     }
 }
 
 impl WasiView for View {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView { ctx: &mut self.ctx, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.ctx,
+            table: &mut self.table,
+        }
     }
 }
 
@@ -169,24 +223,64 @@ mod tests {
         symlink("../target", path("n/led")).unwrap();
         symlink("n", path("alias")).unwrap();
         symlink("alias/led", path("outer")).unwrap();
-        let dir = |name, access| Directory { host: path(name), guest: format!("/{name}"), access };
-        let check = |own: &[Directory], others: &[Directory]| Directories::open(own).unwrap().check_nesting(others);
-        for name in ["n/sub", "n/sub/deep", "n/led", "alias/sub", "outer", "n/../other"] {
-            let nested = Err(Nested { path: path(name), writable: path("n") });
+        let dir = |name, access| Directory {
+            host: path(name),
+            guest: format!("/{name}"),
+            access,
+        };
+        let check = |own: &[Directory], others: &[Directory]| {
+            Directories::open(own).unwrap().check_nesting(others)
+        };
+        for name in [
+            "n/sub",
+            "n/sub/deep",
+            "n/led",
+            "alias/sub",
+            "outer",
+            "n/../other",
+        ] {
+            let nested = Err(Nested {
+                path: path(name),
+                writable: path("n"),
+            });
             for access in [Access::Read, Access::Write] {
-                assert_eq!(check(&[dir("n", Access::Write), dir(name, access)], &[]), nested, "{name}");
-                assert_eq!(check(&[dir(name, access), dir("n", Access::Write)], &[]), nested, "{name}");
-                assert_eq!(check(&[dir(name, access)], &[dir("n", Access::Write)]), nested, "{name}");
+                assert_eq!(
+                    check(&[dir("n", Access::Write), dir(name, access)], &[]),
+                    nested,
+                    "{name}"
+                );
+                assert_eq!(
+                    check(&[dir(name, access), dir("n", Access::Write)], &[]),
+                    nested,
+                    "{name}"
+                );
+                assert_eq!(
+                    check(&[dir(name, access)], &[dir("n", Access::Write)]),
+                    nested,
+                    "{name}"
+                );
             }
             let others = [dir("n", Access::Read), dir(name, Access::Write)];
-            assert_eq!(check(&[dir(name, Access::Write)], &others), Ok(()), "{name}");
+            assert_eq!(
+                check(&[dir(name, Access::Write)], &others),
+                Ok(()),
+                "{name}"
+            );
         }
         // What is shared is the same directory, by whatever path leads there.
         for name in ["n", "alias"] {
-            let all = [dir("n", Access::Write), dir(name, Access::Write), dir(name, Access::Read)];
+            let all = [
+                dir("n", Access::Write),
+                dir(name, Access::Write),
+                dir(name, Access::Read),
+            ];
             assert_eq!(check(&all, &all), Ok(()), "{name}");
         }
-        let beside = [dir("n/sub", Access::Write), dir("target", Access::Write), dir("other", Access::Write)];
+        let beside = [
+            dir("n/sub", Access::Write),
+            dir("target", Access::Write),
+            dir("other", Access::Write),
+        ];
         assert_eq!(check(&beside, &[dir("gone", Access::Write)]), Ok(()));
     }
 }

@@ -2,7 +2,8 @@
 
 use anyhow::{anyhow, ensure};
 use wasi_preview1_component_adapter_provider::{
-    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as PREVIEW1, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as PREVIEW1_ADAPTER,
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as PREVIEW1,
+    WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER as PREVIEW1_ADAPTER,
 };
 use wasm_encoder::reencode::{Reencode, utils};
 use wasmparser::types::EntityType;
@@ -40,7 +41,14 @@ const EXPORTS: [(&str, &str, Shapes); 2] = [
             expected: "(func), (func (param i64)) or (func (param i64 i64))",
         },
     ),
-    ("on_demoted", "on-demoted", Shapes { parameters: &["", "number: u64"], expected: "(func) or (func (param i64))" }),
+    (
+        "on_demoted",
+        "on-demoted",
+        Shapes {
+            parameters: &["", "number: u64"],
+            expected: "(func) or (func (param i64))",
+        },
+    ),
 ];
 
 /// What a function of a bare module may take: as many numbers as there are texts before it, in WIT.
@@ -58,7 +66,9 @@ pub(super) fn component(binary: &[u8]) -> Result<Vec<u8>, Problem> {
     }
     let world = module.world()?;
     let mut renamed = wasm_encoder::Module::new();
-    Rename.parse_core_module(&mut renamed, Parser::new(0), binary).map_err(|error| failed(&error.into()))?;
+    Rename
+        .parse_core_module(&mut renamed, Parser::new(0), binary)
+        .map_err(|error| failed(&error.into()))?;
     let mut renamed = renamed.finish();
     embed(&mut renamed, &world).map_err(|error| failed(&error))?;
     encode(&renamed, module.imports_preview1())
@@ -70,7 +80,10 @@ fn failed(error: &anyhow::Error) -> Problem {
 
 fn encode(module: &[u8], imports_preview1: bool) -> Result<Vec<u8>, Problem> {
     let encode = || {
-        ensure!(!circle::is_in(module), "the packages of its component types need each other in a circle");
+        ensure!(
+            !circle::is_in(module),
+            "the packages of its component types need each other in a circle"
+        );
         let mut encoder = ComponentEncoder::default().module(module)?;
         if imports_preview1 {
             encoder = encoder.adapter(PREVIEW1, PREVIEW1_ADAPTER)?;
@@ -78,7 +91,8 @@ fn encode(module: &[u8], imports_preview1: bool) -> Result<Vec<u8>, Problem> {
         encoder.encode()
     };
     // The encoder takes it for granted that a tool has written the types, and panics over some that none would write.
-    let encoded = caught(encode).unwrap_or_else(|panic| Err(anyhow!("its component types make no sense: {panic}")));
+    let encoded = caught(encode)
+        .unwrap_or_else(|panic| Err(anyhow!("its component types make no sense: {panic}")));
     encoded.map_err(|error| failed(&error))
 }
 
@@ -99,7 +113,9 @@ struct Module {
 
 impl Module {
     fn read(binary: &[u8]) -> Result<Self, Problem> {
-        let types = Validator::new_with_features(FEATURES).validate_all(binary).map_err(Refused::from)?;
+        let types = Validator::new_with_features(FEATURES)
+            .validate_all(binary)
+            .map_err(Refused::from)?;
         let mut has_metadata = false;
         for payload in Parser::new(0).parse_all(binary) {
             if let Payload::CustomSection(section) = payload.map_err(Refused::from)? {
@@ -108,10 +124,23 @@ impl Module {
             }
         }
         let view = types.as_ref();
-        let imports = view.core_imports().into_iter().flatten().map(|(module, name, _)| (module.into(), name.into()));
-        let exports = view.core_exports().into_iter().flatten().map(|(name, ty)| (name.into(), ty));
+        let imports = view
+            .core_imports()
+            .into_iter()
+            .flatten()
+            .map(|(module, name, _)| (module.into(), name.into()));
+        let exports = view
+            .core_exports()
+            .into_iter()
+            .flatten()
+            .map(|(name, ty)| (name.into(), ty));
         let (imports, exports) = (imports.collect(), exports.collect());
-        Ok(Self { has_metadata, imports, exports, types })
+        Ok(Self {
+            has_metadata,
+            imports,
+            exports,
+            types,
+        })
     }
 
     fn imports_preview1(&self) -> bool {
@@ -121,7 +150,9 @@ impl Module {
     /// The world of a bare module, by its exports.
     fn world(&self) -> Result<String, Problem> {
         if let Some((module, name)) = self.imports.iter().find(|(module, _)| module != PREVIEW1) {
-            return Err(Problem::UnknownImport { import: shortened(&format_args!("{module}.{name}")) });
+            return Err(Problem::UnknownImport {
+                import: shortened(&format_args!("{module}.{name}")),
+            });
         }
         if self.exports.iter().any(|(name, _)| name == "_start") {
             return Err(Problem::Program);
@@ -137,7 +168,9 @@ impl Module {
         }
         for (bare, export, shapes) in EXPORTS {
             let found = self.exports.iter().find(|(name, _)| name == bare);
-            let (_, ty) = found.ok_or(Problem::MissingExport { export: bare.into() })?;
+            let (_, ty) = found.ok_or(Problem::MissingExport {
+                export: bare.into(),
+            })?;
             let parameters = self.parameters(bare, shapes, ty)?;
             world.extend(["export ", export, ": async func(", parameters, ");\n"]);
         }
@@ -146,7 +179,12 @@ impl Module {
     }
 
     /// What the exported function takes, in WIT.
-    fn parameters(&self, export: &'static str, shapes: Shapes, ty: &EntityType) -> Result<&'static str, Problem> {
+    fn parameters(
+        &self,
+        export: &'static str,
+        shapes: Shapes,
+        ty: &EntityType,
+    ) -> Result<&'static str, Problem> {
         let found = match ty {
             EntityType::Func(id) => {
                 let function = self.types[*id].unwrap_func();
@@ -163,7 +201,11 @@ impl Module {
             EntityType::Global(_) => "a global".into(),
             _ => "something that is no function".into(),
         };
-        Err(Problem::WrongExport { export: export.into(), expected: shapes.expected.into(), found })
+        Err(Problem::WrongExport {
+            export: export.into(),
+            expected: shapes.expected.into(),
+            found,
+        })
     }
 }
 

@@ -8,7 +8,8 @@ use std::{env, fs, io};
 
 use wasmtime::component::Component;
 use wasmtime::{
-    Cache, Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig, WasmBacktraceDetails,
+    Cache, Config, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails,
 };
 
 use super::cache::{self, CacheError, Kept, Key, SealedCache, check_parent};
@@ -94,10 +95,18 @@ impl PluginEngine {
     /// As [`PluginEngine::new`].
     pub fn with_cache(compiler: Compiler, directory: Option<&Path>) -> Result<Self, EngineError> {
         let pattern = Engine::new(&config()).map_err(EngineError::Engine)?;
-        let cache = directory.and_then(|directory| SealedCache::open(directory).inspect_err(not_kept).ok());
+        let cache =
+            directory.and_then(|directory| SealedCache::open(directory).inspect_err(not_kept).ok());
         let ticker = Ticker::start().map_err(EngineError::Ticker)?;
         let cache_directory = directory.map(Path::to_owned);
-        Ok(Self { pattern, compiler, cache, cache_directory, ticker, is_poolless: Once::new() })
+        Ok(Self {
+            pattern,
+            compiler,
+            cache,
+            cache_directory,
+            ticker,
+            is_poolless: Once::new(),
+        })
     }
 
     /// Where compiled plugins are kept, now or at another start, if anywhere.
@@ -115,10 +124,17 @@ impl PluginEngine {
     ) -> Result<Obtained, Problem> {
         let key = Key::of(digest, &self.pattern);
         let mut cache = self.cache.as_ref();
-        match cache.map_or(Ok(None), |cache| Ok(cache.find(key)?.map(|kept| (cache.wasmtime(), kept)))) {
+        match cache.map_or(Ok(None), |cache| {
+            Ok(cache.find(key)?.map(|kept| (cache.wasmtime(), kept)))
+        }) {
             Ok(Some((cache, Kept { made, component }))) => {
                 made.needs.check(limits).map_err(Problem::Limit)?;
-                return Ok(Obtained { needs: made.needs, component: component.unwrap_or(file), cache, _scratch: None });
+                return Ok(Obtained {
+                    needs: made.needs,
+                    component: component.unwrap_or(file),
+                    cache,
+                    _scratch: None,
+                });
             }
             Ok(None) => {}
             Err(error) => {
@@ -130,25 +146,44 @@ impl PluginEngine {
         if in_cache.is_none() {
             cache = None;
         }
-        let scratch = in_cache.map_or_else(|| elsewhere(temporary_places()), Ok).map_err(Problem::Scratch)?;
+        let scratch = in_cache
+            .map_or_else(|| elsewhere(temporary_places()), Ok)
+            .map_err(Problem::Scratch)?;
         let made = self.compiler.compile(path, &file, scratch.path(), limits)?;
         if let Some(Err(error)) = cache.map(|cache| cache.keep(key, &scratch, made)) {
             not_kept(&error);
         }
-        let component =
-            if made.encoded { fs::read(scratch.path().join(COMPONENT)).map_err(Problem::Scratch)? } else { file };
+        let component = if made.encoded {
+            fs::read(scratch.path().join(COMPONENT)).map_err(Problem::Scratch)?
+        } else {
+            file
+        };
         let cache = cache::wasmtime_cache(&scratch.path().join(CODE))
             .map_err(|error| Problem::Scratch(io::Error::other(error)))?;
-        Ok(Obtained { needs: made.needs, component, cache, _scratch: Some(scratch) })
+        Ok(Obtained {
+            needs: made.needs,
+            component,
+            cache,
+            _scratch: Some(scratch),
+        })
     }
 
     /// An engine for a plugin, with the plugin's code.
-    pub(super) fn engine(&self, obtained: &Obtained, limits: &Limits) -> Result<(Engine, Component), Problem> {
+    pub(super) fn engine(
+        &self,
+        obtained: &Obtained,
+        limits: &Limits,
+    ) -> Result<(Engine, Component), Problem> {
         let mut config = config_without_compiler();
         let stack = count(limits.stack);
-        config.max_wasm_stack(stack).async_stack_size(stack.saturating_add(HOST_STACK_BYTES));
+        config
+            .max_wasm_stack(stack)
+            .async_stack_size(stack.saturating_add(HOST_STACK_BYTES));
         config.cache(Some(obtained.cache.clone()));
-        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, &obtained.needs)));
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(
+            limits,
+            &obtained.needs,
+        )));
         let engine = Engine::new(&config).or_else(|error| {
             // The pool reserves gigabytes of address space, which a limit on it (`ulimit -v`) refuses. Whatever the pool
             // would hold back is held back without it: see `needs` and `limits`.
@@ -166,7 +201,11 @@ impl PluginEngine {
         let component = Component::from_binary(&engine, &obtained.component);
         let component = component.map_err(|error| {
             let found = obtained.cache.cache_hits() != hits;
-            if found { Problem::Compile(Told::of(error.as_ref())) } else { Problem::NotFound }
+            if found {
+                Problem::Compile(Told::of(error.as_ref()))
+            } else {
+                Problem::NotFound
+            }
         })?;
         Ok((engine, component))
     }
@@ -174,7 +213,10 @@ impl PluginEngine {
     /// Guests of this engine are interrupted for as long as the returned value lives.
     pub(super) fn tick(&self, engine: &Engine) -> Ticking {
         self.ticker.state.begin(engine);
-        Ticking { state: Arc::clone(&self.ticker.state), engine: engine.weak() }
+        Ticking {
+            state: Arc::clone(&self.ticker.state),
+            engine: engine.weak(),
+        }
     }
 }
 
@@ -208,7 +250,11 @@ pub(super) fn config_without_compiler() -> Config {
 
 /// What a plugin can have, and no more.
 fn pool(limits: &Limits, needs: &Needs) -> PoolingAllocationConfig {
-    let counted = |needed: u64| u32::try_from(needed).unwrap_or(u32::MAX).clamp(1, u32::MAX / RUNS);
+    let counted = |needed: u64| {
+        u32::try_from(needed)
+            .unwrap_or(u32::MAX)
+            .clamp(1, u32::MAX / RUNS)
+    };
     let (memories, tables) = (counted(needs.memories), counted(needs.tables));
     // wasmtime adds modules of its own between the components of a composed one.
     let instances = limits.instances.saturating_mul(2);
@@ -229,7 +275,9 @@ fn pool(limits: &Limits, needs: &Needs) -> PoolingAllocationConfig {
 
 /// Where plugins are compiled that are not kept, the first choice first.
 pub(super) fn temporary_places() -> impl Iterator<Item = PathBuf> {
-    [env::temp_dir()].into_iter().chain(SHARED_DIRECTORIES.map(PathBuf::from))
+    [env::temp_dir()]
+        .into_iter()
+        .chain(SHARED_DIRECTORIES.map(PathBuf::from))
 }
 
 /// A directory in the first of these places that is safe from other users.
@@ -245,7 +293,11 @@ fn elsewhere(places: impl Iterator<Item = PathBuf>) -> io::Result<Scratch> {
         match make(&place) {
             Ok(scratch) => return Ok(scratch),
             Err(error) => {
-                tracing::debug!("plugins are not compiled in {}: {}", place.display(), describe(&error));
+                tracing::debug!(
+                    "plugins are not compiled in {}: {}",
+                    place.display(),
+                    describe(&error)
+                );
                 first.get_or_insert(error);
             }
         }
@@ -279,7 +331,11 @@ struct Live {
 impl Live {
     fn position(&self, of: &EngineWeak) -> Option<usize> {
         let of = of.upgrade()?;
-        let is_it = |engine: &EngineWeak| engine.upgrade().is_some_and(|engine| Engine::same(&engine, &of));
+        let is_it = |engine: &EngineWeak| {
+            engine
+                .upgrade()
+                .is_some_and(|engine| Engine::same(&engine, &of))
+        };
         self.engines.iter().position(|(engine, _)| is_it(engine))
     }
 }
@@ -303,7 +359,9 @@ impl TickerState {
         self.update(|live| match live.position(engine) {
             Some(at) if live.engines[at].1 > 1 => live.engines[at].1 -= 1,
             Some(at) => drop(live.engines.swap_remove(at)),
-            None => live.engines.retain(|(engine, _)| engine.upgrade().is_some()),
+            None => live
+                .engines
+                .retain(|(engine, _)| engine.upgrade().is_some()),
         });
     }
 
@@ -311,11 +369,21 @@ impl TickerState {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         while !live.stopped {
             if live.engines.is_empty() {
-                live = self.changed.wait(live).unwrap_or_else(PoisonError::into_inner);
+                live = self
+                    .changed
+                    .wait(live)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            (live, _) = self.changed.wait_timeout(live, EPOCH_TICK).unwrap_or_else(PoisonError::into_inner);
-            for engine in live.engines.iter().filter_map(|(engine, _)| engine.upgrade()) {
+            (live, _) = self
+                .changed
+                .wait_timeout(live, EPOCH_TICK)
+                .unwrap_or_else(PoisonError::into_inner);
+            for engine in live
+                .engines
+                .iter()
+                .filter_map(|(engine, _)| engine.upgrade())
+            {
                 engine.increment_epoch();
             }
         }
@@ -325,11 +393,16 @@ impl TickerState {
 impl Ticker {
     fn start() -> std::io::Result<Self> {
         let state = Arc::new(TickerState::default());
-        let thread = std::thread::Builder::new().name("soloist-epoch".into()).spawn({
-            let state = Arc::clone(&state);
-            move || state.run()
-        })?;
-        Ok(Self { state, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("soloist-epoch".into())
+            .spawn({
+                let state = Arc::clone(&state);
+                move || state.run()
+            })?;
+        Ok(Self {
+            state,
+            thread: Some(thread),
+        })
     }
 }
 
@@ -371,12 +444,22 @@ mod tests {
         let below = open.path().join("below");
         fs::create_dir(&below).unwrap();
         for safe in [&shared, &closed] {
-            let places = [open.path(), &below, Path::new("/nowhere"), safe.path()].map(Path::to_owned);
+            let places =
+                [open.path(), &below, Path::new("/nowhere"), safe.path()].map(Path::to_owned);
             let scratch = elsewhere(places.into_iter()).unwrap();
-            assert_eq!(scratch.path().parent(), Some(&*fs::canonicalize(safe.path()).unwrap()));
+            assert_eq!(
+                scratch.path().parent(),
+                Some(&*fs::canonicalize(safe.path()).unwrap())
+            );
         }
-        let refused = elsewhere([open.path().to_owned(), "/nowhere".into()].into_iter()).unwrap_err();
-        assert!(refused.to_string().contains("can be written by other users"), "{refused}");
+        let refused =
+            elsewhere([open.path().to_owned(), "/nowhere".into()].into_iter()).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("can be written by other users"),
+            "{refused}"
+        );
         assert_eq!(fs::read_dir(open.path()).unwrap().count(), 1);
         let relative = elsewhere(["target".into(), ".".into()].into_iter()).unwrap();
         assert!(relative.path().is_absolute());
@@ -395,7 +478,9 @@ mod tests {
         for damage in damages {
             let file = text.to_vec();
             let digest = Digest::of(&file);
-            let obtained = plugins.obtain(Path::new("it.wat"), file, digest, &limits).unwrap();
+            let obtained = plugins
+                .obtain(Path::new("it.wat"), file, digest, &limits)
+                .unwrap();
             plugins.engine(&obtained, &limits).map(drop).unwrap();
             let code = cache::code_files(obtained.cache.directory(), 0).unwrap();
             damage(&code[0]);

@@ -20,12 +20,18 @@ pub(super) struct Exit(pub(super) Option<u8>);
 pub(super) fn add_to_linker(linker: &mut Linker<InstanceData>) -> wasmtime::Result<()> {
     for interface in INTERFACES {
         let mut exit = linker.instance(interface)?;
-        exit.func_wrap("exit", |_: StoreContextMut<'_, InstanceData>, (status,): (Result<(), ()>,)| {
-            Err::<(), _>(Exit(status.ok().map(|()| 0)).into())
-        })?;
-        exit.func_wrap(WITH_CODE, |_: StoreContextMut<'_, InstanceData>, (code,): (u8,)| {
-            Err::<(), _>(Exit(Some(code)).into())
-        })?;
+        exit.func_wrap(
+            "exit",
+            |_: StoreContextMut<'_, InstanceData>, (status,): (Result<(), ()>,)| {
+                Err::<(), _>(Exit(status.ok().map(|()| 0)).into())
+            },
+        )?;
+        exit.func_wrap(
+            WITH_CODE,
+            |_: StoreContextMut<'_, InstanceData>, (code,): (u8,)| {
+                Err::<(), _>(Exit(Some(code)).into())
+            },
+        )?;
     }
     Ok(())
 }

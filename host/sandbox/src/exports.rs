@@ -40,12 +40,25 @@ pub(super) struct Exports {
 
 impl Exports {
     pub(super) fn find(engine: &Engine, component: &Component) -> Result<Self, Problem> {
-        let find = |export: &'static str, expected: &'static str, shape: fn(&ComponentFunc) -> Option<Shape>| {
-            let missing = || Problem::MissingExport { export: export.into() };
-            let index = component.get_export_index(None, export).ok_or_else(missing)?;
-            let found = component.component_type().get_export(engine, export).ok_or_else(missing)?.ty;
-            let wrong =
-                |found: String| Problem::WrongExport { export: export.into(), expected: Cow::from(expected), found };
+        let find = |export: &'static str,
+                    expected: &'static str,
+                    shape: fn(&ComponentFunc) -> Option<Shape>| {
+            let missing = || Problem::MissingExport {
+                export: export.into(),
+            };
+            let index = component
+                .get_export_index(None, export)
+                .ok_or_else(missing)?;
+            let found = component
+                .component_type()
+                .get_export(engine, export)
+                .ok_or_else(missing)?
+                .ty;
+            let wrong = |found: String| Problem::WrongExport {
+                export: export.into(),
+                expected: Cow::from(expected),
+                found,
+            };
             match found {
                 ComponentItem::ComponentFunc(function) => {
                     let shape = shape(&function).ok_or_else(|| wrong(signature(&function)))?;
@@ -55,7 +68,11 @@ impl Exports {
             }
         };
         Ok(Self {
-            on_elected: find(ON_ELECTED, "async func(term: term) -> result<_, string>", elected_shape)?,
+            on_elected: find(
+                ON_ELECTED,
+                "async func(term: term) -> result<_, string>",
+                elected_shape,
+            )?,
             on_demoted: find(ON_DEMOTED, "async func(reason: demotion)", demoted_shape)?,
         })
     }
@@ -69,14 +86,18 @@ impl Exports {
         let on_elected = match shape {
             Shape::Contract => OnElected::Contract(instance.get_typed_func(&mut *store, index)?),
             Shape::Number => OnElected::Number(instance.get_typed_func(&mut *store, index)?),
-            Shape::NumberAndToken => OnElected::NumberAndToken(instance.get_typed_func(&mut *store, index)?),
+            Shape::NumberAndToken => {
+                OnElected::NumberAndToken(instance.get_typed_func(&mut *store, index)?)
+            }
             Shape::Nothing => OnElected::Nothing(instance.get_typed_func(&mut *store, index)?),
         };
         let (index, shape) = &self.on_demoted;
         let on_demoted = match shape {
             Shape::Contract => OnDemoted::Contract(instance.get_typed_func(&mut *store, index)?),
             // Only `on-elected` may take both.
-            Shape::Number | Shape::NumberAndToken => OnDemoted::Number(instance.get_typed_func(&mut *store, index)?),
+            Shape::Number | Shape::NumberAndToken => {
+                OnDemoted::Number(instance.get_typed_func(&mut *store, index)?)
+            }
             Shape::Nothing => OnDemoted::Nothing(instance.get_typed_func(&mut *store, index)?),
         };
         Ok((on_elected, on_demoted))
@@ -98,11 +119,17 @@ impl OnElected {
         term: &term::Term,
     ) -> wasmtime::Result<Result<(), String>> {
         match self {
-            Self::Contract(function) => Ok(function.call_concurrent(accessor, (term.into(),)).await?.0),
-            Self::Number(function) => function.call_concurrent(accessor, (term.number,)).await.map(Ok),
-            Self::NumberAndToken(function) => {
-                function.call_concurrent(accessor, (term.number, term.fencing_token.0)).await.map(Ok)
+            Self::Contract(function) => {
+                Ok(function.call_concurrent(accessor, (term.into(),)).await?.0)
             }
+            Self::Number(function) => function
+                .call_concurrent(accessor, (term.number,))
+                .await
+                .map(Ok),
+            Self::NumberAndToken(function) => function
+                .call_concurrent(accessor, (term.number, term.fencing_token.0))
+                .await
+                .map(Ok),
             Self::Nothing(function) => function.call_concurrent(accessor, ()).await.map(Ok),
         }
     }
@@ -133,24 +160,39 @@ impl OnDemoted {
 fn elected_shape(function: &ComponentFunc) -> Option<Shape> {
     let is_term = |ty: &Type| match ty {
         Type::Record(record) => {
-            let expected =
-                [("number", Type::U64), ("fencing-token", Type::U64), ("task", Type::String), ("host", Type::String)];
-            record.fields().map(|field| (field.name, field.ty)).eq(expected)
+            let expected = [
+                ("number", Type::U64),
+                ("fencing-token", Type::U64),
+                ("task", Type::String),
+                ("host", Type::String),
+            ];
+            record
+                .fields()
+                .map(|field| (field.name, field.ty))
+                .eq(expected)
         }
         _ => false,
     };
-    let is_outcome =
-        |ty: &Type| matches!(ty, Type::Result(result) if result.ok().is_none() && result.err() == Some(Type::String));
+    let is_outcome = |ty: &Type| matches!(ty, Type::Result(result) if result.ok().is_none() && result.err() == Some(Type::String));
     let bare: Vec<_> = function.params().map(|(_, ty)| ty).collect();
-    if matches!(&*bare, [Type::U64, Type::U64]) && function.results().len() == 0 && function.async_() {
+    if matches!(&*bare, [Type::U64, Type::U64])
+        && function.results().len() == 0
+        && function.async_()
+    {
         return Some(Shape::NumberAndToken);
     }
-    shape(function, is_term, |results| matches!(results, [outcome] if is_outcome(outcome)))
+    shape(
+        function,
+        is_term,
+        |results| matches!(results, [outcome] if is_outcome(outcome)),
+    )
 }
 
 fn demoted_shape(function: &ComponentFunc) -> Option<Shape> {
     let is_demotion = |ty: &Type| match ty {
-        Type::Enum(cases) => cases.names().eq(term::Demotion::ALL.iter().map(|reason| reason.name())),
+        Type::Enum(cases) => cases
+            .names()
+            .eq(term::Demotion::ALL.iter().map(|reason| reason.name())),
         _ => false,
     };
     shape(function, is_demotion, <[Type]>::is_empty)
@@ -165,7 +207,9 @@ fn shape(
     let results: Vec<_> = function.results().collect();
     match (&*parameters, &*results) {
         _ if !function.async_() => None,
-        ([parameter], results) if contract_parameter(parameter) && contract_results(results) => Some(Shape::Contract),
+        ([parameter], results) if contract_parameter(parameter) && contract_results(results) => {
+            Some(Shape::Contract)
+        }
         ([Type::U64], []) => Some(Shape::Number),
         ([], []) => Some(Shape::Nothing),
         _ => None,
@@ -173,7 +217,14 @@ fn shape(
 }
 
 fn signature(function: &ComponentFunc) -> String {
-    let mut text = Signature(if function.async_() { "async func" } else { "func" }.to_owned());
+    let mut text = Signature(
+        if function.async_() {
+            "async func"
+        } else {
+            "func"
+        }
+        .to_owned(),
+    );
     // What does not fit is cut.
     let _ = write!(text, "(").and_then(|()| {
         text.list(function.params(), |text, (name, ty)| {
@@ -264,10 +315,13 @@ impl Signature {
             }
             Type::Result(result) => {
                 write!(self, "result<")?;
-                self.list([result.ok(), result.err()].into_iter(), |text, ty| match ty {
-                    Some(ty) => text.ty(&ty),
-                    None => write!(text, "_"),
-                })?;
+                self.list(
+                    [result.ok(), result.err()].into_iter(),
+                    |text, ty| match ty {
+                        Some(ty) => text.ty(&ty),
+                        None => write!(text, "_"),
+                    },
+                )?;
                 ">"
             }
             Type::Variant(_) => "variant",

@@ -85,7 +85,10 @@ pub struct Failure {
 
 impl Failure {
     pub(super) fn new(cause: Cause) -> Self {
-        Self { cause, backtrace: None }
+        Self {
+            cause,
+            backtrace: None,
+        }
     }
 
     /// The permit ended before the plugin was entered.
@@ -105,7 +108,10 @@ impl Failure {
 
     /// Reads the cause from what wasmtime says and what the plugin said before.
     pub(super) fn of_guest(error: wasmtime::Error, host: &mut InstanceData) -> Self {
-        let backtrace = error.downcast_ref::<WasmBacktrace>().map(frames).filter(|frames| !frames.is_empty());
+        let backtrace = error
+            .downcast_ref::<WasmBacktrace>()
+            .map(frames)
+            .filter(|frames| !frames.is_empty());
         let cause = if let Some(lost) = error.downcast_ref::<LeaseLost>() {
             Cause::LeaseLost(*lost)
         } else if let Some(reached) = error.downcast_ref::<LimitReached>() {
@@ -118,10 +124,14 @@ impl Failure {
             Cause::Exited(*code)
         } else {
             match error.downcast_ref::<Trap>() {
-                Some(Trap::StackOverflow) => Cause::Limit(host.settings.limits.reached(Limit::Stack)),
+                Some(Trap::StackOverflow) => {
+                    Cause::Limit(host.settings.limits.reached(Limit::Stack))
+                }
                 Some(Trap::UnreachableCodeReached) => match host.panic.take() {
                     Some(message) => Cause::Panicked(message),
-                    None => Cause::Aborted { stderr: host.stderr.tail() },
+                    None => Cause::Aborted {
+                        stderr: host.stderr.tail(),
+                    },
                 },
                 Some(trap) => Cause::Trapped(*trap),
                 None => Cause::Host(error),
@@ -146,12 +156,22 @@ fn is_full_table(error: &(dyn Error + 'static)) -> bool {
 /// stranger chose them: of some that are short there is no end.
 fn frames(backtrace: &WasmBacktrace) -> String {
     let line = |(number, frame): (usize, &FrameInfo)| {
-        let offset = frame.module_offset().map(|offset| format!("{offset:#x} - ")).unwrap_or_default();
+        let offset = frame
+            .module_offset()
+            .map(|offset| format!("{offset:#x} - "))
+            .unwrap_or_default();
         let module = name(frame.module().name()).unwrap_or_else(|| "<unknown>".into());
-        let function = name(frame.func_name()).unwrap_or_else(|| format!("<wasm function {}>", frame.func_index()));
+        let function = name(frame.func_name())
+            .unwrap_or_else(|| format!("<wasm function {}>", frame.func_index()));
         format!("{number}: {offset}{module}!{function}")
     };
-    backtrace.frames().iter().enumerate().map(line).collect::<Vec<_>>().join("\n")
+    backtrace
+        .frames()
+        .iter()
+        .enumerate()
+        .map(line)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn name(name: Option<&str>) -> Option<String> {
@@ -199,7 +219,10 @@ struct Bounded {
 
 impl Bounded {
     fn of(room: usize) -> Self {
-        Self { text: String::new(), room }
+        Self {
+            text: String::new(),
+            room,
+        }
     }
 }
 
@@ -234,13 +257,22 @@ mod tests {
         let mut bounded = Bounded::of(25);
         assert!(write!(bounded, "{Endless}").is_err());
         assert_eq!(bounded.text, "and so on and so on and s…");
-        assert_eq!(name(Some(&"é".repeat(1000))).unwrap().len(), NAME_BYTES + '…'.len_utf8());
+        assert_eq!(
+            name(Some(&"é".repeat(1000))).unwrap().len(),
+            NAME_BYTES + '…'.len_utf8()
+        );
         assert_eq!(name(Some("short")).unwrap(), "short");
-        assert_eq!(name(Some("_ZN9misbehave7recurse17hc1ed8e15f0e588d0E")).unwrap(), "misbehave::recurse");
+        assert_eq!(
+            name(Some("_ZN9misbehave7recurse17hc1ed8e15f0e588d0E")).unwrap(),
+            "misbehave::recurse"
+        );
         // A pair of pairs of pairs, 40 deep: all of them but the first by reference.
         let references = "lBL_EBK_EBJ_EBI_EBH_EBG_EBF_EBE_EBD_EBC_EBB_EBA_EBz_EBy_EBx_EBw_EBv_EBu_EBt_EBs_EBr_EBq_EBp_EBo_EBn_EBm_\
                           EBl_EBk_EBj_EBi_EBh_EBg_EBf_EBe_EBd_EBc_EBb_EBa_EB9_EB8_E";
         let spelt = name(Some(&format!("_RINvC1a1f{}{references}E", "T".repeat(40)))).unwrap();
-        assert!(spelt.starts_with("a::f::<((((") && spelt.len() <= NAME_BYTES + '…'.len_utf8(), "{spelt}");
+        assert!(
+            spelt.starts_with("a::f::<((((") && spelt.len() <= NAME_BYTES + '…'.len_utf8(),
+            "{spelt}"
+        );
     }
 }

@@ -23,7 +23,9 @@ pub(super) const FEATURES: WasmFeatures = WasmFeatures::FLOATS
 
 /// Has the compiler take these features and no other.
 pub(super) fn pin(config: &mut Config) {
-    config.wasm_features(WasmFeatures::all().difference(FEATURES), false).wasm_features(FEATURES, true);
+    config
+        .wasm_features(WasmFeatures::all().difference(FEATURES), false)
+        .wasm_features(FEATURES, true);
 }
 
 #[cfg(test)]
@@ -40,26 +42,47 @@ mod tests {
         pin(&mut config);
         let engine = Engine::new(&config).unwrap();
         let uses = [
-            ("(func (param i64) (result i64) (i64.extend8_s (local.get 0)))", true),
-            ("(func (param f32) (result i32) (i32.trunc_sat_f32_s (local.get 0)))", true),
+            (
+                "(func (param i64) (result i64) (i64.extend8_s (local.get 0)))",
+                true,
+            ),
+            (
+                "(func (param f32) (result i32) (i32.trunc_sat_f32_s (local.get 0)))",
+                true,
+            ),
             ("(func (result i32 i32) (i32.const 1) (i32.const 2))", true),
-            ("(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))", true),
+            (
+                "(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))",
+                true,
+            ),
             ("(table 1 externref)", false),
-            ("(table 1 funcref) (func (drop (table.grow (ref.null func) (i32.const 1))))", true),
+            (
+                "(table 1 funcref) (func (drop (table.grow (ref.null func) (i32.const 1))))",
+                true,
+            ),
             ("(func (result v128) (v128.const i64x2 0 0))", true),
             ("(global i32 (i32.add (i32.const 1) (i32.const 2)))", true),
             ("(memory 1) (memory 1)", true),
             ("(memory i64 1)", false),
             ("(table i64 1 funcref)", false),
             ("(memory 1 1 shared)", false),
-            ("(memory 1) (func (drop (i32.atomic.load (i32.const 0))))", false),
+            (
+                "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))",
+                false,
+            ),
             ("(memory 1 (pagesize 1))", false),
             ("(func $f (return_call $f))", false),
             ("(tag)", false),
             ("(type (struct))", false),
             ("(type $t (func)) (func (param (ref $t)))", false),
-            ("(func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1)))", false),
-            ("(func (param i64 i64) (result i64 i64) (i64.mul_wide_s (local.get 0) (local.get 1)))", false),
+            (
+                "(func (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1)))",
+                false,
+            ),
+            (
+                "(func (param i64 i64) (result i64 i64) (i64.mul_wide_s (local.get 0) (local.get 1)))",
+                false,
+            ),
         ];
         for (text, taken) in uses {
             let binary = wat::parse_str(format!("(component (core module {text}))")).unwrap();

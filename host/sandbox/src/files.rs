@@ -29,7 +29,8 @@ pub(super) fn add_to_linker(linker: &mut Linker<InstanceData>) -> wasmtime::Resu
     Ok(())
 }
 
-type Function = fn(&mut wasmtime::component::LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()>;
+type Function =
+    fn(&mut wasmtime::component::LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()>;
 
 const FUNCTIONS: [(&str, Function); 11] = [
     (p2::INTERFACE, p2::add_write),
@@ -67,10 +68,15 @@ struct NoRoom;
 impl InstanceData {
     /// Says whether the plugin may open something in a directory. Whatever has no room is told in the log, since WASI has
     /// no word for it.
-    fn room_for_file(&mut self, directory: &Resource<Descriptor>) -> wasmtime::Result<Result<(), NoRoom>> {
+    fn room_for_file(
+        &mut self,
+        directory: &Resource<Descriptor>,
+    ) -> wasmtime::Result<Result<(), NoRoom>> {
         let max = self.settings.limits.files;
         if self.files.count() >= count(max.into()) {
-            self.refuse_file(&format!("{max} files and directories are open, which is what `limits.files` allows"));
+            self.refuse_file(&format!(
+                "{max} files and directories are open, which is what `limits.files` allows"
+            ));
             return Ok(Err(NoRoom));
         }
         // The next number that the system gives, found out before anything is created or cut.
@@ -86,7 +92,8 @@ impl InstanceData {
     }
 
     fn refuse_file(&self, message: &str) {
-        self.log.warn(message, details([("import", "files".into())]));
+        self.log
+            .warn(message, details([("import", "files".into())]));
     }
 
     /// Notes what the plugin has opened.

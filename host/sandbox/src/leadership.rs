@@ -46,7 +46,11 @@ impl Leadership {
     /// Nothing is lost when the future is dropped.
     pub async fn demotion(&self) -> Drain {
         let mut drain = self.drain.clone();
-        let begun = drain.wait_for(Option::is_some).await.ok().and_then(|drain| *drain);
+        let begun = drain
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|drain| *drain);
         match begun {
             Some(drain) => drain,
             None => std::future::pending().await,
@@ -55,7 +59,10 @@ impl Leadership {
 
     fn remaining(&self) -> Duration {
         let lease = self.permit.deadline();
-        let end = self.drain.borrow().map_or(lease, |drain| drain.until.min(lease));
+        let end = self
+            .drain
+            .borrow()
+            .map_or(lease, |drain| drain.until.min(lease));
         end.saturating_since(clock::now())
     }
 }

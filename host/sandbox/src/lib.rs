@@ -51,8 +51,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use bounds::{
-    Excess, MAX_COMPONENT_BYTES, MAX_CONSTANTS, MAX_ELEMENTS, MAX_FLOW, MAX_FUNCTIONS, MAX_GLOBALS, MAX_NAME_BYTES,
-    MAX_NAMES, MAX_NESTING, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS, MAX_TYPES,
+    Excess, MAX_COMPONENT_BYTES, MAX_CONSTANTS, MAX_ELEMENTS, MAX_FLOW, MAX_FUNCTIONS, MAX_GLOBALS,
+    MAX_NAME_BYTES, MAX_NAMES, MAX_NESTING, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS, MAX_TYPES,
 };
 pub use compile::{Told, component};
 pub use compiler::{COMPILE_WORD, Compiler, compile_as_told};
@@ -62,7 +62,9 @@ pub use leadership::{Drain, Leadership};
 pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, Problem};
 pub use log::MAX_FIELDS;
 pub use needs::{MAX_HELD_BYTES, MAX_LIFTING};
-pub use network::{ADDRESSES_MAX, CONNECT_TIME, HEADER_BYTES, LOOKUP_TIME, Resolve, SystemResolver};
+pub use network::{
+    ADDRESSES_MAX, CONNECT_TIME, HEADER_BYTES, LOOKUP_TIME, Resolve, SystemResolver,
+};
 pub use places::Danger;
 pub use run::{AfterCompletion, Ended};
 pub use turn::{be_nice, plugin_threads};
@@ -163,6 +165,8 @@ impl Plugin {
 
 impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plugin").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Plugin")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }

@@ -77,13 +77,17 @@ pub enum Problem {
         found: Digest,
     },
     /// It is text, and too large for that.
-    #[error("it is text of more than {MAX_TEXT_BYTES} bytes: make it a binary, like `wasm-tools parse` does")]
+    #[error(
+        "it is text of more than {MAX_TEXT_BYTES} bytes: make it a binary, like `wasm-tools parse` does"
+    )]
     TextTooLarge,
     /// It asks more of the compiler than it may.
     #[error(transparent)]
     Excess(#[from] Excess),
     /// It could not be compiled in time.
-    #[error("it could not be compiled within {limit:?}: if it may take that long, raise `limits.compile_timeout`")]
+    #[error(
+        "it could not be compiled within {limit:?}: if it may take that long, raise `limits.compile_timeout`"
+    )]
     #[serde(skip)]
     TooSlow {
         /// The time it had.
@@ -123,21 +127,27 @@ pub enum Problem {
         memory: u64,
     },
     /// That process said something that makes no sense, and was ended: a bug.
-    #[error("what the process that compiles it says of it makes no sense, so it was ended; it also said: {said}")]
+    #[error(
+        "what the process that compiles it says of it makes no sense, so it was ended; it also said: {said}"
+    )]
     #[serde(skip)]
     Senseless {
         /// The first that it said besides.
         said: String,
     },
     /// There is no directory to compile it in.
-    #[error("there is no directory to compile it in: set XDG_CACHE_HOME or TMPDIR to one that can be written to")]
+    #[error(
+        "there is no directory to compile it in: set XDG_CACHE_HOME or TMPDIR to one that can be written to"
+    )]
     #[serde(skip)]
     Scratch(#[source] io::Error),
     /// The compiler cannot write what it has made.
     #[error("what was compiled cannot be written")]
     Write(#[source] Told),
     /// What was compiled is too large.
-    #[error("what the compiler makes of it is larger than {MAX_CODE_BYTES} bytes, or than a file may be (`ulimit -f`)")]
+    #[error(
+        "what the compiler makes of it is larger than {MAX_CODE_BYTES} bytes, or than a file may be (`ulimit -f`)"
+    )]
     CodeTooLarge,
     /// What was compiled is not where it should be, or damaged, or too large for what memory is left.
     #[error(
@@ -150,7 +160,9 @@ pub enum Problem {
     #[serde(skip)]
     Engine(#[source] wasmtime::Error),
     /// It is neither binary WebAssembly nor its text form.
-    #[error("it is not WebAssembly: neither a component, nor a core module, nor the text form (.wat) of one")]
+    #[error(
+        "it is not WebAssembly: neither a component, nor a core module, nor the text form (.wat) of one"
+    )]
     NotWasm,
     /// It is WebAssembly text with a mistake.
     #[error("the WebAssembly text has a mistake")]
@@ -181,7 +193,9 @@ pub enum Problem {
         found: String,
     },
     /// A bare module imports something that is not WASI preview 1.
-    #[error("it imports `{import}`, which nobody offers: a bare module can import wasi_snapshot_preview1 alone")]
+    #[error(
+        "it imports `{import}`, which nobody offers: a bare module can import wasi_snapshot_preview1 alone"
+    )]
     UnknownImport {
         /// The import, as `module.name`.
         import: String,
@@ -249,7 +263,11 @@ impl Plugin {
     ///
     /// # Errors
     /// [`LoadError`] says what is wrong with the file.
-    pub fn load(engine: &Arc<PluginEngine>, path: &Path, settings: PluginSettings) -> Result<Self, LoadError> {
+    pub fn load(
+        engine: &Arc<PluginEngine>,
+        path: &Path,
+        settings: PluginSettings,
+    ) -> Result<Self, LoadError> {
         let limit = settings.limits.compile_timeout;
         let load = {
             let (engine, path) = (Arc::clone(engine), path.to_owned());
@@ -268,7 +286,10 @@ impl Plugin {
             Err(Undone::Panicked(message)) => Problem::Panicked { message },
             Err(Undone::Threads(source)) => Problem::Threads(Told::of(&source)),
         };
-        Err(LoadError { path: path.to_owned(), problem })
+        Err(LoadError {
+            path: path.to_owned(),
+            problem,
+        })
     }
 
     fn link(
@@ -283,28 +304,55 @@ impl Plugin {
         let (engine, component) = shared.engine(&obtained, &settings.limits)?;
         let exports = Exports::find(&engine, &component)?;
         let ty = component.component_type();
-        NotGranted::check(ty.imports(&engine).map(|(name, _)| name), |grant| settings.grants(grant))?;
-        let linked = linker(&engine).map_err(Problem::Imports)?.instantiate_pre(&component).map_err(Problem::Link)?;
+        NotGranted::check(ty.imports(&engine).map(|(name, _)| name), |grant| {
+            settings.grants(grant)
+        })?;
+        let linked = linker(&engine)
+            .map_err(Problem::Imports)?
+            .instantiate_pre(&component)
+            .map_err(Problem::Link)?;
         let writes = Writes::new(&settings.limits, Arc::clone(&settings.host_writes));
         let log_volume = LogVolume::new(&settings.limits);
         let mut warnings: Vec<_> = directories.iter().filter_map(places::warning).collect();
         warnings.extend(unused(&engine, &ty, &settings.grants));
         let (shared, settings) = (Arc::clone(shared), Arc::new(settings));
-        Ok(Self { shared, engine, digest, linked, exports, settings, directories, writes, log_volume, warnings })
+        Ok(Self {
+            shared,
+            engine,
+            digest,
+            linked,
+            exports,
+            settings,
+            directories,
+            writes,
+            log_volume,
+            warnings,
+        })
     }
 }
 
 /// Opens the granted directories, and judges each by its handle.
-fn open_directories(engine: &PluginEngine, settings: &PluginSettings) -> Result<Directories, Problem> {
-    let directories =
-        Directories::open(&settings.grants.dirs).map_err(|(path, source)| Problem::Directory { path, source })?;
+fn open_directories(
+    engine: &PluginEngine,
+    settings: &PluginSettings,
+) -> Result<Directories, Problem> {
+    let directories = Directories::open(&settings.grants.dirs)
+        .map_err(|(path, source)| Problem::Directory { path, source })?;
     let nested = directories.check_nesting(&settings.all_dirs);
     nested.map_err(|Nested { path, writable }| Problem::Nested { path, writable })?;
     let temporary: Vec<_> = temporary_places().collect();
     let (cache, configuration) = (engine.cache_directory(), settings.configuration.as_deref());
-    let kept = Kept { cache, temporary: &temporary, configuration };
-    let danger = directories.iter().find_map(|opened| Some((opened.granted.host.clone(), kept.danger(opened)?)));
-    danger.map_or(Ok(directories), |(path, danger)| Err(Problem::Dangerous { path, danger }))
+    let kept = Kept {
+        cache,
+        temporary: &temporary,
+        configuration,
+    };
+    let danger = directories
+        .iter()
+        .find_map(|opened| Some((opened.granted.host.clone(), kept.danger(opened)?)));
+    danger.map_or(Ok(directories), |(path, danger)| {
+        Err(Problem::Dangerous { path, danger })
+    })
 }
 
 /// What a plugin can do that its task grants it no place for. It runs all the same: it may do without, and much that
@@ -315,7 +363,9 @@ fn unused(engine: &Engine, component: &types::Component, grants: &Grants) -> Opt
         name.starts_with("wasi:filesystem/types@")
             && matches!(&item.ty, types::ComponentItem::ComponentInstance(instance) if opens(instance))
     });
-    let (import, _) = opens.next().filter(|_| grants.dirs.is_empty() && !grants.dirs_said)?;
+    let (import, _) = opens
+        .next()
+        .filter(|_| grants.dirs.is_empty() && !grants.dirs_said)?;
     Some(format!(
         "it can open files (`{import}`), but its task grants no directory: it will find none. If it is meant to, add to its \
          [task.allow]: dirs = [{{ host = \"/DIRECTORY\", guest = \"/data\" }}] (or dirs = [], if it imports that without any \
@@ -335,7 +385,10 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceData>> {
     network::add_to_linker(&mut linker)?;
     exit::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
-    bindings::leadership::add_to_linker::<_, HasSelf<InstanceData>>(&mut linker, InstanceData::called)?;
+    bindings::leadership::add_to_linker::<_, HasSelf<InstanceData>>(
+        &mut linker,
+        InstanceData::called,
+    )?;
     bindings::log::add_to_linker::<_, HasSelf<InstanceData>>(&mut linker, InstanceData::called)?;
     bindings::state::add_to_linker::<_, HasSelf<InstanceData>>(&mut linker, InstanceData::called)?;
     bindings::config::add_to_linker::<_, HasSelf<InstanceData>>(&mut linker, InstanceData::called)?;
@@ -355,7 +408,9 @@ impl From<Refused> for Problem {
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::NotFound => " (this program, which it finds in /proc: mount that)",
-        io::ErrorKind::WouldBlock => " (raise the limit of processes and threads: `ulimit -u`, a service's TasksMax)",
+        io::ErrorKind::WouldBlock => {
+            " (raise the limit of processes and threads: `ulimit -u`, a service's TasksMax)"
+        }
         _ => "",
     }
 }
@@ -375,7 +430,8 @@ fn read(path: &Path) -> Result<Vec<u8>, Problem> {
         return Err(Problem::NotAFile);
     }
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
+    let read =
+        File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
     read.map_err(Problem::Read)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Problem::TooLarge);

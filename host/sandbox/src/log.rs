@@ -34,7 +34,11 @@ pub(super) struct LogVolume(Arc<Mutex<Volume>>);
 
 impl LogVolume {
     pub(super) fn new(limits: &Limits) -> Self {
-        let volume = Volume::new(limits.log_rate.into(), limits.log_burst.into(), limits.log_bytes);
+        let volume = Volume::new(
+            limits.log_rate.into(),
+            limits.log_burst.into(),
+            limits.log_bytes,
+        );
         Self(Arc::new(Mutex::new(volume)))
     }
 
@@ -58,7 +62,12 @@ pub(super) struct PluginLog {
 
 impl PluginLog {
     /// A log whose lines are about `term`, and end with `permit`.
-    pub(super) fn new(term: Arc<Term>, permit: Permit, settings: &PluginSettings, volume: LogVolume) -> Self {
+    pub(super) fn new(
+        term: Arc<Term>,
+        permit: Permit,
+        settings: &PluginSettings,
+        volume: LogVolume,
+    ) -> Self {
         Self {
             frame_bytes: FRAME_BYTES + json_bytes(&*term.task) + json_bytes(&*term.host),
             volume,
@@ -89,7 +98,10 @@ impl PluginLog {
 
     /// What may be told of a line that the plugin wrote, of which so many bytes more were cut off.
     pub(super) fn clean_line(&self, line: &str, missing: usize) -> String {
-        told(self.redactor.redact_within(line, missing, self.line_bytes()))
+        told(
+            self.redactor
+                .redact_within(line, missing, self.line_bytes()),
+        )
     }
 
     /// What may be told of a text that the plugin wrote: without its secrets, and no more of it than so many bytes.
@@ -104,7 +116,12 @@ impl PluginLog {
     }
 
     /// The same for one of many lines that come at the same moment, most of which are dropped: which takes little time.
-    pub(super) fn write_at(&self, now: Moment, level: Level, make: impl FnOnce() -> (String, Map<String, Value>)) {
+    pub(super) fn write_at(
+        &self,
+        now: Moment,
+        level: Level,
+        make: impl FnOnce() -> (String, Map<String, Value>),
+    ) {
         if !About::shows(level) {
             return;
         }
@@ -131,7 +148,11 @@ impl PluginLog {
     }
 
     /// A line that the plugin wrote, and its fields: as much of them as fits into one.
-    fn clean_fields(&self, message: &str, fields: &[(String, String)]) -> (String, Map<String, Value>) {
+    fn clean_fields(
+        &self,
+        message: &str,
+        fields: &[(String, String)],
+    ) -> (String, Map<String, Value>) {
         let mut room = self.line_bytes();
         let mut clean = |text: &str| {
             let clean = self.clean(text, room);
@@ -169,12 +190,21 @@ impl PluginLog {
 
     fn report_dropped(&self, dropped: u64) {
         if dropped > 0 && About::shows(Level::WARN) {
-            let Limits { log_rate, log_burst, log_bytes, .. } = &self.limits;
+            let Limits {
+                log_rate,
+                log_burst,
+                log_bytes,
+                ..
+            } = &self.limits;
             let message = format!(
                 "{dropped} lines dropped: more than {log_rate} a second (`limits.log_rate`), {log_burst} at once \
                  (`limits.log_burst`) or {log_bytes} bytes a second (`limits.log_bytes`)"
             );
-            self.report(Level::WARN, &message, details([("dropped", dropped.into())]));
+            self.report(
+                Level::WARN,
+                &message,
+                details([("dropped", dropped.into())]),
+            );
         }
     }
 }
@@ -186,11 +216,20 @@ fn json_bytes(value: &(impl Serialize + ?Sized)) -> u64 {
 
 /// A line, and how many bytes of it are missing.
 fn told((kept, missing): (String, usize)) -> String {
-    if missing > 0 { format!("{kept} [{missing} more bytes]") } else { kept }
+    if missing > 0 {
+        format!("{kept} [{missing} more bytes]")
+    } else {
+        kept
+    }
 }
 
 impl log::Host for InstanceData {
-    fn log(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+    fn log(
+        &mut self,
+        level: log::Level,
+        message: String,
+        fields: Vec<(String, String)>,
+    ) -> wasmtime::Result<()> {
         let level = match level {
             log::Level::Trace => Level::TRACE,
             log::Level::Debug => Level::DEBUG,
@@ -198,7 +237,8 @@ impl log::Host for InstanceData {
             log::Level::Warn => Level::WARN,
             log::Level::Error => Level::ERROR,
         };
-        self.log.write(level, || self.log.clean_fields(&message, &fields));
+        self.log
+            .write(level, || self.log.clean_fields(&message, &fields));
         Ok(())
     }
 
@@ -223,7 +263,12 @@ mod tests {
         };
         let settings = PluginSettings::default();
         let volume = LogVolume::new(&settings.limits);
-        PluginLog::new(Arc::new(term), Permit::new(SharedDeadline::default()), &settings, volume)
+        PluginLog::new(
+            Arc::new(term),
+            Permit::new(SharedDeadline::default()),
+            &settings,
+            volume,
+        )
     }
 
     #[test]
@@ -231,15 +276,26 @@ mod tests {
         assert_eq!(log().clean("short", 8192), "short");
         let line = format!("x{}", "é".repeat(8192));
         let cut = log().clean(&line, 8192);
-        assert!(cut.ends_with(" [8194 more bytes]"), "{}", &cut[cut.len() - 40..]);
+        assert!(
+            cut.ends_with(" [8194 more bytes]"),
+            "{}",
+            &cut[cut.len() - 40..]
+        );
     }
 
     #[test]
     fn the_next_attempt_has_what_is_left_to_write() {
         let (first, others) = (log(), log());
-        let next = PluginLog { volume: first.volume.clone(), ..others.clone() };
+        let next = PluginLog {
+            volume: first.volume.clone(),
+            ..others.clone()
+        };
         let now = clock::now();
-        let admitted = |log: &PluginLog| (0..2000).filter(|_| log.volume.lock().admit(now).is_some()).count();
+        let admitted = |log: &PluginLog| {
+            (0..2000)
+                .filter(|_| log.volume.lock().admit(now).is_some())
+                .count()
+        };
         assert_eq!([&first, &next, &others].map(admitted), [1000, 0, 1000]);
     }
 
@@ -253,10 +309,15 @@ mod tests {
         assert_eq!(details["omitted_fields"], 97);
         let told = serde_json::to_string(&details).unwrap();
         assert!(told.len() < 6 * 8192 + 200, "{}", told.len());
-        let few: Vec<_> = (0..100).map(|number| (number.to_string(), "x".to_owned())).collect();
+        let few: Vec<_> = (0..100)
+            .map(|number| (number.to_string(), "x".to_owned()))
+            .collect();
         let (_, details) = log().clean_fields("short", &few);
         assert_eq!(
-            (details["fields"].as_object().unwrap().len(), &details["omitted_fields"]),
+            (
+                details["fields"].as_object().unwrap().len(),
+                &details["omitted_fields"]
+            ),
             (MAX_FIELDS, &68.into())
         );
     }

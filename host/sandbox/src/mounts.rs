@@ -29,13 +29,20 @@ const KINDS: [(&str, Option<i64>); 13] = [
 
 /// The kind of the kernel's own that has this number.
 pub(super) fn kind(magic: i64) -> Option<&'static str> {
-    KINDS.iter().find(|(_, number)| *number == Some(magic)).map(|(kind, _)| *kind)
+    KINDS
+        .iter()
+        .find(|(_, number)| *number == Some(magic))
+        .map(|(kind, _)| *kind)
 }
 
 /// The first of the kernel's own that is mounted on the directory or below it. None where there is no /proc to ask.
 pub(super) fn below(directory: &Path) -> Option<(PathBuf, &'static str)> {
     let mut list = Vec::new();
-    File::open("/proc/self/mountinfo").ok()?.take(LIST_BYTES).read_to_end(&mut list).ok()?;
+    File::open("/proc/self/mountinfo")
+        .ok()?
+        .take(LIST_BYTES)
+        .read_to_end(&mut list)
+        .ok()?;
     find(&list, directory)
 }
 
@@ -55,7 +62,10 @@ fn unescaped(mut word: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(word.len());
     while let Some((first, rest)) = word.split_first() {
         let digits = rest.get(..3).and_then(|digits| str::from_utf8(digits).ok());
-        match digits.and_then(|digits| u8::from_str_radix(digits, 8).ok()).filter(|_| *first == b'\\') {
+        match digits
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok())
+            .filter(|_| *first == b'\\')
+        {
             Some(byte) => (bytes.push(byte), word = &rest[3..]),
             None => (bytes.push(*first), word = rest),
         };
@@ -86,7 +96,12 @@ cut short - proc";
         ] {
             assert_eq!(found(directory), Some((point.into(), kind)), "{directory}");
         }
-        for directory in ["/srv/data", "/srv/jail", "/sys/fs/cgroup/system.slice", "/home"] {
+        for directory in [
+            "/srv/data",
+            "/srv/jail",
+            "/sys/fs/cgroup/system.slice",
+            "/home",
+        ] {
             assert_eq!(found(directory), None, "{directory}");
         }
         assert_eq!(find(b"\xff\\7 \\ - \n\n - -", Path::new("/")), None);
@@ -96,6 +111,9 @@ cut short - proc";
     fn this_machine_has_its_own_at_proc() {
         let proc = rustix::fs::statfs("/proc").unwrap().f_type;
         assert_eq!((kind(proc), kind(0)), (Some("proc"), None));
-        assert_eq!(below(Path::new("/proc")).map(|(_, kind)| kind), Some("proc"));
+        assert_eq!(
+            below(Path::new("/proc")).map(|(_, kind)| kind),
+            Some("proc")
+        );
     }
 }

@@ -6,8 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{
-    CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
-    ComponentTypeRef, ElementItems, Encoding, Instance, Parser, Payload,
+    CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance,
+    ComponentOuterAliasKind, ComponentTypeRef, ElementItems, Encoding, Instance, Parser, Payload,
 };
 
 use super::bounds::{Excess, MAX_PARTS, Refused};
@@ -52,9 +52,24 @@ pub(super) struct Needs {
 }
 
 impl Needs {
-    const COMPONENT: Self = Self { instances: 0, memories: 0, tables: 0, lifting: 0, components: 1, bytes: 0, held: 0 };
-    const MODULE: Self =
-        Self { instances: 1, memories: 0, tables: 0, lifting: 0, components: 0, bytes: 0, held: held::INSTANCE };
+    const COMPONENT: Self = Self {
+        instances: 0,
+        memories: 0,
+        tables: 0,
+        lifting: 0,
+        components: 1,
+        bytes: 0,
+        held: 0,
+    };
+    const MODULE: Self = Self {
+        instances: 1,
+        memories: 0,
+        tables: 0,
+        lifting: 0,
+        components: 0,
+        bytes: 0,
+        held: held::INSTANCE,
+    };
 
     /// Counts what a component makes.
     ///
@@ -66,10 +81,19 @@ impl Needs {
         let mut whole = Self::default();
         for payload in Parser::new(0).parse_all(component) {
             match payload? {
-                Payload::Version { encoding: Encoding::Component, .. } => {
-                    levels.push(Level::Component(Inside { made: Self::COMPONENT, ..Inside::default() }));
+                Payload::Version {
+                    encoding: Encoding::Component,
+                    ..
+                } => {
+                    levels.push(Level::Component(Inside {
+                        made: Self::COMPONENT,
+                        ..Inside::default()
+                    }));
                 }
-                Payload::Version { encoding: Encoding::Module, .. } => {
+                Payload::Version {
+                    encoding: Encoding::Module,
+                    ..
+                } => {
                     levels.push(Level::Module(Self::MODULE));
                 }
                 Payload::End(_) => {
@@ -90,12 +114,28 @@ impl Needs {
         }
         let bounds = [
             (whole.components, "instances of components", MAX_PARTS),
-            (whole.bytes, "bytes of components, counted anew for each instance", MAX_WRITTEN_OUT),
-            (whole.lifting, "instances of components that others can call", MAX_LIFTING),
-            (whole.held, "bytes of instances, besides memories and tables", MAX_HELD_BYTES),
+            (
+                whole.bytes,
+                "bytes of components, counted anew for each instance",
+                MAX_WRITTEN_OUT,
+            ),
+            (
+                whole.lifting,
+                "instances of components that others can call",
+                MAX_LIFTING,
+            ),
+            (
+                whole.held,
+                "bytes of instances, besides memories and tables",
+                MAX_HELD_BYTES,
+            ),
         ];
         match bounds.into_iter().find(|(needed, _, max)| needed > max) {
-            Some((_, what, max)) => Err(Excess::TooMany { what: what.into(), max }.into()),
+            Some((_, what, max)) => Err(Excess::TooMany {
+                what: what.into(),
+                max,
+            }
+            .into()),
             None => Ok(whole),
         }
     }
@@ -107,7 +147,9 @@ impl Needs {
             (Limit::Memories, self.memories, limits.memories),
             (Limit::Tables, self.tables, limits.tables),
         ];
-        let exceeded = needs.into_iter().find(|(_, needed, allowed)| *needed > u64::from(*allowed));
+        let exceeded = needs
+            .into_iter()
+            .find(|(_, needed, allowed)| *needed > u64::from(*allowed));
         exceeded.map_or(Ok(()), |(limit, ..)| Err(limits.reached(limit)))
     }
 
@@ -198,7 +240,10 @@ fn look(payload: Payload<'_>, levels: &mut [Level]) -> Result<(), Refused> {
 
 impl Inside {
     fn look(&mut self, payload: Payload<'_>, outer: &[Level]) -> Result<(), Refused> {
-        if !matches!(payload, Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) {
+        if !matches!(
+            payload,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. }
+        ) {
             let bytes = payload.as_section().map_or(0, |(_, range)| range.len());
             self.made.bytes = self.made.bytes.saturating_add(bytes as u64);
         }
@@ -212,13 +257,20 @@ impl Inside {
             }
             Payload::ComponentInstanceSection(instances) => {
                 for instance in instances {
-                    if let ComponentInstance::Instantiate { component_index, .. } = instance? {
-                        self.made.add(self.components.get(component_index as usize))?;
+                    if let ComponentInstance::Instantiate {
+                        component_index, ..
+                    } = instance?
+                    {
+                        self.made
+                            .add(self.components.get(component_index as usize))?;
                     }
                 }
             }
             Payload::ComponentCanonicalSection(functions) => {
-                self.made.held = self.made.held.saturating_add(u64::from(functions.count()) * held::CANONICAL);
+                self.made.held = self
+                    .made
+                    .held
+                    .saturating_add(u64::from(functions.count()) * held::CANONICAL);
                 for function in functions {
                     if matches!(function?, CanonicalFunction::Lift { .. }) && !self.lifts {
                         self.lifts = true;
@@ -247,10 +299,12 @@ impl Inside {
                     let index = export.index as usize;
                     match export.kind {
                         ComponentExternalKind::Module => {
-                            self.modules.push(self.modules.get(index).copied().flatten());
+                            self.modules
+                                .push(self.modules.get(index).copied().flatten());
                         }
                         ComponentExternalKind::Component => {
-                            self.components.push(self.components.get(index).copied().flatten());
+                            self.components
+                                .push(self.components.get(index).copied().flatten());
                         }
                         _ => {}
                     }
@@ -263,19 +317,31 @@ impl Inside {
 
     fn alias(&mut self, alias: &ComponentAlias<'_>, outer: &[Level]) {
         match alias {
-            ComponentAlias::InstanceExport { kind: ComponentExternalKind::Module, .. } => {
+            ComponentAlias::InstanceExport {
+                kind: ComponentExternalKind::Module,
+                ..
+            } => {
                 self.modules.push(None);
             }
-            ComponentAlias::InstanceExport { kind: ComponentExternalKind::Component, .. } => {
+            ComponentAlias::InstanceExport {
+                kind: ComponentExternalKind::Component,
+                ..
+            } => {
                 self.components.push(None);
             }
             ComponentAlias::Outer { kind, count, index } => {
                 let from = match count.checked_sub(1) {
                     None => Some(&*self),
-                    Some(above) => outer.iter().rev().nth(above as usize).and_then(|level| match level {
-                        Level::Component(inside) => Some(inside),
-                        Level::Module(_) => None,
-                    }),
+                    Some(above) => {
+                        outer
+                            .iter()
+                            .rev()
+                            .nth(above as usize)
+                            .and_then(|level| match level {
+                                Level::Component(inside) => Some(inside),
+                                Level::Module(_) => None,
+                            })
+                    }
                 };
                 let index = *index as usize;
                 match kind {
@@ -325,7 +391,15 @@ mod tests {
             (instance (instantiate $inner))
             (instance (instantiate $inner)))";
         let needs = of(text).unwrap();
-        assert_eq!((needs.instances, needs.memories, needs.tables, needs.components), (5, 10, 5, 3));
+        assert_eq!(
+            (
+                needs.instances,
+                needs.memories,
+                needs.tables,
+                needs.components
+            ),
+            (5, 10, 5, 3)
+        );
     }
 
     #[test]
@@ -333,12 +407,29 @@ mod tests {
         for innermost in ["(core module $m) (core instance (instantiate $m))", ""] {
             assert!(of(&doubled(innermost, 8)).unwrap().components == 511);
             let refused = of(&doubled(innermost, 64));
-            assert!(matches!(refused, Err(Refused::Excess(Excess::TooMany { max: MAX_PARTS, .. }))), "{refused:?}");
+            assert!(
+                matches!(
+                    refused,
+                    Err(Refused::Excess(Excess::TooMany { max: MAX_PARTS, .. }))
+                ),
+                "{refused:?}"
+            );
         }
-        let exports: Vec<_> = (0..20_000).map(|number| format!("(export \"e{number}\" (core module $m))")).collect();
+        let exports: Vec<_> = (0..20_000)
+            .map(|number| format!("(export \"e{number}\" (core module $m))"))
+            .collect();
         let exports = exports.concat();
         let refused = of(&doubled(&format!("(core module $m) {exports}"), 7));
-        assert!(matches!(refused, Err(Refused::Excess(Excess::TooMany { max: MAX_WRITTEN_OUT, .. }))), "{refused:?}");
+        assert!(
+            matches!(
+                refused,
+                Err(Refused::Excess(Excess::TooMany {
+                    max: MAX_WRITTEN_OUT,
+                    ..
+                }))
+            ),
+            "{refused:?}"
+        );
     }
 
     #[test]
@@ -346,7 +437,9 @@ mod tests {
         // Each level instantiates twice what it is given, which is a level of the same kind.
         let level = |level: usize| {
             let inner = level - 1;
-            format!("(component $c{level} (instance (instantiate $twice (with \"x\" (component $c{inner})))))")
+            format!(
+                "(component $c{level} (instance (instantiate $twice (with \"x\" (component $c{inner})))))"
+            )
         };
         let levels: Vec<_> = (1..=64).map(level).collect();
         let given = format!(
@@ -366,16 +459,31 @@ mod tests {
             (core instance (instantiate (module $i \"m\"))))";
         for text in [&*given, taken] {
             let refused = of(text);
-            assert!(matches!(refused, Err(Refused::Excess(Excess::Uncounted))), "{refused:?}");
+            assert!(
+                matches!(refused, Err(Refused::Excess(Excess::Uncounted))),
+                "{refused:?}"
+            );
         }
     }
 
     #[test]
     fn what_is_within_the_limits_is_let_through() {
-        let needs = Needs { instances: 2, memories: 1, ..Needs::default() };
-        let limits = Limits { instances: 2, memories: 1, tables: 0, ..Limits::default() };
+        let needs = Needs {
+            instances: 2,
+            memories: 1,
+            ..Needs::default()
+        };
+        let limits = Limits {
+            instances: 2,
+            memories: 1,
+            tables: 0,
+            ..Limits::default()
+        };
         assert_eq!(needs.check(&limits), Ok(()));
-        let limits = Limits { memories: 0, ..limits };
+        let limits = Limits {
+            memories: 0,
+            ..limits
+        };
         assert_eq!(needs.check(&limits), Err(limits.reached(Limit::Memories)));
     }
 }

@@ -55,7 +55,11 @@ impl fmt::Display for Danger {
             ),
             Self::Machine(what) => write!(f, "by {what} the machine itself can be changed"),
             Self::Kernel { mounted, kind } => {
-                write!(f, "by {} ({kind}) the machine itself can be changed", mounted.display())
+                write!(
+                    f,
+                    "by {} ({kind}) the machine itself can be changed",
+                    mounted.display()
+                )
             }
         }
     }
@@ -78,7 +82,10 @@ impl Kept<'_> {
             return None;
         }
         // The parts of the cache are looked at as well: each may be mounted elsewhere.
-        let caches = self.cache.into_iter().flat_map(|cache| [cache.into(), cache.join("code"), cache.join("kept")]);
+        let caches = self
+            .cache
+            .into_iter()
+            .flat_map(|cache| [cache.into(), cache.join("code"), cache.join("kept")]);
         for cache in caches {
             let walk = Walk::along(&cache);
             if walk.meets(granted) || walk.end.is_some_and(|end| opened.above.contains(&end)) {
@@ -86,12 +93,18 @@ impl Kept<'_> {
             }
         }
         let meets = |path: &Path| Walk::along(path).meets(granted);
-        let program = std::env::current_exe().ok().filter(|program| meets(program));
+        let program = std::env::current_exe()
+            .ok()
+            .filter(|program| meets(program));
         let configuration = self.configuration.filter(|file| meets(file));
         machine(opened)
             .or(configuration.map(|file| Danger::Configuration(file.to_owned())))
             .or(program.map(Danger::Program))
-            .or_else(|| Some(Danger::Temporary(self.temporary.iter().find(|place| meets(place))?.clone())))
+            .or_else(|| {
+                Some(Danger::Temporary(
+                    self.temporary.iter().find(|place| meets(place))?.clone(),
+                ))
+            })
     }
 }
 
@@ -117,13 +130,18 @@ fn machine(opened: &Opened) -> Option<Danger> {
         return Some(Danger::Machine("/"));
     }
     // Shared memory is a directory like any other.
-    let found = ["/proc", "/sys", "/dev"].into_iter().find(|path| lies_in(path) && !lies_in("/dev/shm"));
+    let found = ["/proc", "/sys", "/dev"]
+        .into_iter()
+        .find(|path| lies_in(path) && !lies_in("/dev/shm"));
     if let Some(path) = found {
         return Some(Danger::Machine(path));
     }
     let place = opened.path();
     if let Some(kind) = mounts::kind(opened.kind) {
-        return Some(Danger::Kernel { mounted: place.unwrap_or_else(|| opened.granted.host.clone()), kind });
+        return Some(Danger::Kernel {
+            mounted: place.unwrap_or_else(|| opened.granted.host.clone()),
+            kind,
+        });
     }
     mounts::below(&place?).map(|(mounted, kind)| Danger::Kernel { mounted, kind })
 }
@@ -138,7 +156,12 @@ mod tests {
     use soloist_core::grants::Directory;
 
     fn opened(host: impl Into<PathBuf>, access: Access) -> Directories {
-        Directories::open(&[Directory { host: host.into(), guest: "/data".into(), access }]).unwrap()
+        Directories::open(&[Directory {
+            host: host.into(),
+            guest: "/data".into(),
+            access,
+        }])
+        .unwrap()
     }
 
     impl Kept<'_> {
@@ -155,29 +178,62 @@ mod tests {
     fn whoever_could_write_into_the_cache_is_refused_by_whatever_name() {
         let place = tempfile::tempdir().unwrap();
         let path = |name: &str| place.path().join(name);
-        for directory in ["home/cache/soloist/code", "home/cache/soloist/sums", "home/data", "elsewhere"] {
+        for directory in [
+            "home/cache/soloist/code",
+            "home/cache/soloist/sums",
+            "home/data",
+            "elsewhere",
+        ] {
             fs::create_dir_all(path(directory)).unwrap();
         }
         symlink("home", path("link")).unwrap();
         symlink(path("home/cache/soloist/code"), path("deep")).unwrap();
         let cache = path("home/cache/soloist");
-        let kept = Kept { cache: Some(&cache), ..Kept::default() };
-        for directory in ["", "home", "home/cache", "home/cache/soloist", "home/cache/soloist/sums", "link", "deep"] {
+        let kept = Kept {
+            cache: Some(&cache),
+            ..Kept::default()
+        };
+        for directory in [
+            "",
+            "home",
+            "home/cache",
+            "home/cache/soloist",
+            "home/cache/soloist/sums",
+            "link",
+            "deep",
+        ] {
             let danger = kept.danger_of(path(directory), Access::Write);
-            assert!(matches!(danger, Some(Danger::Cache(_))), "{directory}: {danger:?}");
-            assert_eq!(kept.danger_of(path(directory), Access::Read), None, "{directory}");
+            assert!(
+                matches!(danger, Some(Danger::Cache(_))),
+                "{directory}: {danger:?}"
+            );
+            assert_eq!(
+                kept.danger_of(path(directory), Access::Read),
+                None,
+                "{directory}"
+            );
         }
         for directory in ["home/data", "elsewhere", "link/data"] {
-            assert_eq!(kept.danger_of(path(directory), Access::Write), None, "{directory}");
+            assert_eq!(
+                kept.danger_of(path(directory), Access::Write),
+                None,
+                "{directory}"
+            );
         }
         // Nor may a plugin decide where the path of the cache leads.
         symlink("../home/cache/soloist", path("elsewhere/led")).unwrap();
         let cache = path("elsewhere/led");
-        let led = Kept { cache: Some(&cache), ..Kept::default() };
+        let led = Kept {
+            cache: Some(&cache),
+            ..Kept::default()
+        };
         assert!(led.danger_of(path("elsewhere"), Access::Write).is_some());
         // One that is still to be made counts as well.
         let cache = path("elsewhere/to/be/made");
-        let kept = Kept { cache: Some(&cache), ..Kept::default() };
+        let kept = Kept {
+            cache: Some(&cache),
+            ..Kept::default()
+        };
         assert!(kept.danger_of(path("elsewhere"), Access::Write).is_some());
         assert_eq!(kept.danger_of(path("home"), Access::Write), None);
     }
@@ -188,11 +244,23 @@ mod tests {
         fs::create_dir(place.path().join("data")).unwrap();
         let file = place.path().join("soloist.toml");
         fs::write(&file, "").unwrap();
-        let kept = Kept { configuration: Some(&file), ..Kept::default() };
-        assert_eq!(kept.danger_of(place.path(), Access::Write), Some(Danger::Configuration(file.clone())));
-        assert_eq!(kept.danger_of(place.path().join("data"), Access::Write), None);
+        let kept = Kept {
+            configuration: Some(&file),
+            ..Kept::default()
+        };
+        assert_eq!(
+            kept.danger_of(place.path(), Access::Write),
+            Some(Danger::Configuration(file.clone()))
+        );
+        assert_eq!(
+            kept.danger_of(place.path().join("data"), Access::Write),
+            None
+        );
         let program = std::env::current_exe().unwrap();
-        assert!(matches!(kept.danger_of(program.parent().unwrap(), Access::Write), Some(Danger::Program(_))));
+        assert!(matches!(
+            kept.danger_of(program.parent().unwrap(), Access::Write),
+            Some(Danger::Program(_))
+        ));
     }
 
     #[test]
@@ -202,11 +270,22 @@ mod tests {
         fs::create_dir_all(path("temporary/data")).unwrap();
         symlink("temporary", path("link")).unwrap();
         let temporary = [path("temporary")];
-        let kept = Kept { temporary: &temporary, ..Kept::default() };
+        let kept = Kept {
+            temporary: &temporary,
+            ..Kept::default()
+        };
         for directory in ["", "temporary", "link"] {
             let danger = kept.danger_of(path(directory), Access::Write);
-            assert_eq!(danger, Some(Danger::Temporary(path("temporary"))), "{directory}");
-            assert_eq!(kept.danger_of(path(directory), Access::Read), None, "{directory}");
+            assert_eq!(
+                danger,
+                Some(Danger::Temporary(path("temporary"))),
+                "{directory}"
+            );
+            assert_eq!(
+                kept.danger_of(path(directory), Access::Read),
+                None,
+                "{directory}"
+            );
         }
         assert_eq!(kept.danger_of(path("temporary/data"), Access::Write), None);
     }
@@ -215,21 +294,39 @@ mod tests {
     fn the_machine_itself_is_not_granted_to_write_and_told_of_to_read() {
         let place = tempfile::tempdir().unwrap();
         symlink("/proc/self", place.path().join("link")).unwrap();
-        for (directory, what) in [("/", "/"), ("/proc", "/proc"), ("/sys", "/sys"), ("/dev", "/dev")] {
-            assert_eq!(Kept::default().danger_of(directory, Access::Write), Some(Danger::Machine(what)));
+        for (directory, what) in [
+            ("/", "/"),
+            ("/proc", "/proc"),
+            ("/sys", "/sys"),
+            ("/dev", "/dev"),
+        ] {
+            assert_eq!(
+                Kept::default().danger_of(directory, Access::Write),
+                Some(Danger::Machine(what))
+            );
             assert!(warning_of(directory).unwrap().contains(what));
         }
         let link = place.path().join("link");
         // What is mounted there is of many kinds.
-        for directory in
-            ["/sys/fs", "/sys/fs/cgroup", "/sys/kernel"].into_iter().filter(|path| Path::new(path).is_dir())
+        for directory in ["/sys/fs", "/sys/fs/cgroup", "/sys/kernel"]
+            .into_iter()
+            .filter(|path| Path::new(path).is_dir())
         {
             let danger = Kept::default().danger_of(directory, Access::Write);
             assert_eq!(danger, Some(Danger::Machine("/sys")), "{directory}");
             assert!(warning_of(directory).unwrap().contains("/sys"));
         }
-        assert_eq!(Kept::default().danger_of(&link, Access::Write), Some(Danger::Machine("/proc")));
-        assert_eq!((Kept::default().danger_of("/dev/shm", Access::Write), warning_of("/dev/shm")), (None, None));
+        assert_eq!(
+            Kept::default().danger_of(&link, Access::Write),
+            Some(Danger::Machine("/proc"))
+        );
+        assert_eq!(
+            (
+                Kept::default().danger_of("/dev/shm", Access::Write),
+                warning_of("/dev/shm")
+            ),
+            (None, None)
+        );
         assert_eq!(warning_of(place.path()), None);
     }
 }

@@ -64,15 +64,37 @@ impl Plugin {
         completed: impl FnOnce(bool) -> AfterCompletion + Send,
     ) -> Result<Ended, Failure> {
         let _ticking = self.shared.tick(&self.engine);
-        let (settings, writes, volume) = (Arc::clone(&self.settings), self.writes.clone(), self.log_volume.clone());
-        let mut store = store::new(&self.engine, leadership.clone(), settings, &self.directories, writes, volume)
-            .map_err(|error| Failure::new(Cause::Host(error)))?;
-        let (start, cpu, turn) = (store.data().start.clone(), store.data().cpu.clone(), store.data().turn.clone());
-        let watched = Watched { leadership: &leadership, start, cpu, turn };
+        let (settings, writes, volume) = (
+            Arc::clone(&self.settings),
+            self.writes.clone(),
+            self.log_volume.clone(),
+        );
+        let mut store = store::new(
+            &self.engine,
+            leadership.clone(),
+            settings,
+            &self.directories,
+            writes,
+            volume,
+        )
+        .map_err(|error| Failure::new(Cause::Host(error)))?;
+        let (start, cpu, turn) = (
+            store.data().start.clone(),
+            store.data().cpu.clone(),
+            store.data().turn.clone(),
+        );
+        let watched = Watched {
+            leadership: &leadership,
+            start,
+            cpu,
+            turn,
+        };
         let outcome = self.watch(watched, self.call(&mut store, completed)).await;
         match outcome? {
             Ok(Ok(ended)) => Ok(ended),
-            Ok(Err(message)) => Err(Failure::new(Cause::Returned(store.data().log.clean(&message, MAX_MESSAGE_BYTES)))),
+            Ok(Err(message)) => Err(Failure::new(Cause::Returned(
+                store.data().log.clean(&message, MAX_MESSAGE_BYTES),
+            ))),
             Err(error) => Err(Failure::of_guest(error, store.data_mut())),
         }
     }
@@ -87,14 +109,25 @@ impl Plugin {
         let (on_elected, on_demoted) = self.exports.bind(store, instance)?;
         start.elected();
         store
-            .run_concurrent(async |accessor| conduct(accessor, &leadership, &on_elected, &on_demoted, completed).await)
+            .run_concurrent(async |accessor| {
+                conduct(accessor, &leadership, &on_elected, &on_demoted, completed).await
+            })
             .await?
     }
 
     /// Runs the future, but only for as long as the permit lasts: what the guest has waiting in the host when the permit
     /// ends is never looked at again. A guest that shows no sign of life is not waited for either.
-    async fn watch<T>(&self, watched: Watched<'_>, future: impl Future<Output = T>) -> Result<T, Failure> {
-        let Watched { leadership, start, cpu, turn } = watched;
+    async fn watch<T>(
+        &self,
+        watched: Watched<'_>,
+        future: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let Watched {
+            leadership,
+            start,
+            cpu,
+            turn,
+        } = watched;
         let mut future = pin!(future);
         let mut due = pin!(start.clone().due());
         let mut is_due = false;

@@ -26,7 +26,10 @@ struct Seen {
 impl Start {
     /// A start that may take so long from now.
     pub(super) fn within(timeout: Duration) -> Self {
-        Self { due: clock::now() + timeout, seen: Arc::default() }
+        Self {
+            due: clock::now() + timeout,
+            seen: Arc::default(),
+        }
     }
 
     /// `on_elected` is called.

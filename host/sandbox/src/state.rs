@@ -13,19 +13,37 @@ use soloist_core::state::{State, StateError};
 impl state::Host for InstanceData {}
 
 impl<T> state::HostWithStore<T> for HasSelf<InstanceData> {
-    async fn get(accessor: &Accessor<T, Self>, key: String) -> wasmtime::Result<Result<Option<Entry>, Error>> {
+    async fn get(
+        accessor: &Accessor<T, Self>,
+        key: String,
+    ) -> wasmtime::Result<Result<Option<Entry>, Error>> {
         let read = call(accessor, None, |state| state.get(key)).await?;
-        Ok(read.map(|entry| entry.map(|entry| Entry { value: entry.value, version: entry.version })))
+        Ok(read.map(|entry| {
+            entry.map(|entry| Entry {
+                value: entry.value,
+                version: entry.version,
+            })
+        }))
     }
 
-    async fn set(accessor: &Accessor<T, Self>, key: String, value: Vec<u8>) -> wasmtime::Result<Result<u64, Error>> {
+    async fn set(
+        accessor: &Accessor<T, Self>,
+        key: String,
+        value: Vec<u8>,
+    ) -> wasmtime::Result<Result<u64, Error>> {
         if is_too_large(accessor, &value) {
             return Ok(Err(Error::TooLarge));
         }
-        call(accessor, Some(key.len() + value.len()), |state| state.set(key, value)).await
+        call(accessor, Some(key.len() + value.len()), |state| {
+            state.set(key, value)
+        })
+        .await
     }
 
-    async fn delete(accessor: &Accessor<T, Self>, key: String) -> wasmtime::Result<Result<(), Error>> {
+    async fn delete(
+        accessor: &Accessor<T, Self>,
+        key: String,
+    ) -> wasmtime::Result<Result<(), Error>> {
         call(accessor, Some(key.len()), |state| state.delete(key)).await
     }
 
@@ -43,7 +61,10 @@ impl<T> state::HostWithStore<T> for HasSelf<InstanceData> {
             return Ok(Err(Error::TooLarge));
         }
         let bytes = key.len() + value.len();
-        call(accessor, Some(bytes), |state| state.compare_and_set(key, expected, value)).await
+        call(accessor, Some(bytes), |state| {
+            state.compare_and_set(key, expected, value)
+        })
+        .await
     }
 }
 
@@ -60,10 +81,16 @@ async fn call<T, R>(
 ) -> wasmtime::Result<Result<R, Error>> {
     let (leadership, calls, allowed, writes) = accessor.with(|mut access| {
         let host = access.get();
-        (host.leadership.clone(), Arc::clone(&host.state_calls), host.settings.limits.calls, host.writes.clone())
+        (
+            host.leadership.clone(),
+            Arc::clone(&host.state_calls),
+            host.settings.limits.calls,
+            host.writes.clone(),
+        )
     });
     let Ok(_call) = calls.try_acquire() else {
-        let reason = format!("{allowed} calls are under way already, which is what `limits.calls` allows");
+        let reason =
+            format!("{allowed} calls are under way already, which is what `limits.calls` allows");
         return Ok(Err(Error::Unavailable(reason)));
     };
     if let Some(bytes) = written

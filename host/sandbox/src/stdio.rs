@@ -36,7 +36,12 @@ impl Stdio {
     /// The stream that goes into the log under `name`, at `level`.
     pub(super) fn new(name: &'static str, level: Level, log: PluginLog) -> Self {
         let lines = Arc::new(Mutex::new(Lines::new(log.seen_bytes())));
-        Self { name, level, log, lines }
+        Self {
+            name,
+            level,
+            log,
+            lines,
+        }
     }
 
     /// Reports a last line that was not ended.
@@ -50,7 +55,12 @@ impl Stdio {
 
     /// The last lines that were written.
     pub(super) fn tail(&self) -> String {
-        let tail: Vec<_> = self.lines().tail.iter().map(|line| self.log.clean_line(&line.text, line.missing)).collect();
+        let tail: Vec<_> = self
+            .lines()
+            .tail
+            .iter()
+            .map(|line| self.log.clean_line(&line.text, line.missing))
+            .collect();
         let tail = tail.join("\n");
         self.log.clean(&tail, MAX_MESSAGE_BYTES)
     }
@@ -69,7 +79,12 @@ impl Stdio {
     }
 
     fn report(&self, now: Moment, Line { text, missing }: Line) {
-        let made = || (self.log.clean_line(&text, missing), details([("stream", self.name.into())]));
+        let made = || {
+            (
+                self.log.clean_line(&text, missing),
+                details([("stream", self.name.into())]),
+            )
+        };
         self.log.write_at(now, self.level, made);
     }
 
@@ -100,7 +115,12 @@ struct Lines {
 impl Lines {
     /// Cuts off what a line has beyond `max_bytes`.
     fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, partial: Vec::new(), omitted: 0, tail: VecDeque::new() }
+        Self {
+            max_bytes,
+            partial: Vec::new(),
+            omitted: 0,
+            tail: VecDeque::new(),
+        }
     }
 
     /// Takes bytes off the beginning of `bytes`: up to the end of a line, which it gives, or all of them.
@@ -127,7 +147,10 @@ impl Lines {
     }
 
     fn extend(&mut self, bytes: &[u8]) {
-        let room = self.max_bytes.saturating_sub(self.partial.len()).min(bytes.len());
+        let room = self
+            .max_bytes
+            .saturating_sub(self.partial.len())
+            .min(bytes.len());
         self.partial.extend_from_slice(&bytes[..room]);
         self.omitted += bytes.len() - room;
     }
@@ -136,7 +159,10 @@ impl Lines {
         let bytes = std::mem::take(&mut self.partial);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(&bytes);
         let text = String::from_utf8_lossy(bytes).into_owned();
-        Line { text, missing: std::mem::take(&mut self.omitted) }
+        Line {
+            text,
+            missing: std::mem::take(&mut self.omitted),
+        }
     }
 }
 
@@ -152,7 +178,10 @@ impl StdoutStream for Stdio {
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
-        Box::new(P2Stream { stdio: self.clone(), allowed: 0 })
+        Box::new(P2Stream {
+            stdio: self.clone(),
+            allowed: 0,
+        })
     }
 }
 
@@ -171,8 +200,12 @@ impl Pollable for P2Stream {
 impl OutputStream for P2Stream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         let left = self.allowed.checked_sub(bytes.len());
-        self.allowed = left.ok_or_else(|| StreamError::trap("it wrote more than `check-write` allowed"))?;
-        let taken = self.stdio.take(&bytes).map_err(|lost| StreamError::Trap(lost.into()))?;
+        self.allowed =
+            left.ok_or_else(|| StreamError::trap("it wrote more than `check-write` allowed"))?;
+        let taken = self
+            .stdio
+            .take(&bytes)
+            .map_err(|lost| StreamError::Trap(lost.into()))?;
         debug_assert_eq!(taken, bytes.len(), "what is allowed is one piece");
         Ok(())
     }
@@ -189,9 +222,14 @@ impl OutputStream for P2Stream {
 
 /// WASI 0.3 writes here.
 impl AsyncWrite for Stdio {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         // Nobody wakes a guest whose time is over: it is about to be dropped.
-        self.take(bytes).map_or(Poll::Pending, |taken| Poll::Ready(Ok(taken)))
+        self.take(bytes)
+            .map_or(Poll::Pending, |taken| Poll::Ready(Ok(taken)))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -215,10 +253,16 @@ mod tests {
 
     #[test]
     fn lines_come_out_whole_however_they_are_written() {
-        let line = |text: &str| Line { text: text.to_owned(), missing: 0 };
+        let line = |text: &str| Line {
+            text: text.to_owned(),
+            missing: 0,
+        };
         let mut lines = Lines::new(MAX_LINE_BYTES);
         assert_eq!(all(&mut lines, b"one\ntw"), [line("one")]);
-        assert_eq!(all(&mut lines, b"o\r\n\nthree \xff"), [line("two"), line("")]);
+        assert_eq!(
+            all(&mut lines, b"o\r\n\nthree \xff"),
+            [line("two"), line("")]
+        );
         assert_eq!(lines.finish(), Some(line("three \u{fffd}")));
         assert_eq!(lines.finish(), None);
     }
@@ -227,9 +271,16 @@ mod tests {
     fn the_last_lines_are_kept() {
         let mut lines = Lines::new(MAX_LINE_BYTES);
         for number in 0..2 * LAST_LINES {
-            lines.keep(&Line { text: number.to_string(), missing: 0 });
+            lines.keep(&Line {
+                text: number.to_string(),
+                missing: 0,
+            });
         }
-        let kept: Vec<_> = lines.tail.iter().map(|line| line.text.parse::<usize>().unwrap()).collect();
+        let kept: Vec<_> = lines
+            .tail
+            .iter()
+            .map(|line| line.text.parse::<usize>().unwrap())
+            .collect();
         assert_eq!(kept, (LAST_LINES..2 * LAST_LINES).collect::<Vec<_>>());
     }
 
@@ -241,7 +292,10 @@ mod tests {
         }
         assert_eq!(lines.partial.len(), MAX_LINE_BYTES);
         let line = all(&mut lines, b"\nnext\n");
-        assert_eq!((line[0].text.len(), line[0].missing), (MAX_LINE_BYTES, 99 * MAX_LINE_BYTES));
+        assert_eq!(
+            (line[0].text.len(), line[0].missing),
+            (MAX_LINE_BYTES, 99 * MAX_LINE_BYTES)
+        );
         assert_eq!(line[1].text, "next");
     }
 }

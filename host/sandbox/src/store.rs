@@ -61,7 +61,12 @@ impl InstanceData {
         volume: LogVolume,
     ) -> wasmtime::Result<Self> {
         let limits = &settings.limits;
-        let log = PluginLog::new(Arc::clone(&leadership.term), leadership.permit.clone(), &settings, volume);
+        let log = PluginLog::new(
+            Arc::clone(&leadership.term),
+            leadership.permit.clone(),
+            &settings,
+            volume,
+        );
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
         let wasi = wasi::context(&settings, directories, stdout.clone(), stderr.clone())?;
@@ -111,14 +116,21 @@ impl Drop for InstanceData {
 impl WasiView for InstanceData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         self.start.called_host();
-        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
     }
 }
 
 impl WasiHttpView for InstanceData {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
         self.start.called_host();
-        WasiHttpCtxView { hooks: &mut self.network, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView {
+            hooks: &mut self.network,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
     }
 }
 
@@ -136,7 +148,10 @@ pub(super) fn new(
     volume: LogVolume,
 ) -> wasmtime::Result<Store<InstanceData>> {
     let call_bytes = count(settings.limits.call_bytes);
-    let mut store = Store::new(engine, InstanceData::new(leadership, settings, directories, writes, volume)?);
+    let mut store = Store::new(
+        engine,
+        InstanceData::new(leadership, settings, directories, writes, volume)?,
+    );
     store.limiter(|host| &mut host.usage);
     store.set_hostcall_fuel(call_bytes);
     store.set_max_component_handles(CALLS_MAX);
@@ -153,9 +168,13 @@ pub(super) fn new(
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way(host))))
     });
     store.call_hook(|store, hook| match hook {
-        CallHook::CallingHost | CallHook::ReturningFromHost => {
-            store.data().leadership.permit.check().map(drop).map_err(<LeaseLost as Into<wasmtime::Error>>::into)
-        }
+        CallHook::CallingHost | CallHook::ReturningFromHost => store
+            .data()
+            .leadership
+            .permit
+            .check()
+            .map(drop)
+            .map_err(<LeaseLost as Into<wasmtime::Error>>::into),
         CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
     });
     Ok(store)

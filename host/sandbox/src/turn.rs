@@ -33,7 +33,8 @@ pub fn plugin_threads() -> usize {
 /// the threads that plugins run on. It goes by what the process was started with.
 pub fn be_nice() {
     // Without it things are as fair as they are without it: no reason to fail, or to say so at every start.
-    let _ = getpriority_process(None).and_then(|now| setpriority_process(None, (now + NICENESS).min(NICENESS_MAX)));
+    let _ = getpriority_process(None)
+        .and_then(|now| setpriority_process(None, (now + NICENESS).min(NICENESS_MAX)));
 }
 
 fn processors() -> usize {
@@ -77,7 +78,10 @@ mod tests {
             be_nice();
             niceness()
         });
-        assert_eq!((nice.join().unwrap(), niceness()), ((before + NICENESS).min(NICENESS_MAX), before));
+        assert_eq!(
+            (nice.join().unwrap(), niceness()),
+            ((before + NICENESS).min(NICENESS_MAX), before)
+        );
     }
 
     #[tokio::test]

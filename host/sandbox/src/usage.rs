@@ -20,7 +20,11 @@ pub(crate) struct Usage {
 
 impl Usage {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, memory_bytes: 0, table_elements: 0 }
+        Self {
+            limits,
+            memory_bytes: 0,
+            table_elements: 0,
+        }
     }
 }
 
@@ -32,7 +36,12 @@ fn growth(current: usize, desired: usize) -> u64 {
 /// A refusal would look like a bug of the plugin; an error ends it and says what happened. What the plugin's own maximum
 /// forbids is refused, as WebAssembly has it.
 impl ResourceLimiter for Usage {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
@@ -44,7 +53,12 @@ impl ResourceLimiter for Usage {
         Ok(true)
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
         let total = self.table_elements.saturating_add(growth(current, desired));
         if total > self.limits.table_elements {
             return Err(self.limits.reached(Limit::TableElements).into());
@@ -78,18 +92,33 @@ mod tests {
 
     #[test]
     fn memories_and_tables_are_counted_together() {
-        let mut usage = Usage::new(Limits { memory: 3 << 16, table_elements: 100, ..Limits::default() });
+        let mut usage = Usage::new(Limits {
+            memory: 3 << 16,
+            table_elements: 100,
+            ..Limits::default()
+        });
         assert!(usage.memory_growing(0, 1 << 16, None).unwrap());
         assert!(usage.memory_growing(0, 1 << 16, Some(1 << 16)).unwrap());
-        assert!(!usage.memory_growing(1 << 16, 2 << 16, Some(1 << 16)).unwrap(), "its own maximum");
+        assert!(
+            !usage
+                .memory_growing(1 << 16, 2 << 16, Some(1 << 16))
+                .unwrap(),
+            "its own maximum"
+        );
         assert!(usage.memory_growing(1 << 16, 2 << 16, None).unwrap());
         let error = usage.memory_growing(2 << 16, 3 << 16, None).unwrap_err();
-        assert_eq!(error.downcast_ref::<LimitReached>().unwrap().limit, Limit::Memory);
+        assert_eq!(
+            error.downcast_ref::<LimitReached>().unwrap().limit,
+            Limit::Memory
+        );
         assert!(usage.table_growing(0, 60, None).unwrap());
         let error = usage.table_growing(0, 60, None).unwrap_err();
         assert_eq!(
             *error.downcast_ref::<LimitReached>().unwrap(),
-            LimitReached { limit: Limit::TableElements, allowed: 100 }
+            LimitReached {
+                limit: Limit::TableElements,
+                allowed: 100
+            }
         );
     }
 }

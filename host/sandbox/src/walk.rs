@@ -61,7 +61,10 @@ impl Walk {
             }
             left.extend(names(&target));
         }
-        Self { through, end: id(&at) }
+        Self {
+            through,
+            end: id(&at),
+        }
     }
 
     /// Whether the path leads to this directory, or through it.
@@ -97,7 +100,13 @@ pub(super) fn ancestry(directory: &File) -> io::Result<Vec<Id>> {
     let mut at = directory.try_clone()?;
     let mut above = vec![id_of(&at.metadata()?)];
     while above.len() < DEPTH_MAX {
-        at = openat(&at, c"..", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?.into();
+        at = openat(
+            &at,
+            c"..",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?
+        .into();
         let next = id_of(&at.metadata()?);
         // The root lies in itself.
         if above.last() == Some(&next) {
@@ -136,9 +145,15 @@ mod tests {
             assert_eq!(walk.end, id(&path(end)), "{walked}");
             for directory in ["a", "a/b", "c", "c/d", "e"] {
                 let seen = walk.through.contains(&id(&path(directory)).unwrap());
-                assert_eq!(seen, through.contains(&directory), "{walked} through {directory}");
+                assert_eq!(
+                    seen,
+                    through.contains(&directory),
+                    "{walked} through {directory}"
+                );
             }
-            assert!(walk.meets(id(place.path()).unwrap()) && walk.meets(id(Path::new("/")).unwrap()));
+            assert!(
+                walk.meets(id(place.path()).unwrap()) && walk.meets(id(Path::new("/")).unwrap())
+            );
         }
     }
 
@@ -151,7 +166,11 @@ mod tests {
         fs::rename(path("a/b"), path("a/old")).unwrap();
         symlink("/", path("a/b")).unwrap();
         let above = ancestry(&open).unwrap();
-        let expected: Vec<_> = fs::canonicalize(path("a/old")).unwrap().ancestors().filter_map(id).collect();
+        let expected: Vec<_> = fs::canonicalize(path("a/old"))
+            .unwrap()
+            .ancestors()
+            .filter_map(id)
+            .collect();
         assert_eq!(above, expected);
     }
 }

@@ -18,7 +18,11 @@ pub(super) fn context(
 ) -> wasmtime::Result<WasiCtx> {
     // No argument, no stdin, no network: what is not named here is not there.
     let mut wasi = WasiCtx::builder();
-    wasi.stdout(stdout).stderr(stderr).allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
+    wasi.stdout(stdout)
+        .stderr(stderr)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
     for (name, value) in &settings.grants.env {
         wasi.env(name, value);
     }

@@ -30,7 +30,11 @@ pub struct Bucket {
 impl Bucket {
     /// A full bucket that earns `rate` bytes a second and has room for `burst`.
     pub fn new(rate: u64, burst: u64) -> Self {
-        Self { rate: rate.max(1), burst, full: Mutex::default() }
+        Self {
+            rate: rate.max(1),
+            burst,
+            full: Mutex::default(),
+        }
     }
 
     /// For all plugins of a host: it has room for four seconds.
@@ -50,7 +54,8 @@ impl Bucket {
 
     /// How long a write waits after which the bucket is full at `full`, if it has room for `bursts` times what it has.
     fn wait(&self, full: Moment, bursts: u32, now: Moment) -> Duration {
-        full.saturating_since(now).saturating_sub(self.time_for(self.burst).saturating_mul(bursts))
+        full.saturating_since(now)
+            .saturating_sub(self.time_for(self.burst).saturating_mul(bursts))
     }
 
     fn time_for(&self, bytes: u64) -> Duration {
@@ -86,24 +91,37 @@ pub(super) struct Writes {
 
 impl Writes {
     pub(super) fn new(limits: &Limits, host: Arc<Bucket>) -> Self {
-        Self { task: Arc::new(Bucket::new(limits.state_rate, limits.state_burst)), host }
+        Self {
+            task: Arc::new(Bucket::new(limits.state_rate, limits.state_burst)),
+            host,
+        }
     }
 
     /// Takes what a write of so many bytes costs, and says how long it has to wait.
     fn take(&self, bytes: usize, phase: Phase, now: Moment) -> Result<Duration, TooMuch> {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(WRITE_BYTES);
+        let bytes = u64::try_from(bytes)
+            .unwrap_or(u64::MAX)
+            .saturating_add(WRITE_BYTES);
         // Whoever puts work away has little time: for that there is as much again.
         let bursts = if phase == Phase::Held { 1 } else { 2 };
         let (mut task, mut host) = (self.task.full(), self.host.full());
-        let (task_after, host_after) =
-            (self.task.full_after(*task, bytes, now), self.host.full_after(*host, bytes, now));
+        let (task_after, host_after) = (
+            self.task.full_after(*task, bytes, now),
+            self.host.full_after(*host, bytes, now),
+        );
         let task_wait = self.task.wait(task_after, bursts, now);
         let host_wait = self.host.wait(host_after, bursts, now);
         if task_wait > WRITE_WAIT {
-            return Err(TooMuch { setting: "limits.state_rate", rate: self.task.rate });
+            return Err(TooMuch {
+                setting: "limits.state_rate",
+                rate: self.task.rate,
+            });
         }
         if host_wait > WRITE_WAIT {
-            return Err(TooMuch { setting: "zookeeper.state_rate", rate: self.host.rate });
+            return Err(TooMuch {
+                setting: "zookeeper.state_rate",
+                rate: self.host.rate,
+            });
         }
         (*task, *host) = (task_after, host_after);
         Ok(task_wait.max(host_wait))
@@ -138,7 +156,11 @@ mod tests {
     const START: Moment = Moment::from_nanos(1_000_000_000_000);
 
     fn writes(rate: u64, burst: u64, host: u64) -> Writes {
-        let limits = Limits { state_rate: rate, state_burst: burst, ..Limits::default() };
+        let limits = Limits {
+            state_rate: rate,
+            state_burst: burst,
+            ..Limits::default()
+        };
         Writes::new(&limits, Arc::new(Bucket::of_host(host)))
     }
 
@@ -151,14 +173,26 @@ mod tests {
     fn what_is_there_is_had_at_once_and_the_rest_is_waited_for() {
         let writes = writes(1000, 4000, 1 << 30);
         for _ in 0..4 {
-            assert_eq!(writes.take(bytes(1000), Phase::Held, START), Ok(Duration::ZERO));
+            assert_eq!(
+                writes.take(bytes(1000), Phase::Held, START),
+                Ok(Duration::ZERO)
+            );
         }
-        assert_eq!(writes.take(bytes(1000), Phase::Held, START), Ok(Duration::from_secs(1)));
+        assert_eq!(
+            writes.take(bytes(1000), Phase::Held, START),
+            Ok(Duration::from_secs(1))
+        );
         let later = START + Duration::from_secs(3);
-        assert_eq!(writes.take(bytes(2000), Phase::Held, later), Ok(Duration::ZERO));
+        assert_eq!(
+            writes.take(bytes(2000), Phase::Held, later),
+            Ok(Duration::ZERO)
+        );
         // A long rest earns no more than there is room for.
         let later = later + Duration::from_secs(1_000_000);
-        assert_eq!(writes.take(bytes(5000), Phase::Held, later), Ok(Duration::from_secs(1)));
+        assert_eq!(
+            writes.take(bytes(5000), Phase::Held, later),
+            Ok(Duration::from_secs(1))
+        );
     }
 
     #[test]
@@ -166,7 +200,10 @@ mod tests {
         let writes = writes(1000, 1000, 1 << 30);
         let refused = writes.take(bytes(12_000), Phase::Held, START).unwrap_err();
         assert_eq!(refused.setting, "limits.state_rate");
-        assert_eq!(writes.take(bytes(11_000), Phase::Held, START), Ok(Duration::from_secs(10)));
+        assert_eq!(
+            writes.take(bytes(11_000), Phase::Held, START),
+            Ok(Duration::from_secs(10))
+        );
         assert!(writes.take(bytes(1000), Phase::Held, START).is_err());
         assert!(writes.take(usize::MAX, Phase::Held, START).is_err());
     }
@@ -174,10 +211,23 @@ mod tests {
     #[test]
     fn one_task_cannot_take_what_the_host_has_not() {
         let host = Arc::new(Bucket::of_host(1000));
-        let limits = Limits { state_rate: 1 << 30, state_burst: 1 << 30, ..Limits::default() };
-        let (one, other) = (Writes::new(&limits, Arc::clone(&host)), Writes::new(&limits, host));
-        assert_eq!(one.take(bytes(4000), Phase::Held, START), Ok(Duration::ZERO));
-        assert_eq!(other.take(bytes(1000), Phase::Held, START), Ok(Duration::from_secs(1)));
+        let limits = Limits {
+            state_rate: 1 << 30,
+            state_burst: 1 << 30,
+            ..Limits::default()
+        };
+        let (one, other) = (
+            Writes::new(&limits, Arc::clone(&host)),
+            Writes::new(&limits, host),
+        );
+        assert_eq!(
+            one.take(bytes(4000), Phase::Held, START),
+            Ok(Duration::ZERO)
+        );
+        assert_eq!(
+            other.take(bytes(1000), Phase::Held, START),
+            Ok(Duration::from_secs(1))
+        );
         let refused = other.take(bytes(20_000), Phase::Held, START).unwrap_err();
         assert_eq!(refused.setting, "zookeeper.state_rate");
     }
@@ -185,8 +235,17 @@ mod tests {
     #[test]
     fn who_puts_work_away_has_as_much_again() {
         let writes = writes(1000, 1000, 1 << 30);
-        assert_eq!(writes.take(bytes(1000), Phase::Held, START), Ok(Duration::ZERO));
-        assert_eq!(writes.take(bytes(1000), Phase::Draining, START), Ok(Duration::ZERO));
-        assert_eq!(writes.take(bytes(1000), Phase::Draining, START), Ok(Duration::from_secs(1)));
+        assert_eq!(
+            writes.take(bytes(1000), Phase::Held, START),
+            Ok(Duration::ZERO)
+        );
+        assert_eq!(
+            writes.take(bytes(1000), Phase::Draining, START),
+            Ok(Duration::ZERO)
+        );
+        assert_eq!(
+            writes.take(bytes(1000), Phase::Draining, START),
+            Ok(Duration::from_secs(1))
+        );
     }
 }

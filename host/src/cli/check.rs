@@ -40,8 +40,17 @@ impl Check {
 
 /// Sends what is told on the way to stderr: stdout has the summary alone.
 fn report(host: &str) -> anyhow::Result<()> {
-    let reporter = Reporter::new(io::stderr, LogFormat::Text, Levels::own(Level::INFO), host.to_owned()).on(stderr());
-    tracing_subscriber::registry().with(reporter).try_init().context("cannot set up the log")
+    let reporter = Reporter::new(
+        io::stderr,
+        LogFormat::Text,
+        Levels::own(Level::INFO),
+        host.to_owned(),
+    )
+    .on(stderr());
+    tracing_subscriber::registry()
+        .with(reporter)
+        .try_init()
+        .context("cannot set up the log")
 }
 
 /// What the settings amount to, for a person.
@@ -58,7 +67,9 @@ fn summary(config: &Config, plugins: &[Arc<Plugin>]) -> String {
 fn ensemble(text: &mut String, host: &str, ensemble: &EnsembleConfig) -> std::fmt::Result {
     let auth = ensemble.auth.as_ref().map_or("none", |auth| &auth.scheme);
     let acl = match &ensemble.acl {
-        None if ensemble.auth.is_some() => "world: everybody may change the nodes, because `acl` is not set",
+        None if ensemble.auth.is_some() => {
+            "world: everybody may change the nodes, because `acl` is not set"
+        }
         None | Some(AclSetting::World) => "world",
         Some(AclSetting::Creator) => "creator",
         Some(AclSetting::CreatorWorldRead) => "creator-world-read",
@@ -67,28 +78,49 @@ fn ensemble(text: &mut String, host: &str, ensemble: &EnsembleConfig) -> std::fm
     writeln!(text, "host {host}")?;
     writeln!(text, "ensemble {}", ensemble.servers)?;
     line(text, "root", &ensemble.root)?;
-    line(text, "session timeout", format_args!("{:?}", ensemble.session_timeout))?;
+    line(
+        text,
+        "session timeout",
+        format_args!("{:?}", ensemble.session_timeout),
+    )?;
     line(text, "tick time", format_args!("{:?}", ensemble.tick_time))?;
     match ensemble.connect_timeout {
         Some(timeout) => line(text, "connect timeout", format_args!("{timeout:?}"))?,
-        None => line(text, "connect timeout", "none: waits for the ensemble as long as it takes")?,
+        None => line(
+            text,
+            "connect timeout",
+            "none: waits for the ensemble as long as it takes",
+        )?,
     }
     line(text, "auth", auth)?;
     line(text, "acl", acl)
 }
 
-fn task(text: &mut String, task: &TaskConfig, plugin: &Plugin, ensemble: &EnsembleConfig) -> std::fmt::Result {
+fn task(
+    text: &mut String,
+    task: &TaskConfig,
+    plugin: &Plugin,
+    ensemble: &EnsembleConfig,
+) -> std::fmt::Result {
     writeln!(text, "task {}", task.name)?;
     line(text, "plugin", task.plugin.display())?;
     line(text, "sha256", plugin.digest())?;
     match &task.path {
         Some(path) => line(text, "master node", path)?,
-        None => line(text, "master node", format_args!("{}/tasks/{}/master", ensemble.root, task.name))?,
+        None => line(
+            text,
+            "master node",
+            format_args!("{}/tasks/{}/master", ensemble.root, task.name),
+        )?,
     }
     for (number, grant) in granted(&task.grants).into_iter().enumerate() {
         line(text, if number == 0 { "may use" } else { "" }, grant)?;
     }
-    let timing = Timing::new(ensemble.session_timeout, ensemble.tick_time, task.demote_timeout);
+    let timing = Timing::new(
+        ensemble.session_timeout,
+        ensemble.tick_time,
+        task.demote_timeout,
+    );
     timing.map_or(Ok(()), |timing| lease(text, &timing, task.successor_delay))
 }
 
@@ -99,10 +131,32 @@ fn granted(grants: &Grants) -> Vec<String> {
         lines.push("its state in ZooKeeper".to_owned());
     }
     let network = &grants.network;
-    lines.extend(network.http.iter().flatten().map(|origin| format!("HTTP to {origin}")));
-    lines.extend(network.tcp.iter().flatten().map(|endpoint| format!("TCP to {endpoint}")));
-    lines.extend(network.networks.iter().map(|network| format!("names in {network}")));
-    for Directory { host, guest, access } in &grants.dirs {
+    lines.extend(
+        network
+            .http
+            .iter()
+            .flatten()
+            .map(|origin| format!("HTTP to {origin}")),
+    );
+    lines.extend(
+        network
+            .tcp
+            .iter()
+            .flatten()
+            .map(|endpoint| format!("TCP to {endpoint}")),
+    );
+    lines.extend(
+        network
+            .networks
+            .iter()
+            .map(|network| format!("names in {network}")),
+    );
+    for Directory {
+        host,
+        guest,
+        access,
+    } in &grants.dirs
+    {
         let mode = match access {
             Access::Read => "read",
             Access::Write => "write",
@@ -124,16 +178,36 @@ fn granted(grants: &Grants) -> Vec<String> {
 fn lease(text: &mut String, timing: &Timing, successor_delay: Duration) -> std::fmt::Result {
     let demotion_latest = timing.span().saturating_sub(timing.demote_budget());
     writeln!(text, "  when its leader hears no more of the ensemble:")?;
-    line(text, "  no demotion for", format_args!("{:?} at least", timing.ridden_out()))?;
-    line(text, "  demotion begins within", format_args!("{demotion_latest:?}"))?;
+    line(
+        text,
+        "  no demotion for",
+        format_args!("{:?} at least", timing.ridden_out()),
+    )?;
+    line(
+        text,
+        "  demotion begins within",
+        format_args!("{demotion_latest:?}"),
+    )?;
     line(
         text,
         "  effects stop within",
-        format_args!("{:?} ({:?} at the earliest)", timing.span(), timing.effects_stop_after()),
+        format_args!(
+            "{:?} ({:?} at the earliest)",
+            timing.span(),
+            timing.effects_stop_after()
+        ),
     )?;
-    let delay = if successor_delay.is_zero() { "" } else { ", with successor_delay" };
+    let delay = if successor_delay.is_zero() {
+        ""
+    } else {
+        ", with successor_delay"
+    };
     let within = timing.given_up_within().saturating_add(successor_delay);
-    line(text, "  another leads within", format_args!("{within:?}{delay}, and an election (some messages)"))
+    line(
+        text,
+        "  another leads within",
+        format_args!("{within:?}{delay}, and an election (some messages)"),
+    )
 }
 
 fn line(text: &mut String, name: &str, value: impl std::fmt::Display) -> std::fmt::Result {

@@ -57,31 +57,53 @@ struct Term<'a> {
 
 impl History {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
-        let Self { task, json, options } = self;
+        let Self {
+            task,
+            json,
+            options,
+        } = self;
         let operator = options.operator(matches)?;
         let entries = block_on(operator.ask(async |observer| observer.history(&task).await))?;
-        if json { print_json(&terms(&task, &entries)) } else { print(&text(&entries)) }.map(drop)
+        if json {
+            print_json(&terms(&task, &entries))
+        } else {
+            print(&text(&entries))
+        }
+        .map(drop)
     }
 }
 
 fn terms<'a>(task: &'a str, entries: &'a [TermEntry]) -> Terms<'a> {
     let term = |entry: &'a TermEntry| {
         let end = entry.end.as_ref();
-        let seconds = end.and_then(|end| time_between(&entry.since, Some(&end.at))).map(seconds);
+        let seconds = end
+            .and_then(|end| time_between(&entry.since, Some(&end.at)))
+            .map(seconds);
         Term { entry, seconds }
     };
-    Terms { task, terms: entries.iter().map(term).collect() }
+    Terms {
+        task,
+        terms: entries.iter().map(term).collect(),
+    }
 }
 
 /// Milliseconds are what the times are given in: no more digits than that.
-#[expect(clippy::cast_precision_loss, reason = "a time of 285,000 years is the first to lose a millisecond")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a time of 285,000 years is the first to lose a millisecond"
+)]
 fn seconds(time: Duration) -> f64 {
     time.as_millis() as f64 / 1_000.0
 }
 
 fn text(entries: &[TermEntry]) -> String {
     let rows: Vec<_> = entries.iter().map(row).collect();
-    table(["TERM", "HOST", "TOKEN", "FROM", "TO", "FOR", "ENDED", "DETAIL"], &rows)
+    table(
+        [
+            "TERM", "HOST", "TOKEN", "FROM", "TO", "FOR", "ENDED", "DETAIL",
+        ],
+        &rows,
+    )
 }
 
 /// Why a term ended, and of what its plugin failed.
@@ -96,7 +118,9 @@ fn row(entry: &TermEntry) -> [String; 8] {
     [
         entry.number.to_string(),
         entry.host.clone(),
-        entry.fencing_token.map_or_else(|| NOTHING.to_owned(), |token| token.to_string()),
+        entry
+            .fencing_token
+            .map_or_else(|| NOTHING.to_owned(), |token| token.to_string()),
         entry.since.clone(),
         or_nothing(end.map(|end| end.at.as_str())),
         shown(time_between(&entry.since, end.map(|end| end.at.as_str()))),

@@ -40,10 +40,15 @@ impl OperatorOptions {
     pub(super) fn operator(self, matches: &ArgMatches) -> Result<Operator, Failure> {
         let file = self.config_file;
         let given = self.ensemble.given(matches);
-        let config = given.and_then(|given| EnsembleConfig::load(file.as_deref(), given).map_err(anyhow::Error::from));
+        let config = given.and_then(|given| {
+            EnsembleConfig::load(file.as_deref(), given).map_err(anyhow::Error::from)
+        });
         let config = config.map_err(Failure::Invalid)?;
         let connect_timeout = config.connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT);
-        Ok(Operator { ensemble: ensemble(&config), connect_timeout })
+        Ok(Operator {
+            ensemble: ensemble(&config),
+            connect_timeout,
+        })
     }
 }
 
@@ -67,8 +72,13 @@ impl Operator {
 
 /// Runs a command to its end.
 pub(super) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.context("cannot start a runtime").map_err(Failure::RunTime)?.block_on(command)
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime
+        .context("cannot start a runtime")
+        .map_err(Failure::RunTime)?
+        .block_on(command)
 }
 
 /// Reads the name of a task from the command line.

@@ -7,8 +7,9 @@ use anyhow::bail;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use soloist_config::{
-    AclText, AllowSettings, Amount, BadValue, Config, ConfigError, DirectorySettings, EnsembleSettings, Given,
-    LimitSettings, Place, Problem, SecretFile, SecretSettings, TaskSettings, Written,
+    AclText, AllowSettings, Amount, BadValue, Config, ConfigError, DirectorySettings,
+    EnsembleSettings, Given, LimitSettings, Place, Problem, SecretFile, SecretSettings,
+    TaskSettings, Written,
 };
 use soloist_core::secret::Secret;
 
@@ -165,13 +166,18 @@ struct NoSecret;
 fn secret(text: &str) -> Result<SecretSettings, NoSecret> {
     match text.split_once('=') {
         Some((_, "")) => Err(NoSecret),
-        Some((name, file)) => Ok(SecretSettings::File(SecretFile { name: name.to_owned(), file: file.into() })),
+        Some((name, file)) => Ok(SecretSettings::File(SecretFile {
+            name: name.to_owned(),
+            file: file.into(),
+        })),
         None => Ok(SecretSettings::Variable(text.to_owned())),
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("write DIR:AS or DIR:AS:MODE, where AS begins with a slash, like /var/lib/report:/data:write")]
+#[error(
+    "write DIR:AS or DIR:AS:MODE, where AS begins with a slash, like /var/lib/report:/data:write"
+)]
 struct NoDirectory;
 
 fn directory(text: &str) -> Result<DirectorySettings, NoDirectory> {
@@ -181,7 +187,11 @@ fn directory(text: &str) -> Result<DirectorySettings, NoDirectory> {
         _ => (text, None),
     };
     let (host, guest) = rest.rsplit_once(':').ok_or(NoDirectory)?;
-    Ok(DirectorySettings { host: host.into(), guest: guest.to_owned(), mode })
+    Ok(DirectorySettings {
+        host: host.into(),
+        guest: guest.to_owned(),
+        mode,
+    })
 }
 
 impl EnsembleOptions {
@@ -190,7 +200,11 @@ impl EnsembleOptions {
         let from = Source(matches);
         let auth_file = from.written("auth_file", self.auth_file);
         // A flag is preferred to any variable, also to one that says the same thing in another way.
-        let auth = if from.is_typed("auth_file") { None } else { auth_variable()? };
+        let auth = if from.is_typed("auth_file") {
+            None
+        } else {
+            auth_variable()?
+        };
         Ok(EnsembleSettings {
             servers: from.written("zookeeper", self.zookeeper),
             root: from.written("root", self.root),
@@ -221,7 +235,11 @@ impl Options {
         Ok(Given {
             host_id: from.written("host_id", self.host_id),
             nat64: from.list("nat64", self.nat64),
-            zookeeper: EnsembleSettings { tick_time, state_rate, ..self.ensemble.given(matches)? },
+            zookeeper: EnsembleSettings {
+                tick_time,
+                state_rate,
+                ..self.ensemble.given(matches)?
+            },
             task: TaskSettings {
                 name: from.written("task", self.task),
                 sha256: from.written("sha256", self.sha256),
@@ -229,19 +247,30 @@ impl Options {
                 config: self
                     .config
                     .into_iter()
-                    .map(|(key, value)| (key.clone(), Written::flag(value, format!("--config {key}"))))
+                    .map(|(key, value)| {
+                        (key.clone(), Written::flag(value, format!("--config {key}")))
+                    })
                     .collect(),
                 allow: AllowSettings {
-                    state: from.written("allow_state", from.parsed("allow_state", self.allow_state, boolean)?),
+                    state: from.written(
+                        "allow_state",
+                        from.parsed("allow_state", self.allow_state, boolean)?,
+                    ),
                     http: from.list("allow_http", self.allow_http),
                     tcp: from.list("allow_tcp", self.allow_tcp),
-                    networks: from.list("allow_networks", self.allow_networks).unwrap_or_default(),
-                    identify: from.written("identify", from.parsed("identify", self.identify, boolean)?),
-                    dirs: Some(flags(self.allow_dir, "--allow-dir")).filter(|dirs| !dirs.is_empty()),
+                    networks: from
+                        .list("allow_networks", self.allow_networks)
+                        .unwrap_or_default(),
+                    identify: from
+                        .written("identify", from.parsed("identify", self.identify, boolean)?),
+                    dirs: Some(flags(self.allow_dir, "--allow-dir"))
+                        .filter(|dirs| !dirs.is_empty()),
                     env: self
                         .env
                         .into_iter()
-                        .map(|(name, value)| (name.clone(), Written::flag(value, format!("--env {name}"))))
+                        .map(|(name, value)| {
+                            (name.clone(), Written::flag(value, format!("--env {name}")))
+                        })
                         .collect(),
                     secrets: flags(self.secret, "--secret"),
                 },
@@ -258,15 +287,24 @@ impl Options {
 fn limits(entries: Vec<(String, String)>) -> anyhow::Result<LimitSettings> {
     let mut limits = LimitSettings::default();
     for (key, value) in entries {
-        if !limits.set(&key, Written::flag(Amount::Text(value), format!("--limit {key}"))) {
-            bail!("--limit: there is no limit {key:?}; there are {}", LimitSettings::KEYS.join(", "));
+        if !limits.set(
+            &key,
+            Written::flag(Amount::Text(value), format!("--limit {key}")),
+        ) {
+            bail!(
+                "--limit: there is no limit {key:?}; there are {}",
+                LimitSettings::KEYS.join(", ")
+            );
         }
     }
     Ok(limits)
 }
 
 fn flags<T>(values: Vec<T>, name: &str) -> Vec<Written<T>> {
-    values.into_iter().map(|value| Written::flag(value, name)).collect()
+    values
+        .into_iter()
+        .map(|value| Written::flag(value, name))
+        .collect()
 }
 
 /// Reads what a flag or a variable that is on or off says.
@@ -274,7 +312,10 @@ pub(super) fn boolean(text: &str) -> Result<bool, BadValue> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),
-        _ => Err(BadValue::choice(text, "\"true\", \"yes\", \"on\" or \"1\", or \"false\", \"no\", \"off\" or \"0\"")),
+        _ => Err(BadValue::choice(
+            text,
+            "\"true\", \"yes\", \"on\" or \"1\", or \"false\", \"no\", \"off\" or \"0\"",
+        )),
     }
 }
 
@@ -298,7 +339,11 @@ impl Source<'_> {
 
     /// Where the value of an option comes from.
     pub(super) fn place(&self, id: &str) -> Place {
-        if self.is_typed(id) { Place::Flag(flag(id)) } else { Place::Variable(variable(id)) }
+        if self.is_typed(id) {
+            Place::Flag(flag(id))
+        } else {
+            Place::Variable(variable(id))
+        }
     }
 
     /// Reads the value of an option. clap would, but blames a flag for what its variable says.
@@ -308,20 +353,33 @@ impl Source<'_> {
         value: Option<String>,
         parse: impl FnOnce(&str) -> Result<T, BadValue>,
     ) -> Result<Option<T>, ConfigError> {
-        let bad = |bad| ConfigError::Invalid(vec![Problem { place: self.place(id), bad }]);
+        let bad = |bad| {
+            ConfigError::Invalid(vec![Problem {
+                place: self.place(id),
+                bad,
+            }])
+        };
         value.map(|text| parse(&text).map_err(bad)).transpose()
     }
 
     /// Notes where the values of a list come from. What is empty is a list of nothing.
     fn list(&self, id: &str, values: Option<Vec<String>>) -> Option<Vec<Written<String>>> {
         let values = values?.into_iter().filter(|value| !value.is_empty());
-        Some(values.filter_map(|value| self.written(id, Some(value))).collect())
+        Some(
+            values
+                .filter_map(|value| self.written(id, Some(value)))
+                .collect(),
+        )
     }
 
     /// Notes where the value of an option comes from.
     fn written<T>(&self, id: &str, value: Option<T>) -> Option<Written<T>> {
         let value = value?;
-        Some(if self.is_typed(id) { Written::flag(value, flag(id)) } else { Written::variable(value, variable(id)) })
+        Some(if self.is_typed(id) {
+            Written::flag(value, flag(id))
+        } else {
+            Written::variable(value, variable(id))
+        })
     }
 }
 

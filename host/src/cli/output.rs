@@ -22,10 +22,20 @@ pub(super) const NOTHING: &str = "-";
 /// Aligns columns under their headings, one line for each row.
 pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
     // Two spaces divide columns: a cell that holds them could pass for several.
-    let cells = |row: &[String; N]| row.each_ref().map(|cell| printable(cell).replace("  ", " \\u{20}"));
-    let lines: Vec<_> = std::iter::once(headings.map(str::to_owned)).chain(rows.iter().map(cells)).collect();
-    let widths: [usize; N] =
-        std::array::from_fn(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0));
+    let cells = |row: &[String; N]| {
+        row.each_ref()
+            .map(|cell| printable(cell).replace("  ", " \\u{20}"))
+    };
+    let lines: Vec<_> = std::iter::once(headings.map(str::to_owned))
+        .chain(rows.iter().map(cells))
+        .collect();
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        lines
+            .iter()
+            .map(|line| line[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    });
     let mut text = String::new();
     for line in &lines {
         let mut padded = String::new();
@@ -42,12 +52,18 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
 /// The terminal that stdout is, if it is one: with colours, unless somebody does not want them.
 pub(super) fn stdout() -> Option<Terminal> {
     let colour = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    io::stdout().is_terminal().then_some(Terminal { colour, columns: || columns(io::stdout()) })
+    io::stdout().is_terminal().then_some(Terminal {
+        colour,
+        columns: || columns(io::stdout()),
+    })
 }
 
 /// The terminal that stderr is, if it is one.
 pub(super) fn stderr() -> Option<Terminal> {
-    io::stderr().is_terminal().then_some(Terminal { colour: false, columns: || columns(io::stderr()) })
+    io::stderr().is_terminal().then_some(Terminal {
+        colour: false,
+        columns: || columns(io::stderr()),
+    })
 }
 
 fn columns(terminal: impl AsFd) -> Option<usize> {
@@ -63,7 +79,11 @@ pub(super) fn print(lines: &str) -> Result<bool, Failure> {
 /// Prints an error to stderr.
 pub(crate) fn print_error(error: &str) {
     // Without a stderr there is nobody to tell.
-    let _ = writeln!(io::stderr(), "{}", shown_at(stderr(), printable_lines(error).into_owned()));
+    let _ = writeln!(
+        io::stderr(),
+        "{}",
+        shown_at(stderr(), printable_lines(error).into_owned())
+    );
 }
 
 fn shown_at(terminal: Option<Terminal>, lines: String) -> String {
@@ -75,33 +95,49 @@ fn shown_at(terminal: Option<Terminal>, lines: String) -> String {
 
 /// Prints JSON to stdout; says whether anybody reads it.
 pub(super) fn print_json(value: &impl Serialize) -> Result<bool, Failure> {
-    let json = text::json(value).context("cannot write JSON").map_err(Failure::RunTime)?;
+    let json = text::json(value)
+        .context("cannot write JSON")
+        .map_err(Failure::RunTime)?;
     write(&(json + "\n"))
 }
 
 fn write(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::RunTime(anyhow::Error::new(error).context("cannot write to stdout"))),
+        Err(error) => Err(Failure::RunTime(
+            anyhow::Error::new(error).context("cannot write to stdout"),
+        )),
     }
 }
 
 /// The time from one RFC 3339 to another, or to now, if they can be read and the clocks agree on their order.
 pub(super) fn time_between(from: &str, to: Option<&str>) -> Option<Duration> {
     let from = humantime::parse_rfc3339(from).ok()?;
-    let to = to.map_or(Ok(SystemTime::now()), humantime::parse_rfc3339).ok()?;
+    let to = to
+        .map_or(Ok(SystemTime::now()), humantime::parse_rfc3339)
+        .ok()?;
     to.duration_since(from).ok()
 }
 
 /// A duration, for a person.
 pub(super) fn shown(duration: Option<Duration>) -> String {
     let whole = |duration: Duration| {
-        let fraction = if duration < Duration::from_secs(10) { duration.subsec_millis() / 100 * 100 } else { 0 };
+        let fraction = if duration < Duration::from_secs(10) {
+            duration.subsec_millis() / 100 * 100
+        } else {
+            0
+        };
         Duration::from_secs(duration.as_secs()) + Duration::from_millis(fraction.into())
     };
-    duration.map_or_else(|| NOTHING.to_owned(), |duration| humantime::format_duration(whole(duration)).to_string())
+    duration.map_or_else(
+        || NOTHING.to_owned(),
+        |duration| humantime::format_duration(whole(duration)).to_string(),
+    )
 }
 
 #[cfg(test)]
@@ -113,10 +149,19 @@ mod tests {
 
     #[test]
     fn tables_are_aligned_and_cannot_drive_a_terminal() {
-        let rows = [["a\x1b[2J".to_owned(), "x".to_owned()], ["é".to_owned(), "forged\nline".to_owned()]];
-        assert_eq!(table(["ONE", "TWO"], &rows), "ONE         TWO\na\\u{1b}[2J  x\né           forged\\nline\n");
+        let rows = [
+            ["a\x1b[2J".to_owned(), "x".to_owned()],
+            ["é".to_owned(), "forged\nline".to_owned()],
+        ];
+        assert_eq!(
+            table(["ONE", "TWO"], &rows),
+            "ONE         TWO\na\\u{1b}[2J  x\né           forged\\nline\n"
+        );
         let rows = [["a  1   2".to_owned(), "b".to_owned()]];
-        assert_eq!(table(["ONE", "TWO"], &rows), "ONE                 TWO\na \\u{20}1 \\u{20} 2  b\n");
+        assert_eq!(
+            table(["ONE", "TWO"], &rows),
+            "ONE                 TWO\na \\u{20}1 \\u{20} 2  b\n"
+        );
     }
 
     proptest! {
@@ -140,9 +185,18 @@ mod tests {
     #[test]
     fn durations_are_short_and_those_of_clocks_that_disagree_are_left_out() {
         let between = |from, to| shown(time_between(from, Some(to)));
-        assert_eq!(between("2026-01-01T00:00:00Z", "2026-01-01T01:00:07.891Z"), "1h 7s");
-        assert_eq!(between("2026-01-01T00:00:00Z", "2026-01-01T00:00:07.891Z"), "7s 800ms");
-        assert_eq!(between("2026-01-01T00:00:01Z", "2026-01-01T00:00:00Z"), NOTHING);
+        assert_eq!(
+            between("2026-01-01T00:00:00Z", "2026-01-01T01:00:07.891Z"),
+            "1h 7s"
+        );
+        assert_eq!(
+            between("2026-01-01T00:00:00Z", "2026-01-01T00:00:07.891Z"),
+            "7s 800ms"
+        );
+        assert_eq!(
+            between("2026-01-01T00:00:01Z", "2026-01-01T00:00:00Z"),
+            NOTHING
+        );
         assert_eq!(between("long ago", "2026-01-01T00:00:00Z"), NOTHING);
     }
 }

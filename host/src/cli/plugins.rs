@@ -15,7 +15,10 @@ use super::Failure;
 /// Loads the plugins on a thread of their own, until that is done or the host is asked to stop: then there are none.
 ///
 /// Nor does it hold up the end of the process, with which that of a compiler ends.
-pub(super) async fn load_until(shutdown: &Shutdown, config: &Config) -> Result<Option<Vec<Arc<Plugin>>>, Failure> {
+pub(super) async fn load_until(
+    shutdown: &Shutdown,
+    config: &Config,
+) -> Result<Option<Vec<Arc<Plugin>>>, Failure> {
     let (sender, loaded) = oneshot::channel();
     let config = config.clone();
     thread::Builder::new()
@@ -45,10 +48,17 @@ pub(super) fn load(config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
                 }
                 plugins.push(Arc::new(plugin));
             }
-            Err(error) => bad.push(format!("{:#}", error.context(format!("task {}", task.name)))),
+            Err(error) => bad.push(format!(
+                "{:#}",
+                error.context(format!("task {}", task.name))
+            )),
         }
     }
-    if bad.is_empty() { Ok(plugins) } else { Err(Failure::Invalid(anyhow!(bad.join("\n")))) }
+    if bad.is_empty() {
+        Ok(plugins)
+    } else {
+        Err(Failure::Invalid(anyhow!(bad.join("\n"))))
+    }
 }
 
 fn load_one(
@@ -57,7 +67,11 @@ fn load_one(
     engine: &Arc<PluginEngine>,
     writes: &Arc<Bucket>,
 ) -> anyhow::Result<Plugin> {
-    let secrets = task.grants.secrets.iter().map(|source| Ok((source.name.clone(), source.read()?)));
+    let secrets = task
+        .grants
+        .secrets
+        .iter()
+        .map(|source| Ok((source.name.clone(), source.read()?)));
     let settings = PluginSettings {
         config: task.config.clone(),
         grants: task.grants.clone(),
@@ -65,7 +79,11 @@ fn load_one(
         limits: task.limits.clone(),
         sha256: task.sha256,
         configuration: config.file.clone(),
-        all_dirs: config.tasks.iter().flat_map(|task| task.grants.dirs.iter().cloned()).collect(),
+        all_dirs: config
+            .tasks
+            .iter()
+            .flat_map(|task| task.grants.dirs.iter().cloned())
+            .collect(),
         host_writes: Arc::clone(writes),
         ..PluginSettings::default()
     };
@@ -74,15 +92,27 @@ fn load_one(
 
 /// Warns of secrets that other users of this machine can read.
 fn warn_of_readable(config: &Config) {
-    let identity = config.zookeeper.auth_file.iter().map(|file| ("the identity".to_owned(), file));
+    let identity = config
+        .zookeeper
+        .auth_file
+        .iter()
+        .map(|file| ("the identity".to_owned(), file));
     let secrets = config.tasks.iter().flat_map(|task| {
         let sources = task.grants.secrets.iter();
         sources.filter_map(|source| {
-            Some((format!("task {}: the secret {}", task.name, source.name), source.file.as_ref()?))
+            Some((
+                format!("task {}: the secret {}", task.name, source.name),
+                source.file.as_ref()?,
+            ))
         })
     });
-    for (what, file) in identity.chain(secrets).filter(|(_, file)| others_can_read(file)) {
+    for (what, file) in identity
+        .chain(secrets)
+        .filter(|(_, file)| others_can_read(file))
+    {
         let file = file.display();
-        tracing::warn!("{what}: every user of this machine can read {file}: take that right away, with chmod o-r");
+        tracing::warn!(
+            "{what}: every user of this machine can read {file}: take that right away, with chmod o-r"
+        );
     }
 }

@@ -41,20 +41,40 @@ pub(super) struct Resign {
 
 impl Resign {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
-        let Self { task, to, reason, timeout, options } = self;
+        let Self {
+            task,
+            to,
+            reason,
+            timeout,
+            options,
+        } = self;
         let operator = options.operator(matches)?;
-        let handover = block_on(
-            operator.ask(async |observer| observer.resign(&task, to.as_deref(), reason.as_deref(), timeout).await),
-        )?;
+        let handover = block_on(operator.ask(async |observer| {
+            observer
+                .resign(&task, to.as_deref(), reason.as_deref(), timeout)
+                .await
+        }))?;
         print(&text(&task, &handover)).map(drop)
     }
 }
 
 fn text(task: &TaskName, Handover { ended, leader }: &Handover) -> String {
-    let ended = ended.as_ref().and_then(|term| Some((term, term.end.as_ref()?)));
+    let ended = ended
+        .as_ref()
+        .and_then(|term| Some((term, term.end.as_ref()?)));
     let ended = ended.map_or_else(String::new, |(term, end)| {
-        format!("term {} of {} has ended: {}\n", term.number, printable(&term.host), printable(&end.reason))
+        format!(
+            "term {} of {} has ended: {}\n",
+            term.number,
+            printable(&term.host),
+            printable(&end.reason)
+        )
     });
-    let term = leader.term.map_or_else(String::new, |term| format!(" in term {term}"));
-    format!("{ended}{} leads {task} now{term}\n", printable(&leader.host))
+    let term = leader
+        .term
+        .map_or_else(String::new, |term| format!(" in term {term}"));
+    format!(
+        "{ended}{} leads {task} now{term}\n",
+        printable(&leader.host)
+    )
 }

@@ -56,23 +56,38 @@ const OUTPUT: &str = "Output";
 
 impl Run {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
-        let Self { options, once, once_for, once_each_host, log_format, log_level } = self;
+        let Self {
+            options,
+            once,
+            once_for,
+            once_each_host,
+            log_format,
+            log_level,
+        } = self;
         let config = options.config(matches)?;
         let from = Source(matches);
         let once = from.parsed("once", once, boolean)?.unwrap_or_default();
         let once_for = from.parsed("once_for", once_for, TaskName::new)?;
-        let once_each_host = from.parsed("once_each_host", once_each_host, boolean)?.unwrap_or_default();
+        let once_each_host = from
+            .parsed("once_each_host", once_each_host, boolean)?
+            .unwrap_or_default();
         let (named, once) = match (once_for, once_each_host) {
             (Some(_), true) => {
                 let (each, named) = (from.place("once_each_host"), from.place("once_for"));
-                return Err(Failure::Invalid(anyhow!("{each}: is not for what is done once for all, as {named} says")));
+                return Err(Failure::Invalid(anyhow!(
+                    "{each}: is not for what is done once for all, as {named} says"
+                )));
             }
             (Some(name), false) => ("once_for", Some(Once::Task(name.into()))),
             (None, true) => ("once_each_host", Some(Once::EachHost)),
             (None, false) => ("once", once.then(|| Once::Task("".into()))),
         };
-        let format = from.parsed("log_format", log_format, format)?.unwrap_or_default();
-        let levels = from.parsed("log_level", log_level, levels)?.unwrap_or_default();
+        let format = from
+            .parsed("log_format", log_format, format)?
+            .unwrap_or_default();
+        let levels = from
+            .parsed("log_level", log_level, levels)?
+            .unwrap_or_default();
         if once.is_some() && config.tasks.len() > 1 {
             let (place, tasks) = (from.place(named), config.tasks.len());
             return Err(Failure::Invalid(anyhow!(
@@ -82,11 +97,19 @@ impl Run {
         let ends = once.is_some();
         let until = once.map_or(Until::Shutdown, Until::Completion);
         let hidden = Hidden::default();
-        let identity = config.zookeeper.auth.as_ref().map(Auth::secrets).unwrap_or_default();
+        let identity = config
+            .zookeeper
+            .auth
+            .as_ref()
+            .map(Auth::secrets)
+            .unwrap_or_default();
         hidden.set(&identity);
-        let _flushed_when_dropped = report(format, levels, &config.host, &hidden).map_err(Failure::RunTime)?;
+        let _flushed_when_dropped =
+            report(format, levels, &config.host, &hidden).map_err(Failure::RunTime)?;
         // Before the plugins are compiled, which takes its time.
-        let shutdown = Shutdown::on_signals().context("cannot listen to signals").map_err(Failure::RunTime)?;
+        let shutdown = Shutdown::on_signals()
+            .context("cannot listen to signals")
+            .map_err(Failure::RunTime)?;
         // This thread runs the elections and renews the lease; plugins have threads of their own.
         let coordination = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -95,10 +118,21 @@ impl Run {
             .map_err(Failure::RunTime)?;
         let loaded = coordination.block_on(super::plugins::load_until(&shutdown, &config))?;
         let Some(plugins) = loaded else {
-            return if ends { Err(HostError::Interrupted.into()) } else { Ok(()) };
+            return if ends {
+                Err(HostError::Interrupted.into())
+            } else {
+                Ok(())
+            };
         };
-        hidden.set(plugins.iter().flat_map(|plugin| plugin.secrets()).chain(&identity));
-        coordination.block_on(host::run(config, plugins, until, shutdown)).map_err(Failure::from)
+        hidden.set(
+            plugins
+                .iter()
+                .flat_map(|plugin| plugin.secrets())
+                .chain(&identity),
+        );
+        coordination
+            .block_on(host::run(config, plugins, until, shutdown))
+            .map_err(Failure::from)
     }
 }
 
@@ -120,9 +154,20 @@ fn levels(text: &str) -> Result<Levels, BadValue> {
 ///
 /// Lines are dropped rather than waited for: whoever does not read what a host says must not be able to cost it the
 /// lease.
-fn report(format: LogFormat, levels: Levels, host: &str, hidden: &Hidden) -> anyhow::Result<LastLines> {
-    let (lines, guard) = LineQueue::to(io::stdout()).context("cannot start the thread that writes the log")?;
-    let reporter = Reporter::new(lines, format, levels, host.to_owned()).on(stdout()).hiding(hidden.clone());
-    tracing_subscriber::registry().with(reporter).try_init().context("cannot set up the log")?;
+fn report(
+    format: LogFormat,
+    levels: Levels,
+    host: &str,
+    hidden: &Hidden,
+) -> anyhow::Result<LastLines> {
+    let (lines, guard) =
+        LineQueue::to(io::stdout()).context("cannot start the thread that writes the log")?;
+    let reporter = Reporter::new(lines, format, levels, host.to_owned())
+        .on(stdout())
+        .hiding(hidden.clone());
+    tracing_subscriber::registry()
+        .with(reporter)
+        .try_init()
+        .context("cannot set up the log")?;
     Ok(guard)
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use clap::ArgMatches;
 use soloist_config::TaskName;
-use soloist_coordination::observer::{Changes, HostStatus, Observer, ObserverError, Status as Seen, TaskStatus};
+use soloist_coordination::observer::{
+    Changes, HostStatus, Observer, ObserverError, Status as Seen, TaskStatus,
+};
 use soloist_runtime::shutdown::Shutdown;
 
 use super::Failure;
@@ -54,13 +56,25 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
-        let Self { task, json, watch, options } = self;
+        let Self {
+            task,
+            json,
+            watch,
+            options,
+        } = self;
         let (operator, task) = (options.operator(matches)?, task.as_deref());
         if !watch {
             let seen = block_on(operator.ask(async |observer| observer.status(task).await))?;
-            return if json { print_json(&seen) } else { print(&text(&seen)) }.map(drop);
+            return if json {
+                print_json(&seen)
+            } else {
+                print(&text(&seen))
+            }
+            .map(drop);
         }
-        let stop = Shutdown::on_signals().context("cannot listen to signals").map_err(Failure::RunTime)?;
+        let stop = Shutdown::on_signals()
+            .context("cannot listen to signals")
+            .map_err(Failure::RunTime)?;
         block_on(async {
             tokio::select! {
                 watched = follow(&operator, task, json) => watched,
@@ -79,8 +93,11 @@ async fn follow(operator: &Operator, task: Option<&str>, json: bool) -> Result<(
             Ok((changes, seen)) => {
                 if printed.as_ref() != Some(&seen) {
                     let time = humantime::format_rfc3339_seconds(SystemTime::now());
-                    let printed_to_somebody =
-                        if json { print_json(&seen) } else { print(&format!("-- {time}\n{}\n", text(&seen))) };
+                    let printed_to_somebody = if json {
+                        print_json(&seen)
+                    } else {
+                        print(&format!("-- {time}\n{}\n", text(&seen)))
+                    };
                     if !printed_to_somebody? {
                         return Ok(());
                     }
@@ -107,8 +124,14 @@ async fn follow(operator: &Operator, task: Option<&str>, json: bool) -> Result<(
 /// Waits until a time has passed at which a task is to be tried again: it is shown no more then, though no node changes.
 async fn retried(seen: Option<&Seen>) {
     let now = SystemTime::now();
-    let failures = seen.into_iter().flat_map(|seen| &seen.tasks).filter_map(|task| task.failure.as_ref());
-    match failures.filter_map(|failure| failure.retry_after(now)).min() {
+    let failures = seen
+        .into_iter()
+        .flat_map(|seen| &seen.tasks)
+        .filter_map(|task| task.failure.as_ref());
+    match failures
+        .filter_map(|failure| failure.retry_after(now))
+        .min()
+    {
         Some(at) => tokio::time::sleep(at.duration_since(now).unwrap_or_default()).await,
         None => std::future::pending().await,
     }
@@ -122,13 +145,34 @@ async fn look(observer: &Observer, task: Option<&str>) -> Result<(Changes, Seen)
 fn text(seen: &Seen) -> String {
     let tasks: Vec<_> = seen.tasks.iter().map(task_row).collect();
     let hosts: Vec<_> = seen.hosts.iter().map(host_row).collect();
-    let headings = ["TASK", "LEADER", "TERM", "TOKEN", "SINCE", "FOR", "STANDBYS, IN ORDER"];
-    let (tasks, hosts) = (table(headings, &tasks), table(["HOST", "PID", "VERSION", "STARTED"], &hosts));
+    let headings = [
+        "TASK",
+        "LEADER",
+        "TERM",
+        "TOKEN",
+        "SINCE",
+        "FOR",
+        "STANDBYS, IN ORDER",
+    ];
+    let (tasks, hosts) = (
+        table(headings, &tasks),
+        table(["HOST", "PID", "VERSION", "STARTED"], &hosts),
+    );
     let failures: Vec<_> = seen.tasks.iter().filter_map(failure_row).collect();
     if failures.is_empty() {
         return format!("{tasks}\n{hosts}");
     }
-    let headings = ["TASK", "STATE", "CAUSE", "HOST", "TERM", "IN A ROW", "FAILED", "TRIED AGAIN", "DETAIL"];
+    let headings = [
+        "TASK",
+        "STATE",
+        "CAUSE",
+        "HOST",
+        "TERM",
+        "IN A ROW",
+        "FAILED",
+        "TRIED AGAIN",
+        "DETAIL",
+    ];
     format!("{tasks}\n{}\n{hosts}", table(headings, &failures))
 }
 
@@ -153,14 +197,28 @@ fn failure_row(status: &TaskStatus) -> Option<[String; 9]> {
 
 fn task_row(status: &TaskStatus) -> [String; 7] {
     let nothing = || NOTHING.to_owned();
-    let standbys = if status.standbys.is_empty() { nothing() } else { status.standbys.join(", ") };
+    let standbys = if status.standbys.is_empty() {
+        nothing()
+    } else {
+        status.standbys.join(", ")
+    };
     let task = status.task.clone();
     match &status.leader {
-        None => [task, nothing(), nothing(), nothing(), nothing(), nothing(), standbys],
+        None => [
+            task,
+            nothing(),
+            nothing(),
+            nothing(),
+            nothing(),
+            nothing(),
+            standbys,
+        ],
         Some(leader) => [
             task,
             leader.host.clone(),
-            leader.term.map_or_else(|| "foreign".to_owned(), |term| term.to_string()),
+            leader
+                .term
+                .map_or_else(|| "foreign".to_owned(), |term| term.to_string()),
             leader.fencing_token.to_string(),
             leader.since.clone(),
             shown(time_between(&leader.since, None)),
@@ -172,5 +230,10 @@ fn task_row(status: &TaskStatus) -> [String; 7] {
 fn host_row(status: &HostStatus) -> [String; 4] {
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| NOTHING.to_owned());
     let pid = status.pid.map(|pid| pid.to_string());
-    [status.host.clone(), text(&pid), text(&status.version), text(&status.started)]
+    [
+        status.host.clone(),
+        text(&pid),
+        text(&status.version),
+        text(&status.started),
+    ]
 }

@@ -11,12 +11,16 @@ struct Counter;
 impl Plugin for Counter {
     async fn on_elected(&mut self, term: Term) -> Result {
         let interval = match config("interval") {
-            Some(text) => humantime::parse_duration(&text).map_err(|error| format!("config `interval`: {error}"))?,
+            Some(text) => humantime::parse_duration(&text)
+                .map_err(|error| format!("config `interval`: {error}"))?,
             None => Duration::from_secs(1),
         };
         loop {
             let count = state::update("count", |count: Option<u64>| count.unwrap_or(0) + 1).await?;
-            info!(count = count, "{} counts {count} in term {}", term.host, term.number);
+            info!(
+                count = count,
+                "{} counts {count} in term {}", term.host, term.number
+            );
             sleep(interval).await;
         }
     }

@@ -7,7 +7,10 @@ struct Hello;
 
 impl Plugin for Hello {
     async fn on_elected(&mut self, term: Term) -> Result {
-        info!("hello from {}, leader of {} in term {}", term.host, term.task, term.number);
+        info!(
+            "hello from {}, leader of {} in term {}",
+            term.host, term.task, term.number
+        );
         Ok(())
     }
 }

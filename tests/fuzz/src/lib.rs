@@ -11,8 +11,8 @@ use std::time::SystemTime;
 
 use soloist_config::{Config, EnsembleSettings, Given};
 use soloist_core::records::{
-    Candidate, FailedRecord, History, HostRecord, MasterRecord, NUMBER_MAX, ResignOrder, TermEntry, TermRecord, decode,
-    encode, holder_name,
+    Candidate, FailedRecord, History, HostRecord, MasterRecord, NUMBER_MAX, ResignOrder, TermEntry,
+    TermRecord, decode, encode, holder_name,
 };
 use soloist_core::text::{is_printable, printable};
 use soloist_sandbox::{Compiler, Plugin, PluginEngine, PluginSettings, Problem, component};
@@ -23,17 +23,24 @@ use wit_parser::Resolve;
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 3] = [("loader", loader), ("config", config), ("records", records)];
+pub const TARGETS: [(&str, Target); 3] =
+    [("loader", loader), ("config", config), ("records", records)];
 
 /// The inputs that a target begins with, by name. The loader's are text, kept also as the binaries that they mean.
 pub fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(target);
     let entries = fs::read_dir(corpus).expect("there is a corpus for each target");
     let mut inputs: Vec<_> = entries
         .map(|entry| {
             let path = entry.expect("the corpus can be listed").path();
             let content = fs::read(&path).expect("the corpus can be read");
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             (name, content)
         })
         .collect();
@@ -56,8 +63,11 @@ fn with_metadata(mut module: Vec<u8>) -> Vec<u8> {
     let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest-sdk/wit");
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(contract).expect("the contract is there");
-    let world = resolve.select_world(&[package], Some("plugin")).expect("it has a world");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("the module is a plugin");
+    let world = resolve
+        .select_world(&[package], Some("plugin"))
+        .expect("it has a world");
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .expect("the module is a plugin");
     module
 }
 
@@ -80,18 +90,25 @@ fn file<T>(name: &str, content: &[u8], read: impl FnOnce(&Path) -> T) -> T {
 /// A plugin's file: it is loaded or refused, whatever is in it.
 pub fn loader(data: &[u8]) {
     static ENGINE: LazyLock<Arc<PluginEngine>> = LazyLock::new(|| {
-        Arc::new(PluginEngine::with_cache(Compiler::Here, None).expect("this machine runs WebAssembly"))
+        Arc::new(
+            PluginEngine::with_cache(Compiler::Here, None).expect("this machine runs WebAssembly"),
+        )
     });
     let problem = match component(data.to_vec()) {
         Ok(component) if component.len() > COMPILED_BYTES_MAX => return,
-        Ok(_) => file("plugin", data, |path| Plugin::load(&ENGINE, path, PluginSettings::default()).err()),
+        Ok(_) => file("plugin", data, |path| {
+            Plugin::load(&ENGINE, path, PluginSettings::default()).err()
+        }),
         Err(problem) => {
             shown(&problem.to_string());
             return;
         }
     };
     if let Some(error) = problem {
-        let ours = matches!(error.problem, Problem::Panicked { .. } | Problem::TooSlow { .. } | Problem::Imports(_));
+        let ours = matches!(
+            error.problem,
+            Problem::Panicked { .. } | Problem::TooSlow { .. } | Problem::Imports(_)
+        );
         assert!(!ours, "{error:?}");
     }
 }
@@ -102,14 +119,23 @@ const PASSWORD: &str = "hunter2";
 pub fn config(data: &[u8]) {
     // Every corpus entry that has an identity has this one. Moved elsewhere it is no identity.
     let lines = String::from_utf8_lossy(data);
-    let secret = lines.lines().filter(|line| line.contains(PASSWORD)).all(|line| line.starts_with("auth = "));
+    let secret = lines
+        .lines()
+        .filter(|line| line.contains(PASSWORD))
+        .all(|line| line.starts_with("auth = "));
     file("soloist.toml", data, |path| {
         for error in [
             Config::load(path, Given::default()).map(drop).err(),
-            soloist_config::EnsembleConfig::load(Some(path), EnsembleSettings::default()).map(drop).err(),
+            soloist_config::EnsembleConfig::load(Some(path), EnsembleSettings::default())
+                .map(drop)
+                .err(),
         ] {
             let told = error.map(|error| error.to_string()).unwrap_or_default();
-            assert!(told.chars().all(|character| is_printable(character) || character == '\n'), "{told:?}");
+            assert!(
+                told.chars()
+                    .all(|character| is_printable(character) || character == '\n'),
+                "{told:?}"
+            );
             assert!(!secret || !told.contains(PASSWORD), "{told:?}");
         }
     });
@@ -118,10 +144,13 @@ pub fn config(data: &[u8]) {
 /// What is read from ZooKeeper: the first two bytes are a version, the rest is the data of a node or the name of one.
 pub fn records(data: &[u8]) {
     let (version, data) = data.split_at(data.len().min(2));
-    let version =
-        i32::from(version.first().copied().unwrap_or(0)) << 24 | i32::from(version.get(1).copied().unwrap_or(0));
+    let version = i32::from(version.first().copied().unwrap_or(0)) << 24
+        | i32::from(version.get(1).copied().unwrap_or(0));
     let (kept, record) = TermRecord::read(data, version);
-    assert!(record.number <= NUMBER_MAX, "there are numbers for the terms to come");
+    assert!(
+        record.number <= NUMBER_MAX,
+        "there are numbers for the terms to come"
+    );
     assert_eq!((record.number, record.version), (kept.term.number, version));
     entry(&kept.term);
     let mut history = History::read(data);
@@ -133,7 +162,13 @@ pub fn records(data: &[u8]) {
         assert_eq!(read, history, "what one host writes another reads");
     }
     history.0.iter().for_each(entry);
-    if let Some(HostRecord { host, version, started, .. }) = decode(data) {
+    if let Some(HostRecord {
+        host,
+        version,
+        started,
+        ..
+    }) = decode(data)
+    {
         for text in [host, version, started] {
             shown(&text);
         }
@@ -160,7 +195,9 @@ pub fn records(data: &[u8]) {
 }
 
 fn entry(term: &TermEntry) {
-    let TermEntry { host, since, end, .. } = term;
+    let TermEntry {
+        host, since, end, ..
+    } = term;
     shown(host);
     shown(since);
     if let Some(end) = end {

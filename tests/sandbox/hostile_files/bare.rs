@@ -1,8 +1,9 @@
 //! Modules that are made piece by piece.
 
 use wasm_encoder::{
-    CodeSection, DataSection, ElementSection, ExportKind, ExportSection, Function, FunctionSection, GlobalSection,
-    InstructionSink, MemorySection, MemoryType, Module, TableSection, TypeSection, ValType,
+    CodeSection, DataSection, ElementSection, ExportKind, ExportSection, Function, FunctionSection,
+    GlobalSection, InstructionSink, MemorySection, MemoryType, Module, TableSection, TypeSection,
+    ValType,
 };
 
 /// A bare module, to which more is added: its first two functions are exported and do nothing.
@@ -32,7 +33,9 @@ impl Bare {
             data: DataSection::new(),
         };
         bare.types.ty().function([], []);
-        bare.exports.export("on_elected", ExportKind::Func, 0).export("on_demoted", ExportKind::Func, 1);
+        bare.exports
+            .export("on_elected", ExportKind::Func, 0)
+            .export("on_demoted", ExportKind::Func, 1);
         bare.with(&function(0, |_| ())).with(&function(0, |_| ()))
     }
 
@@ -45,14 +48,28 @@ impl Bare {
 
     pub(crate) fn memory(mut self, pages: u64) -> Self {
         let (minimum, maximum) = (pages, None);
-        self.memories.memory(MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None });
+        self.memories.memory(MemoryType {
+            minimum,
+            maximum,
+            memory64: false,
+            shared: false,
+            page_size_log2: None,
+        });
         self
     }
 
     pub(crate) fn finish(&self) -> Module {
         let mut module = Module::new();
-        module.section(&self.types).section(&self.functions).section(&self.tables).section(&self.memories);
-        module.section(&self.globals).section(&self.exports).section(&self.elements).section(&self.code);
+        module
+            .section(&self.types)
+            .section(&self.functions)
+            .section(&self.tables)
+            .section(&self.memories);
+        module
+            .section(&self.globals)
+            .section(&self.exports)
+            .section(&self.elements)
+            .section(&self.code);
         module.section(&self.data);
         module
     }

@@ -10,7 +10,9 @@ use crate::support::{File, guest, module_with_metadata, printing};
 /// Loads it; what compiles it is this very process, since there are thousands.
 fn load(extension: &str, content: &[u8]) -> Result<Plugin, Problem> {
     static ENGINE: LazyLock<Arc<PluginEngine>> = LazyLock::new(|| {
-        Arc::new(PluginEngine::with_cache(Compiler::Here, None).expect("this machine runs WebAssembly"))
+        Arc::new(
+            PluginEngine::with_cache(Compiler::Here, None).expect("this machine runs WebAssembly"),
+        )
     });
     let file = File::new(extension, content);
     Plugin::load(&ENGINE, &file.0, PluginSettings::default()).map_err(|error| error.problem)
@@ -19,13 +21,20 @@ fn load(extension: &str, content: &[u8]) -> Result<Plugin, Problem> {
 /// A component of the SDK, a module with the types of the contract, and a bare module.
 fn files() -> [Vec<u8>; 3] {
     let bare = wat::parse_str(printing("it prints", "")).unwrap();
-    [std::fs::read(guest("hello")).unwrap(), module_with_metadata(), bare]
+    [
+        std::fs::read(guest("hello")).unwrap(),
+        module_with_metadata(),
+        bare,
+    ]
 }
 
 /// Whatever is said of it, it is not that something panicked.
 #[track_caller]
 fn fine<T>(loaded: &Result<T, Problem>) -> bool {
-    if let Err(problem @ (Problem::Panicked { .. } | Problem::TooSlow { .. } | Problem::Imports(_))) = loaded {
+    if let Err(
+        problem @ (Problem::Panicked { .. } | Problem::TooSlow { .. } | Problem::Imports(_)),
+    ) = loaded
+    {
         panic!("{problem:?}");
     }
     loaded.is_ok()
@@ -56,12 +65,17 @@ fn every_truncation_within_a_section_is_refused() {
     for file in files() {
         let boundaries = boundaries(&file);
         // Of a large file, each of its beginning and some of the rest.
-        let lengths = (0..file.len()).filter(|length| *length < 4000 || length % 31 == 0 || length + 100 > file.len());
+        let lengths = (0..file.len())
+            .filter(|length| *length < 4000 || length % 31 == 0 || length + 100 > file.len());
         for length in lengths {
             let cut = &file[..length];
             // Of nearly all of them nothing reaches the compiler.
             let loads = component(cut.to_vec()).is_ok() && fine(&load("wasm", cut));
-            assert!(!loads || boundaries.contains(&length), "{length} of {} bytes", file.len());
+            assert!(
+                !loads || boundaries.contains(&length),
+                "{length} of {} bytes",
+                file.len()
+            );
         }
         assert!(fine(&load("wasm", &file)));
     }
@@ -80,10 +94,21 @@ fn wrong_bits_are_refused_or_do_not_matter() {
             }
             // Compiling takes by far the longest, and nearly all of the changes are ones of code or data.
             let small = file.len() < 10_000 || random.below(40) == 0;
-            let done = if small { load("wasm", &file).map(drop) } else { component(file).map(drop) };
-            if fine(&done) { loaded += 1 } else { refused += 1 }
+            let done = if small {
+                load("wasm", &file).map(drop)
+            } else {
+                component(file).map(drop)
+            };
+            if fine(&done) {
+                loaded += 1;
+            } else {
+                refused += 1;
+            }
         }
-        println!("of {} bytes: {loaded} loaded, {refused} refused", file.len());
+        println!(
+            "of {} bytes: {loaded} loaded, {refused} refused",
+            file.len()
+        );
         assert!(loaded > 0 && refused > 0);
     }
 }

@@ -1,9 +1,11 @@
 //! Components: their types, their instances, and what they are nested in.
 
-use soloist_sandbox::{MAX_COMPONENT_BYTES, MAX_GLOBALS, MAX_HELD_BYTES, MAX_NESTING, MAX_PARTS, Problem};
+use soloist_sandbox::{
+    MAX_COMPONENT_BYTES, MAX_GLOBALS, MAX_HELD_BYTES, MAX_NESTING, MAX_PARTS, Problem,
+};
 use wasm_encoder::{
-    Component, ComponentTypeSection, ConstExpr, Elements, GlobalType, InstanceSection, Module, ModuleArg,
-    ModuleSection, NestedComponentSection, PrimitiveValType, ValType,
+    Component, ComponentTypeSection, ConstExpr, Elements, GlobalType, InstanceSection, Module,
+    ModuleArg, ModuleSection, NestedComponentSection, PrimitiveValType, ValType,
 };
 
 use super::bare::{Bare, function, leb};
@@ -25,7 +27,10 @@ fn types_of_components() {
         too_many(&tuples(23_900), MAX_COMPONENT_BYTES);
         let most = usize::try_from(MAX_COMPONENT_BYTES).unwrap() / 10_100;
         let problem = refused("wasm", &tuples(most));
-        assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
+        assert!(
+            matches!(problem, Problem::MissingExport { .. }),
+            "{problem:?}"
+        );
 
         // A single one, of a hundred million declarations.
         let mut declarations = vec![0x42];
@@ -61,17 +66,26 @@ fn what_instances_multiply() {
             component.finish()
         };
         let mut elements = Bare::new();
-        elements.elements.passive(Elements::Functions(vec![0; 150_000].into()));
+        elements
+            .elements
+            .passive(Elements::Functions(vec![0; 150_000].into()));
         let mut globals = Bare::new();
         for _ in 0..MAX_GLOBALS {
-            let ty = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
+            let ty = GlobalType {
+                val_type: ValType::I32,
+                mutable: true,
+                shared: false,
+            };
             globals.globals.global(ty, &ConstExpr::i32_const(0));
         }
         let functions = (0..50_000).fold(Bare::new(), |bare, _| bare.with(&function(0, |_| ())));
         for bare in [elements, globals, functions] {
             too_many(&instances(&bare.finish(), 127), MAX_HELD_BYTES);
             let problem = refused("wasm", &instances(&bare.finish(), 4));
-            assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
+            assert!(
+                matches!(problem, Problem::MissingExport { .. }),
+                "{problem:?}"
+            );
         }
     });
 }
@@ -91,7 +105,10 @@ fn components_in_components_and_many_of_them() {
         too_many(&nested(MAX_NESTING + 1), MAX_NESTING);
         too_many(&nested(10_000), MAX_NESTING);
         let problem = refused("wasm", &nested(MAX_NESTING));
-        assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
+        assert!(
+            matches!(problem, Problem::MissingExport { .. }),
+            "{problem:?}"
+        );
 
         let mut many = Component::new();
         for _ in 0..MAX_PARTS {

@@ -15,11 +15,25 @@ use crate::support::{File, Tested, engine, guest, text};
 fn a_file_larger_than_any_plugin() {
     bounded(|| {
         let file = File::new("wasm", b"\0asm\x01\0\0\0");
-        std::fs::OpenOptions::new().write(true).open(&file.0).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
-        let problem = Plugin::load(&engine(), &file.0, PluginSettings::default()).unwrap_err().problem;
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open(&file.0)
+            .unwrap()
+            .set_len(MAX_FILE_BYTES + 1)
+            .unwrap();
+        let problem = Plugin::load(&engine(), &file.0, PluginSettings::default())
+            .unwrap_err()
+            .problem;
         assert!(matches!(problem, Problem::TooLarge), "{problem:?}");
-        std::fs::OpenOptions::new().write(true).open(&file.0).unwrap().set_len(MAX_FILE_BYTES).unwrap();
-        let problem = Plugin::load(&engine(), &file.0, PluginSettings::default()).unwrap_err().problem;
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open(&file.0)
+            .unwrap()
+            .set_len(MAX_FILE_BYTES)
+            .unwrap();
+        let problem = Plugin::load(&engine(), &file.0, PluginSettings::default())
+            .unwrap_err()
+            .problem;
         assert!(matches!(problem, Problem::Malformed(_)), "{problem:?}");
     });
 }
@@ -27,11 +41,26 @@ fn a_file_larger_than_any_plugin() {
 #[test]
 fn what_takes_too_long_is_given_up() {
     bounded(|| {
-        let limits = Limits { compile_timeout: Duration::from_millis(1), ..Limits::default() };
-        let settings = PluginSettings { limits, ..PluginSettings::default() };
+        let limits = Limits {
+            compile_timeout: Duration::from_millis(1),
+            ..Limits::default()
+        };
+        let settings = PluginSettings {
+            limits,
+            ..PluginSettings::default()
+        };
         let error = Plugin::load(&engine(), &guest("heartbeat"), settings).unwrap_err();
-        assert!(matches!(error.problem, Problem::TooSlow { .. }), "{error:?}");
-        assert!(error.problem.to_string().contains("`limits.compile_timeout`"), "{error:?}");
+        assert!(
+            matches!(error.problem, Problem::TooSlow { .. }),
+            "{error:?}"
+        );
+        assert!(
+            error
+                .problem
+                .to_string()
+                .contains("`limits.compile_timeout`"),
+            "{error:?}"
+        );
     });
 }
 
@@ -39,10 +68,11 @@ fn what_takes_too_long_is_given_up() {
 #[test]
 fn a_start_function_that_never_ends() {
     bounded(|| {
-        let settings =
-            ActivationSettings { demote_timeout: Duration::from_millis(100), ..ActivationSettings::default() };
-        let endless =
-            r#"(module (func $f (loop (br 0))) (start $f) (func (export "on_elected")) (func (export "on_demoted")))"#;
+        let settings = ActivationSettings {
+            demote_timeout: Duration::from_millis(100),
+            ..ActivationSettings::default()
+        };
+        let endless = r#"(module (func $f (loop (br 0))) (start $f) (func (export "on_elected")) (func (export "on_demoted")))"#;
         let mut tested = Tested::start(text(endless), settings);
         tested.wait_for("activated", "", 1);
         tested.activation().demote(Demotion::Shutdown);

@@ -11,7 +11,11 @@ fn loops(locals: u32, loops: u32) -> Function {
     function(locals, |code| {
         for number in 0..loops {
             let local = number % locals;
-            code.loop_(BlockType::Empty).local_get(local).i32_const(1).i32_add().local_set((local + 1) % locals);
+            code.loop_(BlockType::Empty)
+                .local_get(local)
+                .i32_const(1)
+                .i32_add()
+                .local_set((local + 1) % locals);
             code.local_get(local).br_if(0).end();
         }
     })
@@ -20,7 +24,12 @@ fn loops(locals: u32, loops: u32) -> Function {
 #[test]
 fn a_hundred_thousand_functions() {
     bounded(|| {
-        let with = |count| (0..count).fold(Bare::new(), |bare, _| bare.with(&function(0, |_| ()))).finish().finish();
+        let with = |count| {
+            (0..count)
+                .fold(Bare::new(), |bare, _| bare.with(&function(0, |_| ())))
+                .finish()
+                .finish()
+        };
         too_many(&with(MAX_FUNCTIONS - 1), MAX_FUNCTIONS);
         load("wasm", &with(MAX_FUNCTIONS - 2)).unwrap();
     });
@@ -35,7 +44,10 @@ fn a_function_that_carries_many_values_over_many_branches() {
         load("wasm", &with(loops(most, most))).unwrap();
         for (locals, count) in [(50_000, 1_000), (1_000, 50_000), (50_000, 100_000)] {
             let problem = refused("wasm", &with(loops(locals, count)));
-            assert!(matches!(problem, Problem::Excess(Excess::TooComplex { function: 2 })), "{problem:?}");
+            assert!(
+                matches!(problem, Problem::Excess(Excess::TooComplex { function: 2 })),
+                "{problem:?}"
+            );
         }
     });
 }
@@ -44,7 +56,9 @@ fn a_function_that_carries_many_values_over_many_branches() {
 fn a_function_that_passes_many_values_to_many_calls_or_targets() {
     bounded(|| {
         let mut bare = Bare::new();
-        bare.types.ty().function([ValType::I32; 1000], [ValType::I32; 1000]);
+        bare.types
+            .ty()
+            .function([ValType::I32; 1000], [ValType::I32; 1000]);
         bare.functions.function(1);
         bare.code.function(&function(0, |code| {
             for parameter in 0..1000 {
@@ -55,7 +69,10 @@ fn a_function_that_passes_many_values_to_many_calls_or_targets() {
             }
         }));
         let problem = refused("wasm", &bare.finish().finish());
-        assert!(matches!(problem, Problem::Excess(Excess::TooComplex { function: 2 })), "{problem:?}");
+        assert!(
+            matches!(problem, Problem::Excess(Excess::TooComplex { function: 2 })),
+            "{problem:?}"
+        );
 
         let table = function(1, |code| {
             let targets = vec![0; 100_000];
@@ -68,7 +85,10 @@ fn a_function_that_passes_many_values_to_many_calls_or_targets() {
             }
         });
         let problem = refused("wasm", &Bare::new().with(&table).finish().finish());
-        assert!(matches!(problem, Problem::Excess(Excess::TooComplex { function: 2 })), "{problem:?}");
+        assert!(
+            matches!(problem, Problem::Excess(Excess::TooComplex { function: 2 })),
+            "{problem:?}"
+        );
     });
 }
 
@@ -86,7 +106,11 @@ fn blocks_in_blocks_and_long_code() {
                 }
             })
         };
-        load("wasm", &Bare::new().with(&blocks(1_000_000)).finish().finish()).unwrap();
+        load(
+            "wasm",
+            &Bare::new().with(&blocks(1_000_000)).finish().finish(),
+        )
+        .unwrap();
         let long = function(2, |code| {
             for _ in 0..1_000_000 {
                 code.local_get(0).local_get(1).i32_add().local_set(0);

@@ -1,7 +1,9 @@
 //! Names: many of them, long ones, and what is spelled out of them.
 
 use soloist_sandbox::{MAX_NAME_BYTES, MAX_NAMES, Problem};
-use wasm_encoder::{Component, ExportKind, ExportSection, MemorySection, MemoryType, Module, ModuleSection};
+use wasm_encoder::{
+    Component, ExportKind, ExportSection, MemorySection, MemoryType, Module, ModuleSection,
+};
 
 use super::bare::{Bare, leb};
 use super::{bounded, load, refused, too_many};
@@ -34,7 +36,8 @@ fn many_exports_and_imports() {
     bounded(|| {
         let mut bare = Bare::new();
         for number in 0..100_000 {
-            bare.exports.export(&format!("e{number}"), ExportKind::Func, 0);
+            bare.exports
+                .export(&format!("e{number}"), ExportKind::Func, 0);
         }
         load("wasm", &bare.finish().finish()).unwrap();
 
@@ -43,18 +46,31 @@ fn many_exports_and_imports() {
             let mut exports = ExportSection::new();
             let mut memories = MemorySection::new();
             let (minimum, maximum) = (0, None);
-            memories.memory(MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None });
+            memories.memory(MemoryType {
+                minimum,
+                maximum,
+                memory64: false,
+                shared: false,
+                page_size_log2: None,
+            });
             for number in 0..300_000 {
                 exports.export(&format!("{number:x}"), ExportKind::Memory, 0);
             }
-            many.section(&ModuleSection(Module::new().section(&memories).section(&exports)));
+            many.section(&ModuleSection(
+                Module::new().section(&memories).section(&exports),
+            ));
         }
         too_many(&many.finish(), MAX_NAMES);
 
-        let imports: Vec<_> = (0..20_000).map(|number| format!(r#"(import "a{number}" (func))"#)).collect();
+        let imports: Vec<_> = (0..20_000)
+            .map(|number| format!(r#"(import "a{number}" (func))"#))
+            .collect();
         let imports = imports.concat();
         let problem = refused("wat", format!("(component {imports})").as_bytes());
-        assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
+        assert!(
+            matches!(problem, Problem::MissingExport { .. }),
+            "{problem:?}"
+        );
     });
 }
 
@@ -81,7 +97,7 @@ fn a_signature_of_endless_length_is_cut() {
         );
         match refused("wat", text.as_bytes()) {
             Problem::WrongExport { found, .. } => {
-                assert!(found.len() < 1000 && found.ends_with('…'), "{found}")
+                assert!(found.len() < 1000 && found.ends_with('…'), "{found}");
             }
             problem => panic!("{problem:?}"),
         }

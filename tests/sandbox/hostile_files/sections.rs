@@ -1,13 +1,13 @@
 //! Sections of a module that are large, or that mean much.
 
 use soloist_sandbox::{
-    Excess, MAX_CONSTANTS, MAX_ELEMENTS, MAX_GLOBALS, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS, MAX_TEXT_BYTES,
-    MAX_TYPES, Problem,
+    Excess, MAX_CONSTANTS, MAX_ELEMENTS, MAX_GLOBALS, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS,
+    MAX_TEXT_BYTES, MAX_TYPES, Problem,
 };
 use wasm_encoder::{
-    CodeSection, Component, ConstExpr, CustomSection, DataSection, ElementSection, Elements, FunctionSection,
-    GlobalType, MemorySection, MemoryType, Module, ModuleSection, RefType, TableSection, TableType, TypeSection,
-    ValType,
+    CodeSection, Component, ConstExpr, CustomSection, DataSection, ElementSection, Elements,
+    FunctionSection, GlobalType, MemorySection, MemoryType, Module, ModuleSection, RefType,
+    TableSection, TableType, TypeSection, ValType,
 };
 
 use super::bare::{Bare, function};
@@ -32,7 +32,8 @@ fn a_million_types() {
 fn large_sections() {
     bounded(|| {
         let mut bare = Bare::new().memory(4000);
-        bare.data.active(0, &ConstExpr::i32_const(0), vec![1; 200 << 20]);
+        bare.data
+            .active(0, &ConstExpr::i32_const(0), vec![1; 200 << 20]);
         load("wasm", &bare.finish().finish()).unwrap();
 
         let mut bare = Bare::new().memory(1);
@@ -43,16 +44,33 @@ fn large_sections() {
 
         let mut bare = Bare::new();
         let element_type = RefType::FUNCREF;
-        bare.tables.table(TableType { element_type, table64: false, minimum: 200_000, maximum: None, shared: false });
+        bare.tables.table(TableType {
+            element_type,
+            table64: false,
+            minimum: 200_000,
+            maximum: None,
+            shared: false,
+        });
         for _ in 0..MAX_ELEMENTS / 100_000 {
-            bare.elements.active(None, &ConstExpr::i32_const(0), Elements::Functions(vec![0; 100_000].into()));
+            bare.elements.active(
+                None,
+                &ConstExpr::i32_const(0),
+                Elements::Functions(vec![0; 100_000].into()),
+            );
         }
         load("wasm", &bare.finish().finish()).unwrap();
-        bare.elements.active(None, &ConstExpr::i32_const(0), Elements::Functions(vec![0; 1].into()));
+        bare.elements.active(
+            None,
+            &ConstExpr::i32_const(0),
+            Elements::Functions(vec![0; 1].into()),
+        );
         too_many(&bare.finish().finish(), MAX_ELEMENTS);
 
         let mut module = Bare::new().finish();
-        module.section(&CustomSection { name: "x".into(), data: vec![0; 200 << 20].into() });
+        module.section(&CustomSection {
+            name: "x".into(),
+            data: vec![0; 200 << 20].into(),
+        });
         load("wasm", &module.finish()).unwrap();
     });
 }
@@ -63,7 +81,9 @@ fn items_of_passive_segments() {
     bounded(|| {
         let with = |count: u64| {
             let mut bare = Bare::new();
-            bare.elements.passive(Elements::Functions(vec![0; usize::try_from(count).unwrap()].into()));
+            bare.elements.passive(Elements::Functions(
+                vec![0; usize::try_from(count).unwrap()].into(),
+            ));
             bare.finish().finish()
         };
         load("wasm", &with(MAX_ELEMENTS)).unwrap();
@@ -77,7 +97,8 @@ fn items_of_passive_segments() {
                     ConstExpr::ref_null(wasm_encoder::HeapType::FUNC);
                     1_000_000.min(usize::try_from(count).unwrap())
                 ];
-                bare.elements.passive(Elements::Expressions(RefType::FUNCREF, nulls.into()));
+                bare.elements
+                    .passive(Elements::Expressions(RefType::FUNCREF, nulls.into()));
             }
             bare.finish().finish()
         };
@@ -90,7 +111,16 @@ fn items_of_passive_segments() {
             "0 ".repeat(items)
         );
         let problem = refused("wat", text.as_bytes());
-        assert!(matches!(problem, Problem::Excess(Excess::TooMany { max: MAX_ELEMENTS, .. })), "{problem:?}");
+        assert!(
+            matches!(
+                problem,
+                Problem::Excess(Excess::TooMany {
+                    max: MAX_ELEMENTS,
+                    ..
+                })
+            ),
+            "{problem:?}"
+        );
     });
 }
 
@@ -111,14 +141,21 @@ fn segments_without_anything_in_them() {
         too_many(&with(MAX_SEGMENTS + 100_000), MAX_SEGMENTS);
         too_many(&with(100 * 100_000), MAX_SEGMENTS);
         let problem = refused("wasm", &with(MAX_SEGMENTS));
-        assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
+        assert!(
+            matches!(problem, Problem::MissingExport { .. }),
+            "{problem:?}"
+        );
     });
 }
 
 #[test]
 fn globals_and_what_they_begin_with() {
     bounded(|| {
-        let ty = GlobalType { val_type: ValType::I32, mutable: false, shared: false };
+        let ty = GlobalType {
+            val_type: ValType::I32,
+            mutable: false,
+            shared: false,
+        };
         let with = |count: u64, each: u64| {
             let mut bare = Bare::new();
             for _ in 0..count {
@@ -146,7 +183,13 @@ fn globals_and_what_they_begin_with() {
         });
         let mut bare = Bare::new().with(&uses_all);
         for _ in 0..MAX_GLOBALS {
-            bare.globals.global(GlobalType { mutable: true, ..ty }, &ConstExpr::i32_const(0));
+            bare.globals.global(
+                GlobalType {
+                    mutable: true,
+                    ..ty
+                },
+                &ConstExpr::i32_const(0),
+            );
         }
         load("wasm", &bare.finish().finish()).unwrap();
     });
@@ -177,7 +220,12 @@ fn tables_and_memories_that_are_written_out() {
             let (mut functions, mut code) = (FunctionSection::new(), CodeSection::new());
             functions.function(0);
             code.function(&function(0, |_| ()));
-            module.section(&types).section(&functions).section(&tables).section(&elements).section(&code);
+            module
+                .section(&types)
+                .section(&functions)
+                .section(&tables)
+                .section(&elements)
+                .section(&code);
             many.section(&ModuleSection(&module));
         }
         too_many(&many.finish(), MAX_TABLE_ELEMENTS);
@@ -187,12 +235,25 @@ fn tables_and_memories_that_are_written_out() {
             let mut module = Module::new();
             let (mut memories, mut data) = (MemorySection::new(), DataSection::new());
             let (minimum, maximum) = (256, None);
-            memories.memory(MemoryType { minimum, maximum, memory64: false, shared: false, page_size_log2: None });
-            data.active(0, &ConstExpr::i32_const(0), [1]).active(0, &ConstExpr::i32_const(15 << 20), [1]);
+            memories.memory(MemoryType {
+                minimum,
+                maximum,
+                memory64: false,
+                shared: false,
+                page_size_log2: None,
+            });
+            data.active(0, &ConstExpr::i32_const(0), [1]).active(
+                0,
+                &ConstExpr::i32_const(15 << 20),
+                [1],
+            );
             module.section(&memories).section(&data);
             many.section(&ModuleSection(&module));
         }
         let problem = refused("wasm", &many.finish());
-        assert!(matches!(problem, Problem::MissingExport { .. }), "{problem:?}");
+        assert!(
+            matches!(problem, Problem::MissingExport { .. }),
+            "{problem:?}"
+        );
     });
 }

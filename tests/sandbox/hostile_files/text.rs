@@ -9,12 +9,26 @@ fn text_that_nests_deep_or_is_long() {
     bounded(|| {
         let nest = |before: &str, open: &str, inner: &str, after: &str| {
             let depth = 100_000;
-            format!("{before}{}{inner}{}{after}", open.repeat(depth), ")".repeat(depth))
+            format!(
+                "{before}{}{inner}{}{after}",
+                open.repeat(depth),
+                ")".repeat(depth)
+            )
         };
         for text in [
             nest("(component (type ", "(list ", "u8", "))"),
-            nest(r#"(component (import "a" (func (param "a" "#, "(tuple ", "u8", "))))"),
-            nest("(component (type ", "(component (type ", "(component)", "))"),
+            nest(
+                r#"(component (import "a" (func (param "a" "#,
+                "(tuple ",
+                "u8",
+                "))))",
+            ),
+            nest(
+                "(component (type ",
+                "(component (type ",
+                "(component)",
+                "))",
+            ),
             nest("", "(component ", "", ""),
             nest("(module (func ", "(what ", "", "))"),
             "(".repeat(3_000_000),
@@ -24,22 +38,59 @@ fn text_that_nests_deep_or_is_long() {
         }
         // What is read without recursion may nest as it likes.
         let demoted = r#") (func (export "on_demoted")))"#;
-        load("wat", nest(r#"(module (func (export "on_elected")"#, "(block ", "", demoted).as_bytes()).unwrap();
+        load(
+            "wat",
+            nest(
+                r#"(module (func (export "on_elected")"#,
+                "(block ",
+                "",
+                demoted,
+            )
+            .as_bytes(),
+        )
+        .unwrap();
         let inner = "(i32.const 1)";
         load(
             "wat",
-            nest(r#"(module (func (export "on_elected") (drop "#, "(i32.eqz ", inner, &format!("){demoted}"))
-                .as_bytes(),
+            nest(
+                r#"(module (func (export "on_elected") (drop "#,
+                "(i32.eqz ",
+                inner,
+                &format!("){demoted}"),
+            )
+            .as_bytes(),
         )
         .unwrap();
         let annotation = nest("(module (@a ", "(", "", "))");
-        assert!(matches!(refused("wat", annotation.as_bytes()), Problem::MissingExport { .. }));
-        let comments = format!("(module {}{})", "(; ".repeat(100_000), " ;)".repeat(100_000));
-        assert!(matches!(refused("wat", comments.as_bytes()), Problem::MissingExport { .. }));
+        assert!(matches!(
+            refused("wat", annotation.as_bytes()),
+            Problem::MissingExport { .. }
+        ));
+        let comments = format!(
+            "(module {}{})",
+            "(; ".repeat(100_000),
+            " ;)".repeat(100_000)
+        );
+        assert!(matches!(
+            refused("wat", comments.as_bytes()),
+            Problem::MissingExport { .. }
+        ));
 
         let many = |bytes: usize| format!("(module {})", "(func)".repeat(bytes / 6));
         let problem = refused("wat", many(MAX_TEXT_BYTES - 20).as_bytes());
-        assert!(matches!(problem, Problem::Excess(Excess::TooMany { max: MAX_FUNCTIONS, .. })), "{problem:?}");
-        assert!(matches!(refused("wat", many(MAX_TEXT_BYTES + 10).as_bytes()), Problem::TextTooLarge));
+        assert!(
+            matches!(
+                problem,
+                Problem::Excess(Excess::TooMany {
+                    max: MAX_FUNCTIONS,
+                    ..
+                })
+            ),
+            "{problem:?}"
+        );
+        assert!(matches!(
+            refused("wat", many(MAX_TEXT_BYTES + 10).as_bytes()),
+            Problem::TextTooLarge
+        ));
     });
 }

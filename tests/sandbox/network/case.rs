@@ -26,9 +26,19 @@ pub(crate) struct Names {
 
 impl Names {
     pub(crate) fn new(known: &[(&str, &str)]) -> Arc<Self> {
-        let addresses = |text: &str| text.split(' ').map(|address| address.parse().unwrap()).collect();
-        let known = known.iter().map(|(name, text)| ((*name).to_owned(), addresses(text))).collect();
-        Arc::new(Self { known, asked: Mutex::default() })
+        let addresses = |text: &str| {
+            text.split(' ')
+                .map(|address| address.parse().unwrap())
+                .collect()
+        };
+        let known = known
+            .iter()
+            .map(|(name, text)| ((*name).to_owned(), addresses(text)))
+            .collect();
+        Arc::new(Self {
+            known,
+            asked: Mutex::default(),
+        })
     }
 
     pub(crate) fn asked(&self) -> Vec<String> {
@@ -39,7 +49,11 @@ impl Names {
 impl Resolve for Names {
     fn resolve(&self, name: &str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> {
         self.asked.lock().unwrap().push(name.into());
-        let found = self.known.get(name).cloned().ok_or_else(|| io::Error::other("nobody knows it"));
+        let found = self
+            .known
+            .get(name)
+            .cloned()
+            .ok_or_else(|| io::Error::other("nobody knows it"));
         Box::pin(async { found })
     }
 }
@@ -57,18 +71,34 @@ pub(crate) struct Case {
 impl Case {
     /// Nothing is granted, but everything may be imported.
     pub(crate) fn new(what: &str) -> Self {
-        let policy = NetworkPolicy { http: Some(Vec::new()), tcp: Some(Vec::new()), ..NetworkPolicy::default() };
+        let policy = NetworkPolicy {
+            http: Some(Vec::new()),
+            tcp: Some(Vec::new()),
+            ..NetworkPolicy::default()
+        };
         let resolver = Arc::new(SystemResolver::default());
-        Self { policy, config: vec![("do", what.into())], sockets: 16, secret: None, resolver }
+        Self {
+            policy,
+            config: vec![("do", what.into())],
+            sockets: 16,
+            secret: None,
+            resolver,
+        }
     }
 
     pub(crate) fn http(mut self, origin: &str) -> Self {
-        self.policy.http.get_or_insert_default().push(origin.parse().unwrap());
+        self.policy
+            .http
+            .get_or_insert_default()
+            .push(origin.parse().unwrap());
         self
     }
 
     pub(crate) fn tcp(mut self, endpoint: &str) -> Self {
-        self.policy.tcp.get_or_insert_default().push(endpoint.parse().unwrap());
+        self.policy
+            .tcp
+            .get_or_insert_default()
+            .push(endpoint.parse().unwrap());
         self
     }
 
@@ -97,19 +127,41 @@ impl Case {
     }
 
     pub(crate) fn settings(&self) -> PluginSettings {
-        let entries: Vec<_> = self.config.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let entries: Vec<_> = self
+            .config
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
         PluginSettings {
-            grants: Grants { network: self.policy.clone(), ..Grants::default() },
-            limits: Limits { sockets: self.sockets, ..Limits::default() },
+            grants: Grants {
+                network: self.policy.clone(),
+                ..Grants::default()
+            },
+            limits: Limits {
+                sockets: self.sockets,
+                ..Limits::default()
+            },
             resolver: Arc::clone(&self.resolver),
-            secrets: self.secret.iter().map(|secret| ("SECRET".to_owned(), secret.clone())).collect(),
+            secrets: self
+                .secret
+                .iter()
+                .map(|secret| ("SECRET".to_owned(), secret.clone()))
+                .collect(),
             ..config(&entries)
         }
     }
 
     pub(crate) fn start(&self) -> Tested {
-        let restart = RestartPolicy { initial: PATIENCE * 10, max: PATIENCE * 10, ..RestartPolicy::default() };
-        let settings = ActivationSettings { demote_timeout: PATIENCE, restart, ..ActivationSettings::default() };
+        let restart = RestartPolicy {
+            initial: PATIENCE * 10,
+            max: PATIENCE * 10,
+            ..RestartPolicy::default()
+        };
+        let settings = ActivationSettings {
+            demote_timeout: PATIENCE,
+            restart,
+            ..ActivationSettings::default()
+        };
         let plugin = Plugin::load(&engine(), &guest("network"), self.settings()).unwrap();
         Tested::start(Arc::new(plugin), settings)
     }
@@ -140,11 +192,18 @@ pub(crate) struct Outcome {
 impl Outcome {
     pub(crate) fn of(tested: &Tested) -> Self {
         let (mut lines, mut refusals) = (Vec::new(), Vec::new());
-        for event in tested.events().iter().filter(|event| event["event"] == "plugin-log") {
+        for event in tested
+            .events()
+            .iter()
+            .filter(|event| event["event"] == "plugin-log")
+        {
             let message = event["message"].as_str().unwrap().to_owned();
             match event.get("import") {
                 Some(import) => {
-                    assert_eq!((import, &event["level"]), (&Value::from("network"), &Value::from("warn")));
+                    assert_eq!(
+                        (import, &event["level"]),
+                        (&Value::from("network"), &Value::from("warn"))
+                    );
                     refusals.push(message);
                 }
                 None if message == "demoted" => {}
@@ -155,12 +214,16 @@ impl Outcome {
     }
 
     pub(crate) fn line(&self) -> &str {
-        let [line] = &self.lines[..] else { panic!("{:?}, {:?}", self.lines, self.refusals) };
+        let [line] = &self.lines[..] else {
+            panic!("{:?}, {:?}", self.lines, self.refusals)
+        };
         line
     }
 
     pub(crate) fn refusal(&self) -> &str {
-        let [refusal] = &self.refusals[..] else { panic!("{:?}, {:?}", self.lines, self.refusals) };
+        let [refusal] = &self.refusals[..] else {
+            panic!("{:?}, {:?}", self.lines, self.refusals)
+        };
         refusal
     }
 }

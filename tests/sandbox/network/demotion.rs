@@ -13,7 +13,12 @@ use crate::support::{PATIENCE, Tested};
 
 /// Starts a term, waits until `begun` was said and the server has a connection, begins demotion, and returns how the
 /// connection ended: while the guest is still in `on_demoted`, or wherever else it is.
-fn cut(case: &Case, server: &Server, end: &mpsc::Receiver<io::Result<usize>>, begun: &str) -> Tested {
+fn cut(
+    case: &Case,
+    server: &Server,
+    end: &mpsc::Receiver<io::Result<usize>>,
+    begun: &str,
+) -> Tested {
     let tested = case.start();
     if begun.is_empty() {
         server.wait_until_heard();
@@ -21,11 +26,21 @@ fn cut(case: &Case, server: &Server, end: &mpsc::Receiver<io::Result<usize>>, be
         tested.wait_for("plugin-log", begun, 1);
     }
     server.wait_for(1);
-    assert!(end.try_recv().is_err(), "the connection ends too early: {:?}", Outcome::of(&tested).lines);
+    assert!(
+        end.try_recv().is_err(),
+        "the connection ends too early: {:?}",
+        Outcome::of(&tested).lines
+    );
     tested.activation().demote(Demotion::Shutdown);
     let ended = end.recv_timeout(PATIENCE).expect("the connection ends");
-    assert_eq!(ended.expect_err("it is cut, not ended in order").kind(), ErrorKind::ConnectionReset);
-    assert!(!tested.story().contains(&"demoted".to_owned()) && !tested.story().contains(&"revoked".to_owned()));
+    assert_eq!(
+        ended.expect_err("it is cut, not ended in order").kind(),
+        ErrorKind::ConnectionReset
+    );
+    assert!(
+        !tested.story().contains(&"demoted".to_owned())
+            && !tested.story().contains(&"revoked".to_owned())
+    );
     tested
 }
 
@@ -33,12 +48,30 @@ fn cut(case: &Case, server: &Server, end: &mpsc::Receiver<io::Result<usize>>, be
 fn a_request_is_cut_when_demotion_begins_wherever_it_is() {
     let begins = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
     for (what, answer, begun, held) in [
-        ("http-hold", &b""[..], "", "was not reached: ErrorCode::ConnectionTerminated"),
-        ("http-hold-response", &begins[..], "begins with 5 bytes", "cut: ErrorCode::ConnectionTerminated"),
-        ("http-hold-request", &b""[..], "", "cut: ErrorCode::ConnectionTerminated"),
+        (
+            "http-hold",
+            &b""[..],
+            "",
+            "was not reached: ErrorCode::ConnectionTerminated",
+        ),
+        (
+            "http-hold-response",
+            &begins[..],
+            "begins with 5 bytes",
+            "cut: ErrorCode::ConnectionTerminated",
+        ),
+        (
+            "http-hold-request",
+            &b""[..],
+            "",
+            "cut: ErrorCode::ConnectionTerminated",
+        ),
     ] {
         let (server, end) = Server::listening(answer);
-        let case = Case::new(what).http(&server.origin()).this_machine().set("url", server.url("/"));
+        let case = Case::new(what)
+            .http(&server.origin())
+            .this_machine()
+            .set("url", server.url("/"));
         let mut tested = cut(&case.set("then", "linger"), &server, &end, begun);
         let told = tested.wait_for("plugin-log", "held: ", 1);
         let told = told["message"].as_str().unwrap();
@@ -51,13 +84,22 @@ fn a_request_is_cut_when_demotion_begins_wherever_it_is() {
 #[test]
 fn a_socket_is_cut_when_demotion_begins_by_both_versions_of_wasi() {
     // The C library below makes EIO of every error of a stream.
-    for (what, held) in [("tcp-hold", "write Uncategorized, read Uncategorized"), ("tcp3-hold", "AccessDenied")] {
+    for (what, held) in [
+        ("tcp-hold", "write Uncategorized, read Uncategorized"),
+        ("tcp3-hold", "AccessDenied"),
+    ] {
         let (server, end) = Server::listening(b"");
         let to = format!("127.0.0.1:{}", server.port());
-        let case = Case::new(what).tcp(&to).set("to", &to).set("then", "linger");
+        let case = Case::new(what)
+            .tcp(&to)
+            .set("to", &to)
+            .set("then", "linger");
         let mut tested = cut(&case, &server, &end, "connected");
         let told = tested.wait_for("plugin-log", "held: ", 1);
-        assert!(told["message"].as_str().unwrap().contains(held), "{what}: {told:#}");
+        assert!(
+            told["message"].as_str().unwrap().contains(held),
+            "{what}: {told:#}"
+        );
         tested.activation().revoke();
         assert!(tested.stopped());
     }
@@ -90,7 +132,10 @@ fn what_was_let_go_is_cut_like_what_is_open() {
 fn a_request_that_is_given_up_is_cut_though_the_term_goes_on() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let origin = format!("http://localhost:{}", listener.local_addr().unwrap().port());
-    let case = Case::new("http-leave").http(&origin).this_machine().set("url", format!("{origin}/"));
+    let case = Case::new("http-leave")
+        .http(&origin)
+        .this_machine()
+        .set("url", format!("{origin}/"));
     let mut tested = case.start();
     let (peer, _) = listener.accept().unwrap();
     tested.wait_for("plugin-log", "left", 1);
@@ -138,7 +183,10 @@ fn a_guest_that_does_not_let_go_of_the_host_keeps_no_connection() {
     let (server, end) = Server::listening(b"");
     let to = format!("127.0.0.1:{}", server.port());
     // It waits in the host: the read ends, and only then can it be told of its demotion.
-    let case = Case::new("tcp-read").tcp(&to).set("to", &to).set("then", "linger");
+    let case = Case::new("tcp-read")
+        .tcp(&to)
+        .set("to", &to)
+        .set("then", "linger");
     let mut tested = cut(&case, &server, &end, "reads");
     tested.wait_for("plugin-log", "read: Uncategorized", 1);
     tested.wait_for("plugin-log", "demoted", 1);
@@ -146,11 +194,19 @@ fn a_guest_that_does_not_let_go_of_the_host_keeps_no_connection() {
     assert!(tested.stopped());
     let (server, end) = Server::listening(b"");
     let to = format!("127.0.0.1:{}", server.port());
-    let mut tested = cut(&Case::new("spin").tcp(&to).set("to", &to), &server, &end, "spins");
+    let mut tested = cut(
+        &Case::new("spin").tcp(&to).set("to", &to),
+        &server,
+        &end,
+        "spins",
+    );
     tested.activation().revoke();
     assert!(tested.stopped());
     let (server, end) = Server::listening(b"");
-    let case = Case::new("http-sleep").http(&server.origin()).this_machine().set("url", server.url("/"));
+    let case = Case::new("http-sleep")
+        .http(&server.origin())
+        .this_machine()
+        .set("url", server.url("/"));
     let mut tested = cut(&case, &server, &end, "waits");
     tested.activation().revoke();
     assert!(tested.stopped());
@@ -166,8 +222,14 @@ fn nothing_new_begins_once_demotion_has() {
         ("tcp3", "new: ErrorCode::AccessDenied"),
         ("lookup", "new: "),
     ] {
-        let case = Case::new("get").http(&http.origin()).tcp(&to).this_machine();
-        let case = case.set("url", http.url("/")).set("to", &to).set("then", then);
+        let case = Case::new("get")
+            .http(&http.origin())
+            .tcp(&to)
+            .this_machine();
+        let case = case
+            .set("url", http.url("/"))
+            .set("to", &to)
+            .set("then", then);
         let asked = http.accepted();
         let mut tested = case.start();
         tested.wait_for("plugin-log", "200 GET /|", 1);
@@ -175,7 +237,10 @@ fn nothing_new_begins_once_demotion_has() {
         tested.activation().demote(Demotion::Shutdown);
         assert!(!tested.stopped());
         let lines = Outcome::of(&tested).lines;
-        assert!(lines[1].starts_with(told) && !lines[1].contains("127.0.0.1"), "{lines:?}");
+        assert!(
+            lines[1].starts_with(told) && !lines[1].contains("127.0.0.1"),
+            "{lines:?}"
+        );
         assert_eq!(http.accepted(), asked + 1);
     }
     assert_eq!(tcp.accepted(), 0);

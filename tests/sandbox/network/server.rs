@@ -58,7 +58,12 @@ impl Server {
                 }
             }
         });
-        Self { address, accepted, heard, _runtime: runtime }
+        Self {
+            address,
+            accepted,
+            heard,
+            _runtime: runtime,
+        }
     }
 
     /// Answers requests.
@@ -106,11 +111,17 @@ impl Server {
             let _ = stream.read(&mut [0; 4096]).await;
             for _ in 0..times {
                 // The guest's host may have had enough.
-                if stream.write_all(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n").await.is_err() {
+                if stream
+                    .write_all(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere").await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere")
+                .await;
         })
     }
 
@@ -130,7 +141,11 @@ impl Server {
     pub(crate) fn wait_for(&self, accepted: usize) {
         let end = Instant::now() + PATIENCE;
         while self.accepted() < accepted {
-            assert!(Instant::now() < end, "only {} connections have come", self.accepted());
+            assert!(
+                Instant::now() < end,
+                "only {} connections have come",
+                self.accepted()
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -139,7 +154,11 @@ impl Server {
     pub(crate) fn wait_until_heard(&self) {
         let end = Instant::now() + PATIENCE;
         while self.heard.load(Ordering::SeqCst) == 0 {
-            assert!(Instant::now() < end, "nothing has come over {} connections", self.accepted());
+            assert!(
+                Instant::now() < end,
+                "nothing has come over {} connections",
+                self.accepted()
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -152,19 +171,32 @@ impl Server {
 pub(crate) async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) {
     // How it ends is the guest's business.
     let _ = hyper::server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(stream), service_fn(|request| async { answer(request).await }))
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(|request| async { answer(request).await }),
+        )
         .await;
 }
 
-pub(crate) async fn answer(request: Request<Incoming>) -> Result<Response<BoxBody<Bytes, hyper::Error>>, Infallible> {
-    let full = |text: String| Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed();
+pub(crate) async fn answer(
+    request: Request<Incoming>,
+) -> Result<Response<BoxBody<Bytes, hyper::Error>>, Infallible> {
+    let full = |text: String| {
+        Full::new(Bytes::from(text))
+            .map_err(|never| match never {})
+            .boxed()
+    };
     let path = request.uri().path().to_owned();
     Ok(match path.as_str() {
         "/echo" => Response::new(request.into_body().boxed()),
         "/never" => std::future::pending().await,
         "/redirect" => {
             let to = request.uri().query().unwrap_or_default().to_owned();
-            Response::builder().status(302).header("location", to).body(full(String::new())).unwrap()
+            Response::builder()
+                .status(302)
+                .header("location", to)
+                .body(full(String::new()))
+                .unwrap()
         }
         "/headers" => {
             let mut response = Response::new(full(String::new()));
@@ -176,7 +208,10 @@ pub(crate) async fn answer(request: Request<Incoming>) -> Result<Response<BoxBod
             }
             response
         }
-        "/long-header" => Response::builder().header("x-long", "x".repeat(200_000)).body(full(String::new())).unwrap(),
+        "/long-header" => Response::builder()
+            .header("x-long", "x".repeat(200_000))
+            .body(full(String::new()))
+            .unwrap(),
         _ => {
             let mut told = format!("{} {path}", request.method());
             let mut headers: Vec<_> = request.headers().iter().collect();
@@ -186,7 +221,10 @@ pub(crate) async fn answer(request: Request<Incoming>) -> Result<Response<BoxBod
             }
             let body = request.into_body().collect().await.unwrap().to_bytes();
             let _ = write!(told, "|{} bytes", body.len());
-            Response::builder().header("x-answer", "yes").body(full(told)).unwrap()
+            Response::builder()
+                .header("x-answer", "yes")
+                .body(full(told))
+                .unwrap()
         }
     })
 }

@@ -23,7 +23,10 @@ fn certificates() -> [String; 5] {
     let server = |issuer: &rcgen::Issuer<'_, rcgen::KeyPair>| {
         let key = rcgen::KeyPair::generate().unwrap();
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate = rcgen::CertificateParams::new(names).unwrap().signed_by(&key, issuer).unwrap();
+        let certificate = rcgen::CertificateParams::new(names)
+            .unwrap()
+            .signed_by(&key, issuer)
+            .unwrap();
         (certificate.pem(), key.serialize_pem())
     };
     let ((trusted, issuer), (_, stranger)) = (authority(), authority());
@@ -35,49 +38,74 @@ fn certificates() -> [String; 5] {
 #[test]
 fn https_trusts_whom_this_machine_trusts() {
     let authorities = File::new("pem", b"");
-    apart(&format!("export SSL_CERT_FILE='{}'", authorities.0.display()), || {
-        let [authority, certificate, key, strange, strange_key] = certificates();
-        std::fs::write(std::env::var_os("SSL_CERT_FILE").unwrap(), authority).unwrap();
-        let servers = [(certificate, key), (strange, strange_key)];
-        let [trusted, strange] = servers.map(|(certificate, key)| {
-            let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
-            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-            let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-            let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-            let config = config.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
-            let acceptor = TlsAcceptor::from(Arc::new(config));
-            Server::start(move |stream| {
-                let acceptor = acceptor.clone();
-                async move {
-                    if let Ok(stream) = acceptor.accept(stream).await {
-                        serve(stream).await;
+    apart(
+        &format!("export SSL_CERT_FILE='{}'", authorities.0.display()),
+        || {
+            let [authority, certificate, key, strange, strange_key] = certificates();
+            std::fs::write(std::env::var_os("SSL_CERT_FILE").unwrap(), authority).unwrap();
+            let servers = [(certificate, key), (strange, strange_key)];
+            let [trusted, strange] = servers.map(|(certificate, key)| {
+                let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+                let config = ServerConfig::builder_with_provider(provider)
+                    .with_safe_default_protocol_versions()
+                    .unwrap();
+                let config = config
+                    .with_no_client_auth()
+                    .with_single_cert(vec![certificate], key)
+                    .unwrap();
+                let acceptor = TlsAcceptor::from(Arc::new(config));
+                Server::start(move |stream| {
+                    let acceptor = acceptor.clone();
+                    async move {
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            serve(stream).await;
+                        }
                     }
-                }
-            })
-        });
-        let plain = Server::http();
-        let names = Names::new(&[("localhost", "127.0.0.1"), ("other.example", "127.0.0.1")]);
-        let get = |host: &str, port: u16| {
-            let origin = format!("https://{host}:{port}");
-            Case::new("get").http(&origin).this_machine().names(&names).get(&format!("{origin}/"))
-        };
-        for host in ["localhost", "127.0.0.1"] {
-            let outcome = get(host, trusted.port());
-            assert!(outcome.line().starts_with("200 GET /|"), "{} {:?}", outcome.line(), outcome.refusals);
-            assert!(outcome.line().contains(&format!("|host={host}:{}|", trusted.port())), "{}", outcome.line());
-        }
-        for (host, port, told) in [
-            ("localhost", strange.port(), "TlsCertificateError"),
-            ("other.example", trusted.port(), "TlsCertificateError"),
-            ("localhost", plain.port(), "TlsProtocolError"),
-        ] {
-            let outcome = get(host, port);
-            assert!(outcome.line().contains(told), "{}", outcome.line());
-            assert!(
-                outcome.refusal().starts_with(&format!("no secure connection to https://{host}:")),
-                "{}",
-                outcome.refusal()
-            );
-        }
-    });
+                })
+            });
+            let plain = Server::http();
+            let names = Names::new(&[("localhost", "127.0.0.1"), ("other.example", "127.0.0.1")]);
+            let get = |host: &str, port: u16| {
+                let origin = format!("https://{host}:{port}");
+                Case::new("get")
+                    .http(&origin)
+                    .this_machine()
+                    .names(&names)
+                    .get(&format!("{origin}/"))
+            };
+            for host in ["localhost", "127.0.0.1"] {
+                let outcome = get(host, trusted.port());
+                assert!(
+                    outcome.line().starts_with("200 GET /|"),
+                    "{} {:?}",
+                    outcome.line(),
+                    outcome.refusals
+                );
+                assert!(
+                    outcome
+                        .line()
+                        .contains(&format!("|host={host}:{}|", trusted.port())),
+                    "{}",
+                    outcome.line()
+                );
+            }
+            for (host, port, told) in [
+                ("localhost", strange.port(), "TlsCertificateError"),
+                ("other.example", trusted.port(), "TlsCertificateError"),
+                ("localhost", plain.port(), "TlsProtocolError"),
+            ] {
+                let outcome = get(host, port);
+                assert!(outcome.line().contains(told), "{}", outcome.line());
+                assert!(
+                    outcome
+                        .refusal()
+                        .starts_with(&format!("no secure connection to https://{host}:")),
+                    "{}",
+                    outcome.refusal()
+                );
+            }
+        },
+    );
 }

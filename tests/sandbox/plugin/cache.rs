@@ -21,7 +21,10 @@ impl Cache {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("cache");
-        Self { _directory: directory, path }
+        Self {
+            _directory: directory,
+            path,
+        }
     }
 
     /// Loads a plugin as a new process would.
@@ -33,8 +36,18 @@ impl Cache {
     /// Compiled code, and when it was written.
     fn code(&self) -> Vec<(PathBuf, SystemTime)> {
         let is_code = |path: &PathBuf| path.extension().is_none();
-        let written = |path: PathBuf| path.metadata().unwrap().modified().map(|at| (path, at)).unwrap();
-        files(&self.path.join("code")).into_iter().filter(is_code).map(written).collect()
+        let written = |path: PathBuf| {
+            path.metadata()
+                .unwrap()
+                .modified()
+                .map(|at| (path, at))
+                .unwrap()
+        };
+        files(&self.path.join("code"))
+            .into_iter()
+            .filter(is_code)
+            .map(written)
+            .collect()
     }
 }
 
@@ -43,7 +56,15 @@ fn files(directory: &Path) -> Vec<PathBuf> {
         return Vec::new();
     };
     let entries = entries.map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    entries
+        .flat_map(|path| {
+            if path.is_dir() {
+                files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 /// A plugin that says a word of its own.
@@ -81,13 +102,26 @@ fn whatever_is_wrong_with_what_is_kept_the_plugin_runs() {
         if let Some(byte) = flipped.get_mut(whole.len() / 2) {
             *byte ^= 0x10;
         }
-        for content in [&flipped, &whole[..whole.len() / 2], b"", b"\x7fELF and nothing more"] {
+        for content in [
+            &flipped,
+            &whole[..whole.len() / 2],
+            b"",
+            b"\x7fELF and nothing more",
+        ] {
             fs::write(&file, content).unwrap();
-            assert_eq!(lines_of_a_term(Arc::new(cache.start(&plugin.0))), ["first"], "{}", file.display());
+            assert_eq!(
+                lines_of_a_term(Arc::new(cache.start(&plugin.0))),
+                ["first"],
+                "{}",
+                file.display()
+            );
         }
         damaged.push(file);
     }
-    assert!(cache.code().iter().all(|(code, _)| damaged.contains(code)), "{damaged:?}");
+    assert!(
+        cache.code().iter().all(|(code, _)| damaged.contains(code)),
+        "{damaged:?}"
+    );
 }
 
 #[test]
@@ -111,10 +145,17 @@ fn code_that_was_exchanged_is_not_run() {
     let cache = Cache::new();
     let (first, second) = (saying("first"), saying("second"));
     cache.start(&first.0);
-    let [(of_first, _)] = &cache.code()[..] else { panic!("{:?}", cache.code()) };
+    let [(of_first, _)] = &cache.code()[..] else {
+        panic!("{:?}", cache.code())
+    };
     let of_first = of_first.clone();
     cache.start(&second.0);
-    let of_second = cache.code().into_iter().map(|(path, _)| path).find(|path| *path != of_first).unwrap();
+    let of_second = cache
+        .code()
+        .into_iter()
+        .map(|(path, _)| path)
+        .find(|path| *path != of_first)
+        .unwrap();
     fs::copy(&of_second, &of_first).unwrap();
     assert_eq!(lines_of_a_term(Arc::new(cache.start(&first.0))), ["first"]);
 }
@@ -129,8 +170,14 @@ fn what_others_could_have_written_is_not_used_and_the_host_says_why() {
     for path in [code.as_path(), code.parent().unwrap()] {
         let safe = path.metadata().unwrap().permissions();
         fs::set_permissions(path, Permissions::from_mode(safe.mode() | 0o002)).unwrap();
-        assert_eq!(lines_of_a_term(Arc::new(cache.start(&plugin.0))), ["exposed"]);
-        wait_for_message(&format!("compiled plugins are not kept: {} can be written by other users", path.display()));
+        assert_eq!(
+            lines_of_a_term(Arc::new(cache.start(&plugin.0))),
+            ["exposed"]
+        );
+        wait_for_message(&format!(
+            "compiled plugins are not kept: {} can be written by other users",
+            path.display()
+        ));
         fs::set_permissions(path, safe).unwrap();
     }
     cache.start(&plugin.0);

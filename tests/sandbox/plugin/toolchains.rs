@@ -14,7 +14,16 @@ fn hello(target: &str, linker: &[&str]) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let directory = test.ancestors().nth(3).unwrap().join("toolchains");
     let built = Command::new(env!("CARGO"))
-        .args(["rustc", "--quiet", "--release", "--package", "hello", "--target", target, "--target-dir"])
+        .args([
+            "rustc",
+            "--quiet",
+            "--release",
+            "--package",
+            "hello",
+            "--target",
+            target,
+            "--target-dir",
+        ])
         .arg(&directory)
         .args(["--crate-type", "cdylib", "--"])
         .args(linker)
@@ -28,13 +37,20 @@ fn hello(target: &str, linker: &[&str]) -> PathBuf {
 /// A core module whose types lie in a custom section, which is what linkers make that know nothing of components.
 #[test]
 fn core_modules_of_rust_run() {
-    for (target, linker) in
-        [("wasm32-unknown-unknown", &[][..]), ("wasm32-wasip2", &["-C", "link-arg=--skip-wit-component"])]
-    {
+    for (target, linker) in [
+        ("wasm32-unknown-unknown", &[][..]),
+        ("wasm32-wasip2", &["-C", "link-arg=--skip-wit-component"]),
+    ] {
         let module = hello(target, linker);
-        assert!(wasmparser::Parser::is_core_wasm(&std::fs::read(&module).unwrap()), "{target}");
+        assert!(
+            wasmparser::Parser::is_core_wasm(&std::fs::read(&module).unwrap()),
+            "{target}"
+        );
         let lines = lines_of_a_term(Arc::new(load(&module).unwrap()));
-        assert!(lines[0].starts_with("hello from tested, leader of task-"), "{target}: {lines:?}");
+        assert!(
+            lines[0].starts_with("hello from tested, leader of task-"),
+            "{target}: {lines:?}"
+        );
     }
 }
 
@@ -75,11 +91,17 @@ fn a_reactor_of_wasi_preview_1_is_initialized_and_has_clocks_random_numbers_and_
 
 #[test]
 fn a_program_that_runs_from_its_beginning_to_its_end_is_no_plugin() {
-    for more in ["", r#"(func (export "on_elected")) (func (export "on_demoted"))"#] {
+    for more in [
+        "",
+        r#"(func (export "on_elected")) (func (export "on_demoted"))"#,
+    ] {
         let program = format!(r#"(module (func (export "_start")) {more})"#);
         let (problem, told) = refusal("wat", program.as_bytes());
         assert!(matches!(problem, Problem::Program), "{told}");
-        assert!(told.contains("`_start`") && told.contains("reactor"), "{told}");
+        assert!(
+            told.contains("`_start`") && told.contains("reactor"),
+            "{told}"
+        );
     }
 }
 

@@ -32,5 +32,10 @@ pub fn apart<T: FnOnce()>(preparation: &str, test: T) {
         .expect("a test can be run");
     let told = String::from_utf8_lossy(&output.stdout);
     let ran = output.status.success() && told.contains("test result: ok. 1 passed;");
-    assert!(ran, "{name}: {}\n{told}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    assert!(
+        ran,
+        "{name}: {}\n{told}{}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

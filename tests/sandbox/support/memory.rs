@@ -25,12 +25,19 @@ struct Kept {
 
 impl Memory {
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
-        self.kept().entries.get(key).map(|entry| entry.value.clone())
+        self.kept()
+            .entries
+            .get(key)
+            .map(|entry| entry.value.clone())
     }
 
     /// How many bytes are kept.
     pub fn bytes(&self) -> usize {
-        self.kept().entries.values().map(|entry| entry.value.len()).sum()
+        self.kept()
+            .entries
+            .values()
+            .map(|entry| entry.value.len())
+            .sum()
     }
 
     /// How many writes there have been.
@@ -76,7 +83,13 @@ impl Kept {
         }
         self.writes += 1;
         self.written_bytes += value.len() as u64;
-        self.entries.insert(key, Entry { value, version: self.writes });
+        self.entries.insert(
+            key,
+            Entry {
+                value,
+                version: self.writes,
+            },
+        );
         Ok(self.writes)
     }
 }
@@ -104,9 +117,11 @@ impl State for Memory {
         expected: Option<u64>,
         value: Vec<u8>,
     ) -> BoxFuture<'_, Result<u64, StateError>> {
-        self.call(move |kept| match kept.entries.get(&key).map(|entry| entry.version) {
-            version if version == expected => kept.write(key, value),
-            version => Err(StateError::Changed(version)),
-        })
+        self.call(
+            move |kept| match kept.entries.get(&key).map(|entry| entry.version) {
+                version if version == expected => kept.write(key, value),
+                version => Err(StateError::Changed(version)),
+            },
+        )
     }
 }

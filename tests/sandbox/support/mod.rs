@@ -1,5 +1,10 @@
 //! What the tests of the plugin side share: built guests, an engine, and the events that a term reports.
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "each test binary uses a part of it"
+)]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -43,31 +48,53 @@ pub fn compiler() -> Compiler {
 
 /// One engine for all tests of a process, without a cache outside the target directory.
 pub fn engine() -> Arc<PluginEngine> {
-    static ENGINE: LazyLock<Arc<PluginEngine>> =
-        LazyLock::new(|| Arc::new(PluginEngine::with_cache(compiler(), None).expect("this machine runs WebAssembly")));
+    static ENGINE: LazyLock<Arc<PluginEngine>> = LazyLock::new(|| {
+        Arc::new(PluginEngine::with_cache(compiler(), None).expect("this machine runs WebAssembly"))
+    });
     reported::start();
     Arc::clone(&ENGINE)
 }
 
 /// The guest `misbehave`, told what to do, within these limits.
 pub fn limited(what: &str, limits: Limits) -> Arc<Plugin> {
-    let settings = PluginSettings { limits, ..config(&[("do", what)]) };
+    let settings = PluginSettings {
+        limits,
+        ..config(&[("do", what)])
+    };
     Arc::new(Plugin::load(&engine(), &guest("misbehave"), settings).expect("the guest loads"))
 }
 
 pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
-    let config: BTreeMap<_, _> = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let config: BTreeMap<_, _> = entries
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect();
     // Its sockets are there, and reach nothing.
-    let network = NetworkPolicy { tcp: Some(Vec::new()), ..NetworkPolicy::default() };
-    let grants = Grants { state: true, network, ..Grants::default() };
+    let network = NetworkPolicy {
+        tcp: Some(Vec::new()),
+        ..NetworkPolicy::default()
+    };
+    let grants = Grants {
+        state: true,
+        network,
+        ..Grants::default()
+    };
     // What one task may write is the test's business, not what the host may.
     let host_writes = Arc::new(Bucket::of_host(1 << 40));
-    PluginSettings { config, grants, host_writes, ..PluginSettings::default() }
+    PluginSettings {
+        config,
+        grants,
+        host_writes,
+        ..PluginSettings::default()
+    }
 }
 
 /// The guest `misbehave`, told what to do.
 pub fn misbehave(what: &str) -> Arc<Plugin> {
-    Arc::new(Plugin::load(&engine(), &guest("misbehave"), config(&[("do", what)])).expect("the guest loads"))
+    Arc::new(
+        Plugin::load(&engine(), &guest("misbehave"), config(&[("do", what)]))
+            .expect("the guest loads"),
+    )
 }
 
 /// A plugin from WebAssembly text.
@@ -78,7 +105,10 @@ pub fn text(wat: &str) -> Arc<Plugin> {
 /// A plugin from WebAssembly text, within these limits.
 pub fn limited_text(wat: &str, limits: Limits) -> Result<Arc<Plugin>, LoadError> {
     let file = File::new("wat", wat.as_bytes());
-    let settings = PluginSettings { limits, ..PluginSettings::default() };
+    let settings = PluginSettings {
+        limits,
+        ..PluginSettings::default()
+    };
     Plugin::load(&engine(), &file.0, settings).map(Arc::new)
 }
 
@@ -116,7 +146,13 @@ pub fn module_with_metadata() -> Vec<u8> {
     let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk/wit");
     let (package, _) = resolve.push_dir(contract).unwrap();
     let world = resolve.select_world(&[package], Some("plugin")).unwrap();
-    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8).unwrap();
+    wit_component::embed_component_metadata(
+        &mut module,
+        &resolve,
+        world,
+        wit_component::StringEncoding::UTF8,
+    )
+    .unwrap();
     module
 }
 

@@ -19,7 +19,12 @@ struct Reported {
 
 static REPORTED: LazyLock<Reported> = LazyLock::new(|| {
     let writer: fn() -> Sink = || Sink;
-    let reporter = Reporter::new(writer, LogFormat::Json, Levels::own(tracing::Level::TRACE), "tested".into());
+    let reporter = Reporter::new(
+        writer,
+        LogFormat::Json,
+        Levels::own(tracing::Level::TRACE),
+        "tested".into(),
+    );
     let subscriber = tracing_subscriber::registry().with(reporter);
     tracing::subscriber::set_global_default(subscriber).expect("nobody else sets one");
     Reported::default()
@@ -36,16 +41,34 @@ pub fn so_far() -> MutexGuard<'static, Vec<Value>> {
 }
 
 /// Waits until more is reported, or it is `end`: then there is none.
-pub fn more(so_far: MutexGuard<'static, Vec<Value>>, end: Instant) -> Option<MutexGuard<'static, Vec<Value>>> {
+pub fn more(
+    so_far: MutexGuard<'static, Vec<Value>>,
+    end: Instant,
+) -> Option<MutexGuard<'static, Vec<Value>>> {
     let left = end.checked_duration_since(Instant::now())?;
-    Some(REPORTED.more.wait_timeout(so_far, left).expect("no test panics here").0)
+    Some(
+        REPORTED
+            .more
+            .wait_timeout(so_far, left)
+            .expect("no test panics here")
+            .0,
+    )
 }
 
 /// Waits until something is reported, anywhere in this process, whose message contains `text`.
 pub fn wait_for_message(text: &str) {
-    let said = |event: &Value| event["message"].as_str().is_some_and(|message| message.contains(text));
-    let waited = REPORTED.more.wait_timeout_while(so_far(), PATIENCE, |events| !events.iter().any(said));
-    assert!(!waited.expect("no test panics here").1.timed_out(), "nobody said {text:?}");
+    let said = |event: &Value| {
+        event["message"]
+            .as_str()
+            .is_some_and(|message| message.contains(text))
+    };
+    let waited = REPORTED
+        .more
+        .wait_timeout_while(so_far(), PATIENCE, |events| !events.iter().any(said));
+    assert!(
+        !waited.expect("no test panics here").1.timed_out(),
+        "nobody said {text:?}"
+    );
 }
 
 struct Sink;

@@ -15,12 +15,22 @@ use tokio::sync::mpsc;
 use super::{Memory, PATIENCE, reported};
 
 pub fn term(task: &str) -> Term {
-    Term { number: 7, fencing_token: FencingToken(1007), task: task.into(), host: "tested".into(), record_version: 7 }
+    Term {
+        number: 7,
+        fencing_token: FencingToken(1007),
+        task: task.into(),
+        host: "tested".into(),
+        record_version: 7,
+    }
 }
 
 /// What plugins run on: one worker, so that whatever a guest keeps to itself is missing at once.
 pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("threads")
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("threads")
 }
 
 /// One term of a plugin under test.
@@ -63,7 +73,14 @@ impl Tested {
         first: impl FnOnce(&Activation),
     ) -> Self {
         let runtime = runtime();
-        let mut tested = Self::start_on(runtime.handle().clone(), state, plugin, settings, deadline, first);
+        let mut tested = Self::start_on(
+            runtime.handle().clone(),
+            state,
+            plugin,
+            settings,
+            deadline,
+            first,
+        );
         tested.runtime = Some(runtime);
         tested
     }
@@ -72,7 +89,14 @@ impl Tested {
     pub fn beside(&self, plugin: Arc<Plugin>, settings: ActivationSettings) -> Self {
         let deadline = SharedDeadline::default();
         deadline.set(clock::now() + 100 * PATIENCE);
-        Self::start_on(self.handle.clone(), Arc::default(), plugin, settings, deadline, |_| ())
+        Self::start_on(
+            self.handle.clone(),
+            Arc::default(),
+            plugin,
+            settings,
+            deadline,
+            |_| (),
+        )
     }
 
     fn start_on(
@@ -88,9 +112,26 @@ impl Tested {
         let term = term(&task);
         let permit = Permit::new(deadline.clone());
         let (sender, notices) = mpsc::unbounded_channel();
-        let activation = Activation::start(&handle, plugin, settings, term, permit.clone(), state.clone(), sender);
+        let activation = Activation::start(
+            &handle,
+            plugin,
+            settings,
+            term,
+            permit.clone(),
+            state.clone(),
+            sender,
+        );
         first(&activation);
-        Self { activation: Some(activation), permit, deadline, state, notices, task, handle, runtime: None }
+        Self {
+            activation: Some(activation),
+            permit,
+            deadline,
+            state,
+            notices,
+            task,
+            handle,
+            runtime: None,
+        }
     }
 
     pub fn activation(&self) -> &Activation {
@@ -103,7 +144,11 @@ impl Tested {
     }
 
     fn of(&self, events: &[Value]) -> Vec<Value> {
-        events.iter().filter(|event| event["task"] == *self.task).cloned().collect()
+        events
+            .iter()
+            .filter(|event| event["task"] == *self.task)
+            .cloned()
+            .collect()
     }
 
     /// Waits until something of that kind was reported so many times, and returns the last one.
@@ -112,13 +157,16 @@ impl Tested {
         let mut events = reported::so_far();
         loop {
             let mut found = self.of(&events);
-            found.retain(|found| found["event"] == event && found["message"].as_str().unwrap_or("").contains(message));
+            found.retain(|found| {
+                found["event"] == event && found["message"].as_str().unwrap_or("").contains(message)
+            });
             if found.len() >= times {
                 return found.swap_remove(times - 1);
             }
             let reported = self.of(&events);
             let more = reported::more(events, end);
-            events = more.unwrap_or_else(|| panic!("no {event} {message:?} ({times}): {reported:#?}"));
+            events =
+                more.unwrap_or_else(|| panic!("no {event} {message:?} ({times}): {reported:#?}"));
         }
     }
 
@@ -135,16 +183,24 @@ impl Tested {
     /// The next notice.
     pub fn any_notice(&mut self) -> Notice {
         let runtime = self.handle.clone();
-        let notice = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
-        notice.unwrap_or_else(|_| panic!("no notice: {:#?}", self.events())).expect("the last notice has not come")
+        let notice =
+            runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
+        notice
+            .unwrap_or_else(|_| panic!("no notice: {:#?}", self.events()))
+            .expect("the last notice has not come")
     }
 
     /// How long the thread that runs the plugin has had a processor.
     pub fn processor_time(&self) -> Duration {
         let runtime = self.handle.clone();
         let time = async { rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime) };
-        let time = runtime.block_on(runtime.spawn(time)).expect("it does not panic");
-        Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("less than a second"))
+        let time = runtime
+            .block_on(runtime.spawn(time))
+            .expect("it does not panic");
+        Duration::new(
+            time.tv_sec.unsigned_abs(),
+            u32::try_from(time.tv_nsec).expect("less than a second"),
+        )
     }
 
     /// Waits for the end, and returns whether it was by force. Nothing may come after it.
@@ -159,10 +215,18 @@ impl Tested {
                 | Notice::Stuck => {}
             }
         };
-        assert_eq!(Arc::strong_count(&self.state), 1, "the term still holds its state");
+        assert_eq!(
+            Arc::strong_count(&self.state),
+            1,
+            "the term still holds its state"
+        );
         let runtime = self.handle.clone();
-        let after = runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
-        assert_eq!(after.expect("the sender is gone after the last notice"), None);
+        let after =
+            runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
+        assert_eq!(
+            after.expect("the sender is gone after the last notice"),
+            None
+        );
         let last = self.events().pop().expect("something was reported");
         assert_eq!(last["event"], if by_force { "revoked" } else { "demoted" });
         assert!(self.permit.check().is_err(), "nothing is allowed any more");
@@ -171,14 +235,22 @@ impl Tested {
 
     /// What was reported, by event names, without the lines of the plugin.
     pub fn story(&self) -> Vec<String> {
-        let names = self.events().into_iter().filter_map(|event| event["event"].as_str().map(str::to_owned));
+        let names = self
+            .events()
+            .into_iter()
+            .filter_map(|event| event["event"].as_str().map(str::to_owned));
         names.filter(|name| name != "plugin-log").collect()
     }
 
     /// The lines of the plugin.
     pub fn lines(&self) -> Vec<String> {
-        let events = self.events().into_iter().filter(|event| event["event"] == "plugin-log");
-        events.filter_map(|event| event["message"].as_str().map(str::to_owned)).collect()
+        let events = self
+            .events()
+            .into_iter()
+            .filter(|event| event["event"] == "plugin-log");
+        events
+            .filter_map(|event| event["message"].as_str().map(str::to_owned))
+            .collect()
     }
 }
 

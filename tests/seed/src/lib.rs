@@ -12,7 +12,9 @@ const FIXED: u64 = 20_261_126;
 /// Panics if `SOLOIST_SEED` is no number.
 pub fn seed() -> u64 {
     let seed = match std::env::var("SOLOIST_SEED") {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("SOLOIST_SEED is a number, not {text:?}")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("SOLOIST_SEED is a number, not {text:?}")),
         Err(_) => FIXED,
     };
     println!("SOLOIST_SEED={seed}");
@@ -22,7 +24,10 @@ pub fn seed() -> u64 {
 /// How properties are tried: with values that the seed decides.
 #[cfg(feature = "proptest")]
 pub fn properties() -> Config {
-    Config { rng_seed: RngSeed::Fixed(seed()), ..Config::default() }
+    Config {
+        rng_seed: RngSeed::Fixed(seed()),
+        ..Config::default()
+    }
 }
 
 /// A small generator (SplitMix64): good enough to explore, the same on every machine.
@@ -36,7 +41,10 @@ impl Random {
     }
 
     /// Any number.
-    #[allow(clippy::should_implement_trait, reason = "it has no end, and nobody wants it as an iterator")]
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "it has no end, and nobody wants it as an iterator"
+    )]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;

@@ -39,6 +39,9 @@ async fn announce(mut standing: watch::Receiver<Standing>) {
             Standing::Leading => "leading",
         };
         let timestamp = humantime::format_rfc3339_micros(SystemTime::now()).to_string();
-        println!("{}", json!({ "timestamp": timestamp, "message": event, "event": event }));
+        println!(
+            "{}",
+            json!({ "timestamp": timestamp, "message": event, "event": event })
+        );
     }
 }

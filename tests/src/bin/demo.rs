@@ -37,7 +37,10 @@ async fn main() -> ExitCode {
 
 /// Resolves at SIGINT or SIGTERM.
 async fn interrupted() {
-    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+    match (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) {
         (Ok(mut interrupt), Ok(mut terminate)) => {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -84,7 +87,9 @@ async fn demo() -> Result<()> {
     timeline.heading("Building, and starting a private ZooKeeper");
     // Compilation blocks, and an interrupt must not wait for it.
     tokio::task::spawn_blocking(build::artifacts).await??;
-    let cluster = Cluster::with(Settings::standalone(), SESSION_TIMEOUT).await?.recording(history);
+    let cluster = Cluster::with(Settings::standalone(), SESSION_TIMEOUT)
+        .await?
+        .recording(history);
     timeline.begin(&format!("ZooKeeper serves at {}", cluster.servers()));
     tokio::select! {
         outcome = play(&cluster, &timeline) => outcome,
@@ -97,7 +102,12 @@ async fn play(cluster: &Cluster, timeline: &Timeline) -> Result<()> {
     let mut hosts = Vec::new();
     for id in ["host-a", "host-b", "host-c"] {
         let mut host = command(cluster, id)?.start(&cluster.history)?;
-        host.event(if hosts.is_empty() { "activated" } else { "standby" }).await?;
+        host.event(if hosts.is_empty() {
+            "activated"
+        } else {
+            "standby"
+        })
+        .await?;
         hosts.push(host);
     }
     let mut leader = 0;
@@ -106,10 +116,17 @@ async fn play(cluster: &Cluster, timeline: &Timeline) -> Result<()> {
         watch_it_beat(cluster, &mut hosts[leader]).await?;
         timeline.heading(&format!("{}: {}", hosts[leader].id(), act.title()));
         let (next, failover) = fail_over(cluster, &mut hosts, leader, act).await?;
-        timeline.note(&format!("{} took over after {}", failover.to, millis(failover.took)));
+        timeline.note(&format!(
+            "{} took over after {}",
+            failover.to,
+            millis(failover.took)
+        ));
         failovers.push(failover);
         if !matches!(act, Act::DeleteNode) {
-            timeline.note(&format!("{} is started again and queues at the end", hosts[leader].id()));
+            timeline.note(&format!(
+                "{} is started again and queues at the end",
+                hosts[leader].id()
+            ));
             hosts[leader] = command(cluster, hosts[leader].id())?.start(&cluster.history)?;
             hosts[leader].event("standby").await?;
         }
@@ -120,7 +137,12 @@ async fn play(cluster: &Cluster, timeline: &Timeline) -> Result<()> {
     hosts.rotate_left(leader + 1);
     for host in &mut hosts {
         let status = host.terminate().await?;
-        ensure!(status.success(), "{} ended with {status}: {}", host.id(), host.errors());
+        ensure!(
+            status.success(),
+            "{} ended with {status}: {}",
+            host.id(),
+            host.errors()
+        );
     }
     summarise(cluster, timeline, &failovers)
 }
@@ -133,13 +155,20 @@ fn command(cluster: &Cluster, id: &str) -> Result<Command> {
 /// Waits until the leader's plugin has spoken twice more.
 async fn watch_it_beat(cluster: &Cluster, leader: &mut Host) -> Result<()> {
     for _ in 0..2 {
-        leader.event_after(cluster.history.len(), "plugin-log", |_| true).await?;
+        leader
+            .event_after(cluster.history.len(), "plugin-log", |_| true)
+            .await?;
     }
     Ok(())
 }
 
 /// Ends the leadership of `hosts[leader]` and waits for the plugin to speak on another host.
-async fn fail_over(cluster: &Cluster, hosts: &mut [Host], leader: usize, act: Act) -> Result<(usize, Failover)> {
+async fn fail_over(
+    cluster: &Cluster,
+    hosts: &mut [Host],
+    leader: usize,
+    act: Act,
+) -> Result<(usize, Failover)> {
     let other = cluster.client().await?;
     let from = cluster.history.len();
     let deposed = &mut hosts[leader];
@@ -148,36 +177,94 @@ async fn fail_over(cluster: &Cluster, hosts: &mut [Host], leader: usize, act: Ac
     match act {
         Act::Terminate => {
             let status = deposed.terminate().await?;
-            ensure!(status.success(), "{id} ended with {status}: {}", deposed.errors());
+            ensure!(
+                status.success(),
+                "{id} ended with {status}: {}",
+                deposed.errors()
+            );
         }
         Act::Kill => deposed.kill()?,
         Act::DeleteNode => other.delete(&Cluster::master(TASK), None).await?,
     }
     // The first word of the plugin elsewhere: the task is being done again.
     let speaks = |record: &Record| record.is_of("plugin-log", TASK) && record.pid != pid;
-    let spoke = cluster.history.wait_for(from, "the plugin to run elsewhere", PATIENCE, speaks).await?;
+    let spoke = cluster
+        .history
+        .wait_for(from, "the plugin to run elsewhere", PATIENCE, speaks)
+        .await?;
     client::close(other).await;
-    let next = hosts.iter().position(|host| host.pid() == spoke.pid).context("an unknown host leads")?;
-    let term = spoke.event().and_then(|event| event.term).context("a line of a plugin without a term")?;
-    let took = spoke.at.duration_since(began).context("the plugin ran elsewhere before its host had lost it")?;
-    Ok((next, Failover { act, from: id, to: spoke.host, term, took }))
+    let next = hosts
+        .iter()
+        .position(|host| host.pid() == spoke.pid)
+        .context("an unknown host leads")?;
+    let term = spoke
+        .event()
+        .and_then(|event| event.term)
+        .context("a line of a plugin without a term")?;
+    let took = spoke
+        .at
+        .duration_since(began)
+        .context("the plugin ran elsewhere before its host had lost it")?;
+    Ok((
+        next,
+        Failover {
+            act,
+            from: id,
+            to: spoke.host,
+            term,
+            took,
+        },
+    ))
 }
 
 fn summarise(cluster: &Cluster, timeline: &Timeline, failovers: &[Failover]) -> Result<()> {
     let verdict = oracle::judge_ended(&cluster.history);
     timeline.heading("Summary");
-    println!("  {:<40} {:<8} {:<8} {:>5} {:>12}", "what happened", "led", "leads", "term", "after");
-    for Failover { act, from, to, term, took } in failovers {
-        println!("  {:<40} {from:<8} {to:<8} {term:>5} {:>12}", act.title(), millis(*took));
+    println!(
+        "  {:<40} {:<8} {:<8} {:>5} {:>12}",
+        "what happened", "led", "leads", "term", "after"
+    );
+    for Failover {
+        act,
+        from,
+        to,
+        term,
+        took,
+    } in failovers
+    {
+        println!(
+            "  {:<40} {from:<8} {to:<8} {term:>5} {:>12}",
+            act.title(),
+            millis(*took)
+        );
     }
     let timeout = humantime::format_duration(SESSION_TIMEOUT);
     println!("  (session timeout {timeout}: nobody can tell sooner that a killed host is gone)");
-    println!("  terms: {}; two hosts active at once: {}", verdict.activities.len(), millis(verdict.overlap()));
+    println!(
+        "  terms: {}; two hosts active at once: {}",
+        verdict.activities.len(),
+        millis(verdict.overlap())
+    );
     verdict.check()?;
     let terms = verdict.activities.len();
-    ensure!(terms == failovers.len() + 1, "{} failovers, yet the plugin was active {terms} times", failovers.len());
-    ensure!(failovers.iter().all(|failover| failover.from != failover.to), "a host followed itself");
-    println!("  {}", timeline.paint("32", "Every failover happened, and at no time were two hosts active."));
+    ensure!(
+        terms == failovers.len() + 1,
+        "{} failovers, yet the plugin was active {terms} times",
+        failovers.len()
+    );
+    ensure!(
+        failovers
+            .iter()
+            .all(|failover| failover.from != failover.to),
+        "a host followed itself"
+    );
+    println!(
+        "  {}",
+        timeline.paint(
+            "32",
+            "Every failover happened, and at no time were two hosts active."
+        )
+    );
     Ok(())
 }
 
@@ -196,7 +283,12 @@ struct Timeline {
 impl Timeline {
     fn new(history: History) -> Self {
         let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { history, started: Cell::new(SystemTime::now()), colour, told: Cell::new(0) }
+        Self {
+            history,
+            started: Cell::new(SystemTime::now()),
+            colour,
+            told: Cell::new(0),
+        }
     }
 
     /// Counts time from now on.
@@ -217,7 +309,9 @@ impl Timeline {
 
     async fn follow(&self) -> Result<()> {
         loop {
-            self.history.wait_for(self.told.get(), "the next record", PATIENCE, |_| true).await?;
+            self.history
+                .wait_for(self.told.get(), "the next record", PATIENCE, |_| true)
+                .await?;
             self.catch_up();
         }
     }
@@ -237,13 +331,20 @@ impl Timeline {
             What::Paused | What::Resumed => None,
         };
         let Some(text) = text else { return };
-        let time = record.at.duration_since(self.started.get()).unwrap_or_default().as_secs_f64();
+        let time = record
+            .at
+            .duration_since(self.started.get())
+            .unwrap_or_default()
+            .as_secs_f64();
         let code = match record.host.as_str() {
             "host-a" => "36",
             "host-b" => "35",
             _ => "34",
         };
-        println!("  {time:>7.3} s  {}  {text}", self.paint(code, &record.host));
+        println!(
+            "  {time:>7.3} s  {}  {text}",
+            self.paint(code, &record.host)
+        );
     }
 
     fn event(&self, event: &Event) -> Option<String> {
@@ -256,10 +357,18 @@ impl Timeline {
             // How sessions come and go is not the story told here.
             _ => return None,
         };
-        Some(format!("{} {}", self.paint(code, &format!("{:<10}", event.name)), event.message))
+        Some(format!(
+            "{} {}",
+            self.paint(code, &format!("{:<10}", event.name)),
+            event.message
+        ))
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }

@@ -74,7 +74,10 @@ pub enum ObserverError {
         task: String,
     },
     /// A program that knows nothing of Soloist leads.
-    #[error("task {task} is led by {}, no host of Soloist: only that program itself can give it up", printable(holder))]
+    #[error(
+        "task {task} is led by {}, no host of Soloist: only that program itself can give it up",
+        printable(holder)
+    )]
     Foreign {
         /// The task.
         task: String,
@@ -90,7 +93,10 @@ pub enum ObserverError {
         host: String,
     },
     /// The host that shall lead next does not stand.
-    #[error("host {host} does not stand by for task {task}; these do: {}", names(standbys))]
+    #[error(
+        "host {host} does not stand by for task {task}; these do: {}",
+        names(standbys)
+    )]
     NotStanding {
         /// The task.
         task: String,
@@ -100,7 +106,10 @@ pub enum ObserverError {
         standbys: Vec<String>,
     },
     /// The leader was asked, and still leads.
-    #[error("{} was asked to resign but has not within {within:?}; the order stands", printable(host))]
+    #[error(
+        "{} was asked to resign but has not within {within:?}; the order stands",
+        printable(host)
+    )]
     StillLeading {
         /// The leader.
         host: String,
@@ -108,7 +117,10 @@ pub enum ObserverError {
         within: Duration,
     },
     /// The leader has resigned, and nobody follows.
-    #[error("{} has resigned, but nobody leads task {task} within {within:?}", printable(host))]
+    #[error(
+        "{} has resigned, but nobody leads task {task} within {within:?}",
+        printable(host)
+    )]
     NobodyFollows {
         /// The task.
         task: String,
@@ -135,10 +147,17 @@ impl ObserverError {
         let (Self::Read { source, .. } | Self::Write { source, .. }) = self else {
             return false;
         };
-        matches!(source, Error::ConnectionLoss | Error::SessionExpired | Error::ClientClosed | Error::Custom(_))
+        matches!(
+            source,
+            Error::ConnectionLoss | Error::SessionExpired | Error::ClientClosed | Error::Custom(_)
+        )
     }
 }
 
 fn names(hosts: &[String]) -> String {
-    if hosts.is_empty() { "nobody".to_owned() } else { printable(&hosts.join(", ")).into_owned() }
+    if hosts.is_empty() {
+        "nobody".to_owned()
+    } else {
+        printable(&hosts.join(", ")).into_owned()
+    }
 }

@@ -23,8 +23,10 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 impl Keeper {
     /// Gets a session, however long it takes.
     pub(super) async fn establish(&self, last_error: &mut Option<SessionError>) -> Live {
-        About::SESSION
-            .report(Event::SessionConnecting, format_args!("connecting to {}", self.settings.ensemble.servers));
+        About::SESSION.report(
+            Event::SessionConnecting,
+            format_args!("connecting to {}", self.settings.ensemble.servers),
+        );
         let mut pause = RETRY_INITIAL;
         loop {
             let error = match self.attempt(last_error).await {
@@ -39,7 +41,12 @@ impl Keeper {
                 _ => Event::SessionError,
             };
             let retry_in = Value::from(pause.as_secs_f64());
-            About::SESSION.report_with(event, event.level(), chain(&error), details([("retry_in", retry_in)]));
+            About::SESSION.report_with(
+                event,
+                event.level(),
+                chain(&error),
+                details([("retry_in", retry_in)]),
+            );
             *last_error = Some(error);
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);
@@ -47,14 +54,22 @@ impl Keeper {
     }
 
     /// Gets a session; none if it had to wait for the host's id to be free.
-    async fn attempt(&self, last_error: &mut Option<SessionError>) -> Result<Option<Live>, SessionError> {
+    async fn attempt(
+        &self,
+        last_error: &mut Option<SessionError>,
+    ) -> Result<Option<Live>, SessionError> {
         let asked = clock::now();
         let (client, mut states) = self.connect().await?;
         if states.peek_state() == SessionState::ConnectedReadOnly {
             // It ends as soon as a server that can write is found. What follows then is a session of its own.
-            About::SESSION.report(Event::SessionReadOnly, "only a read-only server is there: waiting for a majority");
+            About::SESSION.report(
+                Event::SessionReadOnly,
+                "only a read-only server is there: waiting for a majority",
+            );
             states.changed().await;
-            return Err(SessionError::ReadOnly { servers: self.settings.ensemble.servers.clone() });
+            return Err(SessionError::ReadOnly {
+                servers: self.settings.ensemble.servers.clone(),
+            });
         }
         let agreed = client.session_timeout();
         let timing = match self.timing(agreed) {
@@ -68,16 +83,29 @@ impl Keeper {
         let session = self.below_the_chroot(client)?;
         self.prepare(&session).await?;
         let path = records::host_path(&self.settings.ensemble.root, &self.settings.host);
-        let failed = |source| SessionError::Prepare { path: path.clone(), source };
+        let failed = |source| SessionError::Prepare {
+            path: path.clone(),
+            source,
+        };
         if let Some(owner) = self.register(&session, &path).await.map_err(failed)? {
             if !records::is_session(owner) {
                 return Err(SessionError::Unowned { path });
             }
-            let taken = SessionError::Taken { host: self.settings.host.to_string(), owner };
-            About::SESSION.report(Event::SessionError, format_args!("{taken}: waiting for that"));
+            let taken = SessionError::Taken {
+                host: self.settings.host.to_string(),
+                owner,
+            };
+            About::SESSION.report(
+                Event::SessionError,
+                format_args!("{taken}: waiting for that"),
+            );
             *last_error = Some(taken);
             // Its owner writes there with every heartbeat, which fires the watch as well.
-            while let (Some(stat), watcher) = session.client.check_and_watch_stat(&path).await.map_err(failed)?
+            while let (Some(stat), watcher) = session
+                .client
+                .check_and_watch_stat(&path)
+                .await
+                .map_err(failed)?
                 && stat.ephemeral_owner == owner
             {
                 watcher.changed().await;
@@ -87,13 +115,27 @@ impl Keeper {
         let lease = Lease::new(asked, timing.session_timeout(), self.settings.tick_time);
         session.deadline.set(lease.deadline());
         report_connected(&session, format_args!("with a timeout of {agreed:?}"));
-        Ok(Some(Live { session: Arc::new(session), states, lease, timing }))
+        Ok(Some(Live {
+            session: Arc::new(session),
+            states,
+            lease,
+            timing,
+        }))
     }
 
     /// The times that follow from what was agreed on now, and from what the servers are known to agree to.
     pub(super) fn timing(&self, agreed: Duration) -> Result<Timing, SessionError> {
-        let SessionSettings { ensemble: Ensemble { servers, session_timeout, .. }, tick_time, demote_timeout, .. } =
-            &self.settings;
+        let SessionSettings {
+            ensemble:
+                Ensemble {
+                    servers,
+                    session_timeout,
+                    ..
+                },
+            tick_time,
+            demote_timeout,
+            ..
+        } = &self.settings;
         let now = (servers.clone(), agreed.min(*session_timeout));
         let known = self.probe.shortest().filter(|(_, known)| *known < now.1);
         let (server, agreed) = known.unwrap_or(now);
@@ -106,48 +148,84 @@ impl Keeper {
 
     async fn connect(&self) -> Result<(Client, StateWatcher), SessionError> {
         let settings = &self.settings.ensemble;
-        match connector(settings.session_timeout, settings.auth.as_ref()).connect(&settings.servers).await {
+        match connector(settings.session_timeout, settings.auth.as_ref())
+            .connect(&settings.servers)
+            .await
+        {
             Ok(client) => {
                 let states = client.state_watcher();
                 Ok((client, states))
             }
-            Err(Error::AuthFailed) => Err(SessionError::AuthFailed { servers: settings.servers.clone() }),
+            Err(Error::AuthFailed) => Err(SessionError::AuthFailed {
+                servers: settings.servers.clone(),
+            }),
             Err(error) => Err(self.unconnected(&error).await),
         }
     }
 
     pub(super) async fn unconnected(&self, error: &Error) -> SessionError {
         let servers = self.settings.ensemble.servers.clone();
-        SessionError::Connect { obstacles: obstacles(&servers, error).await, servers }
+        SessionError::Connect {
+            obstacles: obstacles(&servers, error).await,
+            servers,
+        }
     }
 
     fn below_the_chroot(&self, whole: Client) -> Result<Session, SessionError> {
-        let SessionSettings { ensemble: Ensemble { chroot, acl, .. }, host, .. } = &self.settings;
-        let client = if chroot.is_empty() { Ok(whole.clone()) } else { whole.clone().chroot(chroot.as_str()) };
+        let SessionSettings {
+            ensemble: Ensemble { chroot, acl, .. },
+            host,
+            ..
+        } = &self.settings;
+        let client = if chroot.is_empty() {
+            Ok(whole.clone())
+        } else {
+            whole.clone().chroot(chroot.as_str())
+        };
         let client = client.map_err(|_| {
             let source = Error::BadArguments(&"bad chroot");
-            SessionError::Prepare { path: chroot.clone(), source }
+            SessionError::Prepare {
+                path: chroot.clone(),
+                source,
+            }
         })?;
         let (deadline, left) = (SharedDeadline::default(), Notify::new());
-        Ok(Session { client, whole, chroot: chroot.clone(), host: host.clone(), acl: acl.clone(), deadline, left })
+        Ok(Session {
+            client,
+            whole,
+            chroot: chroot.clone(),
+            host: host.clone(),
+            acl: acl.clone(),
+            deadline,
+            left,
+        })
     }
 
     /// Creates the parents of everything that a host needs.
     async fn prepare(&self, session: &Session) -> Result<(), SessionError> {
         let Ensemble { chroot, root, .. } = &self.settings.ensemble;
         let hosts = records::hosts_path(root);
-        let failed = |source| SessionError::Prepare { path: format!("{chroot}{hosts}"), source };
+        let failed = |source| SessionError::Prepare {
+            path: format!("{chroot}{hosts}"),
+            source,
+        };
         session.ensure(&hosts).await.map_err(failed)
     }
 
     /// Creates the host's node; gives the owner of what is there if that is not this session.
-    pub(super) async fn register(&self, session: &Session, path: &str) -> Result<Option<i64>, Error> {
+    pub(super) async fn register(
+        &self,
+        session: &Session,
+        path: &str,
+    ) -> Result<Option<i64>, Error> {
         let options = CreateMode::Ephemeral.with_acls(session.acls());
         let create = || async { session.client.create(path, &self.record(), &options).await };
         let created = match create().await {
             // Somebody deleted the parents as well.
             Err(Error::NoNode) => {
-                session.ensure(records::parent(path).unwrap_or_default()).await?;
+                session
+                    .ensure(records::parent(path).unwrap_or_default())
+                    .await?;
                 create().await
             }
             created => created,
@@ -155,7 +233,11 @@ impl Keeper {
         match created {
             Ok(_) => Ok(None),
             Err(Error::NodeExists) => {
-                let owner = session.client.check_stat(path).await?.map(|stat| stat.ephemeral_owner);
+                let owner = session
+                    .client
+                    .check_stat(path)
+                    .await?
+                    .map(|stat| stat.ephemeral_owner);
                 Ok(owner.filter(|owner| *owner != session.id()))
             }
             Err(error) => Err(error),
@@ -175,5 +257,6 @@ impl Keeper {
 /// When this process began to use the ensemble: RFC 3339, UTC.
 fn started() -> &'static str {
     static STARTED: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    STARTED.get_or_init(|| humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string())
+    STARTED
+        .get_or_init(|| humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string())
 }

@@ -13,7 +13,12 @@ use soloist_core::records;
 
 impl Keeper {
     /// Renews the lease, until the host's node turns out to be somebody else's, or the servers leave no room for a lease.
-    pub(super) async fn heartbeats(&self, session: &Session, lease: &mut Lease, timing: &mut Timing) {
+    pub(super) async fn heartbeats(
+        &self,
+        session: &Session,
+        lease: &mut Lease,
+        timing: &mut Timing,
+    ) {
         let path = records::host_path(&self.settings.ensemble.root, &self.settings.host);
         let record = self.record();
         let mut agreed = self.probe.changes();
@@ -43,7 +48,10 @@ impl Keeper {
                     session.deadline.set(lease.deadline());
                 }
                 Ok(Some(owner)) if records::is_session(owner) => {
-                    let message = format!("host id {} was taken by session {owner:#x}", self.settings.host);
+                    let message = format!(
+                        "host id {} was taken by session {owner:#x}",
+                        self.settings.host
+                    );
                     About::SESSION.report(Event::SessionError, message);
                     return self.leave(session, lease, timing).await;
                 }
@@ -56,7 +64,10 @@ impl Keeper {
                 Err(Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) => {}
                 Err(source) => {
                     if !std::mem::replace(&mut failing, true) {
-                        let error = SessionError::Heartbeat { path: path.clone(), source };
+                        let error = SessionError::Heartbeat {
+                            path: path.clone(),
+                            source,
+                        };
                         About::SESSION.report(Event::SessionError, chain(&error));
                     }
                 }
@@ -106,7 +117,12 @@ impl Keeper {
     }
 
     /// Shortens the lease to what the servers are known to agree to; gives the new times, if they are new.
-    fn shorten(&self, session: &Session, lease: &mut Lease, from: Duration) -> Result<Option<Timing>, SessionError> {
+    fn shorten(
+        &self,
+        session: &Session,
+        lease: &mut Lease,
+        from: Duration,
+    ) -> Result<Option<Timing>, SessionError> {
         let Some((server, to)) = self.probe.shortest().filter(|(_, to)| *to < from) else {
             return Ok(None);
         };
@@ -118,8 +134,16 @@ impl Keeper {
             "{server} agrees to a session timeout of {to:?} only, not {from:?}: the lease is that short from here on. \
              Set the same maxSessionTimeout on all servers, or session_timeout = \"{to:?}\""
         );
-        let fields = details([("server", server.into()), ("session_timeout", to.as_secs_f64().into())]);
-        About::SESSION.report_with(Event::SessionShortened, Event::SessionShortened.level(), message, fields);
+        let fields = details([
+            ("server", server.into()),
+            ("session_timeout", to.as_secs_f64().into()),
+        ]);
+        About::SESSION.report_with(
+            Event::SessionShortened,
+            Event::SessionShortened.level(),
+            message,
+            fields,
+        );
         self.timing(to).map(Some)
     }
 }

@@ -36,13 +36,19 @@ impl TaskNodes {
                 Err(error) => (error, None),
             };
             let changed = OptionFuture::from(watcher.map(OneshotWatcher::changed));
-            if matches!(error, Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) {
+            if matches!(
+                error,
+                Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)
+            ) {
                 // That is reported elsewhere; the watch has to be set anew.
                 tokio::time::sleep(ORDER_RETRY).await;
                 continue;
             }
             if pause == ORDER_RETRY {
-                let error = TaskError::Order { path: self.paths.resign.clone(), source: error };
+                let error = TaskError::Order {
+                    path: self.paths.resign.clone(),
+                    source: error,
+                };
                 About::task(&self.task).report(Event::ElectionError, chain(&error));
             }
             // A node that is deleted fires the watch; one whose ACL is changed does not.
@@ -61,7 +67,12 @@ impl TaskNodes {
         if stat.mzxid.unsigned_abs() > term.fencing_token.0 {
             return records::decode::<ResignOrder>(&data).filter(|order| order.is_for(term));
         }
-        if let Err(error) = self.session.client().delete(&self.paths.resign, Some(stat.version)).await {
+        if let Err(error) = self
+            .session
+            .client()
+            .delete(&self.paths.resign, Some(stat.version))
+            .await
+        {
             tracing::debug!(%error, path = self.paths.resign, "cannot remove an order left behind");
         }
         None
@@ -69,8 +80,21 @@ impl TaskNodes {
 
     /// Reads the order, and watches it, whether it can be read or not.
     async fn watch_order(&self) -> Result<(Result<Written, Error>, OneshotWatcher), Error> {
-        let (_, watcher) = self.session.client().check_and_watch_stat(&self.paths.resign).await?;
+        let (_, watcher) = self
+            .session
+            .client()
+            .check_and_watch_stat(&self.paths.resign)
+            .await?;
         let read = self.session.client().get_data(&self.paths.resign).await;
-        Ok((read.map(Some).or_else(|error| if error == Error::NoNode { Ok(None) } else { Err(error) }), watcher))
+        Ok((
+            read.map(Some).or_else(|error| {
+                if error == Error::NoNode {
+                    Ok(None)
+                } else {
+                    Err(error)
+                }
+            }),
+            watcher,
+        ))
     }
 }

@@ -24,7 +24,10 @@ struct Place {
 impl TaskNodes {
     /// Reads the queue and the term record, creating their parents when they are missing.
     pub async fn look(self) -> Result<Seen, TaskError> {
-        let look_error = |source| TaskError::Look { path: self.paths.candidates.clone(), source };
+        let look_error = |source| TaskError::Look {
+            path: self.paths.candidates.clone(),
+            source,
+        };
         let (children, (data, stat), history) = match self.read_queue().await {
             Err(Error::NoNode) => {
                 self.prepare().await?;
@@ -34,30 +37,67 @@ impl TaskNodes {
         };
         let (kept, record) = TermRecord::read(&data, stat.version);
         let number = record.number.max(history.history.highest());
-        let record = Record { number, history: history.version, ..record };
+        let record = Record {
+            number,
+            history: history.version,
+            ..record
+        };
         let candidates = records::queue(children);
-        let Place { own, ahead, predecessor, strangers } = self.place(&candidates).await.map_err(look_error)?;
+        let Place {
+            own,
+            ahead,
+            predecessor,
+            strangers,
+        } = self.place(&candidates).await.map_err(look_error)?;
         self.agree_on_path(&kept, &candidates, &own).await?;
-        let appointed = kept.successor.as_deref().filter(|host| record.released && **host != **self.session.host());
+        let appointed = kept
+            .successor
+            .as_deref()
+            .filter(|host| record.released && **host != **self.session.host());
         let appointed = match appointed {
-            Some(host) => self.first(&candidates, Some(host)).await.map_err(look_error)?.is_some(),
+            Some(host) => self
+                .first(&candidates, Some(host))
+                .await
+                .map_err(look_error)?
+                .is_some(),
             None => false,
         };
-        let queue = Queue { ahead, predecessor, appointed, record };
+        let queue = Queue {
+            ahead,
+            predecessor,
+            appointed,
+            record,
+        };
         let candidate = own.first().cloned();
-        Ok(Seen { queue, candidate, own, strangers, record: kept, zxid: stat.mzxid.unsigned_abs(), history })
+        Ok(Seen {
+            queue,
+            candidate,
+            own,
+            strangers,
+            record: kept,
+            zxid: stat.mzxid.unsigned_abs(),
+            history,
+        })
     }
 
     /// Sees to it that nobody stands for the task with another master node than this host's: a host that finds one leaves the
     /// queue. Whoever is at the head while nobody holds that other node may change it: its election writes it down, over the
     /// record that was read, so that nobody else's has come in between.
-    async fn agree_on_path(&self, kept: &TermRecord, named: &[Candidate], own: &[String]) -> Result<(), TaskError> {
+    async fn agree_on_path(
+        &self,
+        kept: &TermRecord,
+        named: &[Candidate],
+        own: &[String],
+    ) -> Result<(), TaskError> {
         let theirs = self.paths.master_in(kept);
         // A record that cannot be read names nobody and no path.
         if theirs == self.paths.master || (kept.term.host.is_empty() && kept.term.number > 0) {
             return Ok(());
         }
-        let look_error = |source| TaskError::Look { path: theirs.clone(), source };
+        let look_error = |source| TaskError::Look {
+            path: theirs.clone(),
+            source,
+        };
         let client = self.session.client();
         let host = match self.first(named, None).await.map_err(look_error)? {
             Some(first) if first.session != self.session.id() => first.host.clone(),
@@ -76,13 +116,23 @@ impl TaskNodes {
                 Err(error) => return Err(look_error(error)),
             }
         }
-        Err(TaskError::OtherPath { own: self.paths.master.clone(), theirs, host })
+        Err(TaskError::OtherPath {
+            own: self.paths.master.clone(),
+            theirs,
+            host,
+        })
     }
 
     /// The first of the candidates, or the first of a host.
-    async fn first<'a>(&self, named: &'a [Candidate], host: Option<&str>) -> Result<Option<&'a Candidate>, Error> {
+    async fn first<'a>(
+        &self,
+        named: &'a [Candidate],
+        host: Option<&str>,
+    ) -> Result<Option<&'a Candidate>, Error> {
         for candidate in named {
-            if host.is_none_or(|host| candidate.host == host) && self.is_candidate(candidate).await? == Some(true) {
+            if host.is_none_or(|host| candidate.host == host)
+                && self.is_candidate(candidate).await? == Some(true)
+            {
                 return Ok(Some(candidate));
             }
         }
@@ -113,12 +163,20 @@ impl TaskNodes {
     /// Finds this session among those whose names are `named`.
     async fn place(&self, named: &[Candidate]) -> Result<Place, Error> {
         let own = self.own(named).await?;
-        let first = own.first().and_then(|own| named.iter().position(|candidate| candidate.name == *own));
-        let mut place = Place { own, ahead: first.map(|_| 0), predecessor: None, strangers: Vec::new() };
+        let first = own
+            .first()
+            .and_then(|own| named.iter().position(|candidate| candidate.name == *own));
+        let mut place = Place {
+            own,
+            ahead: first.map(|_| 0),
+            predecessor: None,
+            strangers: Vec::new(),
+        };
         for (before, candidate) in named[..first.unwrap_or_default()].iter().enumerate().rev() {
             match self.is_candidate(candidate).await? {
                 Some(true) => {
-                    (place.ahead, place.predecessor) = (Some(before + 1), Some(candidate.name.clone()));
+                    (place.ahead, place.predecessor) =
+                        (Some(before + 1), Some(candidate.name.clone()));
                     break;
                 }
                 Some(false) => place.strangers.push(candidate.name.clone()),
@@ -130,7 +188,9 @@ impl TaskNodes {
 
     /// The names of this session's candidates among those named.
     pub(super) async fn own(&self, named: &[Candidate]) -> Result<Vec<String>, Error> {
-        let mine = named.iter().filter(|candidate| candidate.session == self.session.id());
+        let mine = named
+            .iter()
+            .filter(|candidate| candidate.session == self.session.id());
         let own = mine.map(async |candidate| {
             let is_own = self.is_candidate(candidate).await? == Some(true);
             Ok::<_, Error>(is_own.then(|| candidate.name.clone()))
@@ -140,7 +200,11 @@ impl TaskNodes {
 
     /// Whether the node of that name is a candidate; none if it is gone.
     async fn is_candidate(&self, named: &Candidate) -> Result<Option<bool>, Error> {
-        let stat = self.session.client().check_stat(&self.candidate_path(&named.name)).await?;
+        let stat = self
+            .session
+            .client()
+            .check_stat(&self.candidate_path(&named.name))
+            .await?;
         Ok(stat.map(|stat| named.is_held_by(stat.ephemeral_owner)))
     }
 
@@ -149,7 +213,10 @@ impl TaskNodes {
         let (path, options) = self.new_candidate();
         match self.session.client().create(&path, b"", &options).await {
             Ok(_) => Ok(()),
-            Err(source) => Err(TaskError::Join { path: self.paths.candidates.clone(), source }),
+            Err(source) => Err(TaskError::Join {
+                path: self.paths.candidates.clone(),
+                source,
+            }),
         }
     }
 
@@ -166,33 +233,50 @@ impl TaskNodes {
         };
         match commit.await {
             Ok(_) => Ok(()),
-            Err(source) => Err(TaskError::Join { path: self.paths.candidates.clone(), source }),
+            Err(source) => Err(TaskError::Join {
+                path: self.paths.candidates.clone(),
+                source,
+            }),
         }
     }
 
     pub(super) fn new_candidate(&self) -> (String, CreateOptions<'_>) {
         let path = self.candidate_path(&Candidate::prefix(self.session.id(), self.session.host()));
-        (path, CreateMode::EphemeralSequential.with_acls(self.session.acls()))
+        (
+            path,
+            CreateMode::EphemeralSequential.with_acls(self.session.acls()),
+        )
     }
 
     /// Watches another candidate, and `own`; no watches when one of them is gone already.
-    pub async fn watch_candidates(self, name: String, own: Option<String>) -> Result<Vec<OneshotWatcher>, TaskError> {
+    pub async fn watch_candidates(
+        self,
+        name: String,
+        own: Option<String>,
+    ) -> Result<Vec<OneshotWatcher>, TaskError> {
         let watched = try_join(self.watch_candidate(Some(name)), self.watch_candidate(own));
-        let watched =
-            watched.await.map_err(|source| TaskError::Look { path: self.paths.candidates.clone(), source })?;
+        let watched = watched.await.map_err(|source| TaskError::Look {
+            path: self.paths.candidates.clone(),
+            source,
+        })?;
         Ok(match watched {
             (Some(other), Some(own)) => vec![other, own],
             _ => Vec::new(),
         })
     }
 
-    pub(super) async fn watch_candidate(&self, name: Option<String>) -> Result<Option<OneshotWatcher>, Error> {
+    pub(super) async fn watch_candidate(
+        &self,
+        name: Option<String>,
+    ) -> Result<Option<OneshotWatcher>, Error> {
         let Some(candidate) = name.and_then(Candidate::read) else {
             return Ok(None);
         };
         let path = self.candidate_path(&candidate.name);
         let (stat, watcher) = self.session.client().check_and_watch_stat(&path).await?;
         // The watch on a node that is not there would wait for its creation; one that is no candidate may never go.
-        Ok(stat.filter(|stat| candidate.is_held_by(stat.ephemeral_owner)).map(|_| watcher))
+        Ok(stat
+            .filter(|stat| candidate.is_held_by(stat.ephemeral_owner))
+            .map(|_| watcher))
     }
 }

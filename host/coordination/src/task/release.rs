@@ -58,14 +58,29 @@ impl TaskNodes {
     /// Gives back all that this session holds in the task; `candidates` are its candidates as last seen, `ended` a term
     /// of this host. Says whether the end of that term is written, as far as is known: not if somebody else has changed
     /// its record before.
-    pub async fn release(self, ended: Option<Ended>, candidates: Vec<String>) -> Result<bool, TaskError> {
-        let release_error = |source| TaskError::Release { path: self.paths.master.clone(), source };
+    pub async fn release(
+        self,
+        ended: Option<Ended>,
+        candidates: Vec<String>,
+    ) -> Result<bool, TaskError> {
+        let release_error = |source| TaskError::Release {
+            path: self.paths.master.clone(),
+            source,
+        };
         // As things usually are: one request.
-        if let Some(ended @ Ended { kept: Some(kept), .. }) = &ended
+        if let Some(
+            ended @ Ended {
+                kept: Some(kept), ..
+            },
+        ) = &ended
             && !candidates.is_empty()
         {
             let master = Some(MASTER_VERSION);
-            let writes = Writes { master, record: Some(ended), history: Some((ended, Some(kept))) };
+            let writes = Writes {
+                master,
+                record: Some(ended),
+                history: Some((ended, Some(kept))),
+            };
             if self.write_release(writes, &candidates).await.is_ok() {
                 return Ok(true);
             }
@@ -75,7 +90,8 @@ impl TaskNodes {
             let own = self.read_own().await.map_err(release_error)?;
             let writes = own.writes(ended.as_ref());
             // An earlier attempt may have written it, unheard.
-            let recorded = writes.record.is_some() || ended.as_ref().is_some_and(|ended| own.has_recorded(ended));
+            let recorded = writes.record.is_some()
+                || ended.as_ref().is_some_and(|ended| own.has_recorded(ended));
             let written = match own.candidates.as_slice() {
                 [] if writes.is_nothing() => return Ok(recorded),
                 // Somebody has deleted it. Another one fences the next attempt.
@@ -84,7 +100,9 @@ impl TaskNodes {
             };
             match written {
                 Ok(()) => return Ok(recorded),
-                Err(error @ (Error::NoNode | Error::NodeExists | Error::BadVersion)) => last = error,
+                Err(error @ (Error::NoNode | Error::NodeExists | Error::BadVersion)) => {
+                    last = error;
+                }
                 Err(error) => return Err(release_error(error)),
             }
         }
@@ -98,19 +116,32 @@ impl TaskNodes {
         let ((master, term, history), children) = try_join(
             try_join3(
                 client.check_stat(&self.paths.master),
-                client.get_data(&self.paths.term).map_ok(Some).or_else(none_if_missing),
-                client.get_data(&self.paths.history).map_ok(Some).or_else(none_if_missing),
+                client
+                    .get_data(&self.paths.term)
+                    .map_ok(Some)
+                    .or_else(none_if_missing),
+                client
+                    .get_data(&self.paths.history)
+                    .map_ok(Some)
+                    .or_else(none_if_missing),
             ),
-            client.list_children(&self.paths.candidates).or_else(|error| match error {
-                Error::NoNode => futures::future::ok(Vec::new()),
-                error => futures::future::err(error),
-            }),
+            client
+                .list_children(&self.paths.candidates)
+                .or_else(|error| match error {
+                    Error::NoNode => futures::future::ok(Vec::new()),
+                    error => futures::future::err(error),
+                }),
         )
         .await?;
         let master = master.filter(|stat| stat.ephemeral_owner == self.session.id());
         Ok(Own {
             master: master.map(|stat| stat.version),
-            record: term.map(|(data, stat)| (TermRecord::read(&data, stat.version).0, stat.mzxid.unsigned_abs())),
+            record: term.map(|(data, stat)| {
+                (
+                    TermRecord::read(&data, stat.version).0,
+                    stat.mzxid.unsigned_abs(),
+                )
+            }),
             kept: history.map(Kept::read),
             candidates: self.own(&records::queue(children)).await?,
         })
@@ -120,26 +151,52 @@ impl TaskNodes {
     async fn new_fence(&self) -> Result<(), Error> {
         self.session.ensure(&self.paths.candidates).await?;
         let (path, options) = self.new_candidate();
-        self.session.client().create(&path, b"", &options).await.map(drop)
+        self.session
+            .client()
+            .create(&path, b"", &options)
+            .await
+            .map(drop)
     }
 
     async fn write_release(&self, writes: Writes<'_>, candidates: &[String]) -> Result<(), Error> {
-        let Writes { master, record, history } = writes;
+        let Writes {
+            master,
+            record,
+            history,
+        } = writes;
         let mut multi = self.session.client().new_multi_writer();
         if let Some(version) = master {
             multi.add_delete(&self.paths.master, Some(version))?;
         }
         if let Some(Ended { term, record, .. }) = record {
-            multi.add_set_data(&self.paths.term, &records::encode(record), Some(term.record_version))?;
+            multi.add_set_data(
+                &self.paths.term,
+                &records::encode(record),
+                Some(term.record_version),
+            )?;
         }
-        if let Some((Ended { record, completes, entry, .. }, kept)) = history {
+        if let Some((
+            Ended {
+                record,
+                completes,
+                entry,
+                ..
+            },
+            kept,
+        )) = history
+        {
             let history = kept.map(|kept| kept.history.clone()).unwrap_or_default();
             let history = records::encode(&history.with(entry.clone()));
             if let Some(kept) = kept {
                 // Whoever is next may count on the versions that a release leaves which asks nothing of it: see `given_back`.
-                let writes = RELEASE_WRITES + i32::from(record.successor.is_some()) + i32::from(*completes);
+                let writes =
+                    RELEASE_WRITES + i32::from(record.successor.is_some()) + i32::from(*completes);
                 for written in 0..writes {
-                    multi.add_set_data(&self.paths.history, &history, Some(kept.version + written))?;
+                    multi.add_set_data(
+                        &self.paths.history,
+                        &history,
+                        Some(kept.version + written),
+                    )?;
                 }
             } else {
                 let options = CreateMode::Persistent.with_acls(self.session.acls());
@@ -159,20 +216,33 @@ impl Own {
     /// history has the term all the same, unless whoever came next has added it as lost.
     fn writes<'a>(&'a self, ended: Option<&'a Ended>) -> Writes<'a> {
         let token = |ended: &Ended| ended.term.fencing_token.0;
-        let is_its = |ended: &&Ended| self.record.as_ref().is_some_and(|(_, zxid)| *zxid == token(ended));
+        let is_its = |ended: &&Ended| {
+            self.record
+                .as_ref()
+                .is_some_and(|(_, zxid)| *zxid == token(ended))
+        };
         let record = ended.filter(is_its);
         let kept = self.kept.as_ref();
         let late = ended.filter(|ended| kept.is_some_and(|kept| !kept.history.has(token(ended))));
-        Writes { master: self.master, record, history: record.or(late).map(|ended| (ended, kept)) }
+        Writes {
+            master: self.master,
+            record,
+            history: record.or(late).map(|ended| (ended, kept)),
+        }
     }
 
     /// Whether the end of a term is written already, with what it completed. The history alone may have got it after its
     /// record was gone, and what was completed is carried on by every record since.
     fn has_recorded(&self, ended: &Ended) -> bool {
-        let has_ended = self.kept.as_ref().is_some_and(|kept| kept.history.has_end_of(ended.term.fencing_token.0));
+        let has_ended = self
+            .kept
+            .as_ref()
+            .is_some_and(|kept| kept.history.has_end_of(ended.term.fencing_token.0));
         let done = ended.record.completed.first().filter(|_| ended.completes);
         let records = |done: &Completion| {
-            self.record.as_ref().is_some_and(|(record, _)| record.completed.iter().any(|it| it.is_same_as(done)))
+            self.record
+                .as_ref()
+                .is_some_and(|(record, _)| record.completed.iter().any(|it| it.is_same_as(done)))
         };
         has_ended && done.is_none_or(records)
     }

@@ -21,11 +21,20 @@ pub(super) enum State {
     /// A step failed; look again at `at`.
     Retrying { at: Moment },
     /// The plugin runs. `reading` is a read of the master node under way, `again` says that another must follow.
-    Leading { term: Term, reading: bool, again: bool, retry_at: Option<Moment> },
+    Leading {
+        term: Term,
+        reading: bool,
+        again: bool,
+        retry_at: Option<Moment>,
+    },
     /// The plugin is being stopped; this host does not stand again before `until`.
     Stopping { term: Term, until: Moment },
     /// All is being given back; a failed attempt is made again at `retry_at`.
-    Releasing { term: Option<Term>, until: Moment, retry_at: Option<Moment> },
+    Releasing {
+        term: Option<Term>,
+        until: Moment,
+        retry_at: Option<Moment>,
+    },
     /// The end.
     Finished,
 }

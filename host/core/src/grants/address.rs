@@ -61,9 +61,18 @@ impl AddressKind {
         match address.to_canonical() {
             IpAddr::V4(address) => of_v4(address),
             IpAddr::V6(address) => {
-                let inside = embedded(address).into_iter().flatten().map(of_v4).find(|kind| *kind != Self::Public);
-                let kind = inside.unwrap_or_else(|| first(V6, |network| network.contains(&address)));
-                if kind == Self::Public && is_isatap(address) { Self::Tunnel } else { kind }
+                let inside = embedded(address)
+                    .into_iter()
+                    .flatten()
+                    .map(of_v4)
+                    .find(|kind| *kind != Self::Public);
+                let kind =
+                    inside.unwrap_or_else(|| first(V6, |network| network.contains(&address)));
+                if kind == Self::Public && is_isatap(address) {
+                    Self::Tunnel
+                } else {
+                    kind
+                }
             }
         }
     }
@@ -74,7 +83,10 @@ fn of_v4(address: Ipv4Addr) -> AddressKind {
 }
 
 fn first<N>(table: &[(N, AddressKind)], contains: impl Fn(&N) -> bool) -> AddressKind {
-    table.iter().find(|(network, _)| contains(network)).map_or(AddressKind::Reserved, |(_, kind)| *kind)
+    table
+        .iter()
+        .find(|(network, _)| contains(network))
+        .map_or(AddressKind::Reserved, |(_, kind)| *kind)
 }
 
 /// Whether an interface that tunnels through IPv4 made the address: it is told by its end, whatever the network.
@@ -90,7 +102,9 @@ fn embedded(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         [0, 0, 0, 0, 0, 0, high, low] if (high, low) > (0, 1) => [v4(high, low), None],
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => [v4(high, low), None],
         // Teredo: a server, and a client with every bit turned over.
-        [0x2001, 0, high, low, .., client_high, client_low] => [v4(high, low), v4(!client_high, !client_low)],
+        [0x2001, 0, high, low, .., client_high, client_low] => {
+            [v4(high, low), v4(!client_high, !client_low)]
+        }
         _ => [None, None],
     }
 }
@@ -105,15 +119,21 @@ impl Nat64 {
     /// # Errors
     /// [`PolicyError`] says what is wrong.
     pub fn new(text: &str) -> Result<Self, PolicyError> {
-        let prefix: Ipv6Net = text.parse().map_err(|_| PolicyError("is not a range of IPv6 like 2001:db8:64::/96"))?;
+        let prefix: Ipv6Net = text
+            .parse()
+            .map_err(|_| PolicyError("is not a range of IPv6 like 2001:db8:64::/96"))?;
         if !matches!(prefix.prefix_len(), 32 | 40 | 48 | 56 | 64 | 96) {
-            return Err(PolicyError("has a length other than 32, 40, 48, 56, 64 and 96, which NAT64 has"));
+            return Err(PolicyError(
+                "has a length other than 32, 40, 48, 56, 64 and 96, which NAT64 has",
+            ));
         }
         if prefix != prefix.trunc() {
             return Err(PolicyError("has bits after its prefix: they must be 0"));
         }
         if prefix.addr().octets()[UNUSED] != 0 {
-            return Err(PolicyError("has other bits than 0 from the 64th to the 71st, which NAT64 leaves out"));
+            return Err(PolicyError(
+                "has other bits than 0 from the 64th to the 71st, which NAT64 leaves out",
+            ));
         }
         Ok(Self(prefix))
     }
@@ -127,7 +147,11 @@ impl Nat64 {
             return None;
         }
         let (octets, start) = (address.octets(), usize::from(self.0.prefix_len() / 8));
-        let mut inside = octets.into_iter().enumerate().skip(start).filter(|(place, _)| *place != UNUSED);
+        let mut inside = octets
+            .into_iter()
+            .enumerate()
+            .skip(start)
+            .filter(|(place, _)| *place != UNUSED);
         let mut next = || inside.next().map_or(0, |(_, octet)| octet);
         Some(Ipv4Addr::new(next(), next(), next(), next()))
     }
@@ -175,8 +199,14 @@ const V4: &[(Ipv4Net, AddressKind)] = &[
 
 /// The first that contains the address counts; what is in none is reserved.
 const V6: &[(Ipv6Net, AddressKind)] = &[
-    (Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128), AddressKind::Unspecified),
-    (Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128), AddressKind::Loopback),
+    (
+        Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 128),
+        AddressKind::Unspecified,
+    ),
+    (
+        Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128),
+        AddressKind::Loopback,
+    ),
     (v6(0x64, 0xff9b, 0, 0, 96), AddressKind::Public),
     (v6(0x2001, 0, 0, 0, 32), AddressKind::Public),
     (v6(0x2001, 0x2, 0, 0, 48), AddressKind::Benchmark),
@@ -205,27 +235,61 @@ mod tests {
         use AddressKind as K;
         let table = [
             (K::Unspecified, "0.0.0.0 ::"),
-            (K::Reserved, "0.0.0.1 0.255.255.255 192.0.0.0 192.0.0.192 192.88.99.1 240.0.0.0 255.255.255.254"),
-            (K::Private, "10.0.0.0 10.255.255.255 172.16.0.0 172.31.255.255 192.168.0.0 192.168.255.255"),
+            (
+                K::Reserved,
+                "0.0.0.1 0.255.255.255 192.0.0.0 192.0.0.192 192.88.99.1 240.0.0.0 255.255.255.254",
+            ),
+            (
+                K::Private,
+                "10.0.0.0 10.255.255.255 172.16.0.0 172.31.255.255 192.168.0.0 192.168.255.255",
+            ),
             (K::Private, "100.64.0.0 100.100.100.200 100.127.255.255"),
-            (K::Private, "fc00:: fd00:ec2::254 fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff fec0::1"),
+            (
+                K::Private,
+                "fc00:: fd00:ec2::254 fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff fec0::1",
+            ),
             (K::Loopback, "127.0.0.1 127.255.255.255 ::1"),
-            (K::LinkLocal, "169.254.0.0 169.254.169.254 169.254.255.255 fe80::1 febf::1"),
+            (
+                K::LinkLocal,
+                "169.254.0.0 169.254.169.254 169.254.255.255 fe80::1 febf::1",
+            ),
             (K::Cloud, "168.63.129.16"),
             (K::Multicast, "224.0.0.1 239.255.255.255 ff02::1"),
             (K::Broadcast, "255.255.255.255"),
-            (K::Documentation, "192.0.2.1 198.51.100.1 203.0.113.255 2001:db8::1 3fff:fff::1"),
+            (
+                K::Documentation,
+                "192.0.2.1 198.51.100.1 203.0.113.255 2001:db8::1 3fff:fff::1",
+            ),
             (K::Benchmark, "198.18.0.1 198.19.255.255 2001:2::1"),
-            (K::Reserved, "100::1 64:ff9b:1::808:808 2001:10::1 2001:1ff::1 4000::1 5f00::1 ::808:808 ::2"),
-            (K::Public, "1.0.0.0 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0"),
-            (K::Public, "168.63.129.15 169.253.255.255 169.255.0.0 172.15.255.255 172.32.0.0 192.0.1.0 192.0.3.0"),
-            (K::Public, "192.167.255.255 192.169.0.0 198.17.255.255 198.20.0.0 203.0.114.0 223.255.255.255"),
-            (K::Public, "2001:200::1 2001:db9::1 2606:4700::1111 2a00::1 3fff:1000::1"),
+            (
+                K::Reserved,
+                "100::1 64:ff9b:1::808:808 2001:10::1 2001:1ff::1 4000::1 5f00::1 ::808:808 ::2",
+            ),
+            (
+                K::Public,
+                "1.0.0.0 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.255.255.255 128.0.0.0",
+            ),
+            (
+                K::Public,
+                "168.63.129.15 169.253.255.255 169.255.0.0 172.15.255.255 172.32.0.0 192.0.1.0 192.0.3.0",
+            ),
+            (
+                K::Public,
+                "192.167.255.255 192.169.0.0 198.17.255.255 198.20.0.0 203.0.114.0 223.255.255.255",
+            ),
+            (
+                K::Public,
+                "2001:200::1 2001:db9::1 2606:4700::1111 2a00::1 3fff:1000::1",
+            ),
         ];
         for (expected, addresses) in table {
             for address in addresses.split(' ') {
                 // An address that is compatible with a special one is that one.
-                let expected = if address == "::2" { K::Reserved } else { expected };
+                let expected = if address == "::2" {
+                    K::Reserved
+                } else {
+                    expected
+                };
                 assert_eq!(kind(address), expected, "{address}");
             }
         }
@@ -235,12 +299,27 @@ mod tests {
     fn an_address_in_disguise_is_what_it_stands_for() {
         use AddressKind as K;
         for (expected, addresses) in [
-            (K::Loopback, "::ffff:127.0.0.1 ::127.0.0.1 64:ff9b::127.0.0.1 2002:7f00:1::1 2001:0:808:808::80ff:fffe"),
-            (K::LinkLocal, "::ffff:169.254.169.254 ::169.254.169.254 64:ff9b::a9fe:a9fe 2002:a9fe:a9fe::"),
-            (K::LinkLocal, "2001:0:808:808::5601:5601 2001:0:a9fe:a9fe::f7f7:f7f7"),
-            (K::Private, "::ffff:10.0.0.1 ::ffff:a00:1 64:ff9b::10.0.0.1 2002:c0a8:1::"),
+            (
+                K::Loopback,
+                "::ffff:127.0.0.1 ::127.0.0.1 64:ff9b::127.0.0.1 2002:7f00:1::1 2001:0:808:808::80ff:fffe",
+            ),
+            (
+                K::LinkLocal,
+                "::ffff:169.254.169.254 ::169.254.169.254 64:ff9b::a9fe:a9fe 2002:a9fe:a9fe::",
+            ),
+            (
+                K::LinkLocal,
+                "2001:0:808:808::5601:5601 2001:0:a9fe:a9fe::f7f7:f7f7",
+            ),
+            (
+                K::Private,
+                "::ffff:10.0.0.1 ::ffff:a00:1 64:ff9b::10.0.0.1 2002:c0a8:1::",
+            ),
             (K::Unspecified, "::ffff:0.0.0.0 64:ff9b:: 2002::"),
-            (K::Public, "::ffff:8.8.8.8 64:ff9b::8.8.8.8 2002:808:808::1 2001:0:808:808::f7f7:f7f7"),
+            (
+                K::Public,
+                "::ffff:8.8.8.8 64:ff9b::8.8.8.8 2002:808:808::1 2001:0:808:808::f7f7:f7f7",
+            ),
         ] {
             for address in addresses.split(' ') {
                 assert_eq!(kind(address), expected, "{address}");
@@ -250,7 +329,11 @@ mod tests {
 
     #[test]
     fn a_tunnel_is_told_by_the_end_of_the_address() {
-        for address in ["2606:4700::5efe:a9fe:a9fe", "2a00::200:5efe:808:808", "2002:808:808::5efe:a00:1"] {
+        for address in [
+            "2606:4700::5efe:a9fe:a9fe",
+            "2a00::200:5efe:808:808",
+            "2002:808:808::5efe:a00:1",
+        ] {
             assert_eq!(kind(address), AddressKind::Tunnel, "{address}");
         }
         assert_eq!(kind("fe80::5efe:808:808"), AddressKind::LinkLocal);
@@ -269,10 +352,21 @@ mod tests {
             ("2001:db8:122:344::/96", "2001:db8:122:344::192.0.2.33"),
         ] {
             let nat64 = Nat64::new(prefix).unwrap();
-            assert_eq!(nat64.translated(address.parse().unwrap()), Some(Ipv4Addr::new(192, 0, 2, 33)), "{prefix}");
+            assert_eq!(
+                nat64.translated(address.parse().unwrap()),
+                Some(Ipv4Addr::new(192, 0, 2, 33)),
+                "{prefix}"
+            );
             assert_eq!(nat64.translated("2001:db9::1".parse().unwrap()), None);
         }
-        for bad in ["2001:db8::", "2001:db8::/33", "10.0.0.0/8", "2001:db8::1/96", "2001:db8:0:0:100::/96", ""] {
+        for bad in [
+            "2001:db8::",
+            "2001:db8::/33",
+            "10.0.0.0/8",
+            "2001:db8::1/96",
+            "2001:db8:0:0:100::/96",
+            "",
+        ] {
             assert!(Nat64::new(bad).is_err(), "{bad}");
         }
     }

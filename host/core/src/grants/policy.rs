@@ -29,7 +29,13 @@ pub struct NetworkPolicy {
 
 impl Default for NetworkPolicy {
     fn default() -> Self {
-        Self { http: None, tcp: None, networks: Vec::new(), nat64: Vec::new(), identify: true }
+        Self {
+            http: None,
+            tcp: None,
+            networks: Vec::new(),
+            nat64: Vec::new(),
+            identify: true,
+        }
     }
 }
 
@@ -40,7 +46,9 @@ impl NetworkPolicy {
     /// [`Refusal::Origin`]
     pub fn check_origin(&self, origin: &Origin) -> Result<(), Refusal> {
         let granted = self.http.iter().flatten().any(|grant| grant.covers(origin));
-        granted.then_some(()).ok_or_else(|| Refusal::Origin(origin.clone()))
+        granted
+            .then_some(())
+            .ok_or_else(|| Refusal::Origin(origin.clone()))
     }
 
     /// The ports that are granted at a host.
@@ -48,9 +56,17 @@ impl NetworkPolicy {
     /// # Errors
     /// [`Refusal::Name`] when there is none.
     pub fn tcp_ports(&self, host: &HostPattern) -> Result<Vec<u16>, Refusal> {
-        let grants = self.tcp.iter().flatten().filter(|grant| grant.host.covers(host));
+        let grants = self
+            .tcp
+            .iter()
+            .flatten()
+            .filter(|grant| grant.host.covers(host));
         let ports: Vec<_> = grants.map(|grant| grant.port).collect();
-        if ports.is_empty() { Err(Refusal::Name(host.clone())) } else { Ok(ports) }
+        if ports.is_empty() {
+            Err(Refusal::Name(host.clone()))
+        } else {
+            Ok(ports)
+        }
     }
 
     /// Judges an address that the host resolves to. A grant that names an address is a grant of that address.
@@ -59,14 +75,26 @@ impl NetworkPolicy {
     /// [`Refusal::Address`]
     pub fn check_address(&self, host: &HostPattern, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
-        let named = |address| self.networks.iter().any(|network| network.contains(address));
-        let translated = self.nat64.iter().find_map(|prefix| prefix.translated(address)).map(IpAddr::from);
+        let named = |address| {
+            self.networks
+                .iter()
+                .any(|network| network.contains(address))
+        };
+        let translated = self
+            .nat64
+            .iter()
+            .find_map(|prefix| prefix.translated(address))
+            .map(IpAddr::from);
         let kind = AddressKind::of(translated.unwrap_or(address));
         let passes = kind == AddressKind::Public
             || *host == HostPattern::Address(address)
             || named(address)
             || translated.is_some_and(named);
-        passes.then_some(()).ok_or_else(|| Refusal::Address { host: host.clone(), address, kind })
+        passes.then_some(()).ok_or_else(|| Refusal::Address {
+            host: host.clone(),
+            address,
+            kind,
+        })
     }
 }
 
@@ -74,13 +102,19 @@ impl NetworkPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// An origin that no grant covers.
-    #[error("{0} is not granted to this task; if it is meant, add to its [task.allow]: http = [\"{0}\"]")]
+    #[error(
+        "{0} is not granted to this task; if it is meant, add to its [task.allow]: http = [\"{0}\"]"
+    )]
     Origin(Origin),
     /// An address and port that no grant covers.
-    #[error("{0} is not granted to this task; if it is meant, add to its [task.allow]: tcp = [\"{0}\"]")]
+    #[error(
+        "{0} is not granted to this task; if it is meant, add to its [task.allow]: tcp = [\"{0}\"]"
+    )]
     Endpoint(Endpoint),
     /// A host that no grant covers, at any port.
-    #[error("{0} is not granted to this task; if it is meant, add to its [task.allow]: tcp = [\"{0}:PORT\"]")]
+    #[error(
+        "{0} is not granted to this task; if it is meant, add to its [task.allow]: tcp = [\"{0}:PORT\"]"
+    )]
     Name(HostPattern),
     /// A host that is granted, but has an address that is not.
     #[error(
@@ -146,7 +180,9 @@ impl Origin {
     /// # Errors
     /// [`PolicyError`] says what is wrong.
     pub fn new(text: &str) -> Result<Self, PolicyError> {
-        let (scheme, authority) = text.split_once("://").ok_or(PolicyError("has no scheme, http:// or https://"))?;
+        let (scheme, authority) = text
+            .split_once("://")
+            .ok_or(PolicyError("has no scheme, http:// or https://"))?;
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "http" => Scheme::Http,
             "https" => Scheme::Https,
@@ -156,7 +192,11 @@ impl Origin {
             return Err(PolicyError("goes on after the port: an origin has no path"));
         }
         let (host, port) = host_and_port(authority)?;
-        Ok(Self { scheme, host, port: port.unwrap_or(scheme.default_port()) })
+        Ok(Self {
+            scheme,
+            host,
+            port: port.unwrap_or(scheme.default_port()),
+        })
     }
 
     /// The host, and the port if it is not the scheme's own: what a request calls its `Host`.
@@ -233,7 +273,8 @@ impl Network {
     /// [`PolicyError`] says what is wrong.
     pub fn new(text: &str) -> Result<Self, PolicyError> {
         let network = if text.contains('/') {
-            text.parse::<IpNet>().map_err(|_| PolicyError("is neither an address nor a range like 10.0.0.0/8"))?
+            text.parse::<IpNet>()
+                .map_err(|_| PolicyError("is neither an address nor a range like 10.0.0.0/8"))?
         } else {
             let address: IpAddr = text.parse().map_err(|_| PolicyError("is not an address"))?;
             address.to_canonical().into()
@@ -242,9 +283,9 @@ impl Network {
             return Err(PolicyError("has bits after its prefix: they must be 0"));
         }
         match network {
-            IpNet::V6(network) if network.addr().to_ipv4_mapped().is_some() => {
-                Err(PolicyError("is IPv4 in the guise of IPv6: write it as IPv4"))
-            }
+            IpNet::V6(network) if network.addr().to_ipv4_mapped().is_some() => Err(PolicyError(
+                "is IPv4 in the guise of IPv6: write it as IPv4",
+            )),
             network => Ok(Self(network)),
         }
     }
@@ -288,8 +329,11 @@ impl HostPattern {
     /// [`PolicyError`] says what is wrong.
     pub fn new(text: &str) -> Result<Self, PolicyError> {
         if let Some(address) = text.strip_prefix('[') {
-            let address = address.strip_suffix(']').and_then(|address| address.parse::<Ipv6Addr>().ok());
-            let address = address.ok_or(PolicyError("has brackets without an IPv6 address in them"))?;
+            let address = address
+                .strip_suffix(']')
+                .and_then(|address| address.parse::<Ipv6Addr>().ok());
+            let address =
+                address.ok_or(PolicyError("has brackets without an IPv6 address in them"))?;
             return Ok(Self::Address(IpAddr::V6(address).to_canonical()));
         }
         if let Ok(address) = text.parse::<IpAddr>() {
@@ -303,9 +347,9 @@ impl HostPattern {
 
     fn covers(&self, asked: &Self) -> bool {
         match (self, asked) {
-            (Self::Below(suffix), Self::Name(name)) => {
-                name.strip_suffix(suffix).is_some_and(|labels| labels.ends_with('.'))
-            }
+            (Self::Below(suffix), Self::Name(name)) => name
+                .strip_suffix(suffix)
+                .is_some_and(|labels| labels.ends_with('.')),
             (Self::Below(_), _) | (_, Self::Below(_)) => false,
             (granted, asked) => granted == asked,
         }
@@ -335,8 +379,12 @@ fn host_and_port(text: &str) -> Result<(HostPattern, Option<u16>), PolicyError> 
         return Err(PolicyError("names a user, which belongs into the request"));
     }
     // The colons of an IPv6 address are within its brackets.
-    let colon = text.rfind(':').filter(|colon| !text[*colon..].contains(']'));
-    let (host, port) = colon.map_or((text, None), |colon| (&text[..colon], Some(&text[colon + 1..])));
+    let colon = text
+        .rfind(':')
+        .filter(|colon| !text[*colon..].contains(']'));
+    let (host, port) = colon.map_or((text, None), |colon| {
+        (&text[..colon], Some(&text[colon + 1..]))
+    });
     if host.contains(':') && !host.starts_with('[') {
         return Err(PolicyError("has an IPv6 address without brackets"));
     }
@@ -344,12 +392,16 @@ fn host_and_port(text: &str) -> Result<(HostPattern, Option<u16>), PolicyError> 
         None => None,
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => match digits.parse() {
             Ok(0) | Err(_) => {
-                return Err(PolicyError("has a port that is not a number from 1 to 65535"));
+                return Err(PolicyError(
+                    "has a port that is not a number from 1 to 65535",
+                ));
             }
             Ok(port) => Some(port),
         },
         Some(_) => {
-            return Err(PolicyError("has a port that is not a number from 1 to 65535"));
+            return Err(PolicyError(
+                "has a port that is not a number from 1 to 65535",
+            ));
         }
     };
     Ok((HostPattern::new(host)?, port))
@@ -362,17 +414,25 @@ fn name(text: &str) -> Result<String, PolicyError> {
         return Err(PolicyError("has no host"));
     }
     if !name.is_ascii() {
-        return Err(PolicyError("is not plain ASCII: write such a name in its xn-- form"));
+        return Err(PolicyError(
+            "is not plain ASCII: write such a name in its xn-- form",
+        ));
     }
     if name.contains('*') {
-        return Err(PolicyError("has a * elsewhere than as the whole first label, like *.example.com"));
+        return Err(PolicyError(
+            "has a * elsewhere than as the whole first label, like *.example.com",
+        ));
     }
     if name.len() > HostPattern::NAME_BYTES {
         return Err(PolicyError("has a host of more than 253 bytes"));
     }
     for label in name.split('.') {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if label.is_empty() || label.len() > 63 || !label.bytes().all(plain) || label.starts_with('-') {
+        if label.is_empty()
+            || label.len() > 63
+            || !label.bytes().all(plain)
+            || label.starts_with('-')
+        {
             return Err(PolicyError(
                 "has a host that is no name: labels of letters, digits, - and _, and dots between",
             ));
@@ -381,9 +441,13 @@ fn name(text: &str) -> Result<String, PolicyError> {
     // Whatever is looked up in this form may be taken for an address, and not for the one that it seems to be.
     let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
     let number = last.bytes().all(|byte| byte.is_ascii_digit());
-    let hexadecimal = last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let hexadecimal = last
+        .strip_prefix("0x")
+        .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
     if number || hexadecimal {
-        return Err(PolicyError("ends in a number, but is not an address of four decimal numbers"));
+        return Err(PolicyError(
+            "ends in a number, but is not an address of four decimal numbers",
+        ));
     }
     Ok(name.to_ascii_lowercase())
 }

@@ -46,12 +46,20 @@ impl End {
 
     /// The end of a term, now, with the detail cut to a bounded length.
     pub fn now(reason: &str, detail: Option<&str>) -> Self {
-        Self { at: timestamp(), reason: reason.to_owned(), cause: None, detail: detail.map(bounded) }
+        Self {
+            at: timestamp(),
+            reason: reason.to_owned(),
+            cause: None,
+            detail: detail.map(bounded),
+        }
     }
 
     /// The end of a term, now, whose plugin has failed for good.
     pub fn failed(failed: &PluginFailed) -> Self {
-        Self { cause: Some(failed.cause.to_owned()), ..Self::now("failed", Some(&failed.message)) }
+        Self {
+            cause: Some(failed.cause.to_owned()),
+            ..Self::now("failed", Some(&failed.message))
+        }
     }
 }
 
@@ -76,7 +84,11 @@ impl TermEntry {
     /// This term, which had that fencing token, at its end.
     #[must_use]
     pub fn ended(self, token: u64, end: End) -> Self {
-        Self { fencing_token: Some(token), end: Some(end), ..self }
+        Self {
+            fencing_token: Some(token),
+            end: Some(end),
+            ..self
+        }
     }
 }
 
@@ -124,26 +136,53 @@ pub struct TermRecord {
 impl TermRecord {
     /// What a task begins with.
     pub fn before_the_first() -> Self {
-        Self { state: TermState::Released, ..Self::new(0, "", None) }
+        Self {
+            state: TermState::Released,
+            ..Self::new(0, "", None)
+        }
     }
 
     /// The record of a term that begins.
     pub fn new(number: u64, host: &str, path: Option<&str>) -> Self {
-        let term = TermEntry { number, host: host.to_owned(), since: timestamp(), fencing_token: None, end: None };
-        Self { term, state: TermState::Active, successor: None, path: path.map(str::to_owned), completed: Vec::new() }
+        let term = TermEntry {
+            number,
+            host: host.to_owned(),
+            since: timestamp(),
+            fencing_token: None,
+            end: None,
+        };
+        Self {
+            term,
+            state: TermState::Active,
+            successor: None,
+            path: path.map(str::to_owned),
+            completed: Vec::new(),
+        }
     }
 
     /// How `what` was done, if it was.
     pub fn completion(&self, what: &str) -> Option<&Completion> {
-        self.completed.iter().find(|completion| completion.what == what)
+        self.completed
+            .iter()
+            .find(|completion| completion.what == what)
     }
 
     /// The record of a term in which `what` has been done, now.
     #[must_use]
     pub fn completing(mut self, what: &str) -> Self {
-        let TermEntry { number: term, host, .. } = self.term.clone();
+        let TermEntry {
+            number: term, host, ..
+        } = self.term.clone();
         self.completed.retain(|completion| completion.what != what);
-        self.completed.insert(0, Completion { what: what.to_owned(), term, host, at: timestamp() });
+        self.completed.insert(
+            0,
+            Completion {
+                what: what.to_owned(),
+                term,
+                host,
+                at: timestamp(),
+            },
+        );
         self.completed.truncate(COMPLETIONS_MAX);
         self
     }
@@ -151,7 +190,11 @@ impl TermRecord {
     /// The record of this term given back.
     #[must_use]
     pub fn released(self, successor: Option<String>) -> Self {
-        Self { state: TermState::Released, successor, ..self }
+        Self {
+            state: TermState::Released,
+            successor,
+            ..self
+        }
     }
 
     /// For the history: a term that never was given back, though another begins. The record was last changed by
@@ -168,11 +211,13 @@ impl TermRecord {
     /// deleted. Then the history has a higher one.
     pub fn read(data: &[u8], version: i32) -> (Self, Record) {
         let floor = u64::try_from(version).unwrap_or(0);
-        let mut kept = decode::<Self>(data).filter(|record| record.term.number <= NUMBER_MAX).unwrap_or_else(|| {
-            let mut unknown = Self::before_the_first();
-            (unknown.term.number, unknown.state) = (floor, TermState::Active);
-            unknown
-        });
+        let mut kept = decode::<Self>(data)
+            .filter(|record| record.term.number <= NUMBER_MAX)
+            .unwrap_or_else(|| {
+                let mut unknown = Self::before_the_first();
+                (unknown.term.number, unknown.state) = (floor, TermState::Active);
+                unknown
+            });
         kept.completed.truncate(COMPLETIONS_MAX);
         let record = Record {
             number: kept.term.number,
@@ -202,7 +247,11 @@ impl History {
     /// The history with one more term, in its place.
     #[must_use]
     pub fn with(mut self, term: TermEntry) -> Self {
-        let place = self.0.iter().take_while(|later| later.fencing_token > term.fencing_token).count();
+        let place = self
+            .0
+            .iter()
+            .take_while(|later| later.fencing_token > term.fencing_token)
+            .count();
         self.0.insert(place, term);
         self.0.truncate(PAST_TERMS_MAX);
         self
@@ -216,12 +265,19 @@ impl History {
     /// Whether the leader of the term of that token has said how it ended.
     pub fn has_end_of(&self, token: u64) -> bool {
         let said = |term: &TermEntry| term.end.as_ref().is_some_and(|end| end.reason != End::LOST);
-        self.0.iter().any(|term| term.fencing_token == Some(token) && said(term))
+        self.0
+            .iter()
+            .any(|term| term.fencing_token == Some(token) && said(term))
     }
 
     /// The highest number of its terms, 0 if there is none.
     pub fn highest(&self) -> u64 {
-        self.0.iter().map(|term| term.number).filter(|number| *number <= NUMBER_MAX).max().unwrap_or(0)
+        self.0
+            .iter()
+            .map(|term| term.number)
+            .filter(|number| *number <= NUMBER_MAX)
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -237,17 +293,28 @@ mod tests {
             let record = TermRecord::new(number, "a", None);
             let entry = if number % 2 == 0 {
                 assert_eq!(record.clone().released(Some("b".into())).lost(7), None);
-                record.term.ended(number + 1_000, End::now("resigned", Some(&"x".repeat(10_000))))
+                record.term.ended(
+                    number + 1_000,
+                    End::now("resigned", Some(&"x".repeat(10_000))),
+                )
             } else {
                 record.lost(number + 1_000).unwrap()
             };
             history = history.with(entry);
         }
         assert_eq!(history.0.len(), PAST_TERMS_MAX);
-        let seen: Vec<_> = history.0[..2].iter().map(|it| (it.number, it.fencing_token, &it.end)).collect();
-        let reasons = seen.iter().map(|(_, _, end)| end.as_ref().unwrap().reason.as_str());
+        let seen: Vec<_> = history.0[..2]
+            .iter()
+            .map(|it| (it.number, it.fencing_token, &it.end))
+            .collect();
+        let reasons = seen
+            .iter()
+            .map(|(_, _, end)| end.as_ref().unwrap().reason.as_str());
         assert_eq!(reasons.collect::<Vec<_>>(), ["lost", "resigned"]);
-        assert_eq!((seen[0].0, seen[0].1, seen[1].1), (99, Some(1_099), Some(1_098)));
+        assert_eq!(
+            (seen[0].0, seen[0].1, seen[1].1),
+            (99, Some(1_099), Some(1_098))
+        );
         let written = encode(&history);
         assert!(written.len() < RECORD_MAX_BYTES / 2);
         assert_eq!(History::read(&written), history);
@@ -255,11 +322,21 @@ mod tests {
 
     #[test]
     fn a_history_that_no_host_wrote_is_an_empty_one_or_bounded() {
-        for data in [b"".as_slice(), b"{}", b"null", b"[1]", &vec![b'['; 9_000], &vec![b' '; 90_000]] {
+        for data in [
+            b"".as_slice(),
+            b"{}",
+            b"null",
+            b"[1]",
+            &vec![b'['; 9_000],
+            &vec![b' '; 90_000],
+        ] {
             assert_eq!(History::read(data), History::default());
         }
         let term = TermRecord::new(1, "a", None).term;
-        assert_eq!(History::read(&encode(&vec![term; 100])).0.len(), PAST_TERMS_MAX);
+        assert_eq!(
+            History::read(&encode(&vec![term; 100])).0.len(),
+            PAST_TERMS_MAX
+        );
         assert_eq!(TermRecord::before_the_first().lost(7), None);
     }
 
@@ -268,12 +345,20 @@ mod tests {
         let mut record = TermRecord::before_the_first();
         assert_eq!(record.completion(""), None);
         for number in 1..100 {
-            record = TermRecord { completed: record.completed, ..TermRecord::new(number, &"h".repeat(128), None) };
-            record = record.completing(&format!("{number:0128}")).completing("again").released(None);
+            record = TermRecord {
+                completed: record.completed,
+                ..TermRecord::new(number, &"h".repeat(128), None)
+            };
+            record = record
+                .completing(&format!("{number:0128}"))
+                .completing("again")
+                .released(None);
         }
         let again = record.completion("again").unwrap();
         assert_eq!((again.term, record.completed.len()), (99, COMPLETIONS_MAX));
-        assert!(record.completion(&format!("{:0128}", 99)).is_some() && record.completion("").is_none());
+        assert!(
+            record.completion(&format!("{:0128}", 99)).is_some() && record.completion("").is_none()
+        );
         let written = encode(&record);
         assert!(written.len() < RECORD_MAX_BYTES / 2);
         assert_eq!(TermRecord::read(&written, 200).0, record);
@@ -281,21 +366,41 @@ mod tests {
 
     #[test]
     fn the_end_of_a_failed_term_is_bounded_and_older_records_read_as_well() {
-        let failed = PluginFailed { cause: "panic", message: "é".repeat(10_000), restarts: 3 };
+        let failed = PluginFailed {
+            cause: "panic",
+            message: "é".repeat(10_000),
+            restarts: 3,
+        };
         let end = End::failed(&failed);
-        assert_eq!((end.reason.as_str(), end.cause.as_deref()), ("failed", Some("panic")));
-        assert_eq!(end.detail.as_ref().unwrap().chars().count(), DETAIL_MAX_CHARS);
+        assert_eq!(
+            (end.reason.as_str(), end.cause.as_deref()),
+            ("failed", Some("panic"))
+        );
+        assert_eq!(
+            end.detail.as_ref().unwrap().chars().count(),
+            DETAIL_MAX_CHARS
+        );
         assert_eq!(decode::<End>(&encode(&end)), Some(end));
         let older = decode::<End>(br#"{"at":"2026-01-01T00:00:00Z","reason":"lost"}"#).unwrap();
-        assert_eq!((older.reason.as_str(), older.cause, older.detail), ("lost", None, None));
+        assert_eq!(
+            (older.reason.as_str(), older.cause, older.detail),
+            ("lost", None, None)
+        );
     }
 
     #[test]
     fn a_term_that_is_told_late_has_its_place_and_the_highest_number_is_known() {
         let term = |number| TermRecord::new(number, "a", None).term;
         let ended = |number| term(number).ended(100 + number, End::now("resigned", None));
-        let history = History::default().with(ended(1)).with(ended(3)).with(ended(2)).with(term(NUMBER_MAX + 1));
-        assert_eq!(history.0.iter().map(|term| term.number).collect::<Vec<_>>(), [3, 2, 1, NUMBER_MAX + 1]);
+        let history = History::default()
+            .with(ended(1))
+            .with(ended(3))
+            .with(ended(2))
+            .with(term(NUMBER_MAX + 1));
+        assert_eq!(
+            history.0.iter().map(|term| term.number).collect::<Vec<_>>(),
+            [3, 2, 1, NUMBER_MAX + 1]
+        );
         assert_eq!((history.highest(), History::default().highest()), (3, 0));
         assert!(history.has(102) && !history.has(104));
     }
@@ -304,12 +409,31 @@ mod tests {
     fn term_records_that_no_host_wrote_never_lower_the_number() {
         let version = 7;
         let record = |number| encode(&TermRecord::new(number, "a", None));
-        let kept = Record { number: 5, version, history: 0, host: Some("a".into()), released: false };
+        let kept = Record {
+            number: 5,
+            version,
+            history: 0,
+            host: Some("a".into()),
+            released: false,
+        };
         assert_eq!(TermRecord::read(&record(5), version).1, kept);
         // One that was made anew when the history had five terms.
         assert_eq!(TermRecord::read(&record(6), 1).1.number, 6);
-        for data in [record(NUMBER_MAX + 1).as_slice(), b"", b"{}", b"null", &vec![b'['; 9_000], &vec![b' '; 90_000]] {
-            let unknown = Record { number: 7, version, history: 0, host: None, released: false };
+        for data in [
+            record(NUMBER_MAX + 1).as_slice(),
+            b"",
+            b"{}",
+            b"null",
+            &vec![b'['; 9_000],
+            &vec![b' '; 90_000],
+        ] {
+            let unknown = Record {
+                number: 7,
+                version,
+                history: 0,
+                host: None,
+                released: false,
+            };
             assert_eq!(TermRecord::read(data, version).1, unknown);
         }
     }

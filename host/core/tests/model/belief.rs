@@ -48,7 +48,14 @@ impl Belief {
             _ => Lease::new(asked, timeout, tick),
         };
         let simple = lease.deadline();
-        Self { rule, lease, timeout, tick, beats: Vec::new(), simple }
+        Self {
+            rule,
+            lease,
+            timeout,
+            tick,
+            beats: Vec::new(),
+            simple,
+        }
     }
 
     pub fn deadline(&self) -> Moment {
@@ -69,7 +76,11 @@ impl Belief {
         match self.rule {
             Rule::LastAnswer | Rule::LastWrite => self.rest_on(sent),
             Rule::NoMiddle => {
-                let proved = self.beats.iter().rfind(|(_, committed)| *committed + self.tick <= sent).copied();
+                let proved = self
+                    .beats
+                    .iter()
+                    .rfind(|(_, committed)| *committed + self.tick <= sent)
+                    .copied();
                 if let Some((proved, _)) = proved {
                     self.rest_on(proved);
                 }

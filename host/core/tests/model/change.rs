@@ -4,7 +4,9 @@ use soloist_core::election::{RELEASE_WRITES, Record};
 use soloist_core::term::Term;
 
 use crate::plan::{HostId, Nanos, Session};
-use crate::tree::{Candidate, HistoryNode, Master, NOBODY, Said, TermNode, Tree, host_of, new_term};
+use crate::tree::{
+    Candidate, HistoryNode, Master, NOBODY, Said, TermNode, Tree, host_of, new_term,
+};
 
 /// A change, as it is asked for.
 #[derive(Clone, Debug)]
@@ -85,7 +87,12 @@ impl Tree {
     /// What the ensemble's leader says to a change that transaction `zxid` would make.
     pub fn judge(&self, change: &Change, zxid: u64) -> Verdict {
         match change {
-            Change::Elect { host, candidate, over, .. } => {
+            Change::Elect {
+                host,
+                candidate,
+                over,
+                ..
+            } => {
                 if !self.candidates.contains_key(candidate) {
                     return Verdict::Refused;
                 }
@@ -100,12 +107,20 @@ impl Tree {
                 }
                 Verdict::Elected(new_term(over.number + 1, zxid, *host, term.version + 1))
             }
-            Change::StepBack { own, .. } if own.iter().any(|own| !self.candidates.contains_key(own)) => {
+            Change::StepBack { own, .. }
+                if own.iter().any(|own| !self.candidates.contains_key(own)) =>
+            {
                 Verdict::Refused
             }
             Change::Store { term, candidate } => {
-                let fits = self.term.is_some_and(|it| it.version == term.record_version);
-                if fits && self.candidates.contains_key(candidate) { Verdict::Done } else { Verdict::Refused }
+                let fits = self
+                    .term
+                    .is_some_and(|it| it.version == term.record_version);
+                if fits && self.candidates.contains_key(candidate) {
+                    Verdict::Done
+                } else {
+                    Verdict::Refused
+                }
             }
             Change::PlantMaster if self.master.is_some() => Verdict::Refused,
             _ => Verdict::Done,
@@ -124,24 +139,56 @@ impl Tree {
             }
             Change::Heartbeat | Change::Store { .. } => {}
             Change::Prepare => {
-                let first = Said { released: true, ..Said::default() };
-                self.term.get_or_insert(TermNode { said: Some(first), version: 0, zxid });
+                let first = Said {
+                    released: true,
+                    ..Said::default()
+                };
+                self.term.get_or_insert(TermNode {
+                    said: Some(first),
+                    version: 0,
+                    zxid,
+                });
                 self.history.get_or_insert_default();
             }
             Change::Join { session, host } => self.join(*session, *host, false),
             Change::StepBack { session, host, own } => {
-                self.candidates.retain(|sequence, _| !own.contains(sequence));
+                self.candidates
+                    .retain(|sequence, _| !own.contains(sequence));
                 self.join(*session, *host, false);
             }
-            Change::Elect { session, host, over, .. } => {
+            Change::Elect {
+                session,
+                host,
+                over,
+                ..
+            } => {
                 self.write_down_lost(over);
-                self.master = Some(Master { owner: *session, host: *host, zxid });
+                self.master = Some(Master {
+                    owner: *session,
+                    host: *host,
+                    zxid,
+                });
                 let number = over.number + 1;
-                let said = Some(Said { number, host: Some(*host), released: false, successor: None });
-                self.term = Some(TermNode { said, version: over.version + 1, zxid });
+                let said = Some(Said {
+                    number,
+                    host: Some(*host),
+                    released: false,
+                    successor: None,
+                });
+                self.term = Some(TermNode {
+                    said,
+                    version: over.version + 1,
+                    zxid,
+                });
             }
             Change::Release(release) => self.release(release, zxid),
-            Change::PlantMaster => self.master = Some(Master { owner: NOBODY, host: 0, zxid }),
+            Change::PlantMaster => {
+                self.master = Some(Master {
+                    owner: NOBODY,
+                    host: 0,
+                    zxid,
+                });
+            }
             Change::PlantCandidate { session, host } => self.join(*session, *host, true),
             Change::DeleteMaster => self.master = None,
             Change::DeleteCandidate(candidate) => {
@@ -149,12 +196,19 @@ impl Tree {
             }
             Change::DeleteTerm => self.term = None,
             Change::GarbleTerm => {
-                self.term = self.term.map(|it| TermNode { said: None, version: it.version + 1, zxid });
+                self.term = self.term.map(|it| TermNode {
+                    said: None,
+                    version: it.version + 1,
+                    zxid,
+                });
             }
             Change::DeleteHistory => self.history = None,
             Change::GarbleHistory => {
                 if let Some(history) = &mut self.history {
-                    *history = HistoryNode { version: history.version + 1, ..HistoryNode::default() };
+                    *history = HistoryNode {
+                        version: history.version + 1,
+                        ..HistoryNode::default()
+                    };
                 }
             }
         }
@@ -172,8 +226,14 @@ impl Tree {
 
     fn is_as_seen(&self, term: &Term, release: &Release) -> bool {
         let history = self.history.as_ref().map(|history| history.version);
-        let own = !release.own.is_empty() && release.own.iter().all(|own| self.candidates.contains_key(own));
-        let record = self.term.is_some_and(|it| it.version == term.record_version);
+        let own = !release.own.is_empty()
+            && release
+                .own
+                .iter()
+                .all(|own| self.candidates.contains_key(own));
+        let record = self
+            .term
+            .is_some_and(|it| it.version == term.record_version);
         let master = self.master.is_some_and(|master| master.owner != NOBODY);
         own && record && master && history.is_some() && history == release.history
     }
@@ -182,23 +242,41 @@ impl Tree {
         let marks = self.marks(release);
         match &release.term {
             Some(term) if self.is_as_seen(term, release) => {
-                self.candidates.retain(|sequence, _| !release.own.contains(sequence));
+                self.candidates
+                    .retain(|sequence, _| !release.own.contains(sequence));
                 self.master = None;
             }
             _ => self.leave(release.session),
         }
         let Some(term) = &release.term else { return };
         if marks {
-            let said = Said { number: term.number, host: host_of(term), released: true, successor: release.successor };
-            self.term = Some(TermNode { said: Some(said), version: term.record_version + 1, zxid });
+            let said = Said {
+                number: term.number,
+                host: host_of(term),
+                released: true,
+                successor: release.successor,
+            };
+            self.term = Some(TermNode {
+                said: Some(said),
+                version: term.record_version + 1,
+                zxid,
+            });
         }
         let token = term.fencing_token.0;
-        if !marks && self.history.as_ref().is_none_or(|history| history.numbers.contains_key(&token)) {
+        if !marks
+            && self
+                .history
+                .as_ref()
+                .is_none_or(|history| history.numbers.contains_key(&token))
+        {
             return;
         }
         let writes = RELEASE_WRITES + i32::from(release.successor.is_some());
         // One that is made anew is written once.
-        let history = self.history.get_or_insert(HistoryNode { version: -writes, ..HistoryNode::default() });
+        let history = self.history.get_or_insert(HistoryNode {
+            version: -writes,
+            ..HistoryNode::default()
+        });
         history.version += writes;
         history.numbers.insert(token, term.number);
     }
@@ -209,7 +287,9 @@ impl Tree {
         let (Some(before), Some(history)) = (self.term, &mut self.history) else {
             return;
         };
-        let number = before.said.map_or(before.version.unsigned_abs().into(), |said| said.number);
+        let number = before
+            .said
+            .map_or(before.version.unsigned_abs().into(), |said| said.number);
         if over.released || number == 0 {
             return;
         }
@@ -220,12 +300,20 @@ impl Tree {
     }
 
     fn join(&mut self, session: Session, host: HostId, is_stranger: bool) {
-        self.candidates.insert(self.next_candidate, Candidate { session, host, is_stranger });
+        self.candidates.insert(
+            self.next_candidate,
+            Candidate {
+                session,
+                host,
+                is_stranger,
+            },
+        );
         self.next_candidate += 1;
     }
 
     fn leave(&mut self, session: Session) {
-        self.candidates.retain(|_, it| it.session != session || it.is_stranger);
+        self.candidates
+            .retain(|_, it| it.session != session || it.is_stranger);
         self.master = self.master.filter(|master| master.owner != session);
     }
 }

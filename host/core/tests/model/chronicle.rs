@@ -96,7 +96,10 @@ impl Chronicle {
             successor_delay: plan.successor_delay - plan.successor_delay / 100,
             written: 0,
             tree: Tree::default(),
-            reign: Reign { released: true, ..Reign::default() },
+            reign: Reign {
+                released: true,
+                ..Reign::default()
+            },
             numbers: BTreeSet::new(),
             last_effect: 0,
             outlived: BTreeMap::new(),
@@ -118,39 +121,56 @@ impl Chronicle {
     pub fn write_down(&mut self, committed: &[Entry]) -> Option<Wrong> {
         let new = committed.get(self.written..).unwrap_or_default();
         self.written = self.written.max(committed.len());
-        new.iter().filter(|entry| entry.verdict.is_done()).find_map(|entry| {
-            let wrong = self.judge(entry);
-            self.tree.apply(&entry.change, entry.zxid);
-            if self.numbers.last().is_some_and(|highest| self.tree.record().number < *highest) {
-                // Strangers have made record and history forget it: numbers begin anew.
-                self.numbers.clear();
-            }
-            let holds = |session| self.tree.master.is_some_and(|master| master.owner == session);
-            if !holds(self.reign.session) && self.tree.place(self.reign.session).is_none() {
-                self.reign.over_since.get_or_insert(entry.at);
-            }
-            wrong
-        })
+        new.iter()
+            .filter(|entry| entry.verdict.is_done())
+            .find_map(|entry| {
+                let wrong = self.judge(entry);
+                self.tree.apply(&entry.change, entry.zxid);
+                if self
+                    .numbers
+                    .last()
+                    .is_some_and(|highest| self.tree.record().number < *highest)
+                {
+                    // Strangers have made record and history forget it: numbers begin anew.
+                    self.numbers.clear();
+                }
+                let holds = |session| {
+                    self.tree
+                        .master
+                        .is_some_and(|master| master.owner == session)
+                };
+                if !holds(self.reign.session) && self.tree.place(self.reign.session).is_none() {
+                    self.reign.over_since.get_or_insert(entry.at);
+                }
+                wrong
+            })
     }
 
     fn judge(&mut self, entry: &Entry) -> Option<Wrong> {
         match &entry.change {
-            Change::CloseSession(_) => {
-                self.outlived.remove(&entry.zxid).map(|host| Wrong::LeaseOutlivesSession { host })
-            }
+            Change::CloseSession(_) => self
+                .outlived
+                .remove(&entry.zxid)
+                .map(|host| Wrong::LeaseOutlivesSession { host }),
             Change::Elect { session, host, .. } => self.elected(entry, *session, *host),
             Change::Release(release) if self.tree.marks(release) => {
-                let stands = self.tree.queue().find(|(_, it)| Some(it.host) == release.successor);
+                let stands = self
+                    .tree
+                    .queue()
+                    .find(|(_, it)| Some(it.host) == release.successor);
                 let stands = stands.filter(|(_, it)| it.session != release.session);
                 self.reign.appointed = stands.map(|(sequence, it)| (sequence, it.host));
                 let term = release.term.as_ref()?;
                 self.reign.released = true;
                 (term.fencing_token.0 != self.reign.token).then_some(Wrong::ReleasedAnother)
             }
-            Change::Store { term, .. } => {
-                (term.fencing_token.0 != self.reign.token || self.reign.released).then_some(Wrong::StoredLate)
-            }
-            Change::DeleteTerm | Change::GarbleTerm | Change::DeleteHistory | Change::GarbleHistory => {
+            Change::Store { term, .. } => (term.fencing_token.0 != self.reign.token
+                || self.reign.released)
+                .then_some(Wrong::StoredLate),
+            Change::DeleteTerm
+            | Change::GarbleTerm
+            | Change::DeleteHistory
+            | Change::GarbleHistory => {
                 self.reign.tampered = true;
                 None
             }
@@ -163,11 +183,18 @@ impl Chronicle {
             return None;
         };
         let after_tampering = self.reign.tampered;
-        let reign = Reign { token: entry.zxid, session, after_tampering, ..Reign::default() };
+        let reign = Reign {
+            token: entry.zxid,
+            session,
+            after_tampering,
+            ..Reign::default()
+        };
         let before = std::mem::replace(&mut self.reign, reign);
         debug_assert_eq!(host_of(term), Some(host));
         if !self.numbers.insert(term.number) && !before.tampered && !before.after_tampering {
-            return Some(Wrong::NumberAgain { number: term.number });
+            return Some(Wrong::NumberAgain {
+                number: term.number,
+            });
         }
         if before.tampered || before.after_tampering {
             return None;
@@ -178,7 +205,9 @@ impl Chronicle {
         {
             return Some(Wrong::NotAppointed);
         }
-        let waited = before.over_since.is_none_or(|over| entry.at >= over + self.successor_delay);
+        let waited = before
+            .over_since
+            .is_none_or(|over| entry.at >= over + self.successor_delay);
         (!before.released && before.session != session && !waited).then_some(Wrong::TooSoon)
     }
 }

@@ -84,7 +84,11 @@ pub struct Ensemble {
 
 impl Ensemble {
     pub fn new(plan: &Plan) -> Self {
-        let server = Server { linked: true, agrees_to: plan.session_timeout, ..Server::default() };
+        let server = Server {
+            linked: true,
+            agrees_to: plan.session_timeout,
+            ..Server::default()
+        };
         Self {
             servers: vec![server; SERVERS],
             leader: Some(0),
@@ -100,14 +104,19 @@ impl Ensemble {
 
     pub fn touch(&mut self, session: Session, now: Nanos) {
         if let Some(life) = self.lives.get_mut(&session) {
-            life.ends = life.ends.max((now + life.timeout).next_multiple_of(self.tick));
+            life.ends = life
+                .ends
+                .max((now + life.timeout).next_multiple_of(self.tick));
         }
     }
 
     /// A session is attached through a server that agrees to `timeout` for it.
     pub fn attach(&mut self, session: Session, server: usize, timeout: Nanos, now: Nanos) {
         if let Some(life) = self.lives.get_mut(&session) {
-            *life = Life { timeout, ends: (now + timeout).next_multiple_of(self.tick) };
+            *life = Life {
+                timeout,
+                ends: (now + timeout).next_multiple_of(self.tick),
+            };
         }
         self.attached.insert(session, server);
     }
@@ -134,7 +143,13 @@ impl Ensemble {
         if verdict.is_done() {
             self.head.apply(&change, zxid);
         }
-        self.log.push(Entry { zxid, at: now, change, origin, verdict });
+        self.log.push(Entry {
+            zxid,
+            at: now,
+            change,
+            origin,
+            verdict,
+        });
         let leader = self.leader.expect("only a leader appends");
         self.servers[leader].log = self.log.len();
     }
@@ -153,7 +168,10 @@ impl Ensemble {
 
     /// Makes the server with the longest log among those that can meet the leader; nobody without a majority.
     pub fn elect(&mut self, reachable: &[usize], now: Nanos) {
-        let longest = reachable.iter().copied().max_by_key(|server| self.servers[*server].log);
+        let longest = reachable
+            .iter()
+            .copied()
+            .max_by_key(|server| self.servers[*server].log);
         let Some(leader) = longest.filter(|_| reachable.len() > SERVERS / 2) else {
             return;
         };
@@ -178,7 +196,15 @@ impl Ensemble {
             .head
             .sessions
             .iter()
-            .map(|(session, timeout)| (*session, Life { timeout: *timeout, ends: 0 }))
+            .map(|(session, timeout)| {
+                (
+                    *session,
+                    Life {
+                        timeout: *timeout,
+                        ends: 0,
+                    },
+                )
+            })
             .collect();
         for session in sessions {
             self.touch(session, now);
@@ -194,7 +220,21 @@ impl Ensemble {
         let Server { tree, applied, .. } = self.servers[leader].clone();
         let log = self.log.len();
         let it = &mut self.servers[server];
-        let Server { to_leader, from_leader, agrees_to, .. } = *it;
-        *it = Server { linked: true, log, applied, tree, to_leader, from_leader, agrees_to, ..Server::default() };
+        let Server {
+            to_leader,
+            from_leader,
+            agrees_to,
+            ..
+        } = *it;
+        *it = Server {
+            linked: true,
+            log,
+            applied,
+            tree,
+            to_leader,
+            from_leader,
+            agrees_to,
+            ..Server::default()
+        };
     }
 }

@@ -119,8 +119,10 @@ pub struct Host {
 
 impl Host {
     pub fn new(id: HostId, rule: Rule, clock_error_ppm: i64, plan: &Plan) -> Self {
-        let settings =
-            Settings { demote_budget: time(plan.demote_budget), successor_delay: time(plan.successor_delay) };
+        let settings = Settings {
+            demote_budget: time(plan.demote_budget),
+            successor_delay: time(plan.successor_delay),
+        };
         let tick = time(plan.tick);
         Self {
             id,
@@ -162,10 +164,20 @@ impl Host {
     /// The process ends, at once and with all that it had; what begins anew later is another one.
     pub fn end(&mut self, plan: &Plan) {
         let (stopped_until, isolated_until) = (self.stopped_until, self.isolated_until);
-        let (connection, timer, activations) = (self.connection + 1, self.timer + 1, self.activations);
+        let (connection, timer, activations) =
+            (self.connection + 1, self.timer + 1, self.activations);
         let process = self.process + 1;
         let new = Self::new(self.id, self.rule, self.clock_error_ppm, plan);
-        *self = Self { running: false, process, stopped_until, isolated_until, connection, timer, activations, ..new };
+        *self = Self {
+            running: false,
+            process,
+            stopped_until,
+            isolated_until,
+            connection,
+            timer,
+            activations,
+            ..new
+        };
     }
 
     /// What the host's clock shows at a real time.
@@ -176,12 +188,14 @@ impl Host {
 
     /// When, in real time, the host's clock shows a moment.
     pub fn real(&self, moment: Moment) -> Nanos {
-        let real = i128::from(moment.as_nanos()) * 1_000_000 / i128::from(1_000_000 + self.clock_error_ppm);
+        let real = i128::from(moment.as_nanos()) * 1_000_000
+            / i128::from(1_000_000 + self.clock_error_ppm);
         u64::try_from(real).expect("time is positive") + 1
     }
 
     pub fn deadline(&self) -> Moment {
-        self.session.map_or(Moment::default(), |_| self.belief.deadline())
+        self.session
+            .map_or(Moment::default(), |_| self.belief.deadline())
     }
 
     /// Whether the lease allows effects at a real time.
@@ -191,18 +205,26 @@ impl Host {
 
     /// The plugin, if it may have an effect at a real time: what every import asks.
     pub fn permitted(&self, real: Nanos) -> Option<&Activation> {
-        let activation = self.activation.as_ref().filter(|activation| self.session == Some(activation.session))?;
+        let activation = self
+            .activation
+            .as_ref()
+            .filter(|activation| self.session == Some(activation.session))?;
         self.has_lease(real).then_some(activation)
     }
 
     pub fn handle(&mut self, real: Nanos, input: Input) -> Vec<Action> {
-        let now = Now { time: self.clock(real), deadline: self.deadline() };
+        let now = Now {
+            time: self.clock(real),
+            deadline: self.deadline(),
+        };
         self.election.handle(now, input)
     }
 
     /// When, in real time, the election wants to be woken.
     pub fn wake_at(&self) -> Option<Nanos> {
-        self.election.wake_at(self.deadline()).map(|wake| self.real(wake))
+        self.election
+            .wake_at(self.deadline())
+            .map(|wake| self.real(wake))
     }
 
     /// A session is there: its lease begins.

@@ -25,7 +25,10 @@ const BROKEN_WORLDS: u64 = 30_000;
 
 /// Worlds explored; `SOLOIST_WORLDS` makes it more or fewer.
 fn worlds() -> u64 {
-    std::env::var("SOLOIST_WORLDS").ok().and_then(|worlds| worlds.parse().ok()).unwrap_or(2_000)
+    std::env::var("SOLOIST_WORLDS")
+        .ok()
+        .and_then(|worlds| worlds.parse().ok())
+        .unwrap_or(2_000)
 }
 
 #[derive(Default)]
@@ -53,7 +56,12 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
             break;
         }
     }
-    let Explored { violation, effects, terms, recovered_within } = &explored;
+    let Explored {
+        violation,
+        effects,
+        terms,
+        recovered_within,
+    } = &explored;
     println!(
         "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, recovered within \
          {recovered_within}% of the time allowed; {violation:?}",
@@ -65,17 +73,30 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
 #[test]
 fn at_most_one_host_can_have_effects() {
     let explored = explore(Rule::Proved, worlds());
-    assert_eq!(explored.violation, None, "run again with SOLOIST_SEED and SOLOIST_WORLDS=1");
+    assert_eq!(
+        explored.violation, None,
+        "run again with SOLOIST_SEED and SOLOIST_WORLDS=1"
+    );
     // A world in which nothing happens would prove nothing either.
     assert!(explored.terms > 3 * worlds(), "{} terms", explored.terms);
-    assert!(explored.effects > 10 * explored.terms, "{} effects", explored.effects);
+    assert!(
+        explored.effects > 10 * explored.terms,
+        "{} effects",
+        explored.effects
+    );
 }
 
 fn finds_two(rule: Rule) {
-    let found = explore(rule, BROKEN_WORLDS).violation.map(|(_, violation)| violation.wrong);
+    let found = explore(rule, BROKEN_WORLDS)
+        .violation
+        .map(|(_, violation)| violation.wrong);
     let acts = matches!(
         found,
-        Some(Wrong::TwoAct { .. } | Wrong::EffectAfterALaterOne { .. } | Wrong::LeaseOutlivesSession { .. })
+        Some(
+            Wrong::TwoAct { .. }
+                | Wrong::EffectAfterALaterOne { .. }
+                | Wrong::LeaseOutlivesSession { .. }
+        )
     );
     assert!(acts, "{found:?}");
 }

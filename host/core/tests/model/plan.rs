@@ -56,13 +56,15 @@ impl Plan {
         // A shorter timeout that leaves no room at all makes a host give up its session: that is not modelled. And some
         // room has to be there for a lease to be renewed while all is well.
         let fits = |timeout: Nanos, budget: Nanos| {
-            Timing::new(time(timeout), time(tick), time(budget)).is_ok_and(|it| it.ridden_out() >= time(tick / 2))
+            Timing::new(time(timeout), time(tick), time(budget))
+                .is_ok_and(|it| it.ridden_out() >= time(tick / 2))
         };
-        let (session_timeout, shorter_timeout) = match (fits(shorter_timeout, MS), fits(session_timeout, MS)) {
-            (true, _) => (session_timeout, shorter_timeout),
-            (false, true) => (session_timeout, session_timeout),
-            (false, false) => (4 * tick, 4 * tick),
-        };
+        let (session_timeout, shorter_timeout) =
+            match (fits(shorter_timeout, MS), fits(session_timeout, MS)) {
+                (true, _) => (session_timeout, shorter_timeout),
+                (false, true) => (session_timeout, session_timeout),
+                (false, false) => (4 * tick, 4 * tick),
+            };
         let mut demote_budget = random.below(session_timeout);
         while !fits(shorter_timeout, demote_budget) {
             demote_budget /= 2;
@@ -72,9 +74,17 @@ impl Plan {
             tick,
             session_timeout,
             shorter_timeout,
-            beats: if random.below(2) == 0 { 10 } else { 10 + random.below(40) },
+            beats: if random.below(2) == 0 {
+                10
+            } else {
+                10 + random.below(40)
+            },
             demote_budget,
-            successor_delay: if random.below(2) == 0 { 0 } else { random.below(session_timeout) },
+            successor_delay: if random.below(2) == 0 {
+                0
+            } else {
+                random.below(session_timeout)
+            },
             refused: match random.below(6) {
                 0 => Some(Refusal::Elections),
                 1 => Some(Refusal::All),
@@ -95,7 +105,11 @@ impl Plan {
     /// tried again.
     pub fn recovery(&self) -> Nanos {
         // Somebody whom the ensemble refuses is refused three times before it makes way, and when it gives back what it has.
-        let refusals = if self.refused.is_some() { 60 * SECOND } else { 0 };
+        let refusals = if self.refused.is_some() {
+            60 * SECOND
+        } else {
+            0
+        };
         let session = self.session_timeout + 3 * self.tick;
         2 * session + self.session_timeout + 2 * self.successor_delay + 11 * SECOND + refusals
     }

@@ -70,7 +70,10 @@ impl Tree {
         let Some(TermNode { said, version, .. }) = self.term else {
             return Record::default();
         };
-        let unknown = Said { number: u64::try_from(version).expect("versions grow"), ..Said::default() };
+        let unknown = Said {
+            number: u64::try_from(version).expect("versions grow"),
+            ..Said::default()
+        };
         let said = said.unwrap_or(unknown);
         Record {
             number: said.number.max(self.highest_ended()),
@@ -83,32 +86,48 @@ impl Tree {
 
     /// The number of the present term.
     pub fn number(&self) -> u64 {
-        self.term.and_then(|term| term.said).map_or(0, |said| said.number)
+        self.term
+            .and_then(|term| term.said)
+            .map_or(0, |said| said.number)
     }
 
     /// The highest number that the history has.
     pub fn highest_ended(&self) -> u64 {
-        self.history.as_ref().and_then(|history| history.numbers.values().max().copied()).unwrap_or(0)
+        self.history
+            .as_ref()
+            .and_then(|history| history.numbers.values().max().copied())
+            .unwrap_or(0)
     }
 
     /// The candidates, in the order of the queue.
     pub fn queue(&self) -> impl Iterator<Item = (u64, Candidate)> {
-        self.candidates.iter().filter(|(_, it)| !it.is_stranger).map(|(sequence, it)| (*sequence, *it))
+        self.candidates
+            .iter()
+            .filter(|(_, it)| !it.is_stranger)
+            .map(|(sequence, it)| (*sequence, *it))
     }
 
     pub fn is_candidate(&self, sequence: u64) -> bool {
-        self.candidates.get(&sequence).is_some_and(|it| !it.is_stranger)
+        self.candidates
+            .get(&sequence)
+            .is_some_and(|it| !it.is_stranger)
     }
 
     /// The candidates of a session, in the order of the queue.
     pub fn own(&self, session: Session) -> Vec<u64> {
-        self.queue().filter(|(_, it)| it.session == session).map(|(sequence, _)| sequence).collect()
+        self.queue()
+            .filter(|(_, it)| it.session == session)
+            .map(|(sequence, _)| sequence)
+            .collect()
     }
 
     /// How many candidates stand before the first one of a session, and the one right before it.
     pub fn place(&self, session: Session) -> Option<(usize, Option<u64>)> {
         let ahead = self.queue().position(|(_, it)| it.session == session)?;
-        Some((ahead, self.queue().take(ahead).last().map(|(before, _)| before)))
+        Some((
+            ahead,
+            self.queue().take(ahead).last().map(|(before, _)| before),
+        ))
     }
 
     pub fn at_head(&self, session: Session) -> bool {
@@ -118,7 +137,13 @@ impl Tree {
 
 pub fn new_term(number: u64, zxid: u64, host: HostId, record_version: i32) -> Term {
     let fencing_token = FencingToken(zxid);
-    Term { number, fencing_token, task: "task".into(), host: host.to_string().into(), record_version }
+    Term {
+        number,
+        fencing_token,
+        task: "task".into(),
+        host: host.to_string().into(),
+        record_version,
+    }
 }
 
 /// The host that leads a term.

@@ -124,7 +124,10 @@ impl World {
     }
 
     fn wrong(&mut self, wrong: Wrong) {
-        self.violation.get_or_insert(Violation { at: self.now, wrong });
+        self.violation.get_or_insert(Violation {
+            at: self.now,
+            wrong,
+        });
     }
 
     /// More may be committed than was.
@@ -132,7 +135,10 @@ impl World {
         let committed = &self.ensemble.log[..self.ensemble.committed];
         for entry in committed.iter().skip(self.chronicle.written) {
             if !matches!(entry.change, Change::Heartbeat | Change::Store { .. }) {
-                self.print(format_args!("  committed {:x}: {:?}: {:?}", entry.zxid, entry.change, entry.verdict));
+                self.print(format_args!(
+                    "  committed {:x}: {:?}: {:?}",
+                    entry.zxid, entry.change, entry.verdict
+                ));
             }
         }
         if let Some(wrong) = self.chronicle.write_down(committed) {
@@ -142,7 +148,8 @@ impl World {
 
     fn at(&mut self, time: Nanos, event: Event) {
         self.order += 1;
-        self.events.insert((time.max(self.now), self.order), Box::new(event));
+        self.events
+            .insert((time.max(self.now), self.order), Box::new(event));
     }
 
     fn after(&mut self, time: Nanos, event: Event) {
@@ -177,14 +184,37 @@ impl World {
             }
         }
         match event {
-            Event::ToServer { server, host, connection, id, ask } => self.served(server, host, connection, id, ask),
-            Event::ToHost { host, connection, id, tell } => self.heard(host, connection, id, tell),
-            Event::Reset { host, connection } if self.hosts[host].connection == connection => self.cut(host),
-            Event::Forwarded { epoch, origin, ask } if self.leads(epoch) => self.decide(origin, ask),
-            Event::Propose { epoch, server, log } if self.follows(epoch, server) => self.proposed(server, log),
+            Event::ToServer {
+                server,
+                host,
+                connection,
+                id,
+                ask,
+            } => self.served(server, host, connection, id, ask),
+            Event::ToHost {
+                host,
+                connection,
+                id,
+                tell,
+            } => self.heard(host, connection, id, tell),
+            Event::Reset { host, connection } if self.hosts[host].connection == connection => {
+                self.cut(host);
+            }
+            Event::Forwarded { epoch, origin, ask } if self.leads(epoch) => {
+                self.decide(origin, ask);
+            }
+            Event::Propose { epoch, server, log } if self.follows(epoch, server) => {
+                self.proposed(server, log);
+            }
             Event::Acknowledge { epoch, log, .. } if self.leads(epoch) => self.acknowledged(log),
-            Event::Commit { epoch, server, applied } if self.follows(epoch, server) => self.apply(server, applied),
-            Event::PeerPing { epoch, server } if self.follows(epoch, server) => self.peer_ping(server),
+            Event::Commit {
+                epoch,
+                server,
+                applied,
+            } if self.follows(epoch, server) => self.apply(server, applied),
+            Event::PeerPing { epoch, server } if self.follows(epoch, server) => {
+                self.peer_ping(server);
+            }
             Event::PeerPong { epoch, touched, .. } if self.leads(epoch) => {
                 for session in touched {
                     self.ensemble.touch(session, self.now);
@@ -196,12 +226,20 @@ impl World {
             Event::Heal { server } => self.heal(server),
             Event::Start { host } => self.start(host),
             Event::Connect { host } => self.connect(host),
-            Event::Leave { host, session } if self.hosts[host].session == session => self.leave(host),
+            Event::Leave { host, session } if self.hosts[host].session == session => {
+                self.leave(host);
+            }
             Event::Heartbeat { host } => self.heartbeat(host),
-            Event::Timer { host, timer } if self.hosts[host].timer == timer => self.feed(host, Input::Timer),
+            Event::Timer { host, timer } if self.hosts[host].timer == timer => {
+                self.feed(host, Input::Timer);
+            }
             Event::Effect { host, activation } => self.effect(host, activation),
             Event::Stopped { host, activation } => self.plugin_stopped(host, activation),
-            Event::Told { host, input, successor } => self.told(host, input, successor),
+            Event::Told {
+                host,
+                input,
+                successor,
+            } => self.told(host, input, successor),
             Event::Stuck { server, host } => self.stuck(server, host),
             Event::Snap { server, host } => self.snap(server, host),
             Event::Fault => self.fault(),
@@ -223,6 +261,8 @@ impl World {
     }
 
     fn leading(&self) -> bool {
-        self.ensemble.leader.is_some_and(|leader| !self.ensemble.servers[leader].stopped)
+        self.ensemble
+            .leader
+            .is_some_and(|leader| !self.ensemble.servers[leader].stopped)
     }
 }

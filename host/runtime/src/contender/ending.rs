@@ -24,18 +24,36 @@ impl Contender {
     pub(super) fn ordered(&mut self, ResignOrder { to, reason, .. }: ResignOrder) {
         self.ending.detail = reason;
         self.ending.successor = to;
-        self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
+        self.inputs.push_back(Input::Resign {
+            stay_out: Duration::ZERO,
+        });
     }
 
     /// What is to be written of a term that has ended.
     pub(super) fn end(&self, term: Term) -> Ended {
-        let Ending { reason, failed, detail, successor } = &self.ending;
+        let Ending {
+            reason,
+            failed,
+            detail,
+            successor,
+        } = &self.ending;
         let reason = || reason.unwrap_or(Demotion::LeaseExpiring).name();
-        let end = failed.as_ref().map_or_else(|| End::now(reason(), detail.as_deref()), End::failed);
-        let record = self.record.clone().unwrap_or_else(TermRecord::before_the_first);
+        let end = failed
+            .as_ref()
+            .map_or_else(|| End::now(reason(), detail.as_deref()), End::failed);
+        let record = self
+            .record
+            .clone()
+            .unwrap_or_else(TermRecord::before_the_first);
         let entry = record.term.clone().ended(term.fencing_token.0, end);
         let (record, completes) = self.record_completion(record.released(successor.clone()));
-        Ended { term, record, completes, entry, kept: self.kept.clone() }
+        Ended {
+            term,
+            record,
+            completes,
+            entry,
+            kept: self.kept.clone(),
+        }
     }
 }
 

@@ -68,17 +68,32 @@ impl Contender {
     fn mark_of_term(&self) -> Option<(Term, Mark)> {
         let (session, term) = (self.session.clone()?, self.election.active_term()?.clone());
         let fence = self.fence(&term);
-        Some((term.clone(), Mark::new(session, self.task.paths.clone(), term, fence)))
+        Some((
+            term.clone(),
+            Mark::new(session, self.task.paths.clone(), term, fence),
+        ))
     }
 }
 
 fn report_failed(term: &Term, failed: &PluginFailed, terms: u32, retry_in: Option<Duration>) {
-    let PluginFailed { cause, message, restarts } = failed;
-    let mut fields =
-        details([("cause", Value::from(*cause)), ("terms", terms.into()), ("restarts", (*restarts).into())]);
+    let PluginFailed {
+        cause,
+        message,
+        restarts,
+    } = failed;
+    let mut fields = details([
+        ("cause", Value::from(*cause)),
+        ("terms", terms.into()),
+        ("restarts", (*restarts).into()),
+    ]);
     if let Some(retry_in) = retry_in {
-        fields.insert("retry_in".into(), humantime::format_duration(retry_in).to_string().into());
+        fields.insert(
+            "retry_in".into(),
+            humantime::format_duration(retry_in).to_string().into(),
+        );
     }
-    let message = format_args!("the plugin has failed for good on this host, restarted {restarts} times: {message}");
+    let message = format_args!(
+        "the plugin has failed for good on this host, restarted {restarts} times: {message}"
+    );
     About::term(term).report_with(Event::Failed, Event::Failed.level(), message, fields);
 }

@@ -29,10 +29,16 @@ impl Contender {
         match &self.task.once {
             None => return,
             Some(Once::EachHost) => drop(self.outcome.get_or_insert(Outcome::Completed)),
-            Some(Once::Task(_)) => self.done = self.election.active_term().map(|term| term.fencing_token),
+            Some(Once::Task(_)) => {
+                self.done = self.election.active_term().map(|term| term.fencing_token);
+            }
         }
-        self.ending.detail.get_or_insert_with(|| "the plugin has completed".to_owned());
-        self.inputs.push_back(Input::Resign { stay_out: Duration::ZERO });
+        self.ending
+            .detail
+            .get_or_insert_with(|| "the plugin has completed".to_owned());
+        self.inputs.push_back(Input::Resign {
+            stay_out: Duration::ZERO,
+        });
     }
 
     /// Whether this host has completed the task in a term whose end could not be written, and nobody has led since. If
@@ -43,7 +49,13 @@ impl Contender {
             seen.is_some_and(|seen| {
                 // A record that was deleted, and made anew, is of no term.
                 let of_that_term = seen.zxid == *done || seen.record.term.number == 0;
-                of_that_term && seen.history.history.0.iter().all(|term| term.fencing_token <= Some(*done))
+                of_that_term
+                    && seen
+                        .history
+                        .history
+                        .0
+                        .iter()
+                        .all(|term| term.fencing_token <= Some(*done))
             })
         };
         self.done = self.done.filter(nobody_since);
@@ -67,7 +79,11 @@ impl Contender {
         let outcome = match input {
             Input::Released if recorded && self.done.is_some() => Outcome::Completed,
             Input::Looked(_) => {
-                let Some(before) = self.seen.as_ref().and_then(|seen| seen.record.completion(what)) else {
+                let Some(before) = self
+                    .seen
+                    .as_ref()
+                    .and_then(|seen| seen.record.completion(what))
+                else {
                     return;
                 };
                 report_completed_before(&self.task.name, before);
@@ -83,13 +99,32 @@ impl Contender {
 }
 
 fn report_completed_before(task: &str, completion: &Completion) {
-    let Completion { what, term, host, at } = completion;
-    let mut fields =
-        details([("by", Value::from(host.as_str())), ("in_term", (*term).into()), ("at", at.as_str().into())]);
-    let named = if what.is_empty() { String::new() } else { format!(" for {what}") };
+    let Completion {
+        what,
+        term,
+        host,
+        at,
+    } = completion;
+    let mut fields = details([
+        ("by", Value::from(host.as_str())),
+        ("in_term", (*term).into()),
+        ("at", at.as_str().into()),
+    ]);
+    let named = if what.is_empty() {
+        String::new()
+    } else {
+        format!(" for {what}")
+    };
     if !what.is_empty() {
         fields.insert("what".into(), what.as_str().into());
     }
-    let message = format_args!("{host} has completed it{named} in term {term}, at {at}: nothing is left to be done");
-    About::task(task).report_with(Event::CompletedBefore, Event::CompletedBefore.level(), message, fields);
+    let message = format_args!(
+        "{host} has completed it{named} in term {term}, at {at}: nothing is left to be done"
+    );
+    About::task(task).report_with(
+        Event::CompletedBefore,
+        Event::CompletedBefore.level(),
+        message,
+        fields,
+    );
 }

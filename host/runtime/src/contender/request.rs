@@ -26,7 +26,14 @@ pub(super) struct Answer {
 
 impl From<Input> for Answer {
     fn from(input: Input) -> Self {
-        Self { input, watchers: Vec::new(), seen: None, record: None, kept: None, recorded: false }
+        Self {
+            input,
+            watchers: Vec::new(),
+            seen: None,
+            record: None,
+            kept: None,
+            recorded: false,
+        }
     }
 }
 
@@ -36,7 +43,11 @@ pub(super) type Watches = Vec<BoxFuture<'static, WatchedEvent>>;
 impl Contender {
     pub(super) fn nodes(&self) -> Option<TaskNodes> {
         let session = self.session.clone()?;
-        Some(TaskNodes::new(session, self.task.paths.clone(), self.task.name.clone()))
+        Some(TaskNodes::new(
+            session,
+            self.task.paths.clone(),
+            self.task.name.clone(),
+        ))
     }
 
     /// Puts a request to the ensemble. Whatever was under way or watched is no longer of interest.
@@ -46,14 +57,25 @@ impl Contender {
     {
         // The election asks for nothing while there is no session.
         let Some(nodes) = self.nodes() else { return };
-        self.stale.extend(self.watch.take().map(|watch| Box::new(watch) as Box<dyn Send>));
+        self.stale.extend(
+            self.watch
+                .take()
+                .map(|watch| Box::new(watch) as Box<dyn Send>),
+        );
         self.request = Some(make(nodes, self.seen.as_ref()).boxed());
     }
 
     /// Takes in what a request has brought.
     pub(super) fn answered(&mut self, answer: Result<Answer, TaskError>) {
         match answer {
-            Ok(Answer { input, watchers, seen, record, kept, recorded }) => {
+            Ok(Answer {
+                input,
+                watchers,
+                seen,
+                record,
+                kept,
+                recorded,
+            }) => {
                 if !watchers.is_empty() {
                     self.watch = Some(any_of(watchers));
                     self.stale.clear();
@@ -77,9 +99,18 @@ impl Contender {
     /// Names what is in the queue and is no candidate, when that has changed.
     fn name_strangers(&mut self, seen: &Seen) {
         if seen.strangers != self.strangers && !seen.strangers.is_empty() {
-            let (named, more) = seen.strangers.split_at(seen.strangers.len().min(STRANGERS_NAMED));
-            let named: Vec<_> = named.iter().map(|name| format!("{}/{name}", self.task.paths.candidates)).collect();
-            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            let (named, more) = seen
+                .strangers
+                .split_at(seen.strangers.len().min(STRANGERS_NAMED));
+            let named: Vec<_> = named
+                .iter()
+                .map(|name| format!("{}/{name}", self.task.paths.candidates))
+                .collect();
+            let more = if more.is_empty() {
+                String::new()
+            } else {
+                format!(" and {} more", more.len())
+            };
             let message = format_args!(
                 "no candidate, since the session in its name does not own it: {}{more}; it is passed over, delete it",
                 named.join(", "),
@@ -92,7 +123,10 @@ impl Contender {
 
 pub(super) async fn look(nodes: TaskNodes) -> Result<Answer, TaskError> {
     let seen = nodes.look().await?;
-    Ok(Answer { seen: Some(seen.clone()), ..Input::Looked(seen.queue).into() })
+    Ok(Answer {
+        seen: Some(seen.clone()),
+        ..Input::Looked(seen.queue).into()
+    })
 }
 
 pub(super) async fn join(nodes: TaskNodes) -> Result<Answer, TaskError> {
@@ -111,11 +145,22 @@ pub(super) async fn await_predecessor(
     own: Option<String>,
 ) -> Result<Answer, TaskError> {
     let watchers = nodes.watch_candidates(name, own).await?;
-    let input = if watchers.is_empty() { Input::Gone } else { Input::Awaiting };
-    Ok(Answer { watchers, ..input.into() })
+    let input = if watchers.is_empty() {
+        Input::Gone
+    } else {
+        Input::Awaiting
+    };
+    Ok(Answer {
+        watchers,
+        ..input.into()
+    })
 }
 
-pub(super) async fn elect(nodes: TaskNodes, seen: Option<Seen>, over: Record) -> Result<Answer, TaskError> {
+pub(super) async fn elect(
+    nodes: TaskNodes,
+    seen: Option<Seen>,
+    over: Record,
+) -> Result<Answer, TaskError> {
     let fits = |record: &Record| *record == over || record.clone().given_back() == over;
     let seen = seen.filter(|seen| fits(&seen.queue.record));
     let Some(seen) = seen else {
@@ -123,24 +168,49 @@ pub(super) async fn elect(nodes: TaskNodes, seen: Option<Seen>, over: Record) ->
     };
     let own = seen.candidate.clone();
     match nodes.clone().elect(seen, over).await? {
-        task::Election::Won(term, record) => Ok(Answer { record: Some(*record), ..Input::Elected(term).into() }),
+        task::Election::Won(term, record) => Ok(Answer {
+            record: Some(*record),
+            ..Input::Elected(term).into()
+        }),
         task::Election::Outdated => Ok(Input::Outdated.into()),
         task::Election::Held => read_master(nodes, own).await,
     }
 }
 
-pub(super) async fn read_master(nodes: TaskNodes, own: Option<String>) -> Result<Answer, TaskError> {
-    let Held { holder, record, kept, watchers } = nodes.read_master(own).await?;
-    Ok(Answer { watchers, record, kept, ..Input::MasterSeen(holder).into() })
+pub(super) async fn read_master(
+    nodes: TaskNodes,
+    own: Option<String>,
+) -> Result<Answer, TaskError> {
+    let Held {
+        holder,
+        record,
+        kept,
+        watchers,
+    } = nodes.read_master(own).await?;
+    Ok(Answer {
+        watchers,
+        record,
+        kept,
+        ..Input::MasterSeen(holder).into()
+    })
 }
 
-pub(super) async fn release(nodes: TaskNodes, ended: Option<Ended>, own: Vec<String>) -> Result<Answer, TaskError> {
+pub(super) async fn release(
+    nodes: TaskNodes,
+    ended: Option<Ended>,
+    own: Vec<String>,
+) -> Result<Answer, TaskError> {
     let recorded = nodes.release(ended, own).await?;
-    Ok(Answer { recorded, ..Input::Released.into() })
+    Ok(Answer {
+        recorded,
+        ..Input::Released.into()
+    })
 }
 
 /// Waits for the first of all watches to fire, and gives the others back.
 fn any_of(watchers: Vec<OneshotWatcher>) -> BoxFuture<'static, Watches> {
-    let changes = watchers.into_iter().map(|watcher| watcher.changed().boxed());
+    let changes = watchers
+        .into_iter()
+        .map(|watcher| watcher.changed().boxed());
     select_all(changes).map(|(_, _, rest)| rest).boxed()
 }

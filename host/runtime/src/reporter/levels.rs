@@ -26,12 +26,18 @@ impl Levels {
     /// Says whether a line is shown. The longest name that its target begins with counts.
     pub(super) fn show(&self, target: &str, level: Level) -> bool {
         let names = self.0.iter().filter(|(name, _)| is_part_of(target, name));
-        names.max_by_key(|(name, _)| name.len()).is_some_and(|(_, least)| level <= *least)
+        names
+            .max_by_key(|(name, _)| name.len())
+            .is_some_and(|(_, least)| level <= *least)
     }
 
     /// The least grave level of which any line is shown.
     pub(super) fn least(&self) -> LevelFilter {
-        self.0.iter().map(|(_, level)| LevelFilter::from_level(*level)).max().unwrap_or(LevelFilter::OFF)
+        self.0
+            .iter()
+            .map(|(_, level)| LevelFilter::from_level(*level))
+            .max()
+            .unwrap_or(LevelFilter::OFF)
     }
 }
 
@@ -52,7 +58,11 @@ impl FromStr for Levels {
             let (name, least) = part.split_once('=').ok_or(BadLevels)?;
             // As a crate is named, and as its modules are.
             let name = name.trim().replace('-', "_");
-            if name.is_empty() || !name.chars().all(|it| it.is_ascii_alphanumeric() || matches!(it, '_' | ':')) {
+            if name.is_empty()
+                || !name
+                    .chars()
+                    .all(|it| it.is_ascii_alphanumeric() || matches!(it, '_' | ':'))
+            {
                 return Err(BadLevels);
             }
             levels.0.push((name, level(least.trim())?));
@@ -74,7 +84,9 @@ fn level(text: &str) -> Result<Level, BadLevels> {
 
 /// Whether a module is that one or lies in it.
 pub(super) fn is_part_of(target: &str, module: &str) -> bool {
-    target.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    target
+        .strip_prefix(module)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
 #[cfg(test)]
@@ -85,15 +97,29 @@ mod tests {
     fn libraries_are_shown_only_if_they_are_named() {
         let levels: Levels = "trace".parse().unwrap();
         assert_eq!(levels, Levels::own(Level::TRACE));
-        assert!(levels.show("soloist", Level::TRACE) && levels.show("soloist::plugin", Level::TRACE));
+        assert!(
+            levels.show("soloist", Level::TRACE) && levels.show("soloist::plugin", Level::TRACE)
+        );
         for library in ["wasmtime_wasi::p2", "soloistic", "log", ""] {
             assert!(!levels.show(library, Level::ERROR), "{library}");
         }
-        let levels: Levels = "warn, wasmtime-wasi=debug,wasmtime_wasi::p3=error,soloist::plugin=trace".parse().unwrap();
-        assert!(levels.show("wasmtime_wasi::p2", Level::DEBUG) && !levels.show("wasmtime_wasi::p2", Level::TRACE));
-        assert!(levels.show("wasmtime_wasi::p3::cli", Level::ERROR) && !levels.show("wasmtime_wasi::p3", Level::WARN));
+        let levels: Levels =
+            "warn, wasmtime-wasi=debug,wasmtime_wasi::p3=error,soloist::plugin=trace"
+                .parse()
+                .unwrap();
+        assert!(
+            levels.show("wasmtime_wasi::p2", Level::DEBUG)
+                && !levels.show("wasmtime_wasi::p2", Level::TRACE)
+        );
+        assert!(
+            levels.show("wasmtime_wasi::p3::cli", Level::ERROR)
+                && !levels.show("wasmtime_wasi::p3", Level::WARN)
+        );
         assert!(levels.show("soloist", Level::WARN) && !levels.show("soloist", Level::INFO));
-        assert!(levels.show("soloist::plugin::engine", Level::TRACE) && !levels.show("wasmtime", Level::ERROR));
+        assert!(
+            levels.show("soloist::plugin::engine", Level::TRACE)
+                && !levels.show("wasmtime", Level::ERROR)
+        );
         assert_eq!(levels.least(), LevelFilter::TRACE);
     }
 

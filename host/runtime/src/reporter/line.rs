@@ -43,8 +43,16 @@ pub(super) struct Line<'a> {
 impl Line<'_> {
     pub(super) fn json(self) -> String {
         let mut line = Map::new();
-        line.insert("timestamp".into(), humantime::format_rfc3339_micros(self.time).to_string().into());
-        line.insert("level".into(), self.level.as_str().to_ascii_lowercase().into());
+        line.insert(
+            "timestamp".into(),
+            humantime::format_rfc3339_micros(self.time)
+                .to_string()
+                .into(),
+        );
+        line.insert(
+            "level".into(),
+            self.level.as_str().to_ascii_lowercase().into(),
+        );
         line.insert("message".into(), self.message.into());
         line.insert("host".into(), self.host.into());
         if let Some(event) = self.event {
@@ -73,7 +81,11 @@ impl Line<'_> {
     }
 
     fn write(&self, text: &mut String, colour: bool) -> fmt::Result {
-        let (dim, reset) = if colour { ("\x1b[2m", "\x1b[0m") } else { ("", "") };
+        let (dim, reset) = if colour {
+            ("\x1b[2m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
         let paint = match self.level {
             _ if !colour => "",
             Level::ERROR => "\x1b[31m",
@@ -95,7 +107,11 @@ impl Line<'_> {
         match &self.event {
             Some(_) if self.is_plugins() => text.push('|'),
             Some(event) => {
-                text.push_str(if self.fields.contains_key("task") { ":" } else { "" });
+                text.push_str(if self.fields.contains_key("task") {
+                    ":"
+                } else {
+                    ""
+                });
                 write!(text, " {paint}{event}{reset}")?;
             }
             None => {}
@@ -122,7 +138,9 @@ impl Line<'_> {
 
     /// Whether a plugin says it: some lines with its event are the host's, and have fields that no plugin can set.
     fn is_plugins(&self) -> bool {
-        let by_host = ["import", "dropped"].iter().any(|field| self.fields.contains_key(*field));
+        let by_host = ["import", "dropped"]
+            .iter()
+            .any(|field| self.fields.contains_key(*field));
         self.event.as_deref() == Some(soloist_core::events::Event::PluginLog.name()) && !by_host
     }
 }
@@ -143,13 +161,24 @@ mod tests {
     use soloist_core::text::is_printable;
 
     fn line(event: &str, message: &str, fields: Value) -> Line<'static> {
-        let Value::Object(fields) = fields else { panic!("fields are an object") };
+        let Value::Object(fields) = fields else {
+            panic!("fields are an object")
+        };
         let (time, level) = (SystemTime::UNIX_EPOCH, Level::WARN);
-        Line { time, level, host: "a", message: message.into(), event: Some(event.into()), target: None, fields }
+        Line {
+            time,
+            level,
+            host: "a",
+            message: message.into(),
+            event: Some(event.into()),
+            target: None,
+            fields,
+        }
     }
 
     fn text(line: &Line<'_>) -> String {
-        line.text(None).replace("1970-01-01T00:00:00.000000Z", "now")
+        line.text(None)
+            .replace("1970-01-01T00:00:00.000000Z", "now")
     }
 
     #[test]
@@ -167,9 +196,16 @@ mod tests {
 
     #[test]
     fn fields_of_libraries_do_not_replace_ours() {
-        let line = line("x", "said", json!({ "message": "forged", "host": "b", "level": "info", "event": "elected" }));
+        let line = line(
+            "x",
+            "said",
+            json!({ "message": "forged", "host": "b", "level": "info", "event": "elected" }),
+        );
         let value: Value = serde_json::from_str(&line.json()).unwrap();
-        assert_eq!((&value["message"], &value["host"], &value["event"]), (&json!("said"), &json!("a"), &json!("x")));
+        assert_eq!(
+            (&value["message"], &value["host"], &value["event"]),
+            (&json!("said"), &json!("a"), &json!("x"))
+        );
     }
 
     #[test]
@@ -179,46 +215,85 @@ mod tests {
             text(&line("demoted", "it has stopped", about.clone())),
             "now WARN  report#7: demoted it has stopped"
         );
-        let said = line("plugin-log", "demoted it has stopped\nnow WARN  report#7: demoted", about);
-        assert_eq!(text(&said), r"now WARN  report#7| demoted it has stopped\nnow WARN  report#7: demoted");
-        let fields =
-            json!({ "task": "report", "term": 7, "stream": "stdout", "fields": { "a\n": "\u{1b}[2J\u{202e}" } });
+        let said = line(
+            "plugin-log",
+            "demoted it has stopped\nnow WARN  report#7: demoted",
+            about,
+        );
+        assert_eq!(
+            text(&said),
+            r"now WARN  report#7| demoted it has stopped\nnow WARN  report#7: demoted"
+        );
+        let fields = json!({ "task": "report", "term": 7, "stream": "stdout", "fields": { "a\n": "\u{1b}[2J\u{202e}" } });
         let said = line("plugin-log", "x", fields);
-        assert_eq!(text(&said), r"now WARN  report#7| x a\n=\u{1b}[2J\u{202e} stream=stdout");
-        for by_host in [json!({ "task": "report", "import": "network" }), json!({ "task": "report", "dropped": 3 })] {
+        assert_eq!(
+            text(&said),
+            r"now WARN  report#7| x a\n=\u{1b}[2J\u{202e} stream=stdout"
+        );
+        for by_host in [
+            json!({ "task": "report", "import": "network" }),
+            json!({ "task": "report", "dropped": 3 }),
+        ] {
             let said = text(&line("plugin-log", "3 lines dropped", by_host));
-            assert!(said.starts_with("now WARN  report: plugin-log 3 lines dropped "), "{said}");
+            assert!(
+                said.starts_with("now WARN  report: plugin-log 3 lines dropped "),
+                "{said}"
+            );
         }
     }
 
     #[test]
     fn a_library_is_named() {
-        let said = Line { event: None, target: Some("wasmtime::runtime".into()), ..line("", "x", json!({ "a": 1 })) };
+        let said = Line {
+            event: None,
+            target: Some("wasmtime::runtime".into()),
+            ..line("", "x", json!({ "a": 1 }))
+        };
         assert_eq!(text(&said), "now WARN  [wasmtime::runtime] x a=1");
     }
 
     #[test]
     fn a_backtrace_has_a_row_for_each_frame() {
-        let said = line("plugin-failed", "it failed", json!({ "task": "t", "backtrace": "0: a\u{9b}\n1: b" }));
-        assert_eq!(text(&said), "now WARN  t: plugin-failed it failed\n    0: a\\u{9b}\n    1: b");
+        let said = line(
+            "plugin-failed",
+            "it failed",
+            json!({ "task": "t", "backtrace": "0: a\u{9b}\n1: b" }),
+        );
+        assert_eq!(
+            text(&said),
+            "now WARN  t: plugin-failed it failed\n    0: a\\u{9b}\n    1: b"
+        );
     }
 
     #[test]
     fn a_line_that_is_wider_than_the_terminal_goes_on_in_rows_that_are_indented() {
-        let terminal = |colour| Terminal { colour, columns: || Some(30) };
+        let terminal = |colour| Terminal {
+            colour,
+            columns: || Some(30),
+        };
         let said = line("plugin-log", &"é漢abc ".repeat(20), json!({ "task": "t" }));
         let plain = said.text(Some(&terminal(false)));
         let mut rows = plain.lines();
-        assert!(rows.next().unwrap().starts_with("1970-01-01T00:00:00.000000Z WA"), "{plain}");
+        assert!(
+            rows.next()
+                .unwrap()
+                .starts_with("1970-01-01T00:00:00.000000Z WA"),
+            "{plain}"
+        );
         for row in rows {
-            let width: usize = row.chars().map(|it| if it.is_ascii() { 1 } else { 2 }).sum();
+            let width: usize = row
+                .chars()
+                .map(|it| if it.is_ascii() { 1 } else { 2 })
+                .sum();
             assert!(row.starts_with(INDENT) && width <= 30, "{row:?}");
         }
         let unbroken = |text: &str| text.replace("\n    ", "");
         assert_eq!(unbroken(&plain), said.text(None));
         // Colours take no room, and make no difference.
         let coloured = said.text(Some(&terminal(true)));
-        let bare = ["\x1b[2m", "\x1b[0m", "\x1b[33m"].iter().fold(coloured, |text, colour| text.replace(colour, ""));
+        let bare = ["\x1b[2m", "\x1b[0m", "\x1b[33m"]
+            .iter()
+            .fold(coloured, |text, colour| text.replace(colour, ""));
         assert_eq!(bare, plain);
     }
 

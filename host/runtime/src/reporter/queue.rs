@@ -39,7 +39,10 @@ impl LineQueue {
         Self::bounded(output, WAITING_MAX_BYTES)
     }
 
-    fn bounded(output: impl Write + Send + 'static, max_bytes: usize) -> io::Result<(Self, LastLines)> {
+    fn bounded(
+        output: impl Write + Send + 'static,
+        max_bytes: usize,
+    ) -> io::Result<(Self, LastLines)> {
         let (lines, to_write) = mpsc::channel();
         let (all_written, written) = mpsc::channel();
         let waiting = Arc::<AtomicUsize>::default();
@@ -50,7 +53,14 @@ impl LineQueue {
                 drop(all_written);
             }
         })?;
-        Ok((Self { lines: lines.clone(), waiting, max_bytes }, LastLines { lines, written }))
+        Ok((
+            Self {
+                lines: lines.clone(),
+                waiting,
+                max_bytes,
+            },
+            LastLines { lines, written },
+        ))
     }
 }
 
@@ -122,7 +132,10 @@ mod tests {
         drop(held);
         drop(last_lines);
         let told = written.lock().unwrap().clone();
-        assert!(told.starts_with(b"10\n11\n12\n") && told.len() <= 102, "{told:?}");
+        assert!(
+            told.starts_with(b"10\n11\n12\n") && told.len() <= 102,
+            "{told:?}"
+        );
         assert_eq!(queue.waiting.load(Ordering::Relaxed), 0);
     }
 }

@@ -45,7 +45,10 @@ pub(super) struct Remarks {
 impl Remarks {
     pub(super) fn new(hidden: Hidden) -> Self {
         let [lines, burst, bytes] = VOLUME;
-        Self { hidden, volume: Mutex::new(Volume::new(lines, burst, bytes)) }
+        Self {
+            hidden,
+            volume: Mutex::new(Volume::new(lines, burst, bytes)),
+        }
     }
 
     /// How much has to be there of each text for [`Remarks::clean`], in bytes.
@@ -84,7 +87,11 @@ impl Remarks {
             let missing = usize::from(text.len() > seen);
             let (kept, missing) = redactor.redact_within(text, missing, room);
             room = room.saturating_sub(kept.len());
-            if missing > 0 { format!("{kept}…") } else { kept }
+            if missing > 0 {
+                format!("{kept}…")
+            } else {
+                kept
+            }
         };
         *message = clean(message);
         for value in fields.values_mut() {
@@ -110,6 +117,10 @@ impl fmt::Write for Beginning {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let taken = &text[..text.floor_char_boundary(self.max_bytes - self.text.len())];
         self.text.push_str(taken);
-        if taken.len() == text.len() { Ok(()) } else { Err(fmt::Error) }
+        if taken.len() == text.len() {
+            Ok(())
+        } else {
+            Err(fmt::Error)
+        }
     }
 }

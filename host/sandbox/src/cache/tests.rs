@@ -14,7 +14,10 @@ impl Kit {
         let mut config = crate::engine::config();
         config.max_wasm_stack(100_000);
         let directory = Scratch::new(&env::temp_dir()).unwrap();
-        Self { directory, engine: Engine::new(&config).unwrap() }
+        Self {
+            directory,
+            engine: Engine::new(&config).unwrap(),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -36,9 +39,16 @@ impl Kit {
         let number = name.bytes().map(u32::from).sum::<u32>();
         let elected = format!(r#"(func (export "on_elected") (drop (i32.const {number})))"#);
         let text = format!(r#"(module {elected} (func (export "on_demoted")))"#);
-        let made = crate::compile::compile(text.into(), scratch.path(), &Limits::default()).unwrap();
+        let made =
+            crate::compile::compile(text.into(), scratch.path(), &Limits::default()).unwrap();
         cache.keep(self.key(name), &scratch, made).unwrap();
-        cache.code.join(cache.read_note(&cache.note(self.key(name))).unwrap().unwrap().code)
+        cache.code.join(
+            cache
+                .read_note(&cache.note(self.key(name)))
+                .unwrap()
+                .unwrap()
+                .code,
+        )
     }
 
     fn is_kept(&self, name: &str) -> bool {
@@ -47,7 +57,10 @@ impl Kit {
 
     fn age(&self, name: &str, by: Duration) {
         let cache = self.open();
-        let file = File::options().append(true).open(cache.note(self.key(name))).unwrap();
+        let file = File::options()
+            .append(true)
+            .open(cache.note(self.key(name)))
+            .unwrap();
         file.set_modified(SystemTime::now() - by).unwrap();
     }
 }
@@ -57,8 +70,16 @@ fn a_new_directory_is_ours_alone_and_so_is_all_in_it() {
     let kit = Kit::new();
     let code = kit.keep("a");
     assert!(kit.is_kept("a") && !kit.is_kept("b"));
-    for path in code.ancestors().take_while(|path| *path != kit.directory.path()) {
-        assert_eq!(fs::metadata(path).unwrap().mode() & 0o077, 0, "{}", path.display());
+    for path in code
+        .ancestors()
+        .take_while(|path| *path != kit.directory.path())
+    {
+        assert_eq!(
+            fs::metadata(path).unwrap().mode() & 0o077,
+            0,
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -66,10 +87,19 @@ fn a_new_directory_is_ours_alone_and_so_is_all_in_it() {
 fn a_directory_that_others_can_write_is_refused_and_so_is_one_below_it() {
     let kit = Kit::new();
     kit.open();
-    for path in [kit.path(), kit.path().join("code"), kit.path().join("kept"), kit.path().parent().unwrap().into()] {
+    for path in [
+        kit.path(),
+        kit.path().join("code"),
+        kit.path().join("kept"),
+        kit.path().parent().unwrap().into(),
+    ] {
         fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
         let refused = SealedCache::open(&kit.path()).map(drop).unwrap_err();
-        assert!(matches!(refused, CacheError::Exposed { path: found } if found == path), "{}", path.display());
+        assert!(
+            matches!(refused, CacheError::Exposed { path: found } if found == path),
+            "{}",
+            path.display()
+        );
         fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
     }
 }
@@ -83,7 +113,11 @@ fn what_others_could_have_written_or_nobody_knows_is_refused_by_its_name() {
     for path in [code.as_path(), code.parent().unwrap(), &note] {
         let before = fs::metadata(path).unwrap().mode() & 0o777;
         fs::set_permissions(path, Permissions::from_mode(before | 0o022)).unwrap();
-        assert!(matches!(refused(), CacheError::Exposed { path: found } if found == path), "{}", path.display());
+        assert!(
+            matches!(refused(), CacheError::Exposed { path: found } if found == path),
+            "{}",
+            path.display()
+        );
         fs::set_permissions(path, Permissions::from_mode(before)).unwrap();
     }
     assert!(kit.is_kept("a"));
@@ -100,7 +134,10 @@ fn what_others_could_have_written_or_nobody_knows_is_refused_by_its_name() {
 fn what_is_damaged_is_not_there() {
     let kit = Kit::new();
     let code = kit.keep("a");
-    let (note, component) = (kit.open().note(kit.key("a")), kit.open().component(kit.key("a")));
+    let (note, component) = (
+        kit.open().note(kit.key("a")),
+        kit.open().component(kit.key("a")),
+    );
     for path in [&code, &note, &component] {
         let whole = fs::read(path).unwrap();
         for at in [0, whole.len() / 2, whole.len() - 1] {
@@ -155,13 +192,25 @@ fn what_was_used_the_longest_time_ago_goes_first() {
     // Each says that it takes more than half of all that may be kept.
     for (name, hours) in [("a", 3), ("b", 2), ("c", 0)] {
         let cache = kit.open();
-        let mut note = cache.read_note(&cache.note(kit.key(name))).unwrap().unwrap();
+        let mut note = cache
+            .read_note(&cache.note(kit.key(name)))
+            .unwrap()
+            .unwrap();
         note.bytes = MAX_BYTES / 2 + 1;
         let text = serde_json::to_string(&note).unwrap();
-        fs::write(cache.note(kit.key(name)), format!("{}\n{text}", Digest::of(text.as_bytes()))).unwrap();
+        fs::write(
+            cache.note(kit.key(name)),
+            format!("{}\n{text}", Digest::of(text.as_bytes())),
+        )
+        .unwrap();
         kit.age(name, hours * IN_USE + Duration::from_secs(1));
         let old = SystemTime::now() - 2 * IN_USE;
-        File::options().append(true).open(&codes[0]).unwrap().set_modified(old).unwrap();
+        File::options()
+            .append(true)
+            .open(&codes[0])
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
     }
     kit.keep("new");
     assert!(!kit.is_kept("a") && !kit.is_kept("b") && kit.is_kept("new"));

@@ -12,13 +12,20 @@ pub(super) fn is_there(below: &Path, path: &Path) -> Result<bool, CacheError> {
     for path in path.ancestors().take_while(|ancestor| *ancestor != below) {
         let metadata = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            metadata => metadata.map_err(|source| CacheError::Inspect { path: path.to_owned(), source })?,
+            metadata => metadata.map_err(|source| CacheError::Inspect {
+                path: path.to_owned(),
+                source,
+            })?,
         };
         if !metadata.is_file() && !metadata.is_dir() {
-            return Err(CacheError::Foreign { path: path.to_owned() });
+            return Err(CacheError::Foreign {
+                path: path.to_owned(),
+            });
         }
         if !is_safe(&metadata, false) {
-            return Err(CacheError::Exposed { path: path.to_owned() });
+            return Err(CacheError::Exposed {
+                path: path.to_owned(),
+            });
         }
     }
     Ok(path.is_file())
@@ -35,12 +42,17 @@ pub(crate) fn check_parent(directory: &Path) -> Result<(), CacheError> {
 }
 
 fn check(directory: &Path, is_parent: bool) -> Result<(), CacheError> {
-    let inspect = |path: &Path, source| CacheError::Inspect { path: path.to_owned(), source };
+    let inspect = |path: &Path, source| CacheError::Inspect {
+        path: path.to_owned(),
+        source,
+    };
     let real = fs::canonicalize(directory).map_err(|source| inspect(directory, source))?;
     for (depth, path) in real.ancestors().enumerate() {
         let metadata = fs::metadata(path).map_err(|source| inspect(path, source))?;
         if !is_safe(&metadata, is_parent || depth > 0) {
-            return Err(CacheError::Exposed { path: path.to_owned() });
+            return Err(CacheError::Exposed {
+                path: path.to_owned(),
+            });
         }
     }
     Ok(())

@@ -33,7 +33,10 @@ impl Listing {
     pub(super) fn open(directory: &File) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let own = openat(directory, c".", flags, Mode::empty())?;
-        Ok(Self { directory: Arc::new(own.into()), entries: VecDeque::new() })
+        Ok(Self {
+            directory: Arc::new(own.into()),
+            entries: VecDeque::new(),
+        })
     }
 
     /// What it holds open.
@@ -60,7 +63,10 @@ impl Listing {
             let name = entry.file_name();
             if name != c"." && name != c".." {
                 let kind = self.kind(name, entry.file_type());
-                self.entries.push_back(Entry { name: name.to_str().ok().map(str::to_owned), kind });
+                self.entries.push_back(Entry {
+                    name: name.to_str().ok().map(str::to_owned),
+                    kind,
+                });
             }
             if part.is_buffer_empty() {
                 return Ok(true);
@@ -75,6 +81,8 @@ impl Listing {
             return said;
         }
         let found = statat(&*self.directory, name, AtFlags::SYMLINK_NOFOLLOW);
-        found.map_or(FileType::Unknown, |found| FileType::from_raw_mode(found.st_mode))
+        found.map_or(FileType::Unknown, |found| {
+            FileType::from_raw_mode(found.st_mode)
+        })
     }
 }

@@ -6,8 +6,8 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{LinkerInstance, Resource, ResourceType};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode, HostDescriptor, OpenFlags,
-    PathFlags,
+    DescriptorFlags, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode,
+    HostDescriptor, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
 
@@ -23,35 +23,52 @@ type Opened = (Result<Resource<Descriptor>, ErrorCode>,);
 type Listed = (Result<Resource<DirectoryEntryStream>, ErrorCode>,);
 
 pub(super) fn add_write(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let write = |mut store: StoreContextMut<'_, InstanceData>, (file, place): (Resource<Descriptor>, u64)| {
+    let write = |mut store: StoreContextMut<'_, InstanceData>,
+                 (file, place): (Resource<Descriptor>, u64)| {
         begin(store.data_mut(), &file, Place::At(place))
     };
     types.func_wrap("[method]descriptor.write-via-stream", write)
 }
 
 pub(super) fn add_append(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let append = |mut store: StoreContextMut<'_, InstanceData>, (file,): (Resource<Descriptor>,)| {
+    let append = |mut store: StoreContextMut<'_, InstanceData>,
+                  (file,): (Resource<Descriptor>,)| {
         begin(store.data_mut(), &file, Place::End)
     };
     types.func_wrap("[method]descriptor.append-via-stream", append)
 }
 
-fn begin(host: &mut InstanceData, file: &Resource<Descriptor>, place: Place) -> wasmtime::Result<Begun> {
+fn begin(
+    host: &mut InstanceData,
+    file: &Resource<Descriptor>,
+    place: Place,
+) -> wasmtime::Result<Begun> {
     let writing = match Writing::begin(host, file, place) {
         Ok(writing) => writing,
         Err(Refused::NotAFile) => return Ok((Err(ErrorCode::BadDescriptor),)),
         Err(Refused::ReadOnly) => return Ok((Err(ErrorCode::NotPermitted),)),
         Err(Refused::Unknown(error)) => return Err(error),
     };
-    Ok((Ok(host.table.push(Box::new(Writer::new(writing)) as DynOutputStream)?),))
+    Ok((Ok(host
+        .table
+        .push(Box::new(Writer::new(writing)) as DynOutputStream)?),))
 }
 
 pub(super) fn add_open(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    type Parameters = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
+    type Parameters = (
+        Resource<Descriptor>,
+        PathFlags,
+        String,
+        OpenFlags,
+        DescriptorFlags,
+    );
     types.func_wrap_async(
         "[method]descriptor.open-at",
-        |mut store: StoreContextMut<'_, InstanceData>, (directory, links, path, how, flags): Parameters| {
-            Box::new(async move { open(store.data_mut(), directory, links, path, how, flags).await })
+        |mut store: StoreContextMut<'_, InstanceData>,
+         (directory, links, path, how, flags): Parameters| {
+            Box::new(
+                async move { open(store.data_mut(), directory, links, path, how, flags).await },
+            )
         },
     )
 }
@@ -67,7 +84,11 @@ async fn open(
     if let Err(NoRoom) = host.called().room_for_file(&directory)? {
         return Ok((Err(ErrorCode::Quota),));
     }
-    match host.filesystem().open_at(directory, links, path, how, flags).await {
+    match host
+        .filesystem()
+        .open_at(directory, links, path, how, flags)
+        .await
+    {
         Ok(opened) => {
             host.opened(&opened)?;
             Ok((Ok(opened),))
@@ -77,7 +98,8 @@ async fn open(
 }
 
 pub(super) fn add_list(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let list = |mut store: StoreContextMut<'_, InstanceData>, (directory,): (Resource<Descriptor>,)| {
+    let list = |mut store: StoreContextMut<'_, InstanceData>,
+                (directory,): (Resource<Descriptor>,)| {
         list(store.data_mut().called(), &directory)
     };
     types.func_wrap("[method]descriptor.read-directory", list)
@@ -102,9 +124,12 @@ fn list(host: &mut InstanceData, directory: &Resource<Descriptor>) -> wasmtime::
 }
 
 pub(super) fn add_next_entry(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let next = |mut store: StoreContextMut<'_, InstanceData>, (listing,): (Resource<DirectoryEntryStream>,)| {
+    let next = |mut store: StoreContextMut<'_, InstanceData>,
+                (listing,): (Resource<DirectoryEntryStream>,)| {
         let host = store.data_mut().called();
-        let listing = host.table.get_mut(&Resource::<Listing>::new_borrow(listing.rep()))?;
+        let listing = host
+            .table
+            .get_mut(&Resource::<Listing>::new_borrow(listing.rep()))?;
         Ok((next(listing),))
     };
     types.func_wrap("[method]directory-entry-stream.read-directory-entry", next)
@@ -124,15 +149,25 @@ fn next(listing: &mut Listing) -> Result<Option<DirectoryEntry>, ErrorCode> {
         FileType::BlockDevice => DescriptorType::BlockDevice,
         FileType::Unknown => DescriptorType::Unknown,
     };
-    Ok(Some(DirectoryEntry { type_, name: name.ok_or(ErrorCode::IllegalByteSequence)? }))
+    Ok(Some(DirectoryEntry {
+        type_,
+        name: name.ok_or(ErrorCode::IllegalByteSequence)?,
+    }))
 }
 
 /// The streams of entries themselves: who lets one go lets ours go.
 pub(super) fn add_listing(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    types.resource("directory-entry-stream", ResourceType::host::<DirectoryEntryStream>(), |mut store, listing| {
-        store.data_mut().table.delete(Resource::<Listing>::new_own(listing))?;
-        Ok(())
-    })
+    types.resource(
+        "directory-entry-stream",
+        ResourceType::host::<DirectoryEntryStream>(),
+        |mut store, listing| {
+            store
+                .data_mut()
+                .table
+                .delete(Resource::<Listing>::new_own(listing))?;
+            Ok(())
+        },
+    )
 }
 
 /// What the guest writes to. Nothing waits in it.
@@ -143,11 +178,18 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(writing: Writing) -> Self {
-        Self { writing, closed: false }
+        Self {
+            writing,
+            closed: false,
+        }
     }
 
     fn check(&self) -> StreamResult<()> {
-        if self.closed { Err(StreamError::Closed) } else { Ok(()) }
+        if self.closed {
+            Err(StreamError::Closed)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -161,10 +203,15 @@ impl OutputStream for Writer {
     fn write(&mut self, mut bytes: Bytes) -> StreamResult<()> {
         self.check()?;
         if bytes.len() > CHUNK_BYTES {
-            return Err(StreamError::trap("more was written than `check-write` allowed"));
+            return Err(StreamError::trap(
+                "more was written than `check-write` allowed",
+            ));
         }
         while !bytes.is_empty() {
-            let written = self.writing.write(&bytes).map_err(|lost| StreamError::Trap(lost.into()))?;
+            let written = self
+                .writing
+                .write(&bytes)
+                .map_err(|lost| StreamError::Trap(lost.into()))?;
             match written {
                 Ok(written) => drop(bytes.split_to(written)),
                 Err(error) => {

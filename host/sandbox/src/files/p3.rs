@@ -11,13 +11,14 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use tokio::sync::oneshot;
 use wasmtime::component::{
-    Accessor, Destination, FutureReader, LinkerInstance, Resource, Source, StreamConsumer, StreamProducer,
-    StreamReader, StreamResult, VecBuffer,
+    Accessor, Destination, FutureReader, LinkerInstance, Resource, Source, StreamConsumer,
+    StreamProducer, StreamReader, StreamResult, VecBuffer,
 };
 use wasmtime::{AsContextMut, StoreContextMut};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p3::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorType, DirectoryEntry, ErrorCode, HostDescriptorWithStore, OpenFlags, PathFlags,
+    DescriptorFlags, DescriptorType, DirectoryEntry, ErrorCode, HostDescriptorWithStore, OpenFlags,
+    PathFlags,
 };
 
 use super::NoRoom;
@@ -38,14 +39,16 @@ type Outcome = Result<(), ErrorCode>;
 type Data = StreamReader<u8>;
 
 pub(super) fn add_write(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let write = |store: StoreContextMut<'_, InstanceData>, (file, data, place): (Resource<Descriptor>, Data, u64)| {
+    let write = |store: StoreContextMut<'_, InstanceData>,
+                 (file, data, place): (Resource<Descriptor>, Data, u64)| {
         pipe(store, &file, data, Place::At(place))
     };
     types.func_wrap("[method]descriptor.write-via-stream", write)
 }
 
 pub(super) fn add_append(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let append = |store: StoreContextMut<'_, InstanceData>, (file, data): (Resource<Descriptor>, Data)| {
+    let append = |store: StoreContextMut<'_, InstanceData>,
+                  (file, data): (Resource<Descriptor>, Data)| {
         pipe(store, &file, data, Place::End)
     };
     types.func_wrap("[method]descriptor.append-via-stream", append)
@@ -60,7 +63,13 @@ fn pipe(
     let (ended, end) = oneshot::channel();
     let refused = match Writing::begin(store.data_mut(), file, place) {
         Ok(writing) => {
-            data.pipe(&mut store, Writer { writing, ended: Some(ended) })?;
+            data.pipe(
+                &mut store,
+                Writer {
+                    writing,
+                    ended: Some(ended),
+                },
+            )?;
             return Ok((FutureReader::new(&mut store, end)?,));
         }
         Err(Refused::NotAFile) => ErrorCode::BadDescriptor,
@@ -122,11 +131,16 @@ impl<D> StreamConsumer<D> for Writer {
 
 pub(super) fn add_read(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
     type Read = (StreamReader<u8>, FutureReader<Outcome>);
-    let read = |mut store: StoreContextMut<'_, InstanceData>, (file, place): (Resource<Descriptor>, u64)| {
+    let read = |mut store: StoreContextMut<'_, InstanceData>,
+                (file, place): (Resource<Descriptor>, u64)| {
         let (ended, end) = oneshot::channel();
         let data = match store.data_mut().called().table.get(&file)? {
             Descriptor::File(file) => {
-                let reader = Reader { file: Arc::clone(&file.file), place, ended: Some(ended) };
+                let reader = Reader {
+                    file: Arc::clone(&file.file),
+                    place,
+                    ended: Some(ended),
+                };
                 StreamReader::new(&mut store, reader)?
             }
             Descriptor::Dir(_) => {
@@ -205,7 +219,13 @@ impl<D> StreamProducer<D> for Reader {
 }
 
 pub(super) fn add_open(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    type Parameters = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
+    type Parameters = (
+        Resource<Descriptor>,
+        PathFlags,
+        String,
+        OpenFlags,
+        DescriptorFlags,
+    );
     types.func_wrap_concurrent(
         "[method]descriptor.open-at",
         |accessor: &Accessor<InstanceData>, (directory, links, path, how, flags): Parameters| {
@@ -222,7 +242,9 @@ async fn open(
     how: OpenFlags,
     flags: DescriptorFlags,
 ) -> wasmtime::Result<(Result<Resource<Descriptor>, ErrorCode>,)> {
-    if let Err(NoRoom) = accessor.with(|mut access| access.get().called().room_for_file(&directory))? {
+    if let Err(NoRoom) =
+        accessor.with(|mut access| access.get().called().room_for_file(&directory))?
+    {
         return Ok((Err(ErrorCode::Quota),));
     }
     let files = accessor.with_getter::<WasiFilesystem>(InstanceData::filesystem);
@@ -237,10 +259,17 @@ async fn open(
 
 pub(super) fn add_list(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
     type Listed = (StreamReader<DirectoryEntry>, FutureReader<Outcome>);
-    let list = |mut store: StoreContextMut<'_, InstanceData>, (directory,): (Resource<Descriptor>,)| {
+    let list = |mut store: StoreContextMut<'_, InstanceData>,
+                (directory,): (Resource<Descriptor>,)| {
         let (ended, end) = oneshot::channel();
         let entries = match list(store.data_mut().called(), &directory)? {
-            Ok(listing) => StreamReader::new(&mut store, Entries { listing, ended: Some(ended) })?,
+            Ok(listing) => StreamReader::new(
+                &mut store,
+                Entries {
+                    listing,
+                    ended: Some(ended),
+                },
+            )?,
             Err(code) => {
                 let _ = ended.send(Err(code));
                 StreamReader::new(&mut store, std::iter::empty())?
@@ -251,7 +280,10 @@ pub(super) fn add_list(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime
     types.func_wrap("[method]descriptor.read-directory", list)
 }
 
-fn list(host: &mut InstanceData, directory: &Resource<Descriptor>) -> wasmtime::Result<Result<Listing, ErrorCode>> {
+fn list(
+    host: &mut InstanceData,
+    directory: &Resource<Descriptor>,
+) -> wasmtime::Result<Result<Listing, ErrorCode>> {
     if let Err(NoRoom) = host.room_for_file(directory)? {
         return Ok(Err(ErrorCode::Quota));
     }
@@ -292,7 +324,10 @@ impl Entries {
             FileType::BlockDevice => DescriptorType::BlockDevice,
             FileType::Unknown => DescriptorType::Other(None),
         };
-        Ok(Some(DirectoryEntry { type_, name: name.ok_or(ErrorCode::IllegalByteSequence)? }))
+        Ok(Some(DirectoryEntry {
+            type_,
+            name: name.ok_or(ErrorCode::IllegalByteSequence)?,
+        }))
     }
 }
 
@@ -314,7 +349,10 @@ impl<D> StreamProducer<D> for Entries {
         _: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
         // The guest may have room for millions. Room for nothing asks whether there is something.
-        let room = destination.remaining(store.as_context_mut()).unwrap_or(ENTRIES_MAX).min(ENTRIES_MAX);
+        let room = destination
+            .remaining(store.as_context_mut())
+            .unwrap_or(ENTRIES_MAX)
+            .min(ENTRIES_MAX);
         let mut entries = Vec::with_capacity(room);
         let mut outcome = StreamResult::Completed;
         while entries.len() < room {

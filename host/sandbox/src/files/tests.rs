@@ -17,7 +17,15 @@ fn writing(place: Place) -> (Writing, tempfile::NamedTempFile, Permit) {
     let named = tempfile::NamedTempFile::new().unwrap();
     fs::write(named.path(), "0123456789").unwrap();
     let file = Arc::new(named.reopen().unwrap());
-    (Writing { file, place, permit: permit.clone() }, named, permit)
+    (
+        Writing {
+            file,
+            place,
+            permit: permit.clone(),
+        },
+        named,
+        permit,
+    )
 }
 
 /// Without a runtime: there is no other thread that could do it.
@@ -40,9 +48,14 @@ fn nothing_is_written_once_the_permit_has_ended() {
     permit.drain();
     stream.write("while work is put away".into()).unwrap();
     permit.revoke();
-    let Err(StreamError::Trap(error)) = stream.write("late".into()) else { panic!("it was written") };
+    let Err(StreamError::Trap(error)) = stream.write("late".into()) else {
+        panic!("it was written")
+    };
     assert!(error.is::<LeaseLost>());
-    assert_eq!(fs::read_to_string(named.path()).unwrap(), "0123456789while work is put away");
+    assert_eq!(
+        fs::read_to_string(named.path()).unwrap(),
+        "0123456789while work is put away"
+    );
 }
 
 #[test]
@@ -50,9 +63,15 @@ fn one_write_takes_a_bounded_piece() {
     let (mut writing, named, _permit) = writing(Place::At(0));
     let bytes = vec![b'x'; CHUNK_BYTES + 1];
     assert_eq!(writing.write(&bytes).unwrap().unwrap(), CHUNK_BYTES);
-    assert_eq!(named.as_file().metadata().unwrap().len(), CHUNK_BYTES as u64);
+    assert_eq!(
+        named.as_file().metadata().unwrap().len(),
+        CHUNK_BYTES as u64
+    );
     let mut stream = p2::Writer::new(writing);
-    assert!(matches!(stream.write(bytes.into()), Err(StreamError::Trap(_))));
+    assert!(matches!(
+        stream.write(bytes.into()),
+        Err(StreamError::Trap(_))
+    ));
 }
 
 #[test]
@@ -60,7 +79,10 @@ fn a_write_that_fails_ends_the_stream() {
     let (mut writing, named, _permit) = writing(Place::End);
     writing.file = Arc::new(File::open(named.path()).unwrap());
     let mut stream = p2::Writer::new(writing);
-    assert!(matches!(stream.write("x".into()), Err(StreamError::LastOperationFailed(_))));
+    assert!(matches!(
+        stream.write("x".into()),
+        Err(StreamError::LastOperationFailed(_))
+    ));
     assert!(matches!(stream.write("x".into()), Err(StreamError::Closed)));
     assert!(matches!(stream.check_write(), Err(StreamError::Closed)));
 }
@@ -74,6 +96,9 @@ fn each_function_stands_in_the_place_of_one_of_wasmtimes() {
     wasmtime_wasi::p3::add_to_linker(&mut linker).unwrap();
     for (interface, function) in FUNCTIONS {
         let defined = function(&mut linker.instance(interface).unwrap());
-        assert!(defined.unwrap_err().to_string().contains("defined twice"), "{interface}");
+        assert!(
+            defined.unwrap_err().to_string().contains("defined twice"),
+            "{interface}"
+        );
     }
 }

@@ -51,8 +51,14 @@ impl Writing {
     ) -> Result<Self, Refused> {
         let permit = host.called().leadership.permit.clone();
         match host.table.get(descriptor) {
-            Ok(Descriptor::File(file)) if file.perms.write_not_permitted() => Err(Refused::ReadOnly),
-            Ok(Descriptor::File(file)) => Ok(Self { file: Arc::clone(&file.file), place, permit }),
+            Ok(Descriptor::File(file)) if file.perms.write_not_permitted() => {
+                Err(Refused::ReadOnly)
+            }
+            Ok(Descriptor::File(file)) => Ok(Self {
+                file: Arc::clone(&file.file),
+                place,
+                permit,
+            }),
             Ok(Descriptor::Dir(_)) => Err(Refused::NotAFile),
             Err(error) => Err(Refused::Unknown(error.into())),
         }

@@ -30,14 +30,24 @@ pub(super) struct Connection {
 impl Connection {
     /// A connection that the gate knows by `id`.
     pub(super) fn new(stream: Arc<TcpStream>, gate: Arc<Gate>, id: u64, slot: Slot) -> Self {
-        Self { stream, gate, id, ended: AtomicBool::new(false), _slot: slot }
+        Self {
+            stream,
+            gate,
+            id,
+            ended: AtomicBool::new(false),
+            _slot: slot,
+        }
     }
 
     pub(super) fn stream(&self) -> &TcpStream {
         &self.stream
     }
 
-    pub(super) fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(
+        &self,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         loop {
             match self.stream.try_read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -52,7 +62,11 @@ impl Connection {
         }
     }
 
-    pub(super) fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_write(
+        &self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         loop {
             self.check()?;
             match self.stream.try_write(bytes) {
@@ -89,7 +103,11 @@ impl Connection {
     }
 
     fn check(&self) -> io::Result<()> {
-        if self.gate.is_open() { Ok(()) } else { Err(Errno::ACCESS.into()) }
+        if self.gate.is_open() {
+            Ok(())
+        } else {
+            Err(Errno::ACCESS.into())
+        }
     }
 
     /// Says of a failure that comes of the end of effects that it does.
@@ -129,7 +147,11 @@ impl Drop for Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         // Whoever sends without a pause must not keep a thread that others wait for.
         let coop = ready!(coop::poll_proceed(context));
         let read = ready!(self.0.poll_read(context, buffer.initialize_unfilled()))?;
@@ -140,7 +162,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let coop = ready!(coop::poll_proceed(context));
         let written = ready!(self.0.poll_write(context, bytes))?;
         coop.made_progress();

@@ -61,8 +61,16 @@ struct Open {
 
 /// A socket for one connection. `NFILE` when the host has none for plugins.
 pub(super) fn socket(ipv6: bool) -> io::Result<TcpSocket> {
-    let socket = if ipv6 { TcpSocket::new_v6()? } else { TcpSocket::new_v4()? };
-    if descriptors::is_for_plugins(&socket) { Ok(socket) } else { Err(Errno::NFILE.into()) }
+    let socket = if ipv6 {
+        TcpSocket::new_v6()?
+    } else {
+        TcpSocket::new_v4()?
+    };
+    if descriptors::is_for_plugins(&socket) {
+        Ok(socket)
+    } else {
+        Err(Errno::NFILE.into())
+    }
 }
 
 /// Room for one connection.
@@ -76,7 +84,13 @@ impl Gate {
     pub(super) fn new(permit: Permit, slots_max: usize) -> (Arc<Self>, AbortOnDropJoinHandle<()>) {
         let slots_max = slots_max.min(Semaphore::MAX_PERMITS);
         let slots = Arc::new(Semaphore::new(slots_max));
-        let gate = Arc::new(Self { permit, slots, slots_max, open: Mutex::default(), kept_one: Notify::new() });
+        let gate = Arc::new(Self {
+            permit,
+            slots,
+            slots_max,
+            open: Mutex::default(),
+            kept_one: Notify::new(),
+        });
         let watch = spawn({
             let gate = Arc::clone(&gate);
             async move {
@@ -147,7 +161,12 @@ impl Gate {
         }
         let stream = Arc::new(stream);
         open.connections.insert(id, Arc::clone(&stream));
-        Ok(Arc::new(Connection::new(stream, Arc::clone(self), id, slot)))
+        Ok(Arc::new(Connection::new(
+            stream,
+            Arc::clone(self),
+            id,
+            slot,
+        )))
     }
 
     /// Cuts every connection, and lets none be made any more.

@@ -114,7 +114,10 @@ impl Outbound {
             self.report_no_room(&Errno::MFILE.into());
             Error::ConnectionLimitReached
         })?;
-        let patience = options.connect_timeout.unwrap_or(CONNECT_TIME).min(CONNECT_TIME);
+        let patience = options
+            .connect_timeout
+            .unwrap_or(CONNECT_TIME)
+            .min(CONNECT_TIME);
         let connected = timeout(patience, self.connect(&origin, slot)).await;
         let (stream, connection) = connected.map_err(|_| Error::ConnectionTimeout)??;
         let informed = Arc::new(AtomicUsize::new(0));
@@ -143,42 +146,65 @@ impl Outbound {
         });
         let silence = options.first_byte_timeout.unwrap_or(SILENCE);
         let answered = timeout(silence, sender.send_request(request)).await;
-        let response = answered.map_err(|_| Error::ConnectionReadTimeout)?.map_err(|error| {
-            if informed.load(Ordering::Relaxed) > INFORMATIONAL_MAX {
-                self.report(&Uninformative { origin: &origin });
-                return Error::HttpProtocolError;
-            }
-            self.failed(&error)
-        })?;
+        let response = answered
+            .map_err(|_| Error::ConnectionReadTimeout)?
+            .map_err(|error| {
+                if informed.load(Ordering::Relaxed) > INFORMATIONAL_MAX {
+                    self.report(&Uninformative { origin: &origin });
+                    return Error::HttpProtocolError;
+                }
+                self.failed(&error)
+            })?;
         let silence = options.between_bytes_timeout.unwrap_or(SILENCE);
         let outbound = Arc::clone(self);
-        let body = |incoming| ResponseBody { incoming, silence, alarm: Box::pin(sleep(silence)), outbound };
-        Ok((response.map(|incoming| body(incoming).boxed_unsync()), driver))
+        let body = |incoming| ResponseBody {
+            incoming,
+            silence,
+            alarm: Box::pin(sleep(silence)),
+            outbound,
+        };
+        Ok((
+            response.map(|incoming| body(incoming).boxed_unsync()),
+            driver,
+        ))
     }
 
     /// Sets what the host says about a request.
     fn complete(&self, request: &mut Request<WasiBody>, origin: &Origin) -> Result<(), Error> {
-        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        let path = Uri::builder().path_and_query(path).build().map_err(|_| Error::HttpRequestUriInvalid)?;
+        let path = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        let path = Uri::builder()
+            .path_and_query(path)
+            .build()
+            .map_err(|_| Error::HttpRequestUriInvalid)?;
         if path.to_string().len() > HEADER_BYTES {
             return Err(Error::HttpRequestUriTooLong);
         }
         *request.uri_mut() = path;
         let term = &self.leadership.term;
-        let authority = HeaderValue::from_str(&origin.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
+        let authority =
+            HeaderValue::from_str(&origin.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
         let headers = request.headers_mut();
         headers.insert(HOST, authority);
         headers.remove(TASK);
         headers.remove(FENCING_TOKEN);
         if self.settings.grants.network.identify {
             // A task's name may be in any script; a header is in none.
-            let task = HeaderValue::from_str(&percent_encoded(&term.task)).map_err(|_| Error::ConfigurationError)?;
+            let task = HeaderValue::from_str(&percent_encoded(&term.task))
+                .map_err(|_| Error::ConfigurationError)?;
             headers.insert(TASK, task);
             headers.insert(FENCING_TOKEN, HeaderValue::from(term.fencing_token.0));
         }
-        let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let bytes: usize = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
         if bytes > HEADER_BYTES {
-            return Err(Error::HttpRequestHeaderSectionSize(u32::try_from(bytes).ok()));
+            return Err(Error::HttpRequestHeaderSectionSize(
+                u32::try_from(bytes).ok(),
+            ));
         }
         Ok(())
     }
@@ -206,7 +232,10 @@ impl Outbound {
             let endpoint = SocketAddr::new(address, origin.port);
             match self.gate.connect(socket, endpoint, slot).await {
                 Ok(connection) => {
-                    return Ok((self.secure(origin, Arc::clone(&connection)).await?, connection));
+                    return Ok((
+                        self.secure(origin, Arc::clone(&connection)).await?,
+                        connection,
+                    ));
                 }
                 Err(error) => last = unconnected(&error),
             }
@@ -214,7 +243,11 @@ impl Outbound {
         Err(last)
     }
 
-    async fn secure(&self, origin: &Origin, connection: Arc<Connection>) -> Result<Box<dyn Duplex>, Error> {
+    async fn secure(
+        &self,
+        origin: &Origin,
+        connection: Arc<Connection>,
+    ) -> Result<Box<dyn Duplex>, Error> {
         let stream = Stream(connection);
         if origin.scheme == Scheme::Http {
             return Ok(Box::new(stream));
@@ -227,7 +260,10 @@ impl Outbound {
         match connector.connect(name, stream).await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => {
-                self.report(&Insecure { origin, source: &error });
+                self.report(&Insecure {
+                    origin,
+                    source: &error,
+                });
                 Err(insecure(&error).unwrap_or_else(|| unconnected(&error)))
             }
         }
@@ -265,8 +301,16 @@ fn unconnected(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
         io::ErrorKind::TimedOut => Error::ConnectionTimeout,
-        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => Error::DestinationIpUnroutable,
-        _ if matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE)) => Error::ConnectionLimitReached,
+        io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+            Error::DestinationIpUnroutable
+        }
+        _ if matches!(
+            Errno::from_io_error(error),
+            Some(Errno::MFILE | Errno::NFILE)
+        ) =>
+        {
+            Error::ConnectionLimitReached
+        }
         _ => Error::ConnectionTerminated,
     }
 }
@@ -284,7 +328,8 @@ fn origin(uri: &Uri) -> Result<Origin, Error> {
         _ => return Err(Error::HttpProtocolError),
     };
     let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
-    let origin = Origin::new(&format!("{scheme}://{authority}")).map_err(|_| Error::HttpRequestUriInvalid)?;
+    let origin = Origin::new(&format!("{scheme}://{authority}"))
+        .map_err(|_| Error::HttpRequestUriInvalid)?;
     match origin.host {
         HostPattern::Below(_) => Err(Error::HttpRequestUriInvalid),
         _ => Ok(origin),
@@ -298,7 +343,10 @@ fn unreachable(error: LookupError) -> Error {
         LookupError::Ended => Error::ConnectionTerminated,
         LookupError::TimedOut { .. } => Error::DnsTimeout,
         LookupError::NoAddress { .. } => Error::DestinationNotFound,
-        LookupError::Failed { source, .. } => Error::DnsError { rcode: Some(source.to_string()), info_code: None },
+        LookupError::Failed { source, .. } => Error::DnsError {
+            rcode: Some(source.to_string()),
+            info_code: None,
+        },
     }
 }
 
@@ -312,17 +360,22 @@ struct Insecure<'a> {
 
 /// A server that announces an answer again and again, and does not give it.
 #[derive(Debug, thiserror::Error)]
-#[error("{origin} has sent more than {INFORMATIONAL_MAX} informational responses (1xx) instead of one that counts")]
+#[error(
+    "{origin} has sent more than {INFORMATIONAL_MAX} informational responses (1xx) instead of one that counts"
+)]
 struct Uninformative<'a> {
     origin: &'a Origin,
 }
 
 fn insecure(error: &io::Error) -> Option<Error> {
     Some(match tls::cause(error)? {
-        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => Error::TlsCertificateError,
-        rustls::Error::AlertReceived(alert) => {
-            Error::TlsAlertReceived { alert_id: Some((*alert).into()), alert_message: Some(format!("{alert:?}")) }
+        rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented => {
+            Error::TlsCertificateError
         }
+        rustls::Error::AlertReceived(alert) => Error::TlsAlertReceived {
+            alert_id: Some((*alert).into()),
+            alert_message: Some(format!("{alert:?}")),
+        },
         _ => Error::TlsProtocolError,
     })
 }
@@ -374,7 +427,11 @@ impl Body for ResponseBody {
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(self.outbound.failed(&error)))),
             Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => self.alarm.as_mut().poll(context).map(|()| Some(Err(Error::ConnectionReadTimeout))),
+            Poll::Pending => self
+                .alarm
+                .as_mut()
+                .poll(context)
+                .map(|()| Some(Err(Error::ConnectionReadTimeout))),
         }
     }
 
@@ -392,17 +449,43 @@ mod tests {
     use super::*;
 
     fn asked(authority: &str) -> Result<String, Error> {
-        origin(&Uri::builder().scheme("https").authority(authority).path_and_query("/").build().unwrap())
-            .map(|origin| origin.to_string())
+        origin(
+            &Uri::builder()
+                .scheme("https")
+                .authority(authority)
+                .path_and_query("/")
+                .build()
+                .unwrap(),
+        )
+        .map(|origin| origin.to_string())
     }
 
     #[test]
     fn what_a_request_is_for_is_read_in_one_way_only() {
-        assert_eq!(asked("API.example.com.").unwrap(), "https://api.example.com");
-        assert_eq!(asked("api.example.com:443").unwrap(), "https://api.example.com");
-        assert_eq!(asked("[::ffff:10.0.0.1]:8443").unwrap(), "https://10.0.0.1:8443");
-        for trick in ["granted@evil.example", "granted:80@evil.example", "0x7f.1", "127.1", "2130706433", "*.example"] {
-            assert!(matches!(asked(trick), Err(Error::HttpRequestUriInvalid)), "{trick}");
+        assert_eq!(
+            asked("API.example.com.").unwrap(),
+            "https://api.example.com"
+        );
+        assert_eq!(
+            asked("api.example.com:443").unwrap(),
+            "https://api.example.com"
+        );
+        assert_eq!(
+            asked("[::ffff:10.0.0.1]:8443").unwrap(),
+            "https://10.0.0.1:8443"
+        );
+        for trick in [
+            "granted@evil.example",
+            "granted:80@evil.example",
+            "0x7f.1",
+            "127.1",
+            "2130706433",
+            "*.example",
+        ] {
+            assert!(
+                matches!(asked(trick), Err(Error::HttpRequestUriInvalid)),
+                "{trick}"
+            );
         }
     }
 

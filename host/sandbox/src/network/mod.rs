@@ -57,8 +57,15 @@ struct Outbound {
 }
 
 impl NetworkAccess {
-    pub(super) fn new(leadership: &Leadership, settings: &Arc<PluginSettings>, log: &PluginLog) -> Self {
-        let (gate, watch) = Gate::new(leadership.permit.clone(), count(settings.limits.sockets.into()));
+    pub(super) fn new(
+        leadership: &Leadership,
+        settings: &Arc<PluginSettings>,
+        log: &PluginLog,
+    ) -> Self {
+        let (gate, watch) = Gate::new(
+            leadership.permit.clone(),
+            count(settings.limits.sockets.into()),
+        );
         let outbound = Outbound {
             settings: Arc::clone(settings),
             leadership: leadership.clone(),
@@ -66,7 +73,10 @@ impl NetworkAccess {
             gate,
             vetted: Mutex::default(),
         };
-        Self { outbound: Arc::new(outbound), _watch: watch }
+        Self {
+            outbound: Arc::new(outbound),
+            _watch: watch,
+        }
     }
 
     /// A socket for TCP. `EMFILE` when there are as many connections as there may be, `ENFILE` when there are on the whole
@@ -84,23 +94,35 @@ impl NetworkAccess {
     fn check_endpoint(&self, endpoint: SocketAddr) -> io::Result<()> {
         let host = HostPattern::from(endpoint.ip());
         let policy = &self.outbound.settings.grants.network;
-        let named = policy.tcp_ports(&host).is_ok_and(|ports| ports.contains(&endpoint.port()));
+        let named = policy
+            .tcp_ports(&host)
+            .is_ok_and(|ports| ports.contains(&endpoint.port()));
         if named || self.outbound.vetted().contains(&endpoint) {
             return Ok(());
         }
-        self.outbound.report(&Refusal::Endpoint(Endpoint { host, port: endpoint.port() }));
+        self.outbound.report(&Refusal::Endpoint(Endpoint {
+            host,
+            port: endpoint.port(),
+        }));
         Err(Errno::ACCESS.into())
     }
 
     /// The addresses of a name that is granted for TCP. From then on they can be connected to, at the granted ports.
-    fn look_up(&self, name: String) -> impl Future<Output = Result<Vec<IpAddr>, LookupError>> + Send + use<> {
+    fn look_up(
+        &self,
+        name: String,
+    ) -> impl Future<Output = Result<Vec<IpAddr>, LookupError>> + Send + use<> {
         let outbound = Arc::clone(&self.outbound);
         async move {
-            let host = HostPattern::new(&name).map_err(|source| LookupError::NoName { name, source })?;
+            let host =
+                HostPattern::new(&name).map_err(|source| LookupError::NoName { name, source })?;
             let policy = &outbound.settings.grants.network;
             let ports = policy.tcp_ports(&host).map_err(LookupError::Refused);
             let found = match ports {
-                Ok(ports) => outbound.addresses(&host).await.map(|addresses| (addresses, ports)),
+                Ok(ports) => outbound
+                    .addresses(&host)
+                    .await
+                    .map(|addresses| (addresses, ports)),
                 Err(refused) => Err(refused),
             };
             let (addresses, ports) = found.inspect_err(|error| outbound.report(error))?;
@@ -138,7 +160,8 @@ impl Outbound {
 
     /// Tells whoever reads the log of something that was refused or failed, where the guest gets no more than a code.
     fn report(&self, error: &dyn std::error::Error) {
-        self.log.warn(&error.to_string(), details([("import", "network".into())]));
+        self.log
+            .warn(&error.to_string(), details([("import", "network".into())]));
     }
 
     /// Tells why there is no socket, if it is for want of room.
@@ -146,15 +169,16 @@ impl Outbound {
         let max = self.gate.slots_max();
         let message = match Errno::from_io_error(error) {
             Some(Errno::NFILE) => descriptors::NoneLeft.to_string(),
-            Some(Errno::MFILE) if self.gate.is_clogged() => {
-                String::from("too many connections were closed whose other sides have not got all that was sent")
-            }
+            Some(Errno::MFILE) if self.gate.is_clogged() => String::from(
+                "too many connections were closed whose other sides have not got all that was sent",
+            ),
             Some(Errno::MFILE) => {
                 format!("{max} connections are open, which is what `limits.sockets` allows")
             }
             _ => return,
         };
-        self.log.warn(&message, details([("import", "network".into())]));
+        self.log
+            .warn(&message, details([("import", "network".into())]));
     }
 
     fn vetted(&self) -> MutexGuard<'_, VecDeque<SocketAddr>> {

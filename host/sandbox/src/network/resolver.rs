@@ -39,7 +39,10 @@ pub struct SystemResolver {
 
 impl Default for SystemResolver {
     fn default() -> Self {
-        Self { slots: Arc::new(Semaphore::new(LOOKUPS_MAX)), all: &ALL_LOOKUPS }
+        Self {
+            slots: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+            all: &ALL_LOOKUPS,
+        }
     }
 }
 
@@ -49,7 +52,8 @@ impl Resolve for SystemResolver {
         Box::pin(async move {
             let busy = || io::Error::other(format!("{LOOKUPS_MAX} lookups are under way already"));
             let slot = slots.try_acquire_owned().map_err(|_| busy())?;
-            let room = || io::Error::other("as many lookups of all plugins are under way as may be");
+            let room =
+                || io::Error::other("as many lookups of all plugins are under way as may be");
             let all = all.try_acquire().map_err(|_| room())?;
             // The system's lookup has a thread until it ends, whether or not anybody still waits for it; so has the slot.
             let lookup = tokio::spawn(async move {
@@ -74,7 +78,10 @@ pub(super) enum LookupError {
     #[error("the lookup of {host} took more than {} seconds", LOOKUP_TIME.as_secs())]
     TimedOut { host: HostPattern },
     #[error("{host} cannot be looked up: {source}")]
-    Failed { host: HostPattern, source: io::Error },
+    Failed {
+        host: HostPattern,
+        source: io::Error,
+    },
     #[error("{host} has no address")]
     NoAddress { host: HostPattern },
 }
@@ -90,14 +97,21 @@ pub(super) async fn addresses(
         HostPattern::Name(name) => match timeout(LOOKUP_TIME, resolver.resolve(name)).await {
             Ok(Ok(found)) => found,
             Ok(Err(source)) => {
-                return Err(LookupError::Failed { host: host.clone(), source });
+                return Err(LookupError::Failed {
+                    host: host.clone(),
+                    source,
+                });
             }
             Err(_) => return Err(LookupError::TimedOut { host: host.clone() }),
         },
         HostPattern::Below(_) => Vec::new(),
     };
     let (mut passed, mut refused) = (Vec::new(), None);
-    for address in found.into_iter().map(|address| address.to_canonical()).take(ADDRESSES_MAX) {
+    for address in found
+        .into_iter()
+        .map(|address| address.to_canonical())
+        .take(ADDRESSES_MAX)
+    {
         match policy.check_address(host, address) {
             Ok(()) if passed.contains(&address) => {}
             Ok(()) => passed.push(address),
@@ -133,23 +147,53 @@ mod tests {
     }
 
     fn fixed(addresses: &str) -> Fixed {
-        let addresses = addresses.split_whitespace().map(|address| address.parse().unwrap());
+        let addresses = addresses
+            .split_whitespace()
+            .map(|address| address.parse().unwrap());
         Fixed(Some(addresses.collect()), Mutex::default())
     }
 
     async fn judged(answer: &str, networks: &[&str]) -> Result<Vec<String>, LookupError> {
-        let networks = networks.iter().map(|network| Network::new(network).unwrap()).collect();
-        let policy = NetworkPolicy { networks, ..NetworkPolicy::default() };
-        let found = addresses(&fixed(answer), &policy, &HostPattern::new("granted.example").unwrap()).await?;
-        Ok(found.into_iter().map(|address| address.to_string()).collect())
+        let networks = networks
+            .iter()
+            .map(|network| Network::new(network).unwrap())
+            .collect();
+        let policy = NetworkPolicy {
+            networks,
+            ..NetworkPolicy::default()
+        };
+        let found = addresses(
+            &fixed(answer),
+            &policy,
+            &HostPattern::new("granted.example").unwrap(),
+        )
+        .await?;
+        Ok(found
+            .into_iter()
+            .map(|address| address.to_string())
+            .collect())
     }
 
     #[tokio::test]
     async fn only_the_addresses_that_may_be_reached_are_given_on() {
-        assert_eq!(judged("8.8.8.8 10.0.0.1 ::ffff:8.8.8.8", &[]).await.unwrap(), ["8.8.8.8"]);
-        assert_eq!(judged("10.0.0.1 8.8.8.8 11.0.0.1", &[]).await.unwrap(), ["8.8.8.8", "11.0.0.1"]);
-        assert_eq!(judged("::ffff:10.0.0.1", &["10.0.0.0/8"]).await.unwrap(), ["10.0.0.1"]);
-        assert!(matches!(judged("", &[]).await, Err(LookupError::NoAddress { .. })));
+        assert_eq!(
+            judged("8.8.8.8 10.0.0.1 ::ffff:8.8.8.8", &[])
+                .await
+                .unwrap(),
+            ["8.8.8.8"]
+        );
+        assert_eq!(
+            judged("10.0.0.1 8.8.8.8 11.0.0.1", &[]).await.unwrap(),
+            ["8.8.8.8", "11.0.0.1"]
+        );
+        assert_eq!(
+            judged("::ffff:10.0.0.1", &["10.0.0.0/8"]).await.unwrap(),
+            ["10.0.0.1"]
+        );
+        assert!(matches!(
+            judged("", &[]).await,
+            Err(LookupError::NoAddress { .. })
+        ));
     }
 
     #[tokio::test]
@@ -168,9 +212,21 @@ mod tests {
             "224.0.0.1",
         ] {
             let error = judged(address, &["172.16.0.0/12"]).await.unwrap_err();
-            let canonical = address.parse::<IpAddr>().unwrap().to_canonical().to_string();
-            assert!(matches!(&error, LookupError::Refused(Refusal::Address { .. })), "{error}");
-            assert!(error.to_string().contains(&format!("networks = [\"{canonical}\"]")), "{error}");
+            let canonical = address
+                .parse::<IpAddr>()
+                .unwrap()
+                .to_canonical()
+                .to_string();
+            assert!(
+                matches!(&error, LookupError::Refused(Refusal::Address { .. })),
+                "{error}"
+            );
+            assert!(
+                error
+                    .to_string()
+                    .contains(&format!("networks = [\"{canonical}\"]")),
+                "{error}"
+            );
         }
     }
 
@@ -179,7 +235,9 @@ mod tests {
         let resolver = fixed("8.8.8.8");
         let host = HostPattern::new("10.0.0.1").unwrap();
         // Whoever names the address has granted it.
-        let found = addresses(&resolver, &NetworkPolicy::default(), &host).await.unwrap();
+        let found = addresses(&resolver, &NetworkPolicy::default(), &host)
+            .await
+            .unwrap();
         assert_eq!(found, ["10.0.0.1".parse::<IpAddr>().unwrap()]);
         assert!(resolver.1.lock().unwrap().is_empty());
     }
@@ -187,27 +245,41 @@ mod tests {
     #[tokio::test]
     async fn however_many_addresses_there_are_few_are_looked_at() {
         let many: Vec<_> = (1..200).map(|last| format!("8.8.8.{last}")).collect();
-        assert_eq!(judged(&many.join(" "), &[]).await.unwrap().len(), ADDRESSES_MAX);
+        assert_eq!(
+            judged(&many.join(" "), &[]).await.unwrap().len(),
+            ADDRESSES_MAX
+        );
     }
 
     #[tokio::test]
     async fn a_lookup_without_an_answer_ends() {
         let resolver = Fixed(None, Mutex::default());
         let host = HostPattern::new("granted.example").unwrap();
-        let error = addresses(&resolver, &NetworkPolicy::default(), &host).await.unwrap_err();
+        let error = addresses(&resolver, &NetworkPolicy::default(), &host)
+            .await
+            .unwrap_err();
         assert!(matches!(error, LookupError::TimedOut { .. }));
     }
 
     #[tokio::test]
     async fn when_all_plugins_look_up_as_many_as_may_be_one_more_is_refused() {
         static NONE: Semaphore = Semaphore::const_new(0);
-        let busy = SystemResolver { all: &NONE, ..SystemResolver::default() };
+        let busy = SystemResolver {
+            all: &NONE,
+            ..SystemResolver::default()
+        };
         assert!(busy.resolve("localhost").await.is_err());
     }
 
     #[tokio::test]
     async fn the_system_knows_this_machine() {
-        let found = SystemResolver::default().resolve("localhost").await.unwrap();
-        assert!(found.iter().all(IpAddr::is_loopback) && !found.is_empty(), "{found:?}");
+        let found = SystemResolver::default()
+            .resolve("localhost")
+            .await
+            .unwrap();
+        assert!(
+            found.iter().all(IpAddr::is_loopback) && !found.is_empty(),
+            "{found:?}"
+        );
     }
 }

@@ -55,7 +55,11 @@ pub(super) struct Socket {
 enum State {
     Fresh(TcpSocket, Slot),
     Connecting(AbortOnDropJoinHandle<io::Result<Arc<Connection>>>),
-    Connected { connection: Arc<Connection>, sends: bool, receives: bool },
+    Connected {
+        connection: Arc<Connection>,
+        sends: bool,
+        receives: bool,
+    },
     Closed(Errno),
 }
 
@@ -70,7 +74,11 @@ impl Socket {
         if ipv6 {
             sockopt::set_ipv6_v6only(&socket, true)?;
         }
-        Ok(Self { gate: Arc::clone(gate), ipv6, state: State::Fresh(socket, slot) })
+        Ok(Self {
+            gate: Arc::clone(gate),
+            ipv6,
+            state: State::Fresh(socket, slot),
+        })
     }
 
     /// Takes what the system would choose anyway, and refuses everything else.
@@ -99,7 +107,8 @@ impl Socket {
         if !self.gate.is_open() {
             return Err(Errno::ACCESS.into());
         }
-        if let State::Fresh(socket, slot) = mem::replace(&mut self.state, State::Closed(Errno::IO)) {
+        if let State::Fresh(socket, slot) = mem::replace(&mut self.state, State::Closed(Errno::IO))
+        {
             self.state = State::Connecting(self.gate.connect(socket, address, slot));
         }
         Ok(())
@@ -114,7 +123,11 @@ impl Socket {
         };
         Poll::Ready(match outcome {
             Ok(connection) => {
-                self.state = State::Connected { connection, sends: false, receives: false };
+                self.state = State::Connected {
+                    connection,
+                    sends: false,
+                    receives: false,
+                };
                 Ok(())
             }
             Err(error) => {
@@ -127,7 +140,11 @@ impl Socket {
     /// The connection, for the one who sends.
     fn sender(&mut self) -> io::Result<Arc<Connection>> {
         match &mut self.state {
-            State::Connected { connection, sends: taken @ false, .. } => {
+            State::Connected {
+                connection,
+                sends: taken @ false,
+                ..
+            } => {
                 *taken = true;
                 Ok(Arc::clone(connection))
             }
@@ -139,7 +156,11 @@ impl Socket {
     /// The connection, for the one who receives.
     fn receiver(&mut self) -> io::Result<Arc<Connection>> {
         match &mut self.state {
-            State::Connected { connection, receives: taken @ false, .. } => {
+            State::Connected {
+                connection,
+                receives: taken @ false,
+                ..
+            } => {
                 *taken = true;
                 Ok(Arc::clone(connection))
             }
@@ -160,7 +181,11 @@ impl Socket {
         match &self.state {
             State::Fresh(socket, _) => {
                 let address = socket.local_addr()?;
-                if address.port() == 0 { Err(Errno::NOTCONN.into()) } else { Ok(address) }
+                if address.port() == 0 {
+                    Err(Errno::NOTCONN.into())
+                } else {
+                    Ok(address)
+                }
             }
             _ => self.connection()?.stream().local_addr(),
         }
@@ -193,7 +218,10 @@ impl Socket {
     }
 
     fn set_keep_alive_idle(&self, nanoseconds: u64) -> io::Result<()> {
-        Ok(sockopt::set_tcp_keepidle(self.descriptor()?, seconds(nanoseconds)?)?)
+        Ok(sockopt::set_tcp_keepidle(
+            self.descriptor()?,
+            seconds(nanoseconds)?,
+        )?)
     }
 
     fn keep_alive_interval(&self) -> io::Result<u64> {
@@ -201,7 +229,10 @@ impl Socket {
     }
 
     fn set_keep_alive_interval(&self, nanoseconds: u64) -> io::Result<()> {
-        Ok(sockopt::set_tcp_keepintvl(self.descriptor()?, seconds(nanoseconds)?)?)
+        Ok(sockopt::set_tcp_keepintvl(
+            self.descriptor()?,
+            seconds(nanoseconds)?,
+        )?)
     }
 
     fn keep_alive_count(&self) -> io::Result<u32> {
@@ -234,7 +265,10 @@ impl Socket {
     }
 
     fn set_receive_buffer_size(&self, bytes: u64) -> io::Result<()> {
-        Ok(sockopt::set_socket_recv_buffer_size(self.descriptor()?, buffer(bytes)?)?)
+        Ok(sockopt::set_socket_recv_buffer_size(
+            self.descriptor()?,
+            buffer(bytes)?,
+        )?)
     }
 
     fn send_buffer_size(&self) -> io::Result<u64> {
@@ -242,12 +276,19 @@ impl Socket {
     }
 
     fn set_send_buffer_size(&self, bytes: u64) -> io::Result<()> {
-        Ok(sockopt::set_socket_send_buffer_size(self.descriptor()?, buffer(bytes)?)?)
+        Ok(sockopt::set_socket_send_buffer_size(
+            self.descriptor()?,
+            buffer(bytes)?,
+        )?)
     }
 }
 
 fn positive<N: PartialEq + Default>(number: N) -> io::Result<N> {
-    if number == N::default() { Err(Errno::INVAL.into()) } else { Ok(number) }
+    if number == N::default() {
+        Err(Errno::INVAL.into())
+    } else {
+        Ok(number)
+    }
 }
 
 fn nanoseconds(duration: Duration) -> u64 {
@@ -256,10 +297,14 @@ fn nanoseconds(duration: Duration) -> u64 {
 
 /// A time that Linux takes: whole seconds, at least one, and no more than fit into 15 bits.
 fn seconds(nanoseconds: u64) -> io::Result<Duration> {
-    Ok(Duration::from_secs(positive(nanoseconds)?.div_ceil(1_000_000_000).min(32_767)))
+    Ok(Duration::from_secs(
+        positive(nanoseconds)?.div_ceil(1_000_000_000).min(32_767),
+    ))
 }
 
 /// A size that the system takes; it has a limit of its own.
 fn buffer(bytes: u64) -> io::Result<usize> {
-    Ok(usize::try_from(positive(bytes)?).unwrap_or(usize::MAX).min(1 << 30))
+    Ok(usize::try_from(positive(bytes)?)
+        .unwrap_or(usize::MAX)
+        .min(1 << 30))
 }

@@ -26,8 +26,11 @@ pub(super) enum TrustError {
 /// What connects with TLS, after reading the certificates when it is asked for the first time.
 pub(super) async fn connector() -> Result<TlsConnector, TrustError> {
     static CONFIG: OnceCell<Arc<ClientConfig>> = OnceCell::const_new();
-    let config =
-        CONFIG.get_or_try_init(async || tokio::task::spawn_blocking(config).await.map_err(TrustError::Stopped)?);
+    let config = CONFIG.get_or_try_init(async || {
+        tokio::task::spawn_blocking(config)
+            .await
+            .map_err(TrustError::Stopped)?
+    });
     Ok(TlsConnector::from(Arc::clone(config.await?)))
 }
 
@@ -37,12 +40,19 @@ fn config() -> Result<Arc<ClientConfig>, TrustError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
-        let detail = found.errors.first().map_or_else(String::new, |error| format!(" ({error})"));
+        let detail = found
+            .errors
+            .first()
+            .map_or_else(String::new, |error| format!(" ({error})"));
         return Err(TrustError::NoRoots { detail });
     }
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = versions.map_err(TrustError::Setup)?.with_root_certificates(roots).with_no_client_auth();
+    let versions =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = versions
+        .map_err(TrustError::Setup)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

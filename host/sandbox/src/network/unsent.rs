@@ -7,7 +7,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::{self, Errno};
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with,
+};
 use tokio::net::TcpStream;
 
 // Of linux/sock_diag.h and linux/netlink.h.
@@ -43,7 +45,12 @@ fn queue_bytes(stream: &TcpStream) -> io::Result<u32> {
         SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
         Some(SOCK_DIAG),
     )?;
-    sendto(&socket, &request(local, remote), SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    sendto(
+        &socket,
+        &request(local, remote),
+        SendFlags::empty(),
+        &SocketAddrNetlink::new(0, 0),
+    )?;
     // The answer is there when the question has been sent.
     let mut reply = [0; 1024];
     let (_, length) = recv(&socket, &mut reply, RecvFlags::empty())?;
@@ -60,16 +67,33 @@ fn address(address: std::io::Result<SocketAddr>) -> io::Result<SocketAddr> {
 
 /// Asks for one TCP socket: `nlmsghdr` and `inet_diag_req_v2`.
 fn request(local: SocketAddr, remote: SocketAddr) -> Vec<u8> {
-    let family = if local.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let family = if local.is_ipv6() {
+        AddressFamily::INET6
+    } else {
+        AddressFamily::INET
+    };
     // An address of one link belongs to an interface.
-    let interface = if let SocketAddr::V6(remote) = remote { remote.scope_id() } else { 0 };
+    let interface = if let SocketAddr::V6(remote) = remote {
+        remote.scope_id()
+    } else {
+        0
+    };
     let mut request = Vec::with_capacity(REQUEST_BYTES);
-    request.extend(u32::try_from(REQUEST_BYTES).unwrap_or_default().to_ne_bytes());
+    request.extend(
+        u32::try_from(REQUEST_BYTES)
+            .unwrap_or_default()
+            .to_ne_bytes(),
+    );
     request.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     request.extend(NLM_F_REQUEST.to_ne_bytes());
     // No number and no sender, since the answer is the only one.
     request.extend([0; 8]);
-    request.extend([u8::try_from(family.as_raw()).unwrap_or_default(), IPPROTO_TCP, 0, 0]);
+    request.extend([
+        u8::try_from(family.as_raw()).unwrap_or_default(),
+        IPPROTO_TCP,
+        0,
+        0,
+    ]);
     // In any state.
     request.extend(u32::MAX.to_ne_bytes());
     request.extend(local.port().to_be_bytes());
@@ -109,7 +133,9 @@ mod tests {
 
     async fn pair(address: &str) -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind(address).await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
         (stream, listener.accept().await.unwrap().0)
     }
 

@@ -2,7 +2,10 @@
 //! `make fuzz`.
 
 #![no_main]
-#![allow(unsafe_code, reason = "libFuzzer's entry point is a symbol with a plain name")]
+#![allow(
+    unsafe_code,
+    reason = "libFuzzer's entry point is a symbol with a plain name"
+)]
 #![allow(missing_docs, reason = "so is what the macro makes of it")]
 
 use std::fs;
@@ -14,7 +17,10 @@ use libfuzzer_sys::fuzz_target;
 static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
     let variable = |name| std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"));
     let (name, seeds) = (variable("SOLOIST_FUZZ"), variable("SOLOIST_FUZZ_SEEDS"));
-    let (_, target) = soloist_fuzz::TARGETS.iter().find(|(target, _)| *target == name).expect("there is such a target");
+    let (_, target) = soloist_fuzz::TARGETS
+        .iter()
+        .find(|(target, _)| *target == name)
+        .expect("there is such a target");
     for (input, content) in soloist_fuzz::inputs(&name) {
         fs::write(Path::new(&seeds).join(input), content).expect("the seeds can be written");
     }

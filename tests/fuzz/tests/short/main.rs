@@ -16,7 +16,10 @@ const MUTATIONS: [(&str, u64); 3] = [("loader", 50_000), ("config", 20_000), ("r
 
 fn run(name: &str) {
     let (_, target) = TARGETS.iter().find(|(target, _)| *target == name).unwrap();
-    let (_, mutations) = MUTATIONS.iter().find(|(target, _)| *target == name).unwrap();
+    let (_, mutations) = MUTATIONS
+        .iter()
+        .find(|(target, _)| *target == name)
+        .unwrap();
     let inputs = inputs(name);
     assert!(!inputs.is_empty());
     for (file, input) in &inputs {
@@ -27,7 +30,9 @@ fn run(name: &str) {
     let found = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("found-{name}"));
     let mut kept = File::create(&found).expect("the target directory can be written");
     for _ in 0..*mutations {
-        let any = |random: &mut Random| &inputs[usize::try_from(random.below(inputs.len() as u64)).unwrap()];
+        let any = |random: &mut Random| {
+            &inputs[usize::try_from(random.below(inputs.len() as u64)).unwrap()]
+        };
         let ((file, input), (_, other)) = (any(&mut random), any(&mut random));
         let input = mutated(input, other, &mut random);
         // Before it is tried: it may end the process.

@@ -23,7 +23,11 @@ impl Effects {
     /// What it says is left tells the deadline, as known to the guest when it acted.
     fn act(&mut self) {
         self.count += 1;
-        info!(sequence = self.count, left_us = remaining().as_micros(), "effect");
+        info!(
+            sequence = self.count,
+            left_us = remaining().as_micros(),
+            "effect"
+        );
     }
 
     async fn act_and_wait(&mut self) -> ! {
@@ -40,7 +44,11 @@ impl Effects {
             self.act();
             let from = Instant::now();
             black_box((0..rounds).fold(0_u64, |sum, round| black_box(sum ^ round)));
-            rounds = if from.elapsed() < INTERVAL { rounds + rounds / 8 } else { rounds - rounds / 8 };
+            rounds = if from.elapsed() < INTERVAL {
+                rounds + rounds / 8
+            } else {
+                rounds - rounds / 8
+            };
         }
     }
 
@@ -60,13 +68,19 @@ impl Effects {
         loop {
             let next = |stored: Option<Vec<u64>>| {
                 let stored = stored.unwrap_or_else(|| vec![0; REPEATED]);
-                let whole = stored.len() == REPEATED && stored.iter().all(|number| *number == stored[0]);
+                let whole =
+                    stored.len() == REPEATED && stored.iter().all(|number| *number == stored[0]);
                 vec![if whole { stored[0] + 1 } else { 0 }; REPEATED]
             };
             // Without an answer it is tried again: another term may begin in the meantime, but not end this loop.
             if let Ok(stored) = state::update("count", next).await {
                 self.count += 1;
-                info!(sequence = self.count, left_us = remaining().as_micros(), stored = stored[0], "effect");
+                info!(
+                    sequence = self.count,
+                    left_us = remaining().as_micros(),
+                    stored = stored[0],
+                    "effect"
+                );
             }
             sleep(INTERVAL).await;
         }

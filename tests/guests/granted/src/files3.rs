@@ -22,16 +22,34 @@ wit_bindgen::generate!({
 /// More than one write takes.
 const LARGE_BYTES: usize = 200_000;
 
-async fn open(directory: &Descriptor, name: &str, create: OpenFlags, how: DescriptorFlags) -> Descriptor {
-    directory.open_at(PathFlags::empty(), name.into(), create, how).await.expect("the test grants it")
+async fn open(
+    directory: &Descriptor,
+    name: &str,
+    create: OpenFlags,
+    how: DescriptorFlags,
+) -> Descriptor {
+    directory
+        .open_at(PathFlags::empty(), name.into(), create, how)
+        .await
+        .expect("the test grants it")
 }
 
 /// Writes letters, and digits after them; then over the second letter.
 pub async fn write() -> String {
     let directory = &get_directories()[0].0;
-    let file = open(directory, "three", OpenFlags::CREATE, DescriptorFlags::WRITE).await;
+    let file = open(
+        directory,
+        "three",
+        OpenFlags::CREATE,
+        DescriptorFlags::WRITE,
+    )
+    .await;
     let mut outcomes = Vec::new();
-    for (data, place) in [(vec![b'a'; LARGE_BYTES], None), (b"123".to_vec(), None), (b"b".to_vec(), Some(1))] {
+    for (data, place) in [
+        (vec![b'a'; LARGE_BYTES], None),
+        (b"123".to_vec(), None),
+        (b"b".to_vec(), Some(1)),
+    ] {
         outcomes.push(stream(&file, data, place).await);
     }
     format!("{outcomes:?}")
@@ -41,7 +59,11 @@ pub async fn write() -> String {
 pub async fn refused() -> String {
     let directory = &get_directories()[0].0;
     let file = open(directory, "file", OpenFlags::empty(), DescriptorFlags::READ).await;
-    format!("{:?} {:?}", stream(&file, b"x".to_vec(), None).await, stream(directory, b"x".to_vec(), Some(0)).await)
+    format!(
+        "{:?} {:?}",
+        stream(&file, b"x".to_vec(), None).await,
+        stream(directory, b"x".to_vec(), Some(0)).await
+    )
 }
 
 /// Reads a file with room for far more than there is in it, and then what is none.
@@ -60,7 +82,11 @@ pub async fn read() -> String {
     }
     let sum: u64 = read.iter().map(|byte| u64::from(*byte)).sum();
     let none = directory.read_via_stream(0).1.await;
-    format!("{} bytes, {sum} together, at most {most} at once, {:?}, {none:?}", read.len(), end.await)
+    format!(
+        "{} bytes, {sum} together, at most {most} at once, {:?}, {none:?}",
+        read.len(),
+        end.await
+    )
 }
 
 /// Reads a directory with room for far more than there is in it.
@@ -70,14 +96,21 @@ pub async fn list() -> String {
     loop {
         let (outcome, some) = entries.read(Vec::with_capacity(1_000_000)).await;
         most = most.max(some.len());
-        names.extend(some.into_iter().map(|entry| format!("{} {:?}", entry.name, entry.type_)));
+        names.extend(
+            some.into_iter()
+                .map(|entry| format!("{} {:?}", entry.name, entry.type_)),
+        );
         if !matches!(outcome, StreamResult::Complete(_)) {
             break;
         }
     }
     names.sort();
     names.truncate(4);
-    format!("at most {most} at once, {:?}, {}", end.await, names.join(", "))
+    format!(
+        "at most {most} at once, {:?}, {}",
+        end.await,
+        names.join(", ")
+    )
 }
 
 /// Opens one file again and again, and keeps a stream of each instead of the file itself.
@@ -85,8 +118,14 @@ pub async fn open_many() -> String {
     let directory = &get_directories()[0].0;
     let mut held = Vec::new();
     loop {
-        let opened =
-            directory.open_at(PathFlags::empty(), "file".into(), OpenFlags::empty(), DescriptorFlags::READ).await;
+        let opened = directory
+            .open_at(
+                PathFlags::empty(),
+                "file".into(),
+                OpenFlags::empty(),
+                DescriptorFlags::READ,
+            )
+            .await;
         match opened {
             Ok(file) => held.push(file.read_via_stream(0)),
             Err(error) => break format!("{} files, then {error:?}", held.len()),

@@ -14,7 +14,9 @@ impl Plugin for Granted {
     async fn on_elected(&mut self, _: Term) -> Result {
         match config("do").as_deref().unwrap_or_default() {
             "variables" => {
-                let mut variables: Vec<_> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+                let mut variables: Vec<_> = std::env::vars()
+                    .map(|(name, value)| format!("{name}={value}"))
+                    .collect();
                 variables.sort();
                 info!("{}", variables.join(" "));
             }
@@ -50,16 +52,29 @@ impl Plugin for Granted {
                 };
                 info!("{} files, then {:?}", held.len(), error.kind());
                 held.pop();
-                info!("then {}", if fs::File::open("/data/file").is_ok() { "one more" } else { "none" });
+                info!(
+                    "then {}",
+                    if fs::File::open("/data/file").is_ok() {
+                        "one more"
+                    } else {
+                        "none"
+                    }
+                );
                 soloist_sdk::sleep(std::time::Duration::from_secs(1_000_000)).await;
             }
             "list" => {
                 let mut held = Vec::new();
                 loop {
-                    match fs::read_dir("/data").map(|mut entries| (entries.next().is_some(), entries)) {
+                    match fs::read_dir("/data")
+                        .map(|mut entries| (entries.next().is_some(), entries))
+                    {
                         Ok((true, entries)) => held.push(entries),
                         other => {
-                            break info!("{} listings, then {:?}", held.len(), other.map(|(some, _)| some));
+                            break info!(
+                                "{} listings, then {:?}",
+                                held.len(),
+                                other.map(|(some, _)| some)
+                            );
                         }
                     }
                 }
@@ -72,10 +87,14 @@ impl Plugin for Granted {
             "refused3" => info!("{}", files3::refused().await),
             // Never ends by itself; each round is another one, so that late bytes show.
             "write-on" => {
-                let mut file = fs::OpenOptions::new().write(true).open("/data/file").expect("the test grants it");
+                let mut file = fs::OpenOptions::new()
+                    .write(true)
+                    .open("/data/file")
+                    .expect("the test grants it");
                 for round in 0_u64.. {
                     file.rewind().expect("it is a file");
-                    file.write_all(&round.to_le_bytes().repeat(1 << 17)).expect("there is room");
+                    file.write_all(&round.to_le_bytes().repeat(1 << 17))
+                        .expect("there is room");
                     if round == 2 {
                         info!("writes on");
                     }
@@ -93,14 +112,19 @@ fn secret() -> String {
 
 fn files(step: &str) -> String {
     let mut words = step.split(' ');
-    let (what, path, value) = (words.next(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let (what, path, value) = (
+        words.next(),
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
     let outcome = match what {
         Some("read") => fs::read_to_string(path),
         Some("write") => fs::write(path, value).map(|()| String::from("written")),
         Some("fill") => fs::write(path, vec![b'x'; 1 << 20]).map(|()| String::from("written")),
         Some("append") => {
             let file = fs::OpenOptions::new().append(true).open(path);
-            file.and_then(|mut file| file.write_all(value.as_bytes())).map(|()| String::from("written"))
+            file.and_then(|mut file| file.write_all(value.as_bytes()))
+                .map(|()| String::from("written"))
         }
         Some("list") => fs::read_dir(path).and_then(|entries| {
             let mut names = Vec::new();

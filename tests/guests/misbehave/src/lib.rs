@@ -31,7 +31,13 @@ impl Plugin for Misbehave {
     async fn on_elected(&mut self, term: Term) -> Result {
         self.entered = true;
         let _dropped = Dropped;
-        info!(term = term.number, token = term.fencing_token, task = term.task, host = term.host, "entered");
+        info!(
+            term = term.number,
+            token = term.fencing_token,
+            task = term.task,
+            host = term.host,
+            "entered"
+        );
         match config("do").as_deref().unwrap_or("wait") {
             "wait" => sleep(FOREVER).await,
             "complete" => {}
@@ -93,7 +99,9 @@ impl Plugin for Misbehave {
             "sandbox" => info!("{}", what_is_there()),
             "fields" => soloist_sdk::error!(answer = 42, path = "a b", "with {} fields", 2),
             "many-fields" => {
-                let fields: Vec<_> = (0..40).map(|number| (format!("field-{number}"), number.to_string())).collect();
+                let fields: Vec<_> = (0..40)
+                    .map(|number| (format!("field-{number}"), number.to_string()))
+                    .collect();
                 soloist_sdk::__write(soloist_sdk::Level::Info, "with 40 fields", &fields);
             }
             "remaining" => loop {
@@ -117,13 +125,18 @@ impl Plugin for Misbehave {
     }
 
     async fn on_demoted(&mut self, reason: Demotion) {
-        info!(entered = self.entered, left = soloist_sdk::remaining().as_millis(), "demoted: {reason:?}");
+        info!(
+            entered = self.entered,
+            left = soloist_sdk::remaining().as_millis(),
+            "demoted: {reason:?}"
+        );
         match config("do").as_deref() {
             Some("linger") => sleep(FOREVER).await,
             Some("linger-loop") => spin(),
             Some("linger-panic") => innermost(),
             Some("state-late") => {
-                if let Err(error) = soloist_sdk::state::set_bytes("put-away", vec![7; 32_000]).await {
+                if let Err(error) = soloist_sdk::state::set_bytes("put-away", vec![7; 32_000]).await
+                {
                     info!("{error}");
                 }
             }
@@ -173,7 +186,13 @@ async fn how_late() {
     }
     late.sort_unstable();
     let (median, p99) = (late[ROUNDS / 2], late[ROUNDS * 99 / 100]);
-    info!(rounds = ROUNDS, median_us = median, p99_us = p99, max_us = late[ROUNDS - 1], "lateness");
+    info!(
+        rounds = ROUNDS,
+        median_us = median,
+        p99_us = p99,
+        max_us = late[ROUNDS - 1],
+        "lateness"
+    );
     sleep(FOREVER).await;
 }
 
@@ -206,10 +225,28 @@ fn what_is_there() -> String {
     let _ = write!(there, "variables {}, ", std::env::vars().count());
     let _ = write!(there, "arguments {}, ", std::env::args().count());
     let _ = write!(there, "root {}, ", std::fs::read_dir("/").is_ok());
-    let _ = write!(there, "stdin {}, ", std::io::read_to_string(std::io::stdin()).unwrap_or_default().len());
-    let _ = write!(there, "tcp {}, ", std::net::TcpStream::connect("127.0.0.1:1").is_ok());
-    let _ = write!(there, "listen {}, ", std::net::TcpListener::bind("127.0.0.1:0").is_ok());
-    let _ = write!(there, "udp {}, ", std::net::UdpSocket::bind("127.0.0.1:0").is_ok());
+    let _ = write!(
+        there,
+        "stdin {}, ",
+        std::io::read_to_string(std::io::stdin())
+            .unwrap_or_default()
+            .len()
+    );
+    let _ = write!(
+        there,
+        "tcp {}, ",
+        std::net::TcpStream::connect("127.0.0.1:1").is_ok()
+    );
+    let _ = write!(
+        there,
+        "listen {}, ",
+        std::net::TcpListener::bind("127.0.0.1:0").is_ok()
+    );
+    let _ = write!(
+        there,
+        "udp {}, ",
+        std::net::UdpSocket::bind("127.0.0.1:0").is_ok()
+    );
     let names = std::net::ToSocketAddrs::to_socket_addrs("localhost:80").is_ok();
     let _ = write!(there, "names {names}");
     there

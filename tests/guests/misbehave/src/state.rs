@@ -15,9 +15,16 @@ pub async fn run(what: &str) -> Result {
         "state-roundtrip" => roundtrip().await,
         "state-errors" => errors().await,
         "state-update" => {
-            let add = |_| Box::pin(state::update("count", |count: Option<u64>| count.unwrap_or(0) + 1)) as Boxed<_>;
+            let add = |_| {
+                Box::pin(state::update("count", |count: Option<u64>| {
+                    count.unwrap_or(0) + 1
+                })) as Boxed<_>
+            };
             let results = all((0..20).map(add).collect()).await;
-            Ok(results.into_iter().collect::<Result<Vec<u64>, Error>>().map(drop)?)
+            Ok(results
+                .into_iter()
+                .collect::<Result<Vec<u64>, Error>>()
+                .map(drop)?)
         }
         "state-crowd" => {
             let get = async || {
@@ -28,12 +35,18 @@ pub async fn run(what: &str) -> Result {
                 result.is_ok()
             };
             let done = all((0..100).map(|_| Box::pin(get()) as Boxed<_>).collect()).await;
-            info!("{} calls were done", done.into_iter().filter(|done| *done).count());
+            info!(
+                "{} calls were done",
+                done.into_iter().filter(|done| *done).count()
+            );
             Ok(())
         }
         "state-large" => {
             assert!(state::set_bytes("small", vec![0; 100]).await.is_ok());
-            assert!(matches!(state::set_bytes("large", vec![0; 101]).await, Err(Error::TooLarge { .. })));
+            assert!(matches!(
+                state::set_bytes("large", vec![0; 101]).await,
+                Err(Error::TooLarge { .. })
+            ));
             assert!(matches!(
                 state::compare_and_set_bytes("large", None, vec![0; 101]).await,
                 Err(Error::TooLarge { .. })
@@ -44,11 +57,18 @@ pub async fn run(what: &str) -> Result {
         "state-flood" => {
             let (mut written, mut refused) = (0, 0);
             for round in 0..30 {
-                let write =
-                    |number| async move { state::set_bytes(&format!("{round}-{number}"), vec![7; 10_000]).await };
-                let writes = (0..100).map(|number| Box::pin(write(number)) as Boxed<Result<u64, Error>>).collect();
+                let write = |number| async move {
+                    state::set_bytes(&format!("{round}-{number}"), vec![7; 10_000]).await
+                };
+                let writes = (0..100)
+                    .map(|number| Box::pin(write(number)) as Boxed<Result<u64, Error>>)
+                    .collect();
                 for outcome in all(writes).await {
-                    *(if outcome.is_ok() { &mut written } else { &mut refused }) += 1;
+                    *(if outcome.is_ok() {
+                        &mut written
+                    } else {
+                        &mut refused
+                    }) += 1;
                 }
             }
             info!("wrote {written}, was refused {refused}");
@@ -72,7 +92,9 @@ pub async fn run(what: &str) -> Result {
         }
         // The largest value that it may, again and again; `keys` of them.
         "state-storm" => {
-            let keys: u64 = config("keys").and_then(|keys| keys.parse().ok()).unwrap_or(1);
+            let keys: u64 = config("keys")
+                .and_then(|keys| keys.parse().ok())
+                .unwrap_or(1);
             let mut bytes = 512 * 1024;
             for stored in 1_u64.. {
                 match state::set_bytes(&format!("value-{}", stored % keys), vec![7; bytes]).await {
@@ -105,11 +127,19 @@ async fn roundtrip() -> Result {
     assert_eq!(state::get::<String>("name").await?.as_deref(), Some("Ada"));
     let second = state::compare_and_set("name", Some(first), &("Grace", 2)).await?;
     assert!(second > first);
-    let entry = state::get_entry::<(String, u32)>("name").await?.ok_or("it is gone")?;
-    assert_eq!((entry.value, entry.version), (("Grace".to_owned(), 2), second));
+    let entry = state::get_entry::<(String, u32)>("name")
+        .await?
+        .ok_or("it is gone")?;
+    assert_eq!(
+        (entry.value, entry.version),
+        (("Grace".to_owned(), 2), second)
+    );
     let created = state::compare_and_set_bytes("raw", None, vec![0, 255]).await?;
     assert!(created > second);
-    assert_eq!(state::get_bytes("raw").await?.map(|entry| entry.value), Some(vec![0, 255]));
+    assert_eq!(
+        state::get_bytes("raw").await?.map(|entry| entry.value),
+        Some(vec![0, 255])
+    );
     assert_eq!(state::list().await?, ["name", "raw"]);
     state::delete("raw").await?;
     state::delete("raw").await?;
@@ -120,25 +150,52 @@ async fn roundtrip() -> Result {
 
 async fn errors() -> Result {
     for key in ["", "a/b", "..", &"x".repeat(129)] {
-        assert!(matches!(state::set(key, &1).await, Err(Error::BadKey { .. })), "{key}");
-        assert!(matches!(state::get::<u8>(key).await, Err(Error::BadKey { .. })), "{key}");
-        assert!(matches!(state::delete(key).await, Err(Error::BadKey { .. })), "{key}");
+        assert!(
+            matches!(state::set(key, &1).await, Err(Error::BadKey { .. })),
+            "{key}"
+        );
+        assert!(
+            matches!(state::get::<u8>(key).await, Err(Error::BadKey { .. })),
+            "{key}"
+        );
+        assert!(
+            matches!(state::delete(key).await, Err(Error::BadKey { .. })),
+            "{key}"
+        );
     }
-    assert!(matches!(state::set_bytes("large", vec![0; 512 * 1024 + 1]).await, Err(Error::TooLarge { .. })));
+    assert!(matches!(
+        state::set_bytes("large", vec![0; 512 * 1024 + 1]).await,
+        Err(Error::TooLarge { .. })
+    ));
     state::set_bytes("large", vec![0; 512 * 1024]).await?;
-    assert!(matches!(state::get::<String>("large").await, Err(Error::Decode { .. })));
+    assert!(matches!(
+        state::get::<String>("large").await,
+        Err(Error::Decode { .. })
+    ));
     let version = state::set("there", &1).await?;
     for expected in [None, Some(version + 1)] {
         let changed = state::compare_and_set("there", expected, &2).await;
-        assert!(matches!(changed, Err(Error::Changed { version: Some(it), .. }) if it == version), "{changed:?}");
+        assert!(
+            matches!(changed, Err(Error::Changed { version: Some(it), .. }) if it == version),
+            "{changed:?}"
+        );
     }
     let changed = state::compare_and_set("not-there", Some(version), &2).await;
-    assert!(matches!(changed, Err(Error::Changed { version: None, .. })), "{changed:?}");
+    assert!(
+        matches!(changed, Err(Error::Changed { version: None, .. })),
+        "{changed:?}"
+    );
     while state::list().await?.len() < 1000 {
         state::set(&format!("key-{}", state::list().await?.len()), &0).await?;
     }
-    assert!(matches!(state::set("one-more", &1).await, Err(Error::TooMany { .. })));
-    assert!(matches!(state::compare_and_set("one-more", None, &1).await, Err(Error::TooMany { .. })));
+    assert!(matches!(
+        state::set("one-more", &1).await,
+        Err(Error::TooMany { .. })
+    ));
+    assert!(matches!(
+        state::compare_and_set("one-more", None, &1).await,
+        Err(Error::TooMany { .. })
+    ));
     state::set("there", &1).await?;
     info!("every error but one");
     // From here on the test lets nothing through.
@@ -161,7 +218,11 @@ async fn all<T>(mut futures: Vec<Boxed<'_, T>>) -> Vec<T> {
             }
             Poll::Pending => true,
         });
-        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if futures.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }));
     all.as_mut().await;
     done

@@ -34,8 +34,12 @@ pub async fn get(url: &str) -> String {
 }
 
 pub async fn post() -> String {
-    let request = Request::post(setting("url")).header("x-own", "yes").header("soloist-task", "liar");
-    let request = request.header("Soloist-Fencing-Token", 1).header("soloist-fencing-token", 2);
+    let request = Request::post(setting("url"))
+        .header("x-own", "yes")
+        .header("soloist-task", "liar");
+    let request = request
+        .header("Soloist-Fencing-Token", 1)
+        .header("soloist-fencing-token", 2);
     told(request.body(vec![b'x'; 3_000_000]).send().await)
 }
 
@@ -51,11 +55,21 @@ pub async fn headers() {
         ("x split", "a"),
         ("content-length", "1"),
     ] {
-        let outcome = Request::post(setting("url")).header(name, value).body("ab").send().await;
+        let outcome = Request::post(setting("url"))
+            .header(name, value)
+            .body("ab")
+            .send()
+            .await;
         info!("{name}: {}", told(outcome));
     }
-    for method in ["CONNECT", "GET /granted HTTP/1.1\r\nhost: evil.example\r\n\r\nGET"] {
-        info!("method: {}", told(Request::new(method, setting("url")).send().await));
+    for method in [
+        "CONNECT",
+        "GET /granted HTTP/1.1\r\nhost: evil.example\r\n\r\nGET",
+    ] {
+        info!(
+            "method: {}",
+            told(Request::new(method, setting("url")).send().await)
+        );
     }
 }
 
@@ -66,7 +80,12 @@ pub async fn many() {
 
 /// Waits for an answer that does not come.
 pub async fn wait() -> String {
-    told(Request::get(setting("url")).timeout(crate::FOREVER).send().await)
+    told(
+        Request::get(setting("url"))
+            .timeout(crate::FOREVER)
+            .send()
+            .await,
+    )
 }
 
 fn outgoing(body: Option<wit_bindgen::StreamReader<u8>>) -> Outgoing {
@@ -74,11 +93,23 @@ fn outgoing(body: Option<wit_bindgen::StreamReader<u8>>) -> Outgoing {
     let (scheme, rest) = url.split_once("://").expect("a URL");
     let (authority, path) = rest.split_at(rest.find('/').expect("a path"));
     let (_, trailers) = wit_future::new(|| Ok(None));
-    let method = if body.is_some() { Method::Post } else { Method::Get };
+    let method = if body.is_some() {
+        Method::Post
+    } else {
+        Method::Get
+    };
     let (request, _) = Outgoing::new(Fields::new(), body, trailers, None);
     request.set_method(&method).expect("a method");
-    request.set_scheme(Some(if scheme == "https" { &Scheme::Https } else { &Scheme::Http })).expect("a scheme");
-    request.set_authority(Some(authority)).expect("an authority");
+    request
+        .set_scheme(Some(if scheme == "https" {
+            &Scheme::Https
+        } else {
+            &Scheme::Http
+        }))
+        .expect("a scheme");
+    request
+        .set_authority(Some(authority))
+        .expect("an authority");
     request.set_path_with_query(Some(path)).expect("a path");
     request
 }
@@ -113,7 +144,11 @@ pub async fn stream() -> String {
             if let (None, Poll::Ready(answer)) = (&begun, answer.as_mut().poll(context)) {
                 begun = Some(answer);
             }
-            if written && begun.is_some() { Poll::Ready(()) } else { Poll::Pending }
+            if written && begun.is_some() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
         })
         .await;
     }
@@ -129,7 +164,10 @@ pub async fn stream() -> String {
             let (outcome, chunk) = echo.read(Vec::with_capacity(PIECE)).await;
             heard += chunk.len();
             if !matches!(outcome, StreamResult::Complete(_)) {
-                return format!("{outcome:?} after {heard} of {said} bytes: {:?}", end.await.err());
+                return format!(
+                    "{outcome:?} after {heard} of {said} bytes: {:?}",
+                    end.await.err()
+                );
             }
         }
         if said == 20 * PIECE {
@@ -140,7 +178,11 @@ pub async fn stream() -> String {
     }
     drop(writer);
     let (outcome, rest) = echo.read(Vec::with_capacity(PIECE)).await;
-    format!("heard {heard} bytes, then {} {outcome:?}, {}", rest.len(), if end.await.is_ok() { "all" } else { "cut" })
+    format!(
+        "heard {heard} bytes, then {} {outcome:?}, {}",
+        rest.len(),
+        if end.await.is_ok() { "all" } else { "cut" }
+    )
 }
 
 /// Reads an answer that does not end.
@@ -184,5 +226,8 @@ async fn send_without_end(bytes: usize) -> String {
         answer.as_mut().poll(context)
     })
     .await
-    .map_or_else(|error| format!("cut: {error:?}"), |answer| format!("answered {}", answer.get_status_code()))
+    .map_or_else(
+        |error| format!("cut: {error:?}"),
+        |answer| format!("answered {}", answer.get_status_code()),
+    )
 }

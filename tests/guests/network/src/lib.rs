@@ -46,8 +46,12 @@ impl Plugin for Network {
             "http-hold" => self.hold(http::wait()).await,
             "http-hold-response" => self.hold(http::hold_response()).await,
             "http-hold-request" => self.hold(http::hold_request()).await,
-            "connect" => setting("to").split(' ').for_each(|to| info!("{}", tcp::exchange(to))),
-            "lookup" => setting("to").split(' ').for_each(|to| info!("{}", tcp::lookup(to))),
+            "connect" => setting("to")
+                .split(' ')
+                .for_each(|to| info!("{}", tcp::exchange(to))),
+            "lookup" => setting("to")
+                .split(' ')
+                .for_each(|to| info!("{}", tcp::lookup(to))),
             "large" => info!("{}", tcp::large()),
             "inbound" => tcp::inbound(),
             "sockets" => tcp::many().await,
@@ -141,7 +145,14 @@ impl Network {
 
 /// Waits for demotion; looks whether it has come whenever it is asked.
 async fn demoted() {
-    poll_fn(|_| if DEMOTED.get() { Poll::Ready(()) } else { Poll::Pending }).await;
+    poll_fn(|_| {
+        if DEMOTED.get() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 async fn left() {
@@ -170,7 +181,11 @@ async fn all(mut futures: Vec<Pin<Box<dyn Future<Output = String>>>>) {
             }
             Poll::Pending => true,
         });
-        if futures.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        if futures.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     })
     .await;
 }

@@ -34,12 +34,18 @@ pub fn exchange(to: &str) -> String {
 pub fn large() -> String {
     told((|| {
         let mut stream = TcpStream::connect(setting("to"))?;
-        let data: Vec<u8> = (0..3_000_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+        let data: Vec<u8> = (0..3_000_000_u32)
+            .map(|number| number.to_le_bytes()[0])
+            .collect();
         stream.write_all(&data)?;
         stream.shutdown(std::net::Shutdown::Write)?;
         let mut heard = Vec::new();
         stream.read_to_end(&mut heard)?;
-        Ok(format!("heard {} bytes, {}", heard.len(), if heard == data { "the same" } else { "others" }))
+        Ok(format!(
+            "heard {} bytes, {}",
+            heard.len(),
+            if heard == data { "the same" } else { "others" }
+        ))
     })())
 }
 
@@ -52,8 +58,14 @@ pub fn lookup(to: &str) -> String {
 
 pub fn inbound() {
     for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0"] {
-        info!("listen {address}: {}", told(TcpListener::bind(address).map(|_| "listens".into())));
-        info!("udp {address}: {}", told(UdpSocket::bind(address).map(|_| "bound".into())));
+        info!(
+            "listen {address}: {}",
+            told(TcpListener::bind(address).map(|_| "listens".into()))
+        );
+        info!(
+            "udp {address}: {}",
+            told(UdpSocket::bind(address).map(|_| "bound".into()))
+        );
     }
 }
 
@@ -64,7 +76,14 @@ pub async fn many() {
     }
     info!("{} sockets", open.len());
     open.pop();
-    info!("then {}", if TcpStream::connect(setting("to")).is_ok() { "one more" } else { "none" });
+    info!(
+        "then {}",
+        if TcpStream::connect(setting("to")).is_ok() {
+            "one more"
+        } else {
+            "none"
+        }
+    );
 }
 
 /// A connection that nobody looks at until the end.
@@ -87,5 +106,7 @@ pub fn read() -> String {
 
 /// Says more than the other side takes, and lets the connection go.
 pub fn leave() {
-    connect().write_all(&vec![b'x'; crate::LEFT_BYTES]).expect("the system takes it");
+    connect()
+        .write_all(&vec![b'x'; crate::LEFT_BYTES])
+        .expect("the system takes it");
 }

@@ -27,7 +27,10 @@ wit_bindgen::generate!({
 
 fn remote(address: Ipv4Addr, port: u16) -> IpSocketAddress {
     let [a, b, c, d] = address.octets();
-    IpSocketAddress::Ipv4(Ipv4SocketAddress { address: (a, b, c, d), port })
+    IpSocketAddress::Ipv4(Ipv4SocketAddress {
+        address: (a, b, c, d),
+        port,
+    })
 }
 
 /// Where the test wants it: an address, or a name that is looked up first.
@@ -37,7 +40,11 @@ async fn target(to: &str) -> Result<IpSocketAddress, String> {
     if let Ok(address) = host.parse() {
         return Ok(remote(address, port));
     }
-    match resolve_addresses(host.into()).await.map_err(|error| format!("{error:?}"))?.first() {
+    match resolve_addresses(host.into())
+        .await
+        .map_err(|error| format!("{error:?}"))?
+        .first()
+    {
         Some(IpAddress::Ipv4((a, b, c, d))) => Ok(remote(Ipv4Addr::new(*a, *b, *c, *d), port)),
         other => Err(format!("{other:?}")),
     }
@@ -46,7 +53,10 @@ async fn target(to: &str) -> Result<IpSocketAddress, String> {
 async fn connect(to: &str) -> Result<TcpSocket, String> {
     let target = target(to).await?;
     let socket = TcpSocket::create(IpAddressFamily::Ipv4).map_err(|error| format!("{error:?}"))?;
-    socket.connect(target).await.map_err(|error| format!("{error:?}"))?;
+    socket
+        .connect(target)
+        .await
+        .map_err(|error| format!("{error:?}"))?;
     Ok(socket)
 }
 
@@ -61,7 +71,9 @@ async fn send(socket: &TcpSocket, data: &[u8]) -> Result<(), ErrorCode> {
 pub async fn exchange(to: &str) -> String {
     let outcome = async {
         let socket = connect(to).await?;
-        send(&socket, b"hello\n").await.map_err(|error| format!("{error:?}"))?;
+        send(&socket, b"hello\n")
+            .await
+            .map_err(|error| format!("{error:?}"))?;
         let (mut stream, end) = socket.receive();
         let mut heard = Vec::new();
         loop {
@@ -84,7 +96,9 @@ pub async fn lookup(to: &str) -> String {
             .into_iter()
             .map(|address| match address {
                 IpAddress::Ipv4((a, b, c, d)) => IpAddr::from([a, b, c, d]).to_string(),
-                IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => IpAddr::from([a, b, c, d, e, f, g, h]).to_string(),
+                IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => {
+                    IpAddr::from([a, b, c, d, e, f, g, h]).to_string()
+                }
             })
             .collect::<Vec<_>>()
             .join(" "),
@@ -94,9 +108,18 @@ pub async fn lookup(to: &str) -> String {
 
 pub async fn inbound() {
     let socket = TcpSocket::create(IpAddressFamily::Ipv4).expect("there is room");
-    info!("bind: {:?}", socket.bind(remote(Ipv4Addr::LOCALHOST, 0)).err());
-    info!("bind port: {:?}", socket.bind(remote(Ipv4Addr::UNSPECIFIED, 8080)).err());
-    info!("bind any: {:?}", socket.bind(remote(Ipv4Addr::UNSPECIFIED, 0)).err());
+    info!(
+        "bind: {:?}",
+        socket.bind(remote(Ipv4Addr::LOCALHOST, 0)).err()
+    );
+    info!(
+        "bind port: {:?}",
+        socket.bind(remote(Ipv4Addr::UNSPECIFIED, 8080)).err()
+    );
+    info!(
+        "bind any: {:?}",
+        socket.bind(remote(Ipv4Addr::UNSPECIFIED, 0)).err()
+    );
     info!("listen: {:?}", socket.listen().err());
     info!("udp: {:?}", UdpSocket::create(IpAddressFamily::Ipv4).err());
 }
@@ -126,11 +149,18 @@ pub async fn idle() -> String {
     crate::demoted().await;
     let left = writer.write_all(b"late".to_vec()).await.len();
     let (_, chunk) = stream.read(Vec::with_capacity(100)).await;
-    format!("{left} bytes not sent {:?}, {} bytes read {:?}", sent.await.err(), chunk.len(), end.await.err())
+    format!(
+        "{left} bytes not sent {:?}, {} bytes read {:?}",
+        sent.await.err(),
+        chunk.len(),
+        end.await.err()
+    )
 }
 
 /// Says more than the other side takes, and lets the connection go.
 pub async fn leave() {
     let socket = connect(&setting("to")).await.expect("the test grants it");
-    send(&socket, &vec![b'x'; crate::LEFT_BYTES]).await.expect("the system takes it");
+    send(&socket, &vec![b'x'; crate::LEFT_BYTES])
+        .await
+        .expect("the system takes it");
 }

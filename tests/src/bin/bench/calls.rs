@@ -47,26 +47,50 @@ fn component() -> String {
 
 /// Measures the three in turns.
 pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> {
-    let (mut own, mut bare, mut checks) = (Samples::default(), Samples::default(), Samples::default());
+    let (mut own, mut bare, mut checks) =
+        (Samples::default(), Samples::default(), Samples::default());
     let plugin = cluster.file("calls.wat", component())?;
     for round in 0..ROUNDS {
-        let mut host = cluster.host_of(&format!("calls-{round}"), &plugin)?.start(&cluster.history)?;
-        let (from, to) = (host.event("activated").await?.at, host.event("plugin-completed").await?.at);
+        let mut host = cluster
+            .host_of(&format!("calls-{round}"), &plugin)?
+            .start(&cluster.history)?;
+        let (from, to) = (
+            host.event("activated").await?.at,
+            host.event("plugin-completed").await?.at,
+        );
         own.add(to.duration_since(from)?);
         ensure!(host.terminate().await?.success(), "{}", host.errors());
         bare.add(in_wasmtime()?);
         checks.add(lease_checks());
     }
-    let nanos = |samples: &Samples, percent| samples.percentile(percent).as_secs_f64() * 1e9 / f64::from(CALLS);
+    let nanos = |samples: &Samples, percent| {
+        samples.percentile(percent).as_secs_f64() * 1e9 / f64::from(CALLS)
+    };
     let mut row = |what: &str, samples: &Samples| {
-        let (median, worst) = (format!("{:.1} ns", nanos(samples, 50)), format!("{:.1} ns", nanos(samples, 100)));
+        let (median, worst) = (
+            format!("{:.1} ns", nanos(samples, 50)),
+            format!("{:.1} ns", nanos(samples, 100)),
+        );
         table.row(what, &median, &worst, &format!("{ROUNDS} x {CALLS}"));
     };
     row("a plugin calls its host", &own);
     row("the same component in wasmtime alone", &bare);
-    row("one look at the lease, of two or more in each call", &checks);
-    table.row("calls of the host in a second", &format!("{:.1} million", 1e3 / nanos(&own, 50)), "", "");
-    table.row("a call, ratio to wasmtime alone", &format!("{:.2}x", nanos(&own, 50) / nanos(&bare, 50)), "", "");
+    row(
+        "one look at the lease, of two or more in each call",
+        &checks,
+    );
+    table.row(
+        "calls of the host in a second",
+        &format!("{:.1} million", 1e3 / nanos(&own, 50)),
+        "",
+        "",
+    );
+    table.row(
+        "a call, ratio to wasmtime alone",
+        &format!("{:.2}x", nanos(&own, 50) / nanos(&bare, 50)),
+        "",
+        "",
+    );
     Ok(())
 }
 
@@ -76,7 +100,9 @@ fn in_wasmtime() -> Result<Duration> {
     let engine = Engine::new(&config)?;
     let component = Component::new(&engine, wat::parse_str(component())?)?;
     let mut linker = Linker::new(&engine);
-    linker.instance(INTERFACE)?.func_wrap("remaining", |_, (): ()| Ok((black_box(1_u64),)))?;
+    linker
+        .instance(INTERFACE)?
+        .func_wrap("remaining", |_, (): ()| Ok((black_box(1_u64),)))?;
     let mut store = Store::new(&engine, ());
     let instance = linker.instantiate(&mut store, &component)?;
     let calls = instance.get_typed_func::<(), ()>(&mut store, "calls")?;

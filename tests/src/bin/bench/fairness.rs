@@ -22,15 +22,28 @@ pub(super) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> 
     for burners in [0, processors, 4 * processors] {
         let with = format!("beside {burners} plugins that compute");
         let (timer, heartbeats) = lateness(cluster, burners).await?;
-        table.row(&format!("lateness of a plugin's 10 ms timer, {with}"), &timer[0], &timer[1], &timer[2]);
-        table.times(&format!("lateness of the host's heartbeats, {with}"), &heartbeats);
-        table.times(&format!("handover, {with}"), &handovers(cluster, burners).await?);
+        table.row(
+            &format!("lateness of a plugin's 10 ms timer, {with}"),
+            &timer[0],
+            &timer[1],
+            &timer[2],
+        );
+        table.times(
+            &format!("lateness of the host's heartbeats, {with}"),
+            &heartbeats,
+        );
+        table.times(
+            &format!("handover, {with}"),
+            &handovers(cluster, burners).await?,
+        );
     }
     Ok(())
 }
 
 fn tasks(burners: usize) -> impl Iterator<Item = String> {
-    (0..burners).map(|number| format!("burner-{number}")).chain([TIMER.to_owned()])
+    (0..burners)
+        .map(|number| format!("burner-{number}"))
+        .chain([TIMER.to_owned()])
 }
 
 /// A configuration of one plugin that `does` something, and of others that compute.
@@ -47,10 +60,16 @@ fn config(cluster: &Cluster, does: &str, burners: usize) -> Result<std::path::Pa
 }
 
 /// A host that leads all tasks of a configuration.
-async fn leading(cluster: &Cluster, id: &str, config: &std::path::Path, burners: usize) -> Result<Host> {
+async fn leading(
+    cluster: &Cluster,
+    id: &str,
+    config: &std::path::Path,
+    burners: usize,
+) -> Result<Host> {
     let mut host = cluster.host_of(id, config)?.start(&cluster.history)?;
     for task in tasks(burners) {
-        host.event_where("plugin-log", |event| event.task.as_ref() == Some(&task)).await?;
+        host.event_where("plugin-log", |event| event.task.as_ref() == Some(&task))
+            .await?;
     }
     Ok(host)
 }
@@ -73,12 +92,23 @@ async fn lateness(cluster: &Cluster, burners: usize) -> Result<([String; 3], Sam
             }
             _ => {}
         }
-        tokio::time::timeout(PATIENCE, watcher.changed()).await.context("no heartbeat")?;
+        tokio::time::timeout(PATIENCE, watcher.changed())
+            .await
+            .context("no heartbeat")?;
     }
-    let said = host.event_where("plugin-log", |event| event.message == "lateness").await?;
+    let said = host
+        .event_where("plugin-log", |event| event.message == "lateness")
+        .await?;
     let fields = &said.event().context("no event")?.line["fields"];
-    let field = |name: &str| fields[name].as_str().map(str::to_owned).context("the timer does not say it");
-    let millis = |name: &str| Ok::<_, anyhow::Error>(format!("{:.2} ms", field(name)?.parse::<f64>()? / 1e3));
+    let field = |name: &str| {
+        fields[name]
+            .as_str()
+            .map(str::to_owned)
+            .context("the timer does not say it")
+    };
+    let millis = |name: &str| {
+        Ok::<_, anyhow::Error>(format!("{:.2} ms", field(name)?.parse::<f64>()? / 1e3))
+    };
     let timer = [millis("median_us")?, millis("p99_us")?, field("rounds")?];
     soloist_tests::client::close(observer).await;
     ensure!(host.terminate().await?.success(), "{}", host.errors());
@@ -92,13 +122,21 @@ async fn handovers(cluster: &Cluster, burners: usize) -> Result<Samples> {
     let speaks = |event: &soloist_tests::history::Event| event.task.as_deref() == Some(TIMER);
     let mut leader = leading(cluster, &format!("from-{burners}"), &config, burners).await?;
     for round in 0..HANDOVERS {
-        let mut next = cluster.host_of(&format!("to-{burners}-{round}"), &config)?.start(&cluster.history)?;
+        let mut next = cluster
+            .host_of(&format!("to-{burners}-{round}"), &config)?
+            .start(&cluster.history)?;
         for task in tasks(burners) {
-            next.event_where("standby", |event| event.task.as_ref() == Some(&task)).await?;
+            next.event_where("standby", |event| event.task.as_ref() == Some(&task))
+                .await?;
         }
         let asked = std::time::SystemTime::now();
         leader.signal(Signal::TERM)?;
-        samples.add(next.event_where("plugin-log", speaks).await?.at.duration_since(asked)?);
+        samples.add(
+            next.event_where("plugin-log", speaks)
+                .await?
+                .at
+                .duration_since(asked)?,
+        );
         ensure!(leader.ended().await?.success(), "{}", leader.errors());
         leader = next;
     }

@@ -18,7 +18,8 @@ const SETTLING: Duration = Duration::from_millis(300);
 
 /// Leaderships pass from host to host and from bare contender to bare contender, in turns.
 pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> {
-    let (mut first_words, mut hosts, mut bare) = (Samples::default(), Samples::default(), Samples::default());
+    let (mut first_words, mut hosts, mut bare) =
+        (Samples::default(), Samples::default(), Samples::default());
     let mut leader = host(cluster, "h0")?.start(&cluster.history)?;
     leader.event("plugin-log").await?;
     let mut bare_leader = contender(cluster, "b0")?.start(&cluster.history)?;
@@ -48,14 +49,32 @@ pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> 
         if counts {
             bare.add(leading.duration_since(asked)?);
         }
-        ensure!(bare_leader.ended().await?.success(), "{}", bare_leader.errors());
+        ensure!(
+            bare_leader.ended().await?.success(),
+            "{}",
+            bare_leader.errors()
+        );
         bare_leader = next;
     }
     ensure!(leader.terminate().await?.success() && bare_leader.terminate().await?.success());
-    table.times("election committed → first statement of the plugin", &first_words);
-    table.times("handover: SIGTERM of the leader → first statement of the next", &hosts);
-    table.times("the same with bare contenders: SIGTERM → the next leads", &bare);
+    table.times(
+        "election committed → first statement of the plugin",
+        &first_words,
+    );
+    table.times(
+        "handover: SIGTERM of the leader → first statement of the next",
+        &hosts,
+    );
+    table.times(
+        "the same with bare contenders: SIGTERM → the next leads",
+        &bare,
+    );
     let (host, bare) = (hosts.percentile(50), bare.percentile(50));
-    table.row("handover, ratio to the bare one", &format!("{:.2}x", host.as_secs_f64() / bare.as_secs_f64()), "", "");
+    table.row(
+        "handover, ratio to the bare one",
+        &format!("{:.2}x", host.as_secs_f64() / bare.as_secs_f64()),
+        "",
+        "",
+    );
     Ok(())
 }

@@ -17,12 +17,18 @@ pub(crate) fn measure(table: &mut Table) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let functions = scratch.path().join("functions.wat");
     let exports = r#"(func (export "on_elected")) (func (export "on_demoted"))"#;
-    fs::write(&functions, format!("(module {exports} {})", "(func)".repeat(99_998)))?;
+    fs::write(
+        &functions,
+        format!("(module {exports} {})", "(func)".repeat(99_998)),
+    )?;
     // Made by the test of the plugin in Python.
     let python = build::target()?.join("python/hello.wasm");
     let plugins = [
         ("hello, 0.1 MB", Some(build::artifacts()?.guest("hello"))),
-        ("an interpreter of Python, 22 MB", Some(python).filter(|python| python.exists())),
+        (
+            "an interpreter of Python, 22 MB",
+            Some(python).filter(|python| python.exists()),
+        ),
         ("100,000 functions", Some(functions)),
     ];
     for (name, plugin) in plugins {
@@ -48,8 +54,14 @@ fn load(table: &mut Table, name: &str, plugin: &Path, scratch: &Path) -> Result<
         fs::remove_dir_all(cache)?;
     }
     let memory = |kib: u64| format!("; {} MiB at most", kib / 1024);
-    table.times(&format!("load {name}, compiled then{}", memory(cold_kib)), &cold);
-    table.times(&format!("load {name}, compiled before{}", memory(cached_kib)), &cached);
+    table.times(
+        &format!("load {name}, compiled then{}", memory(cold_kib)),
+        &cold,
+    );
+    table.times(
+        &format!("load {name}, compiled before{}", memory(cached_kib)),
+        &cached,
+    );
     Ok(())
 }
 
@@ -77,9 +89,23 @@ fn check(plugin: &Path, cache: &Path) -> Result<(Duration, u64)> {
 /// The memory of a process and of the one that compiles for it, in KiB.
 fn memory_kib(process: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let own = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
-    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let own = text.lines().find_map(|line| {
+        line.strip_prefix("VmRSS:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .parse()
+            .ok()
+    });
+    let tasks = fs::read_dir(format!("/proc/{process}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
     let children: String = children.collect();
-    own.unwrap_or(0) + children.split_whitespace().filter_map(|child| child.parse().ok()).map(memory_kib).sum::<u64>()
+    own.unwrap_or(0)
+        + children
+            .split_whitespace()
+            .filter_map(|child| child.parse().ok())
+            .map(memory_kib)
+            .sum::<u64>()
 }

@@ -25,13 +25,27 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 8] = ["handover", "start", "loading", "memory", "calls", "fairness", "revocation", "heartbeats"];
+const TOPICS: [&str; 8] = [
+    "handover",
+    "start",
+    "loading",
+    "memory",
+    "calls",
+    "fairness",
+    "revocation",
+    "heartbeats",
+];
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let topics: Vec<String> = std::env::args().skip(1).collect();
-    let unknown = topics.iter().find(|topic| !TOPICS.contains(&topic.as_str()));
-    ensure!(unknown.is_none(), "no such topic: {unknown:?}; there are {TOPICS:?}");
+    let unknown = topics
+        .iter()
+        .find(|topic| !TOPICS.contains(&topic.as_str()));
+    ensure!(
+        unknown.is_none(),
+        "no such topic: {unknown:?}; there are {TOPICS:?}"
+    );
     let chosen = |topic: &str| topics.is_empty() || topics.iter().any(|it| it == topic);
     // As in production: what the ensemble says it has done is on the disk.
     let settings = Settings::standalone().system_property("zookeeper.forceSync", "yes");
@@ -80,7 +94,10 @@ fn host(cluster: &Cluster, id: &str) -> Result<Command> {
 fn contender(cluster: &Cluster, id: &str) -> Result<Command> {
     let timeout = humantime::format_duration(SESSION_TIMEOUT).to_string();
     let program = build::artifacts()?.program("contender");
-    Ok(Command::new(id, program).arg(cluster.servers()).arg(NODE).arg(timeout))
+    Ok(Command::new(id, program)
+        .arg(cluster.servers())
+        .arg(NODE)
+        .arg(timeout))
 }
 
 /// The machine, the kernel and the server that the figures hold for.
@@ -90,11 +107,16 @@ async fn machine(cluster: &Cluster) -> Result<String> {
         let line = text.lines().find(|line| line.starts_with(name))?;
         Some(line.split_once(':')?.1.trim().to_owned())
     };
-    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    let processor =
+        field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
     let processors = std::thread::available_parallelism()?;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let server = cluster.zookeeper.ask(0, "srvr").await?;
-    let version = server.lines().next().and_then(|line| line.split(['-', ',']).next()).unwrap_or_default();
+    let version = server
+        .lines()
+        .next()
+        .and_then(|line| line.split(['-', ',']).next())
+        .unwrap_or_default();
     let version = version.trim_start_matches("Zookeeper version: ");
     let timeout = humantime::format_duration(SESSION_TIMEOUT);
     let tick = humantime::format_duration(cluster.zookeeper.tick());

@@ -35,10 +35,26 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
         let load = busy.then(Load::all_processors).transpose()?;
         for (by, end, what) in [
             ("computing", End::Cut, "lease over → plugin gone, computing"),
-            ("filling", End::Cut, "lease over → plugin gone, filling 250 MiB in one instruction"),
-            ("calling", End::Cut, "lease over → plugin gone, in host calls"),
-            ("blocking", End::Cut, "lease over → plugin gone, in a blocking import"),
-            ("computing", End::Stop, "SIGCONT after the lease → plugin gone, computing"),
+            (
+                "filling",
+                End::Cut,
+                "lease over → plugin gone, filling 250 MiB in one instruction",
+            ),
+            (
+                "calling",
+                End::Cut,
+                "lease over → plugin gone, in host calls",
+            ),
+            (
+                "blocking",
+                End::Cut,
+                "lease over → plugin gone, in a blocking import",
+            ),
+            (
+                "computing",
+                End::Stop,
+                "SIGCONT after the lease → plugin gone, computing",
+            ),
         ] {
             let samples = rounds(by, end).await?;
             let load = if busy { "processors busy" } else { "idle" };
@@ -52,8 +68,14 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
 async fn rounds(by: &str, end: End) -> Result<Samples> {
     let cluster = Cluster::with(Settings::standalone().tick(TICK), SESSION_TIMEOUT).await?;
     let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
-    let host = cluster.host_at(&proxy.connect_string(), "a", &build::artifacts()?.guest("effects"))?;
-    let host = host.flag("--config", format!("by={by}")).flag("--demote-timeout", "100ms");
+    let host = cluster.host_at(
+        &proxy.connect_string(),
+        "a",
+        &build::artifacts()?.guest("effects"),
+    )?;
+    let host = host
+        .flag("--config", format!("by={by}"))
+        .flag("--demote-timeout", "100ms");
     let mut host = host.arg("--allow-state").start(&cluster.history)?;
     let mut samples = Samples::default();
     let mut mark = 0;
@@ -76,7 +98,11 @@ async fn rounds(by: &str, end: End) -> Result<Samples> {
     let findings = effects::examine(&records);
     ensure!(findings.violations.is_empty(), "{:?}", findings.violations);
     for revocation in revocations(&records, &findings) {
-        ensure!(revocation.to_spare_us >= 0, "an effect {} us after the end of the lease", -revocation.to_spare_us);
+        ensure!(
+            revocation.to_spare_us >= 0,
+            "an effect {} us after the end of the lease",
+            -revocation.to_spare_us
+        );
         samples.add(revocation.gone_after);
     }
     ensure!(host.terminate().await?.success(), "{}", host.errors());

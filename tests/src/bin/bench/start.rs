@@ -14,10 +14,18 @@ const COLD_STARTS: usize = 10;
 
 /// From the start of the process to its election, nobody else standing.
 pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> {
-    let (mut cached, mut cold, mut bare) = (Samples::default(), Samples::default(), Samples::default());
+    let (mut cached, mut cold, mut bare) =
+        (Samples::default(), Samples::default(), Samples::default());
     for round in 0..STARTS {
         cached.add(start(cluster, &host(cluster, &format!("s{round}"))?, "elected").await?);
-        bare.add(start(cluster, &contender(cluster, &format!("b{round}"))?, "leading").await?);
+        bare.add(
+            start(
+                cluster,
+                &contender(cluster, &format!("b{round}"))?,
+                "leading",
+            )
+            .await?,
+        );
     }
     for round in 0..COLD_STARTS {
         let empty = tempfile::tempdir()?;

@@ -19,7 +19,10 @@ impl Samples {
     /// The smallest sample that so many percent of all do not exceed.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100);
-        self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+        self.0
+            .get(rank.saturating_sub(1))
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -31,12 +34,14 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn row(&mut self, what: &str, median: &str, p99: &str, count: &str) {
-        self.rows.push(format!("| {what} | {median} | {p99} | | {count} |"));
+        self.rows
+            .push(format!("| {what} | {median} | {p99} | | {count} |"));
     }
 
     pub(crate) fn times(&mut self, what: &str, samples: &Samples) {
         let millis = |percent| format!("{:.2} ms", samples.percentile(percent).as_secs_f64() * 1e3);
         let (median, p99, worst, count) = (millis(50), millis(99), millis(100), samples.0.len());
-        self.rows.push(format!("| {what} | {median} | {p99} | {worst} | {count} |"));
+        self.rows
+            .push(format!("| {what} | {median} | {p99} | {worst} | {count} |"));
     }
 }

@@ -8,7 +8,12 @@ fn a_successor_waits_unless_the_term_before_was_released() {
     delaying(&mut after_crash, 0);
     assert_eq!(feed(&mut after_crash, now(2_999), [Input::Timer]), []);
     let actions = feed(&mut after_crash, now(3_000), [Input::Timer]);
-    assert_eq!(actions, [Action::Elect { over: record(1, false) }]);
+    assert_eq!(
+        actions,
+        [Action::Elect {
+            over: record(1, false)
+        }]
+    );
     for orderly in [record(1, true), Record::default()] {
         let actions = feed(&mut delayed(), now(0), [head(orderly.clone())]);
         assert_eq!(actions, [Action::Elect { over: orderly }]);
@@ -21,19 +26,41 @@ fn a_successor_begins_to_wait_when_the_master_node_is_gone() {
     let mut election = delayed();
     let held = Input::MasterSeen(Holder::Other("b".into()));
     let actions = feed(&mut election, now(0), [head(record(1, false)), held]);
-    assert_eq!(actions, [Action::AnnounceStandby { ahead: 0, leader: Some("b".into()) }]);
-    assert_eq!(feed(&mut election, now(9_000), [Input::Changed]), [Action::Look]);
+    assert_eq!(
+        actions,
+        [Action::AnnounceStandby {
+            ahead: 0,
+            leader: Some("b".into())
+        }]
+    );
+    assert_eq!(
+        feed(&mut election, now(9_000), [Input::Changed]),
+        [Action::Look]
+    );
     delaying(&mut election, 9_000);
 }
 
 #[test]
 fn a_successor_that_cannot_read_the_master_node_or_holds_it_does_not_wait() {
     let mut election = delayed();
-    assert_eq!(feed(&mut election, now(0), [head(record(1, false)), Input::Failed]), []);
-    assert_eq!(feed(&mut election, now(100), [Input::Timer]), [Action::Look]);
+    assert_eq!(
+        feed(
+            &mut election,
+            now(0),
+            [head(record(1, false)), Input::Failed]
+        ),
+        []
+    );
+    assert_eq!(
+        feed(&mut election, now(100), [Input::Timer]),
+        [Action::Look]
+    );
     let mine = Input::MasterSeen(Holder::Me(term(1)));
     let actions = feed(&mut election, now(100), [head(record(1, false)), mine]);
-    assert_eq!(actions[..2], [Action::AnnounceElected(term(1)), Action::Activate(term(1))]);
+    assert_eq!(
+        actions[..2],
+        [Action::AnnounceElected(term(1)), Action::Activate(term(1))]
+    );
 }
 
 /// Found by the model: numbers begin anew when strangers delete what tells them, and a term of the same number was followed
@@ -44,8 +71,14 @@ fn a_delay_that_is_over_counts_for_that_record_alone() {
     delaying(&mut election, 0);
     let actions = feed(&mut election, now(3_000), [Input::Timer, Input::Outdated]);
     assert_eq!(actions, [Action::Look]);
-    let anew = head(Record { version: 5, ..record(1, false) });
-    assert_eq!(feed(&mut election, now(3_000), [anew]), [Action::ReadMaster]);
+    let anew = head(Record {
+        version: 5,
+        ..record(1, false)
+    });
+    assert_eq!(
+        feed(&mut election, now(3_000), [anew]),
+        [Action::ReadMaster]
+    );
 }
 
 /// Found by the model: what tells the numbers was deleted, and term by term the records became the same again.
@@ -55,8 +88,17 @@ fn a_delay_that_is_over_is_forgotten_with_the_next_record() {
     delaying(&mut election, 0);
     let actions = feed(&mut election, now(3_000), [Input::Timer, Input::Outdated]);
     assert_eq!(actions, [Action::Look]);
-    let other = Queue { ahead: Some(1), predecessor: Some("c-9".into()), appointed: false, record: record(2, false) };
-    let actions = feed(&mut election, now(3_000), [Input::Looked(other), Input::Awaiting, Input::Reconnected]);
+    let other = Queue {
+        ahead: Some(1),
+        predecessor: Some("c-9".into()),
+        appointed: false,
+        record: record(2, false),
+    };
+    let actions = feed(
+        &mut election,
+        now(3_000),
+        [Input::Looked(other), Input::Awaiting, Input::Reconnected],
+    );
     assert_eq!(actions.last(), Some(&Action::Look), "{actions:?}");
     delaying(&mut election, 9_000);
 }
@@ -65,12 +107,30 @@ fn a_delay_that_is_over_is_forgotten_with_the_next_record() {
 fn a_successor_whose_session_ends_while_it_waits_waits_again() {
     let mut election = delayed();
     delaying(&mut election, 0);
-    let actions = feed(&mut election, now(1_000), [Input::SessionEnded, Input::SessionStarted]);
+    let actions = feed(
+        &mut election,
+        now(1_000),
+        [Input::SessionEnded, Input::SessionStarted],
+    );
     assert_eq!(actions, [Action::Look]);
     delaying(&mut election, 1_000);
     let actions = feed(&mut election, now(4_000), [Input::Timer]);
-    assert_eq!(actions, [Action::Elect { over: record(1, false) }]);
+    assert_eq!(
+        actions,
+        [Action::Elect {
+            over: record(1, false)
+        }]
+    );
     // The delay is over, whatever becomes of the election.
-    let actions = feed(&mut election, now(4_000), [Input::Outdated, head(record(1, false))]);
-    assert_eq!(actions, [Action::Elect { over: record(1, false) }]);
+    let actions = feed(
+        &mut election,
+        now(4_000),
+        [Input::Outdated, head(record(1, false))],
+    );
+    assert_eq!(
+        actions,
+        [Action::Elect {
+            over: record(1, false)
+        }]
+    );
 }

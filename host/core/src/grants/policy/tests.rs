@@ -13,7 +13,10 @@ fn origins_are_read_in_every_form_that_they_have() {
         ("HTTPS://API.Example.COM.:443", "https://api.example.com"),
         ("http://*.internal:8080", "http://*.internal:8080"),
         ("http://localhost:80", "http://localhost"),
-        ("https://xn--bcher-kva.example:80", "https://xn--bcher-kva.example:80"),
+        (
+            "https://xn--bcher-kva.example:80",
+            "https://xn--bcher-kva.example:80",
+        ),
         ("http://10.1.2.3", "http://10.1.2.3"),
         ("http://[FD00::1]:8080", "http://[fd00::1]:8080"),
         ("http://[::ffff:10.0.0.1]", "http://10.0.0.1"),
@@ -70,7 +73,12 @@ fn what_is_no_origin_is_told_why() {
 
 #[test]
 fn endpoints_and_networks_are_read() {
-    for text in ["db.internal:5432", "*.internal:5432", "10.0.0.7:5432", "[fd00::7]:5432"] {
+    for text in [
+        "db.internal:5432",
+        "*.internal:5432",
+        "10.0.0.7:5432",
+        "[fd00::7]:5432",
+    ] {
         assert_eq!(Endpoint::new(text).unwrap().to_string(), text);
     }
     assert!(rule(Endpoint::new("db.internal")).contains("has no port"));
@@ -79,7 +87,10 @@ fn endpoints_and_networks_are_read() {
         assert_eq!(Network::new(text).unwrap().to_string(), text);
     }
     assert_eq!(Network::new("10.0.0.7").unwrap().to_string(), "10.0.0.7/32");
-    assert_eq!(Network::new("::ffff:10.0.0.7").unwrap().to_string(), "10.0.0.7/32");
+    assert_eq!(
+        Network::new("::ffff:10.0.0.7").unwrap().to_string(),
+        "10.0.0.7/32"
+    );
     for (text, expected) in [
         ("10.0.0.0/33", "neither an address nor a range"),
         ("10.0.0.1/8", "bits after its prefix"),
@@ -107,7 +118,9 @@ fn policy(http: &[&str], tcp: &[&str], networks: &[&str]) -> NetworkPolicy {
 fn an_address_that_the_network_translates_is_judged_as_what_it_becomes() {
     let host = HostPattern::new("granted.example").unwrap();
     let inside = "2606:4700:64::10.0.0.1";
-    let judge = |policy: &NetworkPolicy, address: &str| policy.check_address(&host, address.parse().unwrap());
+    let judge = |policy: &NetworkPolicy, address: &str| {
+        policy.check_address(&host, address.parse().unwrap())
+    };
     // Nobody else knows that it leads inside.
     assert_eq!(judge(&policy(&[], &[], &[]), inside), Ok(()));
     let named = |networks| NetworkPolicy {
@@ -115,8 +128,22 @@ fn an_address_that_the_network_translates_is_judged_as_what_it_becomes() {
         ..policy(&[], &[], networks)
     };
     let refused = judge(&named(&[]), inside).unwrap_err();
-    assert!(matches!(&refused, Refusal::Address { kind: AddressKind::Private, .. }), "{refused}");
-    assert!(refused.to_string().contains("networks = [\"2606:4700:64::a00:1\"]"), "{refused}");
+    assert!(
+        matches!(
+            &refused,
+            Refusal::Address {
+                kind: AddressKind::Private,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    assert!(
+        refused
+            .to_string()
+            .contains("networks = [\"2606:4700:64::a00:1\"]"),
+        "{refused}"
+    );
     assert_eq!(judge(&named(&[]), "2606:4700:64::8.8.8.8"), Ok(()));
     assert_eq!(judge(&named(&[]), "2606:4700:65::1"), Ok(()));
     assert_eq!(judge(&named(&["10.0.0.0/8"]), inside), Ok(()));
@@ -125,7 +152,15 @@ fn an_address_that_the_network_translates_is_judged_as_what_it_becomes() {
 
 #[test]
 fn an_origin_is_granted_by_scheme_host_and_port_together() {
-    let policy = policy(&["https://api.example.com", "http://*.internal:8080", "http://10.0.0.1"], &[], &[]);
+    let policy = policy(
+        &[
+            "https://api.example.com",
+            "http://*.internal:8080",
+            "http://10.0.0.1",
+        ],
+        &[],
+        &[],
+    );
     let granted = |text: &str| policy.check_origin(&Origin::new(text).unwrap()).is_ok();
     for text in [
         "https://api.example.com",
@@ -155,22 +190,45 @@ fn an_origin_is_granted_by_scheme_host_and_port_together() {
     ] {
         assert!(!granted(text), "{text}");
     }
-    let refusal = policy.check_origin(&Origin::new("https://[fd00::1]:8443").unwrap()).unwrap_err();
-    assert!(refusal.to_string().ends_with("http = [\"https://[fd00::1]:8443\"]"), "{refusal}");
+    let refusal = policy
+        .check_origin(&Origin::new("https://[fd00::1]:8443").unwrap())
+        .unwrap_err();
+    assert!(
+        refusal
+            .to_string()
+            .ends_with("http = [\"https://[fd00::1]:8443\"]"),
+        "{refusal}"
+    );
 }
 
 #[test]
 fn nothing_is_granted_by_default() {
     let nothing = NetworkPolicy::default();
-    assert!(nothing.check_origin(&Origin::new("https://api.example.com").unwrap()).is_err());
-    assert!(nothing.tcp_ports(&HostPattern::new("db.internal").unwrap()).is_err());
+    assert!(
+        nothing
+            .check_origin(&Origin::new("https://api.example.com").unwrap())
+            .is_err()
+    );
+    assert!(
+        nothing
+            .tcp_ports(&HostPattern::new("db.internal").unwrap())
+            .is_err()
+    );
     assert!(nothing.identify);
 }
 
 #[test]
 fn the_ports_of_a_host_are_those_of_every_grant_that_covers_it() {
-    let policy = policy(&[], &["db.internal:5432", "*.internal:6379", "10.0.0.1:22"], &[]);
-    let ports = |host: &str| policy.tcp_ports(&HostPattern::new(host).unwrap()).unwrap_or_default();
+    let policy = policy(
+        &[],
+        &["db.internal:5432", "*.internal:6379", "10.0.0.1:22"],
+        &[],
+    );
+    let ports = |host: &str| {
+        policy
+            .tcp_ports(&HostPattern::new(host).unwrap())
+            .unwrap_or_default()
+    };
     assert_eq!(ports("db.internal"), [5432, 6379]);
     assert_eq!(ports("DB.internal."), [5432, 6379]);
     assert_eq!(ports("cache.internal"), [6379]);
@@ -185,7 +243,9 @@ fn the_ports_of_a_host_are_those_of_every_grant_that_covers_it() {
 fn an_address_inside_needs_a_network_or_a_grant_that_names_it() {
     let policy = policy(&[], &[], &["10.0.0.0/8", "fd00::/8"]);
     let passes = |host: &str, address: &str| {
-        policy.check_address(&HostPattern::new(host).unwrap(), address.parse().unwrap()).is_ok()
+        policy
+            .check_address(&HostPattern::new(host).unwrap(), address.parse().unwrap())
+            .is_ok()
     };
     assert!(passes("db.internal", "8.8.8.8"));
     assert!(passes("db.internal", "10.1.2.3"));

@@ -17,7 +17,16 @@ impl World {
             let arrives = self.behind(self.hosts[host].to_server);
             self.hosts[host].to_server = arrives;
             let connection = self.hosts[host].connection;
-            self.at(arrives, Event::ToServer { server, host, connection, id, ask });
+            self.at(
+                arrives,
+                Event::ToServer {
+                    server,
+                    host,
+                    connection,
+                    id,
+                    ask,
+                },
+            );
         }
         id
     }
@@ -45,9 +54,16 @@ impl World {
     pub(super) fn cut(&mut self, host: HostId) {
         let connection = self.hosts[host].connection;
         self.events.retain(|_, event| match &**event {
-            Event::ToServer { connection: it, host: of, .. } | Event::ToHost { connection: it, host: of, .. } => {
-                (*it, *of) != (connection, host)
+            Event::ToServer {
+                connection: it,
+                host: of,
+                ..
             }
+            | Event::ToHost {
+                connection: it,
+                host: of,
+                ..
+            } => (*it, *of) != (connection, host),
             _ => true,
         });
         self.disconnect(host);
@@ -161,7 +177,9 @@ impl World {
         self.hosts[host].ready = true;
         if self.hosts[host].session == Some(session) {
             // What was asked for while there was no connection is sent now.
-            if let Some(Request { ask, .. }) = self.hosts[host].request.take_if(|request| request.unsent) {
+            if let Some(Request { ask, .. }) =
+                self.hosts[host].request.take_if(|request| request.unsent)
+            {
                 self.request(host, ask);
             }
             self.feed(host, Input::Reconnected);

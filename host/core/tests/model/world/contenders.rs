@@ -23,7 +23,8 @@ impl World {
             return;
         }
         while let Some(input) = self.hosts[host].inputs.pop_front() {
-            let forgets = self.hosts[host].rule == Rule::ReadsOnce && self.hosts[host].activation.is_some();
+            let forgets =
+                self.hosts[host].rule == Rule::ReadsOnce && self.hosts[host].activation.is_some();
             if !self.hosts[host].running || input == Input::Failed && forgets {
                 continue;
             }
@@ -49,7 +50,11 @@ impl World {
     pub(super) fn request(&mut self, host: HostId, ask: Ask) {
         self.hosts[host].watch = None;
         let unsent = !self.hosts[host].ready;
-        let id = if unsent { 0 } else { self.send(host, ask.clone()) };
+        let id = if unsent {
+            0
+        } else {
+            self.send(host, ask.clone())
+        };
         self.hosts[host].request = Some(Request { id, ask, unsent });
     }
 
@@ -59,7 +64,10 @@ impl World {
         match action {
             Action::Look => self.request(host, Ask::Look),
             Action::Join => self.request(host, Ask::Join),
-            Action::StepBack => self.request(host, Ask::StepBack(seen.map(|seen| seen.own).unwrap_or_default())),
+            Action::StepBack => self.request(
+                host,
+                Ask::StepBack(seen.map(|seen| seen.own).unwrap_or_default()),
+            ),
             Action::AwaitPredecessor(name) => {
                 let other = name.parse().expect("names are numbers here");
                 self.request(host, Ask::Await { other, own });
@@ -68,7 +76,13 @@ impl World {
                 let fits = |record: &Record| *record == over || record.clone().given_back() == over;
                 match seen {
                     Some(Seen { own, record }) if fits(&record) && !own.is_empty() => {
-                        self.request(host, Ask::Elect { over, candidate: own[0] });
+                        self.request(
+                            host,
+                            Ask::Elect {
+                                over,
+                                candidate: own[0],
+                            },
+                        );
                     }
                     _ => self.feed(host, Input::Outdated),
                 }
@@ -78,16 +92,34 @@ impl World {
                 if self.hosts[host].activation.is_some() {
                     self.wrong(Wrong::ReleasedWhileRunning { host });
                 }
-                let Host { session, successor, history, .. } = self.hosts[host];
+                let Host {
+                    session,
+                    successor,
+                    history,
+                    ..
+                } = self.hosts[host];
                 let own = seen.map(|seen| seen.own).unwrap_or_default();
                 let session = session.expect("nothing is asked for without a session");
-                self.request(host, Ask::Release(Release { session, term, successor, own, history }));
+                self.request(
+                    host,
+                    Ask::Release(Release {
+                        session,
+                        term,
+                        successor,
+                        own,
+                        history,
+                    }),
+                );
             }
             Action::Activate(term) => self.activate(host, term, own.unwrap_or_default()),
             Action::Demote(_) => self.demote(host),
             Action::Revoke => self.revoke(host),
-            Action::AnnounceElected(_) => (self.hosts[host].successor, self.hosts[host].history) = (None, None),
-            Action::AnnounceReleased(_) | Action::AnnounceStandby { .. } | Action::AnnounceRest(_) => {}
+            Action::AnnounceElected(_) => {
+                (self.hosts[host].successor, self.hosts[host].history) = (None, None);
+            }
+            Action::AnnounceReleased(_)
+            | Action::AnnounceStandby { .. }
+            | Action::AnnounceRest(_) => {}
             Action::LeaveSession => self.leave_session(host),
             Action::Finish => self.finish(host),
         }

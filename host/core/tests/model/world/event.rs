@@ -29,40 +29,112 @@ pub(super) struct Answer {
 
 impl From<Input> for Answer {
     fn from(input: Input) -> Self {
-        Self { input, watch: None, seen: None, history: None }
+        Self {
+            input,
+            watch: None,
+            seen: None,
+            history: None,
+        }
     }
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     // Between hosts and servers.
-    ToServer { server: usize, host: HostId, connection: u64, id: u64, ask: Ask },
-    ToHost { host: HostId, connection: u64, id: u64, tell: Tell },
-    Reset { host: HostId, connection: u64 },
+    ToServer {
+        server: usize,
+        host: HostId,
+        connection: u64,
+        id: u64,
+        ask: Ask,
+    },
+    ToHost {
+        host: HostId,
+        connection: u64,
+        id: u64,
+        tell: Tell,
+    },
+    Reset {
+        host: HostId,
+        connection: u64,
+    },
     // Between servers.
-    Forwarded { epoch: u64, origin: Origin, ask: Ask },
-    Propose { epoch: u64, server: usize, log: usize },
-    Acknowledge { epoch: u64, server: usize, log: usize },
-    Commit { epoch: u64, server: usize, applied: usize },
-    PeerPing { epoch: u64, server: usize },
-    PeerPong { epoch: u64, server: usize, touched: Vec<Session> },
+    Forwarded {
+        epoch: u64,
+        origin: Origin,
+        ask: Ask,
+    },
+    Propose {
+        epoch: u64,
+        server: usize,
+        log: usize,
+    },
+    Acknowledge {
+        epoch: u64,
+        server: usize,
+        log: usize,
+    },
+    Commit {
+        epoch: u64,
+        server: usize,
+        applied: usize,
+    },
+    PeerPing {
+        epoch: u64,
+        server: usize,
+    },
+    PeerPong {
+        epoch: u64,
+        server: usize,
+        touched: Vec<Session>,
+    },
     // What the ensemble does by its clock.
     LeaderPings,
     ExpirySweep,
     ElectLeader,
-    Heal { server: usize },
+    Heal {
+        server: usize,
+    },
     // What a host does by its clock.
-    Start { host: HostId },
-    Connect { host: HostId },
-    Leave { host: HostId, session: Option<Session> },
-    Heartbeat { host: HostId },
-    Timer { host: HostId, timer: u64 },
-    Effect { host: HostId, activation: u64 },
-    Stopped { host: HostId, activation: u64 },
+    Start {
+        host: HostId,
+    },
+    Connect {
+        host: HostId,
+    },
+    Leave {
+        host: HostId,
+        session: Option<Session>,
+    },
+    Heartbeat {
+        host: HostId,
+    },
+    Timer {
+        host: HostId,
+        timer: u64,
+    },
+    Effect {
+        host: HostId,
+        activation: u64,
+    },
+    Stopped {
+        host: HostId,
+        activation: u64,
+    },
     // What comes from outside.
-    Told { host: HostId, input: Input, successor: Option<HostId> },
-    Stuck { server: usize, host: HostId },
-    Snap { server: usize, host: HostId },
+    Told {
+        host: HostId,
+        input: Input,
+        successor: Option<HostId>,
+    },
+    Stuck {
+        server: usize,
+        host: HostId,
+    },
+    Snap {
+        server: usize,
+        host: HostId,
+    },
     Fault,
     Stage(Stage),
 }

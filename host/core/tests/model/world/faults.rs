@@ -31,12 +31,16 @@ impl World {
     fn one_fault(&mut self) {
         let server = self.pick(SERVERS);
         // Faults strike whoever leads more often than chance would.
-        let leads = (0..self.hosts.len()).find(|host| self.hosts[*host].permitted(self.now).is_some());
+        let leads =
+            (0..self.hosts.len()).find(|host| self.hosts[*host].permitted(self.now).is_some());
         let any = self.pick(self.hosts.len());
         let host = leads.filter(|_| self.random.below(2) == 0).unwrap_or(any);
-        let time = self.plan.session_timeout / 20 + self.random.below(self.plan.session_timeout / 10 * 16);
+        let time =
+            self.plan.session_timeout / 20 + self.random.below(self.plan.session_timeout / 10 * 16);
         let fault = self.random.below(16);
-        self.print(format_args!("fault {fault} at host {host}, server {server}"));
+        self.print(format_args!(
+            "fault {fault} at host {host}, server {server}"
+        ));
         match fault {
             0 => self.break_server(server, time, Break::Cut),
             1 => self.break_server(server, time, Break::Stop),
@@ -133,7 +137,14 @@ impl World {
             self.lose_leader();
             let takes = self.plan.tick / 10 + self.random.below(self.plan.tick * 3 / 2);
             self.after(takes, Event::ElectLeader);
-        } else if self.ensemble.servers.iter().filter(|server| server.linked).count() <= SERVERS / 2 {
+        } else if self
+            .ensemble
+            .servers
+            .iter()
+            .filter(|server| server.linked)
+            .count()
+            <= SERVERS / 2
+        {
             self.lose_leader();
         }
     }

@@ -21,10 +21,22 @@ impl World {
     }
 
     pub(super) fn peer_ping(&mut self, server: usize) {
-        let touched = std::mem::take(&mut self.ensemble.servers[server].touched).into_iter().collect();
-        let (epoch, arrives) = (self.ensemble.epoch, self.behind(self.ensemble.servers[server].to_leader));
+        let touched = std::mem::take(&mut self.ensemble.servers[server].touched)
+            .into_iter()
+            .collect();
+        let (epoch, arrives) = (
+            self.ensemble.epoch,
+            self.behind(self.ensemble.servers[server].to_leader),
+        );
         self.ensemble.servers[server].to_leader = arrives;
-        self.at(arrives, Event::PeerPong { epoch, server, touched });
+        self.at(
+            arrives,
+            Event::PeerPong {
+                epoch,
+                server,
+                touched,
+            },
+        );
     }
 
     pub(super) fn expiry_sweep(&mut self) {
@@ -32,11 +44,18 @@ impl World {
         if !self.leading() {
             return;
         }
-        let ended = self.ensemble.lives.iter().filter(|(_, life)| life.ends <= self.now);
+        let ended = self
+            .ensemble
+            .lives
+            .iter()
+            .filter(|(_, life)| life.ends <= self.now);
         let ended: Vec<Session> = ended.map(|(session, _)| *session).collect();
         for session in ended {
             // The property of the lease itself: whoever's session the leader ends has no lease left, if it does end.
-            let outlives = self.hosts.iter().find(|it| it.session == Some(session) && it.has_lease(self.now));
+            let outlives = self
+                .hosts
+                .iter()
+                .find(|it| it.session == Some(session) && it.has_lease(self.now));
             let outlives = outlives.map(|host| host.id);
             self.append(Change::CloseSession(session), None);
             if let (Some(host), Some(entry)) = (outlives, self.ensemble.log.last()) {

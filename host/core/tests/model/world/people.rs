@@ -45,17 +45,37 @@ impl World {
     }
 
     fn shut_down(&mut self, host: HostId) {
-        self.after(0, Event::Told { host, input: Input::Shutdown, successor: None });
+        self.after(
+            0,
+            Event::Told {
+                host,
+                input: Input::Shutdown,
+                successor: None,
+            },
+        );
     }
 
     /// The plugin wants to resign, or an operator orders it to, in favour of somebody or not.
     fn resign(&mut self, host: HostId) {
         let leads = (0..self.hosts.len()).find(|it| self.hosts[*it].activation.is_some());
-        let stay_out = if self.random.below(2) == 0 { 0 } else { self.random.below(self.plan.session_timeout) };
+        let stay_out = if self.random.below(2) == 0 {
+            0
+        } else {
+            self.random.below(self.plan.session_timeout)
+        };
         let successor = self.pick(2 * self.plan.hosts);
         let successor = Some(successor).filter(|successor| *successor < self.plan.hosts);
-        let input = Input::Resign { stay_out: time(stay_out) };
-        self.after(0, Event::Told { host: leads.unwrap_or(host), input, successor });
+        let input = Input::Resign {
+            stay_out: time(stay_out),
+        };
+        self.after(
+            0,
+            Event::Told {
+                host: leads.unwrap_or(host),
+                input,
+                successor,
+            },
+        );
     }
 
     /// Whether the ensemble refuses a request: it does so to the first host, at times, and at last for good.
@@ -76,7 +96,13 @@ impl World {
     }
 
     fn delete_master(&mut self) {
-        let Some(owner) = self.ensemble.head.master.map(|master| master.owner).filter(|_| self.leading()) else {
+        let Some(owner) = self
+            .ensemble
+            .head
+            .master
+            .map(|master| master.owner)
+            .filter(|_| self.leading())
+        else {
             return;
         };
         self.note_loss(owner);
@@ -93,7 +119,11 @@ impl World {
             return;
         };
         self.note_loss(session);
-        let holds = self.ensemble.head.master.is_some_and(|master| master.owner == session);
+        let holds = self
+            .ensemble
+            .head
+            .master
+            .is_some_and(|master| master.owner == session);
         if holds || self.loss_is_over(session) {
             self.append(Change::DeleteCandidate(candidate), None);
         }
@@ -113,11 +143,20 @@ impl World {
     fn loss_is_over(&self, session: Session) -> bool {
         let host = self.hosts.iter().find(|host| host.session == Some(session));
         let may_act = host.is_some_and(|host| {
-            let electing = host.request.as_ref().is_some_and(|request| matches!(request.ask, Ask::Elect { .. }));
+            let electing = host
+                .request
+                .as_ref()
+                .is_some_and(|request| matches!(request.ask, Ask::Elect { .. }));
             host.activation.is_some() || electing
         });
-        let takes = self.plan.session_timeout + self.plan.demote_budget + self.plan.demote_budget / 50 + SECOND;
-        let long_ago = self.lost.get(&session).is_some_and(|lost| self.now >= lost + takes);
+        let takes = self.plan.session_timeout
+            + self.plan.demote_budget
+            + self.plan.demote_budget / 50
+            + SECOND;
+        let long_ago = self
+            .lost
+            .get(&session)
+            .is_some_and(|lost| self.now >= lost + takes);
         !may_act || long_ago
     }
 }

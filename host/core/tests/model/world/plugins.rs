@@ -25,15 +25,33 @@ impl World {
         self.terms += 1;
         self.hosts[host].activations += 1;
         let id = self.hosts[host].activations;
-        self.hosts[host].activation = Some(Activation { term, session, candidate, id });
-        self.after(0, Event::Effect { host, activation: id });
+        self.hosts[host].activation = Some(Activation {
+            term,
+            session,
+            candidate,
+            id,
+        });
+        self.after(
+            0,
+            Event::Effect {
+                host,
+                activation: id,
+            },
+        );
     }
 
     pub(super) fn effect(&mut self, host: HostId, activation: u64) {
-        if self.hosts[host].activation.as_ref().is_none_or(|it| it.id != activation) {
+        if self.hosts[host]
+            .activation
+            .as_ref()
+            .is_none_or(|it| it.id != activation)
+        {
             return;
         }
-        let Some(Activation { term, candidate, .. }) = self.hosts[host].permitted(self.now).cloned() else {
+        let Some(Activation {
+            term, candidate, ..
+        }) = self.hosts[host].permitted(self.now).cloned()
+        else {
             // The permit has ended: the plugin is stopped by force, and the election hears of it.
             return self.after(MS, Event::Stopped { host, activation });
         };
@@ -66,7 +84,11 @@ impl World {
     }
 
     pub(super) fn plugin_stopped(&mut self, host: HostId, activation: u64) {
-        if self.hosts[host].activation.take_if(|it| it.id == activation).is_some() {
+        if self.hosts[host]
+            .activation
+            .take_if(|it| it.id == activation)
+            .is_some()
+        {
             self.feed(host, Input::Stopped);
         }
     }

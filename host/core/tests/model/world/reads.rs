@@ -8,13 +8,25 @@ use crate::host::{Ask, Seen, Watch};
 use crate::plan::{HostId, Session};
 use crate::tree::{NOBODY, Tree, new_term};
 
-pub(super) fn read(tree: &Tree, session: Session, host: HostId, ask: &Ask, rule: Rule) -> Option<Answer> {
+pub(super) fn read(
+    tree: &Tree,
+    session: Session,
+    host: HostId,
+    ask: &Ask,
+    rule: Rule,
+) -> Option<Answer> {
     match ask {
         Ask::Look => look(tree, session, host),
         Ask::Await { other, own } => Some(match own {
             Some(own) if tree.is_candidate(*other) && tree.is_candidate(*own) => {
-                let watch = Some(Watch::Candidates { other: *other, own: *own });
-                Answer { watch, ..Input::Awaiting.into() }
+                let watch = Some(Watch::Candidates {
+                    other: *other,
+                    own: *own,
+                });
+                Answer {
+                    watch,
+                    ..Input::Awaiting.into()
+                }
             }
             _ => Input::Gone.into(),
         }),
@@ -29,15 +41,25 @@ pub(super) fn look(tree: &Tree, session: Session, host: HostId) -> Option<Answer
     tree.history.as_ref()?;
     let record = tree.record();
     let place = tree.place(session);
-    let successor = said.and_then(|said| said.successor).filter(|successor| record.released && *successor != host);
+    let successor = said
+        .and_then(|said| said.successor)
+        .filter(|successor| record.released && *successor != host);
     let queue = Queue {
         ahead: place.map(|(ahead, _)| ahead),
-        predecessor: place.and_then(|(_, predecessor)| predecessor).map(|it| it.to_string()),
+        predecessor: place
+            .and_then(|(_, predecessor)| predecessor)
+            .map(|it| it.to_string()),
         appointed: tree.queue().any(|(_, it)| Some(it.host) == successor),
         record: record.clone(),
     };
-    let seen = Some(Seen { own: tree.own(session), record });
-    Some(Answer { seen, ..Input::Looked(queue).into() })
+    let seen = Some(Seen {
+        own: tree.own(session),
+        record,
+    });
+    Some(Answer {
+        seen,
+        ..Input::Looked(queue).into()
+    })
 }
 
 pub(super) fn read_master(tree: &Tree, session: Session, own: Option<u64>, rule: Rule) -> Answer {
@@ -50,18 +72,43 @@ pub(super) fn read_master(tree: &Tree, session: Session, own: Option<u64>, rule:
     let watch = Some(Watch::Master(master.zxid));
     if master.owner != session {
         let holder = Holder::Other(master.host.to_string());
-        return Answer { watch, ..Input::MasterSeen(holder).into() };
+        return Answer {
+            watch,
+            ..Input::MasterSeen(holder).into()
+        };
     }
     let blind = rule == Rule::BlindToCandidate;
     let place = own.filter(|own| blind || tree.is_candidate(*own));
     let Some(own) = place else {
-        return Answer { watch, ..Input::MasterSeen(Holder::MeWithoutPlace).into() };
+        return Answer {
+            watch,
+            ..Input::MasterSeen(Holder::MeWithoutPlace).into()
+        };
     };
     let Some(term) = tree.term.filter(|term| term.zxid == master.zxid) else {
-        return Answer { watch, ..Input::MasterSeen(Holder::MeWithoutTerm).into() };
+        return Answer {
+            watch,
+            ..Input::MasterSeen(Holder::MeWithoutTerm).into()
+        };
     };
-    let holder = Holder::Me(new_term(tree.number(), master.zxid, master.host, term.version));
-    let watch = if blind { watch } else { Some(Watch::Leadership { zxid: master.zxid, own }) };
+    let holder = Holder::Me(new_term(
+        tree.number(),
+        master.zxid,
+        master.host,
+        term.version,
+    ));
+    let watch = if blind {
+        watch
+    } else {
+        Some(Watch::Leadership {
+            zxid: master.zxid,
+            own,
+        })
+    };
     let history = tree.history.as_ref().map(|history| history.version);
-    Answer { watch, history, ..Input::MasterSeen(holder).into() }
+    Answer {
+        watch,
+        history,
+        ..Input::MasterSeen(holder).into()
+    }
 }

@@ -15,12 +15,31 @@ impl World {
         if it.isolated_until <= self.now && it.connection == connection && it.server.is_some() {
             let arrives = self.behind(it.from_server);
             self.hosts[host].from_server = arrives;
-            self.at(arrives, Event::ToHost { host, connection, id, tell });
+            self.at(
+                arrives,
+                Event::ToHost {
+                    host,
+                    connection,
+                    id,
+                    tell,
+                },
+            );
         }
     }
 
-    pub(super) fn served(&mut self, server: usize, host: HostId, connection: u64, id: u64, ask: Ask) {
-        let closes = if let Ask::Close(session) = ask { Some(session) } else { None };
+    pub(super) fn served(
+        &mut self,
+        server: usize,
+        host: HostId,
+        connection: u64,
+        id: u64,
+        ask: Ask,
+    ) {
+        let closes = if let Ask::Close(session) = ask {
+            Some(session)
+        } else {
+            None
+        };
         if self.hosts[host].connection != connection && closes.is_none() {
             return;
         }
@@ -46,7 +65,13 @@ impl World {
             return self.tell(host, connection, id, Tell::Pong);
         }
         if let Some(session) = session
-            && let Some(answer) = read(&self.ensemble.servers[server].tree, session, host, &ask, self.hosts[host].rule)
+            && let Some(answer) = read(
+                &self.ensemble.servers[server].tree,
+                session,
+                host,
+                &ask,
+                self.hosts[host].rule,
+            )
         {
             return self.answer(host, connection, id, answer);
         }
@@ -62,7 +87,14 @@ impl World {
             (_, Some(session)) => session,
             _ => return,
         };
-        let origin = Origin { server, host, connection, id, session, attaching: false };
+        let origin = Origin {
+            server,
+            host,
+            connection,
+            id,
+            session,
+            attaching: false,
+        };
         if is_leader {
             self.decide(origin, ask);
         } else if self.ensemble.servers[server].linked {
@@ -86,7 +118,14 @@ impl World {
 
     /// The leader takes a request up.
     pub(super) fn decide(&mut self, origin: Origin, ask: Ask) {
-        let Origin { server, host, connection, id, session, .. } = origin;
+        let Origin {
+            server,
+            host,
+            connection,
+            id,
+            session,
+            ..
+        } = origin;
         let alive = self.ensemble.head.sessions.contains_key(&session);
         let asked = self.plan.session_timeout;
         let timeout = asked.min(self.ensemble.servers[server].agrees_to);
@@ -116,7 +155,12 @@ impl World {
             Ask::Look => Change::Prepare,
             Ask::Join => Change::Join { session, host },
             Ask::StepBack(own) => Change::StepBack { session, host, own },
-            Ask::Elect { over, candidate } => Change::Elect { session, host, candidate, over },
+            Ask::Elect { over, candidate } => Change::Elect {
+                session,
+                host,
+                candidate,
+                over,
+            },
             Ask::Release(release) => Change::Release(release),
             Ask::Ping | Ask::Await { .. } | Ask::ReadMaster { .. } => return,
         };
@@ -124,7 +168,13 @@ impl World {
         if attaching {
             self.ensemble.attached.insert(session, server);
         }
-        self.append(change, Some(Origin { attaching, ..origin }));
+        self.append(
+            change,
+            Some(Origin {
+                attaching,
+                ..origin
+            }),
+        );
     }
 
     pub(super) fn append(&mut self, change: Change, origin: Option<Origin>) {
@@ -145,7 +195,10 @@ impl World {
     pub(super) fn proposed(&mut self, server: usize, log: usize) {
         let it = &mut self.ensemble.servers[server];
         it.log = it.log.max(log);
-        let (epoch, arrives) = (self.ensemble.epoch, self.behind(self.ensemble.servers[server].to_leader));
+        let (epoch, arrives) = (
+            self.ensemble.epoch,
+            self.behind(self.ensemble.servers[server].to_leader),
+        );
         self.ensemble.servers[server].to_leader = arrives;
         self.at(arrives, Event::Acknowledge { epoch, server, log });
     }
@@ -164,7 +217,14 @@ impl World {
             if self.ensemble.servers[server].linked {
                 let arrives = self.behind(self.ensemble.servers[server].from_leader);
                 self.ensemble.servers[server].from_leader = arrives;
-                self.at(arrives, Event::Commit { epoch, server, applied: log });
+                self.at(
+                    arrives,
+                    Event::Commit {
+                        epoch,
+                        server,
+                        applied: log,
+                    },
+                );
             }
         }
     }
@@ -180,7 +240,13 @@ impl World {
     }
 
     fn conclude(&mut self, server: usize, origin: Origin, entry: &Entry) {
-        let Origin { host, connection, id, session, .. } = origin;
+        let Origin {
+            host,
+            connection,
+            id,
+            session,
+            ..
+        } = origin;
         let tree = &self.ensemble.servers[server].tree;
         let answer = match (&entry.change, &entry.verdict) {
             _ if origin.attaching => {
@@ -188,7 +254,9 @@ impl World {
             }
             (Change::Heartbeat, _) => return self.tell(host, connection, id, Tell::Beaten),
             (Change::Prepare, _) => look(tree, session, host).unwrap_or(Input::Failed.into()),
-            (Change::Join { .. }, _) | (Change::StepBack { .. }, Verdict::Done) => Input::Joined.into(),
+            (Change::Join { .. }, _) | (Change::StepBack { .. }, Verdict::Done) => {
+                Input::Joined.into()
+            }
             (Change::StepBack { .. }, _) => Input::Failed.into(),
             (Change::Release(_), _) => Input::Released.into(),
             (Change::Elect { .. }, Verdict::Elected(term)) => Input::Elected(term.clone()).into(),

@@ -35,10 +35,17 @@ impl World {
                 self.calm = true;
                 self.at(self.quiet_at(), Event::Stage(Stage::Quiet));
             }
-            Stage::Quiet if !self.leading() => self.after(self.plan.tick, Event::Stage(Stage::Quiet)),
+            Stage::Quiet if !self.leading() => {
+                self.after(self.plan.tick, Event::Stage(Stage::Quiet));
+            }
             Stage::Quiet => {
                 // Nobody can be elected beside a node that does not go by itself.
-                if self.ensemble.head.master.is_some_and(|master| master.owner == NOBODY) {
+                if self
+                    .ensemble
+                    .head
+                    .master
+                    .is_some_and(|master| master.owner == NOBODY)
+                {
                     self.append(Change::DeleteMaster, None);
                 }
                 self.recover(self.now, false);
@@ -53,7 +60,9 @@ impl World {
             Stage::AllShutDown => {
                 if let Some(host) = self.hosts.iter().find(|host| host.running) {
                     self.wrong(Wrong::NotShutDown { host: host.id });
-                } else if self.chronicle.tree.queue().next().is_some() || self.chronicle.tree.master.is_some() {
+                } else if self.chronicle.tree.queue().next().is_some()
+                    || self.chronicle.tree.master.is_some()
+                {
                     self.wrong(Wrong::LeftBehind);
                 }
                 self.events.clear();
@@ -63,50 +72,79 @@ impl World {
 
     /// When the last of all faults has healed.
     fn quiet_at(&self) -> Nanos {
-        let hosts = self.hosts.iter().flat_map(|host| [host.stopped_until, host.isolated_until]);
-        let servers = self.ensemble.servers.iter().map(|server| server.broken_until);
-        let starts =
-            self.events.iter().filter(|(_, event)| matches!(***event, Event::Start { .. })).map(|((at, _), _)| *at);
-        hosts.chain(servers).chain(starts).fold(self.now, Nanos::max)
+        let hosts = self
+            .hosts
+            .iter()
+            .flat_map(|host| [host.stopped_until, host.isolated_until]);
+        let servers = self
+            .ensemble
+            .servers
+            .iter()
+            .map(|server| server.broken_until);
+        let starts = self
+            .events
+            .iter()
+            .filter(|(_, event)| matches!(***event, Event::Start { .. }))
+            .map(|((at, _), _)| *at);
+        hosts
+            .chain(servers)
+            .chain(starts)
+            .fold(self.now, Nanos::max)
     }
 
     fn recover(&mut self, from: Nanos, killed: bool) {
         for part in 1..=PARTS {
-            self.at(from + part * self.plan.recovery() / PARTS, Event::Stage(Stage::Recovering { part, killed }));
+            self.at(
+                from + part * self.plan.recovery() / PARTS,
+                Event::Stage(Stage::Recovering { part, killed }),
+            );
         }
     }
 
     fn recovering(&mut self, part: u64, killed: bool) {
-        let leader = (0..self.hosts.len()).find(|host| self.hosts[*host].permitted(self.now).is_some());
+        let leader =
+            (0..self.hosts.len()).find(|host| self.hosts[*host].permitted(self.now).is_some());
         // Whom the ensemble refuses need not stand, and must not hold up others.
         let is_refused = |host: usize| host == 0 && self.plan.refused.is_some();
         let standing = |host: usize| {
             let it = &self.hosts[host];
-            killed && !it.running || it.session.is_some_and(|it| self.chronicle.tree.place(it).is_some())
+            killed && !it.running
+                || it
+                    .session
+                    .is_some_and(|it| self.chronicle.tree.place(it).is_some())
         };
         let fallen = (0..self.hosts.len()).find(|host| !is_refused(*host) && !standing(*host));
-        let successors = (0..self.hosts.len()).filter(|host| !is_refused(*host) && Some(*host) != leader).count();
+        let successors = (0..self.hosts.len())
+            .filter(|host| !is_refused(*host) && Some(*host) != leader)
+            .count();
         if (leader.is_none() || fallen.is_some()) && part < PARTS {
             return;
         }
         self.recovered_within = self.recovered_within.max(part);
-        self.events.retain(|_, event| !matches!(**event, Event::Stage(Stage::Recovering { .. })));
+        self.events
+            .retain(|_, event| !matches!(**event, Event::Stage(Stage::Recovering { .. })));
         match (leader, fallen) {
             (None, _) => self.wrong(Wrong::NobodyLeads),
             (_, Some(host)) => self.wrong(Wrong::DoesNotStand { host }),
             // Those who stand must be awake: one of them follows a leader that is gone without a word.
             (Some(leader), None) if !killed && successors > 0 => {
                 self.end_process(leader);
-                self.events.retain(|_, event| !matches!(**event, Event::Start { .. }));
+                self.events
+                    .retain(|_, event| !matches!(**event, Event::Start { .. }));
                 self.recover(self.now, true);
             }
             (Some(_), None) => {
                 self.ending = true;
-                self.events.retain(|_, event| !matches!(**event, Event::Start { .. }));
+                self.events
+                    .retain(|_, event| !matches!(**event, Event::Start { .. }));
                 for host in 0..self.hosts.len() {
                     self.feed(host, Input::Shutdown);
                 }
-                let refused = if self.plan.refused.is_some() { 20 * SECOND } else { 0 };
+                let refused = if self.plan.refused.is_some() {
+                    20 * SECOND
+                } else {
+                    0
+                };
                 let takes = self.plan.demote_budget + 2 * self.plan.tick + refused;
                 self.after(takes, Event::Stage(Stage::AllShutDown));
             }

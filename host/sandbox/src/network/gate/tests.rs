@@ -19,7 +19,9 @@ fn permit() -> (Permit, SharedDeadline) {
 async fn connected(gate: &Arc<Gate>) -> (io::Result<Arc<Connection>>, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let connection = gate.connect(TcpSocket::new_v4().unwrap(), address, gate.slot().unwrap()).await;
+    let connection = gate
+        .connect(TcpSocket::new_v4().unwrap(), address, gate.slot().unwrap())
+        .await;
     (connection, listener.accept().await.unwrap().0)
 }
 
@@ -27,7 +29,10 @@ async fn connected(gate: &Arc<Gate>) -> (io::Result<Arc<Connection>>, TcpStream)
 async fn end(mut peer: TcpStream) -> (usize, io::Result<()>) {
     let (mut received, mut buffer) = (0, vec![0; 65536]);
     loop {
-        match timeout(Duration::from_secs(60), peer.read(&mut buffer)).await.expect("the connection ends") {
+        match timeout(Duration::from_secs(60), peer.read(&mut buffer))
+            .await
+            .expect("the connection ends")
+        {
             Ok(0) => return (received, Ok(())),
             Ok(read) => received += read,
             Err(error) => return (received, Err(error)),
@@ -42,7 +47,10 @@ async fn the_other_side_sees_a_reset_when_demotion_begins_though_nobody_looks_at
     let (connection, peer) = connected(&gate).await;
     let connection = connection.unwrap();
     permit.drain();
-    assert_eq!(end(peer).await.1.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(
+        end(peer).await.1.unwrap_err().kind(),
+        ErrorKind::ConnectionReset
+    );
     let write = poll_fn(|context| connection.poll_write(context, b"late")).await;
     assert_eq!(write.unwrap_err().kind(), ErrorKind::PermissionDenied);
     let read = poll_fn(|context| connection.poll_read(context, &mut [0])).await;
@@ -80,7 +88,10 @@ async fn a_lease_that_runs_out_cuts_connections_too() {
     let (gate, _watch) = Gate::new(permit, 1);
     let (_connection, peer) = connected(&gate).await;
     deadline.set(clock::now());
-    assert_eq!(end(peer).await.1.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert_eq!(
+        end(peer).await.1.unwrap_err().kind(),
+        ErrorKind::ConnectionReset
+    );
 }
 
 #[tokio::test]
@@ -171,7 +182,9 @@ async fn too_many_that_are_kept_leave_no_room() {
         let (connection, peer) = connected(&gate).await;
         let connection = connection.unwrap();
         let data = vec![0; 1 << 20];
-        poll_fn(|context| connection.poll_write(context, &data)).await.unwrap();
+        poll_fn(|context| connection.poll_write(context, &data))
+            .await
+            .unwrap();
         peers.push(peer);
     }
     assert!(gate.is_clogged() && gate.slot().is_none());

@@ -12,11 +12,14 @@ use wasmtime::component::Resource;
 use wasmtime_wasi::p2::bindings::sockets::ip_name_lookup::{
     self, HostResolveAddressStream, IpAddress, ResolveAddressStream,
 };
-use wasmtime_wasi::p2::bindings::sockets::network::{self, ErrorCode, HostNetwork, IpAddressFamily, IpSocketAddress};
+use wasmtime_wasi::p2::bindings::sockets::network::{
+    self, ErrorCode, HostNetwork, IpAddressFamily, IpSocketAddress,
+};
 use wasmtime_wasi::p2::bindings::sockets::tcp::{self, HostTcpSocket, ShutdownType};
 use wasmtime_wasi::p2::bindings::sockets::tcp_create_socket;
 use wasmtime_wasi::p2::{
-    DynInputStream, DynOutputStream, DynPollable, Network, Pollable, SocketError, SocketResult, TcpSocket, subscribe,
+    DynInputStream, DynOutputStream, DynPollable, Network, Pollable, SocketError, SocketResult,
+    TcpSocket, subscribe,
 };
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 
@@ -43,7 +46,9 @@ enum Operation {
 
 impl InstanceData {
     fn tcp(&mut self, socket: &Resource<TcpSocket>) -> SocketResult<&mut Tcp> {
-        Ok(self.table.get_mut(&Resource::<Tcp>::new_borrow(socket.rep()))?)
+        Ok(self
+            .table
+            .get_mut(&Resource::<Tcp>::new_borrow(socket.rep()))?)
     }
 }
 
@@ -52,8 +57,15 @@ impl network::Host for InstanceData {
         error.downcast()
     }
 
-    fn network_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
-        Ok(self.table.get(&error)?.downcast_ref::<io::Error>().map(ErrorCode::from))
+    fn network_error_code(
+        &mut self,
+        error: Resource<wasmtime::Error>,
+    ) -> wasmtime::Result<Option<ErrorCode>> {
+        Ok(self
+            .table
+            .get(&error)?
+            .downcast_ref::<io::Error>()
+            .map(ErrorCode::from))
     }
 }
 
@@ -67,7 +79,11 @@ impl HostNetwork for InstanceData {
 impl tcp_create_socket::Host for InstanceData {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
         let socket = self.network.open_socket(family == IpAddressFamily::Ipv6)?;
-        let socket = self.table.push(Tcp { socket, operation: None, writer: None })?;
+        let socket = self.table.push(Tcp {
+            socket,
+            operation: None,
+            writer: None,
+        })?;
         Ok(Resource::new_own(socket.rep()))
     }
 }
@@ -142,8 +158,12 @@ impl HostTcpSocket for InstanceData {
         let writer = Writer::new(tcp.socket.sender()?);
         tcp.writer = Some(writer.clone());
         let parent = Resource::<Tcp>::new_borrow(socket.rep());
-        let input = self.table.push_child(Box::new(reader) as DynInputStream, &parent)?;
-        let output = self.table.push_child(Box::new(writer) as DynOutputStream, &parent)?;
+        let input = self
+            .table
+            .push_child(Box::new(reader) as DynInputStream, &parent)?;
+        let output = self
+            .table
+            .push_child(Box::new(writer) as DynOutputStream, &parent)?;
         Ok((input, output))
     }
 
@@ -158,7 +178,11 @@ impl HostTcpSocket for InstanceData {
     fn accept(
         &mut self,
         _: Resource<TcpSocket>,
-    ) -> SocketResult<(Resource<TcpSocket>, Resource<DynInputStream>, Resource<DynOutputStream>)> {
+    ) -> SocketResult<(
+        Resource<TcpSocket>,
+        Resource<DynInputStream>,
+        Resource<DynOutputStream>,
+    )> {
         Err(ErrorCode::InvalidState.into())
     }
 
@@ -176,7 +200,11 @@ impl HostTcpSocket for InstanceData {
 
     fn address_family(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<IpAddressFamily> {
         let tcp = self.table.get(&Resource::<Tcp>::new_borrow(socket.rep()))?;
-        Ok(if tcp.socket.ipv6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 })
+        Ok(if tcp.socket.ipv6 {
+            IpAddressFamily::Ipv6
+        } else {
+            IpAddressFamily::Ipv4
+        })
     }
 
     fn set_listen_backlog_size(&mut self, _: Resource<TcpSocket>, _: u64) -> SocketResult<()> {
@@ -200,7 +228,10 @@ impl HostTcpSocket for InstanceData {
         set_send_buffer_size(bytes: u64) -> () = set_send_buffer_size;
     }
 
-    fn subscribe(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<Resource<DynPollable>> {
+    fn subscribe(
+        &mut self,
+        socket: Resource<TcpSocket>,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
         subscribe(&mut self.table, Resource::<Tcp>::new_borrow(socket.rep()))
     }
 
@@ -210,7 +241,10 @@ impl HostTcpSocket for InstanceData {
             tcp.socket.connection()?.shutdown(Shutdown::Read)?;
         }
         if let ShutdownType::Send | ShutdownType::Both = how {
-            tcp.writer.as_ref().ok_or(ErrorCode::InvalidState)?.shut_down()?;
+            tcp.writer
+                .as_ref()
+                .ok_or(ErrorCode::InvalidState)?
+                .shut_down()?;
         }
         Ok(())
     }
@@ -275,7 +309,9 @@ impl HostResolveAddressStream for InstanceData {
         &mut self,
         lookup: Resource<ResolveAddressStream>,
     ) -> Result<Option<IpAddress>, SocketError> {
-        let lookup = self.table.get_mut(&Resource::<Lookup>::new_borrow(lookup.rep()))?;
+        let lookup = self
+            .table
+            .get_mut(&Resource::<Lookup>::new_borrow(lookup.rep()))?;
         if lookup.poll_ready(&mut nobody()).is_pending() {
             return Err(ErrorCode::WouldBlock.into());
         }
@@ -286,12 +322,19 @@ impl HostResolveAddressStream for InstanceData {
         }
     }
 
-    fn subscribe(&mut self, lookup: Resource<ResolveAddressStream>) -> wasmtime::Result<Resource<DynPollable>> {
-        subscribe(&mut self.table, Resource::<Lookup>::new_borrow(lookup.rep()))
+    fn subscribe(
+        &mut self,
+        lookup: Resource<ResolveAddressStream>,
+    ) -> wasmtime::Result<Resource<DynPollable>> {
+        subscribe(
+            &mut self.table,
+            Resource::<Lookup>::new_borrow(lookup.rep()),
+        )
     }
 
     fn drop(&mut self, lookup: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {
-        self.table.delete(Resource::<Lookup>::new_own(lookup.rep()))?;
+        self.table
+            .delete(Resource::<Lookup>::new_own(lookup.rep()))?;
         Ok(())
     }
 }

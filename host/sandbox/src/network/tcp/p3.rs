@@ -11,14 +11,14 @@ use rustix::io::Errno;
 use rustix::net::Shutdown;
 use tokio::sync::oneshot;
 use wasmtime::component::{
-    Access, Accessor, Destination, FutureReader, Resource, Source, StreamConsumer, StreamProducer, StreamReader,
-    StreamResult, VecBuffer,
+    Access, Accessor, Destination, FutureReader, Resource, Source, StreamConsumer, StreamProducer,
+    StreamReader, StreamResult, VecBuffer,
 };
 use wasmtime::{AsContextMut, StoreContextMut};
 use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup::{self, ErrorCode as LookupCode};
 use wasmtime_wasi::p3::bindings::sockets::types::{
-    self, ErrorCode, HostTcpSocket, HostTcpSocketWithStore, HostUdpSocket, HostUdpSocketWithStore, IpAddress,
-    IpAddressFamily, IpSocketAddress, TcpSocket, UdpSocket,
+    self, ErrorCode, HostTcpSocket, HostTcpSocketWithStore, HostUdpSocket, HostUdpSocketWithStore,
+    IpAddress, IpAddressFamily, IpSocketAddress, TcpSocket, UdpSocket,
 };
 use wasmtime_wasi::p3::sockets::{SocketError, SocketResult};
 
@@ -32,14 +32,18 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 impl InstanceData {
     fn socket(&mut self, socket: &Resource<TcpSocket>) -> SocketResult<&mut Socket> {
-        self.table.get_mut(&Resource::<Socket>::new_borrow(socket.rep())).map_err(SocketError::trap)
+        self.table
+            .get_mut(&Resource::<Socket>::new_borrow(socket.rep()))
+            .map_err(SocketError::trap)
     }
 }
 
 fn code(error: &io::Error) -> ErrorCode {
     match Errno::from_io_error(error) {
         Some(Errno::PIPE) => ErrorCode::ConnectionBroken,
-        Some(Errno::MFILE | Errno::NFILE) => ErrorCode::Other(Some("too many sockets are open".into())),
+        Some(Errno::MFILE | Errno::NFILE) => {
+            ErrorCode::Other(Some("too many sockets are open".into()))
+        }
         _ => error.into(),
     }
 }
@@ -78,7 +82,11 @@ impl<D> StreamProducer<D> for Receiving {
         destination: Destination<'a, u8, Self::Buffer>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
-        let pending = if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending };
+        let pending = if finish {
+            Poll::Ready(Ok(StreamResult::Cancelled))
+        } else {
+            Poll::Pending
+        };
         // Room for nothing asks whether there is something.
         if destination.remaining(store.as_context_mut()) == Some(0) {
             return match self.connection.stream().poll_read_ready(context) {
@@ -135,7 +143,11 @@ impl<D> StreamConsumer<D> for Sending {
         source: Source<'_, u8>,
         finish: bool,
     ) -> Poll<wasmtime::Result<StreamResult>> {
-        let pending = if finish { Poll::Ready(Ok(StreamResult::Cancelled)) } else { Poll::Pending };
+        let pending = if finish {
+            Poll::Ready(Ok(StreamResult::Cancelled))
+        } else {
+            Poll::Pending
+        };
         let mut source = source.as_direct(store);
         // Nothing to write asks whether there is room.
         if source.remaining().is_empty() {
@@ -173,19 +185,28 @@ impl<T: Send> HostTcpSocketWithStore<T> for Sockets {
         let address = SocketAddr::from(address);
         accessor.with(|mut access| {
             let host = access.get();
-            host.network.check_endpoint(address).map_err(|error| code(&error))?;
-            host.socket(&socket)?.start_connect(address).map_err(|error| SocketError::from(code(&error)))
+            host.network
+                .check_endpoint(address)
+                .map_err(|error| code(&error))?;
+            host.socket(&socket)?
+                .start_connect(address)
+                .map_err(|error| SocketError::from(code(&error)))
         })?;
         poll_fn(|context| {
             accessor.with(|mut access| match access.get().socket(&socket) {
-                Ok(socket) => socket.poll_connect(context).map_err(|error| code(&error).into()),
+                Ok(socket) => socket
+                    .poll_connect(context)
+                    .map_err(|error| code(&error).into()),
                 Err(error) => Poll::Ready(Err(error)),
             })
         })
         .await
     }
 
-    async fn listen(_: Access<'_, T, Self>, _: Resource<TcpSocket>) -> SocketResult<StreamReader<Resource<TcpSocket>>> {
+    async fn listen(
+        _: Access<'_, T, Self>,
+        _: Resource<TcpSocket>,
+    ) -> SocketResult<StreamReader<Resource<TcpSocket>>> {
         Err(ErrorCode::AccessDenied.into())
     }
 
@@ -196,7 +217,13 @@ impl<T: Send> HostTcpSocketWithStore<T> for Sockets {
     ) -> wasmtime::Result<FutureReader<Result<(), ErrorCode>>> {
         let (ended, end) = oneshot::channel();
         match access.get().socket(&socket).map_err(trap)?.sender() {
-            Ok(connection) => data.pipe(&mut access, Sending { connection, ended: Some(ended) })?,
+            Ok(connection) => data.pipe(
+                &mut access,
+                Sending {
+                    connection,
+                    ended: Some(ended),
+                },
+            )?,
             Err(error) => {
                 data.close(&mut access)?;
                 let _ = ended.send(Err(code(&error)));
@@ -211,7 +238,13 @@ impl<T: Send> HostTcpSocketWithStore<T> for Sockets {
     ) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Result<(), ErrorCode>>)> {
         let (ended, end) = oneshot::channel();
         let data = match access.get().socket(&socket).map_err(trap)?.receiver() {
-            Ok(connection) => StreamReader::new(&mut access, Receiving { connection, ended: Some(ended) })?,
+            Ok(connection) => StreamReader::new(
+                &mut access,
+                Receiving {
+                    connection,
+                    ended: Some(ended),
+                },
+            )?,
             Err(error) => {
                 let _ = ended.send(Err(code(&error)));
                 StreamReader::new(&mut access, std::iter::empty())?
@@ -238,31 +271,53 @@ macro_rules! options {
 }
 
 impl HostTcpSocket for InstanceData {
-    async fn bind(&mut self, socket: Resource<TcpSocket>, address: IpSocketAddress) -> SocketResult<()> {
-        self.socket(&socket)?.bind(address.into()).map_err(|error| code(&error).into())
+    async fn bind(
+        &mut self,
+        socket: Resource<TcpSocket>,
+        address: IpSocketAddress,
+    ) -> SocketResult<()> {
+        self.socket(&socket)?
+            .bind(address.into())
+            .map_err(|error| code(&error).into())
     }
 
     fn create(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
-        let socket = self.network.open_socket(family == IpAddressFamily::Ipv6).map_err(|error| code(&error))?;
+        let socket = self
+            .network
+            .open_socket(family == IpAddressFamily::Ipv6)
+            .map_err(|error| code(&error))?;
         let socket = self.table.push(socket).map_err(SocketError::trap)?;
         Ok(Resource::new_own(socket.rep()))
     }
 
     fn get_local_address(&mut self, socket: Resource<TcpSocket>) -> SocketResult<IpSocketAddress> {
-        self.socket(&socket)?.local_address().map(Into::into).map_err(|error| code(&error).into())
+        self.socket(&socket)?
+            .local_address()
+            .map(Into::into)
+            .map_err(|error| code(&error).into())
     }
 
     fn get_remote_address(&mut self, socket: Resource<TcpSocket>) -> SocketResult<IpSocketAddress> {
-        self.socket(&socket)?.remote_address().map(Into::into).map_err(|error| code(&error).into())
+        self.socket(&socket)?
+            .remote_address()
+            .map(Into::into)
+            .map_err(|error| code(&error).into())
     }
 
     fn get_is_listening(&mut self, _: Resource<TcpSocket>) -> wasmtime::Result<bool> {
         Ok(false)
     }
 
-    fn get_address_family(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<IpAddressFamily> {
+    fn get_address_family(
+        &mut self,
+        socket: Resource<TcpSocket>,
+    ) -> wasmtime::Result<IpAddressFamily> {
         let socket = self.socket(&socket).map_err(trap)?;
-        Ok(if socket.ipv6 { IpAddressFamily::Ipv6 } else { IpAddressFamily::Ipv4 })
+        Ok(if socket.ipv6 {
+            IpAddressFamily::Ipv6
+        } else {
+            IpAddressFamily::Ipv4
+        })
     }
 
     fn set_listen_backlog_size(&mut self, _: Resource<TcpSocket>, _: u64) -> SocketResult<()> {
@@ -287,7 +342,8 @@ impl HostTcpSocket for InstanceData {
     }
 
     fn drop(&mut self, socket: Resource<TcpSocket>) -> wasmtime::Result<()> {
-        self.table.delete(Resource::<Socket>::new_own(socket.rep()))?;
+        self.table
+            .delete(Resource::<Socket>::new_own(socket.rep()))?;
         Ok(())
     }
 }
@@ -366,7 +422,10 @@ impl<T> HostUdpSocketWithStore<T> for Sockets {
         Err(ErrorCode::NotSupported.into())
     }
 
-    async fn receive(_: &Accessor<T, Self>, _: Resource<UdpSocket>) -> SocketResult<(Vec<u8>, IpSocketAddress)> {
+    async fn receive(
+        _: &Accessor<T, Self>,
+        _: Resource<UdpSocket>,
+    ) -> SocketResult<(Vec<u8>, IpSocketAddress)> {
         Err(ErrorCode::NotSupported.into())
     }
 }

@@ -26,7 +26,10 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
-        Self { connection, closed: false }
+        Self {
+            connection,
+            closed: false,
+        }
     }
 }
 
@@ -87,7 +90,10 @@ enum WriteState {
 
 impl Writer {
     pub(super) fn new(connection: Arc<Connection>) -> Self {
-        Self(Arc::new(Mutex::new(Writing { connection, state: WriteState::Ready })))
+        Self(Arc::new(Mutex::new(Writing {
+            connection,
+            state: WriteState::Ready,
+        })))
     }
 
     /// Ends what is sent, after all that was written.
@@ -149,7 +155,9 @@ impl Writing {
     fn write(&mut self, mut bytes: Bytes) -> StreamResult<()> {
         self.check()?;
         if bytes.len() > CHUNK_BYTES || matches!(self.state, WriteState::Busy(_)) {
-            return Err(StreamError::trap("more was written than `check-write` allowed"));
+            return Err(StreamError::trap(
+                "more was written than `check-write` allowed",
+            ));
         }
         while !bytes.is_empty() {
             match self.connection.poll_write(&mut nobody(), &bytes) {
@@ -159,7 +167,8 @@ impl Writing {
                     let connection = Arc::clone(&self.connection);
                     self.state = WriteState::Busy(spawn(async move {
                         while !bytes.is_empty() {
-                            let written = poll_fn(|context| connection.poll_write(context, &bytes)).await?;
+                            let written =
+                                poll_fn(|context| connection.poll_write(context, &bytes)).await?;
                             drop(bytes.split_to(written));
                         }
                         Ok(())
