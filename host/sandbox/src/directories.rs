@@ -3,6 +3,10 @@
 //! They are judged and used by the same handles: whoever renames one, or puts a link in its place, changes nothing of what
 //! the plugin sees.
 
+pub(crate) mod mounts;
+pub(crate) mod places;
+pub(crate) mod walk;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -16,18 +20,18 @@ use wasmtime_wasi::filesystem::{Descriptor, FsPerms, WasiFilesystemCtx, WasiFile
 use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use super::walk::{Id, Walk, ancestry, id};
+use crate::directories::walk::{Id, Walk, ancestry, id};
 use soloist_core::grants::{Access, Directory};
 
 /// An open directory.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(crate) struct Opened {
     /// What was granted.
-    pub(super) granted: Directory,
+    pub(crate) granted: Directory,
     /// Itself, and all that it lies in, up to the root.
-    pub(super) above: Vec<Id>,
+    pub(crate) above: Vec<Id>,
     /// The number of its file system's kind.
-    pub(super) kind: i64,
+    pub(crate) kind: i64,
     /// How often it was named when it was opened; some file systems do not count that.
     links: u64,
     handle: Arc<File>,
@@ -35,7 +39,7 @@ pub(super) struct Opened {
 
 /// All directories that a plugin is granted.
 #[derive(Default)]
-pub(super) struct Directories {
+pub(crate) struct Directories {
     all: Vec<Opened>,
     wasi: WasiFilesystemCtx,
 }
@@ -48,18 +52,18 @@ fn permissions(access: Access) -> FsPerms {
 }
 
 /// A directory that cannot be used.
-pub(super) type Unusable = (PathBuf, io::Error);
+pub(crate) type Unusable = (PathBuf, io::Error);
 
 /// A directory whose path leads through another one, which a plugin can write to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Nested {
-    pub(super) path: PathBuf,
-    pub(super) writable: PathBuf,
+pub(crate) struct Nested {
+    pub(crate) path: PathBuf,
+    pub(crate) writable: PathBuf,
 }
 
 impl Directories {
     /// Opens them: no link that comes later counts.
-    pub(super) fn open(granted: &[Directory]) -> Result<Self, Unusable> {
+    pub(crate) fn open(granted: &[Directory]) -> Result<Self, Unusable> {
         let mut wasi = WasiCtx::builder();
         // On the plugin's own thread: what a thread of its own does would go on when the plugin is stopped.
         wasi.allow_blocking_current_thread(true);
@@ -98,7 +102,7 @@ impl Directories {
         })
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Opened> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Opened> {
         self.all.iter()
     }
 
@@ -106,7 +110,7 @@ impl Directories {
     ///
     /// # Errors
     /// One of them is no more.
-    pub(super) fn give(&self, ctx: WasiCtx) -> wasmtime::Result<WasiCtx> {
+    pub(crate) fn give(&self, ctx: WasiCtx) -> wasmtime::Result<WasiCtx> {
         for Opened {
             granted,
             handle,
@@ -131,7 +135,7 @@ impl Directories {
 
     /// Looks for one whose path leads through a directory that its own plugin, or that of another task, can write to: that
     /// plugin could make it lead anywhere. `others` are all directories that the tasks of the host are granted.
-    pub(super) fn check_nesting(&self, others: &[Directory]) -> Result<(), Nested> {
+    pub(crate) fn check_nesting(&self, others: &[Directory]) -> Result<(), Nested> {
         let own = self
             .all
             .iter()
@@ -171,7 +175,7 @@ impl Opened {
     }
 
     /// Where it is now, without links. None where there is no /proc to ask.
-    pub(super) fn path(&self) -> Option<PathBuf> {
+    pub(crate) fn path(&self) -> Option<PathBuf> {
         std::fs::read_link(format!("/proc/self/fd/{}", self.handle.as_raw_fd())).ok()
     }
 }

@@ -1,5 +1,8 @@
 //! The wasmtime engines that plugins run in, and the clock tick that interrupts guests.
 
+pub(crate) mod cpu;
+pub(crate) mod turn;
+
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, Once, PoisonError};
 use std::thread::JoinHandle;
@@ -12,15 +15,15 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
-use super::cache::{self, CacheError, Kept, Key, SealedCache, check_parent};
-use super::compile::{CODE, COMPONENT, Told};
-use super::compiler::Compiler;
-use super::failure::describe;
-use super::features;
-use super::load::Problem;
-use super::needs::{MAX_HELD_BYTES, Needs};
-use super::scratch::Scratch;
-use crate::usage::count;
+use crate::load::Problem;
+use crate::load::cache::{self, CacheError, Kept, Key, SealedCache, check_parent};
+use crate::load::compile::{CODE, COMPONENT, Told};
+use crate::load::compiler::Compiler;
+use crate::load::features;
+use crate::load::needs::{MAX_HELD_BYTES, Needs};
+use crate::load::scratch::Scratch;
+use crate::run::failure::describe;
+use crate::run::usage::count;
 use soloist_core::digest::Digest;
 use soloist_core::limits::Limits;
 
@@ -69,9 +72,9 @@ pub struct PluginEngine {
 }
 
 /// What a plugin's engine finds the plugin's code by.
-pub(super) struct Obtained {
-    pub(super) needs: Needs,
-    pub(super) component: Vec<u8>,
+pub(crate) struct Obtained {
+    pub(crate) needs: Needs,
+    pub(crate) component: Vec<u8>,
     cache: Cache,
     /// Where the code lies, if it is not kept.
     _scratch: Option<Scratch>,
@@ -110,12 +113,12 @@ impl PluginEngine {
     }
 
     /// Where compiled plugins are kept, now or at another start, if anywhere.
-    pub(super) fn cache_directory(&self) -> Option<&Path> {
+    pub(crate) fn cache_directory(&self) -> Option<&Path> {
         self.cache_directory.as_deref()
     }
 
     /// Finds what was compiled of a file before, or has it compiled.
-    pub(super) fn obtain(
+    pub(crate) fn obtain(
         &self,
         path: &Path,
         file: Vec<u8>,
@@ -169,7 +172,7 @@ impl PluginEngine {
     }
 
     /// An engine for a plugin, with the plugin's code.
-    pub(super) fn engine(
+    pub(crate) fn engine(
         &self,
         obtained: &Obtained,
         limits: &Limits,
@@ -211,7 +214,7 @@ impl PluginEngine {
     }
 
     /// Guests of this engine are interrupted for as long as the returned value lives.
-    pub(super) fn tick(&self, engine: &Engine) -> Ticking {
+    pub(crate) fn tick(&self, engine: &Engine) -> Ticking {
         self.ticker.state.begin(engine);
         Ticking {
             state: Arc::clone(&self.ticker.state),
@@ -227,7 +230,7 @@ impl std::fmt::Debug for PluginEngine {
 }
 
 /// What decides what is compiled, and with it what of it is kept.
-pub(super) fn config() -> Config {
+pub(crate) fn config() -> Config {
     let mut config = Config::new();
     features::pin(&mut config);
     config
@@ -242,7 +245,7 @@ pub(super) fn config() -> Config {
 
 /// The same for an engine that runs what was compiled. It cannot compile: what a stranger wrote is for the compiler's
 /// process alone.
-pub(super) fn config_without_compiler() -> Config {
+pub(crate) fn config_without_compiler() -> Config {
     let mut config = config();
     config.enable_compiler(false);
     config
@@ -274,7 +277,7 @@ fn pool(limits: &Limits, needs: &Needs) -> PoolingAllocationConfig {
 }
 
 /// Where plugins are compiled that are not kept, the first choice first.
-pub(super) fn temporary_places() -> impl Iterator<Item = PathBuf> {
+pub(crate) fn temporary_places() -> impl Iterator<Item = PathBuf> {
     [env::temp_dir()]
         .into_iter()
         .chain(SHARED_DIRECTORIES.map(PathBuf::from))
@@ -417,7 +420,7 @@ impl Drop for Ticker {
 }
 
 /// A guest is there to be interrupted.
-pub(super) struct Ticking {
+pub(crate) struct Ticking {
     state: Arc<TickerState>,
     engine: EngineWeak,
 }

@@ -9,67 +9,37 @@
 //! `leadership`, `log`, `state`, `config`, `stdio`, `network`; WASI itself is wasmtime's, set up in `wasi`;
 //! what opens, lists and writes files goes through `files`.
 
-mod apart;
-mod bindings;
-mod bounds;
-mod cache;
-mod circle;
-mod compile;
-mod compiler;
-mod config;
-mod cpu;
-mod descriptors;
 mod directories;
-mod encode;
 mod engine;
-mod exit;
-mod exports;
-mod failure;
-mod features;
-mod files;
-mod leadership;
+mod imports;
 mod load;
-mod log;
-mod mounts;
-mod needs;
 mod network;
-mod places;
 mod run;
-mod scratch;
-mod start;
-mod state;
-mod stdio;
-mod store;
-mod turn;
-mod usage;
-mod walk;
-mod wasi;
-mod writes;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use bounds::{
+pub use directories::places::Danger;
+pub use engine::turn::{be_nice, plugin_threads};
+pub use engine::{EPOCH_TICK, EngineError, PluginEngine};
+pub use imports::leadership::{Drain, Leadership};
+pub use imports::log::MAX_FIELDS;
+pub use imports::writes::{Bucket, WRITE_WAIT};
+pub use load::bounds::{
     Excess, MAX_COMPONENT_BYTES, MAX_CONSTANTS, MAX_ELEMENTS, MAX_FLOW, MAX_FUNCTIONS, MAX_GLOBALS,
     MAX_NAME_BYTES, MAX_NAMES, MAX_NESTING, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS, MAX_TYPES,
 };
-pub use compile::{Told, component};
-pub use compiler::{COMPILE_WORD, Compiler, compile_as_told};
-pub use engine::{EPOCH_TICK, EngineError, PluginEngine};
-pub use failure::{Cause, Failure};
-pub use leadership::{Drain, Leadership};
+pub use load::compile::{Told, component};
+pub use load::compiler::{COMPILE_WORD, Compiler, compile_as_told};
+pub use load::needs::{MAX_HELD_BYTES, MAX_LIFTING};
 pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, Problem};
-pub use log::MAX_FIELDS;
-pub use needs::{MAX_HELD_BYTES, MAX_LIFTING};
 pub use network::{
     ADDRESSES_MAX, CONNECT_TIME, HEADER_BYTES, LOOKUP_TIME, Resolve, SystemResolver,
 };
-pub use places::Danger;
+pub use run::failure::{Cause, Failure};
 pub use run::{AfterCompletion, Ended};
-pub use turn::{be_nice, plugin_threads};
 use wasmtime::component::InstancePre;
-pub use writes::{Bucket, WRITE_WAIT};
 
 use soloist_core::digest::Digest;
 use soloist_core::grants::{Directory, Grant, Grants};
@@ -132,12 +102,12 @@ pub struct Plugin {
     shared: Arc<PluginEngine>,
     engine: wasmtime::Engine,
     digest: Digest,
-    linked: InstancePre<store::InstanceData>,
-    exports: exports::Exports,
+    linked: InstancePre<run::store::InstanceData>,
+    exports: run::exports::Exports,
     settings: Arc<PluginSettings>,
     directories: directories::Directories,
-    writes: writes::Writes,
-    log_volume: log::LogVolume,
+    writes: imports::writes::Writes,
+    log_volume: imports::log::LogVolume,
     warnings: Vec<String>,
 }
 

@@ -1,5 +1,16 @@
 //! From a file to a plugin that is ready to run.
 
+pub(crate) mod apart;
+pub(crate) mod bounds;
+pub(crate) mod cache;
+pub(crate) mod circle;
+pub(crate) mod compile;
+pub(crate) mod compiler;
+pub(crate) mod encode;
+pub(crate) mod features;
+pub(crate) mod needs;
+pub(crate) mod scratch;
+
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,17 +22,19 @@ use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::{HasSelf, Linker, types};
 
-use super::apart::{Undone, apart};
-use super::bounds::{Excess, Refused};
-use super::compile::{MAX_CODE_BYTES, Told};
-use super::directories::{Directories, Nested};
-use super::engine::temporary_places;
-use super::exports::Exports;
-use super::log::LogVolume;
-use super::places::{self, Danger, Kept};
-use super::store::InstanceData;
-use super::writes::Writes;
-use super::{Plugin, PluginEngine, PluginSettings, bindings, exit, files, network};
+use crate::directories::places::{self, Danger, Kept};
+use crate::directories::{Directories, Nested};
+use crate::engine::temporary_places;
+use crate::imports::log::LogVolume;
+use crate::imports::writes::Writes;
+use crate::imports::{bindings, files};
+use crate::load::apart::{Undone, apart};
+use crate::load::bounds::{Excess, Refused};
+use crate::load::compile::{MAX_CODE_BYTES, Told};
+use crate::run::exit;
+use crate::run::exports::Exports;
+use crate::run::store::InstanceData;
+use crate::{Plugin, PluginEngine, PluginSettings, network};
 use soloist_core::digest::Digest;
 use soloist_core::grants::{Grants, NotGranted};
 use soloist_core::limits::LimitReached;
@@ -259,7 +272,7 @@ impl Plugin {
     /// Reads, compiles and links a plugin: a component, a core module, or the text form of either.
     ///
     /// Blocks for as long as compilation takes, up to many seconds for a large plugin, and at most for some
-    /// seconds more than [`compile_timeout`](super::Limits::compile_timeout); a compiled one is kept for next time.
+    /// seconds more than [`compile_timeout`](crate::Limits::compile_timeout); a compiled one is kept for next time.
     ///
     /// # Errors
     /// [`LoadError`] says what is wrong with the file.

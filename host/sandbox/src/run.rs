@@ -1,5 +1,12 @@
 //! One attempt at a term: from a fresh store to its end.
 
+pub(crate) mod exit;
+pub(crate) mod exports;
+pub(crate) mod failure;
+pub(crate) mod start;
+pub(crate) mod store;
+pub(crate) mod usage;
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
@@ -9,15 +16,15 @@ use futures::future::try_join;
 use wasmtime::Store;
 use wasmtime::component::Accessor;
 
-use super::cpu::Cpu;
-use super::exports::{OnDemoted, OnElected};
-use super::failure::{Cause, Failure};
-use super::leadership::Leadership;
-use super::log::MAX_MESSAGE_BYTES;
-use super::start::Start;
-use super::store::InstanceData;
-use super::turn::Turn;
-use super::{Plugin, store};
+use crate::Plugin;
+use crate::engine::cpu::Cpu;
+use crate::engine::turn::Turn;
+use crate::imports::leadership::Leadership;
+use crate::imports::log::MAX_MESSAGE_BYTES;
+use crate::run::exports::{OnDemoted, OnElected};
+use crate::run::failure::{Cause, Failure};
+use crate::run::start::Start;
+use crate::run::store::InstanceData;
 use soloist_core::limits::Limit;
 use soloist_core::permit::Phase;
 

@@ -23,7 +23,7 @@ use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 
 use super::connection::Connection;
 use super::gate::{self, Gate, Slot};
-use crate::store::InstanceData;
+use crate::run::store::InstanceData;
 
 /// Puts these sockets in place of wasmtime's, whose other interfaces are in the linker already.
 pub(crate) fn add_to_linker(linker: &mut Linker<InstanceData>) -> wasmtime::Result<()> {

@@ -25,7 +25,7 @@ use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 
 use super::super::resolver::LookupError;
 use super::Socket;
-use crate::store::InstanceData;
+use crate::run::store::InstanceData;
 
 mod streams;
 

@@ -25,7 +25,7 @@ use wasmtime_wasi::p3::sockets::{SocketError, SocketResult};
 use super::super::connection::Connection;
 use super::super::resolver::LookupError;
 use super::{Socket, Sockets};
-use crate::store::InstanceData;
+use crate::run::store::InstanceData;
 
 /// How much is read in one go, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -1,0 +1,233 @@
+//! `wasi:filesystem` 0.2, as languages' standard libraries use it.
+
+use bytes::Bytes;
+use rustix::fs::FileType;
+use wasmtime::StoreContextMut;
+use wasmtime::component::{LinkerInstance, Resource, ResourceType};
+use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
+use wasmtime_wasi::p2::bindings::filesystem::types::{
+    DescriptorFlags, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode,
+    HostDescriptor, OpenFlags, PathFlags,
+};
+use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
+
+use super::NoRoom;
+use super::listing::{Entry, Listing};
+use super::writing::{CHUNK_BYTES, Place, Refused, Writing};
+use crate::run::store::InstanceData;
+
+pub(super) const INTERFACE: &str = "wasi:filesystem/types@0.2.12";
+
+type Begun = (Result<Resource<DynOutputStream>, ErrorCode>,);
+type Opened = (Result<Resource<Descriptor>, ErrorCode>,);
+type Listed = (Result<Resource<DirectoryEntryStream>, ErrorCode>,);
+
+pub(super) fn add_write(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
+    let write = |mut store: StoreContextMut<'_, InstanceData>,
+                 (file, place): (Resource<Descriptor>, u64)| {
+        begin(store.data_mut(), &file, Place::At(place))
+    };
+    types.func_wrap("[method]descriptor.write-via-stream", write)
+}
+
+pub(super) fn add_append(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
+    let append = |mut store: StoreContextMut<'_, InstanceData>,
+                  (file,): (Resource<Descriptor>,)| {
+        begin(store.data_mut(), &file, Place::End)
+    };
+    types.func_wrap("[method]descriptor.append-via-stream", append)
+}
+
+fn begin(
+    host: &mut InstanceData,
+    file: &Resource<Descriptor>,
+    place: Place,
+) -> wasmtime::Result<Begun> {
+    let writing = match Writing::begin(host, file, place) {
+        Ok(writing) => writing,
+        Err(Refused::NotAFile) => return Ok((Err(ErrorCode::BadDescriptor),)),
+        Err(Refused::ReadOnly) => return Ok((Err(ErrorCode::NotPermitted),)),
+        Err(Refused::Unknown(error)) => return Err(error),
+    };
+    Ok((Ok(host
+        .table
+        .push(Box::new(Writer::new(writing)) as DynOutputStream)?),))
+}
+
+pub(super) fn add_open(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
+    type Parameters = (
+        Resource<Descriptor>,
+        PathFlags,
+        String,
+        OpenFlags,
+        DescriptorFlags,
+    );
+    types.func_wrap_async(
+        "[method]descriptor.open-at",
+        |mut store: StoreContextMut<'_, InstanceData>,
+         (directory, links, path, how, flags): Parameters| {
+            Box::new(
+                async move { open(store.data_mut(), directory, links, path, how, flags).await },
+            )
+        },
+    )
+}
+
+async fn open(
+    host: &mut InstanceData,
+    directory: Resource<Descriptor>,
+    links: PathFlags,
+    path: String,
+    how: OpenFlags,
+    flags: DescriptorFlags,
+) -> wasmtime::Result<Opened> {
+    if let Err(NoRoom) = host.called().room_for_file(&directory)? {
+        return Ok((Err(ErrorCode::Quota),));
+    }
+    match host
+        .filesystem()
+        .open_at(directory, links, path, how, flags)
+        .await
+    {
+        Ok(opened) => {
+            host.opened(&opened)?;
+            Ok((Ok(opened),))
+        }
+        Err(error) => Ok((Err(error.downcast()?),)),
+    }
+}
+
+pub(super) fn add_list(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
+    let list = |mut store: StoreContextMut<'_, InstanceData>,
+                (directory,): (Resource<Descriptor>,)| {
+        list(store.data_mut().called(), &directory)
+    };
+    types.func_wrap("[method]descriptor.read-directory", list)
+}
+
+fn list(host: &mut InstanceData, directory: &Resource<Descriptor>) -> wasmtime::Result<Listed> {
+    if let Err(NoRoom) = host.room_for_file(directory)? {
+        return Ok((Err(ErrorCode::Quota),));
+    }
+    let listing = match host.table.get(directory)? {
+        Descriptor::Dir(directory) => Listing::open(&directory.dir),
+        Descriptor::File(_) => return Ok((Err(ErrorCode::NotDirectory),)),
+    };
+    let listing = match listing {
+        Ok(listing) => listing,
+        Err(error) => return Ok((Err(error.into()),)),
+    };
+    host.files.note(listing.file());
+    let listing = host.table.push(listing)?;
+    // The bindings know it by the name of wasmtime's own type.
+    Ok((Ok(Resource::new_own(listing.rep())),))
+}
+
+pub(super) fn add_next_entry(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
+    let next = |mut store: StoreContextMut<'_, InstanceData>,
+                (listing,): (Resource<DirectoryEntryStream>,)| {
+        let host = store.data_mut().called();
+        let listing = host
+            .table
+            .get_mut(&Resource::<Listing>::new_borrow(listing.rep()))?;
+        Ok((next(listing),))
+    };
+    types.func_wrap("[method]directory-entry-stream.read-directory-entry", next)
+}
+
+fn next(listing: &mut Listing) -> Result<Option<DirectoryEntry>, ErrorCode> {
+    let Some(Entry { name, kind }) = listing.next()? else {
+        return Ok(None);
+    };
+    let type_ = match kind {
+        FileType::RegularFile => DescriptorType::RegularFile,
+        FileType::Directory => DescriptorType::Directory,
+        FileType::Symlink => DescriptorType::SymbolicLink,
+        FileType::Fifo => DescriptorType::Fifo,
+        FileType::Socket => DescriptorType::Socket,
+        FileType::CharacterDevice => DescriptorType::CharacterDevice,
+        FileType::BlockDevice => DescriptorType::BlockDevice,
+        FileType::Unknown => DescriptorType::Unknown,
+    };
+    Ok(Some(DirectoryEntry {
+        type_,
+        name: name.ok_or(ErrorCode::IllegalByteSequence)?,
+    }))
+}
+
+/// The streams of entries themselves: who lets one go lets ours go.
+pub(super) fn add_listing(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
+    types.resource(
+        "directory-entry-stream",
+        ResourceType::host::<DirectoryEntryStream>(),
+        |mut store, listing| {
+            store
+                .data_mut()
+                .table
+                .delete(Resource::<Listing>::new_own(listing))?;
+            Ok(())
+        },
+    )
+}
+
+/// What the guest writes to. Nothing waits in it.
+pub(super) struct Writer {
+    writing: Writing,
+    closed: bool,
+}
+
+impl Writer {
+    pub(super) fn new(writing: Writing) -> Self {
+        Self {
+            writing,
+            closed: false,
+        }
+    }
+
+    fn check(&self) -> StreamResult<()> {
+        if self.closed {
+            Err(StreamError::Closed)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Writer {
+    async fn ready(&mut self) {}
+}
+
+#[async_trait::async_trait]
+impl OutputStream for Writer {
+    fn write(&mut self, mut bytes: Bytes) -> StreamResult<()> {
+        self.check()?;
+        if bytes.len() > CHUNK_BYTES {
+            return Err(StreamError::trap(
+                "more was written than `check-write` allowed",
+            ));
+        }
+        while !bytes.is_empty() {
+            let written = self
+                .writing
+                .write(&bytes)
+                .map_err(|lost| StreamError::Trap(lost.into()))?;
+            match written {
+                Ok(written) => drop(bytes.split_to(written)),
+                Err(error) => {
+                    self.closed = true;
+                    return Err(StreamError::LastOperationFailed(error.into()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        self.check()
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        self.check().map(|()| CHUNK_BYTES)
+    }
+}

@@ -1,0 +1,105 @@
+//! Writing to a granted file by a stream.
+//!
+//! wasmtime gives what is written to a stream of WASI 0.2 to another thread, whatever it is told about blocking, and no
+//! such write can be called back: it would be done after the plugin has stopped. These streams stand in their place and
+//! write on the thread that the plugin runs on, a bounded piece at a time, each only while the permit lasts. What a
+//! stream has taken is in the file, and a store that is gone has left nothing to be done.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use rustix::io::{Errno, ReadWriteFlags, pwritev2};
+use wasmtime::component::Resource;
+use wasmtime_wasi::filesystem::Descriptor;
+
+use crate::run::store::InstanceData;
+use soloist_core::permit::{LeaseLost, Permit};
+
+/// How much is written before the permit is looked at again, in bytes.
+pub(super) const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Where the next byte goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    At(u64),
+    End,
+}
+
+/// Why there is no stream.
+pub(super) enum Refused {
+    NotAFile,
+    ReadOnly,
+    /// There is no such descriptor.
+    Unknown(wasmtime::Error),
+}
+
+/// One stream to a file.
+#[derive(Debug)]
+pub(super) struct Writing {
+    pub(super) file: Arc<File>,
+    pub(super) place: Place,
+    pub(super) permit: Permit,
+}
+
+impl Writing {
+    pub(super) fn begin(
+        host: &mut InstanceData,
+        descriptor: &Resource<Descriptor>,
+        place: Place,
+    ) -> Result<Self, Refused> {
+        let permit = host.called().leadership.permit.clone();
+        match host.table.get(descriptor) {
+            Ok(Descriptor::File(file)) if file.perms.write_not_permitted() => {
+                Err(Refused::ReadOnly)
+            }
+            Ok(Descriptor::File(file)) => Ok(Self {
+                file: Arc::clone(&file.file),
+                place,
+                permit,
+            }),
+            Ok(Descriptor::Dir(_)) => Err(Refused::NotAFile),
+            Err(error) => Err(Refused::Unknown(error.into())),
+        }
+    }
+
+    /// Writes a part of the bytes, and returns how many. They are in the file then.
+    ///
+    /// # Errors
+    /// The permit has ended, or else what the system says.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<io::Result<usize>, LeaseLost> {
+        self.permit.check()?;
+        let written = self.write_some(&bytes[..bytes.len().min(CHUNK_BYTES)]);
+        Ok(written.and_then(|written| self.go_on(written).map(|()| written)))
+    }
+
+    fn write_some(&self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            let written = match self.place {
+                Place::At(place) => self.file.write_at(bytes, place),
+                Place::End => append(&self.file, bytes),
+            };
+            match written {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(0) if !bytes.is_empty() => return Err(io::ErrorKind::WriteZero.into()),
+                written => return written,
+            }
+        }
+    }
+
+    fn go_on(&mut self, written: usize) -> io::Result<()> {
+        if let Place::At(place) = &mut self.place {
+            *place = place.checked_add(written as u64).ok_or(Errno::OVERFLOW)?;
+        }
+        Ok(())
+    }
+}
+
+fn append(file: &File, bytes: &[u8]) -> io::Result<usize> {
+    match pwritev2(file, &[IoSlice::new(bytes)], 0, ReadWriteFlags::APPEND) {
+        // Not every system can: then it is where the end is now, since this thread is all that the plugin has.
+        Err(Errno::NOSYS | Errno::OPNOTSUPP) => file.write_at(bytes, file.metadata()?.len()),
+        written => Ok(written?),
+    }
+}

@@ -1,0 +1,189 @@
+//! The network, as far as it was granted: `http` and `tcp`.
+//!
+//! ```text
+//! guest -> http, tcp (the imports) -> policy: is that name granted? -> resolver -> policy: is that address?
+//!                                          -> gate: is there room, and still leadership? -> connection
+//! ```
+//!
+//! A name is looked up once, by the host, and what is connected to is the address that was judged. Everything that a
+//! plugin has open is known to its gate, which cuts it when the term ends.
+
+mod connection;
+mod gate;
+mod http;
+mod resolver;
+mod tcp;
+mod tls;
+mod unsent;
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use gate::CONNECT_TIME;
+pub use http::HEADER_BYTES;
+pub use resolver::{ADDRESSES_MAX, LOOKUP_TIME, Resolve, SystemResolver};
+use rustix::io::Errno;
+pub(super) use tcp::add_to_linker;
+use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
+
+use self::gate::Gate;
+use self::resolver::LookupError;
+use crate::PluginSettings;
+use crate::imports::descriptors;
+use crate::imports::leadership::Leadership;
+use crate::imports::log::PluginLog;
+use crate::run::usage::count;
+use soloist_core::events::details;
+use soloist_core::grants::{Endpoint, HostPattern, Refusal};
+
+/// How many looked-up addresses are remembered: what is older has to be looked up again.
+const VETTED_MAX: usize = 1024;
+
+/// The network as one store has it. When it is dropped nothing of it is left.
+pub(super) struct NetworkAccess {
+    outbound: Arc<Outbound>,
+    _watch: AbortOnDropJoinHandle<()>,
+}
+
+/// What outlives a call of the guest.
+struct Outbound {
+    settings: Arc<PluginSettings>,
+    leadership: Leadership,
+    log: PluginLog,
+    gate: Arc<Gate>,
+    /// The addresses of granted names, each with a port that is granted there.
+    vetted: Mutex<VecDeque<SocketAddr>>,
+}
+
+impl NetworkAccess {
+    pub(super) fn new(
+        leadership: &Leadership,
+        settings: &Arc<PluginSettings>,
+        log: &PluginLog,
+    ) -> Self {
+        let (gate, watch) = Gate::new(
+            leadership.permit.clone(),
+            count(settings.limits.sockets.into()),
+        );
+        let outbound = Outbound {
+            settings: Arc::clone(settings),
+            leadership: leadership.clone(),
+            log: log.clone(),
+            gate,
+            vetted: Mutex::default(),
+        };
+        Self {
+            outbound: Arc::new(outbound),
+            _watch: watch,
+        }
+    }
+
+    /// A socket for TCP. `EMFILE` when there are as many connections as there may be, `ENFILE` when there are on the whole
+    /// host, `EACCES` once effects have ended.
+    fn open_socket(&self, ipv6: bool) -> io::Result<tcp::Socket> {
+        if self.outbound.settings.grants.network.tcp.is_none() {
+            return Err(Errno::ACCESS.into());
+        }
+        tcp::Socket::open(&self.outbound.gate, ipv6).inspect_err(|error| {
+            self.outbound.report_no_room(error);
+        })
+    }
+
+    /// Judges what a socket wants to connect to: an address that a lookup has given, or that a grant names.
+    fn check_endpoint(&self, endpoint: SocketAddr) -> io::Result<()> {
+        let host = HostPattern::from(endpoint.ip());
+        let policy = &self.outbound.settings.grants.network;
+        let named = policy
+            .tcp_ports(&host)
+            .is_ok_and(|ports| ports.contains(&endpoint.port()));
+        if named || self.outbound.vetted().contains(&endpoint) {
+            return Ok(());
+        }
+        self.outbound.report(&Refusal::Endpoint(Endpoint {
+            host,
+            port: endpoint.port(),
+        }));
+        Err(Errno::ACCESS.into())
+    }
+
+    /// The addresses of a name that is granted for TCP. From then on they can be connected to, at the granted ports.
+    fn look_up(
+        &self,
+        name: String,
+    ) -> impl Future<Output = Result<Vec<IpAddr>, LookupError>> + Send + use<> {
+        let outbound = Arc::clone(&self.outbound);
+        async move {
+            let host =
+                HostPattern::new(&name).map_err(|source| LookupError::NoName { name, source })?;
+            let policy = &outbound.settings.grants.network;
+            let ports = policy.tcp_ports(&host).map_err(LookupError::Refused);
+            let found = match ports {
+                Ok(ports) => outbound
+                    .addresses(&host)
+                    .await
+                    .map(|addresses| (addresses, ports)),
+                Err(refused) => Err(refused),
+            };
+            let (addresses, ports) = found.inspect_err(|error| outbound.report(error))?;
+            let mut vetted = outbound.vetted();
+            for address in &addresses {
+                for endpoint in ports.iter().map(|port| SocketAddr::new(*address, *port)) {
+                    vetted.retain(|known| *known != endpoint);
+                    vetted.push_back(endpoint);
+                }
+            }
+            let surplus = vetted.len().saturating_sub(VETTED_MAX);
+            vetted.drain(..surplus);
+            Ok(addresses)
+        }
+    }
+}
+
+impl Drop for NetworkAccess {
+    fn drop(&mut self) {
+        self.outbound.gate.close();
+    }
+}
+
+impl Outbound {
+    /// The addresses of a granted host that may be connected to.
+    async fn addresses(&self, host: &HostPattern) -> Result<Vec<IpAddr>, LookupError> {
+        if !self.gate.is_open() {
+            return Err(LookupError::Ended);
+        }
+        tokio::select! {
+            () = self.gate.closed() => Err(LookupError::Ended),
+            found = resolver::addresses(&*self.settings.resolver, &self.settings.grants.network, host) => found,
+        }
+    }
+
+    /// Tells whoever reads the log of something that was refused or failed, where the guest gets no more than a code.
+    fn report(&self, error: &dyn std::error::Error) {
+        self.log
+            .warn(&error.to_string(), details([("import", "network".into())]));
+    }
+
+    /// Tells why there is no socket, if it is for want of room.
+    fn report_no_room(&self, error: &io::Error) {
+        let max = self.gate.slots_max();
+        let message = match Errno::from_io_error(error) {
+            Some(Errno::NFILE) => descriptors::NoneLeft.to_string(),
+            Some(Errno::MFILE) if self.gate.is_clogged() => String::from(
+                "too many connections were closed whose other sides have not got all that was sent",
+            ),
+            Some(Errno::MFILE) => {
+                format!("{max} connections are open, which is what `limits.sockets` allows")
+            }
+            _ => return,
+        };
+        self.log
+            .warn(&message, details([("import", "network".into())]));
+    }
+
+    fn vetted(&self) -> MutexGuard<'_, VecDeque<SocketAddr>> {
+        // Each entry is right by itself.
+        self.vetted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,201 @@
+//! What belongs to one instance of a plugin, and the bounds it lives in.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tracing::Level;
+use wasmtime::component::ResourceTable;
+use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::PluginSettings;
+use crate::directories::Directories;
+use crate::engine::cpu::Cpu;
+use crate::engine::turn::Turn;
+use crate::imports::files::OpenFiles;
+use crate::imports::leadership::Leadership;
+use crate::imports::log::{LogVolume, PluginLog};
+use crate::imports::stdio::Stdio;
+use crate::imports::wasi;
+use crate::imports::writes::Writes;
+use crate::network::{HEADER_BYTES, NetworkAccess};
+use crate::run::start::Start;
+use crate::run::usage::{Usage, count};
+use soloist_core::limits::Limit;
+use soloist_core::permit::LeaseLost;
+
+/// How many calls between its components and of the host, with what belongs to them, a plugin may have under way: each takes
+/// the host's memory.
+const CALLS_MAX: usize = 10_000;
+
+/// The data of a plugin's store: what its imports work on.
+pub(crate) struct InstanceData {
+    pub(crate) leadership: Leadership,
+    pub(crate) settings: Arc<PluginSettings>,
+    pub(crate) log: PluginLog,
+    pub(crate) stdout: Stdio,
+    pub(crate) stderr: Stdio,
+    /// What the plugin said when it panicked.
+    pub(crate) panic: Option<String>,
+    pub(crate) resigned: bool,
+    pub(crate) state_calls: Arc<Semaphore>,
+    pub(crate) writes: Writes,
+    pub(crate) start: Start,
+    pub(crate) cpu: Cpu,
+    pub(crate) turn: Turn,
+    /// Goes before the table, so that what is open there is cut.
+    pub(crate) network: NetworkAccess,
+    pub(crate) table: ResourceTable,
+    pub(crate) files: OpenFiles,
+    usage: Usage,
+    wasi: WasiCtx,
+    http: WasiHttpCtx,
+}
+
+impl InstanceData {
+    fn new(
+        leadership: Leadership,
+        settings: Arc<PluginSettings>,
+        directories: &Directories,
+        writes: Writes,
+        volume: LogVolume,
+    ) -> wasmtime::Result<Self> {
+        let limits = &settings.limits;
+        let log = PluginLog::new(
+            Arc::clone(&leadership.term),
+            leadership.permit.clone(),
+            &settings,
+            volume,
+        );
+        let stdout = Stdio::new("stdout", Level::INFO, log.clone());
+        let stderr = Stdio::new("stderr", Level::WARN, log.clone());
+        let wasi = wasi::context(&settings, directories, stdout.clone(), stderr.clone())?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(count(limits.resources.into()));
+        let mut http = WasiHttpCtx::new();
+        http.set_field_size_limit(2 * HEADER_BYTES);
+        Ok(Self {
+            network: NetworkAccess::new(&leadership, &settings, &log),
+            leadership,
+            log,
+            stdout,
+            stderr,
+            panic: None,
+            resigned: false,
+            state_calls: Arc::new(Semaphore::new(count(limits.calls.into()))),
+            writes,
+            start: Start::within(limits.start_timeout),
+            cpu: Cpu::new(limits.cpu),
+            turn: Turn::default(),
+            usage: Usage::new(limits.clone()),
+            settings,
+            wasi,
+            http,
+            table,
+            files: OpenFiles::default(),
+        })
+    }
+}
+
+impl InstanceData {
+    /// What an import works on: the plugin has called it.
+    pub(crate) fn called(&mut self) -> &mut Self {
+        self.start.called_host();
+        self
+    }
+}
+
+impl Drop for InstanceData {
+    fn drop(&mut self) {
+        self.stdout.finish();
+        self.stderr.finish();
+        self.log.finish();
+    }
+}
+
+impl WasiView for InstanceData {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.start.called_host();
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for InstanceData {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        self.start.called_host();
+        WasiHttpCtxView {
+            hooks: &mut self.network,
+            table: &mut self.table,
+            ctx: &mut self.http,
+        }
+    }
+}
+
+/// Makes the store of one attempt. The permit is looked at whenever the guest calls the host or returns from it, and at
+/// every epoch tick in between.
+///
+/// # Errors
+/// Something that the task grants cannot be had.
+pub(crate) fn new(
+    engine: &Engine,
+    leadership: Leadership,
+    settings: Arc<PluginSettings>,
+    directories: &Directories,
+    writes: Writes,
+    volume: LogVolume,
+) -> wasmtime::Result<Store<InstanceData>> {
+    let call_bytes = count(settings.limits.call_bytes);
+    let mut store = Store::new(
+        engine,
+        InstanceData::new(leadership, settings, directories, writes, volume)?,
+    );
+    store.limiter(|host| &mut host.usage);
+    store.set_hostcall_fuel(call_bytes);
+    store.set_max_component_handles(CALLS_MAX);
+    if let Some(calls) = store.concurrent_resource_table() {
+        calls.set_max_capacity(4 * CALLS_MAX);
+    }
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|store| {
+        let host = store.data();
+        host.leadership.permit.check()?;
+        if host.start.is_overdue() {
+            return Err(host.settings.limits.reached(Limit::StartTimeout).into());
+        }
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way(host))))
+    });
+    store.call_hook(|store, hook| match hook {
+        CallHook::CallingHost | CallHook::ReturningFromHost => store
+            .data()
+            .leadership
+            .permit
+            .check()
+            .map(drop)
+            .map_err(<LeaseLost as Into<wasmtime::Error>>::into),
+        CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
+    });
+    Ok(store)
+}
+
+/// What a guest that computes does between two of its ticks: it lets the others run, or rests if it has used up its share
+/// of the processor.
+fn give_way(host: &InstanceData) -> impl Future<Output = ()> + use<> {
+    let (rest, permit) = (host.cpu.charge(), host.leadership.permit.clone());
+    let (start, turn) = (host.start.clone(), host.turn.clone());
+    start.interrupted();
+    turn.end();
+    async move {
+        if !rest.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = permit.ended() => {}
+            }
+        }
+        turn.begin().await;
+        start.resumed();
+    }
+}

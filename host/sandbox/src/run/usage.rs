@@ -1,0 +1,124 @@
+//! What a plugin has of memory and tables, counted while it runs.
+
+use soloist_core::limits::{Limit, Limits};
+use wasmtime::ResourceLimiter;
+
+/// A number of bytes or pieces, where the machine counts in `usize`.
+pub(crate) fn count(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Counts what a plugin has, over all its memories and tables.
+///
+/// How many memories, tables and instances it has is looked at before it runs: see [`needs`](crate::load::needs).
+#[derive(Debug)]
+pub(crate) struct Usage {
+    limits: Limits,
+    memory_bytes: u64,
+    table_elements: u64,
+}
+
+impl Usage {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            memory_bytes: 0,
+            table_elements: 0,
+        }
+    }
+}
+
+/// What a memory or a table grows by; a host that reads it is told more than it can have in a `usize`, never less.
+fn growth(current: usize, desired: usize) -> u64 {
+    u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX)
+}
+
+/// A refusal would look like a bug of the plugin; an error ends it and says what happened. What the plugin's own maximum
+/// forbids is refused, as WebAssembly has it.
+impl ResourceLimiter for Usage {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        let total = self.memory_bytes.saturating_add(growth(current, desired));
+        if total > self.limits.memory {
+            return Err(self.limits.reached(Limit::Memory).into());
+        }
+        self.memory_bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.table_elements.saturating_add(growth(current, desired));
+        if total > self.limits.table_elements {
+            return Err(self.limits.reached(Limit::TableElements).into());
+        }
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.table_elements = total;
+        Ok(true)
+    }
+
+    // Twice what was counted before: wasmtime adds modules of its own between the components of a composed one.
+    fn instances(&self) -> usize {
+        count(self.limits.instances.into()).saturating_mul(2)
+    }
+
+    fn memories(&self) -> usize {
+        count(self.limits.memories.into()).saturating_mul(2)
+    }
+
+    fn tables(&self) -> usize {
+        count(self.limits.tables.into()).saturating_mul(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use soloist_core::limits::LimitReached;
+
+    use super::*;
+
+    #[test]
+    fn memories_and_tables_are_counted_together() {
+        let mut usage = Usage::new(Limits {
+            memory: 3 << 16,
+            table_elements: 100,
+            ..Limits::default()
+        });
+        assert!(usage.memory_growing(0, 1 << 16, None).unwrap());
+        assert!(usage.memory_growing(0, 1 << 16, Some(1 << 16)).unwrap());
+        assert!(
+            !usage
+                .memory_growing(1 << 16, 2 << 16, Some(1 << 16))
+                .unwrap(),
+            "its own maximum"
+        );
+        assert!(usage.memory_growing(1 << 16, 2 << 16, None).unwrap());
+        let error = usage.memory_growing(2 << 16, 3 << 16, None).unwrap_err();
+        assert_eq!(
+            error.downcast_ref::<LimitReached>().unwrap().limit,
+            Limit::Memory
+        );
+        assert!(usage.table_growing(0, 60, None).unwrap());
+        let error = usage.table_growing(0, 60, None).unwrap_err();
+        assert_eq!(
+            *error.downcast_ref::<LimitReached>().unwrap(),
+            LimitReached {
+                limit: Limit::TableElements,
+                allowed: 100
+            }
+        );
+    }
+}
