@@ -5,7 +5,7 @@ use std::str::FromStr;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 
-/// Where our own lines come from.
+/// Where our own lines come from: our crates are named `soloist` and `soloist_...`.
 pub(super) const OWN: &str = "soloist";
 
 /// How grave a line must be to be shown: of Soloist and its plugins, and of libraries that are asked for by name.
@@ -82,11 +82,11 @@ fn level(text: &str) -> Result<Level, BadLevels> {
     }
 }
 
-/// Whether a module is that one or lies in it.
+/// Whether a module is that one or lies in it; in [`OWN`] lie all our crates.
 pub(super) fn is_part_of(target: &str, module: &str) -> bool {
-    target
-        .strip_prefix(module)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+    target.strip_prefix(module).is_some_and(|rest| {
+        rest.is_empty() || rest.starts_with("::") || (module == OWN && rest.starts_with('_'))
+    })
 }
 
 #[cfg(test)]
@@ -98,13 +98,13 @@ mod tests {
         let levels: Levels = "trace".parse().unwrap();
         assert_eq!(levels, Levels::own(Level::TRACE));
         assert!(
-            levels.show("soloist", Level::TRACE) && levels.show("soloist::plugin", Level::TRACE)
+            levels.show("soloist", Level::TRACE) && levels.show("soloist_sandbox::engine", Level::TRACE)
         );
         for library in ["wasmtime_wasi::p2", "soloistic", "log", ""] {
             assert!(!levels.show(library, Level::ERROR), "{library}");
         }
         let levels: Levels =
-            "warn, wasmtime-wasi=debug,wasmtime_wasi::p3=error,soloist::plugin=trace"
+            "warn, wasmtime-wasi=debug,wasmtime_wasi::p3=error,soloist_sandbox=trace"
                 .parse()
                 .unwrap();
         assert!(
@@ -117,7 +117,7 @@ mod tests {
         );
         assert!(levels.show("soloist", Level::WARN) && !levels.show("soloist", Level::INFO));
         assert!(
-            levels.show("soloist::plugin::engine", Level::TRACE)
+            levels.show("soloist_sandbox::engine", Level::TRACE)
                 && !levels.show("wasmtime", Level::ERROR)
         );
         assert_eq!(levels.least(), LevelFilter::TRACE);
