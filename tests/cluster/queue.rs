@@ -51,7 +51,7 @@ async fn contender(own: &OwnSession) -> Result<Contender> {
         plugin: Arc::new(tokio::task::spawn_blocking(load).await??),
         activation,
         election: election::Settings {
-            demote_budget: activation.demote_timeout,
+            demote_timeout: activation.demote_timeout,
             successor_delay: Duration::ZERO,
         },
         once: None,

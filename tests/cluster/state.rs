@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 use futures::future::join_all;
 use soloist_coordination::fence::Fence;
 use soloist_coordination::state::TaskState;
-use soloist_coordination::task::Election;
+use soloist_coordination::task::ElectOutcome;
 use soloist_core::state::{KEYS_MAX, State, StateError, VALUE_MAX_BYTES};
 use soloist_core::term::Term;
 use soloist_tests::cluster::{Cluster, TASK};
@@ -81,7 +81,7 @@ impl Leader {
             };
             let over = seen.queue.record.clone();
             match own.nodes().elect(seen, over).await? {
-                Election::Won(term, _) => {
+                ElectOutcome::Won(term, _) => {
                     let fence = Fence::new(&own.paths, &term, &candidate);
                     let state = TaskState::new(own.session.clone(), own.paths.clone(), fence);
                     return Ok(Self {
@@ -91,8 +91,8 @@ impl Leader {
                         own,
                     });
                 }
-                Election::Outdated => {}
-                Election::Held => bail!("somebody else leads"),
+                ElectOutcome::Outdated => {}
+                ElectOutcome::Held => bail!("somebody else leads"),
             }
         }
     }

@@ -14,7 +14,7 @@ use soloist_core::restart::RestartPolicy;
 use soloist_core::secret::Secret;
 use soloist_core::term::Demotion;
 use soloist_runtime::activation::{ActivationSettings, Notice};
-use soloist_sandbox::{Plugin, PluginEngine, PluginSettings, Problem};
+use soloist_sandbox::{Plugin, PluginEngine, PluginProblem, PluginSettings};
 
 const SECRET: &str = "a-very-secret-word";
 
@@ -455,7 +455,7 @@ fn a_directory_that_holds_what_is_the_hosts_is_not_granted_to_write() {
         (Path::new("/proc/self"), "by /proc the machine"),
     ] {
         let refused = load(host, Access::Write).unwrap_err();
-        let Problem::Dangerous { danger, .. } = &refused.problem else {
+        let PluginProblem::Dangerous { danger, .. } = &refused.problem else {
             panic!("{refused:?}")
         };
         assert!(danger.to_string().contains(what), "{danger}");
@@ -531,7 +531,10 @@ fn a_link_in_the_place_of_a_granted_directory_leads_nowhere() {
         let refused = Plugin::load(&engine(), &guest("granted"), settings)
             .unwrap_err()
             .problem;
-        assert!(matches!(&refused, Problem::Nested { .. }), "{refused:?}");
+        assert!(
+            matches!(&refused, PluginProblem::Nested { .. }),
+            "{refused:?}"
+        );
         let named = format!("{} leads through {},", inner.display(), outer.display());
         assert!(refused.to_string().contains(&named), "{refused}");
     }
@@ -581,7 +584,7 @@ fn a_granted_directory_that_is_not_there_is_named() {
     };
     let refused = Plugin::load(&engine(), &guest("granted"), settings.clone()).unwrap_err();
     assert!(
-        matches!(refused.problem, Problem::Directory { .. }),
+        matches!(refused.problem, PluginProblem::Directory { .. }),
         "{refused:?}"
     );
     // It may also go later, and then one that takes its place is another one.
@@ -655,7 +658,7 @@ fn a_secret_does_not_get_into_the_reason_of_a_resignation() {
 fn an_import_that_no_grant_covers_is_refused_with_the_line_that_grants_it() {
     let refused =
         Plugin::load(&engine(), &guest("counter"), PluginSettings::default()).unwrap_err();
-    let Problem::NotGranted(missing) = &refused.problem else {
+    let PluginProblem::NotGranted(missing) = &refused.problem else {
         panic!("{refused:?}")
     };
     let message = missing.to_string();

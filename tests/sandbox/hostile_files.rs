@@ -11,7 +11,7 @@ mod sections;
 mod text;
 
 use crate::support::{File, apart, engine, is_apart};
-use soloist_sandbox::{Excess, Plugin, PluginSettings, Problem};
+use soloist_sandbox::{Excess, Plugin, PluginProblem, PluginSettings};
 
 /// Runs a test in a process with 4 GB of address space. Ordinary use takes less than one; an attack that takes more than
 /// four aborts the process, and so fails the test.
@@ -20,13 +20,13 @@ fn bounded<T: FnOnce()>(test: T) {
 }
 
 /// Loads it with the limits that a user has who says nothing.
-fn load(extension: &str, content: &[u8]) -> Result<Plugin, Problem> {
+fn load(extension: &str, content: &[u8]) -> Result<Plugin, PluginProblem> {
     assert!(is_apart(), "the test is not `bounded`");
     let file = File::new(extension, content);
     Plugin::load(&engine(), &file.0, PluginSettings::default()).map_err(|error| error.problem)
 }
 
-fn refused(extension: &str, content: &[u8]) -> Problem {
+fn refused(extension: &str, content: &[u8]) -> PluginProblem {
     load(extension, content)
         .map(drop)
         .expect_err("it is refused")
@@ -37,7 +37,7 @@ fn refused(extension: &str, content: &[u8]) -> Problem {
 fn too_many(content: &[u8], max: u64) {
     let problem = refused("wasm", content);
     assert!(
-        matches!(problem, Problem::Excess(Excess::TooMany { max: found, .. }) if found == max),
+        matches!(problem, PluginProblem::Excess(Excess::TooMany { max: found, .. }) if found == max),
         "{problem:?}"
     );
 }

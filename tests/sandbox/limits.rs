@@ -12,7 +12,7 @@ use soloist_core::permit::SharedDeadline;
 use soloist_core::restart::RestartPolicy;
 use soloist_core::term::Demotion;
 use soloist_runtime::activation::{ActivationSettings, Notice};
-use soloist_sandbox::{Excess, MAX_LIFTING, Plugin, Problem};
+use soloist_sandbox::{Excess, MAX_LIFTING, Plugin, PluginProblem};
 
 fn settings() -> ActivationSettings {
     let restart = RestartPolicy {
@@ -253,7 +253,7 @@ fn instances_memories_and_tables_are_counted_before_anything_is_compiled() {
     };
     let load = |limits| match limited_text(component, limits) {
         Err(error) => match error.problem {
-            Problem::Limit(reached) => Some(reached),
+            PluginProblem::Limit(reached) => Some(reached),
             other => panic!("{other:?}"),
         },
         Ok(_) => panic!("loaded"),
@@ -287,7 +287,7 @@ fn instances_memories_and_tables_are_counted_before_anything_is_compiled() {
     // It has no async exports, which is what is wrong with it then.
     let error = limited_text(component, enough).unwrap_err();
     assert!(
-        matches!(error.problem, Problem::WrongExport { .. }),
+        matches!(error.problem, PluginProblem::WrongExport { .. }),
         "{error:?}"
     );
 }
@@ -416,7 +416,7 @@ fn stacks_of_calls_that_wait() {
     assert!(
         matches!(
             problem,
-            Problem::Excess(Excess::TooMany {
+            PluginProblem::Excess(Excess::TooMany {
                 max: MAX_LIFTING,
                 ..
             })

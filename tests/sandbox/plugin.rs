@@ -14,14 +14,14 @@ use crate::support::{
 use soloist_core::digest::Digest;
 use soloist_core::term::Demotion;
 use soloist_runtime::activation::ActivationSettings;
-use soloist_sandbox::{LoadError, Plugin, PluginSettings, Problem};
+use soloist_sandbox::{LoadError, Plugin, PluginProblem, PluginSettings};
 
 fn load(path: &Path) -> Result<Plugin, LoadError> {
     Plugin::load(&engine(), path, PluginSettings::default())
 }
 
 /// Loads what cannot be loaded, and returns what is wrong and how it is told.
-fn refusal(extension: &str, content: &[u8]) -> (Problem, String) {
+fn refusal(extension: &str, content: &[u8]) -> (PluginProblem, String) {
     let file = File::new(extension, content);
     let error = load(&file.0).expect_err("this is no plugin");
     let told = told(&error);
@@ -142,7 +142,7 @@ fn a_core_module_with_the_types_of_the_contract_runs() {
 fn a_file_that_is_not_there_or_is_no_file_is_refused() {
     let missing = load(Path::new("no/such/plugin.wasm")).unwrap_err();
     assert!(
-        matches!(&missing.problem, Problem::Read(error) if error.kind() == std::io::ErrorKind::NotFound)
+        matches!(&missing.problem, PluginProblem::Read(error) if error.kind() == std::io::ErrorKind::NotFound)
     );
     assert!(
         told(&missing).contains("no/such/plugin.wasm"),
@@ -150,7 +150,7 @@ fn a_file_that_is_not_there_or_is_no_file_is_refused() {
         told(&missing)
     );
     let directory = load(&std::env::temp_dir()).unwrap_err();
-    assert!(matches!(directory.problem, Problem::NotAFile));
+    assert!(matches!(directory.problem, PluginProblem::NotAFile));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_pinned_file_is_loaded_only_as_it_was_pinned() {
     std::fs::write(&file.0, "something else").unwrap();
     let error = Plugin::load(&engine(), &file.0, pinned(digest)).unwrap_err();
     let other = Digest::of(b"something else");
-    let Problem::WrongDigest { expected, found } = error.problem else {
+    let PluginProblem::WrongDigest { expected, found } = error.problem else {
         panic!("{error:?}")
     };
     assert_eq!((expected, found), (digest, other));
@@ -189,7 +189,7 @@ fn what_is_no_webassembly_is_refused() {
         &[0xff; 100],
     ] {
         assert!(
-            matches!(refusal("wasm", content).0, Problem::NotWasm),
+            matches!(refusal("wasm", content).0, PluginProblem::NotWasm),
             "{content:?}"
         );
     }
@@ -200,15 +200,21 @@ fn broken_webassembly_is_refused() {
     let component = std::fs::read(guest("hello")).unwrap();
     for size in [9, 100, component.len() / 2, component.len() - 1] {
         let (problem, told) = refusal("wasm", &component[..size]);
-        assert!(matches!(problem, Problem::Malformed(_)), "{size}: {told}");
+        assert!(
+            matches!(problem, PluginProblem::Malformed(_)),
+            "{size}: {told}"
+        );
     }
     let module = module_with_metadata();
     for size in [9, 20, module.len() - 1] {
         let (problem, told) = refusal("wasm", &module[..size]);
-        assert!(matches!(problem, Problem::Malformed(_)), "{size}: {told}");
+        assert!(
+            matches!(problem, PluginProblem::Malformed(_)),
+            "{size}: {told}"
+        );
     }
     let (problem, told) = refusal("wasm", b"\0asm\x07\0\0\0");
-    assert!(matches!(problem, Problem::Malformed(_)), "{told}");
+    assert!(matches!(problem, PluginProblem::Malformed(_)), "{told}");
 }
 
 #[test]
@@ -217,7 +223,7 @@ fn text_with_a_mistake_is_refused_with_its_line() {
         "wat",
         b"(module\n  (func (export \"on_elected\")\n  (fnuc))\n",
     );
-    assert!(matches!(problem, Problem::Text(_)), "{told}");
+    assert!(matches!(problem, PluginProblem::Text(_)), "{told}");
     assert!(told.contains("3:4"), "{told}");
 }
 
@@ -230,7 +236,7 @@ fn a_module_without_the_exports_is_refused_by_their_name() {
     ] {
         let (problem, told) = refusal("wat", wat.as_bytes());
         assert!(
-            matches!(problem, Problem::MissingExport { export } if export == missing),
+            matches!(problem, PluginProblem::MissingExport { export } if export == missing),
             "{told}"
         );
         assert!(
@@ -293,7 +299,7 @@ fn exports_of_the_wrong_type_are_refused_with_what_was_expected_and_found() {
         ),
     ] {
         let (problem, told) = refusal("wat", wat.as_bytes());
-        assert!(matches!(problem, Problem::WrongExport { export, .. } if export == at), "{told}");
+        assert!(matches!(problem, PluginProblem::WrongExport { export, .. } if export == at), "{told}");
         assert!(told.contains(expected) && told.contains(&format!("found {found}")), "{told}");
     }
     lines_of_a_term(text(&component("async", "async")));
@@ -306,7 +312,7 @@ fn imports_that_nobody_offers_are_refused_by_their_name() {
         br#"(module (import "env" "launch" (func)) (func (export "on_elected")) (func (export "on_demoted")))"#,
     );
     assert!(
-        matches!(problem, Problem::UnknownImport { ref import } if import == "env.launch"),
+        matches!(problem, PluginProblem::UnknownImport { ref import } if import == "env.launch"),
         "{told}"
     );
     assert!(told.contains("`env.launch`"), "{told}");
@@ -317,7 +323,7 @@ fn imports_that_nobody_offers_are_refused_by_their_name() {
             format!(r#"(module (import "env" "{name}" (func)))"#).as_bytes(),
         );
         assert!(
-            matches!(problem, Problem::UnknownImport { .. }) && told.len() < 1000,
+            matches!(problem, PluginProblem::UnknownImport { .. }) && told.len() < 1000,
             "{told}"
         );
     }
@@ -327,7 +333,7 @@ fn imports_that_nobody_offers_are_refused_by_their_name() {
     );
     let (problem, told) = refusal("wat", wat.as_bytes());
     assert!(
-        matches!(problem, Problem::WrongExport { .. }) && told.len() < 1000,
+        matches!(problem, PluginProblem::WrongExport { .. }) && told.len() < 1000,
         "{told}"
     );
 
@@ -337,14 +343,14 @@ fn imports_that_nobody_offers_are_refused_by_their_name() {
         1,
     );
     let (problem, told) = refusal("wat", wat.as_bytes());
-    assert!(matches!(problem, Problem::Link(_)), "{told}");
+    assert!(matches!(problem, PluginProblem::Link(_)), "{told}");
     assert!(told.contains("moon:base/door@1.0.0"), "{told}");
 
     let (problem, told) = refusal(
         "wat",
         printing("x", "").replace("fd_write", "fd_fly").as_bytes(),
     );
-    assert!(matches!(problem, Problem::Encode(_)), "{told}");
+    assert!(matches!(problem, PluginProblem::Encode(_)), "{told}");
     assert!(told.contains("fd_fly"), "{told}");
 }
 
@@ -352,11 +358,11 @@ fn imports_that_nobody_offers_are_refused_by_their_name() {
 fn what_the_engine_cannot_compile_is_refused() {
     let wat = r#"(module (table 2000000 funcref) (func (export "on_elected")) (func (export "on_demoted")))"#;
     let (problem, told) = refusal("wat", wat.as_bytes());
-    assert!(matches!(problem, Problem::Compile(_)), "{told}");
+    assert!(matches!(problem, PluginProblem::Compile(_)), "{told}");
     let wat = r#"(module (memory 1 (pagesize 1)) (func (export "on_elected")) (func (export "on_demoted")))"#;
     let (problem, told) = refusal("wat", wat.as_bytes());
     assert!(
-        matches!(problem, Problem::Malformed(_)) && told.contains("custom page sizes"),
+        matches!(problem, PluginProblem::Malformed(_)) && told.contains("custom page sizes"),
         "{told}"
     );
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use soloist_coordination::acl::acl;
 use soloist_coordination::connect::{Ensemble, SessionSettings};
-use soloist_coordination::session::{End, Keeper, Session, View};
+use soloist_coordination::session::{Keeper, Session, SessionEnd, View};
 use soloist_coordination::task::TaskNodes;
 use soloist_core::records::TaskPaths;
 use tokio::sync::{oneshot, watch};
@@ -45,7 +45,7 @@ impl OwnSession {
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(keeper.run(async {
             let _ = stopped.await;
-            End::Close
+            SessionEnd::Close
         }));
         let session = view
             .wait_for(|view| view.session.is_some())

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::problem::{BadValue, Excerpt};
-use super::settings::{Origin as Place, Written};
+use super::settings::{Source as Place, Written};
 use super::shape;
 use super::validate::{Reported, Validator};
 use soloist_core::grants::{
@@ -92,34 +92,34 @@ impl AllowSettings {
         let state = self
             .state
             .as_ref()
-            .map(|state| ("allow.state", &state.origin));
+            .map(|state| ("allow.state", &state.source));
         let lists = [("allow.http", &self.http), ("allow.tcp", &self.tcp)];
         let lists = lists
             .into_iter()
-            .find_map(|(key, list)| Some((key, &list.as_ref()?.first()?.origin)));
+            .find_map(|(key, list)| Some((key, &list.as_ref()?.first()?.source)));
         let networks = self
             .networks
             .first()
-            .map(|network| ("allow.networks", &network.origin));
+            .map(|network| ("allow.networks", &network.source));
         let identify = self
             .identify
             .as_ref()
-            .map(|identify| ("allow.identify", &identify.origin));
+            .map(|identify| ("allow.identify", &identify.source));
         let dirs = self
             .dirs
             .iter()
             .flatten()
             .next()
-            .map(|dir| ("allow.dirs", &dir.origin));
+            .map(|dir| ("allow.dirs", &dir.source));
         let env = self
             .env
             .values()
             .next()
-            .map(|value| ("allow.env", &value.origin));
+            .map(|value| ("allow.env", &value.source));
         let secrets = self
             .secrets
             .first()
-            .map(|secret| ("allow.secrets", &secret.origin));
+            .map(|secret| ("allow.secrets", &secret.source));
         state
             .or(lists)
             .or(networks)
@@ -229,7 +229,7 @@ impl Validator<'_> {
     ) -> Result<Vec<Directory>, Reported> {
         let mut seen = BTreeSet::new();
         let mut directory = |written: &Written<DirectorySettings>| {
-            let host = self.beside_file(&written.origin, &written.value.host);
+            let host = self.beside_file(&written.source, &written.value.host);
             self.checked(
                 "task.allow.dirs",
                 written,
@@ -300,7 +300,7 @@ impl Validator<'_> {
             let (name, file) = match &written.value {
                 SecretSettings::Variable(name) => (name, None),
                 SecretSettings::File(SecretFile { name, file }) => {
-                    (name, Some(self.beside_file(&written.origin, file)))
+                    (name, Some(self.beside_file(&written.source, file)))
                 }
             };
             self.checked("task.allow.secrets", written, |_| {

@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 use super::problem::{BadValue, Excerpt};
-use super::settings::{Origin, Written};
+use super::settings::{Source, Written};
 use super::validate::{Reported, Validator};
 use super::values;
 use soloist_core::limits::Limits;
@@ -52,9 +52,9 @@ macro_rules! limits {
             }
 
             /// Where the first of what was said comes from, with its key.
-            pub(super) fn first(&self) -> Option<(&'static str, &Origin)> {
+            pub(super) fn first(&self) -> Option<(&'static str, &Source)> {
                 let all = [$((concat!("limits.", stringify!($key)), self.$key.as_ref()),)*];
-                all.into_iter().find_map(|(key, written)| Some((key, &written?.origin)))
+                all.into_iter().find_map(|(key, written)| Some((key, &written?.source)))
             }
         }
 

@@ -21,7 +21,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum Source {
     /// The command line; the name in `--help`.
     Flag(String),
     /// The environment; the variable.
@@ -36,7 +36,7 @@ pub struct Written<T> {
     /// As it was written.
     pub(super) value: T,
     /// Where.
-    pub(super) origin: Origin,
+    pub(super) source: Source,
 }
 
 impl<T> Written<T> {
@@ -44,7 +44,7 @@ impl<T> Written<T> {
     pub fn flag(value: T, name: impl Into<String>) -> Self {
         Self {
             value,
-            origin: Origin::Flag(name.into()),
+            source: Source::Flag(name.into()),
         }
     }
 
@@ -52,7 +52,7 @@ impl<T> Written<T> {
     pub fn variable(value: T, name: impl Into<String>) -> Self {
         Self {
             value,
-            origin: Origin::Variable(name.into()),
+            source: Source::Variable(name.into()),
         }
     }
 }
@@ -61,7 +61,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Written<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<T>::deserialize(deserializer)?;
         Ok(Self {
-            origin: Origin::File(spanned.span()),
+            source: Source::File(spanned.span()),
             value: spanned.into_inner(),
         })
     }

@@ -8,7 +8,7 @@ use super::access;
 use super::limits::{KIB, MIB, bytes};
 use super::problem::{BadValue, ConfigError, Excerpt, PROBLEMS_MAX, Place, Problem};
 use super::settings::{
-    AclText, EnsembleSettings, Given, Origin, RestartSettings, Settings, SettingsFile,
+    AclText, EnsembleSettings, Given, RestartSettings, Settings, SettingsFile, Source,
     TaskSettings, Written,
 };
 use super::values::{self, ConnectString, TaskName};
@@ -113,14 +113,14 @@ impl<'a> Validator<'a> {
     }
 
     /// Reports a bad value, once: what follows from it at the same place is no second problem.
-    pub(super) fn report(&mut self, key: &str, origin: &Origin, bad: BadValue) -> Reported {
+    pub(super) fn report(&mut self, key: &str, origin: &Source, bad: BadValue) -> Reported {
         if self.problems.len() == PROBLEMS_MAX {
             return Reported;
         }
         let place = match origin {
-            Origin::Flag(name) => Place::Flag(name.clone()),
-            Origin::Variable(name) => Place::Variable(name.clone()),
-            Origin::File(span) => self
+            Source::Flag(name) => Place::Flag(name.clone()),
+            Source::Variable(name) => Place::Variable(name.clone()),
+            Source::File(span) => self
                 .file
                 .expect("only a settings file makes such an origin")
                 .place(span, Some(key.to_owned())),
@@ -150,7 +150,7 @@ impl<'a> Validator<'a> {
         written: &Written<V>,
         parse: impl FnOnce(&V) -> Result<T, BadValue>,
     ) -> Result<T, Reported> {
-        parse(&written.value).map_err(|bad| self.report(key, &written.origin, bad))
+        parse(&written.value).map_err(|bad| self.report(key, &written.source, bad))
     }
 
     /// Validates a value that every task needs.
@@ -158,7 +158,7 @@ impl<'a> Validator<'a> {
         &mut self,
         key: &str,
         written: Option<&Written<V>>,
-        task: &Origin,
+        task: &Source,
         remedy: &'static str,
         parse: impl FnOnce(&V) -> Result<T, BadValue>,
     ) -> Result<T, Reported> {
@@ -181,24 +181,24 @@ impl<'a> Validator<'a> {
     fn refuse_task_settings(&mut self, file: &Path, task: &TaskSettings) {
         let config = task.config.values().next();
         let given = [
-            ("name", task.name.as_ref().map(|written| &written.origin)),
+            ("name", task.name.as_ref().map(|written| &written.source)),
             (
                 "sha256",
-                task.sha256.as_ref().map(|written| &written.origin),
+                task.sha256.as_ref().map(|written| &written.source),
             ),
-            ("path", task.path.as_ref().map(|written| &written.origin)),
-            ("config", config.map(|written| &written.origin)),
+            ("path", task.path.as_ref().map(|written| &written.source)),
+            ("config", config.map(|written| &written.source)),
             (
                 "demote_timeout",
-                task.demote_timeout.as_ref().map(|written| &written.origin),
+                task.demote_timeout.as_ref().map(|written| &written.source),
             ),
             (
                 "successor_delay",
-                task.successor_delay.as_ref().map(|written| &written.origin),
+                task.successor_delay.as_ref().map(|written| &written.source),
             ),
             (
                 "on_complete",
-                task.on_complete.as_ref().map(|written| &written.origin),
+                task.on_complete.as_ref().map(|written| &written.source),
             ),
         ];
         let (allow, limits) = (task.allow.first(), task.limits.first());
@@ -281,7 +281,7 @@ impl<'a> Validator<'a> {
         let auth_file = settings
             .auth_file
             .as_ref()
-            .map(|file| self.beside_file(&file.origin, &file.value));
+            .map(|file| self.beside_file(&file.source, &file.value));
         let acl = self.acl(settings);
         let state_rate = self.optional(
             "zookeeper.state_rate",
@@ -307,9 +307,9 @@ impl<'a> Validator<'a> {
             return auth;
         };
         if settings.auth.is_some() {
-            return Err(self.report("zookeeper.auth_file", &file.origin, BadValue::AuthTwice));
+            return Err(self.report("zookeeper.auth_file", &file.source, BadValue::AuthTwice));
         }
-        let path = self.beside_file(&file.origin, &file.value);
+        let path = self.beside_file(&file.source, &file.value);
         self.optional("zookeeper.auth_file", Some(file), |_| {
             let secret =
                 Secret::read(&path).map_err(|source| BadValue::AuthFile { path, source })?;
@@ -340,17 +340,17 @@ impl<'a> Validator<'a> {
         let settings = &written.value;
         let (name, plugin) = (settings.name.as_ref(), settings.plugin.as_ref());
         let plugin_path = plugin
-            .map(|plugin| self.beside_file(&plugin.origin, &plugin.value))
+            .map(|plugin| self.beside_file(&plugin.source, &plugin.value))
             .unwrap_or_default();
         let name = self.required(
             "task.name",
             name,
-            &written.origin,
+            &written.source,
             "give the task a name",
             |text| TaskName::new(text),
         );
         let remedy = "name the file that holds the plugin";
-        let plugin = self.required("task.plugin", plugin, &written.origin, remedy, |_| {
+        let plugin = self.required("task.plugin", plugin, &written.source, remedy, |_| {
             Ok(plugin_path)
         });
         let sha256 = self.optional("task.sha256", settings.sha256.as_ref(), |text| {
@@ -361,8 +361,8 @@ impl<'a> Validator<'a> {
         let path = self.optional("task.path", settings.path.as_ref(), |text| {
             values::path(text)
         });
-        let config = self.plugin_config(&settings.config, &written.origin);
-        let grants = self.grants(&settings.allow, &written.origin);
+        let config = self.plugin_config(&settings.config, &written.source);
+        let grants = self.grants(&settings.allow, &written.source);
         let limits = self.limits(&settings.limits);
         let demote_timeout = self.duration(
             "task.demote_timeout",
@@ -406,7 +406,7 @@ impl<'a> Validator<'a> {
     fn plugin_config(
         &mut self,
         entries: &BTreeMap<String, Written<String>>,
-        task: &Origin,
+        task: &Source,
     ) -> Result<BTreeMap<String, String>, Reported> {
         if entries.len() > CONFIG_ENTRIES_MAX {
             let bad = BadValue::TooMany {
@@ -457,7 +457,7 @@ impl<'a> Validator<'a> {
         if let Some(written) = written.filter(|_| max < initial) {
             return Err(self.report(
                 "task.restart",
-                &written.origin,
+                &written.source,
                 BadValue::RestartOrder { initial, max },
             ));
         }
@@ -472,7 +472,7 @@ impl<'a> Validator<'a> {
     fn number_of_tasks(&mut self, tasks: &[Written<TaskSettings>]) -> Result<(), Reported> {
         if tasks.is_empty() {
             let remedy = "describe at least one task, in a [[task]] with a name and a plugin";
-            return Err(self.report("task", &Origin::File(0..0), BadValue::Missing { remedy }));
+            return Err(self.report("task", &Source::File(0..0), BadValue::Missing { remedy }));
         }
         if let Some(first_too_many) = tasks.get(TASKS_MAX) {
             let bad = BadValue::TooMany {
@@ -480,7 +480,7 @@ impl<'a> Validator<'a> {
                 found: tasks.len(),
                 max: TASKS_MAX,
             };
-            return Err(self.report("task", &first_too_many.origin, bad));
+            return Err(self.report("task", &first_too_many.source, bad));
         }
         Ok(())
     }
@@ -497,7 +497,7 @@ impl<'a> Validator<'a> {
                     found,
                     max: WATCHED_BYTES_MAX,
                 };
-                self.report("task", &written.origin, bad);
+                self.report("task", &written.source, bad);
                 return;
             }
         }
@@ -509,7 +509,7 @@ impl<'a> Validator<'a> {
             if !seen.insert(&name.value) {
                 self.report(
                     "task.name",
-                    &name.origin,
+                    &name.source,
                     BadValue::NameTwice {
                         text: Excerpt::of(&name.value),
                     },
@@ -547,7 +547,7 @@ impl<'a> Validator<'a> {
             };
             self.report(
                 "task.path",
-                &path.origin,
+                &path.source,
                 BadValue::PathTaken {
                     text: Excerpt::of(&path.value),
                     other,
@@ -582,16 +582,16 @@ impl<'a> Validator<'a> {
             ];
             let place = places
                 .into_iter()
-                .find_map(|(key, written)| Some((key, &written.as_ref()?.origin)));
-            let (key, origin) = place.unwrap_or(("task", &written.origin));
+                .find_map(|(key, written)| Some((key, &written.as_ref()?.source)));
+            let (key, origin) = place.unwrap_or(("task", &written.source));
             self.report(key, origin, no_room.into());
         }
     }
 
     /// A relative path that stands in a file is relative to the file.
-    pub(super) fn beside_file(&self, origin: &Origin, path: &Path) -> PathBuf {
+    pub(super) fn beside_file(&self, origin: &Source, path: &Path) -> PathBuf {
         match (origin, self.file.and_then(|file| file.path().parent())) {
-            (Origin::File(_), Some(directory)) => directory.join(path),
+            (Source::File(_), Some(directory)) => directory.join(path),
             _ => path.to_owned(),
         }
     }

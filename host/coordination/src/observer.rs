@@ -16,7 +16,7 @@ mod error;
 mod status;
 
 pub use error::ObserverError;
-pub use status::{Handover, HostStatus, Leader, Status, TaskState, TaskStatus};
+pub use status::{Handover, HostStatus, Leader, Status, TaskHealth, TaskStatus};
 
 /// The pause between two attempts at something that may succeed later.
 const RETRY: Duration = Duration::from_millis(200);
@@ -349,9 +349,9 @@ impl Observer {
             let queue = self.queue(&paths).await?;
             let status = |leader: Option<Leader>, standbys: Vec<Candidate>| {
                 let state = match (&failure, &leader) {
-                    (Some(_), _) => TaskState::Failed,
-                    (None, Some(_)) => TaskState::Led,
-                    (None, None) => TaskState::Vacant,
+                    (Some(_), _) => TaskHealth::Failed,
+                    (None, Some(_)) => TaskHealth::Led,
+                    (None, None) => TaskHealth::Vacant,
                 };
                 let standbys = standbys.into_iter().map(|it| it.host).collect();
                 TaskStatus {

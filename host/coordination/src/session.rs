@@ -110,7 +110,7 @@ pub struct Keeper {
 
 /// What becomes of the last session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum SessionEnd {
     /// It is closed: what it holds is free at once.
     Close,
     /// It is left as it is, and expires when the process has ended.
@@ -149,7 +149,7 @@ impl Keeper {
     ///
     /// # Errors
     /// [`GaveUp`] when the time allowed for the first session is over.
-    pub async fn run(self, stop: impl Future<Output = End>) -> Result<(), GaveUp> {
+    pub async fn run(self, stop: impl Future<Output = SessionEnd>) -> Result<(), GaveUp> {
         tokio::pin!(stop);
         let mut time_left = self.settings.connect_timeout;
         let mut first = true;
@@ -189,11 +189,11 @@ impl Keeper {
             deadline.end();
             self.view.send_modify(|view| view.session = None);
             match stopped {
-                Some(End::Close) => {
+                Some(SessionEnd::Close) => {
                     close(live).await;
                     return Ok(());
                 }
-                Some(End::Expire) => return Ok(()),
+                Some(SessionEnd::Expire) => return Ok(()),
                 // The nodes of a session that the host has given up would be in the way of the next one.
                 None if !live.states.peek_state().is_terminated() => close(live).await,
                 None => {}

@@ -24,7 +24,7 @@ mod release;
 
 pub use error::TaskError;
 pub(crate) use error::{hint, is_refusal};
-pub use release::Ended;
+pub use release::TermEnding;
 
 /// The data version of a master node that one of our hosts created: it is written once more in the transaction that
 /// creates it. Deleting that version only, a host cannot delete a node that a foreign program has created in between.
@@ -40,7 +40,7 @@ pub struct TaskNodes {
 
 /// The queue and the term record, as read.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct QueueSnapshot {
     /// What the election goes by.
     pub queue: Queue,
     /// The name of this session's candidate.
@@ -54,12 +54,12 @@ pub struct Seen {
     /// The transaction that last changed it.
     pub zxid: u64,
     /// The terms before.
-    pub history: Kept,
+    pub history: HistorySnapshot,
 }
 
 /// The history, as read.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct HistorySnapshot {
     /// What it says.
     pub history: History,
     /// Its data version.
@@ -68,20 +68,20 @@ pub struct Kept {
 
 /// Who holds the master node, as read.
 #[derive(Debug)]
-pub struct Held {
+pub struct MasterSnapshot {
     /// The holder.
     pub holder: Holder,
     /// The term record, if this session leads the term.
     pub record: Option<TermRecord>,
     /// The terms before, if this session leads the term.
-    pub kept: Option<Kept>,
+    pub kept: Option<HistorySnapshot>,
     /// Fire when what was read changes.
     pub watchers: Vec<OneshotWatcher>,
 }
 
 /// What came of an attempt to be elected.
 #[derive(Debug)]
-pub enum Election {
+pub enum ElectOutcome {
     /// The master node and this term record are written.
     Won(Term, Box<TermRecord>),
     /// The master node is there already.
@@ -148,7 +148,7 @@ impl TaskNodes {
 
     /// Creates the master node and writes the term record over `over`, both or neither. That record is the one that was
     /// seen, or what the release of its term makes of it.
-    pub async fn elect(self, seen: Seen, over: Record) -> Result<Election, TaskError> {
+    pub async fn elect(self, seen: QueueSnapshot, over: Record) -> Result<ElectOutcome, TaskError> {
         let elect_error = |source| TaskError::Elect {
             path: self.paths.master.clone(),
             source,
@@ -209,7 +209,7 @@ impl TaskNodes {
             Err(MultiWriteError::OperationFailed {
                 index: 1,
                 source: Error::NodeExists,
-            }) => Ok(Election::Held),
+            }) => Ok(ElectOutcome::Held),
             Err(
                 MultiWriteError::OperationFailed {
                     index: 0,
@@ -219,13 +219,13 @@ impl TaskNodes {
                     source: Error::BadVersion,
                     ..
                 },
-            ) => Ok(Election::Outdated),
+            ) => Ok(ElectOutcome::Outdated),
             Err(MultiWriteError::OperationFailed {
                 source: Error::NoNode,
                 ..
             }) => {
                 self.prepare().await?;
-                Ok(Election::Outdated)
+                Ok(ElectOutcome::Outdated)
             }
             Err(error) => Err(elect_error(error.into())),
         }
@@ -237,7 +237,7 @@ impl TaskNodes {
         number: u64,
         record: TermRecord,
         results: &[MultiWriteResult],
-    ) -> Result<Election, TaskError> {
+    ) -> Result<ElectOutcome, TaskError> {
         match results {
             [
                 _,
@@ -252,7 +252,7 @@ impl TaskNodes {
                         created: path.clone(),
                     });
                 }
-                Ok(Election::Won(self.term(number, stat), Box::new(record)))
+                Ok(ElectOutcome::Won(self.term(number, stat), Box::new(record)))
             }
             _ => Err(TaskError::Elect {
                 path: self.paths.master.clone(),
@@ -274,7 +274,7 @@ impl TaskNodes {
 
     /// Reads who holds the master node, and watches it; if it is this session, also the term record and the candidate
     /// `own`: whoever takes one of them away ends the term. The history is read for when it does.
-    pub async fn read_master(self, own: Option<String>) -> Result<Held, TaskError> {
+    pub async fn read_master(self, own: Option<String>) -> Result<MasterSnapshot, TaskError> {
         let client = self.session.client();
         let read = try_join4(
             client
@@ -296,7 +296,7 @@ impl TaskNodes {
                 path: self.paths.master.clone(),
                 source,
             })?;
-        let held = |holder, watchers| Held {
+        let held = |holder, watchers| MasterSnapshot {
             holder,
             record: None,
             kept: None,
@@ -321,8 +321,8 @@ impl TaskNodes {
             (Some((record, record_stat, term)), Some(place)) if record_stat.mzxid == stat.czxid => {
                 let (kept, record) = TermRecord::read(&record, record_stat.version);
                 let holder = Holder::Me(self.term(record.number, &record_stat));
-                let history = history.map(Kept::read);
-                Ok(Held {
+                let history = history.map(HistorySnapshot::read);
+                Ok(MasterSnapshot {
                     holder,
                     record: Some(kept),
                     kept: history,
@@ -334,7 +334,7 @@ impl TaskNodes {
     }
 }
 
-impl Kept {
+impl HistorySnapshot {
     fn read((data, stat): (Vec<u8>, Stat)) -> Self {
         Self {
             history: History::read(&data),

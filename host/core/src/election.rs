@@ -74,7 +74,7 @@ impl Election {
             State::Delaying { until, .. } => *until,
             State::Retrying { at } => Some(*at),
             State::Leading { retry_at, .. } => {
-                let demote_at = deadline - self.settings.demote_budget;
+                let demote_at = deadline - self.settings.demote_timeout;
                 Some(retry_at.map_or(demote_at, |retry_at| retry_at.min(demote_at)))
             }
             State::Releasing { retry_at, .. } if self.shutdown => {
@@ -429,7 +429,7 @@ impl Election {
     }
 
     fn demotion_due(&self, now: Now) -> bool {
-        now.time >= now.deadline - self.settings.demote_budget
+        now.time >= now.deadline - self.settings.demote_timeout
     }
 
     /// Does what has become possible or due, whatever the input was.

@@ -29,7 +29,7 @@ const BEATS_MAX: usize = 4096;
 pub struct Timing {
     session_timeout: Duration,
     tick_time: Duration,
-    demote_budget: Duration,
+    demote_timeout: Duration,
 }
 
 /// The settings leave a lease no time in which a leader could act.
@@ -37,7 +37,7 @@ pub struct Timing {
 #[error(
     "no room for a lease: session timeout {session_timeout:?} - 1% clock error {clock_error:?} \
      - renewal lag {lag:?} (one tick of {tick_time:?} + three heartbeats of {heartbeat:?}) \
-     - demotion {demote_budget:?} is not more than zero; \
+     - demotion {demote_timeout:?} is not more than zero; \
      raise the session timeout, or lower the demote timeout or (if the ensemble's own is lower) the tick time"
 )]
 pub struct NoRoom {
@@ -46,7 +46,7 @@ pub struct NoRoom {
     lag: Duration,
     tick_time: Duration,
     heartbeat: Duration,
-    demote_budget: Duration,
+    demote_timeout: Duration,
 }
 
 impl Timing {
@@ -57,21 +57,21 @@ impl Timing {
     pub fn new(
         session_timeout: Duration,
         tick_time: Duration,
-        demote_budget: Duration,
+        demote_timeout: Duration,
     ) -> Result<Self, NoRoom> {
         let timing = Self {
             session_timeout,
             tick_time,
-            demote_budget,
+            demote_timeout,
         };
-        if timing.span() <= timing.lag_worst().saturating_add(demote_budget) {
+        if timing.span() <= timing.lag_worst().saturating_add(demote_timeout) {
             return Err(NoRoom {
                 session_timeout,
                 clock_error: session_timeout / CLOCK_RATE_ERROR,
                 lag: timing.lag_worst(),
                 tick_time,
                 heartbeat: timing.heartbeat(),
-                demote_budget,
+                demote_timeout,
             });
         }
         Ok(timing)
@@ -104,12 +104,13 @@ impl Timing {
 
     /// How long a disconnection is ridden out without demotion: at the least.
     pub fn ridden_out(&self) -> Duration {
-        self.effects_stop_after().saturating_sub(self.demote_budget)
+        self.effects_stop_after()
+            .saturating_sub(self.demote_timeout)
     }
 
     /// The time kept for a demotion inside the lease.
-    pub fn demote_budget(&self) -> Duration {
-        self.demote_budget
+    pub fn demote_timeout(&self) -> Duration {
+        self.demote_timeout
     }
 
     /// When the ensemble lets go of the nodes of a host that died without a word: at the latest.
@@ -341,7 +342,7 @@ mod tests {
     fn figures_add_up() {
         let timing = Timing::new(TIMEOUT, TICK, Duration::from_secs(2)).unwrap();
         assert_eq!(
-            (timing.session_timeout(), timing.demote_budget()),
+            (timing.session_timeout(), timing.demote_timeout()),
             (TIMEOUT, Duration::from_secs(2))
         );
         assert_eq!(timing.effects_stop_after(), Duration::from_millis(4_900));

@@ -26,7 +26,7 @@ use soloist_core::restart::{OnComplete, RestartPolicy};
 use soloist_core::restart::{PluginFailed, Runs};
 use soloist_core::state::State;
 use soloist_core::term::{Demotion, Term};
-use soloist_sandbox::{AfterCompletion, Drain, Ended, Failure, Leadership, Plugin};
+use soloist_sandbox::{AfterCompletion, Drain, Failure, Leadership, Plugin, RunEnd};
 
 /// How long a plugin may take to be gone once it is stopped by force. It is at its next call of the host, or within an epoch
 /// tick: but not while it waits for the system.
@@ -191,7 +191,7 @@ impl Supervisor {
     }
 
     /// Waits until nothing is left of the plugin, and says so when that takes too long.
-    async fn stop(&self, guests: &mut JoinSet<Result<Ended, Failure>>) {
+    async fn stop(&self, guests: &mut JoinSet<Result<RunEnd, Failure>>) {
         // Counted, not measured: while the whole machine stood still nobody could have come back.
         for _ in 0..STUCK_AFTER.as_millis() / STOP_TICK.as_millis() {
             if tokio::time::timeout(STOP_TICK, guests.shutdown())
@@ -245,7 +245,7 @@ impl Supervisor {
 
     /// Runs the plugin, and again after each run that does not end the term. Returns when it has stopped because demotion
     /// began.
-    async fn attempts(&self, guests: &mut JoinSet<Result<Ended, Failure>>) {
+    async fn attempts(&self, guests: &mut JoinSet<Result<RunEnd, Failure>>) {
         let mut runs = Runs::new(self.settings.restart);
         let mut was_healthy = false;
         loop {
@@ -254,8 +254,8 @@ impl Supervisor {
             let ended = self.ended(guests, &mut was_healthy).await;
             let ran = clock::now().saturating_since(began);
             let pause = match ended {
-                Ok(Ended::Demoted) => return,
-                Ok(Ended::Completed) => {
+                Ok(RunEnd::Demoted) => return,
+                Ok(RunEnd::Completed) => {
                     let pause = runs.completed(ran);
                     self.report_completed(Some(pause));
                     pause
@@ -296,9 +296,9 @@ impl Supervisor {
     /// Waits for the end of the run under way, and says when it has become a healthy one, once in a term.
     async fn ended(
         &self,
-        guests: &mut JoinSet<Result<Ended, Failure>>,
+        guests: &mut JoinSet<Result<RunEnd, Failure>>,
         was_healthy: &mut bool,
-    ) -> Result<Ended, Failure> {
+    ) -> Result<RunEnd, Failure> {
         let mut healthy = pin!(tokio::time::sleep(self.settings.restart.healthy_after));
         loop {
             tokio::select! {
@@ -314,12 +314,12 @@ impl Supervisor {
     }
 
     /// Runs the plugin once.
-    async fn attempt(self) -> Result<Ended, Failure> {
+    async fn attempt(self) -> Result<RunEnd, Failure> {
         match self.leadership.permit.check() {
             Ok(Phase::Held) => {}
             Ok(_) => {
                 self.leadership.demotion().await;
-                return Ok(Ended::Demoted);
+                return Ok(RunEnd::Demoted);
             }
             Err(lost) => return Err(Failure::lease_lost(lost)),
         }

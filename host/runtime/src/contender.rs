@@ -18,7 +18,7 @@ use crate::shutdown::Shutdown;
 use soloist_coordination::fence::Fence;
 use soloist_coordination::session::{Session, View};
 use soloist_coordination::state::TaskState;
-use soloist_coordination::task::{Kept, Seen, TaskError};
+use soloist_coordination::task::{HistorySnapshot, QueueSnapshot, TaskError};
 use soloist_core::clock::{self, Moment};
 use soloist_core::election::{Action, Election, Input, Now, Settings};
 use soloist_core::events::{About, Event, details};
@@ -81,13 +81,13 @@ pub struct Contender {
     session: Option<Arc<Session>>,
     reconnects: u64,
     /// The queue and the term record, as last read in this session.
-    seen: Option<Seen>,
+    seen: Option<QueueSnapshot>,
     /// What was in the queue when it was last read and is no candidate.
     strangers: Vec<String>,
     /// The record of the term in which this host leads.
     record: Option<TermRecord>,
     /// The terms before it, once they are read.
-    kept: Option<Kept>,
+    kept: Option<HistorySnapshot>,
     ending: Ending,
     /// An order to resign, to come while this host leads.
     order: Option<BoxFuture<'static, ResignOrder>>,
@@ -295,8 +295,9 @@ impl Contender {
 
     fn perform(&mut self, action: Action) -> bool {
         let about = About::task(&self.task.name);
-        let own = |seen: Option<&Seen>| seen.map(|seen| seen.own.clone()).unwrap_or_default();
-        let candidate = |seen: Option<&Seen>| seen.and_then(|seen| seen.candidate.clone());
+        let own =
+            |seen: Option<&QueueSnapshot>| seen.map(|seen| seen.own.clone()).unwrap_or_default();
+        let candidate = |seen: Option<&QueueSnapshot>| seen.and_then(|seen| seen.candidate.clone());
         match action {
             Action::Look => self.request(|nodes, _| request::look(nodes)),
             Action::Join => self.request(|nodes, _| request::join(nodes)),

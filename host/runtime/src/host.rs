@@ -13,7 +13,7 @@ use soloist_config::{Config, EnsembleConfig, TaskConfig};
 use soloist_coordination::acl::acl;
 use soloist_coordination::connect::{Credentials, Ensemble, SessionSettings};
 use soloist_coordination::rights::set_right;
-use soloist_coordination::session::{End, GaveUp, Keeper};
+use soloist_coordination::session::{GaveUp, Keeper, SessionEnd};
 use soloist_core::access::AclSetting;
 use soloist_core::election;
 use soloist_core::records::TaskPaths;
@@ -127,14 +127,16 @@ pub async fn run(
             let _ = rights.await;
         }
         let _ = all_left.send(if matches!(outcome, Err(HostError::Stuck(_))) {
-            End::Expire
+            SessionEnd::Expire
         } else {
-            End::Close
+            SessionEnd::Close
         });
         outcome
     };
     let keep = async {
-        let kept = keeper.run(async { stop.await.unwrap_or(End::Close) }).await;
+        let kept = keeper
+            .run(async { stop.await.unwrap_or(SessionEnd::Close) })
+            .await;
         // Without a session nobody can stand.
         shutdown.trigger();
         kept
@@ -234,7 +236,7 @@ fn contested(
             },
         },
         election: election::Settings {
-            demote_budget: task.demote_timeout,
+            demote_timeout: task.demote_timeout,
             successor_delay: task.successor_delay,
         },
         once,

@@ -15,7 +15,7 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
-use crate::load::Problem;
+use crate::load::PluginProblem;
 use crate::load::cache::{self, CacheError, Kept, Key, SealedCache, check_parent};
 use crate::load::compile::{CODE, COMPONENT, Told};
 use crate::load::compiler::Compiler;
@@ -124,14 +124,14 @@ impl PluginEngine {
         file: Vec<u8>,
         digest: Digest,
         limits: &Limits,
-    ) -> Result<Obtained, Problem> {
+    ) -> Result<Obtained, PluginProblem> {
         let key = Key::of(digest, &self.pattern);
         let mut cache = self.cache.as_ref();
         match cache.map_or(Ok(None), |cache| {
             Ok(cache.find(key)?.map(|kept| (cache.wasmtime(), kept)))
         }) {
             Ok(Some((cache, Kept { made, component }))) => {
-                made.needs.check(limits).map_err(Problem::Limit)?;
+                made.needs.check(limits).map_err(PluginProblem::Limit)?;
                 return Ok(Obtained {
                     needs: made.needs,
                     component: component.unwrap_or(file),
@@ -151,18 +151,18 @@ impl PluginEngine {
         }
         let scratch = in_cache
             .map_or_else(|| elsewhere(temporary_places()), Ok)
-            .map_err(Problem::Scratch)?;
+            .map_err(PluginProblem::Scratch)?;
         let made = self.compiler.compile(path, &file, scratch.path(), limits)?;
         if let Some(Err(error)) = cache.map(|cache| cache.keep(key, &scratch, made)) {
             not_kept(&error);
         }
         let component = if made.encoded {
-            fs::read(scratch.path().join(COMPONENT)).map_err(Problem::Scratch)?
+            fs::read(scratch.path().join(COMPONENT)).map_err(PluginProblem::Scratch)?
         } else {
             file
         };
         let cache = cache::wasmtime_cache(&scratch.path().join(CODE))
-            .map_err(|error| Problem::Scratch(io::Error::other(error)))?;
+            .map_err(|error| PluginProblem::Scratch(io::Error::other(error)))?;
         Ok(Obtained {
             needs: made.needs,
             component,
@@ -176,7 +176,7 @@ impl PluginEngine {
         &self,
         obtained: &Obtained,
         limits: &Limits,
-    ) -> Result<(Engine, Component), Problem> {
+    ) -> Result<(Engine, Component), PluginProblem> {
         let mut config = config_without_compiler();
         let stack = count(limits.stack);
         config
@@ -199,15 +199,15 @@ impl PluginEngine {
             config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
             Engine::new(&config)
         });
-        let engine = engine.map_err(Problem::Engine)?;
+        let engine = engine.map_err(PluginProblem::Engine)?;
         let hits = obtained.cache.cache_hits();
         let component = Component::from_binary(&engine, &obtained.component);
         let component = component.map_err(|error| {
             let found = obtained.cache.cache_hits() != hits;
             if found {
-                Problem::Compile(Told::of(error.as_ref()))
+                PluginProblem::Compile(Told::of(error.as_ref()))
             } else {
-                Problem::NotFound
+                PluginProblem::NotFound
             }
         })?;
         Ok((engine, component))
@@ -488,7 +488,7 @@ mod tests {
             let code = cache::code_files(obtained.cache.directory(), 0).unwrap();
             damage(&code[0]);
             let problem = plugins.engine(&obtained, &limits).map(drop).unwrap_err();
-            assert!(matches!(problem, Problem::NotFound), "{problem:?}");
+            assert!(matches!(problem, PluginProblem::NotFound), "{problem:?}");
         }
     }
 }

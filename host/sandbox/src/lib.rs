@@ -33,12 +33,12 @@ pub use load::bounds::{
 pub use load::compile::{Told, component};
 pub use load::compiler::{COMPILE_WORD, Compiler, compile_as_told};
 pub use load::needs::{MAX_HELD_BYTES, MAX_LIFTING};
-pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, Problem};
+pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, PluginProblem};
 pub use network::{
     ADDRESSES_MAX, CONNECT_TIME, HEADER_BYTES, LOOKUP_TIME, Resolve, SystemResolver,
 };
 pub use run::failure::{Cause, Failure};
-pub use run::{AfterCompletion, Ended};
+pub use run::{AfterCompletion, RunEnd};
 use wasmtime::component::InstancePre;
 
 use soloist_core::digest::Digest;

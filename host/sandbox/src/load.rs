@@ -60,12 +60,12 @@ pub struct LoadError {
     pub path: PathBuf,
     /// What is wrong with it.
     #[source]
-    pub problem: Problem,
+    pub problem: PluginProblem,
 }
 
 /// What is wrong with a plugin's file. What its compiler finds passes from one process to another; the rest does not.
 #[derive(Debug, Serialize, Deserialize, thiserror::Error)]
-pub enum Problem {
+pub enum PluginProblem {
     /// The file cannot be opened or read.
     #[error("cannot read the file")]
     #[serde(skip)]
@@ -295,9 +295,9 @@ impl Plugin {
         let problem = match apart(limit.saturating_add(BESIDE_COMPILING), load) {
             Ok(Ok(plugin)) => return Ok(plugin),
             Ok(Err(problem)) => problem,
-            Err(Undone::TooSlow) => Problem::TooSlow { limit },
-            Err(Undone::Panicked(message)) => Problem::Panicked { message },
-            Err(Undone::Threads(source)) => Problem::Threads(Told::of(&source)),
+            Err(Undone::TooSlow) => PluginProblem::TooSlow { limit },
+            Err(Undone::Panicked(message)) => PluginProblem::Panicked { message },
+            Err(Undone::Threads(source)) => PluginProblem::Threads(Told::of(&source)),
         };
         Err(LoadError {
             path: path.to_owned(),
@@ -312,7 +312,7 @@ impl Plugin {
         digest: Digest,
         settings: PluginSettings,
         directories: Directories,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, PluginProblem> {
         let obtained = shared.obtain(path, file, digest, &settings.limits)?;
         let (engine, component) = shared.engine(&obtained, &settings.limits)?;
         let exports = Exports::find(&engine, &component)?;
@@ -321,9 +321,9 @@ impl Plugin {
             settings.grants(grant)
         })?;
         let linked = linker(&engine)
-            .map_err(Problem::Imports)?
+            .map_err(PluginProblem::Imports)?
             .instantiate_pre(&component)
-            .map_err(Problem::Link)?;
+            .map_err(PluginProblem::Link)?;
         let writes = Writes::new(&settings.limits, Arc::clone(&settings.host_writes));
         let log_volume = LogVolume::new(&settings.limits);
         let mut warnings: Vec<_> = directories.iter().filter_map(places::warning).collect();
@@ -348,11 +348,11 @@ impl Plugin {
 fn open_directories(
     engine: &PluginEngine,
     settings: &PluginSettings,
-) -> Result<Directories, Problem> {
+) -> Result<Directories, PluginProblem> {
     let directories = Directories::open(&settings.grants.dirs)
-        .map_err(|(path, source)| Problem::Directory { path, source })?;
+        .map_err(|(path, source)| PluginProblem::Directory { path, source })?;
     let nested = directories.check_nesting(&settings.all_dirs);
-    nested.map_err(|Nested { path, writable }| Problem::Nested { path, writable })?;
+    nested.map_err(|Nested { path, writable }| PluginProblem::Nested { path, writable })?;
     let temporary: Vec<_> = temporary_places().collect();
     let (cache, configuration) = (engine.cache_directory(), settings.configuration.as_deref());
     let kept = Kept {
@@ -364,7 +364,7 @@ fn open_directories(
         .iter()
         .find_map(|opened| Some((opened.granted.host.clone(), kept.danger(opened)?)));
     danger.map_or(Ok(directories), |(path, danger)| {
-        Err(Problem::Dangerous { path, danger })
+        Err(PluginProblem::Dangerous { path, danger })
     })
 }
 
@@ -408,7 +408,7 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceData>> {
     Ok(linker)
 }
 
-impl From<Refused> for Problem {
+impl From<Refused> for PluginProblem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Malformed(error) => Self::Malformed(Told::of(&error)),
@@ -429,25 +429,25 @@ fn advice(error: &io::Error) -> &'static str {
 }
 
 /// The digest of the bytes, which is the one expected, if one is.
-fn pinned(bytes: &[u8], expected: Option<Digest>) -> Result<Digest, Problem> {
+fn pinned(bytes: &[u8], expected: Option<Digest>) -> Result<Digest, PluginProblem> {
     let found = Digest::of(bytes);
     match expected {
-        Some(expected) if expected != found => Err(Problem::WrongDigest { expected, found }),
+        Some(expected) if expected != found => Err(PluginProblem::WrongDigest { expected, found }),
         _ => Ok(found),
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Problem> {
+fn read(path: &Path) -> Result<Vec<u8>, PluginProblem> {
     // Opening a pipe would wait for its other end.
-    if !path.metadata().map_err(Problem::Read)?.is_file() {
-        return Err(Problem::NotAFile);
+    if !path.metadata().map_err(PluginProblem::Read)?.is_file() {
+        return Err(PluginProblem::NotAFile);
     }
     let mut bytes = Vec::new();
     let read =
         File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(Problem::Read)?;
+    read.map_err(PluginProblem::Read)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(Problem::TooLarge);
+        return Err(PluginProblem::TooLarge);
     }
     Ok(bytes)
 }

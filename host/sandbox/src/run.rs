@@ -39,7 +39,7 @@ pub enum AfterCompletion {
 
 /// How an attempt ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum RunEnd {
     /// `on_elected` has returned, and nothing was to follow.
     Completed,
     /// `on_demoted` has returned, or demotion began before anything was called.
@@ -47,7 +47,7 @@ pub enum Ended {
 }
 
 /// What `on_elected` returned, as an error for people to read, or how the attempt went on to its end.
-type Outcome = Result<Ended, String>;
+type Outcome = Result<RunEnd, String>;
 
 impl Plugin {
     /// Runs the plugin in a fresh store: `on_elected`, and `on_demoted` once demotion has begun. Returns when both have
@@ -69,7 +69,7 @@ impl Plugin {
         &self,
         leadership: Leadership,
         completed: impl FnOnce(bool) -> AfterCompletion + Send,
-    ) -> Result<Ended, Failure> {
+    ) -> Result<RunEnd, Failure> {
         let _ticking = self.shared.tick(&self.engine);
         let (settings, writes, volume) = (
             Arc::clone(&self.settings),
@@ -183,7 +183,7 @@ async fn conduct(
     // Who was never told of an election is told of no demotion.
     if leadership.permit.check()? != Phase::Held {
         demotion.await;
-        return Ok(Ok(Ended::Demoted));
+        return Ok(Ok(RunEnd::Demoted));
     }
     let mut elected = pin!(on_elected.call(accessor, term));
     tokio::select! {
@@ -195,15 +195,15 @@ async fn conduct(
             }
             let resigned = accessor.with(|mut host| host.get().resigned);
             if completed(resigned) == AfterCompletion::Go {
-                return Ok(Ok(Ended::Completed));
+                return Ok(Ok(RunEnd::Completed));
             }
             let drain = demotion.await;
             on_demoted.call(accessor, term, drain.reason).await?;
-            Ok(Ok(Ended::Demoted))
+            Ok(Ok(RunEnd::Demoted))
         }
         drain = &mut demotion => {
             let (outcome, ()) = try_join(elected, on_demoted.call(accessor, term, drain.reason)).await?;
-            Ok(outcome.map(|()| Ended::Demoted))
+            Ok(outcome.map(|()| RunEnd::Demoted))
         }
     }
 }

@@ -176,7 +176,7 @@ fn granted(grants: &Grants) -> Vec<String> {
 
 /// What follows when a leader hears no more of the ensemble.
 fn lease(text: &mut String, timing: &Timing, successor_delay: Duration) -> std::fmt::Result {
-    let demotion_latest = timing.span().saturating_sub(timing.demote_budget());
+    let demotion_latest = timing.span().saturating_sub(timing.demote_timeout());
     writeln!(text, "  when its leader hears no more of the ensemble:")?;
     line(
         text,

@@ -15,7 +15,7 @@ use soloist_core::records::{
     TermRecord, decode, encode, holder_name,
 };
 use soloist_core::text::{is_printable, printable};
-use soloist_sandbox::{Compiler, Plugin, PluginEngine, PluginSettings, Problem, component};
+use soloist_sandbox::{Compiler, Plugin, PluginEngine, PluginProblem, PluginSettings, component};
 use wit_component::{StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -107,7 +107,9 @@ pub fn loader(data: &[u8]) {
     if let Some(error) = problem {
         let ours = matches!(
             error.problem,
-            Problem::Panicked { .. } | Problem::TooSlow { .. } | Problem::Imports(_)
+            PluginProblem::Panicked { .. }
+                | PluginProblem::TooSlow { .. }
+                | PluginProblem::Imports(_)
         );
         assert!(!ours, "{error:?}");
     }

@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, LazyLock};
 
-use soloist_sandbox::{Compiler, Plugin, PluginEngine, PluginSettings, Problem, component};
+use soloist_sandbox::{Compiler, Plugin, PluginEngine, PluginProblem, PluginSettings, component};
 use soloist_seed::{Random, seed};
 
 use crate::support::{File, guest, module_with_metadata, printing};
 
 /// Loads it; what compiles it is this very process, since there are thousands.
-fn load(extension: &str, content: &[u8]) -> Result<Plugin, Problem> {
+fn load(extension: &str, content: &[u8]) -> Result<Plugin, PluginProblem> {
     static ENGINE: LazyLock<Arc<PluginEngine>> = LazyLock::new(|| {
         Arc::new(
             PluginEngine::with_cache(Compiler::Here, None).expect("this machine runs WebAssembly"),
@@ -30,9 +30,11 @@ fn files() -> [Vec<u8>; 3] {
 
 /// Whatever is said of it, it is not that something panicked.
 #[track_caller]
-fn fine<T>(loaded: &Result<T, Problem>) -> bool {
+fn fine<T>(loaded: &Result<T, PluginProblem>) -> bool {
     if let Err(
-        problem @ (Problem::Panicked { .. } | Problem::TooSlow { .. } | Problem::Imports(_)),
+        problem @ (PluginProblem::Panicked { .. }
+        | PluginProblem::TooSlow { .. }
+        | PluginProblem::Imports(_)),
     ) = loaded
     {
         panic!("{problem:?}");

@@ -1,7 +1,7 @@
 //! Components: their types, their instances, and what they are nested in.
 
 use soloist_sandbox::{
-    MAX_COMPONENT_BYTES, MAX_GLOBALS, MAX_HELD_BYTES, MAX_NESTING, MAX_PARTS, Problem,
+    MAX_COMPONENT_BYTES, MAX_GLOBALS, MAX_HELD_BYTES, MAX_NESTING, MAX_PARTS, PluginProblem,
 };
 use wasm_encoder::{
     Component, ComponentTypeSection, ConstExpr, Elements, GlobalType, InstanceSection, Module,
@@ -28,7 +28,7 @@ fn types_of_components() {
         let most = usize::try_from(MAX_COMPONENT_BYTES).unwrap() / 10_100;
         let problem = refused("wasm", &tuples(most));
         assert!(
-            matches!(problem, Problem::MissingExport { .. }),
+            matches!(problem, PluginProblem::MissingExport { .. }),
             "{problem:?}"
         );
 
@@ -83,7 +83,7 @@ fn what_instances_multiply() {
             too_many(&instances(&bare.finish(), 127), MAX_HELD_BYTES);
             let problem = refused("wasm", &instances(&bare.finish(), 4));
             assert!(
-                matches!(problem, Problem::MissingExport { .. }),
+                matches!(problem, PluginProblem::MissingExport { .. }),
                 "{problem:?}"
             );
         }
@@ -106,7 +106,7 @@ fn components_in_components_and_many_of_them() {
         too_many(&nested(10_000), MAX_NESTING);
         let problem = refused("wasm", &nested(MAX_NESTING));
         assert!(
-            matches!(problem, Problem::MissingExport { .. }),
+            matches!(problem, PluginProblem::MissingExport { .. }),
             "{problem:?}"
         );
 

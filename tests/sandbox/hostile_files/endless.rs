@@ -5,7 +5,7 @@ use std::time::Duration;
 use soloist_core::limits::Limits;
 use soloist_core::term::Demotion;
 use soloist_runtime::activation::ActivationSettings;
-use soloist_sandbox::{MAX_FILE_BYTES, Plugin, PluginSettings, Problem};
+use soloist_sandbox::{MAX_FILE_BYTES, Plugin, PluginProblem, PluginSettings};
 
 use super::bounded;
 use crate::support::{File, Tested, engine, guest, text};
@@ -24,7 +24,7 @@ fn a_file_larger_than_any_plugin() {
         let problem = Plugin::load(&engine(), &file.0, PluginSettings::default())
             .unwrap_err()
             .problem;
-        assert!(matches!(problem, Problem::TooLarge), "{problem:?}");
+        assert!(matches!(problem, PluginProblem::TooLarge), "{problem:?}");
         std::fs::OpenOptions::new()
             .write(true)
             .open(&file.0)
@@ -34,7 +34,10 @@ fn a_file_larger_than_any_plugin() {
         let problem = Plugin::load(&engine(), &file.0, PluginSettings::default())
             .unwrap_err()
             .problem;
-        assert!(matches!(problem, Problem::Malformed(_)), "{problem:?}");
+        assert!(
+            matches!(problem, PluginProblem::Malformed(_)),
+            "{problem:?}"
+        );
     });
 }
 
@@ -51,7 +54,7 @@ fn what_takes_too_long_is_given_up() {
         };
         let error = Plugin::load(&engine(), &guest("heartbeat"), settings).unwrap_err();
         assert!(
-            matches!(error.problem, Problem::TooSlow { .. }),
+            matches!(error.problem, PluginProblem::TooSlow { .. }),
             "{error:?}"
         );
         assert!(

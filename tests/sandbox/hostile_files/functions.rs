@@ -1,6 +1,6 @@
 //! Functions: many of them, and some that mean much work for a compiler.
 
-use soloist_sandbox::{Excess, MAX_FLOW, MAX_FUNCTIONS, Problem};
+use soloist_sandbox::{Excess, MAX_FLOW, MAX_FUNCTIONS, PluginProblem};
 use wasm_encoder::{BlockType, Function, ValType};
 
 use super::bare::{Bare, function};
@@ -45,7 +45,10 @@ fn a_function_that_carries_many_values_over_many_branches() {
         for (locals, count) in [(50_000, 1_000), (1_000, 50_000), (50_000, 100_000)] {
             let problem = refused("wasm", &with(loops(locals, count)));
             assert!(
-                matches!(problem, Problem::Excess(Excess::TooComplex { function: 2 })),
+                matches!(
+                    problem,
+                    PluginProblem::Excess(Excess::TooComplex { function: 2 })
+                ),
                 "{problem:?}"
             );
         }
@@ -70,7 +73,10 @@ fn a_function_that_passes_many_values_to_many_calls_or_targets() {
         }));
         let problem = refused("wasm", &bare.finish().finish());
         assert!(
-            matches!(problem, Problem::Excess(Excess::TooComplex { function: 2 })),
+            matches!(
+                problem,
+                PluginProblem::Excess(Excess::TooComplex { function: 2 })
+            ),
             "{problem:?}"
         );
 
@@ -86,7 +92,10 @@ fn a_function_that_passes_many_values_to_many_calls_or_targets() {
         });
         let problem = refused("wasm", &Bare::new().with(&table).finish().finish());
         assert!(
-            matches!(problem, Problem::Excess(Excess::TooComplex { function: 2 })),
+            matches!(
+                problem,
+                PluginProblem::Excess(Excess::TooComplex { function: 2 })
+            ),
             "{problem:?}"
         );
     });

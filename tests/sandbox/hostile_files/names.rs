@@ -1,6 +1,6 @@
 //! Names: many of them, long ones, and what is spelled out of them.
 
-use soloist_sandbox::{MAX_NAME_BYTES, MAX_NAMES, Problem};
+use soloist_sandbox::{MAX_NAME_BYTES, MAX_NAMES, PluginProblem};
 use wasm_encoder::{
     Component, ExportKind, ExportSection, MemorySection, MemoryType, Module, ModuleSection,
 };
@@ -68,7 +68,7 @@ fn many_exports_and_imports() {
         let imports = imports.concat();
         let problem = refused("wat", format!("(component {imports})").as_bytes());
         assert!(
-            matches!(problem, Problem::MissingExport { .. }),
+            matches!(problem, PluginProblem::MissingExport { .. }),
             "{problem:?}"
         );
     });
@@ -96,7 +96,7 @@ fn a_signature_of_endless_length_is_cut() {
             (export "on-demoted" (func $f)))"#
         );
         match refused("wat", text.as_bytes()) {
-            Problem::WrongExport { found, .. } => {
+            PluginProblem::WrongExport { found, .. } => {
                 assert!(found.len() < 1000 && found.ends_with('…'), "{found}");
             }
             problem => panic!("{problem:?}"),

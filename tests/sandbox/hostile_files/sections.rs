@@ -2,7 +2,7 @@
 
 use soloist_sandbox::{
     Excess, MAX_CONSTANTS, MAX_ELEMENTS, MAX_GLOBALS, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS,
-    MAX_TEXT_BYTES, MAX_TYPES, Problem,
+    MAX_TEXT_BYTES, MAX_TYPES, PluginProblem,
 };
 use wasm_encoder::{
     CodeSection, Component, ConstExpr, CustomSection, DataSection, ElementSection, Elements,
@@ -114,7 +114,7 @@ fn items_of_passive_segments() {
         assert!(
             matches!(
                 problem,
-                Problem::Excess(Excess::TooMany {
+                PluginProblem::Excess(Excess::TooMany {
                     max: MAX_ELEMENTS,
                     ..
                 })
@@ -142,7 +142,7 @@ fn segments_without_anything_in_them() {
         too_many(&with(100 * 100_000), MAX_SEGMENTS);
         let problem = refused("wasm", &with(MAX_SEGMENTS));
         assert!(
-            matches!(problem, Problem::MissingExport { .. }),
+            matches!(problem, PluginProblem::MissingExport { .. }),
             "{problem:?}"
         );
     });
@@ -252,7 +252,7 @@ fn tables_and_memories_that_are_written_out() {
         }
         let problem = refused("wasm", &many.finish());
         assert!(
-            matches!(problem, Problem::MissingExport { .. }),
+            matches!(problem, PluginProblem::MissingExport { .. }),
             "{problem:?}"
         );
     });

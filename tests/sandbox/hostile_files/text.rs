@@ -1,6 +1,6 @@
 //! Text that nests deep, or is long.
 
-use soloist_sandbox::{Excess, MAX_FUNCTIONS, MAX_TEXT_BYTES, Problem};
+use soloist_sandbox::{Excess, MAX_FUNCTIONS, MAX_TEXT_BYTES, PluginProblem};
 
 use super::{bounded, load, refused};
 
@@ -34,7 +34,7 @@ fn text_that_nests_deep_or_is_long() {
             "(".repeat(3_000_000),
         ] {
             let problem = refused("wat", text.as_bytes());
-            assert!(matches!(problem, Problem::Text(_)), "{problem:?}");
+            assert!(matches!(problem, PluginProblem::Text(_)), "{problem:?}");
         }
         // What is read without recursion may nest as it likes.
         let demoted = r#") (func (export "on_demoted")))"#;
@@ -64,7 +64,7 @@ fn text_that_nests_deep_or_is_long() {
         let annotation = nest("(module (@a ", "(", "", "))");
         assert!(matches!(
             refused("wat", annotation.as_bytes()),
-            Problem::MissingExport { .. }
+            PluginProblem::MissingExport { .. }
         ));
         let comments = format!(
             "(module {}{})",
@@ -73,7 +73,7 @@ fn text_that_nests_deep_or_is_long() {
         );
         assert!(matches!(
             refused("wat", comments.as_bytes()),
-            Problem::MissingExport { .. }
+            PluginProblem::MissingExport { .. }
         ));
 
         let many = |bytes: usize| format!("(module {})", "(func)".repeat(bytes / 6));
@@ -81,7 +81,7 @@ fn text_that_nests_deep_or_is_long() {
         assert!(
             matches!(
                 problem,
-                Problem::Excess(Excess::TooMany {
+                PluginProblem::Excess(Excess::TooMany {
                     max: MAX_FUNCTIONS,
                     ..
                 })
@@ -90,7 +90,7 @@ fn text_that_nests_deep_or_is_long() {
         );
         assert!(matches!(
             refused("wat", many(MAX_TEXT_BYTES + 10).as_bytes()),
-            Problem::TextTooLarge
+            PluginProblem::TextTooLarge
         ));
     });
 }

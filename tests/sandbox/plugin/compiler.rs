@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use soloist_core::limits::Limits;
-use soloist_sandbox::{COMPILE_WORD, Compiler, Plugin, PluginEngine, PluginSettings, Problem};
+use soloist_sandbox::{
+    COMPILE_WORD, Compiler, Plugin, PluginEngine, PluginProblem, PluginSettings,
+};
 
 use crate::support::{File, PATIENCE, compiler, engine, guest, soloist, wait_for_message};
 
@@ -40,7 +42,7 @@ impl Script {
         Arc::new(PluginEngine::with_cache(compiler, None).unwrap())
     }
 
-    fn load(&self, limits: Limits) -> Result<Plugin, Problem> {
+    fn load(&self, limits: Limits) -> Result<Plugin, PluginProblem> {
         let settings = PluginSettings {
             limits,
             ..PluginSettings::default()
@@ -132,7 +134,7 @@ fn a_compiler_is_told_of_the_file_and_of_nothing_else() {
     );
     let problem = script.load(Limits::default()).unwrap_err();
     assert!(
-        matches!(&problem, Problem::Crashed { status, .. } if status.contains('3')),
+        matches!(&problem, PluginProblem::Crashed { status, .. } if status.contains('3')),
         "{problem:?}"
     );
     assert_eq!(
@@ -185,7 +187,7 @@ fn whatever_becomes_of_a_compiler_it_is_an_error_of_the_plugin_alone() {
         ("exit 0", "0", "nothing"),
     ] {
         let problem = Script::new(lines).load(Limits::default()).unwrap_err();
-        let Problem::Crashed {
+        let PluginProblem::Crashed {
             status: found,
             said: words,
             ..
@@ -203,12 +205,15 @@ fn whatever_becomes_of_a_compiler_it_is_an_error_of_the_plugin_alone() {
         );
     }
     let told = |lines| Script::new(lines).load(Limits::default()).unwrap_err();
-    assert!(matches!(told("kill -XCPU $$"), Problem::TooSlow { .. }));
-    assert!(matches!(told("kill -XFSZ $$"), Problem::CodeTooLarge));
+    assert!(matches!(
+        told("kill -XCPU $$"),
+        PluginProblem::TooSlow { .. }
+    ));
+    assert!(matches!(told("kill -XFSZ $$"), PluginProblem::CodeTooLarge));
     // The real one: what it makes is larger than a file may be.
     assert!(matches!(
         told(r#"ulimit -f 1; exec "$SOLOIST" "$@""#),
-        Problem::CodeTooLarge
+        PluginProblem::CodeTooLarge
     ));
     // One that goes on after it has said nothing, or that says too much, is ended: nobody else has ended it.
     for lines in [
@@ -218,14 +223,14 @@ fn whatever_becomes_of_a_compiler_it_is_an_error_of_the_plugin_alone() {
     ] {
         let problem = told(lines);
         assert!(
-            matches!(&problem, Problem::Senseless { said } if said == "words"),
+            matches!(&problem, PluginProblem::Senseless { said } if said == "words"),
             "{lines}: {problem:?}"
         );
     }
     let problem = Script::new(r#"cat > /dev/null; echo '{"Err":{"Panicked":{"message":"oh"}}}'"#)
         .load(Limits::default());
     assert!(
-        matches!(problem, Err(Problem::Panicked { ref message }) if message == "oh"),
+        matches!(problem, Err(PluginProblem::Panicked { ref message }) if message == "oh"),
         "{problem:?}"
     );
     let nobody =
@@ -234,7 +239,7 @@ fn whatever_becomes_of_a_compiler_it_is_an_error_of_the_plugin_alone() {
         .unwrap_err()
         .problem;
     assert!(
-        matches!(problem, Problem::Compiler(_)) && problem.to_string().contains("/proc"),
+        matches!(problem, PluginProblem::Compiler(_)) && problem.to_string().contains("/proc"),
         "{problem}"
     );
 }
@@ -244,7 +249,7 @@ fn a_compiler_that_cannot_write_its_code_says_so() {
     // A component has nothing else written for it. A signal would end the compiler; without it, writing fails.
     let script = Script::new("trap '' XFSZ; ulimit -f 1; exec \"$SOLOIST\" \"$@\"");
     let problem = script.load(Limits::default()).map(drop).unwrap_err();
-    assert!(matches!(problem, Problem::Write(_)), "{problem:?}");
+    assert!(matches!(problem, PluginProblem::Write(_)), "{problem:?}");
 }
 
 /// One that says that it has compiled, and has not, does not make the host compile.
@@ -257,7 +262,7 @@ fn what_was_not_compiled_is_not_compiled_by_the_host() {
         .load(Limits::default())
         .map(drop)
         .unwrap_err();
-    assert!(matches!(problem, Problem::NotFound), "{problem:?}");
+    assert!(matches!(problem, PluginProblem::NotFound), "{problem:?}");
 }
 
 #[test]
@@ -268,7 +273,10 @@ fn a_compiler_that_takes_too_long_is_ended() {
         ..Limits::default()
     };
     let problem = script.load(limits).unwrap_err();
-    assert!(matches!(problem, Problem::TooSlow { .. }), "{problem:?}");
+    assert!(
+        matches!(problem, PluginProblem::TooSlow { .. }),
+        "{problem:?}"
+    );
     let process: u32 = script.wrote("process").trim().parse().unwrap();
     wait_until("it goes on", || !is_alive(process));
 
@@ -286,7 +294,10 @@ fn a_compiler_that_takes_too_long_is_ended() {
     let problem = Plugin::load(&engine, &slow().0, settings)
         .unwrap_err()
         .problem;
-    assert!(matches!(problem, Problem::TooSlow { .. }), "{problem:?}");
+    assert!(
+        matches!(problem, PluginProblem::TooSlow { .. }),
+        "{problem:?}"
+    );
     let left = fs::read_dir(cache.path())
         .unwrap()
         .flatten()
@@ -358,7 +369,10 @@ fn a_compiler_that_uses_too_much_of_a_processor_is_too_slow() {
         .map(drop)
         .unwrap_err()
         .problem;
-    assert!(matches!(problem, Problem::TooSlow { .. }), "{problem:?}");
+    assert!(
+        matches!(problem, PluginProblem::TooSlow { .. }),
+        "{problem:?}"
+    );
 }
 
 #[test]
@@ -378,8 +392,8 @@ fn a_compiler_without_enough_memory_ends_alone_and_the_limit_is_named() {
         .problem;
     // Where it ends depends on how large the program is.
     match problem {
-        Problem::Crashed { memory, .. } => assert_eq!(memory, 96 << 20),
-        Problem::Threads(_) | Problem::Compile(_) => {}
+        PluginProblem::Crashed { memory, .. } => assert_eq!(memory, 96 << 20),
+        PluginProblem::Threads(_) | PluginProblem::Compile(_) => {}
         other => panic!("{other:?}"),
     }
 }

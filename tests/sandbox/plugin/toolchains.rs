@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
-use soloist_sandbox::Problem;
+use soloist_sandbox::PluginProblem;
 
 use super::{lines_of_a_term, load, refusal};
 use crate::support::{File, text};
@@ -97,7 +97,7 @@ fn a_program_that_runs_from_its_beginning_to_its_end_is_no_plugin() {
     ] {
         let program = format!(r#"(module (func (export "_start")) {more})"#);
         let (problem, told) = refusal("wat", program.as_bytes());
-        assert!(matches!(problem, Problem::Program), "{told}");
+        assert!(matches!(problem, PluginProblem::Program), "{told}");
         assert!(
             told.contains("`_start`") && told.contains("reactor"),
             "{told}"

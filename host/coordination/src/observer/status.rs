@@ -20,7 +20,7 @@ pub struct Leader {
 /// How a task fares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum TaskState {
+pub enum TaskHealth {
     /// Somebody leads it.
     Led,
     /// Nobody leads it.
@@ -35,7 +35,7 @@ pub struct TaskStatus {
     /// The task.
     pub task: String,
     /// How it fares.
-    pub state: TaskState,
+    pub state: TaskHealth,
     /// How it has failed, if it has and no later term has run healthy.
     pub failure: Option<FailedRecord>,
     /// Who leads, if anybody does.

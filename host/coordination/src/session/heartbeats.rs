@@ -77,7 +77,7 @@ impl Keeper {
 
     /// Leaves the session's tasks the time of a demotion, so that they stop in good order, and no more.
     async fn leave(&self, session: &Session, lease: &mut Lease, timing: &Timing) {
-        let end = clock::now() + timing.demote_budget();
+        let end = clock::now() + timing.demote_timeout();
         let mut agreed = self.probe.changes();
         loop {
             // The session may still move to a server that agrees to less.

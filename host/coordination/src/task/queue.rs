@@ -6,7 +6,7 @@
 use futures::future::{try_join, try_join_all};
 use zookeeper_client::{CreateMode, CreateOptions, Error, MultiReadResult, OneshotWatcher, Stat};
 
-use super::{Kept, Seen, TaskError, TaskNodes};
+use super::{HistorySnapshot, QueueSnapshot, TaskError, TaskNodes};
 use soloist_core::election::{Queue, Record};
 use soloist_core::records::{self, Candidate, TermRecord};
 
@@ -23,7 +23,7 @@ struct Place {
 
 impl TaskNodes {
     /// Reads the queue and the term record, creating their parents when they are missing.
-    pub async fn look(self) -> Result<Seen, TaskError> {
+    pub async fn look(self) -> Result<QueueSnapshot, TaskError> {
         let look_error = |source| TaskError::Look {
             path: self.paths.candidates.clone(),
             source,
@@ -69,7 +69,7 @@ impl TaskNodes {
             record,
         };
         let candidate = own.first().cloned();
-        Ok(Seen {
+        Ok(QueueSnapshot {
             queue,
             candidate,
             own,
@@ -141,7 +141,7 @@ impl TaskNodes {
 
     /// One request, not two: the second would wait for the answer to the first, since the client's connections gather
     /// what is small (Nagle's algorithm).
-    async fn read_queue(&self) -> Result<(Vec<String>, (Vec<u8>, Stat), Kept), Error> {
+    async fn read_queue(&self) -> Result<(Vec<String>, (Vec<u8>, Stat), HistorySnapshot), Error> {
         let mut multi = self.session.client().new_multi_reader();
         multi.add_get_children(&self.paths.candidates)?;
         multi.add_get_data(&self.paths.term)?;
@@ -157,7 +157,11 @@ impl TaskNodes {
             }
         }
         let [term, history] = <[_; 2]>::try_from(data).map_err(|_| unexpected())?;
-        Ok((children.ok_or_else(unexpected)?, term, Kept::read(history)))
+        Ok((
+            children.ok_or_else(unexpected)?,
+            term,
+            HistorySnapshot::read(history),
+        ))
     }
 
     /// Finds this session among those whose names are `named`.

@@ -4,7 +4,7 @@ use futures::TryFutureExt;
 use futures::future::{try_join, try_join3};
 use zookeeper_client::{CreateMode, Error};
 
-use super::{Kept, MASTER_VERSION, TaskError, TaskNodes, none_if_missing};
+use super::{HistorySnapshot, MASTER_VERSION, TaskError, TaskNodes, none_if_missing};
 use soloist_core::election::RELEASE_WRITES;
 use soloist_core::records::{self, Completion, TermEntry, TermRecord};
 use soloist_core::term::Term;
@@ -14,7 +14,7 @@ const RELEASE_ATTEMPTS: usize = 5;
 
 /// A term that has ended on this host, and what is to be written of it.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub struct TermEnding {
     /// The term.
     pub term: Term,
     /// Its record, given back.
@@ -24,16 +24,16 @@ pub struct Ended {
     /// Its entry in the history.
     pub entry: TermEntry,
     /// The history, if it was read in this term: nobody else writes there while it lasts.
-    pub kept: Option<Kept>,
+    pub kept: Option<HistorySnapshot>,
 }
 
 /// What of a task is this session's, as read.
-struct Own {
+struct OwnNodes {
     /// The version of the master node, if it is.
     master: Option<i32>,
     /// The term record, and the transaction that last changed it.
     record: Option<(TermRecord, u64)>,
-    kept: Option<Kept>,
+    kept: Option<HistorySnapshot>,
     candidates: Vec<String>,
 }
 
@@ -43,9 +43,9 @@ struct Writes<'a> {
     /// The version of the master node, if it is to be deleted.
     master: Option<i32>,
     /// The term to be recorded as released; not if its record is another by now.
-    record: Option<&'a Ended>,
+    record: Option<&'a TermEnding>,
     /// The term to be added to the history, and that.
-    history: Option<(&'a Ended, Option<&'a Kept>)>,
+    history: Option<(&'a TermEnding, Option<&'a HistorySnapshot>)>,
 }
 
 impl Writes<'_> {
@@ -60,7 +60,7 @@ impl TaskNodes {
     /// its record before.
     pub async fn release(
         self,
-        ended: Option<Ended>,
+        ended: Option<TermEnding>,
         candidates: Vec<String>,
     ) -> Result<bool, TaskError> {
         let release_error = |source| TaskError::Release {
@@ -69,7 +69,7 @@ impl TaskNodes {
         };
         // As things usually are: one request.
         if let Some(
-            ended @ Ended {
+            ended @ TermEnding {
                 kept: Some(kept), ..
             },
         ) = &ended
@@ -109,7 +109,7 @@ impl TaskNodes {
         Err(release_error(last))
     }
 
-    async fn read_own(&self) -> Result<Own, Error> {
+    async fn read_own(&self) -> Result<OwnNodes, Error> {
         let client = self.session.client();
         // Reads may come from a server that has not yet heard of this session's last write.
         client.sync("/").await?;
@@ -134,7 +134,7 @@ impl TaskNodes {
         )
         .await?;
         let master = master.filter(|stat| stat.ephemeral_owner == self.session.id());
-        Ok(Own {
+        Ok(OwnNodes {
             master: master.map(|stat| stat.version),
             record: term.map(|(data, stat)| {
                 (
@@ -142,7 +142,7 @@ impl TaskNodes {
                     stat.mzxid.unsigned_abs(),
                 )
             }),
-            kept: history.map(Kept::read),
+            kept: history.map(HistorySnapshot::read),
             candidates: self.own(&records::queue(children)).await?,
         })
     }
@@ -168,7 +168,7 @@ impl TaskNodes {
         if let Some(version) = master {
             multi.add_delete(&self.paths.master, Some(version))?;
         }
-        if let Some(Ended { term, record, .. }) = record {
+        if let Some(TermEnding { term, record, .. }) = record {
             multi.add_set_data(
                 &self.paths.term,
                 &records::encode(record),
@@ -176,7 +176,7 @@ impl TaskNodes {
             )?;
         }
         if let Some((
-            Ended {
+            TermEnding {
                 record,
                 completes,
                 entry,
@@ -211,12 +211,12 @@ impl TaskNodes {
     }
 }
 
-impl Own {
+impl OwnNodes {
     /// What is to be written of a term that has ended, given what is there. Its record may be gone, or another's: then the
     /// history has the term all the same, unless whoever came next has added it as lost.
-    fn writes<'a>(&'a self, ended: Option<&'a Ended>) -> Writes<'a> {
-        let token = |ended: &Ended| ended.term.fencing_token.0;
-        let is_its = |ended: &&Ended| {
+    fn writes<'a>(&'a self, ended: Option<&'a TermEnding>) -> Writes<'a> {
+        let token = |ended: &TermEnding| ended.term.fencing_token.0;
+        let is_its = |ended: &&TermEnding| {
             self.record
                 .as_ref()
                 .is_some_and(|(_, zxid)| *zxid == token(ended))
@@ -233,7 +233,7 @@ impl Own {
 
     /// Whether the end of a term is written already, with what it completed. The history alone may have got it after its
     /// record was gone, and what was completed is carried on by every record since.
-    fn has_recorded(&self, ended: &Ended) -> bool {
+    fn has_recorded(&self, ended: &TermEnding) -> bool {
         let has_ended = self
             .kept
             .as_ref()

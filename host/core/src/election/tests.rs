@@ -67,7 +67,7 @@ fn behind(predecessor: &str) -> Input {
 
 fn election() -> Election {
     Election::new(Settings {
-        demote_budget: BUDGET,
+        demote_timeout: BUDGET,
         successor_delay: Duration::ZERO,
     })
 }
@@ -137,7 +137,7 @@ fn delaying(election: &mut Election, time: u64) {
 
 fn delayed() -> Election {
     let mut election = Election::new(Settings {
-        demote_budget: BUDGET,
+        demote_timeout: BUDGET,
         successor_delay: Duration::from_secs(3),
     });
     feed(&mut election, now(0), [Input::SessionStarted]);

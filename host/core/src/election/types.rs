@@ -177,7 +177,7 @@ pub struct Now {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long before the lease's deadline demotion begins.
-    pub demote_budget: Duration,
+    pub demote_timeout: Duration,
     /// How long a successor waits when the term before was not released in order.
     pub successor_delay: Duration,
 }

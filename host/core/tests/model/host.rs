@@ -120,7 +120,7 @@ pub struct Host {
 impl Host {
     pub fn new(id: HostId, rule: Rule, clock_error_ppm: i64, plan: &Plan) -> Self {
         let settings = Settings {
-            demote_budget: time(plan.demote_budget),
+            demote_timeout: time(plan.demote_timeout),
             successor_delay: time(plan.successor_delay),
         };
         let tick = time(plan.tick);

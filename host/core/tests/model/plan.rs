@@ -25,7 +25,7 @@ pub struct Plan {
     pub shorter_timeout: Nanos,
     /// How many heartbeats are sent in one session timeout: as many as real hosts send, or more.
     pub beats: u64,
-    pub demote_budget: Nanos,
+    pub demote_timeout: Nanos,
     pub successor_delay: Nanos,
     /// The first host is refused something, for a while or from then on for good.
     pub refused: Option<Refusal>,
@@ -65,9 +65,9 @@ impl Plan {
                 (false, true) => (session_timeout, session_timeout),
                 (false, false) => (4 * tick, 4 * tick),
             };
-        let mut demote_budget = random.below(session_timeout);
-        while !fits(shorter_timeout, demote_budget) {
-            demote_budget /= 2;
+        let mut demote_timeout = random.below(session_timeout);
+        while !fits(shorter_timeout, demote_timeout) {
+            demote_timeout /= 2;
         }
         Self {
             hosts: 2 + usize::try_from(random.below(4)).expect("small"),
@@ -79,7 +79,7 @@ impl Plan {
             } else {
                 10 + random.below(40)
             },
-            demote_budget,
+            demote_timeout,
             successor_delay: if random.below(2) == 0 {
                 0
             } else {

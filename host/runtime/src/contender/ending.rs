@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Contender;
-use soloist_coordination::task::Ended;
+use soloist_coordination::task::TermEnding;
 use soloist_core::election::Input;
 use soloist_core::events::{About, Event, details};
 use soloist_core::records::{End, ResignOrder, TermRecord};
@@ -30,7 +30,7 @@ impl Contender {
     }
 
     /// What is to be written of a term that has ended.
-    pub(super) fn end(&self, term: Term) -> Ended {
+    pub(super) fn end(&self, term: Term) -> TermEnding {
         let Ending {
             reason,
             failed,
@@ -47,7 +47,7 @@ impl Contender {
             .unwrap_or_else(TermRecord::before_the_first);
         let entry = record.term.clone().ended(term.fencing_token.0, end);
         let (record, completes) = self.record_completion(record.released(successor.clone()));
-        Ended {
+        TermEnding {
             term,
             record,
             completes,

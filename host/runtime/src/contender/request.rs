@@ -5,7 +5,9 @@ use futures::future::{BoxFuture, select_all};
 use zookeeper_client::{OneshotWatcher, WatchedEvent};
 
 use super::Contender;
-use soloist_coordination::task::{self, Ended, Held, Kept, Seen, TaskError, TaskNodes};
+use soloist_coordination::task::{
+    self, HistorySnapshot, MasterSnapshot, QueueSnapshot, TaskError, TaskNodes, TermEnding,
+};
 use soloist_core::election::{Input, Record};
 use soloist_core::events::{About, Event, chain};
 use soloist_core::records::TermRecord;
@@ -17,9 +19,9 @@ const STRANGERS_NAMED: usize = 3;
 pub(super) struct Answer {
     input: Input,
     watchers: Vec<OneshotWatcher>,
-    seen: Option<Seen>,
+    seen: Option<QueueSnapshot>,
     record: Option<TermRecord>,
-    kept: Option<Kept>,
+    kept: Option<HistorySnapshot>,
     /// The end of the term that was given back is written down.
     recorded: bool,
 }
@@ -51,7 +53,7 @@ impl Contender {
     }
 
     /// Puts a request to the ensemble. Whatever was under way or watched is no longer of interest.
-    pub(super) fn request<F>(&mut self, make: impl FnOnce(TaskNodes, Option<&Seen>) -> F)
+    pub(super) fn request<F>(&mut self, make: impl FnOnce(TaskNodes, Option<&QueueSnapshot>) -> F)
     where
         F: Future<Output = Result<Answer, TaskError>> + Send + 'static,
     {
@@ -97,7 +99,7 @@ impl Contender {
     }
 
     /// Names what is in the queue and is no candidate, when that has changed.
-    fn name_strangers(&mut self, seen: &Seen) {
+    fn name_strangers(&mut self, seen: &QueueSnapshot) {
         if seen.strangers != self.strangers && !seen.strangers.is_empty() {
             let (named, more) = seen
                 .strangers
@@ -158,7 +160,7 @@ pub(super) async fn await_predecessor(
 
 pub(super) async fn elect(
     nodes: TaskNodes,
-    seen: Option<Seen>,
+    seen: Option<QueueSnapshot>,
     over: Record,
 ) -> Result<Answer, TaskError> {
     let fits = |record: &Record| *record == over || record.clone().given_back() == over;
@@ -168,12 +170,12 @@ pub(super) async fn elect(
     };
     let own = seen.candidate.clone();
     match nodes.clone().elect(seen, over).await? {
-        task::Election::Won(term, record) => Ok(Answer {
+        task::ElectOutcome::Won(term, record) => Ok(Answer {
             record: Some(*record),
             ..Input::Elected(term).into()
         }),
-        task::Election::Outdated => Ok(Input::Outdated.into()),
-        task::Election::Held => read_master(nodes, own).await,
+        task::ElectOutcome::Outdated => Ok(Input::Outdated.into()),
+        task::ElectOutcome::Held => read_master(nodes, own).await,
     }
 }
 
@@ -181,7 +183,7 @@ pub(super) async fn read_master(
     nodes: TaskNodes,
     own: Option<String>,
 ) -> Result<Answer, TaskError> {
-    let Held {
+    let MasterSnapshot {
         holder,
         record,
         kept,
@@ -197,7 +199,7 @@ pub(super) async fn read_master(
 
 pub(super) async fn release(
     nodes: TaskNodes,
-    ended: Option<Ended>,
+    ended: Option<TermEnding>,
     own: Vec<String>,
 ) -> Result<Answer, TaskError> {
     let recorded = nodes.release(ended, own).await?;

@@ -98,7 +98,8 @@ mod tests {
         let levels: Levels = "trace".parse().unwrap();
         assert_eq!(levels, Levels::own(Level::TRACE));
         assert!(
-            levels.show("soloist", Level::TRACE) && levels.show("soloist_sandbox::engine", Level::TRACE)
+            levels.show("soloist", Level::TRACE)
+                && levels.show("soloist_sandbox::engine", Level::TRACE)
         );
         for library in ["wasmtime_wasi::p2", "soloistic", "log", ""] {
             assert!(!levels.show(library, Level::ERROR), "{library}");

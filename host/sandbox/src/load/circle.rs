@@ -131,7 +131,7 @@ mod tests {
     use wit_parser::Resolve;
 
     use super::*;
-    use crate::{Problem, component};
+    use crate::{PluginProblem, component};
 
     const WORLD: &str = r"
         package soloist:tried;
@@ -169,6 +169,9 @@ mod tests {
         }
         assert!(is_in(&module));
         let refused = component(module);
-        assert!(matches!(refused, Err(Problem::Encode(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(PluginProblem::Encode(_))),
+            "{refused:?}"
+        );
     }
 }

@@ -16,7 +16,7 @@ use crate::load::apart::{STACK_BYTES, caught};
 use crate::load::bounds::{self, Refused};
 use crate::load::features::FEATURES;
 use crate::load::needs::Needs;
-use crate::load::{MAX_TEXT_BYTES, Problem};
+use crate::load::{MAX_TEXT_BYTES, PluginProblem};
 use crate::load::{cache, encode};
 use crate::run::failure::describe;
 use soloist_core::limits::Limits;
@@ -56,8 +56,12 @@ impl Told {
 /// Compiles a plugin, so that an engine without a compiler finds its code in a cache in `directory`.
 ///
 /// # Errors
-/// [`Problem`] says what is wrong with it. Those that only a host can have are not among them.
-pub(crate) fn compile(bytes: Vec<u8>, directory: &Path, limits: &Limits) -> Result<Made, Problem> {
+/// [`PluginProblem`] says what is wrong with it. Those that only a host can have are not among them.
+pub(crate) fn compile(
+    bytes: Vec<u8>,
+    directory: &Path,
+    limits: &Limits,
+) -> Result<Made, PluginProblem> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(
             available_parallelism()
@@ -66,20 +70,20 @@ pub(crate) fn compile(bytes: Vec<u8>, directory: &Path, limits: &Limits) -> Resu
         )
         .stack_size(STACK_BYTES)
         .build()
-        .map_err(|error| Problem::Threads(Told::of(&error)))?;
+        .map_err(|error| PluginProblem::Threads(Told::of(&error)))?;
     let made = caught(|| pool.install(|| compile_here(bytes, directory, limits)));
-    made.unwrap_or_else(|message| Err(Problem::Panicked { message }))
+    made.unwrap_or_else(|message| Err(PluginProblem::Panicked { message }))
 }
 
-fn compile_here(bytes: Vec<u8>, directory: &Path, limits: &Limits) -> Result<Made, Problem> {
-    let failed = |error: wasmtime::Error| Problem::Compile(Told::of(error.as_ref()));
+fn compile_here(bytes: Vec<u8>, directory: &Path, limits: &Limits) -> Result<Made, PluginProblem> {
+    let failed = |error: wasmtime::Error| PluginProblem::Compile(Told::of(error.as_ref()));
     let encoded = !Parser::is_component(&bytes);
     let component = component(bytes)?;
     let needs = Needs::of(&component)?;
-    needs.check(limits).map_err(Problem::Limit)?;
+    needs.check(limits).map_err(PluginProblem::Limit)?;
     if encoded {
         fs::write(directory.join(COMPONENT), &component)
-            .map_err(|error| Problem::Write(Told::of(&error)))?;
+            .map_err(|error| PluginProblem::Write(Told::of(&error)))?;
     }
     let mut cache = CacheConfig::new();
     cache.with_directory(directory.join(CODE));
@@ -89,10 +93,10 @@ fn compile_here(bytes: Vec<u8>, directory: &Path, limits: &Limits) -> Result<Mad
     let compiled = Component::from_binary(&engine, &component).map_err(failed)?;
     let code = compiled.image_range();
     if code.end as usize - code.start as usize > MAX_CODE_BYTES {
-        return Err(Problem::CodeTooLarge);
+        return Err(PluginProblem::CodeTooLarge);
     }
     // wasmtime says nothing of code that it could not write.
-    let write = |error: io::Error| Problem::Write(Told::of(&error));
+    let write = |error: io::Error| PluginProblem::Write(Told::of(&error));
     let [written] = &*cache::code_files(&directory.join(CODE), 0).map_err(write)? else {
         return Err(write(io::Error::other(
             "there is no room for it, or no file may be that large",
@@ -110,8 +114,8 @@ fn compile_here(bytes: Vec<u8>, directory: &Path, limits: &Limits) -> Result<Mad
 /// The component that a file's content makes, valid and within the bounds of what is compiled.
 ///
 /// # Errors
-/// [`Problem`] says what is wrong with it.
-pub fn component(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
+/// [`PluginProblem`] says what is wrong with it.
+pub fn component(bytes: Vec<u8>) -> Result<Vec<u8>, PluginProblem> {
     let binary = binary(bytes)?;
     bounds::check(&binary)?;
     if Parser::is_component(&binary) {
@@ -124,7 +128,7 @@ pub fn component(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
 }
 
 /// The binary form of what was read.
-fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
+fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, PluginProblem> {
     if Parser::is_component(&bytes) || Parser::is_core_wasm(&bytes) {
         return Ok(bytes);
     }
@@ -138,10 +142,10 @@ fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
     match std::str::from_utf8(&bytes) {
         Ok(text) if text.trim_start().starts_with(['(', ';']) => {
             if text.len() > MAX_TEXT_BYTES {
-                return Err(Problem::TextTooLarge);
+                return Err(PluginProblem::TextTooLarge);
             }
-            wat::parse_str(text).map_err(|error| Problem::Text(Told::of(&error)))
+            wat::parse_str(text).map_err(|error| PluginProblem::Text(Told::of(&error)))
         }
-        _ => Err(Problem::NotWasm),
+        _ => Err(PluginProblem::NotWasm),
     }
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::load::compile::{MAX_CODE_BYTES, MAX_THREADS, Made, Told, compile};
-use crate::load::{MAX_FILE_BYTES, Problem};
+use crate::load::{MAX_FILE_BYTES, PluginProblem};
 use soloist_core::limits::Limits;
 
 /// The first argument of a process that compiles.
@@ -63,7 +63,7 @@ impl Compiler {
         bytes: &[u8],
         into: &Path,
         limits: &Limits,
-    ) -> Result<Made, Problem> {
+    ) -> Result<Made, PluginProblem> {
         match self {
             Self::Process(program) => Compilation {
                 program,
@@ -141,10 +141,10 @@ struct Compilation<'a> {
 }
 
 impl Compilation<'_> {
-    fn run(self) -> Result<Made, Problem> {
+    fn run(self) -> Result<Made, PluginProblem> {
         let begun = Instant::now();
         let limit = self.limits.compile_timeout;
-        let child = Running(self.start().map_err(Problem::Compiler)?);
+        let child = Running(self.start().map_err(PluginProblem::Compiler)?);
         let (sender, receiver) = channel();
         // Of one that has ended there is nothing more to write to and to read from: so these threads end with it. It ends
         // with the closure, before the scope waits for them.
@@ -173,18 +173,18 @@ impl Compilation<'_> {
                     tracing::info!("compiled {line} in {:.1} s", begun.elapsed().as_secs_f64());
                 }
             }
-            let reply = reply.map_err(|_| Problem::TooSlow { limit })?;
-            if let Ok(reply) = serde_json::from_slice::<Result<Made, Problem>>(&reply) {
+            let reply = reply.map_err(|_| PluginProblem::TooSlow { limit })?;
+            if let Ok(reply) = serde_json::from_slice::<Result<Made, PluginProblem>>(&reply) {
                 return reply;
             }
-            let ended = child.ended(ENDING).map_err(Problem::Compiler)?;
-            child.end().map_err(Problem::Compiler)?;
+            let ended = child.ended(ENDING).map_err(PluginProblem::Compiler)?;
+            child.end().map_err(PluginProblem::Compiler)?;
             let words = words.join().unwrap_or_default();
             match ended {
                 Some(status) if (reply.len() as u64) < MAX_REPLY_BYTES => {
                     Err(self.crashed(status, &words))
                 }
-                _ => Err(Problem::Senseless { said: said(&words) }),
+                _ => Err(PluginProblem::Senseless { said: said(&words) }),
             }
         })
     }
@@ -205,16 +205,16 @@ impl Compilation<'_> {
             .spawn()
     }
 
-    fn crashed(&self, status: ExitStatus, words: &[u8]) -> Problem {
+    fn crashed(&self, status: ExitStatus, words: &[u8]) -> PluginProblem {
         let Limits {
             compile_timeout: limit,
             compile_memory: memory,
             ..
         } = *self.limits;
         match status.signal().and_then(Signal::from_named_raw) {
-            Some(Signal::XCPU) => Problem::TooSlow { limit },
-            Some(Signal::XFSZ) => Problem::CodeTooLarge,
-            _ => Problem::Crashed {
+            Some(Signal::XCPU) => PluginProblem::TooSlow { limit },
+            Some(Signal::XFSZ) => PluginProblem::CodeTooLarge,
+            _ => PluginProblem::Crashed {
                 status: status.to_string(),
                 said: said(words),
                 memory,
@@ -256,10 +256,10 @@ impl Drop for Running {
 fn begin<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
     work: impl FnOnce() -> T + Send + 'scope,
-) -> Result<ScopedJoinHandle<'scope, T>, Problem> {
+) -> Result<ScopedJoinHandle<'scope, T>, PluginProblem> {
     thread::Builder::new()
         .spawn_scoped(scope, work)
-        .map_err(|error| Problem::Threads(Told::of(&error)))
+        .map_err(|error| PluginProblem::Threads(Told::of(&error)))
 }
 
 /// The first of some words.
@@ -303,7 +303,7 @@ pub fn compile_as_told(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     else {
         return ExitCode::from(2);
     };
-    let work = || -> io::Result<Result<Made, Problem>> {
+    let work = || -> io::Result<Result<Made, PluginProblem>> {
         let _deaf = confine(&order)?;
         let mut bytes = Vec::new();
         io::stdin()
@@ -314,7 +314,7 @@ pub fn compile_as_told(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     // A panic is an answer.
     std::panic::set_hook(Box::new(|_| ()));
-    let answer = work().unwrap_or_else(|error| Err(Problem::Confine(Told::of(&error))));
+    let answer = work().unwrap_or_else(|error| Err(PluginProblem::Confine(Told::of(&error))));
     let said = serde_json::to_vec(&answer)
         .map_err(io::Error::from)
         .and_then(|answer| io::stdout().write_all(&answer));

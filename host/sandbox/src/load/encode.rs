@@ -11,7 +11,7 @@ use wasmparser::{KnownCustom, Parser, Payload, ValType, Validator};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::load::Problem;
+use crate::load::PluginProblem;
 use crate::load::apart::caught;
 use crate::load::bounds::Refused;
 use crate::load::circle;
@@ -59,7 +59,7 @@ struct Shapes {
 }
 
 /// Makes a component of a module with component metadata, or of a bare module.
-pub(crate) fn component(binary: &[u8]) -> Result<Vec<u8>, Problem> {
+pub(crate) fn component(binary: &[u8]) -> Result<Vec<u8>, PluginProblem> {
     let module = Module::read(binary)?;
     if module.has_metadata {
         return encode(binary, module.imports_preview1());
@@ -74,11 +74,11 @@ pub(crate) fn component(binary: &[u8]) -> Result<Vec<u8>, Problem> {
     encode(&renamed, module.imports_preview1())
 }
 
-fn failed(error: &anyhow::Error) -> Problem {
-    Problem::Encode(Told::of(error.as_ref()))
+fn failed(error: &anyhow::Error) -> PluginProblem {
+    PluginProblem::Encode(Told::of(error.as_ref()))
 }
 
-fn encode(module: &[u8], imports_preview1: bool) -> Result<Vec<u8>, Problem> {
+fn encode(module: &[u8], imports_preview1: bool) -> Result<Vec<u8>, PluginProblem> {
     let encode = || {
         ensure!(
             !circle::is_in(module),
@@ -112,7 +112,7 @@ struct Module {
 }
 
 impl Module {
-    fn read(binary: &[u8]) -> Result<Self, Problem> {
+    fn read(binary: &[u8]) -> Result<Self, PluginProblem> {
         let types = Validator::new_with_features(FEATURES)
             .validate_all(binary)
             .map_err(Refused::from)?;
@@ -148,14 +148,14 @@ impl Module {
     }
 
     /// The world of a bare module, by its exports.
-    fn world(&self) -> Result<String, Problem> {
+    fn world(&self) -> Result<String, PluginProblem> {
         if let Some((module, name)) = self.imports.iter().find(|(module, _)| module != PREVIEW1) {
-            return Err(Problem::UnknownImport {
+            return Err(PluginProblem::UnknownImport {
                 import: shortened(&format_args!("{module}.{name}")),
             });
         }
         if self.exports.iter().any(|(name, _)| name == "_start") {
-            return Err(Problem::Program);
+            return Err(PluginProblem::Program);
         }
         let mut world = String::from("package soloist:bare;\n");
         let exits = self.imports.iter().any(|(_, name)| name == EXIT);
@@ -168,7 +168,7 @@ impl Module {
         }
         for (bare, export, shapes) in EXPORTS {
             let found = self.exports.iter().find(|(name, _)| name == bare);
-            let (_, ty) = found.ok_or(Problem::MissingExport {
+            let (_, ty) = found.ok_or(PluginProblem::MissingExport {
                 export: bare.into(),
             })?;
             let parameters = self.parameters(bare, shapes, ty)?;
@@ -184,7 +184,7 @@ impl Module {
         export: &'static str,
         shapes: Shapes,
         ty: &EntityType,
-    ) -> Result<&'static str, Problem> {
+    ) -> Result<&'static str, PluginProblem> {
         let found = match ty {
             EntityType::Func(id) => {
                 let function = self.types[*id].unwrap_func();
@@ -201,7 +201,7 @@ impl Module {
             EntityType::Global(_) => "a global".into(),
             _ => "something that is no function".into(),
         };
-        Err(Problem::WrongExport {
+        Err(PluginProblem::WrongExport {
             export: export.into(),
             expected: shapes.expected.into(),
             found,

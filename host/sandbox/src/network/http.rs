@@ -227,7 +227,7 @@ impl Outbound {
             };
             let socket = gate::socket(address.is_ipv6()).map_err(|error| {
                 self.report_no_room(&error);
-                unconnected(&error)
+                connect_error_code(&error)
             })?;
             let endpoint = SocketAddr::new(address, origin.port);
             match self.gate.connect(socket, endpoint, slot).await {
@@ -237,7 +237,7 @@ impl Outbound {
                         connection,
                     ));
                 }
-                Err(error) => last = unconnected(&error),
+                Err(error) => last = connect_error_code(&error),
             }
         }
         Err(last)
@@ -264,7 +264,7 @@ impl Outbound {
                     origin,
                     source: &error,
                 });
-                Err(insecure(&error).unwrap_or_else(|| unconnected(&error)))
+                Err(insecure(&error).unwrap_or_else(|| connect_error_code(&error)))
             }
         }
     }
@@ -278,7 +278,7 @@ impl Outbound {
         let mut source = std::error::Error::source(error);
         while let Some(inner) = source {
             if let Some(inner) = inner.downcast_ref::<Error>() {
-                return said(inner);
+                return guest_error_code(inner);
             }
             if inner.is::<io::Error>() {
                 return Error::ConnectionTerminated;
@@ -297,7 +297,7 @@ impl Outbound {
     }
 }
 
-fn unconnected(error: &io::Error) -> Error {
+fn connect_error_code(error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Error::ConnectionRefused,
         io::ErrorKind::TimedOut => Error::ConnectionTimeout,
@@ -381,7 +381,7 @@ fn insecure(error: &io::Error) -> Option<Error> {
 }
 
 /// What the guest said that ended its own request, as far as it can be said again.
-fn said(error: &Error) -> Error {
+fn guest_error_code(error: &Error) -> Error {
     match error {
         Error::HttpRequestBodySize(size) => Error::HttpRequestBodySize(*size),
         Error::InternalError(reason) => Error::InternalError(reason.clone()),

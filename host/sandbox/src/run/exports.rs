@@ -8,7 +8,7 @@ use wasmtime::component::{Accessor, Component, ComponentExportIndex, Instance, T
 use wasmtime::{Engine, Store};
 
 use crate::imports::bindings::{Demotion, Term};
-use crate::load::Problem;
+use crate::load::PluginProblem;
 use crate::run::store::InstanceData;
 use soloist_core::term;
 
@@ -39,11 +39,11 @@ pub(crate) struct Exports {
 }
 
 impl Exports {
-    pub(crate) fn find(engine: &Engine, component: &Component) -> Result<Self, Problem> {
+    pub(crate) fn find(engine: &Engine, component: &Component) -> Result<Self, PluginProblem> {
         let find = |export: &'static str,
                     expected: &'static str,
                     shape: fn(&ComponentFunc) -> Option<Shape>| {
-            let missing = || Problem::MissingExport {
+            let missing = || PluginProblem::MissingExport {
                 export: export.into(),
             };
             let index = component
@@ -54,7 +54,7 @@ impl Exports {
                 .get_export(engine, export)
                 .ok_or_else(missing)?
                 .ty;
-            let wrong = |found: String| Problem::WrongExport {
+            let wrong = |found: String| PluginProblem::WrongExport {
                 export: export.into(),
                 expected: Cow::from(expected),
                 found,

@@ -127,7 +127,7 @@ impl World {
 
     /// The session is let go, once what other tasks have in it has stopped.
     fn leave_session(&mut self, host: HostId) {
-        let takes = self.random.below(self.plan.demote_budget + MS);
+        let takes = self.random.below(self.plan.demote_timeout + MS);
         let session = self.hosts[host].session;
         self.after(takes, Event::Leave { host, session });
     }

@@ -35,7 +35,7 @@ impl World {
         }
         if input == Input::Shutdown {
             // What it holds, its lease included, ends by then, or it has tried to give it back often enough.
-            let takes = self.plan.demote_budget + 2 * self.plan.session_timeout + 15 * SECOND;
+            let takes = self.plan.demote_timeout + 2 * self.plan.session_timeout + 15 * SECOND;
             let process = it.process;
             self.after(takes, Event::Stage(Stage::ShutDown { host, process }));
         } else if it.activation.is_some() {
@@ -150,8 +150,8 @@ impl World {
             host.activation.is_some() || electing
         });
         let takes = self.plan.session_timeout
-            + self.plan.demote_budget
-            + self.plan.demote_budget / 50
+            + self.plan.demote_timeout
+            + self.plan.demote_timeout / 50
             + SECOND;
         let long_ago = self
             .lost

@@ -68,7 +68,7 @@ impl World {
 
     /// The plugin is asked to stop; one that takes longer than it may is stopped by force.
     pub(super) fn demote(&mut self, host: HostId) {
-        let allowed = self.plan.demote_budget;
+        let allowed = self.plan.demote_timeout;
         let wanted = self.random.below(3 * allowed + MS);
         self.stop_after(host, wanted.min(allowed));
     }

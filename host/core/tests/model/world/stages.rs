@@ -145,7 +145,7 @@ impl World {
                 } else {
                     0
                 };
-                let takes = self.plan.demote_budget + 2 * self.plan.tick + refused;
+                let takes = self.plan.demote_timeout + 2 * self.plan.tick + refused;
                 self.after(takes, Event::Stage(Stage::AllShutDown));
             }
         }
