@@ -42,7 +42,7 @@ use soloist_core::restart::{OnComplete, RestartPolicy};
 pub use values::{ConnectString, TaskName};
 
 /// Everything a host needs to know, validated.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The ensemble that decides.
     pub zookeeper: EnsembleConfig,
@@ -57,7 +57,7 @@ pub struct Config {
 }
 
 /// How to reach a ZooKeeper ensemble, and how to behave there.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EnsembleConfig {
     /// Where its servers are.
     pub servers: ConnectString,
@@ -82,7 +82,7 @@ pub struct EnsembleConfig {
 }
 
 /// One task.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskConfig {
     /// Its name.
     pub name: TaskName,

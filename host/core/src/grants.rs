@@ -15,7 +15,7 @@ pub use policy::{
 };
 
 /// What a plugin may use besides its log, its configuration, clocks and random numbers. Nothing, unless it is said.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// The task's state.
     pub state: bool,
