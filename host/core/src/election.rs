@@ -42,8 +42,9 @@ pub struct Election {
     shutdown: bool,
     setbacks: Setbacks,
     announced: Option<(usize, Option<String>)>,
-    /// The record of the term whose successor delay is over. Its number alone would not do: numbers begin anew when somebody
-    /// deletes what tells them.
+    /// The record of the term whose successor delay this session has waited out. Its number alone would not do: numbers begin
+    /// anew when somebody deletes what tells them. It is forgotten with the session, which may have held that term itself, by
+    /// an election that was never answered: then the term is over only when the session is.
     delayed_for: Option<Record>,
     holds: Holdings,
     /// What the record will be once it is this host's turn, if all goes well: it stands right behind the leader, who is
@@ -117,7 +118,10 @@ impl Election {
     }
 
     fn session_ended(&mut self, actions: &mut Vec<Action>) {
-        (self.session, self.holds, self.foreseen) = (false, Holdings::default(), None);
+        self.session = false;
+        self.holds = Holdings::default();
+        self.foreseen = None;
+        self.delayed_for = None;
         self.announced = None;
         self.setbacks.session_ended();
         match &self.state {

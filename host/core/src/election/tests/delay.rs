@@ -134,3 +134,24 @@ fn a_successor_whose_session_ends_while_it_waits_waits_again() {
         }]
     );
 }
+
+/// Found by the model: the session that waited had won the election of that very term and never heard of it, somebody deleted
+/// the master node, and the term's last node, the candidate, went when the session ended. The host followed at once.
+#[test]
+fn a_delay_that_is_over_is_forgotten_with_the_session() {
+    let mut election = delayed();
+    let unanswered = feed(
+        &mut election,
+        now(0),
+        [head(record(0, true)), Input::Failed],
+    );
+    assert_eq!(unanswered, []);
+    feed(&mut election, now(100), [Input::Timer]);
+    delaying(&mut election, 100);
+    let actions = feed(&mut election, now(3_100), [Input::Timer]);
+    let over = record(1, false);
+    assert_eq!(actions, [Action::Elect { over }]);
+    let ended = [Input::Failed, Input::SessionEnded, Input::SessionStarted];
+    assert_eq!(feed(&mut election, now(5_000), ended), [Action::Look]);
+    delaying(&mut election, 5_000);
+}
