@@ -43,10 +43,11 @@
 //! - Whatever the plugin changes outside, hand it [`Term::fencing_token`] where you can, so that it can refuse a
 //!   leader that is not the last one any more.
 
-/// The plugins that the README shows are plugins.
+/// The plugins that the documents show are plugins.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-struct Readme;
+#[doc = include_str!("../../GUIDE.md")]
+struct Documents;
 
 #[doc(hidden)]
 pub mod bindings;

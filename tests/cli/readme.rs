@@ -1,4 +1,4 @@
-//! The tables of the README that are an interface say what there is, no less and no more.
+//! The tables of REFERENCE.md that are an interface say what there is, no less and no more.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ fn every_event_is_in_the_readme() -> Result<()> {
     );
     ensure!(
         there == told,
-        "there are {there:?}, and the README has {told:?}"
+        "there are {there:?}, and REFERENCE.md has {told:?}"
     );
     Ok(())
 }
@@ -35,7 +35,7 @@ fn every_reason_of_a_demotion_is_in_the_readme() -> Result<()> {
     let there: Vec<_> = Demotion::ALL.iter().map(|reason| reason.name()).collect();
     ensure!(
         told == there,
-        "there are {there:?}, and the README has {told:?}"
+        "there are {there:?}, and REFERENCE.md has {told:?}"
     );
     Ok(())
 }
@@ -47,7 +47,7 @@ fn every_limit_is_in_the_readme() -> Result<()> {
     let there: BTreeSet<_> = LimitSettings::KEYS.iter().copied().collect();
     ensure!(
         there == told,
-        "there are {there:?}, and the README has {told:?}"
+        "there are {there:?}, and REFERENCE.md has {told:?}"
     );
     Ok(())
 }
@@ -109,12 +109,12 @@ fn every_cause_of_a_failure_is_in_the_readme() -> Result<()> {
     told.extend(readme::names(others.unwrap_or_default()));
     ensure!(
         there == told,
-        "there are {there:?}, and the README has {told:?}"
+        "there are {there:?}, and REFERENCE.md has {told:?}"
     );
     Ok(())
 }
 
-/// The help, which every command shows, has the same codes as the README.
+/// The help, which every command shows, has the same codes as REFERENCE.md.
 #[test]
 fn every_exit_code_of_the_help_is_in_the_readme() -> Result<()> {
     let rows = readme::table("exit code")?;
@@ -132,7 +132,7 @@ fn every_exit_code_of_the_help_is_in_the_readme() -> Result<()> {
             .collect();
         ensure!(
             codes == told,
-            "{command:?} has {codes:?}, and the README has {told:?}"
+            "{command:?} has {codes:?}, and REFERENCE.md has {told:?}"
         );
     }
     Ok(())

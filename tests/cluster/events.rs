@@ -23,7 +23,7 @@ const PRINTS: &str = r#"(module
     (drop (call $fd_write (i32.const 2) (i32.const 8) (i32.const 1) (i32.const 40))))
   (func (export "on_demoted")))"#;
 
-/// Every event, and each of its fields, is seen in a run; that each line is as the README says, all tests that run hosts see to.
+/// Every event, and each of its fields, is seen in a run; that each line is as REFERENCE.md says, all tests that run hosts see to.
 #[tokio::test]
 async fn every_event_is_seen_with_each_of_the_fields_that_the_readme_gives_it() -> Result<()> {
     let cluster = Cluster::start().await?;

@@ -29,7 +29,7 @@ pub struct Command {
     node: Option<Node>,
     /// The process may be shown a wrong time.
     clocked: bool,
-    /// What it reports is what the README says.
+    /// What it reports is what REFERENCE.md says.
     documented: bool,
 }
 
@@ -198,7 +198,7 @@ fn read_events(
                     Ok(()) => (at, What::Event(event)),
                     Err(error) => (
                         at,
-                        What::Unreadable(format!("not as the README says, {error:#}: {line}")),
+                        What::Unreadable(format!("not as REFERENCE.md says, {error:#}: {line}")),
                     ),
                 }
             }

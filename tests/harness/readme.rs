@@ -1,4 +1,4 @@
-//! The tables of the README that are an interface, as they are written.
+//! The tables of REFERENCE.md that are an interface, as they are written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,9 +10,9 @@ use serde_json::Value;
 /// A row of a table, cell by cell.
 pub type Row = Vec<String>;
 
-/// The README.
+/// REFERENCE.md.
 pub fn text() -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../REFERENCE.md");
     std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
@@ -25,7 +25,7 @@ pub fn table(title: &str) -> Result<Vec<Row>> {
         .skip_while(|cells| cells.first().is_none_or(|first| first != title));
     lines
         .next()
-        .with_context(|| format!("the README has no table of `{title}`"))?;
+        .with_context(|| format!("REFERENCE.md has no table of `{title}`"))?;
     // The line below the title has only dashes.
     Ok(lines.skip(1).take_while(|cells| cells.len() > 1).collect())
 }
@@ -97,7 +97,7 @@ struct Field {
     always: bool,
 }
 
-/// What the README says of the lines that `--log-format json` prints.
+/// What REFERENCE.md says of the lines that `--log-format json` prints.
 #[derive(Debug)]
 pub struct Schema(BTreeMap<String, BTreeMap<String, Field>>);
 

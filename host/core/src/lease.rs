@@ -3,7 +3,7 @@
 //! Pure arithmetic over stamps of the host's own clock. Neither "connected" nor "answered a moment ago" is a lease:
 //! a server that is cut off from its peers answers pings and reads for seconds after the ensemble has given the node
 //! away, and a write that a server forwards need not reach the table in which the ensemble's leader keeps the session
-//! alive. What does reach it is told by the rule below (ARCHITECTURE.md gives the argument).
+//! alive. What does reach it is told by the rule below (PROTOCOL.md gives the argument).
 //!
 //! The rule: let heartbeat `i`, a committed write, be sent at `s_i` and known to be committed at `r_i`. The lease rests
 //! on `s_j` once heartbeats `n` and `m` are complete with `s_n >= r_j + tick` and `s_m >= r_n`. Effects are allowed
