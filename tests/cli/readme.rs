@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 use soloist_config::LimitSettings;
+use soloist_core::cause::Cause;
 use soloist_core::events::Event;
 use soloist_core::limits::{Limit, LimitReached};
 use soloist_core::term::Demotion;
-use soloist_sandbox::Cause;
 use soloist_tests::readme::{self, Schema};
 use soloist_tests::{build, host};
 
@@ -93,8 +93,8 @@ fn every_cause_of_a_failure_is_in_the_readme() -> Result<()> {
             stderr: String::new(),
         },
         Cause::Exited(None),
-        Cause::Trapped(wasmtime::Trap::IntegerDivisionByZero),
-        Cause::Host(wasmtime::Error::msg("")),
+        Cause::Trapped(String::new()),
+        Cause::Host(String::new()),
         Cause::HostPanicked,
     ];
     ensure!(causes.iter().all(is_reported));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::support::{Memory, PATIENCE, Tested, misbehave, text};
+use soloist_core::cause::Cause;
 use soloist_core::clock;
 use soloist_core::limits::Limits;
 use soloist_core::permit::{Permit, SharedDeadline};
@@ -11,7 +12,7 @@ use soloist_core::restart::PluginFailed;
 use soloist_core::restart::{OnComplete, RestartPolicy};
 use soloist_core::term::Demotion;
 use soloist_runtime::activation::{ActivationSettings, Notice};
-use soloist_sandbox::{AfterCompletion, Cause, Leadership, Plugin};
+use soloist_sandbox::{AfterCompletion, Leadership, Plugin};
 use tokio::sync::{mpsc, watch};
 
 /// Long enough to tell a plugin that is stopped at its limit from one that is stopped at once.
@@ -294,16 +295,11 @@ fn failure(what: &str) -> serde_json::Value {
 fn failure_of(plugin: Arc<Plugin>) -> serde_json::Value {
     let mut tested = Tested::start(plugin, restarting(0, PATIENCE));
     let failed = tested.wait_for("plugin-failed", "", 1);
-    let Notice::Failed(PluginFailed {
-        cause,
-        message,
-        restarts: 0,
-    }) = tested.notice()
-    else {
+    let Notice::Failed(PluginFailed { cause, restarts: 0 }) = tested.notice() else {
         panic!("{failed:#}")
     };
-    assert_eq!(failed["cause"], cause);
-    assert_eq!(failed["message"], format!("the plugin failed: {message}"));
+    assert_eq!(failed["cause"], cause.name());
+    assert_eq!(failed["message"], format!("the plugin failed: {cause}"));
     tested.activation().demote(Demotion::Resigned);
     assert!(!tested.stopped());
     assert_eq!(
@@ -438,7 +434,7 @@ fn a_plugin_that_fails_is_restarted_with_longer_and_longer_waits_and_then_the_ho
         panic!("{:#?}", tested.events())
     };
     assert!(
-        failed.cause == "error" && failed.message.contains("this went wrong"),
+        failed.cause == Cause::Returned("this went wrong".into()),
         "{failed:?}"
     );
     assert_eq!(failed.restarts, 3);

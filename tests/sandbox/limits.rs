@@ -39,8 +39,8 @@ fn reached(plugin: Arc<Plugin>, limit: Limit, value: &str) -> Value {
     let Notice::Failed(told) = tested.notice() else {
         panic!("{:#?}", tested.events())
     };
-    assert_eq!(told.cause, limit.cause());
-    assert!(message.contains(&told.message), "{message}");
+    assert_eq!(told.cause.name(), limit.cause());
+    assert!(message.contains(&told.cause.to_string()), "{message}");
     tested.activation().demote(Demotion::Resigned);
     assert!(!tested.stopped());
     failed

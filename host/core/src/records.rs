@@ -79,7 +79,7 @@ pub struct FailedRecord {
     pub host: String,
     /// When it failed: RFC 3339, UTC, by that host's clock.
     pub at: String,
-    /// The name of the [`Cause`](soloist_sandbox::Cause).
+    /// The name of the [`Cause`](crate::cause::Cause).
     pub cause: String,
     /// What went wrong.
     pub detail: String,
@@ -108,8 +108,8 @@ impl FailedRecord {
             fencing_token: Some(term.fencing_token.0),
             host: term.host.to_string(),
             at: shown(now),
-            cause: failed.cause.to_owned(),
-            detail: bounded(&failed.message),
+            cause: failed.cause.name().to_owned(),
+            detail: bounded(&failed.cause.to_string()),
             retry_at: retry_at.map(shown),
         }
     }
@@ -360,6 +360,7 @@ pub fn queue(children: Vec<String>) -> Vec<Candidate> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cause::Cause;
 
     #[test]
     fn the_queue_is_ordered_by_sequence_and_strangers_have_no_place_in_it() {
@@ -397,8 +398,7 @@ mod tests {
     fn failed_terms_are_counted_and_the_host_that_stands_again_first_is_named() {
         let at = |seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
         let failed = PluginFailed {
-            cause: "trap",
-            message: "why".into(),
+            cause: Cause::Trapped("why".into()),
             restarts: 3,
         };
         let term = |number, host: &str| Term {

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::cause::Cause;
+
 /// The longest time that a host stays out of the queue, unless its longest pause is longer.
 const COOL_DOWN_MAX: Duration = Duration::from_hours(1);
 
@@ -54,10 +56,8 @@ impl RestartPolicy {
 /// A plugin has failed for good on this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginFailed {
-    /// The kind of failure: the name of its cause.
-    pub cause: &'static str,
-    /// What went wrong.
-    pub message: String,
+    /// What went wrong the last time.
+    pub cause: Cause,
     /// How often it was restarted before.
     pub restarts: u32,
 }

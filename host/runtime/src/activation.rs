@@ -273,12 +273,9 @@ impl Supervisor {
                     let pause = runs.failed(ran);
                     self.report_failed(&failure, pause);
                     let Some(pause) = pause else {
-                        let (cause, message) = (failure.cause.name(), failure.to_string());
-                        let restarts = runs.restarts();
                         self.notify(Notice::Failed(PluginFailed {
-                            cause,
-                            message,
-                            restarts,
+                            cause: failure.cause,
+                            restarts: runs.restarts(),
                         }));
                         self.leadership.demotion().await;
                         return;

@@ -39,7 +39,7 @@ pub enum HostError {
     #[error("this host has a bug: {0}")]
     Panicked(#[from] tokio::task::JoinError),
     /// A plugin that was to complete has failed for good on this host.
-    #[error("the plugin has failed ({}), restarted {} times: {}", .0.cause, .0.restarts, .0.message)]
+    #[error("the plugin has failed ({}), restarted {} times: {}", .0.cause.name(), .0.restarts, .0.cause)]
     Failed(PluginFailed),
     /// This host was asked to stop before a plugin that was to complete had.
     #[error("asked to stop before the plugin had completed")]

@@ -37,7 +37,7 @@ pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, PluginProblem};
 pub use network::{
     ADDRESSES_MAX, CONNECT_TIME, HEADER_BYTES, LOOKUP_TIME, Resolve, SystemResolver,
 };
-pub use run::failure::{Cause, Failure};
+pub use run::failure::Failure;
 pub use run::{AfterCompletion, RunEnd};
 use wasmtime::component::InstancePre;
 

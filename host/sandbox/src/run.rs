@@ -22,9 +22,10 @@ use crate::engine::turn::Turn;
 use crate::imports::leadership::Leadership;
 use crate::imports::log::MAX_MESSAGE_BYTES;
 use crate::run::exports::{OnDemoted, OnElected};
-use crate::run::failure::{Cause, Failure};
+use crate::run::failure::Failure;
 use crate::run::start::Start;
 use crate::run::store::InstanceData;
+use soloist_core::cause::Cause;
 use soloist_core::limits::Limit;
 use soloist_core::permit::Phase;
 
@@ -84,7 +85,7 @@ impl Plugin {
             writes,
             volume,
         )
-        .map_err(|error| Failure::new(Cause::Host(error)))?;
+        .map_err(|error| Failure::of_host(&error))?;
         let (start, cpu, turn) = (
             store.data().start.clone(),
             store.data().cpu.clone(),
@@ -102,7 +103,7 @@ impl Plugin {
             Ok(Err(message)) => Err(Failure::new(Cause::Returned(
                 store.data().log.clean(&message, MAX_MESSAGE_BYTES),
             ))),
-            Err(error) => Err(Failure::of_guest(error, store.data_mut())),
+            Err(error) => Err(Failure::of_guest(&error, store.data_mut())),
         }
     }
 

@@ -32,7 +32,7 @@ pub struct End {
     /// Why: the name of a [`Demotion`](crate::term::Demotion), `failed` when the plugin had failed for good on the leader,
     /// or [`End::LOST`].
     pub reason: String,
-    /// The name of the [`Cause`](soloist_sandbox::Cause), if the plugin had failed.
+    /// The name of the [`Cause`](crate::cause::Cause), if the plugin had failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// What an operator or the plugin said about it.
@@ -57,8 +57,8 @@ impl End {
     /// The end of a term, now, whose plugin has failed for good.
     pub fn failed(failed: &PluginFailed) -> Self {
         Self {
-            cause: Some(failed.cause.to_owned()),
-            ..Self::now("failed", Some(&failed.message))
+            cause: Some(failed.cause.name().to_owned()),
+            ..Self::now("failed", Some(&failed.cause.to_string()))
         }
     }
 }
@@ -285,6 +285,7 @@ impl History {
 mod tests {
     use super::super::{DETAIL_MAX_CHARS, RECORD_MAX_BYTES, encode};
     use super::*;
+    use crate::cause::Cause;
 
     #[test]
     fn a_term_follows_a_term_and_the_history_is_bounded() {
@@ -367,8 +368,7 @@ mod tests {
     #[test]
     fn the_end_of_a_failed_term_is_bounded_and_older_records_read_as_well() {
         let failed = PluginFailed {
-            cause: "panic",
-            message: "é".repeat(10_000),
+            cause: Cause::Panicked("é".repeat(10_000)),
             restarts: 3,
         };
         let end = End::failed(&failed);

@@ -76,13 +76,9 @@ impl Contender {
 }
 
 fn report_failed(term: &Term, failed: &PluginFailed, terms: u32, retry_in: Option<Duration>) {
-    let PluginFailed {
-        cause,
-        message,
-        restarts,
-    } = failed;
+    let PluginFailed { cause, restarts } = failed;
     let mut fields = details([
-        ("cause", Value::from(*cause)),
+        ("cause", Value::from(cause.name())),
         ("terms", terms.into()),
         ("restarts", (*restarts).into()),
     ]);
@@ -93,7 +89,7 @@ fn report_failed(term: &Term, failed: &PluginFailed, terms: u32, retry_in: Optio
         );
     }
     let message = format_args!(
-        "the plugin has failed for good on this host, restarted {restarts} times: {message}"
+        "the plugin has failed for good on this host, restarted {restarts} times: {cause}"
     );
     About::term(term).report_with(Event::Failed, Event::Failed.level(), message, fields);
 }

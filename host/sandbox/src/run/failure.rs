@@ -1,4 +1,4 @@
-//! Why a plugin failed: a name for every cause, and the backtrace.
+//! Why a plugin failed: the cause, read from what wasmtime says, and the backtrace.
 
 use std::error::Error;
 use std::fmt::{self, Write};
@@ -9,6 +9,7 @@ use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 use crate::imports::log::MAX_MESSAGE_BYTES;
 use crate::run::exit::Exit;
 use crate::run::store::InstanceData;
+use soloist_core::cause::Cause;
 use soloist_core::limits::{Limit, LimitReached};
 use soloist_core::permit::LeaseLost;
 
@@ -20,58 +21,6 @@ const MANGLED_BYTES_MAX: usize = 4096;
 
 /// How much of a name that a stranger chose is reported, in bytes.
 const NAME_BYTES: usize = 256;
-
-/// What went wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum Cause {
-    /// The permit ended while the plugin ran.
-    #[error(transparent)]
-    LeaseLost(LeaseLost),
-    /// `on_elected` returned an error.
-    #[error("{0}")]
-    Returned(String),
-    /// The plugin panicked, and said why.
-    #[error("{0}")]
-    Panicked(String),
-    /// The plugin aborted itself; what it last wrote to stderr may say why.
-    #[error("it aborted; the last it wrote to stderr: {stderr:?}")]
-    Aborted {
-        /// The last lines of stderr.
-        stderr: String,
-    },
-    /// The plugin ended itself, with this code if it told one. 0.2 of WASI can tell no more than success or failure.
-    #[error("it called exit({})", .0.map_or_else(|| "a code other than 0, which WASI does not tell".into(), |code| code.to_string()))]
-    Exited(Option<u8>),
-    /// The plugin reached one of its limits.
-    #[error(transparent)]
-    Limit(LimitReached),
-    /// The plugin did something that WebAssembly forbids.
-    #[error("{0}")]
-    Trapped(Trap),
-    /// The host could not run the plugin.
-    #[error("{}", describe(&**.0))]
-    Host(wasmtime::Error),
-    /// The host itself panicked while it ran the plugin: a bug.
-    #[error("the host panicked while it ran the plugin")]
-    HostPanicked,
-}
-
-impl Cause {
-    /// The name in the `cause` field of events, in the history and in the status.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::LeaseLost(_) => "lease-lost",
-            Self::Returned(_) => "error",
-            Self::Panicked(_) => "panic",
-            Self::Aborted { .. } => "abort",
-            Self::Exited(_) => "exit",
-            Self::Limit(reached) => reached.limit.cause(),
-            Self::Trapped(_) => "trap",
-            Self::Host(_) => "host",
-            Self::HostPanicked => "host-panic",
-        }
-    }
-}
 
 /// The end of an attempt that should not have ended.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +40,11 @@ impl Failure {
         }
     }
 
+    /// The host could not run the plugin.
+    pub(crate) fn of_host(error: &wasmtime::Error) -> Self {
+        Self::new(Cause::Host(describe(&**error)))
+    }
+
     /// The permit ended before the plugin was entered.
     pub fn lease_lost(lost: LeaseLost) -> Self {
         Self::new(Cause::LeaseLost(lost))
@@ -107,7 +61,7 @@ impl Failure {
     }
 
     /// Reads the cause from what wasmtime says and what the plugin said before.
-    pub(crate) fn of_guest(error: wasmtime::Error, host: &mut InstanceData) -> Self {
+    pub(crate) fn of_guest(error: &wasmtime::Error, host: &mut InstanceData) -> Self {
         let backtrace = error
             .downcast_ref::<WasmBacktrace>()
             .map(frames)
@@ -133,8 +87,8 @@ impl Failure {
                         stderr: host.stderr.tail(),
                     },
                 },
-                Some(trap) => Cause::Trapped(*trap),
-                None => Cause::Host(error),
+                Some(trap) => Cause::Trapped(trap.to_string()),
+                None => Cause::Host(describe(&**error)),
             }
         };
         Self { cause, backtrace }
