@@ -32,7 +32,7 @@ Exit codes:
   1      a failure at run time, an order that was not fulfilled, or a plugin that has not completed (--once)
   2      bad usage, a bad configuration or a bad plugin
   3      the ensemble could not be reached, or refused us, or the host's id was taken, within --connect-timeout
-  128+n  ended by signal n, the second one that asked to stop";
+  128+n  ended by signal n, a second or more after the first one that asked to stop";
 
 /// How much is shown of a line of an error.
 const LINE_BYTES_MAX: usize = 2000;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::problem::{BadValue, Excerpt};
@@ -95,8 +95,14 @@ pub(super) fn name(text: &str) -> Result<Arc<str>, BadValue> {
 const PROCESS_CHARACTERS: usize = 6;
 
 /// A host id that no other process has, so that a restarted host never waits for the session it had before. The process id
-/// would not do: in a container it is always the same, and containers can share a host name.
+/// would not do: in a container it is always the same, and containers can share a host name. A process has one, however
+/// often it reads its configuration.
 pub(super) fn host_id_default() -> Arc<str> {
+    static ID: LazyLock<Arc<str>> = LazyLock::new(random_host_id);
+    Arc::clone(&ID)
+}
+
+fn random_host_id() -> Arc<str> {
     // Digits and letters that nobody confuses with each other.
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let system = rustix::system::uname();

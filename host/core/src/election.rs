@@ -16,7 +16,7 @@
 //!
 //! Inputs are what has happened, actions what is to be done. At most one request to the ensemble is under way at a
 //! time; its answer is an input. A `Changed` input is a hint only: whatever matters is read again. Nothing but a
-//! shutdown ends the machine.
+//! shutdown or a withdrawal ends the machine.
 
 mod setbacks;
 mod state;
@@ -39,6 +39,9 @@ pub struct Election {
     settings: Settings,
     state: State,
     session: bool,
+    /// This host stands no more: what it holds is given back, and then the machine ends.
+    leaving: bool,
+    /// The session ends as well, whatever is given back before: that is not waited for beyond the lease.
     shutdown: bool,
     setbacks: Setbacks,
     announced: Option<(usize, Option<String>)>,
@@ -59,6 +62,7 @@ impl Election {
             settings,
             state: State::Away { until: AT_ONCE },
             session: false,
+            leaving: false,
             shutdown: false,
             setbacks: Setbacks::default(),
             announced: None,
@@ -101,7 +105,11 @@ impl Election {
         match input {
             Input::SessionStarted => self.session = true,
             Input::SessionEnded => self.session_ended(&mut actions),
-            Input::Shutdown => self.shutdown(&mut actions),
+            Input::Withdraw => self.leave(&mut actions),
+            Input::Shutdown => {
+                self.shutdown = true;
+                self.leave(&mut actions);
+            }
             Input::Resign { stay_out } => {
                 self.stop(Demotion::Resigned, now.time + stay_out, &mut actions);
             }
@@ -136,8 +144,8 @@ impl Election {
         }
     }
 
-    fn shutdown(&mut self, actions: &mut Vec<Action>) {
-        self.shutdown = true;
+    fn leave(&mut self, actions: &mut Vec<Action>) {
+        self.leaving = true;
         match self.state {
             State::Leading { .. } => self.stop(Demotion::Shutdown, AT_ONCE, actions),
             State::Waiting | State::Delaying { .. } | State::Retrying { .. } => {
@@ -268,7 +276,7 @@ impl Election {
 
     fn answered(&mut self, now: Now, answer: Input, actions: &mut Vec<Action>) {
         match (&self.state, answer) {
-            (State::Looking, Input::Looked(_) | Input::Joined | Input::Gone) if self.shutdown => {
+            (State::Looking, Input::Looked(_) | Input::Joined | Input::Gone) if self.leaving => {
                 self.release(None, AT_ONCE, actions);
             }
             (State::Looking, Input::Looked(queue)) => self.looked(now, queue, actions),
@@ -370,7 +378,7 @@ impl Election {
     fn elected(&mut self, now: Now, term: Term, actions: &mut Vec<Action>) {
         self.announced = None;
         actions.push(Action::AnnounceElected(term.clone()));
-        if self.shutdown || self.demotion_due(now) {
+        if self.leaving || self.demotion_due(now) {
             let until = self.setbacks.failed(now);
             self.release(Some(term), until, actions);
         } else {
@@ -439,7 +447,7 @@ impl Election {
     /// Does what has become possible or due, whatever the input was.
     fn proceed(&mut self, now: Now, actions: &mut Vec<Action>) {
         match &self.state {
-            State::Away { .. } if self.shutdown => {
+            State::Away { .. } if self.leaving => {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }
@@ -452,7 +460,7 @@ impl Election {
                 actions.push(Action::Elect { over: over.clone() });
                 self.state = State::Electing;
             }
-            State::Retrying { .. } | State::Waiting if self.shutdown => {
+            State::Retrying { .. } | State::Waiting if self.leaving => {
                 self.release(None, AT_ONCE, actions);
             }
             State::Retrying { at } if now.time >= *at => self.look(actions),

@@ -1,16 +1,19 @@
-//! The request to stop: SIGINT, SIGTERM, or a caller. A second signal ends the process at once.
+//! The request to stop: SIGINT, SIGTERM, or a caller. A second signal, at least a second later, ends the process at once.
 
 use std::io;
 use std::process;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// How long a last line may take to be written by the thread that writes lines.
 const LAST_LINE_TIME: Duration = Duration::from_millis(100);
+
+/// Signals that come this soon after the first one say the same: terminals and service managers send several at once.
+const SAME_REQUEST: Duration = Duration::from_secs(1);
 
 /// The request to stop. Clones share it; once made it stays.
 #[derive(Clone, Debug)]
@@ -28,8 +31,8 @@ impl Shutdown {
         Self(Arc::new(watch::Sender::new(false)))
     }
 
-    /// A request that SIGINT or SIGTERM makes. A second one of them ends the process with 128 + the number of the
-    /// signal, whatever is still going on.
+    /// A request that SIGINT or SIGTERM makes. Another one of them, a second or more after the first, ends the process
+    /// with 128 + the number of the signal, whatever is still going on.
     ///
     /// Signals are heard on a thread of their own: a runtime that plugins keep busy cannot hold back the second one.
     ///
@@ -95,14 +98,20 @@ impl Signals {
 
 async fn obey(mut signals: Signals, shutdown: &Shutdown) {
     signals.next().await;
-    tracing::info!("asked to stop; a second signal ends the process at once");
+    let asked = Instant::now();
+    tracing::info!("asked to stop; another signal, a second from now, ends the process at once");
     shutdown.trigger();
-    let second = signals.next().await;
+    let again = loop {
+        let signal = signals.next().await;
+        if asked.elapsed() >= SAME_REQUEST {
+            break signal;
+        }
+    };
     tracing::warn!(
         "ended by a second signal; what this host holds is free again when its session has expired"
     );
     thread::sleep(LAST_LINE_TIME);
-    process::exit(128 + second.as_raw_value());
+    process::exit(128 + again.as_raw_value());
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod master;
 mod queue;
 mod setbacks;
 mod shutdown;
+mod withdrawal;
 
 const BUDGET: Duration = Duration::from_secs(2);
 

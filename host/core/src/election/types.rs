@@ -110,7 +110,9 @@ pub enum Input {
     },
     /// The plugin has stopped: its store is dropped and nothing of it can act any more.
     Stopped,
-    /// The host is shutting down.
+    /// This host stands for the task no more. Its session goes on, so all that it holds in the task is given back first.
+    Withdraw,
+    /// The host is shutting down, and its session ends.
     Shutdown,
     /// The moment asked for by [`Election::wake_at`](super::Election::wake_at) has come.
     Timer,
