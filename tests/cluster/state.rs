@@ -80,7 +80,7 @@ impl Leader {
                 continue;
             };
             let over = seen.queue.record.clone();
-            match own.nodes().elect(seen, over).await? {
+            match own.nodes().elect(Some(seen), over).await? {
                 ElectOutcome::Won(term, _) => {
                     let fence = Fence::new(&own.paths, &term, &candidate);
                     let state = TaskState::new(own.session.clone(), own.paths.clone(), fence);

@@ -2,8 +2,8 @@
 //!
 //! [`session`] keeps a session and its lease; [`task`] does what the election of one task asks for; [`state`] keeps what
 //! its plugin writes; [`fence`] ties what a term writes to the term; [`failed`] marks a task whose plugin fails for good;
-//! [`observer`] answers an operator's questions; [`rights`] compares ACLs with what is configured. What is
-//! kept where is said by [`soloist_core::records`].
+//! [`observer`] answers an operator's questions; [`rights`] compares ACLs with what is configured; [`watches`] say that
+//! something has changed. What is kept where is said by [`soloist_core::records`].
 
 pub mod acl;
 pub mod connect;
@@ -15,3 +15,4 @@ pub mod rights;
 pub mod session;
 pub mod state;
 pub mod task;
+pub mod watches;

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use futures::FutureExt;
-use futures::future::{select_all, try_join_all};
+use futures::future::try_join_all;
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, OneshotWatcher, SessionState, Stat};
 
 use super::connect::{Ensemble, connector, obstacles};
+use super::watches::WatchSet;
 use soloist_core::records::{
     self, Candidate, FailedRecord, History, HostRecord, ResignOrder, TaskPaths, TermEntry,
     TermRecord, TermState, WATCHED_BYTES_MAX,
@@ -33,18 +33,6 @@ pub struct Observer {
     chroot_bytes: usize,
     root: String,
     acl: Vec<Acl>,
-}
-
-/// What was watched; see [`Observer::watch`].
-#[derive(Debug)]
-pub struct Changes(Vec<OneshotWatcher>);
-
-impl Changes {
-    /// Waits until something of it has changed, or the session has ended.
-    pub async fn next(self) {
-        // The parents of tasks or candidates are always among it.
-        select_all(self.0.into_iter().map(|watcher| watcher.changed().boxed())).await;
-    }
 }
 
 /// The term record of a task, and the transaction that last changed it.
@@ -159,7 +147,7 @@ impl Observer {
     ///
     /// # Errors
     /// [`ObserverError::Read`], [`ObserverError::TooMuchToWatch`].
-    pub async fn watch(&self, task: Option<&str>) -> Result<Changes, ObserverError> {
+    pub async fn watch(&self, task: Option<&str>) -> Result<WatchSet, ObserverError> {
         let hosts = records::hosts_path(&self.root);
         let mut watchers = vec![self.watch_children(&hosts).await?];
         let mut bytes = self.chroot_bytes + hosts.len();
@@ -189,7 +177,7 @@ impl Observer {
                 return Err(ObserverError::TooMuchToWatch { tasks: tasks.len() });
             }
         }
-        Ok(Changes(watchers))
+        Ok(WatchSet::new(watchers))
     }
 
     /// The latest terms of a task, the latest first; bounded.
@@ -319,7 +307,7 @@ impl Observer {
                     Some(leader) if leader.fencing_token != before.fencing_token => {
                         return Ok(leader);
                     }
-                    _ => changes.next().await,
+                    _ => changes.fired().await,
                 },
                 Err(error @ ObserverError::Read { .. }) if error.may_pass() && !self.is_lost() => {
                     tokio::time::sleep(RETRY).await;

@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use futures::TryFutureExt;
 use futures::future::try_join4;
-use zookeeper_client::{
-    CreateMode, Error, MultiWriteError, MultiWriteResult, OneshotWatcher, Stat,
-};
+use zookeeper_client::{CreateMode, Error, MultiWriteError, MultiWriteResult, Stat};
 
 use super::session::Session;
+use super::watches::WatchSet;
 use soloist_core::election::{Holder, Queue, Record};
 use soloist_core::records::{self, History, MasterRecord, NUMBER_MAX, TaskPaths, TermRecord};
 use soloist_core::term::{FencingToken, Term};
@@ -75,8 +74,8 @@ pub struct MasterSnapshot {
     pub record: Option<TermRecord>,
     /// The terms before, if this session leads the term.
     pub kept: Option<HistorySnapshot>,
-    /// Fire when what was read changes.
-    pub watchers: Vec<OneshotWatcher>,
+    /// They fire when what was read changes; none where there is nothing to be watched.
+    pub watches: Option<WatchSet>,
 }
 
 /// What came of an attempt to be elected.
@@ -146,9 +145,16 @@ impl TaskNodes {
         Ok(())
     }
 
-    /// Creates the master node and writes the term record over `over`, both or neither. That record is the one that was
-    /// seen, or what the release of its term makes of it.
-    pub async fn elect(self, seen: QueueSnapshot, over: Record) -> Result<ElectOutcome, TaskError> {
+    /// Creates the master node and writes the term record over `over`, both or neither. Nothing is written unless `over` is
+    /// the record that was `seen`, or what the release of its term makes of it.
+    pub async fn elect(
+        self,
+        seen: Option<QueueSnapshot>,
+        over: Record,
+    ) -> Result<ElectOutcome, TaskError> {
+        let Some(seen) = seen.filter(|seen| seen.queue.record.leads_to(&over)) else {
+            return Ok(ElectOutcome::Outdated);
+        };
         let elect_error = |source| TaskError::Elect {
             path: self.paths.master.clone(),
             source,
@@ -296,14 +302,19 @@ impl TaskNodes {
                 path: self.paths.master.clone(),
                 source,
             })?;
-        let held = |holder, watchers| MasterSnapshot {
+        let held = |holder, watchers: Vec<_>| MasterSnapshot {
             holder,
             record: None,
             kept: None,
-            watchers,
+            watches: Some(WatchSet::new(watchers)),
         };
         let Some((data, stat, master)) = master else {
-            return Ok(held(Holder::Nobody, Vec::new()));
+            return Ok(MasterSnapshot {
+                holder: Holder::Nobody,
+                record: None,
+                kept: None,
+                watches: None,
+            });
         };
         if !records::is_session(stat.ephemeral_owner) {
             return Err(TaskError::Unowned {
@@ -326,11 +337,21 @@ impl TaskNodes {
                     holder,
                     record: Some(kept),
                     kept: history,
-                    watchers: vec![master, term, place],
+                    watches: Some(WatchSet::new(vec![master, term, place])),
                 })
             }
             _ => Ok(held(Holder::MeWithoutTerm, vec![master])),
         }
+    }
+}
+
+impl QueueSnapshot {
+    /// Whether nobody has led since the term of that token, as far as the nodes tell.
+    pub fn nobody_led_since(&self, token: FencingToken) -> bool {
+        // A record that was deleted, and made anew, is of no term.
+        let of_that_term = self.zxid == token.0 || self.record.term.number == 0;
+        let ended = &self.history.history.0;
+        of_that_term && ended.iter().all(|it| it.fencing_token <= Some(token.0))
     }
 }
 

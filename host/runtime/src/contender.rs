@@ -19,6 +19,7 @@ use soloist_coordination::fence::Fence;
 use soloist_coordination::session::{Session, View};
 use soloist_coordination::state::TaskState;
 use soloist_coordination::task::{HistorySnapshot, QueueSnapshot, TaskError};
+use soloist_coordination::watches::Watches;
 use soloist_core::clock::{self, Moment};
 use soloist_core::election::{Action, Election, Input, Now, Settings};
 use soloist_core::events::{About, Event, details};
@@ -36,7 +37,7 @@ mod request;
 pub use once::Once;
 
 use ending::{Ending, report_released};
-use request::{Answer, Watches};
+use request::Answer;
 
 /// What a contender stands for, and with what.
 #[derive(Debug)]
@@ -106,10 +107,7 @@ pub struct Contender {
     outcome: Option<Outcome>,
     stuck: bool,
     request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
-    watch: Option<BoxFuture<'static, Watches>>,
-    /// Watches of no more interest. To let go of one is a request of its own, and what comes next would wait behind it: they
-    /// are let go of when new ones are set, which is when nothing is urgent.
-    stale: Vec<Box<dyn Send>>,
+    watches: Watches,
     activation: Option<Activation>,
     notices: (
         mpsc::UnboundedSender<Notice>,
@@ -144,8 +142,7 @@ impl Contender {
             outcome: None,
             stuck: false,
             request: None,
-            watch: None,
-            stale: Vec::new(),
+            watches: Watches::default(),
             activation: None,
             notices: mpsc::unbounded_channel(),
             inputs: VecDeque::new(),
@@ -194,11 +191,7 @@ impl Contender {
                     self.request = None;
                     self.answered(answer);
                 }
-                Some(rest) = OptionFuture::from(self.watch.as_mut()) => {
-                    self.watch = None;
-                    self.stale.push(Box::new(rest));
-                    self.inputs.push_back(Input::Changed);
-                }
+                () = self.watches.fired() => self.inputs.push_back(Input::Changed),
                 Some(order) = OptionFuture::from(self.order.as_mut()) => {
                     self.order = None;
                     self.ordered(order);
@@ -224,14 +217,8 @@ impl Contender {
         let id = |session: &Option<Arc<Session>>| session.as_ref().map(|session| session.id());
         if id(&self.session) != id(&seen.session) {
             if self.session.is_some() {
-                (
-                    self.request,
-                    self.watch,
-                    self.order,
-                    self.seen,
-                    self.marking,
-                ) = (None, None, None, None, None);
-                self.stale.clear();
+                (self.request, self.order, self.seen, self.marking) = (None, None, None, None);
+                self.watches = Watches::default();
                 self.inputs.push_back(Input::SessionEnded);
             }
             if seen.session.is_some() {
@@ -319,11 +306,9 @@ impl Contender {
             }
             Action::Activate(term) => self.activate(term),
             Action::Demote(reason) => {
-                self.stale.extend(
-                    self.order
-                        .take()
-                        .map(|order| Box::new(order) as Box<dyn Send>),
-                );
+                if let Some(order) = self.order.take() {
+                    self.watches.keep(order);
+                }
                 self.ending.reason = Some(reason);
                 if let Some(activation) = &self.activation {
                     activation.demote(reason);

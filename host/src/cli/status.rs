@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use clap::ArgMatches;
 use soloist_config::TaskName;
 use soloist_coordination::observer::{
-    Changes, HostStatus, Observer, ObserverError, Status as Seen, TaskStatus,
+    HostStatus, Observer, ObserverError, Status as Seen, TaskStatus,
 };
+use soloist_coordination::watches::WatchSet;
 use soloist_runtime::shutdown::Shutdown;
 
 use super::Failure;
@@ -104,7 +105,7 @@ async fn follow(operator: &Operator, task: Option<&str>, json: bool) -> Result<(
                     printed = Some(seen);
                 }
                 tokio::select! {
-                    () = changes.next() => {}
+                    () = changes.fired() => {}
                     () = retried(printed.as_ref()) => {}
                 }
             }
@@ -137,7 +138,7 @@ async fn retried(seen: Option<&Seen>) {
     }
 }
 
-async fn look(observer: &Observer, task: Option<&str>) -> Result<(Changes, Seen), ObserverError> {
+async fn look(observer: &Observer, task: Option<&str>) -> Result<(WatchSet, Seen), ObserverError> {
     let changes = observer.watch(task).await?;
     Ok((changes, observer.status(task).await?))
 }

@@ -7,6 +7,7 @@ use futures::future::{try_join, try_join_all};
 use zookeeper_client::{CreateMode, CreateOptions, Error, MultiReadResult, OneshotWatcher, Stat};
 
 use super::{HistorySnapshot, QueueSnapshot, TaskError, TaskNodes};
+use crate::watches::WatchSet;
 use soloist_core::election::{Queue, Record};
 use soloist_core::records::{self, Candidate, TermRecord};
 
@@ -252,20 +253,20 @@ impl TaskNodes {
         )
     }
 
-    /// Watches another candidate, and `own`; no watches when one of them is gone already.
+    /// Watches another candidate, and `own`; none if one of them is gone already.
     pub async fn watch_candidates(
         self,
         name: String,
         own: Option<String>,
-    ) -> Result<Vec<OneshotWatcher>, TaskError> {
+    ) -> Result<Option<WatchSet>, TaskError> {
         let watched = try_join(self.watch_candidate(Some(name)), self.watch_candidate(own));
         let watched = watched.await.map_err(|source| TaskError::Look {
             path: self.paths.candidates.clone(),
             source,
         })?;
         Ok(match watched {
-            (Some(other), Some(own)) => vec![other, own],
-            _ => Vec::new(),
+            (Some(other), Some(own)) => Some(WatchSet::new(vec![other, own])),
+            _ => None,
         })
     }
 

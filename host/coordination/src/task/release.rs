@@ -6,7 +6,7 @@ use zookeeper_client::{CreateMode, Error};
 
 use super::{HistorySnapshot, MASTER_VERSION, TaskError, TaskNodes, none_if_missing};
 use soloist_core::election::RELEASE_WRITES;
-use soloist_core::records::{self, Completion, TermEntry, TermRecord};
+use soloist_core::records::{self, Completion, End, TermEntry, TermRecord};
 use soloist_core::term::Term;
 
 /// How often a release is tried against nodes that change under it.
@@ -25,6 +25,33 @@ pub struct TermEnding {
     pub entry: TermEntry,
     /// The history, if it was read in this term: nobody else writes there while it lasts.
     pub kept: Option<HistorySnapshot>,
+}
+
+impl TermEnding {
+    /// A term that ended by `end`, to be followed by `successor` if that host stands; `done` is what has been done in it that was
+    /// to be done once. `record` and `kept` are what was read of the term record and of the history in the term.
+    pub fn new(
+        term: Term,
+        record: Option<TermRecord>,
+        kept: Option<HistorySnapshot>,
+        end: End,
+        successor: Option<String>,
+        done: Option<&str>,
+    ) -> Self {
+        let record = record.unwrap_or_else(TermRecord::before_the_first);
+        let entry = record.term.clone().ended(term.fencing_token.0, end);
+        let released = record.released(successor);
+        Self {
+            term,
+            record: match done {
+                Some(what) => released.completing(what),
+                None => released,
+            },
+            completes: done.is_some(),
+            entry,
+            kept,
+        }
+    }
 }
 
 /// What of a task is this session's, as read.

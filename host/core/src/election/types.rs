@@ -52,6 +52,11 @@ impl Record {
             ..self
         }
     }
+
+    /// Whether an election over `over` may rest on this record, which was read: it is `over`, or is once it is given back.
+    pub fn leads_to(&self, over: &Self) -> bool {
+        self == over || self.clone().given_back() == *over
+    }
 }
 
 /// Who holds the master node.

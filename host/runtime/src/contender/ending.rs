@@ -6,7 +6,7 @@ use super::Contender;
 use soloist_coordination::task::TermEnding;
 use soloist_core::election::Input;
 use soloist_core::events::{About, Event, details};
-use soloist_core::records::{End, ResignOrder, TermRecord};
+use soloist_core::records::{End, ResignOrder};
 use soloist_core::restart::PluginFailed;
 use soloist_core::term::{Demotion, Term};
 
@@ -41,19 +41,8 @@ impl Contender {
         let end = failed
             .as_ref()
             .map_or_else(|| End::now(reason(), detail.as_deref()), End::failed);
-        let record = self
-            .record
-            .clone()
-            .unwrap_or_else(TermRecord::before_the_first);
-        let entry = record.term.clone().ended(term.fencing_token.0, end);
-        let (record, completes) = self.record_completion(record.released(successor.clone()));
-        TermEnding {
-            term,
-            record,
-            completes,
-            entry,
-            kept: self.kept.clone(),
-        }
+        let (record, kept) = (self.record.clone(), self.kept.clone());
+        TermEnding::new(term, record, kept, end, successor.clone(), self.has_done())
     }
 }
 

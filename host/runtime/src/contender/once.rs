@@ -11,8 +11,7 @@ use serde_json::Value;
 use super::{Contender, Outcome};
 use soloist_core::election::Input;
 use soloist_core::events::{About, Event, details};
-use soloist_core::records::{Completion, TermRecord};
-use soloist_core::term::FencingToken;
+use soloist_core::records::Completion;
 
 /// What is to be done once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,28 +44,17 @@ impl Contender {
     /// somebody has, they have begun the work anew: then it is not done until it has been done again.
     pub(super) fn only_has_to_be_written(&mut self) -> bool {
         let seen = self.seen.as_ref();
-        let nobody_since = |FencingToken(done): &FencingToken| {
-            seen.is_some_and(|seen| {
-                // A record that was deleted, and made anew, is of no term.
-                let of_that_term = seen.zxid == *done || seen.record.term.number == 0;
-                of_that_term
-                    && seen
-                        .history
-                        .history
-                        .0
-                        .iter()
-                        .all(|term| term.fencing_token <= Some(*done))
-            })
-        };
-        self.done = self.done.filter(nobody_since);
+        self.done = self
+            .done
+            .filter(|done| seen.is_some_and(|seen| seen.nobody_led_since(*done)));
         self.done.is_some()
     }
 
-    /// The record of a term that is given back, with what it has completed; says whether it has.
-    pub(super) fn record_completion(&self, record: TermRecord) -> (TermRecord, bool) {
+    /// What this host has done once for all hosts, and has not yet written down.
+    pub(super) fn has_done(&self) -> Option<&str> {
         match &self.task.once {
-            Some(Once::Task(what)) if self.done.is_some() => (record.completing(what), true),
-            _ => (record, false),
+            Some(Once::Task(what)) if self.done.is_some() => Some(what),
+            _ => None,
         }
     }
 

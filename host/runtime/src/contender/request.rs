@@ -1,13 +1,12 @@
 //! Requests to the ensemble, and what their answers bring.
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, select_all};
-use zookeeper_client::{OneshotWatcher, WatchedEvent};
 
 use super::Contender;
 use soloist_coordination::task::{
     self, HistorySnapshot, MasterSnapshot, QueueSnapshot, TaskError, TaskNodes, TermEnding,
 };
+use soloist_coordination::watches::WatchSet;
 use soloist_core::election::{Input, Record};
 use soloist_core::events::{About, Event, chain};
 use soloist_core::records::TermRecord;
@@ -18,7 +17,7 @@ const STRANGERS_NAMED: usize = 3;
 /// What a request brings: an input, watches, and what was learnt of the nodes.
 pub(super) struct Answer {
     input: Input,
-    watchers: Vec<OneshotWatcher>,
+    watches: Option<WatchSet>,
     seen: Option<QueueSnapshot>,
     record: Option<TermRecord>,
     kept: Option<HistorySnapshot>,
@@ -30,7 +29,7 @@ impl From<Input> for Answer {
     fn from(input: Input) -> Self {
         Self {
             input,
-            watchers: Vec::new(),
+            watches: None,
             seen: None,
             record: None,
             kept: None,
@@ -38,9 +37,6 @@ impl From<Input> for Answer {
         }
     }
 }
-
-/// Watches that have not fired.
-pub(super) type Watches = Vec<BoxFuture<'static, WatchedEvent>>;
 
 impl Contender {
     pub(super) fn nodes(&self) -> Option<TaskNodes> {
@@ -59,11 +55,7 @@ impl Contender {
     {
         // The election asks for nothing while there is no session.
         let Some(nodes) = self.nodes() else { return };
-        self.stale.extend(
-            self.watch
-                .take()
-                .map(|watch| Box::new(watch) as Box<dyn Send>),
-        );
+        self.watches.retire();
         self.request = Some(make(nodes, self.seen.as_ref()).boxed());
     }
 
@@ -72,15 +64,14 @@ impl Contender {
         match answer {
             Ok(Answer {
                 input,
-                watchers,
+                watches,
                 seen,
                 record,
                 kept,
                 recorded,
             }) => {
-                if !watchers.is_empty() {
-                    self.watch = Some(any_of(watchers));
-                    self.stale.clear();
+                if let Some(watches) = watches {
+                    self.watches.set(watches);
                 }
                 if let Some(seen) = seen {
                     self.name_strangers(&seen);
@@ -146,14 +137,13 @@ pub(super) async fn await_predecessor(
     name: String,
     own: Option<String>,
 ) -> Result<Answer, TaskError> {
-    let watchers = nodes.watch_candidates(name, own).await?;
-    let input = if watchers.is_empty() {
-        Input::Gone
-    } else {
-        Input::Awaiting
+    let watches = nodes.watch_candidates(name, own).await?;
+    let input = match watches {
+        Some(_) => Input::Awaiting,
+        None => Input::Gone,
     };
     Ok(Answer {
-        watchers,
+        watches,
         ..input.into()
     })
 }
@@ -163,12 +153,7 @@ pub(super) async fn elect(
     seen: Option<QueueSnapshot>,
     over: Record,
 ) -> Result<Answer, TaskError> {
-    let fits = |record: &Record| *record == over || record.clone().given_back() == over;
-    let seen = seen.filter(|seen| fits(&seen.queue.record));
-    let Some(seen) = seen else {
-        return Ok(Input::Outdated.into());
-    };
-    let own = seen.candidate.clone();
+    let own = seen.as_ref().and_then(|seen| seen.candidate.clone());
     match nodes.clone().elect(seen, over).await? {
         task::ElectOutcome::Won(term, record) => Ok(Answer {
             record: Some(*record),
@@ -187,10 +172,10 @@ pub(super) async fn read_master(
         holder,
         record,
         kept,
-        watchers,
+        watches,
     } = nodes.read_master(own).await?;
     Ok(Answer {
-        watchers,
+        watches,
         record,
         kept,
         ..Input::MasterSeen(holder).into()
@@ -207,12 +192,4 @@ pub(super) async fn release(
         recorded,
         ..Input::Released.into()
     })
-}
-
-/// Waits for the first of all watches to fire, and gives the others back.
-fn any_of(watchers: Vec<OneshotWatcher>) -> BoxFuture<'static, Watches> {
-    let changes = watchers
-        .into_iter()
-        .map(|watcher| watcher.changed().boxed());
-    select_all(changes).map(|(_, _, rest)| rest).boxed()
 }

@@ -3,6 +3,14 @@
 use super::*;
 
 #[test]
+fn an_election_rests_on_a_record_as_it_is_or_as_its_release_leaves_it() {
+    let read = record(4, false);
+    let given_back = read.clone().given_back();
+    assert!(read.leads_to(&read) && read.leads_to(&given_back));
+    assert!(!given_back.leads_to(&read) && !read.leads_to(&record(5, false)));
+}
+
+#[test]
 fn a_new_session_looks_joins_and_looks_again() {
     let mut election = election();
     assert_eq!(

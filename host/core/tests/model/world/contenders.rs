@@ -1,6 +1,6 @@
 //! The loop around each host's election: what happened goes in, what is to be done comes out.
 
-use soloist_core::election::{Action, Input, Record};
+use soloist_core::election::{Action, Input};
 
 use super::{Event, World};
 use crate::belief::Rule;
@@ -72,21 +72,18 @@ impl World {
                 let other = name.parse().expect("names are numbers here");
                 self.request(host, Ask::Await { other, own });
             }
-            Action::Elect { over } => {
-                let fits = |record: &Record| *record == over || record.clone().given_back() == over;
-                match seen {
-                    Some(Seen { own, record }) if fits(&record) && !own.is_empty() => {
-                        self.request(
-                            host,
-                            Ask::Elect {
-                                over,
-                                candidate: own[0],
-                            },
-                        );
-                    }
-                    _ => self.feed(host, Input::Outdated),
+            Action::Elect { over } => match seen {
+                Some(Seen { own, record }) if record.leads_to(&over) && !own.is_empty() => {
+                    self.request(
+                        host,
+                        Ask::Elect {
+                            over,
+                            candidate: own[0],
+                        },
+                    );
                 }
-            }
+                _ => self.feed(host, Input::Outdated),
+            },
             Action::ReadMaster => self.request(host, Ask::ReadMaster { own }),
             Action::Release { term } => {
                 if self.hosts[host].activation.is_some() {
