@@ -24,6 +24,7 @@ pub mod cause;
 pub mod clock;
 pub mod digest;
 pub mod election;
+pub mod event;
 pub mod events;
 pub mod grants;
 pub mod lease;

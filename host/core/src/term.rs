@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
+
 /// A number that grows with every election for as long as the ensemble lives (the czxid of the master node).
 ///
 /// Whoever receives effects of a task can refuse any that carry a smaller token than one already seen.
@@ -64,6 +66,12 @@ impl Demotion {
             Self::NodeLost => "node-lost",
             Self::Replaced => "replaced",
         }
+    }
+}
+
+impl Serialize for Demotion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
     }
 }
 

@@ -1,0 +1,134 @@
+//! An example of every event, with every field that it may have: what documents and tests are compared with.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tracing::Level;
+
+use super::{Event, Origin, PluginLine, SessionId};
+use crate::cause::Cause;
+use crate::term::Demotion;
+
+/// How long the pauses of the examples are.
+const PAUSE: Duration = Duration::from_millis(1500);
+
+impl Event {
+    /// An example of every event, with every field that it may have. Of a line of a plugin's log there is one for each
+    /// [`Origin`].
+    pub fn examples() -> Vec<Self> {
+        [of_sessions(), of_tasks()].concat()
+    }
+}
+
+fn of_sessions() -> Vec<Event> {
+    let text = || String::from("why");
+    let session = SessionId(0x1234);
+    let retry_in = Some(PAUSE);
+    vec![
+        Event::SessionConnecting {
+            servers: "zk:2181".into(),
+        },
+        Event::SessionConnected {
+            session,
+            session_timeout: Duration::from_secs(10),
+            again: false,
+        },
+        Event::SessionReadOnly {
+            text: text(),
+            retry_in,
+        },
+        Event::SessionDisconnected { lease: PAUSE },
+        Event::SessionShortened {
+            server: "zk:2181".into(),
+            session_timeout: Duration::from_secs(6),
+            before: Duration::from_secs(10),
+        },
+        Event::SessionAuthFailed {
+            text: text(),
+            retry_in,
+        },
+        Event::SessionExpired { session },
+        Event::SessionClosed {
+            session,
+            how: "is closed".into(),
+        },
+        Event::SessionError {
+            text: text(),
+            retry_in,
+        },
+        Event::AclCorrected {
+            nodes: 2,
+            node: "/soloist".into(),
+        },
+        Event::AclDiffers {
+            nodes: 2,
+            node: "/soloist".into(),
+            hint: String::new(),
+        },
+    ]
+}
+
+fn of_tasks() -> Vec<Event> {
+    let line = |origin| {
+        Event::PluginLog(PluginLine {
+            level: Level::INFO,
+            text: "a line".into(),
+            origin,
+        })
+    };
+    vec![
+        Event::Standby {
+            ahead: 1,
+            leader: Some("b".into()),
+        },
+        Event::Elected { number: 7 },
+        Event::Activated,
+        line(Origin::Log {
+            fields: BTreeMap::from([("name".into(), "value".into())]),
+            omitted_fields: Some(3),
+        }),
+        line(Origin::Stdio { stream: "stdout" }),
+        line(Origin::Import { import: "network" }),
+        line(Origin::Dropped { dropped: 3 }),
+        Event::PluginCompleted {
+            restart_in: Some(PAUSE),
+        },
+        Event::CompletedBefore {
+            by: "b".into(),
+            in_term: 6,
+            at: "2026-01-01T00:00:00.000Z".into(),
+            what: Some("today".into()),
+        },
+        Event::PluginFailed {
+            cause: Cause::Panicked("why".into()),
+            backtrace: Some("0: a\n1: b".into()),
+            restart_in: Some(PAUSE),
+        },
+        Event::Failed {
+            cause: Cause::Panicked("why".into()),
+            restarts: 5,
+            terms: 2,
+            retry_in: Some(Duration::from_secs(90)),
+        },
+        Event::Draining {
+            reason: Demotion::Resigned,
+        },
+        Event::Demoted {
+            reason: Some(Demotion::Resigned),
+        },
+        Event::Revoked {
+            reason: Some(Demotion::LeaseExpiring),
+            overdue: Some(Duration::from_micros(1250)),
+            drained: false,
+        },
+        Event::PluginStuck,
+        Event::Released {
+            number: 7,
+            stands_again_in: Some(Duration::from_secs(90)),
+        },
+        Event::ElectionError {
+            text: "why".into(),
+            retry_in: Some(PAUSE),
+        },
+    ]
+}
