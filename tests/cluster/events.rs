@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use soloist_tests::cluster::{Cluster, DEAF, TASK, stuck};
 use soloist_tests::history::{History, What};
-use soloist_tests::readme::Schema;
+use soloist_tests::reference::Schema;
 use soloist_tests::zookeeper::{Settings, ZooKeeper};
 use soloist_tests::{PATIENCE, build, client, eventually};
 use zookeeper_client::{Acls, CreateMode};
@@ -25,7 +25,7 @@ const PRINTS: &str = r#"(module
 
 /// Every event, and each of its fields, is seen in a run; that each line is as REFERENCE.md says, all tests that run hosts see to.
 #[tokio::test]
-async fn every_event_is_seen_with_each_of_the_fields_that_the_readme_gives_it() -> Result<()> {
+async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it() -> Result<()> {
     let cluster = Cluster::start().await?;
     let ((), (), (), (), (), (), others) = tokio::try_join!(
         plugins_that_log_complete_and_fail(&cluster),

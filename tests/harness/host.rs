@@ -15,7 +15,7 @@ use crate::clock::{self, Clock};
 use crate::history::{Event, History, Record, What};
 use crate::netns::Node;
 use crate::process::{self, Process};
-use crate::readme::Schema;
+use crate::reference::Schema;
 use crate::{PATIENCE, build};
 
 /// What to run.

@@ -17,6 +17,9 @@ pub fn text() -> Result<String> {
 }
 
 /// The rows of the table whose first column has that title.
+///
+/// # Errors
+/// There is no such table.
 pub fn table(title: &str) -> Result<Vec<Row>> {
     let text = text()?;
     let mut lines = text

@@ -1,0 +1,120 @@
+//! The documents are short where they have to be, and their links lead somewhere.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// The most lines of the README: what a newcomer reads in one go.
+const README_LINES_MAX: usize = 150;
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every document of the repository, below it.
+fn documents() -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut directories = vec![repository()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if path.is_dir() && !name.starts_with('.') && !["target", "venv"].contains(&&*name) {
+                directories.push(path);
+            } else if name.ends_with(".md") {
+                found.push(path);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The text without its blocks of code.
+fn prose(text: &str) -> String {
+    let mut is_code = false;
+    let lines = text.split_inclusive('\n').filter(|line| {
+        let is_fence = line.trim_start().starts_with("```");
+        is_code ^= is_fence;
+        !is_code && !is_fence
+    });
+    lines.collect()
+}
+
+/// The anchors of a document's headings.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = prose(text);
+    let titles = headings
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    titles
+        .map(|title| {
+            let kept = title
+                .chars()
+                .filter(|character| character.is_alphanumeric() || " -_".contains(*character));
+            kept.collect::<String>().replace(' ', "-")
+        })
+        .collect()
+}
+
+/// Where the links of a document lead that stay within the repository.
+fn links(text: &str) -> Vec<String> {
+    let prose = prose(text);
+    let targets = prose
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split(')').next());
+    targets
+        .filter(|target| !target.contains("://"))
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere() -> Result<()> {
+    let mut broken = Vec::new();
+    for document in documents()? {
+        let text = fs::read_to_string(&document)?;
+        for link in links(&text) {
+            let (file, anchor) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if file.is_empty() {
+                document.clone()
+            } else {
+                document
+                    .parent()
+                    .context("a document lies in a directory")?
+                    .join(file)
+            };
+            let leads = target.exists()
+                && (anchor.is_empty() || anchors(&fs::read_to_string(&target)?).contains(anchor));
+            if !leads {
+                broken.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    ensure!(broken.is_empty(), "links that lead nowhere: {broken:#?}");
+    Ok(())
+}
+
+#[test]
+fn a_link_is_found_and_an_anchor_is_made_of_its_heading() {
+    let text =
+        "# One `two`, three\n[a](b.md#c) [d](https://e)\n```text\n# no\n[f](g)\n```\n## Four\n";
+    assert_eq!(links(text), ["b.md#c"]);
+    let made = ["four", "one-two-three"].map(str::to_owned);
+    assert_eq!(anchors(text), BTreeSet::from(made));
+}
+
+#[test]
+fn the_readme_can_be_read_in_one_go() -> Result<()> {
+    let lines = fs::read_to_string(repository().join("README.md"))?
+        .lines()
+        .count();
+    ensure!(
+        lines <= README_LINES_MAX,
+        "README.md has {lines} lines: move what is told in length to another document"
+    );
+    Ok(())
+}
