@@ -19,6 +19,7 @@ mod policy;
 mod python;
 mod queue;
 mod refusals;
+mod reload;
 mod shutdown;
 mod state;
 mod terms;

@@ -56,7 +56,7 @@ async fn contender(own: &OwnSession) -> Result<Contender> {
         },
         once: None,
     };
-    Ok(Contender::new(task, Handle::current()))
+    Ok(Contender::new(task, Handle::current()).0)
 }
 
 /// A host that has joined twice is elected and never hears of it; then its first candidate is deleted. It must not wait

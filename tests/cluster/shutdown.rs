@@ -44,10 +44,8 @@ async fn an_interrupted_leader_hands_over_cleanly() -> Result<()> {
     Ok(())
 }
 
-/// Nobody waits for a compilation: SIGTERM ends the host in good order, and with it the process that compiles.
-#[tokio::test]
-async fn a_host_that_compiles_ends_at_once() -> Result<()> {
-    let cluster = Cluster::start().await?;
+/// A plugin that keeps a compiler busy for long.
+pub(crate) fn slow_plugin() -> String {
     // As many values over as many branches as a function may have, and enough functions to keep a machine busy.
     let loops = (0..990).map(|local| {
         let next = local + 1;
@@ -59,10 +57,14 @@ async fn a_host_that_compiles_ends_at_once() -> Result<()> {
         loops.collect::<String>()
     );
     let functions = function.repeat(48);
-    let text = format!(
-        r#"(module (func (export "on_elected")) (func (export "on_demoted")) {functions})"#
-    );
-    let plugin = cluster.file("slow.wat", text)?;
+    format!(r#"(module (func (export "on_elected")) (func (export "on_demoted")) {functions})"#)
+}
+
+/// Nobody waits for a compilation: SIGTERM ends the host in good order, and with it the process that compiles.
+#[tokio::test]
+async fn a_host_that_compiles_ends_at_once() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let plugin = cluster.file("slow.wat", slow_plugin())?;
     let mut host = cluster.host_of("a", &plugin)?.start(&cluster.history)?;
     let compiler = eventually("a process that compiles", PATIENCE, async || {
         compiler_of(host.pid())
@@ -86,7 +88,7 @@ async fn a_host_that_compiles_ends_at_once() -> Result<()> {
 }
 
 /// The process that compiles for a host.
-fn compiler_of(host: impl std::fmt::Display) -> Option<u32> {
+pub(crate) fn compiler_of(host: impl std::fmt::Display) -> Option<u32> {
     let children = std::fs::read_dir(format!("/proc/{host}/task"))
         .ok()?
         .flatten();
@@ -102,7 +104,7 @@ fn compiler_of(host: impl std::fmt::Display) -> Option<u32> {
     children.into_iter().find(|child| is_compiler(*child))
 }
 
-fn is_compiler(process: u32) -> bool {
+pub(crate) fn is_compiler(process: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{process}/cmdline"))
         .is_ok_and(|line| line.contains("compile-plugin"))
 }

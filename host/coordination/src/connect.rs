@@ -37,7 +37,7 @@ pub struct SessionSettings {
     pub host: Arc<str>,
     /// The ensemble's tick.
     pub tick_time: Duration,
-    /// The longest time any task needs for its demotion.
+    /// The longest time any task needs for its demotion, at first.
     pub demote_timeout: Duration,
     /// Give up when nothing can be stood for within this time.
     pub connect_timeout: Option<Duration>,

@@ -63,6 +63,11 @@ impl Session {
         &self.host
     }
 
+    /// The session timeout that was agreed on when the session began.
+    pub fn agreed_timeout(&self) -> Duration {
+        self.client.session_timeout()
+    }
+
     /// Until when the session's lease allows effects.
     pub fn deadline(&self) -> &SharedDeadline {
         &self.deadline
@@ -105,6 +110,8 @@ pub struct View {
 pub struct Keeper {
     settings: SessionSettings,
     view: watch::Sender<View>,
+    /// The longest time that any task needs for its demotion, now.
+    demote_timeout: watch::Sender<Duration>,
     probe: Probe,
 }
 
@@ -129,6 +136,7 @@ impl Keeper {
     /// A keeper, and the view of the sessions it will get.
     pub fn new(settings: SessionSettings) -> (Self, watch::Receiver<View>) {
         let (view, receiver) = watch::channel(View::default());
+        let demote_timeout = watch::Sender::new(settings.demote_timeout);
         let ensemble = &settings.ensemble;
         let probe = Probe::new(
             &ensemble.servers,
@@ -139,10 +147,16 @@ impl Keeper {
             Self {
                 settings,
                 view,
+                demote_timeout,
                 probe,
             },
             receiver,
         )
+    }
+
+    /// Where the longest time that any task needs for its demotion is set, while the keeper runs.
+    pub fn demote_timeout(&self) -> watch::Sender<Duration> {
+        self.demote_timeout.clone()
     }
 
     /// Keeps sessions until `stop` resolves; then closes the last one and sees it closed, if that is what it says.

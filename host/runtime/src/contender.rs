@@ -11,7 +11,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, OptionFuture};
 use serde_json::Value;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::activation::{Activation, ActivationSettings, Notice};
 use crate::shutdown::Shutdown;
@@ -74,10 +74,23 @@ pub struct Stuck {
     pub task: Arc<str>,
 }
 
-/// Stands for one task until shutdown.
+/// Asks one contender to withdraw: to give back what it holds and to end, while the session goes on.
+#[derive(Debug)]
+pub struct Withdrawal(oneshot::Sender<String>);
+
+impl Withdrawal {
+    /// Makes the request. `why` goes into the history of the term that ends by it, if one does.
+    pub fn request(self, why: impl Into<String>) {
+        // A contender that has ended holds nothing.
+        let _ = self.0.send(why.into());
+    }
+}
+
+/// Stands for one task until shutdown, or until it is asked to withdraw.
 pub struct Contender {
     task: Task,
     plugins: Handle,
+    withdrawal: oneshot::Receiver<String>,
     election: Election,
     session: Option<Arc<Session>>,
     reconnects: u64,
@@ -118,12 +131,14 @@ pub struct Contender {
 
 impl Contender {
     /// A contender for `task` whose plugin runs on `plugins`.
-    pub fn new(task: Task, plugins: Handle) -> Self {
+    pub fn new(task: Task, plugins: Handle) -> (Self, Withdrawal) {
+        let (withdraw, withdrawal) = oneshot::channel();
         let election = Election::new(task.election);
         let given_up = Runs::new(task.activation.restart);
-        Self {
+        let contender = Self {
             task,
             plugins,
+            withdrawal,
             election,
             session: None,
             reconnects: 0,
@@ -146,11 +161,12 @@ impl Contender {
             activation: None,
             notices: mpsc::unbounded_channel(),
             inputs: VecDeque::new(),
-        }
+        };
+        (contender, Withdrawal(withdraw))
     }
 
-    /// Stands, leads and stands again, until shutdown is asked for and the plugin has stopped. Says what came of a task
-    /// that was to be run once; when something has, it asks for the shutdown itself.
+    /// Stands, leads and stands again, until shutdown or withdrawal is asked for and the plugin has stopped. Says what came
+    /// of a task that was to be run once; when something has, it asks for the shutdown itself.
     ///
     /// # Errors
     /// [`Stuck`], at any time.
@@ -185,6 +201,11 @@ impl Contender {
                     self.session_seen(seen);
                 }
                 () = &mut requested => self.inputs.push_back(Input::Shutdown),
+                // Whoever could ask for it may have gone away.
+                Ok(why) = &mut self.withdrawal, if !self.withdrawal.is_terminated() => {
+                    self.ending.detail.get_or_insert(why);
+                    self.inputs.push_back(Input::Withdraw);
+                }
                 // One end of this channel is our own, so it never ends.
                 Some(notice) = self.notices.1.recv() => self.notified(notice),
                 Some(answer) = OptionFuture::from(self.request.as_mut()) => {

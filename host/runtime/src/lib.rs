@@ -3,5 +3,7 @@
 pub mod activation;
 pub mod contender;
 pub mod host;
+pub mod reload;
 pub mod reporter;
 pub mod shutdown;
+pub mod signals;

@@ -33,7 +33,7 @@ impl Check {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
         let config = self.options.config(matches)?;
         report(&config.host).map_err(Failure::RunTime)?;
-        let plugins = super::plugins::load(&config)?;
+        let (_, plugins) = super::plugins::load(&config)?;
         print(&summary(&config, &plugins)).map(drop)
     }
 }

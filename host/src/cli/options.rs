@@ -18,7 +18,7 @@ use super::Failure;
 const AUTH_VARIABLE: &str = "SOLOIST_ZOOKEEPER_AUTH";
 
 /// How to reach the ensemble, for hosts and operators alike.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct EnsembleOptions {
     /// Servers of the ensemble and a chroot [default: localhost:2181]
     #[arg(long, env = "SOLOIST_ZOOKEEPER", value_name = "HOST:PORT,...[/CHROOT]", help_heading = ENSEMBLE)]
@@ -49,7 +49,7 @@ pub(super) struct EnsembleOptions {
 }
 
 /// All that decides what a host does. Every option that can stand alone has a variable of its own.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Options {
     /// A configuration, if its name ends in .toml, else a plugin to run as the only task
     #[arg(value_name = "PLUGIN|CONFIG.toml")]

@@ -1,63 +1,88 @@
 //! Loading the plugins of all tasks.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
 use soloist_config::{Config, TaskConfig};
 use soloist_core::secret::{SecretError, others_can_read};
-use soloist_runtime::shutdown::Shutdown;
 use soloist_sandbox::{Bucket, Compiler, Plugin, PluginEngine, PluginSettings};
 use tokio::sync::oneshot;
 
 use super::Failure;
 
-/// Loads the plugins on a thread of their own, until that is done or the host is asked to stop: then there are none.
+/// Does what takes long on a thread of its own. Nor does that hold up the end of the process, with which that of a compiler
+/// ends.
 ///
-/// Nor does it hold up the end of the process, with which that of a compiler ends.
-pub(super) async fn load_until(
-    shutdown: &Shutdown,
-    config: &Config,
-) -> Result<Option<Vec<Arc<Plugin>>>, Failure> {
-    let (sender, loaded) = oneshot::channel();
-    let config = config.clone();
+/// # Cancellation safety
+/// Dropped, what was begun goes on, and nobody hears what comes of it.
+pub(super) async fn apart<T: Send + 'static>(
+    job: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let (sender, done) = oneshot::channel();
     thread::Builder::new()
         .name("load".into())
         // Nobody waits for it any more when the host is asked to stop.
-        .spawn(move || drop(sender.send(load(&config))))
+        .spawn(move || drop(sender.send(job())))
         .context("cannot start the thread that loads plugins")
         .map_err(Failure::RunTime)?;
-    tokio::select! {
-        loaded = loaded => loaded.context("loading the plugins has failed").map_err(Failure::RunTime)?.map(Some),
-        () = shutdown.requested() => Ok(None),
-    }
+    done.await
+        .context("loading the plugins has failed")
+        .map_err(Failure::RunTime)?
 }
 
-/// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong.
-pub(super) fn load(config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
-    warn_of_readable(config);
-    let engine = PluginEngine::new(Compiler::this_program()).context("cannot run WebAssembly here");
-    let engine = Arc::new(engine.map_err(Failure::RunTime)?);
-    let writes = Arc::new(Bucket::of_host(config.zookeeper.state_rate));
-    let (mut plugins, mut bad) = (Vec::new(), Vec::new());
-    for task in &config.tasks {
-        match load_one(config, task, &engine, &writes) {
-            Ok(plugin) => {
-                for warning in plugin.warnings() {
-                    tracing::warn!("task {}: {warning}", task.name);
-                }
-                plugins.push(Arc::new(plugin));
-            }
-            Err(error) => bad.push(format!(
-                "{:#}",
-                error.context(format!("task {}", task.name))
-            )),
-        }
+/// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong. Warns of
+/// what deserves a word though it can run.
+pub(super) fn load(config: &Config) -> Result<(Loader, Vec<Arc<Plugin>>), Failure> {
+    if let Some(file) = &config.zookeeper.auth_file {
+        warn_if_readable("the identity", file);
     }
-    if bad.is_empty() {
-        Ok(plugins)
-    } else {
-        Err(Failure::Invalid(anyhow!(bad.join("\n"))))
+    for task in &config.tasks {
+        warn_of_secrets(task);
+    }
+    let loader = Loader::new(config)?;
+    let plugins = loader.load(config)?;
+    for (task, plugin) in config.tasks.iter().zip(&plugins) {
+        warn_of_plugin(task, plugin);
+    }
+    Ok((loader, plugins))
+}
+
+/// Loads plugins. What those of a host have in common stays the same from one configuration to the next.
+#[derive(Clone)]
+pub(super) struct Loader {
+    engine: Arc<PluginEngine>,
+    writes: Arc<Bucket>,
+}
+
+impl Loader {
+    fn new(config: &Config) -> Result<Self, Failure> {
+        let engine =
+            PluginEngine::new(Compiler::this_program()).context("cannot run WebAssembly here");
+        Ok(Self {
+            engine: Arc::new(engine.map_err(Failure::RunTime)?),
+            writes: Arc::new(Bucket::of_host(config.zookeeper.state_rate)),
+        })
+    }
+
+    /// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong.
+    pub(super) fn load(&self, config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
+        let (mut plugins, mut bad) = (Vec::new(), Vec::new());
+        for task in &config.tasks {
+            match load_one(config, task, &self.engine, &self.writes) {
+                Ok(plugin) => plugins.push(Arc::new(plugin)),
+                Err(error) => bad.push(format!(
+                    "{:#}",
+                    error.context(format!("task {}", task.name))
+                )),
+            }
+        }
+        if bad.is_empty() {
+            Ok(plugins)
+        } else {
+            Err(Failure::Invalid(anyhow!(bad.join("\n"))))
+        }
     }
 }
 
@@ -90,26 +115,27 @@ fn load_one(
     Ok(Plugin::load(engine, &task.plugin, settings)?)
 }
 
-/// Warns of secrets that other users of this machine can read.
-fn warn_of_readable(config: &Config) {
-    let identity = config
-        .zookeeper
-        .auth_file
-        .iter()
-        .map(|file| ("the identity".to_owned(), file));
-    let secrets = config.tasks.iter().flat_map(|task| {
-        let sources = task.grants.secrets.iter();
-        sources.filter_map(|source| {
-            Some((
-                format!("task {}: the secret {}", task.name, source.name),
-                source.file.as_ref()?,
-            ))
-        })
-    });
-    for (what, file) in identity
-        .chain(secrets)
-        .filter(|(_, file)| others_can_read(file))
-    {
+/// Warns of secrets of a task that other users of this machine can read.
+pub(super) fn warn_of_secrets(task: &TaskConfig) {
+    for secret in &task.grants.secrets {
+        if let Some(file) = &secret.file {
+            warn_if_readable(
+                &format!("task {}: the secret {}", task.name, secret.name),
+                file,
+            );
+        }
+    }
+}
+
+/// Says what deserves a word about a plugin and its grants, though it can run.
+pub(super) fn warn_of_plugin(task: &TaskConfig, plugin: &Plugin) {
+    for warning in plugin.warnings() {
+        tracing::warn!("task {}: {warning}", task.name);
+    }
+}
+
+fn warn_if_readable(what: &str, file: &Path) {
+    if others_can_read(file) {
         let file = file.display();
         tracing::warn!(
             "{what}: every user of this machine can read {file}: take that right away, with chmod o-r"

@@ -7,15 +7,19 @@ use clap::ArgMatches;
 use soloist_config::{BadValue, TaskName};
 use soloist_core::access::Auth;
 use soloist_runtime::contender::Once;
-use soloist_runtime::host::{self, HostError, Until};
+use soloist_runtime::host::{Host, HostError};
 use soloist_runtime::reporter::{Hidden, LastLines, Levels, LineQueue, LogFormat, Reporter};
-use soloist_runtime::shutdown::Shutdown;
+use soloist_runtime::signals::{self, Hangup};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::Failure;
 use super::options::{Options, Source, boolean};
 use super::output::stdout;
+use super::{Failure, plugins};
+
+mod reload;
+
+use reload::Reloader;
 
 /// Stand for one task, a plugin, or for those of a configuration, until SIGINT or SIGTERM; with --once until the plugin
 /// has completed.
@@ -64,7 +68,7 @@ impl Run {
             log_format,
             log_level,
         } = self;
-        let config = options.config(matches)?;
+        let config = options.clone().config(matches)?;
         let from = Source(matches);
         let once = from.parsed("once", once, boolean)?.unwrap_or_default();
         let once_for = from.parsed("once_for", once_for, TaskName::new)?;
@@ -94,8 +98,6 @@ impl Run {
                 "{place}: is for a single task, but there are {tasks}: leave it out"
             )));
         }
-        let ends = once.is_some();
-        let until = once.map_or(Until::Shutdown, Until::Completion);
         let hidden = Hidden::default();
         let identity = config
             .zookeeper
@@ -107,7 +109,7 @@ impl Run {
         let _flushed_when_dropped =
             report(format, levels, &config.host, &hidden).map_err(Failure::RunTime)?;
         // Before the plugins are compiled, which takes its time.
-        let shutdown = Shutdown::on_signals()
+        let (shutdown, reloads) = signals::listen(hangup(config.file.is_some(), once.is_some()))
             .context("cannot listen to signals")
             .map_err(Failure::RunTime)?;
         // This thread runs the elections and renews the lease; plugins have threads of their own.
@@ -116,23 +118,33 @@ impl Run {
             .build()
             .context("cannot start the coordination runtime")
             .map_err(Failure::RunTime)?;
-        let loaded = coordination.block_on(super::plugins::load_until(&shutdown, &config))?;
-        let Some(plugins) = loaded else {
-            return if ends {
-                Err(HostError::Interrupted.into())
-            } else {
-                Ok(())
+        coordination.block_on(async {
+            let first = config.clone();
+            let (loader, plugins) = tokio::select! {
+                loaded = plugins::apart(move || plugins::load(&first)) => loaded?,
+                () = shutdown.requested() => {
+                    return if once.is_some() { Err(HostError::Interrupted.into()) } else { Ok(()) };
+                }
             };
-        };
-        hidden.set(
-            plugins
-                .iter()
-                .flat_map(|plugin| plugin.secrets())
-                .chain(&identity),
-        );
-        coordination
-            .block_on(host::run(config, plugins, until, shutdown))
-            .map_err(Failure::from)
+            let reloader =
+                Reloader::new(options, matches.clone(), loader, hidden, config, &plugins);
+            let mut host = Host::new(reloader.config(), once, shutdown)?;
+            for (task, plugin) in reloader.config().tasks.iter().zip(plugins) {
+                host.start(task, plugin);
+            }
+            reloader.run(host, &reloads).await.map_err(Failure::from)
+        })
+    }
+}
+
+/// What SIGHUP asks for.
+fn hangup(has_file: bool, ends: bool) -> Hangup {
+    match (has_file, ends) {
+        (false, _) => Hangup::Stop,
+        (true, false) => Hangup::Reload,
+        (true, true) => Hangup::Nothing(
+            "SIGHUP is ignored: the configuration of a task that is done once is read once",
+        ),
     }
 }
 

@@ -9,7 +9,7 @@ use soloist_coordination::observer::{
     HostStatus, Observer, ObserverError, Status as Seen, TaskStatus,
 };
 use soloist_coordination::watches::WatchSet;
-use soloist_runtime::shutdown::Shutdown;
+use soloist_runtime::signals::{self, Hangup};
 
 use super::Failure;
 use super::operator::{Operator, OperatorOptions, block_on, task_name};
@@ -73,7 +73,7 @@ impl Status {
             }
             .map(drop);
         }
-        let stop = Shutdown::on_signals()
+        let (stop, _) = signals::listen(Hangup::End)
             .context("cannot listen to signals")
             .map_err(Failure::RunTime)?;
         block_on(async {

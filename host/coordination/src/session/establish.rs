@@ -133,13 +133,13 @@ impl Keeper {
                     ..
                 },
             tick_time,
-            demote_timeout,
             ..
         } = &self.settings;
+        let demote_timeout = *self.demote_timeout.borrow();
         let now = (servers.clone(), agreed.min(*session_timeout));
         let known = self.probe.shortest().filter(|(_, known)| *known < now.1);
         let (server, agreed) = known.unwrap_or(now);
-        Timing::new(agreed, *tick_time, *demote_timeout).map_err(|source| SessionError::Timing {
+        Timing::new(agreed, *tick_time, demote_timeout).map_err(|source| SessionError::Timing {
             server,
             agreed,
             source: Box::new(source),

@@ -27,14 +27,14 @@ impl Keeper {
         loop {
             let (sent, outcome) = tokio::select! {
                 beaten = &mut beat => beaten,
-                () = session.left.notified() => return self.leave(session, lease, timing).await,
+                () = session.left.notified() => return self.leave(session, lease).await,
                 // The sender lives as long as the keeper.
                 _ = agreed.changed() => {
                     match self.shorten(session, lease, timing.session_timeout()) {
                         Ok(shorter) => *timing = shorter.unwrap_or(*timing),
                         Err(error) => {
                             About::SESSION.report(Event::SessionError, chain(&error));
-                            return self.leave(session, lease, timing).await;
+                            return self.leave(session, lease).await;
                         }
                     }
                     continue;
@@ -53,12 +53,12 @@ impl Keeper {
                         self.settings.host
                     );
                     About::SESSION.report(Event::SessionError, message);
-                    return self.leave(session, lease, timing).await;
+                    return self.leave(session, lease).await;
                 }
                 Ok(Some(_)) => {
                     let error = SessionError::Unowned { path: path.clone() };
                     About::SESSION.report(Event::SessionError, chain(&error));
-                    return self.leave(session, lease, timing).await;
+                    return self.leave(session, lease).await;
                 }
                 // Proves nothing: the lease simply is not renewed. That a connection is lost is reported elsewhere.
                 Err(Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) => {}
@@ -76,8 +76,8 @@ impl Keeper {
     }
 
     /// Leaves the session's tasks the time of a demotion, so that they stop in good order, and no more.
-    async fn leave(&self, session: &Session, lease: &mut Lease, timing: &Timing) {
-        let end = clock::now() + timing.demote_timeout();
+    async fn leave(&self, session: &Session, lease: &mut Lease) {
+        let end = clock::now() + *self.demote_timeout.borrow();
         let mut agreed = self.probe.changes();
         loop {
             // The session may still move to a server that agrees to less.

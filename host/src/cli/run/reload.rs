@@ -1,0 +1,167 @@
+//! Reading the configuration again while the host runs: what has changed is exchanged, all else goes on untouched.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use soloist_config::{Config, TaskConfig};
+use soloist_core::access::Auth;
+use soloist_core::secret::Secret;
+use soloist_runtime::host::{Host, HostError};
+use soloist_runtime::reload::{Changes, NeedsRestart, Setup};
+use soloist_runtime::reporter::Hidden;
+use soloist_runtime::signals::Reloads;
+use soloist_sandbox::Plugin;
+
+use super::{Failure, Options};
+use crate::cli::plugins::{self, Loader};
+
+/// What is written of a term that ends because its task has changed.
+const WHY: &str = "the configuration has changed";
+
+/// Reads the configuration again, with the flags and the environment of the start.
+pub(super) struct Reloader {
+    options: Options,
+    matches: ArgMatches,
+    loader: Loader,
+    hidden: Hidden,
+    config: Arc<Config>,
+    setups: Arc<[Setup]>,
+}
+
+/// A configuration that was read again, with what it changes.
+struct Reloaded {
+    config: Config,
+    setups: Arc<[Setup]>,
+    changes: Changes,
+    /// The tasks that are stood for anew.
+    starting: Vec<(TaskConfig, Arc<Plugin>)>,
+}
+
+impl Reloader {
+    /// Begins with what was read at the start. The secrets of the plugins are hidden from here on.
+    pub(super) fn new(
+        options: Options,
+        matches: ArgMatches,
+        loader: Loader,
+        hidden: Hidden,
+        config: Config,
+        plugins: &[Arc<Plugin>],
+    ) -> Self {
+        let reloader = Self {
+            options,
+            matches,
+            loader,
+            hidden,
+            setups: setups(&config, plugins),
+            config: Arc::new(config),
+        };
+        reloader.hide(&[]);
+        reloader
+    }
+
+    /// The configuration that the host stands by.
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Runs the host to its end, and does what is asked for on the way. A request that comes during another is the next.
+    pub(super) async fn run(mut self, mut host: Host, reloads: &Reloads) -> Result<(), HostError> {
+        while host.run(reloads.next()).await.is_some() {
+            tracing::info!("reading the configuration again");
+            let Some(read) = host.run(self.read()).await else {
+                break;
+            };
+            let fits = |reloaded: Reloaded| fits(&host, reloaded);
+            match read.and_then(fits) {
+                Ok(reloaded) => {
+                    if self.apply(&mut host, reloaded).await.is_none() {
+                        break;
+                    }
+                }
+                Err(failure) => tracing::error!(
+                    "the configuration is not reloaded, and nothing has changed: {failure}"
+                ),
+            }
+        }
+        host.end().await
+    }
+
+    /// Reads and loads everything as at the start, so that what is wrong is found, and told, as at the start; on a thread of
+    /// its own.
+    fn read(&self) -> impl Future<Output = Result<Reloaded, Failure>> + use<> {
+        let (options, matches) = (self.options.clone(), self.matches.clone());
+        let loader = self.loader.clone();
+        let (old_config, old_setups) = (Arc::clone(&self.config), Arc::clone(&self.setups));
+        plugins::apart(move || {
+            let config = options.config(&matches)?;
+            NeedsRestart::check(&old_config, &config)
+                .map_err(|error| Failure::Invalid(error.into()))?;
+            let plugins = loader.load(&config)?;
+            let setups = setups(&config, &plugins);
+            let changes = Changes::between(&old_setups, &setups);
+            let tasks = config.tasks.iter().cloned().zip(plugins);
+            let starting = tasks
+                .filter(|(task, _)| changes.starts(&task.name))
+                .collect();
+            Ok(Reloaded {
+                config,
+                setups,
+                changes,
+                starting,
+            })
+        })
+    }
+
+    /// Exchanges what has changed; nothing if the host is to end before that is done.
+    async fn apply(&mut self, host: &mut Host, reloaded: Reloaded) -> Option<()> {
+        let Reloaded {
+            config,
+            setups,
+            changes,
+            starting,
+        } = reloaded;
+        let old = std::mem::replace(&mut self.setups, setups);
+        // Plugins that are on their way out know the old ones.
+        self.hide(&old);
+        for (task, plugin) in &starting {
+            plugins::warn_of_secrets(task);
+            plugins::warn_of_plugin(task, plugin);
+        }
+        let old = std::mem::replace(&mut self.config, Arc::new(config));
+        let leaving = old.tasks.iter().filter(|task| changes.stops(&task.name));
+        host.exchange(leaving.cloned().collect(), starting, WHY)
+            .await?;
+        tracing::info!("the configuration is reloaded: {changes}");
+        Some(())
+    }
+
+    /// Keeps all secrets out of the log: the identity, those of the tasks, and those of `old` ones.
+    fn hide(&self, old: &[Setup]) {
+        let identity = self.config.zookeeper.auth.as_ref().map(Auth::secrets);
+        let of_tasks = old.iter().chain(&*self.setups);
+        let secrets: Vec<&Secret> = of_tasks
+            .flat_map(|setup| &setup.secrets)
+            .chain(identity.iter().flatten())
+            .collect();
+        self.hidden.set(secrets);
+    }
+}
+
+/// Whether the session leaves time for the demotions of all tasks.
+fn fits(host: &Host, reloaded: Reloaded) -> Result<Reloaded, Failure> {
+    let demotions = reloaded.config.tasks.iter().map(|task| task.demote_timeout);
+    host.has_room(demotions.max().unwrap_or_default())
+        .context("the session that this host has is too short")
+        .map_err(Failure::Invalid)?;
+    Ok(reloaded)
+}
+
+fn setups(config: &Config, plugins: &[Arc<Plugin>]) -> Arc<[Setup]> {
+    let setup = |(task, plugin): (&TaskConfig, &Arc<Plugin>)| Setup {
+        task: task.clone(),
+        digest: plugin.digest(),
+        secrets: plugin.secrets().cloned().collect(),
+    };
+    config.tasks.iter().zip(plugins).map(setup).collect()
+}
