@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::{Memory, PATIENCE, Tested, misbehave, text};
+use crate::guests::{misbehave, printing, text};
 use soloist_core::cause::Cause;
 use soloist_core::clock;
 use soloist_core::limits::Limits;
@@ -11,6 +11,7 @@ use soloist_core::permit::{Permit, SharedDeadline};
 use soloist_core::restart::PluginFailed;
 use soloist_core::restart::{OnComplete, RestartPolicy};
 use soloist_core::term::Demotion;
+use soloist_dev::testbed::{Memory, PATIENCE, Tested, runtime, term};
 use soloist_runtime::activation::{ActivationSettings, Notice};
 use soloist_sandbox::{AfterCompletion, Leadership, Plugin};
 use tokio::sync::{mpsc, watch};
@@ -155,7 +156,7 @@ fn a_plugin_that_does_not_stop_is_stopped_by_force_whatever_it_does() {
 
 #[test]
 fn a_bare_module_that_never_returns_is_stopped_by_force() {
-    let endless = crate::support::printing("entered\n", "(loop br 0)");
+    let endless = printing("entered\n", "(loop br 0)");
     let mut tested = Tested::start(text(&endless), settings());
     tested.wait_for("plugin-log", "entered", 1);
     tested.activation().demote(Demotion::Shutdown);
@@ -208,7 +209,7 @@ fn a_plugin_that_computes_without_end_sees_the_end_of_its_permit_by_itself() {
     let permit = Permit::new(deadline.clone());
     let (_demand, drain) = watch::channel(None);
     let (resignations, _) = mpsc::unbounded_channel();
-    let term = Arc::new(crate::support::term("computes"));
+    let term = Arc::new(term("computes"));
     let state = Arc::<Memory>::default();
     let leadership = Leadership {
         term,
@@ -217,7 +218,7 @@ fn a_plugin_that_computes_without_end_sees_the_end_of_its_permit_by_itself() {
         drain,
         resignations,
     };
-    let runtime = crate::support::runtime();
+    let runtime = runtime();
     let plugin =
         text(r#"(module (func (export "on_elected") (loop br 0)) (func (export "on_demoted")))"#);
     deadline.set(clock::now() + Duration::from_millis(100));

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{PATIENCE, Tested, misbehave, text};
+use crate::guests::{limited, misbehave, text};
 use soloist_core::limits::Limits;
 use soloist_core::permit::SharedDeadline;
 use soloist_core::restart::{OnComplete, RestartPolicy};
 use soloist_core::term::Demotion;
+use soloist_dev::testbed::{PATIENCE, Tested};
 use soloist_runtime::activation::{ActivationSettings, Notice};
 use soloist_sandbox::Plugin;
 
@@ -125,10 +126,7 @@ fn a_plugin_that_has_failed_is_gone_and_told_nothing_however_it_failed() {
             ("error", misbehave("error")),
             ("panic", misbehave("panic")),
             ("exit", misbehave("exit")),
-            (
-                "out-of-memory",
-                crate::support::limited("memory", small.clone()),
-            ),
+            ("out-of-memory", limited("memory", small.clone())),
             (
                 "trap",
                 bare("(drop (i64.div_s (i64.const 1) (i64.const 0)))"),

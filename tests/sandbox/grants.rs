@@ -7,12 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::{PATIENCE, Tested, apart, engine, guest, text};
+use crate::apart::apart;
+use crate::guests::{compiler, engine, guest, text};
 use soloist_core::grants::{Access, Directory, Grants};
 use soloist_core::limits::Limits;
 use soloist_core::restart::RestartPolicy;
 use soloist_core::secret::Secret;
 use soloist_core::term::Demotion;
+use soloist_dev::testbed::{PATIENCE, Tested};
 use soloist_runtime::activation::{ActivationSettings, Notice};
 use soloist_sandbox::{Plugin, PluginEngine, PluginProblem, PluginSettings};
 
@@ -433,8 +435,7 @@ fn plugins_leave_file_descriptors_for_their_host() {
 fn a_directory_that_holds_what_is_the_hosts_is_not_granted_to_write() {
     let place = places();
     let (cache, inside) = (place.path().join("cache"), place.path().join("inside"));
-    let engine =
-        Arc::new(PluginEngine::with_cache(crate::support::compiler(), Some(&cache)).unwrap());
+    let engine = Arc::new(PluginEngine::with_cache(compiler(), Some(&cache)).unwrap());
     let load = |host: &Path, access| {
         let grants = Grants {
             dirs: vec![dir(host, "/data", access)],

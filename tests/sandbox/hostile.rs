@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::support::{PATIENCE, Tested, config, engine, guest, limited, misbehave, text};
+use crate::guests::{config, engine, guest, limited, misbehave, text};
 use serde_json::Value;
 use soloist_core::limits::Limits;
 use soloist_core::restart::RestartPolicy;
 use soloist_core::state::{KEYS_MAX, VALUE_MAX_BYTES};
 use soloist_core::term::Demotion;
+use soloist_dev::testbed::{PATIENCE, Tested};
 use soloist_runtime::activation::{ActivationSettings, Notice};
 use soloist_sandbox::Plugin;
 

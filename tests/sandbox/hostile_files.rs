@@ -10,7 +10,8 @@ mod names;
 mod sections;
 mod text;
 
-use crate::support::{File, apart, engine, is_apart};
+use crate::apart::{apart, is_apart};
+use crate::guests::{File, engine};
 use soloist_sandbox::{Excess, Plugin, PluginProblem, PluginSettings};
 
 /// Runs a test in a process with 4 GB of address space. Ordinary use takes less than one; an attack that takes more than

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, Tested, limited, limited_text};
+use crate::guests::{limited, limited_text};
 use serde_json::Value;
 use soloist_core::clock;
 use soloist_core::limits::{Limit, Limits};
 use soloist_core::permit::SharedDeadline;
 use soloist_core::restart::RestartPolicy;
 use soloist_core::term::Demotion;
+use soloist_dev::testbed::{PATIENCE, Tested};
 use soloist_runtime::activation::{ActivationSettings, Notice};
 use soloist_sandbox::{Excess, MAX_LIFTING, Plugin, PluginProblem};
 

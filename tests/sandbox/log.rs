@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::support::{Tested, apart, limited};
+use crate::apart::apart;
+use crate::guests::limited;
 use serde_json::Value;
 use soloist_core::limits::Limits;
 use soloist_core::restart::RestartPolicy;
 use soloist_core::term::Demotion;
+use soloist_dev::testbed::Tested;
 use soloist_runtime::activation::{ActivationSettings, Notice};
 use soloist_sandbox::Plugin;
 

@@ -1,6 +1,7 @@
 //! Plugins in their sandbox, each in a term without an election: what they can do, what they cannot, and how they end.
 
-mod support;
+mod apart;
+mod guests;
 
 mod activation;
 mod demotion;

@@ -8,11 +8,11 @@ use std::error::Error;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::support::{
-    File, PATIENCE, Tested, apart, config, engine, guest, module_with_metadata, printing, text,
-};
+use crate::apart::apart;
+use crate::guests::{File, config, engine, guest, module_with_metadata, printing, text};
 use soloist_core::digest::Digest;
 use soloist_core::term::Demotion;
+use soloist_dev::testbed::{PATIENCE, Tested, wait_for_message};
 use soloist_runtime::activation::ActivationSettings;
 use soloist_sandbox::{LoadError, Plugin, PluginProblem, PluginSettings};
 
@@ -371,6 +371,6 @@ fn what_the_engine_cannot_compile_is_refused() {
 fn a_machine_that_refuses_the_instance_pool_runs_plugins_all_the_same() {
     apart("ulimit -v 4000000", || {
         lines_of_a_term(text(include_str!("../../plugins/minimal.wat")));
-        crate::support::wait_for_message("no pool of instances");
+        wait_for_message("no pool of instances");
     });
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::support::{Memory, PATIENCE, Tested, limited, misbehave};
+use crate::guests::{limited, misbehave};
 use soloist_core::clock;
 use soloist_core::limits::Limits;
 use soloist_core::permit::SharedDeadline;
 use soloist_core::restart::RestartPolicy;
 use soloist_core::state::{StateError, VALUE_MAX_BYTES};
 use soloist_core::term::Demotion;
+use soloist_dev::testbed::{Memory, PATIENCE, Tested};
 use soloist_runtime::activation::{ActivationSettings, Notice};
 
 /// Patient with what stops by itself, and without a second start after a failure.

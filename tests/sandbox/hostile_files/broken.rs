@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use soloist_sandbox::{Compiler, Plugin, PluginEngine, PluginProblem, PluginSettings, component};
 use soloist_seed::{Random, seed};
 
-use crate::support::{File, guest, module_with_metadata, printing};
+use crate::guests::{File, guest, module_with_metadata, printing};
 
 /// Loads it; what compiles it is this very process, since there are thousands.
 fn load(extension: &str, content: &[u8]) -> Result<Plugin, PluginProblem> {

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use soloist_core::limits::Limits;
 use soloist_core::term::Demotion;
+use soloist_dev::testbed::Tested;
 use soloist_runtime::activation::ActivationSettings;
 use soloist_sandbox::{MAX_FILE_BYTES, Plugin, PluginProblem, PluginSettings};
 
 use super::bounded;
-use crate::support::{File, Tested, engine, guest, text};
+use crate::guests::{File, engine, guest, text};
 
 /// The file has no content on the disk, so it costs nothing to make.
 #[test]

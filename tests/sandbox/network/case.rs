@@ -12,10 +12,11 @@ use soloist_core::limits::Limits;
 use soloist_core::restart::RestartPolicy;
 use soloist_core::secret::Secret;
 use soloist_core::term::Demotion;
+use soloist_dev::testbed::{PATIENCE, Tested};
 use soloist_runtime::activation::ActivationSettings;
 use soloist_sandbox::{Plugin, PluginSettings, Resolve, SystemResolver};
 
-use crate::support::{PATIENCE, Tested, config, engine, guest};
+use crate::guests::{config, engine, guest};
 
 /// Knows the names that a test gives it, and which it was asked for.
 #[derive(Debug, Default)]

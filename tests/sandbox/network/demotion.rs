@@ -9,7 +9,7 @@ use soloist_core::term::Demotion;
 
 use super::case::{Case, Outcome};
 use super::server::Server;
-use crate::support::{PATIENCE, Tested};
+use soloist_dev::testbed::{PATIENCE, Tested};
 
 /// Starts a term, waits until `begun` was said and the server has a connection, begins demotion, and returns how the
 /// connection ended: while the guest is still in `on_demoted`, or wherever else it is.

@@ -14,11 +14,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
+use soloist_dev::testbed::{PATIENCE, runtime};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wasmtime_wasi_http::io::TokioIo;
-
-use crate::support::{PATIENCE, runtime};
 
 /// A server on this machine, which ends when it is dropped.
 pub(crate) struct Server {

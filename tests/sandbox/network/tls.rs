@@ -9,7 +9,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::case::{Case, Names};
 use super::server::{Server, serve};
-use crate::support::{File, apart};
+use crate::apart::apart;
+use crate::guests::File;
 
 /// A certificate authority, a server that it vouches for, and one that it does not.
 fn certificates() -> [String; 5] {

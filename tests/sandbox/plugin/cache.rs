@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use soloist_dev::testbed::wait_for_message;
 use soloist_sandbox::{Plugin, PluginEngine, PluginSettings};
 
 use super::lines_of_a_term;
-use crate::support::{File, compiler, guest, wait_for_message};
+use crate::guests::{File, compiler, guest};
 
 /// A cache of its own.
 struct Cache {

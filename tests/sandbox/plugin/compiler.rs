@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use soloist_core::limits::Limits;
+use soloist_dev::testbed::{PATIENCE, wait_for_message};
 use soloist_sandbox::{
     COMPILE_WORD, Compiler, Plugin, PluginEngine, PluginProblem, PluginSettings,
 };
 
-use crate::support::{File, PATIENCE, compiler, engine, guest, soloist, wait_for_message};
+use crate::guests::{File, compiler, engine, guest, soloist};
 
 /// A compiler that is a script: `$SOLOIST` is the real one.
 struct Script {

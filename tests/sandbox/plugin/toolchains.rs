@@ -7,7 +7,7 @@ use std::sync::Arc;
 use soloist_sandbox::PluginProblem;
 
 use super::{lines_of_a_term, load, refusal};
-use crate::support::{File, text};
+use crate::guests::{File, text};
 
 /// Builds the plugin `hello` in another way, beside the usual one.
 fn hello(target: &str, linker: &[&str]) -> PathBuf {

@@ -1,4 +1,4 @@
-//! A state that nobody shares.
+//! A task's state that no other host shares.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -7,11 +7,11 @@ use futures::future::BoxFuture;
 use soloist_core::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
 use tokio::sync::watch;
 
-/// A task's state in memory.
+/// A task's state in memory. It keeps the rules of the real one: the same keys, sizes and versions are refused.
 #[derive(Debug, Default)]
 pub struct Memory {
     kept: Mutex<Kept>,
-    /// Calls wait while this is set.
+    /// While it is `true`, calls wait; when it becomes `false`, they go on.
     pub held: watch::Sender<bool>,
 }
 
@@ -24,6 +24,7 @@ struct Kept {
 }
 
 impl Memory {
+    /// The value of a key, as a test sees it: it is read even while calls are held back or refused.
     pub fn get(&self, key: &str) -> Option<Vec<u8>> {
         self.kept()
             .entries
@@ -31,7 +32,7 @@ impl Memory {
             .map(|entry| entry.value.clone())
     }
 
-    /// How many bytes are kept.
+    /// The bytes of all values that are kept.
     pub fn bytes(&self) -> usize {
         self.kept()
             .entries
@@ -40,23 +41,25 @@ impl Memory {
             .sum()
     }
 
-    /// How many writes there have been.
+    /// The number of writes so far; a refused one does not count.
     pub fn writes(&self) -> u64 {
         self.kept().writes
     }
 
-    /// How many bytes all writes had.
+    /// The bytes of all writes so far, values that were replaced included.
     pub fn written_bytes(&self) -> u64 {
         self.kept().written_bytes
     }
 
-    /// Answers every call so from here on.
+    /// Makes every further call of the plugin fail with this error.
     pub fn refuse(&self, error: StateError) {
         self.kept().refusal = Some(error);
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().expect("no test panics here")
+        self.kept
+            .lock()
+            .expect("nobody panics while it holds the lock")
     }
 
     fn call<'a, T: Send>(

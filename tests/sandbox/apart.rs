@@ -8,13 +8,13 @@ use std::sync::{Mutex, PoisonError};
 const MARK: &str = "SOLOIST_TEST_APART";
 
 /// Whether this process was started for one test.
-pub fn is_apart() -> bool {
+pub(crate) fn is_apart() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
 /// Runs the closure in a process of its own, which the shell has prepared: that process is this program again, and runs
 /// the test that calls this, and no other. One such process runs at a time, since some need much memory.
-pub fn apart<T: FnOnce()>(preparation: &str, test: T) {
+pub(crate) fn apart<T: FnOnce()>(preparation: &str, test: T) {
     static TURN: Mutex<()> = Mutex::new(());
     if is_apart() {
         return test();

@@ -1,4 +1,4 @@
-//! What was reported, by whichever test of this process.
+//! What this process reports, whichever test causes it.
 
 use std::io::{self, Write};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard};
@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use super::PATIENCE;
 
-/// Everything reported in this process, as JSON.
+/// All that was reported in this process, as JSON.
 #[derive(Default)]
 struct Reported {
     events: Mutex<Vec<Value>>,
@@ -30,18 +30,25 @@ static REPORTED: LazyLock<Reported> = LazyLock::new(|| {
     Reported::default()
 });
 
-/// Begins to listen: what is reported before is lost.
-pub fn start() {
+/// Listens to what this process reports from now on; what was reported before is lost. A [`Tested`](super::Tested) listens
+/// by itself. Further calls do nothing.
+///
+/// # Panics
+/// Panics if the process has another subscriber of `tracing`.
+pub fn listen() {
     LazyLock::force(&REPORTED);
 }
 
 /// What was reported so far.
-pub fn so_far() -> MutexGuard<'static, Vec<Value>> {
-    REPORTED.events.lock().expect("no test panics here")
+pub(super) fn so_far() -> MutexGuard<'static, Vec<Value>> {
+    REPORTED
+        .events
+        .lock()
+        .expect("nobody panics while it holds the lock")
 }
 
-/// Waits until more is reported, or it is `end`: then there is none.
-pub fn more(
+/// Waits until more is reported. Returns `None` if nothing was by `end`.
+pub(super) fn more(
     so_far: MutexGuard<'static, Vec<Value>>,
     end: Instant,
 ) -> Option<MutexGuard<'static, Vec<Value>>> {
@@ -50,12 +57,15 @@ pub fn more(
         REPORTED
             .more
             .wait_timeout(so_far, left)
-            .expect("no test panics here")
+            .expect("nobody panics while it holds the lock")
             .0,
     )
 }
 
 /// Waits until something is reported, anywhere in this process, whose message contains `text`.
+///
+/// # Panics
+/// Panics when nothing of the kind was reported within [`PATIENCE`].
 pub fn wait_for_message(text: &str) {
     let said = |event: &Value| {
         event["message"]
@@ -66,8 +76,11 @@ pub fn wait_for_message(text: &str) {
         .more
         .wait_timeout_while(so_far(), PATIENCE, |events| !events.iter().any(said));
     assert!(
-        !waited.expect("no test panics here").1.timed_out(),
-        "nobody said {text:?}"
+        !waited
+            .expect("nobody panics while it holds the lock")
+            .1
+            .timed_out(),
+        "nobody reported {text:?}"
     );
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::{Memory, PATIENCE, reported};
 
+/// The term of a task that a test leads: number 7, by a host `tested`.
 pub fn term(task: &str) -> Term {
     Term {
         number: 7,
@@ -24,7 +25,10 @@ pub fn term(task: &str) -> Term {
     }
 }
 
-/// What plugins run on: one worker, so that whatever a guest keeps to itself is missing at once.
+/// A runtime for plugins. It has one worker, so that a guest which does not yield is noticed at once.
+///
+/// # Panics
+/// Panics if the system gives no thread.
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -33,16 +37,35 @@ pub fn runtime() -> tokio::runtime::Runtime {
         .expect("threads")
 }
 
-/// One term of a plugin under test.
+/// One term of a plugin under test. When it is dropped the plugin is stopped, by force if need be.
+///
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use soloist_core::term::Demotion;
+/// use soloist_dev::testbed::Tested;
+/// # fn plugin() -> Arc<soloist_sandbox::Plugin> { unimplemented!() }
+///
+/// let mut tested = Tested::start(plugin(), Default::default());
+/// tested.wait_for("plugin-log", "elected", 1);
+/// tested.activation().demote(Demotion::Shutdown);
+/// assert!(!tested.stopped(), "the plugin stops in time");
+/// ```
+#[must_use = "the term ends when it is dropped"]
 pub struct Tested {
+    /// The running plugin, until the test drops it.
     pub activation: Option<Activation>,
+    /// The plugin's permission to have effects.
     pub permit: Permit,
+    /// The end of the lease, which the test may move.
     pub deadline: SharedDeadline,
+    /// The task's state.
     pub state: Arc<Memory>,
+    /// What the term tells its host.
     pub notices: mpsc::UnboundedReceiver<Notice>,
     task: String,
     handle: tokio::runtime::Handle,
-    /// None for a term that runs beside another.
+    /// `None` for a term that runs beside another.
     runtime: Option<tokio::runtime::Runtime>,
 }
 
@@ -54,7 +77,7 @@ impl Tested {
         Self::start_with(plugin, settings, deadline, |_| ())
     }
 
-    /// Starts a term; `first` is done with the activation before anything else can happen to it.
+    /// Starts a term; `first` is called with the activation before anything else can happen to it.
     pub fn start_with(
         plugin: Arc<Plugin>,
         settings: ActivationSettings,
@@ -64,7 +87,7 @@ impl Tested {
         Self::start_in(Arc::default(), plugin, settings, deadline, first)
     }
 
-    /// As `start_with`, with a state that is there already.
+    /// Starts a term as [`Tested::start_with`] does, with a state that exists already.
     pub fn start_in(
         state: Arc<Memory>,
         plugin: Arc<Plugin>,
@@ -85,7 +108,7 @@ impl Tested {
         tested
     }
 
-    /// Starts a term on the very thread that this one runs on.
+    /// Starts a term on the thread that this one runs on.
     pub fn beside(&self, plugin: Arc<Plugin>, settings: ActivationSettings) -> Self {
         let deadline = SharedDeadline::default();
         deadline.set(clock::now() + 100 * PATIENCE);
@@ -108,6 +131,7 @@ impl Tested {
         first: impl FnOnce(&Activation),
     ) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(1);
+        reported::listen();
         let task = format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let term = term(&task);
         let permit = Permit::new(deadline.clone());
@@ -134,6 +158,10 @@ impl Tested {
         }
     }
 
+    /// The running plugin.
+    ///
+    /// # Panics
+    /// Panics if the test has dropped it.
     pub fn activation(&self) -> &Activation {
         self.activation.as_ref().expect("not dropped by the test")
     }
@@ -151,7 +179,11 @@ impl Tested {
             .collect()
     }
 
-    /// Waits until something of that kind was reported so many times, and returns the last one.
+    /// Waits until `event` was reported of this term `times` times with a message that contains `message`, and returns the
+    /// last of them.
+    ///
+    /// # Panics
+    /// Panics when that has not happened within [`PATIENCE`].
     pub fn wait_for(&self, event: &str, message: &str, times: usize) -> Value {
         let end = Instant::now() + PATIENCE;
         let mut events = reported::so_far();
@@ -170,7 +202,10 @@ impl Tested {
         }
     }
 
-    /// The next notice that is not only about how the plugin fares.
+    /// Waits for the next notice that asks the host for something: not one of a plugin that fares well.
+    ///
+    /// # Panics
+    /// Panics when none comes within [`PATIENCE`].
     pub fn notice(&mut self) -> Notice {
         loop {
             match self.any_notice() {
@@ -180,7 +215,10 @@ impl Tested {
         }
     }
 
-    /// The next notice.
+    /// Waits for the next notice.
+    ///
+    /// # Panics
+    /// Panics when none comes within [`PATIENCE`].
     pub fn any_notice(&mut self) -> Notice {
         let runtime = self.handle.clone();
         let notice =
@@ -190,7 +228,10 @@ impl Tested {
             .expect("the last notice has not come")
     }
 
-    /// How long the thread that runs the plugin has had a processor.
+    /// The processor time of the thread that runs the plugin.
+    ///
+    /// # Panics
+    /// Panics when the thread has ended.
     pub fn processor_time(&self) -> Duration {
         let runtime = self.handle.clone();
         let time = async { rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime) };
@@ -203,7 +244,10 @@ impl Tested {
         )
     }
 
-    /// Waits for the end, and returns whether it was by force. Nothing may come after it.
+    /// Waits for the end of the term, and returns whether the host stopped the plugin by force.
+    ///
+    /// # Panics
+    /// Panics if the term does not end within [`PATIENCE`], or if anything of it is left: a notice, the state, the permit.
     pub fn stopped(&mut self) -> bool {
         let by_force = loop {
             match self.notice() {
@@ -233,7 +277,7 @@ impl Tested {
         by_force
     }
 
-    /// What was reported, by event names, without the lines of the plugin.
+    /// The names of the events that were reported of this term, without the lines of the plugin.
     pub fn story(&self) -> Vec<String> {
         let names = self
             .events()
@@ -242,7 +286,7 @@ impl Tested {
         names.filter(|name| name != "plugin-log").collect()
     }
 
-    /// The lines of the plugin.
+    /// The lines that the plugin wrote.
     pub fn lines(&self) -> Vec<String> {
         let events = self
             .events()

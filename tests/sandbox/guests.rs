@@ -1,62 +1,42 @@
-//! What the tests of the plugin side share: built guests, an engine, and the events that a term reports.
-#![allow(
-    dead_code,
-    unused_imports,
-    unreachable_pub,
-    reason = "each test binary uses a part of it"
-)]
+//! The guests under test, and the plugins that are made of them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use soloist_core::grants::{Grants, NetworkPolicy};
 use soloist_core::limits::Limits;
+use soloist_dev::testbed;
 use soloist_sandbox::{Bucket, Compiler, LoadError, Plugin, PluginEngine, PluginSettings};
 use soloist_tests::build::artifacts;
 
-mod apart;
-mod memory;
-mod reported;
-mod tested;
-
-pub use apart::{apart, is_apart};
-pub use memory::Memory;
-pub use reported::wait_for_message;
-pub use tested::{Tested, runtime, term};
-
-/// Long enough for a busy machine; a test that waits so long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
 /// A guest that was built for the tests.
-pub fn guest(name: &str) -> PathBuf {
+pub(crate) fn guest(name: &str) -> PathBuf {
     artifacts().expect("the guests can be built").guest(name)
 }
 
 /// The program under test.
-pub fn soloist() -> &'static Path {
+pub(crate) fn soloist() -> &'static Path {
     &artifacts().expect("the program can be built").soloist
 }
 
 /// What compiles plugins, as a host has it.
-pub fn compiler() -> Compiler {
+pub(crate) fn compiler() -> Compiler {
     Compiler::Process(soloist().to_owned())
 }
 
 /// One engine for all tests of a process, without a cache outside the target directory.
-pub fn engine() -> Arc<PluginEngine> {
+pub(crate) fn engine() -> Arc<PluginEngine> {
     static ENGINE: LazyLock<Arc<PluginEngine>> = LazyLock::new(|| {
         Arc::new(PluginEngine::with_cache(compiler(), None).expect("this machine runs WebAssembly"))
     });
-    reported::start();
+    testbed::listen();
     Arc::clone(&ENGINE)
 }
 
 /// The guest `misbehave`, told what to do, within these limits.
-pub fn limited(what: &str, limits: Limits) -> Arc<Plugin> {
+pub(crate) fn limited(what: &str, limits: Limits) -> Arc<Plugin> {
     let settings = PluginSettings {
         limits,
         ..config(&[("do", what)])
@@ -64,7 +44,7 @@ pub fn limited(what: &str, limits: Limits) -> Arc<Plugin> {
     Arc::new(Plugin::load(&engine(), &guest("misbehave"), settings).expect("the guest loads"))
 }
 
-pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
+pub(crate) fn config(entries: &[(&str, &str)]) -> PluginSettings {
     let config: BTreeMap<_, _> = entries
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
@@ -90,7 +70,7 @@ pub fn config(entries: &[(&str, &str)]) -> PluginSettings {
 }
 
 /// The guest `misbehave`, told what to do.
-pub fn misbehave(what: &str) -> Arc<Plugin> {
+pub(crate) fn misbehave(what: &str) -> Arc<Plugin> {
     Arc::new(
         Plugin::load(&engine(), &guest("misbehave"), config(&[("do", what)]))
             .expect("the guest loads"),
@@ -98,12 +78,12 @@ pub fn misbehave(what: &str) -> Arc<Plugin> {
 }
 
 /// A plugin from WebAssembly text.
-pub fn text(wat: &str) -> Arc<Plugin> {
+pub(crate) fn text(wat: &str) -> Arc<Plugin> {
     limited_text(wat, Limits::default()).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 /// A plugin from WebAssembly text, within these limits.
-pub fn limited_text(wat: &str, limits: Limits) -> Result<Arc<Plugin>, LoadError> {
+pub(crate) fn limited_text(wat: &str, limits: Limits) -> Result<Arc<Plugin>, LoadError> {
     let file = File::new("wat", wat.as_bytes());
     let settings = PluginSettings {
         limits,
@@ -113,7 +93,7 @@ pub fn limited_text(wat: &str, limits: Limits) -> Result<Arc<Plugin>, LoadError>
 }
 
 /// A bare module that writes `text` to stdout with WASI preview 1 when it is elected, and then does `more`.
-pub fn printing(text: &str, more: &str) -> String {
+pub(crate) fn printing(text: &str, more: &str) -> String {
     let (length, text) = (text.len(), text.escape_default());
     format!(
         r#"(module
@@ -129,7 +109,7 @@ pub fn printing(text: &str, more: &str) -> String {
 }
 
 /// A module as a toolchain without components makes it: the contract's types lie in a custom section.
-pub fn module_with_metadata() -> Vec<u8> {
+pub(crate) fn module_with_metadata() -> Vec<u8> {
     let mut module = wat::parse_str(
         r#"(module
             (memory (export "memory") 1)
@@ -157,10 +137,10 @@ pub fn module_with_metadata() -> Vec<u8> {
 }
 
 /// A file that is gone when the test is over.
-pub struct File(pub PathBuf);
+pub(crate) struct File(pub(crate) PathBuf);
 
 impl File {
-    pub fn new(extension: &str, content: &[u8]) -> Self {
+    pub(crate) fn new(extension: &str, content: &[u8]) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("soloist-test-{}-{count}.{extension}", std::process::id());
