@@ -98,6 +98,38 @@ fn every_link_of_the_documents_leads_somewhere() -> Result<()> {
     Ok(())
 }
 
+/// What a document names as a file or a directory of the repository: a path below the document or below the repository.
+fn paths(text: &str) -> Vec<String> {
+    let prose = prose(text);
+    let names = prose.split('`').skip(1).step_by(2);
+    let is_path = |name: &&str| {
+        let first = name.split('/').next().unwrap_or_default();
+        let is_plain =
+            |character: char| character.is_ascii_alphanumeric() || "./_-".contains(character);
+        ["host", "guest-sdk", "plugins", "tests", "src"].contains(&first)
+            && name.contains('/')
+            && name.chars().all(is_plain)
+    };
+    names.filter(is_path).map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn every_path_that_the_documents_name_is_there() -> Result<()> {
+    let mut gone = Vec::new();
+    for document in documents()? {
+        let beside = document
+            .parent()
+            .context("a document lies in a directory")?;
+        let named = paths(&fs::read_to_string(&document)?);
+        let missing = named
+            .into_iter()
+            .filter(|path| !beside.join(path).exists() && !repository().join(path).exists());
+        gone.extend(missing.map(|path| format!("{}: {path}", document.display())));
+    }
+    ensure!(gone.is_empty(), "paths that are not there: {gone:#?}");
+    Ok(())
+}
+
 #[test]
 fn a_link_is_found_and_an_anchor_is_made_of_its_heading() {
     let text =
