@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio::net::TcpStream;
 use zookeeper_client::{Acl, Client, Connector, Error};
 
-use super::task::hint;
+use super::error::NodeError;
 use soloist_core::access::Auth;
 use soloist_core::lease::NoRoom;
 
@@ -104,14 +104,9 @@ pub enum SessionError {
         /// Why that is not enough.
         source: Box<NoRoom>,
     },
-    /// The nodes that a host needs could not be created.
-    #[error("cannot create node {path}{}", hint(.source))]
-    Prepare {
-        /// The node.
-        path: String,
-        /// Why.
-        source: Error,
-    },
+    /// A node that a host needs could not be created, or its heartbeats fail.
+    #[error(transparent)]
+    Node(#[from] NodeError),
     /// Another session holds the host's node: that of another host with the same id, or of a process that was killed.
     #[error(
         "host id {host} is taken by session {owner:#x}: it is free when that session has ended"
@@ -129,14 +124,6 @@ pub enum SessionError {
     Unowned {
         /// The host's node.
         path: String,
-    },
-    /// The lease cannot be renewed.
-    #[error("heartbeats fail at node {path}: nothing can be led without a lease{}", hint(.source))]
-    Heartbeat {
-        /// The host's node.
-        path: String,
-        /// Why.
-        source: Error,
     },
 }
 

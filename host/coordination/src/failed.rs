@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use zookeeper_client::{CreateMode, Error};
 
+use super::error::{Doing, NodeError};
 use super::fence::Fence;
 use super::session::Session;
 use soloist_core::records::{self, FailedRecord, TaskPaths};
@@ -17,14 +18,6 @@ use soloist_core::term::Term;
 /// How often a request is made before it is given up, and the pause before the next one.
 const ATTEMPTS_MAX: u32 = 50;
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
-
-/// The mark could not be set or removed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot write {path}{}", super::task::hint(.source))]
-pub struct MarkError {
-    path: String,
-    source: Error,
-}
 
 /// The mark on a task, as the leader of one term sees it.
 #[derive(Debug)]
@@ -50,7 +43,7 @@ impl Mark {
     ///
     /// # Cancellation safety
     /// Dropped, it may or may not have been removed.
-    pub async fn remove(&self) -> Result<(), MarkError> {
+    pub async fn remove(&self) -> Result<(), NodeError> {
         let mut attempts = 0;
         loop {
             match self.try_remove().await {
@@ -71,7 +64,7 @@ impl Mark {
         failed: &PluginFailed,
         policy: RestartPolicy,
         stays: bool,
-    ) -> Result<FailedRecord, MarkError> {
+    ) -> Result<FailedRecord, NodeError> {
         let now = SystemTime::now();
         let retry_at = |terms| stays.then(|| now + policy.cool_down(terms));
         let mut attempts = 0;
@@ -138,13 +131,10 @@ impl Mark {
     }
 
     /// Waits before the next attempt, unless there have been enough or none can succeed.
-    async fn pause(&self, attempts: &mut u32, source: Error) -> Result<(), MarkError> {
+    async fn pause(&self, attempts: &mut u32, source: Error) -> Result<(), NodeError> {
         *attempts += 1;
         if *attempts == ATTEMPTS_MAX || !may_pass(&source) {
-            return Err(MarkError {
-                path: self.paths.failed.clone(),
-                source,
-            });
+            return Err(NodeError::at(Doing::Mark, &self.paths.failed)(source));
         }
         tokio::time::sleep(RETRY_PAUSE).await;
         Ok(())

@@ -7,6 +7,7 @@
 
 pub mod acl;
 pub mod connect;
+pub mod error;
 pub mod failed;
 pub mod fence;
 pub mod observer;

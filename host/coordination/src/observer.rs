@@ -6,6 +6,7 @@ use futures::future::try_join_all;
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, OneshotWatcher, SessionState, Stat};
 
 use super::connect::{Ensemble, connector, obstacles};
+use super::error::{Doing, NodeError};
 use super::watches::WatchSet;
 use soloist_core::records::{
     self, Candidate, FailedRecord, History, HostRecord, ResignOrder, TaskPaths, TermEntry,
@@ -125,7 +126,7 @@ impl Observer {
     /// One task, or all of them, and the hosts.
     ///
     /// # Errors
-    /// [`ObserverError::NoTask`] for a task asked for, [`ObserverError::Read`].
+    /// [`ObserverError::NoTask`] for a task asked for, [`ObserverError::Node`].
     pub async fn status(&self, task: Option<&str>) -> Result<Status, ObserverError> {
         self.catch_up().await?;
         let mut tasks = Vec::new();
@@ -146,7 +147,7 @@ impl Observer {
     /// Watches all that [`Observer::status`] reads, from now on: to be called before it is read.
     ///
     /// # Errors
-    /// [`ObserverError::Read`], [`ObserverError::TooMuchToWatch`].
+    /// [`ObserverError::Node`], [`ObserverError::TooMuchToWatch`].
     pub async fn watch(&self, task: Option<&str>) -> Result<WatchSet, ObserverError> {
         let hosts = records::hosts_path(&self.root);
         let mut watchers = vec![self.watch_children(&hosts).await?];
@@ -183,7 +184,7 @@ impl Observer {
     /// The latest terms of a task, the latest first; bounded.
     ///
     /// # Errors
-    /// [`ObserverError::NoTask`], [`ObserverError::Read`].
+    /// [`ObserverError::NoTask`], [`ObserverError::Node`].
     pub async fn history(&self, task: &str) -> Result<Vec<TermEntry>, ObserverError> {
         self.catch_up().await?;
         let Latest { record, zxid } = self.existing(task).await?;
@@ -300,7 +301,7 @@ impl Observer {
         loop {
             let look = async {
                 let changes = self.watch(Some(task)).await?;
-                Ok((changes, self.task(task).await?))
+                Ok::<_, ObserverError>((changes, self.task(task).await?))
             };
             match look.await {
                 Ok((changes, status)) => match status.leader {
@@ -309,7 +310,7 @@ impl Observer {
                     }
                     _ => changes.fired().await,
                 },
-                Err(error @ ObserverError::Read { .. }) if error.may_pass() && !self.is_lost() => {
+                Err(error) if error.may_pass() && !self.is_lost() => {
                     tokio::time::sleep(RETRY).await;
                 }
                 Err(error) => return Err(error),
@@ -317,7 +318,7 @@ impl Observer {
         }
     }
 
-    async fn asked(&self, task: Option<&str>) -> Result<Vec<String>, ObserverError> {
+    async fn asked(&self, task: Option<&str>) -> Result<Vec<String>, NodeError> {
         match task {
             Some(task) => Ok(vec![task.to_owned()]),
             None => self.children(&records::tasks_path(&self.root)).await,
@@ -381,12 +382,12 @@ impl Observer {
     }
 
     /// The candidates of a task: what only bears the name of one is passed over.
-    async fn queue(&self, paths: &TaskPaths) -> Result<Vec<Candidate>, ObserverError> {
+    async fn queue(&self, paths: &TaskPaths) -> Result<Vec<Candidate>, NodeError> {
         let named = records::queue(self.children(&paths.candidates).await?);
         let owned = named.into_iter().map(async |candidate| {
             let path = format!("{}/{}", paths.candidates, candidate.name);
             let read = self.client.check_stat(&path).await;
-            let stat = read.map_err(|source| ObserverError::Read { path, source })?;
+            let stat = read.map_err(NodeError::at(Doing::Read, &path))?;
             Ok(stat
                 .is_some_and(|stat| candidate.is_held_by(stat.ephemeral_owner))
                 .then_some(candidate))
@@ -394,7 +395,7 @@ impl Observer {
         Ok(try_join_all(owned).await?.into_iter().flatten().collect())
     }
 
-    async fn hosts(&self) -> Result<Vec<HostStatus>, ObserverError> {
+    async fn hosts(&self) -> Result<Vec<HostStatus>, NodeError> {
         let mut hosts = Vec::new();
         for host in self.children(&records::hosts_path(&self.root)).await? {
             // A host may leave between the two reads.
@@ -414,15 +415,11 @@ impl Observer {
     }
 
     /// A server may lag behind: whoever has just seen a failover must not be told of the time before.
-    async fn catch_up(&self) -> Result<(), ObserverError> {
-        let root = || self.root.clone();
+    async fn catch_up(&self) -> Result<(), NodeError> {
         self.client
             .sync(&self.root)
             .await
-            .map_err(|source| ObserverError::Read {
-                path: root(),
-                source,
-            })
+            .map_err(NodeError::at(Doing::Read, &self.root))
     }
 
     async fn existing(&self, task: &str) -> Result<Latest, ObserverError> {
@@ -433,7 +430,7 @@ impl Observer {
         })
     }
 
-    async fn latest(&self, task: &str) -> Result<Option<Latest>, ObserverError> {
+    async fn latest(&self, task: &str) -> Result<Option<Latest>, NodeError> {
         let read = self
             .data(&TaskPaths::new(&self.root, task, None).term)
             .await?;
@@ -443,55 +440,43 @@ impl Observer {
         }))
     }
 
-    async fn children(&self, path: &str) -> Result<Vec<String>, ObserverError> {
+    async fn children(&self, path: &str) -> Result<Vec<String>, NodeError> {
         match self.client.list_children(path).await {
             Ok(mut children) => {
                 children.sort_unstable();
                 Ok(children)
             }
             Err(Error::NoNode) => Ok(Vec::new()),
-            Err(source) => Err(ObserverError::Read {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(error) => Err(NodeError::at(Doing::Read, path)(error)),
         }
     }
 
-    async fn data(&self, path: &str) -> Result<Option<(Vec<u8>, Stat)>, ObserverError> {
+    async fn data(&self, path: &str) -> Result<Option<(Vec<u8>, Stat)>, NodeError> {
         match self.client.get_data(path).await {
             Ok(read) => Ok(Some(read)),
             Err(Error::NoNode) => Ok(None),
-            Err(source) => Err(ObserverError::Read {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(error) => Err(NodeError::at(Doing::Read, path)(error)),
         }
     }
 
-    async fn watch_children(&self, path: &str) -> Result<OneshotWatcher, ObserverError> {
+    async fn watch_children(&self, path: &str) -> Result<OneshotWatcher, NodeError> {
         match self.client.list_and_watch_children(path).await {
             Ok((_, watcher)) => Ok(watcher),
             Err(Error::NoNode) => self.watch_node(path).await,
-            Err(source) => Err(ObserverError::Read {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(error) => Err(NodeError::at(Doing::Read, path)(error)),
         }
     }
 
     /// Watches a node that may not be there.
-    async fn watch_node(&self, path: &str) -> Result<OneshotWatcher, ObserverError> {
+    async fn watch_node(&self, path: &str) -> Result<OneshotWatcher, NodeError> {
         let watched = self.client.check_and_watch_stat(path).await;
         watched
             .map(|(_, watcher)| watcher)
-            .map_err(|source| ObserverError::Read {
-                path: path.to_owned(),
-                source,
-            })
+            .map_err(NodeError::at(Doing::Read, path))
     }
 
     /// Writes a node, whether it is there or not; gives its version.
-    async fn write(&self, path: &str, data: &[u8]) -> Result<i32, ObserverError> {
+    async fn write(&self, path: &str, data: &[u8]) -> Result<i32, NodeError> {
         let options = CreateMode::Persistent.with_acls(Acls::new(&self.acl));
         let written = match self.client.create(path, data, &options).await {
             Err(Error::NodeExists) => self.client.set_data(path, data, None).await,
@@ -499,9 +484,6 @@ impl Observer {
         };
         written
             .map(|stat| stat.version)
-            .map_err(|source| ObserverError::Write {
-                path: path.to_owned(),
-                source,
-            })
+            .map_err(NodeError::at(Doing::Write, path))
     }
 }

@@ -13,8 +13,8 @@ use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 use zookeeper_client::{Acl, Error};
 
+use super::error::hint;
 use super::session::{Session, View};
-use super::task::hint;
 use soloist_core::events::{About, Event, details};
 use soloist_core::records::{self, TaskPaths};
 use soloist_core::text::printable;

@@ -11,9 +11,9 @@ use futures::future::BoxFuture;
 use tokio::sync::RwLock;
 use zookeeper_client::{CreateMode, Error, MultiWriteResult};
 
+use super::error::{hint, is_refusal};
 use super::fence::Fence;
 use super::session::Session;
-use super::task::{hint, is_refusal};
 use soloist_core::records::TaskPaths;
 use soloist_core::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
 

@@ -10,6 +10,7 @@ use futures::TryFutureExt;
 use futures::future::try_join4;
 use zookeeper_client::{CreateMode, Error, MultiWriteError, MultiWriteResult, Stat};
 
+use super::error::{Doing, NodeError};
 use super::session::Session;
 use super::watches::WatchSet;
 use soloist_core::election::{Holder, Queue, Record};
@@ -22,7 +23,6 @@ mod queue;
 mod release;
 
 pub use error::TaskError;
-pub(crate) use error::{hint, is_refusal};
 pub use release::TermEnding;
 
 /// The data version of a master node that one of our hosts created: it is written once more in the transaction that
@@ -104,7 +104,7 @@ impl TaskNodes {
     }
 
     /// Creates what the task needs: the parents of all its nodes, the first term record, and a history of nothing.
-    async fn prepare(&self) -> Result<(), TaskError> {
+    async fn prepare(&self) -> Result<(), NodeError> {
         let (client, acls) = (self.session.client(), self.session.acls());
         let parents = [
             Some(self.paths.candidates.as_str()),
@@ -114,10 +114,7 @@ impl TaskNodes {
             self.session
                 .ensure(path)
                 .await
-                .map_err(|source| TaskError::Prepare {
-                    path: path.to_owned(),
-                    source,
-                })?;
+                .map_err(NodeError::at(Doing::Create, path))?;
         }
         // Whoever asks for the leader before the first term has to know where to look.
         let path = self.paths.elsewhere.then(|| self.paths.master.clone());
@@ -134,12 +131,7 @@ impl TaskNodes {
                 .await
             {
                 Ok(_) | Err(Error::NodeExists) => {}
-                Err(source) => {
-                    return Err(TaskError::Prepare {
-                        path: path.clone(),
-                        source,
-                    });
-                }
+                Err(error) => return Err(NodeError::at(Doing::Create, path)(error)),
             }
         }
         Ok(())
@@ -155,10 +147,7 @@ impl TaskNodes {
         let Some(seen) = seen.filter(|seen| seen.queue.record.leads_to(&over)) else {
             return Ok(ElectOutcome::Outdated);
         };
-        let elect_error = |source| TaskError::Elect {
-            path: self.paths.master.clone(),
-            source,
-        };
+        let elect_error = NodeError::at(Doing::Elect, &self.paths.master);
         let host = self.session.host();
         let number = over.number.saturating_add(1).min(NUMBER_MAX);
         let candidate = seen.candidate.unwrap_or_default();
@@ -233,7 +222,7 @@ impl TaskNodes {
                 self.prepare().await?;
                 Ok(ElectOutcome::Outdated)
             }
-            Err(error) => Err(elect_error(error.into())),
+            Err(error) => Err(elect_error(error.into()).into()),
         }
     }
 
@@ -244,27 +233,24 @@ impl TaskNodes {
         record: TermRecord,
         results: &[MultiWriteResult],
     ) -> Result<ElectOutcome, TaskError> {
-        match results {
-            [
-                _,
-                MultiWriteResult::Create { path, .. },
-                _,
-                MultiWriteResult::SetData { stat },
-                ..,
-            ] => {
-                if *path != self.paths.master {
-                    return Err(TaskError::WrongNode {
-                        asked: self.paths.master.clone(),
-                        created: path.clone(),
-                    });
-                }
-                Ok(ElectOutcome::Won(self.term(number, stat), Box::new(record)))
-            }
-            _ => Err(TaskError::Elect {
-                path: self.paths.master.clone(),
-                source: Error::UnexpectedError(format!("answer of {} parts", results.len())),
-            }),
+        let [
+            _,
+            MultiWriteResult::Create { path, .. },
+            _,
+            MultiWriteResult::SetData { stat },
+            ..,
+        ] = results
+        else {
+            let error = Error::UnexpectedError(format!("answer of {} parts", results.len()));
+            return Err(NodeError::at(Doing::Elect, &self.paths.master)(error).into());
+        };
+        if *path != self.paths.master {
+            return Err(TaskError::WrongNode {
+                asked: self.paths.master.clone(),
+                created: path.clone(),
+            });
         }
+        Ok(ElectOutcome::Won(self.term(number, stat), Box::new(record)))
     }
 
     fn term(&self, number: u64, record: &Stat) -> Term {
@@ -297,11 +283,9 @@ impl TaskNodes {
                 .map_ok(Some)
                 .or_else(none_if_missing),
         );
-        let (master, term, place, history) =
-            read.await.map_err(|source| TaskError::ReadMaster {
-                path: self.paths.master.clone(),
-                source,
-            })?;
+        let (master, term, place, history) = read
+            .await
+            .map_err(NodeError::at(Doing::ReadMaster, &self.paths.master))?;
         let held = |holder, watchers: Vec<_>| MasterSnapshot {
             holder,
             record: None,

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use zookeeper_client::Error;
-
-use crate::task::hint;
+use crate::error::NodeError;
 use soloist_core::records;
 use soloist_core::text::printable;
 
@@ -33,22 +31,9 @@ pub enum ObserverError {
         /// The servers.
         servers: String,
     },
-    /// Something could not be read.
-    #[error("cannot read node {}{}", printable(path), hint(.source))]
-    Read {
-        /// The node.
-        path: String,
-        /// Why.
-        source: Error,
-    },
-    /// Something could not be written.
-    #[error("cannot write node {}{}", printable(path), hint(.source))]
-    Write {
-        /// The node.
-        path: String,
-        /// Why.
-        source: Error,
-    },
+    /// A node could not be read or written.
+    #[error(transparent)]
+    Node(#[from] NodeError),
     /// Nobody has ever stood for the task.
     #[error("no task {task} below {path}: `soloist status` lists those there are")]
     NoTask {
@@ -144,13 +129,7 @@ pub enum ObserverError {
 impl ObserverError {
     /// Whether the same question may be answered later, by this connection or another.
     pub fn may_pass(&self) -> bool {
-        let (Self::Read { source, .. } | Self::Write { source, .. }) = self else {
-            return false;
-        };
-        matches!(
-            source,
-            Error::ConnectionLoss | Error::SessionExpired | Error::ClientClosed | Error::Custom(_)
-        )
+        matches!(self, Self::Node(error) if error.may_pass())
     }
 }
 

@@ -9,6 +9,7 @@ use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 
 use super::{Keeper, Live, Session, report_connected};
 use crate::connect::{Ensemble, SessionError, SessionSettings, connector, obstacles};
+use crate::error::{Doing, NodeError};
 use soloist_core::clock;
 use soloist_core::events::{About, Event, chain, details};
 use soloist_core::lease::{Lease, Timing};
@@ -83,10 +84,7 @@ impl Keeper {
         let session = self.below_the_chroot(client)?;
         self.prepare(&session).await?;
         let path = records::host_path(&self.settings.ensemble.root, &self.settings.host);
-        let failed = |source| SessionError::Prepare {
-            path: path.clone(),
-            source,
-        };
+        let failed = NodeError::at(Doing::Create, &path);
         if let Some(owner) = self.register(&session, &path).await.map_err(failed)? {
             if !records::is_session(owner) {
                 return Err(SessionError::Unowned { path });
@@ -183,11 +181,7 @@ impl Keeper {
             whole.clone().chroot(chroot.as_str())
         };
         let client = client.map_err(|_| {
-            let source = Error::BadArguments(&"bad chroot");
-            SessionError::Prepare {
-                path: chroot.clone(),
-                source,
-            }
+            NodeError::at(Doing::Create, chroot)(Error::BadArguments(&"bad chroot"))
         })?;
         let (deadline, left) = (SharedDeadline::default(), Notify::new());
         Ok(Session {
@@ -202,14 +196,14 @@ impl Keeper {
     }
 
     /// Creates the parents of everything that a host needs.
-    async fn prepare(&self, session: &Session) -> Result<(), SessionError> {
+    async fn prepare(&self, session: &Session) -> Result<(), NodeError> {
         let Ensemble { chroot, root, .. } = &self.settings.ensemble;
         let hosts = records::hosts_path(root);
-        let failed = |source| SessionError::Prepare {
-            path: format!("{chroot}{hosts}"),
-            source,
-        };
-        session.ensure(&hosts).await.map_err(failed)
+        let whole = format!("{chroot}{hosts}");
+        session
+            .ensure(&hosts)
+            .await
+            .map_err(NodeError::at(Doing::Create, &whole))
     }
 
     /// Creates the host's node; gives the owner of what is there if that is not this session.

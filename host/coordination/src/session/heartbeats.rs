@@ -6,6 +6,7 @@ use zookeeper_client::Error;
 
 use super::{Keeper, Session};
 use crate::connect::SessionError;
+use crate::error::{Doing, NodeError};
 use soloist_core::clock::{self, Moment};
 use soloist_core::events::{About, Event, chain, details};
 use soloist_core::lease::{Lease, Timing};
@@ -62,12 +63,9 @@ impl Keeper {
                 }
                 // Proves nothing: the lease simply is not renewed. That a connection is lost is reported elsewhere.
                 Err(Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) => {}
-                Err(source) => {
+                Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
-                        let error = SessionError::Heartbeat {
-                            path: path.clone(),
-                            source,
-                        };
+                        let error = NodeError::at(Doing::Heartbeat, &path)(error);
                         About::SESSION.report(Event::SessionError, chain(&error));
                     }
                 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures::future::OptionFuture;
 use zookeeper_client::{Error, OneshotWatcher, Stat};
 
-use super::{TaskError, TaskNodes};
+use super::TaskNodes;
+use crate::error::{Doing, NodeError};
 use soloist_core::events::{About, Event, chain};
 use soloist_core::records::{self, ResignOrder};
 use soloist_core::term::Term;
@@ -45,10 +46,7 @@ impl TaskNodes {
                 continue;
             }
             if pause == ORDER_RETRY {
-                let error = TaskError::Order {
-                    path: self.paths.resign.clone(),
-                    source: error,
-                };
+                let error = NodeError::at(Doing::ReadOrders, &self.paths.resign)(error);
                 About::task(&self.task).report(Event::ElectionError, chain(&error));
             }
             // A node that is deleted fires the watch; one whose ACL is changed does not.

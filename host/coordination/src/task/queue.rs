@@ -7,6 +7,7 @@ use futures::future::{try_join, try_join_all};
 use zookeeper_client::{CreateMode, CreateOptions, Error, MultiReadResult, OneshotWatcher, Stat};
 
 use super::{HistorySnapshot, QueueSnapshot, TaskError, TaskNodes};
+use crate::error::{Doing, NodeError};
 use crate::watches::WatchSet;
 use soloist_core::election::{Queue, Record};
 use soloist_core::records::{self, Candidate, TermRecord};
@@ -25,10 +26,7 @@ struct Place {
 impl TaskNodes {
     /// Reads the queue and the term record, creating their parents when they are missing.
     pub async fn look(self) -> Result<QueueSnapshot, TaskError> {
-        let look_error = |source| TaskError::Look {
-            path: self.paths.candidates.clone(),
-            source,
-        };
+        let look_error = NodeError::at(Doing::Look, &self.paths.candidates);
         let (children, (data, stat), history) = match self.read_queue().await {
             Err(Error::NoNode) => {
                 self.prepare().await?;
@@ -95,10 +93,7 @@ impl TaskNodes {
         if theirs == self.paths.master || (kept.term.host.is_empty() && kept.term.number > 0) {
             return Ok(());
         }
-        let look_error = |source| TaskError::Look {
-            path: theirs.clone(),
-            source,
-        };
+        let look_error = NodeError::at(Doing::Look, &theirs);
         let client = self.session.client();
         let host = match self.first(named, None).await.map_err(look_error)? {
             Some(first) if first.session != self.session.id() => first.host.clone(),
@@ -108,13 +103,13 @@ impl TaskNodes {
                 }
                 // What no host can have written cannot be held.
                 Ok(_) | Err(Error::NoNode | Error::BadArguments(_)) => return Ok(()),
-                Err(error) => return Err(look_error(error)),
+                Err(error) => return Err(look_error(error).into()),
             },
         };
         for own in own {
             match client.delete(&self.candidate_path(own), None).await {
                 Ok(()) | Err(Error::NoNode) => {}
-                Err(error) => return Err(look_error(error)),
+                Err(error) => return Err(look_error(error).into()),
             }
         }
         Err(TaskError::OtherPath {
@@ -218,10 +213,7 @@ impl TaskNodes {
         let (path, options) = self.new_candidate();
         match self.session.client().create(&path, b"", &options).await {
             Ok(_) => Ok(()),
-            Err(source) => Err(TaskError::Join {
-                path: self.paths.candidates.clone(),
-                source,
-            }),
+            Err(error) => Err(NodeError::at(Doing::Join, &self.paths.candidates)(error).into()),
         }
     }
 
@@ -238,10 +230,7 @@ impl TaskNodes {
         };
         match commit.await {
             Ok(_) => Ok(()),
-            Err(source) => Err(TaskError::Join {
-                path: self.paths.candidates.clone(),
-                source,
-            }),
+            Err(error) => Err(NodeError::at(Doing::Join, &self.paths.candidates)(error).into()),
         }
     }
 
@@ -260,10 +249,9 @@ impl TaskNodes {
         own: Option<String>,
     ) -> Result<Option<WatchSet>, TaskError> {
         let watched = try_join(self.watch_candidate(Some(name)), self.watch_candidate(own));
-        let watched = watched.await.map_err(|source| TaskError::Look {
-            path: self.paths.candidates.clone(),
-            source,
-        })?;
+        let watched = watched
+            .await
+            .map_err(NodeError::at(Doing::Look, &self.paths.candidates))?;
         Ok(match watched {
             (Some(other), Some(own)) => Some(WatchSet::new(vec![other, own])),
             _ => None,

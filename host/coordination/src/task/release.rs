@@ -5,6 +5,7 @@ use futures::future::{try_join, try_join3};
 use zookeeper_client::{CreateMode, Error};
 
 use super::{HistorySnapshot, MASTER_VERSION, TaskError, TaskNodes, none_if_missing};
+use crate::error::{Doing, NodeError};
 use soloist_core::election::RELEASE_WRITES;
 use soloist_core::records::{self, Completion, End, TermEntry, TermRecord};
 use soloist_core::term::Term;
@@ -90,10 +91,7 @@ impl TaskNodes {
         ended: Option<TermEnding>,
         candidates: Vec<String>,
     ) -> Result<bool, TaskError> {
-        let release_error = |source| TaskError::Release {
-            path: self.paths.master.clone(),
-            source,
-        };
+        let release_error = NodeError::at(Doing::Release, &self.paths.master);
         // As things usually are: one request.
         if let Some(
             ended @ TermEnding {
@@ -130,10 +128,10 @@ impl TaskNodes {
                 Err(error @ (Error::NoNode | Error::NodeExists | Error::BadVersion)) => {
                     last = error;
                 }
-                Err(error) => return Err(release_error(error)),
+                Err(error) => return Err(release_error(error).into()),
             }
         }
-        Err(release_error(last))
+        Err(release_error(last).into())
     }
 
     async fn read_own(&self) -> Result<OwnNodes, Error> {
