@@ -11,6 +11,7 @@ use futures::future::join_all;
 use tokio::sync::watch;
 
 use super::connect::{Credentials, writing_connector};
+use soloist_core::backoff::Backoff;
 
 /// Short enough to be answered with the shortest timeout there is, long enough to be answered in time.
 const SHORT: Duration = Duration::from_millis(200);
@@ -99,7 +100,8 @@ impl Probe {
 
     /// Asks every server of that name until it has answered.
     async fn ask_all_of(&self, name: &str) {
-        let (mut answered, mut pause) = (BTreeSet::new(), SILENT_PAUSE);
+        let mut answered = BTreeSet::new();
+        let mut pauses = Backoff::new(SILENT_PAUSE, SILENT_PAUSE_MAX);
         loop {
             let silent: Vec<_> = servers(name)
                 .await
@@ -117,8 +119,7 @@ impl Probe {
                 return;
             }
             answered.extend(answers.into_iter().map(|(_, server)| server));
-            tokio::time::sleep(pause).await;
-            pause = (2 * pause).min(SILENT_PAUSE_MAX);
+            tokio::time::sleep(pauses.step()).await;
         }
     }
 

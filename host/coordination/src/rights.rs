@@ -15,6 +15,7 @@ use zookeeper_client::{Acl, Error};
 
 use super::error::hint;
 use super::session::{Session, View};
+use soloist_core::backoff::Backoff;
 use soloist_core::events::{About, Event, details};
 use soloist_core::records::{self, TaskPaths};
 use soloist_core::text::printable;
@@ -64,7 +65,7 @@ struct Found {
 /// # Cancellation safety
 /// Dropped, it has looked at some of them.
 pub async fn set_right(mut view: watch::Receiver<View>, root: String, tasks: Vec<Arc<TaskPaths>>) {
-    let mut pause = RETRY;
+    let mut pauses = Backoff::new(RETRY, RETRY_MAX);
     // The keeper has gone when it fails.
     while let Ok(session) = view
         .wait_for(|view| view.session.is_some())
@@ -75,7 +76,7 @@ pub async fn set_right(mut view: watch::Receiver<View>, root: String, tasks: Vec
         let id = session.id();
         let found = tokio::select! {
             found = look(&session, &root, &tasks) => found.inspect_err(|error| {
-                if pause == RETRY {
+                if pauses.steps() == 0 {
                     tracing::warn!("whether nodes give the rights that `acl` says is not known yet: {error}");
                 }
             }).ok(),
@@ -86,8 +87,7 @@ pub async fn set_right(mut view: watch::Receiver<View>, root: String, tasks: Vec
         if let Some(found) = found {
             return report(&found);
         }
-        tokio::time::sleep(pause).await;
-        pause = (2 * pause).min(RETRY_MAX);
+        tokio::time::sleep(pauses.step()).await;
     }
 }
 

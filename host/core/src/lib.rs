@@ -7,6 +7,7 @@
 //! | [`permit`] | a leader's permission to have effects, which ends by itself |
 //! | [`term`] | a term of leadership, and why one ends |
 //! | [`restart`] | when a plugin is run again, and how long a host rests |
+//! | [`backoff`] | pauses that double up to a bound |
 //! | [`records`] | the nodes in ZooKeeper: their names, and what they hold |
 //! | [`state`] | what a keeper of a plugin's state promises |
 //! | [`grants`], [`limits`] | what a task may use, and how much of it |
@@ -19,6 +20,7 @@
 //! It builds within seconds, so that the model in `tests/model` and `make mutants` can try it many times.
 
 pub mod access;
+pub mod backoff;
 pub mod bucket;
 pub mod cause;
 pub mod clock;

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use crate::backoff::Backoff;
+
 use crate::cause::Cause;
 
 /// The longest time that a host stays out of the queue, unless its longest pause is longer.
@@ -36,20 +38,10 @@ impl Default for RestartPolicy {
 }
 
 impl RestartPolicy {
-    /// How long to wait after so many short runs in a row.
-    fn pause(&self, short: u32) -> Duration {
-        self.initial
-            .saturating_mul(2_u32.saturating_pow(short))
-            .min(self.max)
-    }
-
     /// How long a host stays out of the queue when that many terms in a row have failed, its own included: the longest
     /// pause, doubled with every further term, up to an hour.
     pub fn cool_down(&self, failed_terms: u32) -> Duration {
-        let doubled = self
-            .max
-            .saturating_mul(2_u32.saturating_pow(failed_terms.saturating_sub(1)));
-        doubled.min(COOL_DOWN_MAX.max(self.max))
+        Backoff::new(self.max, COOL_DOWN_MAX.max(self.max)).nth(failed_terms.saturating_sub(1))
     }
 }
 
@@ -66,8 +58,8 @@ pub struct PluginFailed {
 #[derive(Clone, Copy, Debug)]
 pub struct Runs {
     policy: RestartPolicy,
-    /// How many in a row were too short to be healthy, or the first after one that was.
-    short: u32,
+    /// Steps with every run that was too short to be healthy, and with the first after one that was.
+    pauses: Backoff,
     /// How many in a row have failed and were followed by a restart.
     failures: u32,
 }
@@ -77,7 +69,7 @@ impl Runs {
     pub fn new(policy: RestartPolicy) -> Self {
         Self {
             policy,
-            short: 0,
+            pauses: Backoff::new(policy.initial, policy.max),
             failures: 0,
         }
     }
@@ -89,7 +81,7 @@ impl Runs {
             return None;
         }
         self.failures += 1;
-        Some(self.pause())
+        Some(self.pauses.step())
     }
 
     /// A run has completed after so long: the pause before the next one. It has done its work, so failures before it are
@@ -97,7 +89,7 @@ impl Runs {
     pub fn completed(&mut self, ran: Duration) -> Duration {
         self.end(ran);
         self.failures = 0;
-        self.pause()
+        self.pauses.step()
     }
 
     /// How many failures in a row were followed by a restart.
@@ -107,14 +99,9 @@ impl Runs {
 
     fn end(&mut self, ran: Duration) {
         if ran >= self.policy.healthy_after {
-            (self.short, self.failures) = (0, 0);
+            self.pauses.reset();
+            self.failures = 0;
         }
-    }
-
-    fn pause(&mut self) -> Duration {
-        let pause = self.policy.pause(self.short);
-        self.short = self.short.saturating_add(1);
-        pause
     }
 }
 
@@ -154,13 +141,13 @@ mod tests {
             [1, 2, 4, 5, 5]
         );
         assert_eq!(runs.restarts(), 5);
-        let mut endless = Runs {
-            short: u32::MAX,
-            ..Runs::new(RestartPolicy {
-                max_restarts: 1,
-                ..policy()
-            })
-        };
+        let mut endless = Runs::new(RestartPolicy {
+            max_restarts: 1,
+            ..policy()
+        });
+        for _ in 0..1_000 {
+            endless.completed(Duration::ZERO);
+        }
         assert_eq!(endless.failed(Duration::ZERO), Some(policy().max));
     }
 

@@ -10,6 +10,7 @@ use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 use super::{Keeper, Live, Session, report_connected};
 use crate::connect::{Ensemble, SessionError, SessionSettings, connector, obstacles};
 use crate::error::{Doing, NodeError};
+use soloist_core::backoff::Backoff;
 use soloist_core::clock;
 use soloist_core::events::{About, Event, chain, details};
 use soloist_core::lease::{Lease, Timing};
@@ -28,7 +29,7 @@ impl Keeper {
             Event::SessionConnecting,
             format_args!("connecting to {}", self.settings.ensemble.servers),
         );
-        let mut pause = RETRY_INITIAL;
+        let mut pauses = Backoff::new(RETRY_INITIAL, RETRY_MAX);
         loop {
             let error = match self.attempt(last_error).await {
                 Ok(Some(live)) => return live,
@@ -41,6 +42,7 @@ impl Keeper {
                 SessionError::ReadOnly { .. } => Event::SessionReadOnly,
                 _ => Event::SessionError,
             };
+            let pause = pauses.step();
             let retry_in = Value::from(pause.as_secs_f64());
             About::SESSION.report_with(
                 event,
@@ -50,7 +52,6 @@ impl Keeper {
             );
             *last_error = Some(error);
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RETRY_MAX);
         }
     }
 

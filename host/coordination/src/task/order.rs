@@ -7,6 +7,7 @@ use zookeeper_client::{Error, OneshotWatcher, Stat};
 
 use super::TaskNodes;
 use crate::error::{Doing, NodeError};
+use soloist_core::backoff::Backoff;
 use soloist_core::events::{About, Event, chain};
 use soloist_core::records::{self, ResignOrder};
 use soloist_core::term::Term;
@@ -22,7 +23,7 @@ type Written = Option<(Vec<u8>, Stat)>;
 impl TaskNodes {
     /// Waits until somebody asks for the end of this term.
     pub async fn resign_order(self, term: Term) -> ResignOrder {
-        let mut pause = ORDER_RETRY;
+        let mut pauses = Backoff::new(ORDER_RETRY, ORDER_RETRY_MAX);
         loop {
             let (error, watcher) = match self.watch_order().await {
                 Ok((Ok(written), watcher)) => {
@@ -30,7 +31,7 @@ impl TaskNodes {
                         return order;
                     }
                     watcher.changed().await;
-                    pause = ORDER_RETRY;
+                    pauses.reset();
                     continue;
                 }
                 Ok((Err(error), watcher)) => (error, Some(watcher)),
@@ -45,16 +46,15 @@ impl TaskNodes {
                 tokio::time::sleep(ORDER_RETRY).await;
                 continue;
             }
-            if pause == ORDER_RETRY {
+            if pauses.steps() == 0 {
                 let error = NodeError::at(Doing::ReadOrders, &self.paths.resign)(error);
                 About::task(&self.task).report(Event::ElectionError, chain(&error));
             }
             // A node that is deleted fires the watch; one whose ACL is changed does not.
             tokio::select! {
                 Some(_) = changed => {}
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pauses.step()) => {}
             }
-            pause = (2 * pause).min(ORDER_RETRY_MAX);
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Now;
+use crate::backoff::Backoff;
 use crate::clock::Moment;
 
 /// The first pause after a step failed; it doubles with every further failure.
@@ -21,24 +22,41 @@ const LEAVE_REST_MAX: Duration = Duration::from_hours(1);
 pub(super) const LAST_RELEASES: u32 = 8;
 
 /// The setbacks of one host in one election.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Setbacks {
-    failures: u32,
+    /// Steps that have failed.
+    failures: Backoff,
     refusals: u32,
-    rests: u32,
+    /// How often this host has made way.
+    rests: Backoff,
     releases_refused: u32,
-    sessions_left: u32,
+    /// How often it had to let its session go.
+    sessions_left: Backoff,
+}
+
+impl Default for Setbacks {
+    fn default() -> Self {
+        Self {
+            failures: Backoff::new(RETRY_INITIAL, RETRY_MAX),
+            refusals: 0,
+            rests: Backoff::new(REST_INITIAL, REST_MAX),
+            releases_refused: 0,
+            sessions_left: Backoff::new(REST_INITIAL, LEAVE_REST_MAX),
+        }
+    }
 }
 
 impl Setbacks {
     /// A step has succeeded: the next failure is the first.
     pub(super) fn step_done(&mut self) {
-        self.failures = 0;
+        self.failures.reset();
     }
 
     /// The election has succeeded: nothing refuses this host.
     pub(super) fn elected(&mut self) {
-        (self.failures, self.refusals, self.rests) = (0, 0, 0);
+        self.failures.reset();
+        self.refusals = 0;
+        self.rests.reset();
     }
 
     /// All is gone with the session.
@@ -48,14 +66,13 @@ impl Setbacks {
 
     /// All is given back. The failures are not over: what follows may be the same again.
     pub(super) fn released(&mut self) {
-        (self.releases_refused, self.sessions_left) = (0, 0);
+        self.releases_refused = 0;
+        self.sessions_left.reset();
     }
 
     /// A step has failed; gives the time of the next attempt.
     pub(super) fn failed(&mut self, now: Now) -> Moment {
-        let pause = doubled(RETRY_INITIAL, self.failures, RETRY_MAX);
-        self.failures = self.failures.saturating_add(1);
-        now.time + pause
+        now.time + self.failures.step()
     }
 
     /// The ensemble has refused what a host in the queue asks for; gives the rest that is due if it has often enough. It
@@ -65,9 +82,7 @@ impl Setbacks {
         if self.refusals < REFUSALS_MAX {
             return None;
         }
-        let rest = doubled(REST_INITIAL, self.rests, REST_MAX);
-        self.rests = self.rests.saturating_add(1);
-        Some(rest)
+        Some(self.rests.step())
     }
 
     /// The ensemble has refused to take back what this host holds; gives the rest that is due, once the session has been let
@@ -78,17 +93,11 @@ impl Setbacks {
         if self.releases_refused < REFUSALS_MAX {
             return None;
         }
-        let rest = doubled(REST_INITIAL, self.sessions_left, LEAVE_REST_MAX);
-        self.sessions_left = self.sessions_left.saturating_add(1);
-        Some(rest)
+        Some(self.sessions_left.step())
     }
 
     /// Whether a host that shuts down has tried often enough.
     pub(super) fn enough_for_a_shutdown(&self) -> bool {
-        self.failures >= LAST_RELEASES
+        self.failures.steps() >= LAST_RELEASES
     }
-}
-
-fn doubled(initial: Duration, times: u32, max: Duration) -> Duration {
-    initial.saturating_mul(1 << times.min(16)).min(max)
 }
