@@ -1,15 +1,21 @@
-//! How to connect, and what can be wrong with a connection.
+//! How to connect to the ensemble, what its servers agree to, and what can be in the way.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
-use tokio::net::TcpStream;
-use zookeeper_client::{Acl, Client, Connector, Error};
+use zookeeper_client::Acl;
 
-use super::error::NodeError;
 use soloist_core::access::Auth;
-use soloist_core::lease::NoRoom;
+
+mod connector;
+mod error;
+mod obstacles;
+pub(crate) mod probe;
+mod servers;
+
+pub(crate) use connector::connector;
+pub use error::SessionError;
+pub(crate) use obstacles::obstacles;
 
 /// Where the ensemble is, what of it is Soloist's, and who this is to it.
 #[derive(Clone, Debug)]
@@ -66,102 +72,5 @@ impl std::fmt::Debug for Credentials {
         f.debug_struct("Credentials")
             .field("scheme", &self.scheme)
             .finish_non_exhaustive()
-    }
-}
-
-/// A session could not be had, or not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// No server let us in.
-    #[error("cannot connect to {servers}: {obstacles}")]
-    Connect {
-        /// The servers.
-        servers: String,
-        /// What is in the way, server by server.
-        obstacles: String,
-    },
-    /// The credentials were refused.
-    #[error("the ensemble at {servers} refuses the credentials: check `auth`")]
-    AuthFailed {
-        /// The servers.
-        servers: String,
-    },
-    /// Only servers that cannot write are there.
-    #[error("the ensemble at {servers} is read-only: a majority of its servers is missing")]
-    ReadOnly {
-        /// The servers.
-        servers: String,
-    },
-    /// The session timeout that was agreed on is too short.
-    #[error(
-        "{server} agrees to a session timeout of {agreed:?} only (its maxSessionTimeout): nothing can be led"
-    )]
-    Timing {
-        /// The server, or all of them, where it is not known which.
-        server: String,
-        /// What was agreed on.
-        agreed: Duration,
-        /// Why that is not enough.
-        source: Box<NoRoom>,
-    },
-    /// A node that a host needs could not be created, or its heartbeats fail.
-    #[error(transparent)]
-    Node(#[from] NodeError),
-    /// Another session holds the host's node: that of another host with the same id, or of a process that was killed.
-    #[error(
-        "host id {host} is taken by session {owner:#x}: it is free when that session has ended"
-    )]
-    Taken {
-        /// The id.
-        host: String,
-        /// The session.
-        owner: i64,
-    },
-    /// A node that no session owns stands where the host's is to be.
-    #[error(
-        "node {path} is persistent: no host made it, and none can register there; delete it, or choose another host id"
-    )]
-    Unowned {
-        /// The host's node.
-        path: String,
-    },
-}
-
-/// How long a server is given to accept a connection when it is asked what is in the way of one.
-const OBSTACLE_TIME: Duration = Duration::from_secs(1);
-
-/// What is in the way of a session, server by server, once it could not be had for `error`: that alone does not tell a
-/// server that is not there from one that is slow.
-pub(super) async fn obstacles(servers: &str, error: &Error) -> String {
-    let several = servers.contains(',');
-    let asked = servers.split(',').map(|server| async move {
-        let obstacle = match tokio::time::timeout(OBSTACLE_TIME, TcpStream::connect(server)).await {
-            Ok(Ok(_)) => format!("connections are accepted, but no session is given: {error}"),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer".to_owned(),
-        };
-        if several {
-            format!("{server}: {obstacle}")
-        } else {
-            obstacle
-        }
-    });
-    join_all(asked).await.join("; ")
-}
-
-/// How to connect. Read-only servers are accepted only to know that they are read-only.
-pub(super) fn connector(session_timeout: Duration, auth: Option<&Credentials>) -> Connector {
-    writing_connector(session_timeout, auth).with_readonly(true)
-}
-
-/// How to connect to servers that can write.
-pub(super) fn writing_connector(
-    session_timeout: Duration,
-    auth: Option<&Credentials>,
-) -> Connector {
-    let connector = Client::connector().with_session_timeout(session_timeout);
-    match auth {
-        Some(Credentials { scheme, secret }) => connector.with_auth(scheme, secret),
-        None => connector,
     }
 }

@@ -11,7 +11,6 @@ pub mod error;
 pub mod failed;
 pub mod fence;
 pub mod observer;
-mod probe;
 pub mod rights;
 pub mod session;
 pub mod state;

@@ -17,8 +17,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, SessionState, StateWatcher};
 
+use super::connect::probe::{self, Probe};
 use super::connect::{Ensemble, SessionError, SessionSettings};
-use super::probe::{self, Probe};
 use soloist_core::clock;
 use soloist_core::events::{About, Event, details};
 use soloist_core::lease::{Lease, Timing};

@@ -1,8 +1,7 @@
 //! Finds out whether the servers are as the lease assumes, by sessions that are thrown away.
 //!
-//! The client library does not tell which timeout a server agrees to when a session moves there, so the servers are
-//! asked, each by itself: when a session begins, and whenever it may have moved. A name can stand for several servers, and
-//! the library connects to any of them: so every address is asked that a name has.
+//! The client library does not tell which timeout a server agrees to when a session moves there. So the host asks every
+//! server by itself, when a session begins and whenever the session may have moved.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +9,9 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::sync::watch;
 
-use super::connect::{Credentials, writing_connector};
+use super::Credentials;
+use super::connector::writing_connector;
+use super::servers::{Server, servers};
 use soloist_core::backoff::Backoff;
 
 /// Short enough to be answered with the shortest timeout there is, long enough to be answered in time.
@@ -22,12 +23,9 @@ const SILENT_PAUSE: Duration = Duration::from_secs(1);
 /// all are asked anew.
 const SILENT_PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// No more addresses of a name are asked.
-const ADDRESSES_MAX: usize = 64;
-
 /// The session timeouts that the servers agree to, as far as they answer.
 #[derive(Debug)]
-pub(super) struct Probe {
+pub(crate) struct Probe {
     servers: Vec<String>,
     asked: Duration,
     /// Servers may be set to admit nobody without.
@@ -35,27 +33,9 @@ pub(super) struct Probe {
     agreed: watch::Sender<BTreeMap<Server, Duration>>,
 }
 
-/// A server: one address of one name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Server {
-    name: String,
-    address: String,
-}
-
-impl std::fmt::Display for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { name, address } = self;
-        if name == address {
-            f.write_str(name)
-        } else {
-            write!(f, "{name} ({address})")
-        }
-    }
-}
-
 impl Probe {
     /// A probe of `servers` (`host:port,...`) that asks for the session timeout `asked`.
-    pub(super) fn new(servers: &str, asked: Duration, auth: Option<Credentials>) -> Self {
+    pub(crate) fn new(servers: &str, asked: Duration, auth: Option<Credentials>) -> Self {
         let servers = servers.split(',').map(str::to_owned).collect();
         Self {
             servers,
@@ -66,19 +46,19 @@ impl Probe {
     }
 
     /// Tells of every change of what is known.
-    pub(super) fn changes(&self) -> watch::Receiver<impl Sized> {
+    pub(crate) fn changes(&self) -> watch::Receiver<impl Sized> {
         self.agreed.subscribe()
     }
 
     /// The server that agrees to the shortest timeout, and that, if it is shorter than the one asked for.
-    pub(super) fn shortest(&self) -> Option<(String, Duration)> {
+    pub(crate) fn shortest(&self) -> Option<(String, Duration)> {
         let agreed = self.agreed.borrow();
         let (server, shortest) = agreed.iter().min_by_key(|(_, agreed)| **agreed)?;
         (*shortest < self.asked).then(|| (server.to_string(), *shortest))
     }
 
     /// Asks every server, and forgets what those have said before that do not answer: no session can move there now.
-    pub(super) async fn ask(&self) {
+    pub(crate) async fn ask(&self) {
         let servers = join_all(self.servers.iter().map(|name| servers(name)))
             .await
             .concat();
@@ -94,7 +74,7 @@ impl Probe {
     ///
     /// # Cancellation safety
     /// What was answered before the future is dropped is kept.
-    pub(super) async fn ask_until_answered(&self) {
+    pub(crate) async fn ask_until_answered(&self) {
         join_all(self.servers.iter().map(|name| self.ask_all_of(name))).await;
     }
 
@@ -134,29 +114,11 @@ impl Probe {
     }
 }
 
-/// The servers that a name stands for; the name itself while it cannot be looked up.
-async fn servers(name: &str) -> Vec<Server> {
-    let server = |address: String| Server {
-        name: name.to_owned(),
-        address,
-    };
-    match tokio::net::lookup_host(name).await {
-        Ok(addresses) => {
-            let addresses: BTreeSet<_> = addresses.take(ADDRESSES_MAX).collect();
-            addresses
-                .into_iter()
-                .map(|address| server(address.to_string()))
-                .collect()
-        }
-        Err(_) => vec![server(name.to_owned())],
-    }
-}
-
 /// Warns of servers whose tick is too long for the lease; those that do not answer are passed over.
 ///
 /// The shortest timeout there is is two ticks, unless `minSessionTimeout` says otherwise. A tick of up to twice the
 /// configured one is harmless: the lease waits for one tick where half of one would do.
-pub(super) async fn check_ticks(names: String, configured: Duration, auth: Option<Credentials>) {
+pub(crate) async fn check_ticks(names: String, configured: Duration, auth: Option<Credentials>) {
     for server in join_all(names.split(',').map(servers)).await.concat() {
         let shortest = agreed(&server.address, SHORT, auth.as_ref()).await;
         let Some(shortest) = shortest.filter(|shortest| *shortest > SHORT) else {
