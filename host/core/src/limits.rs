@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::state::KEYS_MAX;
 
+/// A limit in bytes or pieces as a `usize`. A limit beyond what this machine can count becomes the most that it can.
+pub fn count(limit: u64) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
 /// The bounds on one plugin. Each is a key of `limits` in the configuration of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -23,9 +23,8 @@ use crate::load::features;
 use crate::load::needs::{MAX_HELD_BYTES, Needs};
 use crate::load::scratch::Scratch;
 use crate::run::failure::describe;
-use crate::run::usage::count;
 use soloist_core::digest::Digest;
-use soloist_core::limits::Limits;
+use soloist_core::limits::{Limits, count};
 
 /// How often a guest that computes without a pause is interrupted: how late, at most, it sees the end of its permit.
 pub const EPOCH_TICK: Duration = Duration::from_millis(5);

@@ -3,6 +3,7 @@
 pub(crate) mod bindings;
 pub(crate) mod config;
 pub(crate) mod descriptors;
+pub(crate) mod exit;
 pub(crate) mod files;
 pub(crate) mod leadership;
 pub(crate) mod log;

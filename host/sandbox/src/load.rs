@@ -20,21 +20,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
-use wasmtime::component::{HasSelf, Linker, types};
+use wasmtime::component::types;
 
 use crate::directories::places::{self, Danger, Kept};
 use crate::directories::{Directories, Nested};
 use crate::engine::temporary_places;
 use crate::imports::log::LogVolume;
 use crate::imports::writes::Writes;
-use crate::imports::{bindings, files};
 use crate::load::apart::{Undone, apart};
 use crate::load::bounds::{Excess, Refused};
 use crate::load::compile::{MAX_CODE_BYTES, Told};
-use crate::run::exit;
 use crate::run::exports::Exports;
-use crate::run::store::InstanceData;
-use crate::{Plugin, PluginEngine, PluginSettings, network};
+use crate::run::linker::linker;
+use crate::{Plugin, PluginEngine, PluginSettings};
 use soloist_core::digest::Digest;
 use soloist_core::grants::{Grants, NotGranted};
 use soloist_core::limits::LimitReached;
@@ -384,28 +382,6 @@ fn unused(engine: &Engine, component: &types::Component, grants: &Grants) -> Opt
          [task.allow]: dirs = [{{ host = \"/DIRECTORY\", guest = \"/data\" }}] (or dirs = [], if it imports that without any \
          use, as interpreters do; or, for a single plugin, add --allow-dir /DIRECTORY:/data)"
     ))
-}
-
-/// Everything that a plugin may import. What of it has an effect is refused by the store of a plugin that was not
-/// granted it: languages' standard libraries import more than they use.
-fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceData>> {
-    let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-    linker.allow_shadowing(true);
-    files::add_to_linker(&mut linker)?;
-    network::add_to_linker(&mut linker)?;
-    exit::add_to_linker(&mut linker)?;
-    linker.allow_shadowing(false);
-    bindings::leadership::add_to_linker::<_, HasSelf<InstanceData>>(
-        &mut linker,
-        InstanceData::called,
-    )?;
-    bindings::log::add_to_linker::<_, HasSelf<InstanceData>>(&mut linker, InstanceData::called)?;
-    bindings::state::add_to_linker::<_, HasSelf<InstanceData>>(&mut linker, InstanceData::called)?;
-    bindings::config::add_to_linker::<_, HasSelf<InstanceData>>(&mut linker, InstanceData::called)?;
-    Ok(linker)
 }
 
 impl From<Refused> for PluginProblem {

@@ -25,18 +25,17 @@ pub use gate::CONNECT_TIME;
 pub use http::HEADER_BYTES;
 pub use resolver::{ADDRESSES_MAX, LOOKUP_TIME, Resolve, SystemResolver};
 use rustix::io::Errno;
-pub(super) use tcp::add_to_linker;
+pub(super) use tcp::{SocketsView, add_to_linker};
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 
 use self::gate::Gate;
 use self::resolver::LookupError;
-use crate::PluginSettings;
 use crate::imports::descriptors;
-use crate::imports::leadership::Leadership;
 use crate::imports::log::PluginLog;
-use crate::run::usage::count;
 use soloist_core::events::details;
-use soloist_core::grants::{Endpoint, HostPattern, Refusal};
+use soloist_core::grants::{Endpoint, HostPattern, NetworkPolicy, Refusal};
+use soloist_core::permit::Permit;
+use soloist_core::term::Term;
 
 /// How many looked-up addresses are remembered: what is older has to be looked up again.
 const VETTED_MAX: usize = 1024;
@@ -49,8 +48,10 @@ pub(super) struct NetworkAccess {
 
 /// What outlives a call of the guest.
 struct Outbound {
-    settings: Arc<PluginSettings>,
-    leadership: Leadership,
+    /// Who asks: a server is told, if the policy says so.
+    term: Arc<Term>,
+    policy: NetworkPolicy,
+    resolver: Arc<dyn Resolve>,
     log: PluginLog,
     gate: Arc<Gate>,
     /// The addresses of granted names, each with a port that is granted there.
@@ -58,19 +59,23 @@ struct Outbound {
 }
 
 impl NetworkAccess {
+    /// What `policy` grants, for as long as `permit` lasts. At most `sockets_max` sockets are open at once.
+    ///
+    /// Must be called on the runtime on which the connections live.
     pub(super) fn new(
-        leadership: &Leadership,
-        settings: &Arc<PluginSettings>,
-        log: &PluginLog,
+        term: Arc<Term>,
+        permit: Permit,
+        policy: NetworkPolicy,
+        resolver: Arc<dyn Resolve>,
+        sockets_max: usize,
+        log: PluginLog,
     ) -> Self {
-        let (gate, watch) = Gate::new(
-            leadership.permit.clone(),
-            count(settings.limits.sockets.into()),
-        );
+        let (gate, watch) = Gate::new(permit, sockets_max);
         let outbound = Outbound {
-            settings: Arc::clone(settings),
-            leadership: leadership.clone(),
-            log: log.clone(),
+            term,
+            policy,
+            resolver,
+            log,
             gate,
             vetted: Mutex::default(),
         };
@@ -83,7 +88,7 @@ impl NetworkAccess {
     /// A socket for TCP. `EMFILE` when there are as many connections as there may be, `ENFILE` when there are on the whole
     /// host, `EACCES` once effects have ended.
     fn open_socket(&self, ipv6: bool) -> io::Result<tcp::Socket> {
-        if self.outbound.settings.grants.network.tcp.is_none() {
+        if self.outbound.policy.tcp.is_none() {
             return Err(Errno::ACCESS.into());
         }
         tcp::Socket::open(&self.outbound.gate, ipv6).inspect_err(|error| {
@@ -94,8 +99,9 @@ impl NetworkAccess {
     /// Judges what a socket wants to connect to: an address that a lookup has given, or that a grant names.
     fn check_endpoint(&self, endpoint: SocketAddr) -> io::Result<()> {
         let host = HostPattern::from(endpoint.ip());
-        let policy = &self.outbound.settings.grants.network;
-        let named = policy
+        let named = self
+            .outbound
+            .policy
             .tcp_ports(&host)
             .is_ok_and(|ports| ports.contains(&endpoint.port()));
         if named || self.outbound.vetted().contains(&endpoint) {
@@ -117,8 +123,10 @@ impl NetworkAccess {
         async move {
             let host =
                 HostPattern::new(&name).map_err(|source| LookupError::NoName { name, source })?;
-            let policy = &outbound.settings.grants.network;
-            let ports = policy.tcp_ports(&host).map_err(LookupError::Refused);
+            let ports = outbound
+                .policy
+                .tcp_ports(&host)
+                .map_err(LookupError::Refused);
             let found = match ports {
                 Ok(ports) => outbound
                     .addresses(&host)
@@ -155,7 +163,7 @@ impl Outbound {
         }
         tokio::select! {
             () = self.gate.closed() => Err(LookupError::Ended),
-            found = resolver::addresses(&*self.settings.resolver, &self.settings.grants.network, host) => found,
+            found = resolver::addresses(&*self.resolver, &self.policy, host) => found,
         }
     }
 

@@ -1,8 +1,8 @@
 //! One attempt at a term: from a fresh store to its end.
 
-pub(crate) mod exit;
 pub(crate) mod exports;
 pub(crate) mod failure;
+pub(crate) mod linker;
 pub(crate) mod start;
 pub(crate) mod store;
 pub(crate) mod usage;

@@ -12,68 +12,98 @@ mod writing;
 use std::fs::File;
 use std::sync::{Arc, Weak};
 
-use wasmtime::component::{Linker, Resource};
-use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime::component::{Linker, LinkerInstance, Resource, ResourceTable};
+use wasmtime_wasi::filesystem::{
+    Descriptor, WasiFilesystemCtx, WasiFilesystemCtxView, WasiFilesystemView,
+};
 
 use crate::imports::descriptors;
-use crate::run::store::InstanceData;
-use crate::run::usage::count;
+use crate::imports::log::PluginLog;
 use soloist_core::events::details;
+use soloist_core::limits::count;
+use soloist_core::permit::Permit;
 
-/// Puts these functions in place of wasmtime's, whose others are in the linker already.
-pub(crate) fn add_to_linker(linker: &mut Linker<InstanceData>) -> wasmtime::Result<()> {
-    for (interface, function) in FUNCTIONS {
-        let mut interface = linker.instance(interface)?;
-        function(&mut interface)?;
+/// What these functions work on.
+pub(crate) struct FilesView<'a> {
+    pub(crate) ctx: &'a mut WasiFilesystemCtx,
+    pub(crate) table: &'a mut ResourceTable,
+    pub(crate) open: &'a mut OpenFiles,
+    pub(crate) permit: &'a Permit,
+    pub(crate) log: &'a PluginLog,
+}
+
+/// How these functions come from a store's data to what they work on.
+type GetView<T> = fn(&mut T) -> FilesView<'_>;
+
+/// Adds one function to its interface.
+type Add<T> = fn(&mut LinkerInstance<'_, T>, GetView<T>) -> wasmtime::Result<()>;
+
+/// Puts these functions in the place of wasmtime's. The others of wasmtime are in the linker already, and stay there.
+pub(crate) fn add_to_linker<T: WasiFilesystemView + 'static>(
+    linker: &mut Linker<T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
+    for (interface, add) in functions() {
+        add(&mut linker.instance(interface)?, view)?;
     }
     Ok(())
 }
 
-type Function =
-    fn(&mut wasmtime::component::LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()>;
-
-const FUNCTIONS: [(&str, Function); 11] = [
-    (p2::INTERFACE, p2::add_write),
-    (p2::INTERFACE, p2::add_append),
-    (p2::INTERFACE, p2::add_open),
-    (p2::INTERFACE, p2::add_list),
-    (p2::INTERFACE, p2::add_next_entry),
-    (p2::INTERFACE, p2::add_listing),
-    (p3::INTERFACE, p3::add_write),
-    (p3::INTERFACE, p3::add_append),
-    (p3::INTERFACE, p3::add_read),
-    (p3::INTERFACE, p3::add_open),
-    (p3::INTERFACE, p3::add_list),
-];
+fn functions<T: WasiFilesystemView + 'static>() -> [(&'static str, Add<T>); 11] {
+    [
+        (p2::INTERFACE, p2::add_write),
+        (p2::INTERFACE, p2::add_append),
+        (p2::INTERFACE, p2::add_open),
+        (p2::INTERFACE, p2::add_list),
+        (p2::INTERFACE, p2::add_next_entry),
+        (p2::INTERFACE, p2::add_listing),
+        (p3::INTERFACE, p3::add_write),
+        (p3::INTERFACE, p3::add_append),
+        (p3::INTERFACE, p3::add_read),
+        (p3::INTERFACE, p3::add_open),
+        (p3::INTERFACE, p3::add_list),
+    ]
+}
 
 /// The files, directories and listings that a plugin has opened. A stream holds its file open, whatever becomes of the
 /// descriptor; so what counts is whether anything still holds it.
-#[derive(Debug, Default)]
-pub(crate) struct OpenFiles(Vec<Weak<File>>);
+#[derive(Debug)]
+pub(crate) struct OpenFiles {
+    files: Vec<Weak<File>>,
+    max: u32,
+}
 
 impl OpenFiles {
+    /// None so far, and never more than `max`.
+    pub(crate) fn new(max: u32) -> Self {
+        Self {
+            files: Vec::new(),
+            max,
+        }
+    }
+
     fn count(&mut self) -> usize {
-        self.0.retain(|file| file.strong_count() > 0);
-        self.0.len()
+        self.files.retain(|file| file.strong_count() > 0);
+        self.files.len()
     }
 
     fn note(&mut self, file: &Arc<File>) {
-        self.0.push(Arc::downgrade(file));
+        self.files.push(Arc::downgrade(file));
     }
 }
 
 /// There is no room for one more.
 struct NoRoom;
 
-impl InstanceData {
-    /// Says whether the plugin may open something in a directory. Whatever has no room is told in the log, since WASI has
-    /// no word for it.
+impl FilesView<'_> {
+    /// Says whether the plugin may open something in a directory. WASI has no word for a lack of room, so the reason goes to
+    /// the log.
     fn room_for_file(
         &mut self,
         directory: &Resource<Descriptor>,
     ) -> wasmtime::Result<Result<(), NoRoom>> {
-        let max = self.settings.limits.files;
-        if self.files.count() >= count(max.into()) {
+        let max = self.open.max;
+        if self.open.count() >= count(max.into()) {
             self.refuse_file(&format!(
                 "{max} files and directories are open, which is what `limits.files` allows"
             ));
@@ -99,10 +129,18 @@ impl InstanceData {
     /// Notes what the plugin has opened.
     fn opened(&mut self, opened: &Resource<Descriptor>) -> wasmtime::Result<()> {
         match self.table.get(opened)? {
-            Descriptor::Dir(directory) => self.files.note(&directory.dir),
-            Descriptor::File(file) => self.files.note(&file.file),
+            Descriptor::Dir(directory) => self.open.note(&directory.dir),
+            Descriptor::File(file) => self.open.note(&file.file),
         }
         Ok(())
+    }
+
+    /// The same as wasmtime's own functions have it.
+    fn wasi(&mut self) -> WasiFilesystemCtxView<'_> {
+        WasiFilesystemCtxView {
+            ctx: self.ctx,
+            table: self.table,
+        }
     }
 }
 

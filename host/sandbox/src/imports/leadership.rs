@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
+use wasmtime::component::{HasData, Linker};
 
 use crate::imports::bindings::{self, leadership};
-use crate::run::store::InstanceData;
+use crate::imports::log::PluginLog;
 use soloist_core::clock::{self, Moment};
 use soloist_core::permit::Permit;
 use soloist_core::state::State;
@@ -67,13 +68,35 @@ impl Leadership {
     }
 }
 
-impl leadership::Host for InstanceData {
+/// What the import works on.
+pub(crate) struct LeadershipView<'a> {
+    pub(crate) leadership: &'a Leadership,
+    /// What cleans the reason of a resignation.
+    pub(crate) log: &'a PluginLog,
+    /// Whether the plugin has resigned.
+    pub(crate) resigned: &'a mut bool,
+}
+
+struct Import;
+
+impl HasData for Import {
+    type Data<'a> = LeadershipView<'a>;
+}
+
+pub(crate) fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> LeadershipView<'_>,
+) -> wasmtime::Result<()> {
+    leadership::add_to_linker::<_, Import>(linker, view)
+}
+
+impl leadership::Host for LeadershipView<'_> {
     fn remaining(&mut self) -> wasmtime::Result<u64> {
         Ok(u64::try_from(self.leadership.remaining().as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn resign(&mut self, reason: String) -> wasmtime::Result<()> {
-        if !std::mem::replace(&mut self.resigned, true) {
+        if !std::mem::replace(self.resigned, true) {
             let reason = self.log.clean(&reason, MAX_REASON_BYTES);
             // Nobody listens any more when the term is ending anyway.
             let _ = self.leadership.resignations.send(reason);

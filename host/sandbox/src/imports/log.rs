@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::Level;
+use wasmtime::component::{HasData, Linker};
 
 use crate::PluginSettings;
 use crate::imports::bindings::log;
-use crate::run::store::InstanceData;
-use crate::run::usage::count;
 use soloist_core::clock::{self, Moment};
 use soloist_core::events::{About, Event, details};
-use soloist_core::limits::Limits;
+use soloist_core::limits::{Limits, count};
 use soloist_core::permit::{LeaseLost, Permit};
 use soloist_core::secret::Redactor;
 use soloist_core::term::Term;
@@ -223,7 +222,27 @@ fn told((kept, missing): (String, usize)) -> String {
     }
 }
 
-impl log::Host for InstanceData {
+/// What the import works on.
+pub(crate) struct LogView<'a> {
+    pub(crate) log: &'a PluginLog,
+    /// What the plugin said when it panicked.
+    pub(crate) panic: &'a mut Option<String>,
+}
+
+struct Import;
+
+impl HasData for Import {
+    type Data<'a> = LogView<'a>;
+}
+
+pub(crate) fn add_to_linker<T: 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> LogView<'_>,
+) -> wasmtime::Result<()> {
+    log::add_to_linker::<_, Import>(linker, view)
+}
+
+impl log::Host for LogView<'_> {
     fn log(
         &mut self,
         level: log::Level,
@@ -243,7 +262,7 @@ impl log::Host for InstanceData {
     }
 
     fn panicked(&mut self, message: String) -> wasmtime::Result<()> {
-        self.panic = Some(self.log.clean(&message, MAX_MESSAGE_BYTES));
+        *self.panic = Some(self.log.clean(&message, MAX_MESSAGE_BYTES));
         Ok(())
     }
 }

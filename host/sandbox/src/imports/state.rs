@@ -3,16 +3,63 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use wasmtime::component::{Accessor, HasSelf};
+use tokio::sync::Semaphore;
+use wasmtime::component::{Accessor, HasData, Linker};
 
 use crate::imports::bindings::state::{self, Entry, Error};
-use crate::run::store::InstanceData;
-use soloist_core::permit::LeaseLost;
+use crate::imports::writes::Writes;
+use soloist_core::limits::{Limits, count};
+use soloist_core::permit::{LeaseLost, Permit};
 use soloist_core::state::{State, StateError};
 
-impl state::Host for InstanceData {}
+/// The task's state as one attempt has it. Clones share it.
+#[derive(Clone)]
+pub(crate) struct StateAccess {
+    state: Arc<dyn State>,
+    permit: Permit,
+    writes: Writes,
+    calls: Arc<Semaphore>,
+    calls_max: u32,
+    value_max_bytes: u64,
+}
 
-impl<T> state::HostWithStore<T> for HasSelf<InstanceData> {
+impl StateAccess {
+    pub(crate) fn new(
+        state: Arc<dyn State>,
+        permit: Permit,
+        writes: Writes,
+        limits: &Limits,
+    ) -> Self {
+        Self {
+            state,
+            permit,
+            writes,
+            calls: Arc::new(Semaphore::new(count(limits.calls.into()))),
+            calls_max: limits.calls,
+            value_max_bytes: limits.state_value,
+        }
+    }
+}
+
+/// What the import works on.
+pub(crate) struct StateView<'a>(pub(crate) &'a StateAccess);
+
+struct Import;
+
+impl HasData for Import {
+    type Data<'a> = StateView<'a>;
+}
+
+pub(crate) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> StateView<'_>,
+) -> wasmtime::Result<()> {
+    state::add_to_linker::<_, Import>(linker, view)
+}
+
+impl state::Host for StateView<'_> {}
+
+impl<T> state::HostWithStore<T> for Import {
     async fn get(
         accessor: &Accessor<T, Self>,
         key: String,
@@ -68,40 +115,34 @@ impl<T> state::HostWithStore<T> for HasSelf<InstanceData> {
     }
 }
 
-fn is_too_large<T>(accessor: &Accessor<T, HasSelf<InstanceData>>, value: &[u8]) -> bool {
-    let allowed = accessor.with(|mut access| access.get().settings.limits.state_value);
-    value.len() as u64 > allowed
+fn is_too_large<T>(accessor: &Accessor<T, Import>, value: &[u8]) -> bool {
+    value.len() as u64 > accessor.with(|mut store| store.get().0.value_max_bytes)
 }
 
-/// Makes a request, without holding the store while it is under way. One that writes so many bytes waits for its turn.
+/// Makes a request, and holds the store no longer than it takes to begin it. A request that writes `written` bytes waits
+/// until these may be written.
 async fn call<T, R>(
-    accessor: &Accessor<T, HasSelf<InstanceData>>,
+    accessor: &Accessor<T, Import>,
     written: Option<usize>,
     request: impl for<'a> FnOnce(&'a dyn State) -> BoxFuture<'a, Result<R, StateError>>,
 ) -> wasmtime::Result<Result<R, Error>> {
-    let (leadership, calls, allowed, writes) = accessor.with(|mut access| {
-        let host = access.get();
-        (
-            host.leadership.clone(),
-            Arc::clone(&host.state_calls),
-            host.settings.limits.calls,
-            host.writes.clone(),
-        )
-    });
-    let Ok(_call) = calls.try_acquire() else {
-        let reason =
-            format!("{allowed} calls are under way already, which is what `limits.calls` allows");
+    let access = accessor.with(|mut store| store.get().0.clone());
+    let Ok(_call) = access.calls.try_acquire() else {
+        let reason = format!(
+            "{} calls are under way already, which is what `limits.calls` allows",
+            access.calls_max
+        );
         return Ok(Err(Error::Unavailable(reason)));
     };
     if let Some(bytes) = written
-        && let Err(refused) = writes.admit(bytes, &leadership.permit).await
+        && let Err(refused) = access.writes.admit(bytes, &access.permit).await
     {
         return Ok(Err(Error::Unavailable(refused.to_string())));
     }
-    match request(&*leadership.state).await {
+    match request(&*access.state).await {
         Err(StateError::Fenced) => {
-            // Whatever the lease says, somebody else may act by now.
-            leadership.permit.revoke();
+            // Another host may act by now, whatever the lease of this one says.
+            access.permit.revoke();
             Err(LeaseLost.into())
         }
         outcome => Ok(outcome.map_err(Error::from)),

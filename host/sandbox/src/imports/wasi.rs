@@ -1,21 +1,16 @@
-//! What a plugin sees of the system: the directories and variables that its task grants, and nothing else.
+//! What a plugin sees of the system: the variables that its task grants and the log behind stdout and stderr. The granted
+//! directories are added to it.
 
 use wasmtime_wasi::WasiCtx;
 
-use crate::PluginSettings;
-use crate::directories::Directories;
 use crate::imports::stdio::Stdio;
 
 /// Makes the view of the system that one instance has.
-///
-/// # Errors
-/// A granted directory that is no more.
-pub(crate) fn context(
-    settings: &PluginSettings,
-    directories: &Directories,
+pub(crate) fn context<'a>(
+    variables: impl Iterator<Item = (&'a str, &'a str)>,
     stdout: Stdio,
     stderr: Stdio,
-) -> wasmtime::Result<WasiCtx> {
+) -> WasiCtx {
     // No argument, no stdin, no network: what is not named here is not there.
     let mut wasi = WasiCtx::builder();
     wasi.stdout(stdout)
@@ -23,11 +18,8 @@ pub(crate) fn context(
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false);
-    for (name, value) in &settings.grants.env {
+    for (name, value) in variables {
         wasi.env(name, value);
     }
-    for (name, secret) in &settings.secrets {
-        wasi.env(name, secret.expose());
-    }
-    directories.give(wasi.build())
+    wasi.build()
 }

@@ -11,13 +11,13 @@ use wasmparser::{KnownCustom, Parser, Payload, ValType, Validator};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use crate::imports::exit;
 use crate::load::PluginProblem;
 use crate::load::apart::caught;
 use crate::load::bounds::Refused;
 use crate::load::circle;
 use crate::load::compile::Told;
 use crate::load::features::FEATURES;
-use crate::run::exit;
 use crate::run::failure::shortened;
 
 /// How a bare module ends itself: the adapter would pass on only whether it did well, so it is led past that.

@@ -105,7 +105,7 @@ impl Outbound {
             // It would make a tunnel of a server.
             return Err(Error::HttpRequestMethodInvalid);
         }
-        if let Err(refusal) = self.settings.grants.network.check_origin(&origin) {
+        if let Err(refusal) = self.policy.check_origin(&origin) {
             self.report(&refusal);
             return Err(Error::HttpRequestDenied);
         }
@@ -183,14 +183,14 @@ impl Outbound {
             return Err(Error::HttpRequestUriTooLong);
         }
         *request.uri_mut() = path;
-        let term = &self.leadership.term;
+        let term = &self.term;
         let authority =
             HeaderValue::from_str(&origin.authority()).map_err(|_| Error::HttpRequestUriInvalid)?;
         let headers = request.headers_mut();
         headers.insert(HOST, authority);
         headers.remove(TASK);
         headers.remove(FENCING_TOKEN);
-        if self.settings.grants.network.identify {
+        if self.policy.identify {
             // A task's name may be in any script; a header is in none.
             let task = HeaderValue::from_str(&percent_encoded(&term.task))
                 .map_err(|_| Error::ConfigurationError)?;

@@ -18,29 +18,37 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use tokio::net::TcpSocket;
-use wasmtime::component::{HasData, Linker};
+use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 
+use super::NetworkAccess;
 use super::connection::Connection;
 use super::gate::{self, Gate, Slot};
-use crate::run::store::InstanceData;
 
-/// Puts these sockets in place of wasmtime's, whose other interfaces are in the linker already.
-pub(crate) fn add_to_linker(linker: &mut Linker<InstanceData>) -> wasmtime::Result<()> {
-    use wasmtime_wasi::p2::bindings::sockets as p2;
-    use wasmtime_wasi::p3::bindings::sockets as p3;
-    p2::tcp::add_to_linker::<_, Sockets>(linker, InstanceData::called)?;
-    p2::tcp_create_socket::add_to_linker::<_, Sockets>(linker, InstanceData::called)?;
-    p2::ip_name_lookup::add_to_linker::<_, Sockets>(linker, InstanceData::called)?;
-    p3::types::add_to_linker::<_, Sockets>(linker, InstanceData::called)?;
-    p3::ip_name_lookup::add_to_linker::<_, Sockets>(linker, InstanceData::called)
+/// What the interfaces work on.
+pub(crate) struct SocketsView<'a> {
+    pub(crate) network: &'a NetworkAccess,
+    pub(crate) table: &'a mut ResourceTable,
 }
 
-/// What the bindings implement the interfaces for.
 struct Sockets;
 
 impl HasData for Sockets {
-    type Data<'a> = &'a mut InstanceData;
+    type Data<'a> = SocketsView<'a>;
+}
+
+/// Puts these sockets in the place of wasmtime's. The other interfaces of wasmtime are in the linker already, and stay there.
+pub(crate) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    view: fn(&mut T) -> SocketsView<'_>,
+) -> wasmtime::Result<()> {
+    use wasmtime_wasi::p2::bindings::sockets as p2;
+    use wasmtime_wasi::p3::bindings::sockets as p3;
+    p2::tcp::add_to_linker::<_, Sockets>(linker, view)?;
+    p2::tcp_create_socket::add_to_linker::<_, Sockets>(linker, view)?;
+    p2::ip_name_lookup::add_to_linker::<_, Sockets>(linker, view)?;
+    p3::types::add_to_linker::<_, Sockets>(linker, view)?;
+    p3::ip_name_lookup::add_to_linker::<_, Sockets>(linker, view)
 }
 
 /// A socket of a plugin.

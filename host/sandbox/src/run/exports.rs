@@ -9,7 +9,6 @@ use wasmtime::{Engine, Store};
 
 use crate::imports::bindings::{Demotion, Term};
 use crate::load::PluginProblem;
-use crate::run::store::InstanceData;
 use soloist_core::term;
 
 const ON_ELECTED: &str = "on-elected";
@@ -77,9 +76,9 @@ impl Exports {
         })
     }
 
-    pub(crate) fn bind(
+    pub(crate) fn bind<T: Send + 'static>(
         &self,
-        store: &mut Store<InstanceData>,
+        store: &mut Store<T>,
         instance: Instance,
     ) -> wasmtime::Result<(OnElected, OnDemoted)> {
         let (index, shape) = &self.on_elected;
@@ -113,9 +112,9 @@ pub(crate) enum OnElected {
 }
 
 impl OnElected {
-    pub(crate) async fn call(
+    pub(crate) async fn call<T: Send + 'static>(
         &self,
-        accessor: &Accessor<InstanceData>,
+        accessor: &Accessor<T>,
         term: &term::Term,
     ) -> wasmtime::Result<Result<(), String>> {
         match self {
@@ -143,9 +142,9 @@ pub(crate) enum OnDemoted {
 }
 
 impl OnDemoted {
-    pub(crate) async fn call(
+    pub(crate) async fn call<T: Send + 'static>(
         &self,
-        accessor: &Accessor<InstanceData>,
+        accessor: &Accessor<T>,
         term: &term::Term,
         reason: term::Demotion,
     ) -> wasmtime::Result<()> {

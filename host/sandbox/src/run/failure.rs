@@ -6,8 +6,8 @@ use std::fmt::{self, Write};
 use wasmtime::component::ResourceTableError;
 use wasmtime::{FrameInfo, Trap, WasmBacktrace};
 
+use crate::imports::exit::Exit;
 use crate::imports::log::MAX_MESSAGE_BYTES;
-use crate::run::exit::Exit;
 use crate::run::store::InstanceData;
 use soloist_core::cause::Cause;
 use soloist_core::limits::{Limit, LimitReached};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
 use tracing::Level;
 use wasmtime::component::ResourceTable;
 use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
@@ -13,16 +12,18 @@ use crate::PluginSettings;
 use crate::directories::Directories;
 use crate::engine::cpu::Cpu;
 use crate::engine::turn::Turn;
-use crate::imports::files::OpenFiles;
-use crate::imports::leadership::Leadership;
-use crate::imports::log::{LogVolume, PluginLog};
+use crate::imports::config::ConfigView;
+use crate::imports::files::{FilesView, OpenFiles};
+use crate::imports::leadership::{Leadership, LeadershipView};
+use crate::imports::log::{LogView, LogVolume, PluginLog};
+use crate::imports::state::{StateAccess, StateView};
 use crate::imports::stdio::Stdio;
 use crate::imports::wasi;
 use crate::imports::writes::Writes;
-use crate::network::{HEADER_BYTES, NetworkAccess};
+use crate::network::{HEADER_BYTES, NetworkAccess, SocketsView};
 use crate::run::start::Start;
-use crate::run::usage::{Usage, count};
-use soloist_core::limits::Limit;
+use crate::run::usage::Usage;
+use soloist_core::limits::{Limit, count};
 use soloist_core::permit::LeaseLost;
 
 /// How many calls between its components and of the host, with what belongs to them, a plugin may have under way: each takes
@@ -39,15 +40,14 @@ pub(crate) struct InstanceData {
     /// What the plugin said when it panicked.
     pub(crate) panic: Option<String>,
     pub(crate) resigned: bool,
-    pub(crate) state_calls: Arc<Semaphore>,
-    pub(crate) writes: Writes,
+    state: StateAccess,
     pub(crate) start: Start,
     pub(crate) cpu: Cpu,
     pub(crate) turn: Turn,
-    /// Goes before the table, so that what is open there is cut.
-    pub(crate) network: NetworkAccess,
-    pub(crate) table: ResourceTable,
-    pub(crate) files: OpenFiles,
+    /// Is dropped before the table, so that the connections that lie there are cut.
+    network: NetworkAccess,
+    table: ResourceTable,
+    open_files: OpenFiles,
     usage: Usage,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -70,39 +70,96 @@ impl InstanceData {
         );
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());
         let stderr = Stdio::new("stderr", Level::WARN, log.clone());
-        let wasi = wasi::context(&settings, directories, stdout.clone(), stderr.clone())?;
+        let secrets = settings.secrets.iter();
+        let variables = settings.grants.env.iter();
+        let variables = variables
+            .map(|(name, value)| (&**name, &**value))
+            .chain(secrets.map(|(name, secret)| (&**name, secret.expose())));
+        let wasi = directories.give(wasi::context(variables, stdout.clone(), stderr.clone()))?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(count(limits.resources.into()));
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(2 * HEADER_BYTES);
         Ok(Self {
-            network: NetworkAccess::new(&leadership, &settings, &log),
+            network: NetworkAccess::new(
+                Arc::clone(&leadership.term),
+                leadership.permit.clone(),
+                settings.grants.network.clone(),
+                Arc::clone(&settings.resolver),
+                count(limits.sockets.into()),
+                log.clone(),
+            ),
+            state: StateAccess::new(
+                Arc::clone(&leadership.state),
+                leadership.permit.clone(),
+                writes,
+                limits,
+            ),
             leadership,
             log,
             stdout,
             stderr,
             panic: None,
             resigned: false,
-            state_calls: Arc::new(Semaphore::new(count(limits.calls.into()))),
-            writes,
             start: Start::within(limits.start_timeout),
             cpu: Cpu::new(limits.cpu),
             turn: Turn::default(),
+            open_files: OpenFiles::new(limits.files),
             usage: Usage::new(limits.clone()),
             settings,
             wasi,
             http,
             table,
-            files: OpenFiles::default(),
         })
     }
 }
 
+/// What each import works on. Whoever asks for it has been called by the plugin, which is a sign of life.
 impl InstanceData {
-    /// What an import works on: the plugin has called it.
-    pub(crate) fn called(&mut self) -> &mut Self {
+    pub(super) fn leadership(&mut self) -> LeadershipView<'_> {
         self.start.called_host();
-        self
+        LeadershipView {
+            leadership: &self.leadership,
+            log: &self.log,
+            resigned: &mut self.resigned,
+        }
+    }
+
+    pub(super) fn log(&mut self) -> LogView<'_> {
+        self.start.called_host();
+        LogView {
+            log: &self.log,
+            panic: &mut self.panic,
+        }
+    }
+
+    pub(super) fn state(&mut self) -> StateView<'_> {
+        self.start.called_host();
+        StateView(&self.state)
+    }
+
+    pub(super) fn config(&mut self) -> ConfigView<'_> {
+        self.start.called_host();
+        ConfigView(&self.settings.config)
+    }
+
+    pub(super) fn files(&mut self) -> FilesView<'_> {
+        self.start.called_host();
+        FilesView {
+            ctx: self.wasi.filesystem(),
+            table: &mut self.table,
+            open: &mut self.open_files,
+            permit: &self.leadership.permit,
+            log: &self.log,
+        }
+    }
+
+    pub(super) fn sockets(&mut self) -> SocketsView<'_> {
+        self.start.called_host();
+        SocketsView {
+            network: &self.network,
+            table: &mut self.table,
+        }
     }
 }
 

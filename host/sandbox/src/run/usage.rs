@@ -1,12 +1,7 @@
 //! What a plugin has of memory and tables, counted while it runs.
 
-use soloist_core::limits::{Limit, Limits};
+use soloist_core::limits::{Limit, Limits, count};
 use wasmtime::ResourceLimiter;
-
-/// A number of bytes or pieces, where the machine counts in `usize`.
-pub(crate) fn count(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
-}
 
 /// Counts what a plugin has, over all its memories and tables.
 ///

@@ -4,17 +4,16 @@ use bytes::Bytes;
 use rustix::fs::FileType;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{LinkerInstance, Resource, ResourceType};
-use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemView};
+use wasmtime_wasi::filesystem::Descriptor;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     DescriptorFlags, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode,
     HostDescriptor, OpenFlags, PathFlags,
 };
 use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use super::NoRoom;
 use super::listing::{Entry, Listing};
 use super::writing::{CHUNK_BYTES, Place, Refused, Writing};
-use crate::run::store::InstanceData;
+use super::{FilesView, GetView, NoRoom};
 
 pub(super) const INTERFACE: &str = "wasi:filesystem/types@0.2.12";
 
@@ -22,39 +21,46 @@ type Begun = (Result<Resource<DynOutputStream>, ErrorCode>,);
 type Opened = (Result<Resource<Descriptor>, ErrorCode>,);
 type Listed = (Result<Resource<DirectoryEntryStream>, ErrorCode>,);
 
-pub(super) fn add_write(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let write = |mut store: StoreContextMut<'_, InstanceData>,
-                 (file, place): (Resource<Descriptor>, u64)| {
-        begin(store.data_mut(), &file, Place::At(place))
+pub(super) fn add_write<T: 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
+    let write = move |mut store: StoreContextMut<'_, T>,
+                      (file, place): (Resource<Descriptor>, u64)| {
+        begin(&mut view(store.data_mut()), &file, Place::At(place))
     };
     types.func_wrap("[method]descriptor.write-via-stream", write)
 }
 
-pub(super) fn add_append(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let append = |mut store: StoreContextMut<'_, InstanceData>,
-                  (file,): (Resource<Descriptor>,)| {
-        begin(store.data_mut(), &file, Place::End)
+pub(super) fn add_append<T: 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
+    let append = move |mut store: StoreContextMut<'_, T>, (file,): (Resource<Descriptor>,)| {
+        begin(&mut view(store.data_mut()), &file, Place::End)
     };
     types.func_wrap("[method]descriptor.append-via-stream", append)
 }
 
 fn begin(
-    host: &mut InstanceData,
+    view: &mut FilesView<'_>,
     file: &Resource<Descriptor>,
     place: Place,
 ) -> wasmtime::Result<Begun> {
-    let writing = match Writing::begin(host, file, place) {
+    let writing = match Writing::begin(view, file, place) {
         Ok(writing) => writing,
         Err(Refused::NotAFile) => return Ok((Err(ErrorCode::BadDescriptor),)),
         Err(Refused::ReadOnly) => return Ok((Err(ErrorCode::NotPermitted),)),
         Err(Refused::Unknown(error)) => return Err(error),
     };
-    Ok((Ok(host
-        .table
-        .push(Box::new(Writer::new(writing)) as DynOutputStream)?),))
+    let stream = Box::new(Writer::new(writing)) as DynOutputStream;
+    Ok((Ok(view.table.push(stream)?),))
 }
 
-pub(super) fn add_open(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
+pub(super) fn add_open<T: Send + 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
     type Parameters = (
         Resource<Descriptor>,
         PathFlags,
@@ -64,52 +70,54 @@ pub(super) fn add_open(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime
     );
     types.func_wrap_async(
         "[method]descriptor.open-at",
-        |mut store: StoreContextMut<'_, InstanceData>,
-         (directory, links, path, how, flags): Parameters| {
-            Box::new(
-                async move { open(store.data_mut(), directory, links, path, how, flags).await },
-            )
+        move |mut store: StoreContextMut<'_, T>,
+              (directory, links, path, how, flags): Parameters| {
+            Box::new(async move {
+                open(view(store.data_mut()), directory, links, path, how, flags).await
+            })
         },
     )
 }
 
 async fn open(
-    host: &mut InstanceData,
+    mut view: FilesView<'_>,
     directory: Resource<Descriptor>,
     links: PathFlags,
     path: String,
     how: OpenFlags,
     flags: DescriptorFlags,
 ) -> wasmtime::Result<Opened> {
-    if let Err(NoRoom) = host.called().room_for_file(&directory)? {
+    if let Err(NoRoom) = view.room_for_file(&directory)? {
         return Ok((Err(ErrorCode::Quota),));
     }
-    match host
-        .filesystem()
+    match view
+        .wasi()
         .open_at(directory, links, path, how, flags)
         .await
     {
         Ok(opened) => {
-            host.opened(&opened)?;
+            view.opened(&opened)?;
             Ok((Ok(opened),))
         }
         Err(error) => Ok((Err(error.downcast()?),)),
     }
 }
 
-pub(super) fn add_list(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let list = |mut store: StoreContextMut<'_, InstanceData>,
-                (directory,): (Resource<Descriptor>,)| {
-        list(store.data_mut().called(), &directory)
+pub(super) fn add_list<T: 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
+    let list = move |mut store: StoreContextMut<'_, T>, (directory,): (Resource<Descriptor>,)| {
+        list(view(store.data_mut()), &directory)
     };
     types.func_wrap("[method]descriptor.read-directory", list)
 }
 
-fn list(host: &mut InstanceData, directory: &Resource<Descriptor>) -> wasmtime::Result<Listed> {
-    if let Err(NoRoom) = host.room_for_file(directory)? {
+fn list(mut view: FilesView<'_>, directory: &Resource<Descriptor>) -> wasmtime::Result<Listed> {
+    if let Err(NoRoom) = view.room_for_file(directory)? {
         return Ok((Err(ErrorCode::Quota),));
     }
-    let listing = match host.table.get(directory)? {
+    let listing = match view.table.get(directory)? {
         Descriptor::Dir(directory) => Listing::open(&directory.dir),
         Descriptor::File(_) => return Ok((Err(ErrorCode::NotDirectory),)),
     };
@@ -117,17 +125,19 @@ fn list(host: &mut InstanceData, directory: &Resource<Descriptor>) -> wasmtime::
         Ok(listing) => listing,
         Err(error) => return Ok((Err(error.into()),)),
     };
-    host.files.note(listing.file());
-    let listing = host.table.push(listing)?;
+    view.open.note(listing.file());
+    let listing = view.table.push(listing)?;
     // The bindings know it by the name of wasmtime's own type.
     Ok((Ok(Resource::new_own(listing.rep())),))
 }
 
-pub(super) fn add_next_entry(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let next = |mut store: StoreContextMut<'_, InstanceData>,
-                (listing,): (Resource<DirectoryEntryStream>,)| {
-        let host = store.data_mut().called();
-        let listing = host
+pub(super) fn add_next_entry<T: 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
+    let next = move |mut store: StoreContextMut<'_, T>,
+                     (listing,): (Resource<DirectoryEntryStream>,)| {
+        let listing = view(store.data_mut())
             .table
             .get_mut(&Resource::<Listing>::new_borrow(listing.rep()))?;
         Ok((next(listing),))
@@ -155,14 +165,16 @@ fn next(listing: &mut Listing) -> Result<Option<DirectoryEntry>, ErrorCode> {
     }))
 }
 
-/// The streams of entries themselves: who lets one go lets ours go.
-pub(super) fn add_listing(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
+/// Adds the type of the streams of entries. A guest that drops such a stream drops the [`Listing`] behind it.
+pub(super) fn add_listing<T: 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
     types.resource(
         "directory-entry-stream",
         ResourceType::host::<DirectoryEntryStream>(),
-        |mut store, listing| {
-            store
-                .data_mut()
+        move |mut store, listing| {
+            view(store.data_mut())
                 .table
                 .delete(Resource::<Listing>::new_own(listing))?;
             Ok(())

@@ -21,10 +21,9 @@ use wasmtime_wasi::p3::bindings::filesystem::types::{
     PathFlags,
 };
 
-use super::NoRoom;
 use super::listing::{Entry, Listing};
 use super::writing::{Place, Refused, Writing};
-use crate::run::store::InstanceData;
+use super::{FilesView, GetView, NoRoom};
 
 pub(super) const INTERFACE: &str = "wasi:filesystem/types@0.3.0";
 
@@ -38,30 +37,37 @@ const ENTRIES_MAX: usize = 64;
 type Outcome = Result<(), ErrorCode>;
 type Data = StreamReader<u8>;
 
-pub(super) fn add_write(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let write = |store: StoreContextMut<'_, InstanceData>,
-                 (file, data, place): (Resource<Descriptor>, Data, u64)| {
-        pipe(store, &file, data, Place::At(place))
+pub(super) fn add_write<T: 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
+    let write = move |store: StoreContextMut<'_, T>,
+                      (file, data, place): (Resource<Descriptor>, Data, u64)| {
+        pipe(store, view, &file, data, Place::At(place))
     };
     types.func_wrap("[method]descriptor.write-via-stream", write)
 }
 
-pub(super) fn add_append(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
-    let append = |store: StoreContextMut<'_, InstanceData>,
-                  (file, data): (Resource<Descriptor>, Data)| {
-        pipe(store, &file, data, Place::End)
+pub(super) fn add_append<T: 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
+    let append = move |store: StoreContextMut<'_, T>,
+                       (file, data): (Resource<Descriptor>, Data)| {
+        pipe(store, view, &file, data, Place::End)
     };
     types.func_wrap("[method]descriptor.append-via-stream", append)
 }
 
-fn pipe(
-    mut store: StoreContextMut<'_, InstanceData>,
+fn pipe<T: 'static>(
+    mut store: StoreContextMut<'_, T>,
+    view: GetView<T>,
     file: &Resource<Descriptor>,
     mut data: Data,
     place: Place,
 ) -> wasmtime::Result<(FutureReader<Outcome>,)> {
     let (ended, end) = oneshot::channel();
-    let refused = match Writing::begin(store.data_mut(), file, place) {
+    let refused = match Writing::begin(&view(store.data_mut()), file, place) {
         Ok(writing) => {
             data.pipe(
                 &mut store,
@@ -129,12 +135,15 @@ impl<D> StreamConsumer<D> for Writer {
     }
 }
 
-pub(super) fn add_read(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
+pub(super) fn add_read<T: 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
     type Read = (StreamReader<u8>, FutureReader<Outcome>);
-    let read = |mut store: StoreContextMut<'_, InstanceData>,
-                (file, place): (Resource<Descriptor>, u64)| {
+    let read = move |mut store: StoreContextMut<'_, T>,
+                     (file, place): (Resource<Descriptor>, u64)| {
         let (ended, end) = oneshot::channel();
-        let data = match store.data_mut().called().table.get(&file)? {
+        let data = match view(store.data_mut()).table.get(&file)? {
             Descriptor::File(file) => {
                 let reader = Reader {
                     file: Arc::clone(&file.file),
@@ -218,7 +227,10 @@ impl<D> StreamProducer<D> for Reader {
     }
 }
 
-pub(super) fn add_open(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
+pub(super) fn add_open<T: WasiFilesystemView + 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
     type Parameters = (
         Resource<Descriptor>,
         PathFlags,
@@ -228,41 +240,42 @@ pub(super) fn add_open(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime
     );
     types.func_wrap_concurrent(
         "[method]descriptor.open-at",
-        |accessor: &Accessor<InstanceData>, (directory, links, path, how, flags): Parameters| {
-            Box::pin(open(accessor, directory, links, path, how, flags))
+        move |accessor: &Accessor<T>, (directory, links, path, how, flags): Parameters| {
+            Box::pin(open(accessor, view, directory, links, path, how, flags))
         },
     )
 }
 
-async fn open(
-    accessor: &Accessor<InstanceData>,
+async fn open<T: WasiFilesystemView + 'static>(
+    accessor: &Accessor<T>,
+    view: GetView<T>,
     directory: Resource<Descriptor>,
     links: PathFlags,
     path: String,
     how: OpenFlags,
     flags: DescriptorFlags,
 ) -> wasmtime::Result<(Result<Resource<Descriptor>, ErrorCode>,)> {
-    if let Err(NoRoom) =
-        accessor.with(|mut access| access.get().called().room_for_file(&directory))?
-    {
+    if let Err(NoRoom) = accessor.with(|mut access| view(access.get()).room_for_file(&directory))? {
         return Ok((Err(ErrorCode::Quota),));
     }
-    let files = accessor.with_getter::<WasiFilesystem>(InstanceData::filesystem);
+    let files = accessor.with_getter::<WasiFilesystem>(T::filesystem);
     match WasiFilesystem::open_at(&files, directory, links, path, how, flags).await {
         Ok(opened) => {
-            accessor.with(|mut access| access.get().opened(&opened))?;
+            accessor.with(|mut access| view(access.get()).opened(&opened))?;
             Ok((Ok(opened),))
         }
         Err(error) => Ok((Err(error.downcast()?),)),
     }
 }
 
-pub(super) fn add_list(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime::Result<()> {
+pub(super) fn add_list<T: 'static>(
+    types: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
     type Listed = (StreamReader<DirectoryEntry>, FutureReader<Outcome>);
-    let list = |mut store: StoreContextMut<'_, InstanceData>,
-                (directory,): (Resource<Descriptor>,)| {
+    let list = move |mut store: StoreContextMut<'_, T>, (directory,): (Resource<Descriptor>,)| {
         let (ended, end) = oneshot::channel();
-        let entries = match list(store.data_mut().called(), &directory)? {
+        let entries = match list(view(store.data_mut()), &directory)? {
             Ok(listing) => StreamReader::new(
                 &mut store,
                 Entries {
@@ -281,18 +294,18 @@ pub(super) fn add_list(types: &mut LinkerInstance<'_, InstanceData>) -> wasmtime
 }
 
 fn list(
-    host: &mut InstanceData,
+    mut view: FilesView<'_>,
     directory: &Resource<Descriptor>,
 ) -> wasmtime::Result<Result<Listing, ErrorCode>> {
-    if let Err(NoRoom) = host.room_for_file(directory)? {
+    if let Err(NoRoom) = view.room_for_file(directory)? {
         return Ok(Err(ErrorCode::Quota));
     }
-    let listing = match host.table.get(directory)? {
+    let listing = match view.table.get(directory)? {
         Descriptor::Dir(directory) => Listing::open(&directory.dir),
         Descriptor::File(_) => return Ok(Err(ErrorCode::NotDirectory)),
     };
     if let Ok(listing) = &listing {
-        host.files.note(listing.file());
+        view.open.note(listing.file());
     }
     Ok(listing.map_err(ErrorCode::from))
 }

@@ -14,7 +14,7 @@ use rustix::io::{Errno, ReadWriteFlags, pwritev2};
 use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::Descriptor;
 
-use crate::run::store::InstanceData;
+use super::FilesView;
 use soloist_core::permit::{LeaseLost, Permit};
 
 /// How much is written before the permit is looked at again, in bytes.
@@ -45,19 +45,18 @@ pub(super) struct Writing {
 
 impl Writing {
     pub(super) fn begin(
-        host: &mut InstanceData,
+        view: &FilesView<'_>,
         descriptor: &Resource<Descriptor>,
         place: Place,
     ) -> Result<Self, Refused> {
-        let permit = host.called().leadership.permit.clone();
-        match host.table.get(descriptor) {
+        match view.table.get(descriptor) {
             Ok(Descriptor::File(file)) if file.perms.write_not_permitted() => {
                 Err(Refused::ReadOnly)
             }
             Ok(Descriptor::File(file)) => Ok(Self {
                 file: Arc::clone(&file.file),
                 place,
-                permit,
+                permit: view.permit.clone(),
             }),
             Ok(Descriptor::Dir(_)) => Err(Refused::NotAFile),
             Err(error) => Err(Refused::Unknown(error.into())),

@@ -24,8 +24,7 @@ use wasmtime_wasi::p2::{
 use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 
 use super::super::resolver::LookupError;
-use super::Socket;
-use crate::run::store::InstanceData;
+use super::{Socket, SocketsView};
 
 mod streams;
 
@@ -44,7 +43,7 @@ enum Operation {
     Connect,
 }
 
-impl InstanceData {
+impl SocketsView<'_> {
     fn tcp(&mut self, socket: &Resource<TcpSocket>) -> SocketResult<&mut Tcp> {
         Ok(self
             .table
@@ -52,7 +51,7 @@ impl InstanceData {
     }
 }
 
-impl network::Host for InstanceData {
+impl network::Host for SocketsView<'_> {
     fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
         error.downcast()
     }
@@ -69,14 +68,14 @@ impl network::Host for InstanceData {
     }
 }
 
-impl HostNetwork for InstanceData {
+impl HostNetwork for SocketsView<'_> {
     fn drop(&mut self, network: Resource<Network>) -> wasmtime::Result<()> {
         self.table.delete(network)?;
         Ok(())
     }
 }
 
-impl tcp_create_socket::Host for InstanceData {
+impl tcp_create_socket::Host for SocketsView<'_> {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
         let socket = self.network.open_socket(family == IpAddressFamily::Ipv6)?;
         let socket = self.table.push(Tcp {
@@ -97,9 +96,9 @@ macro_rules! options {
     };
 }
 
-impl tcp::Host for InstanceData {}
+impl tcp::Host for SocketsView<'_> {}
 
-impl HostTcpSocket for InstanceData {
+impl HostTcpSocket for SocketsView<'_> {
     async fn start_bind(
         &mut self,
         socket: Resource<TcpSocket>,
@@ -232,7 +231,7 @@ impl HostTcpSocket for InstanceData {
         &mut self,
         socket: Resource<TcpSocket>,
     ) -> wasmtime::Result<Resource<DynPollable>> {
-        subscribe(&mut self.table, Resource::<Tcp>::new_borrow(socket.rep()))
+        subscribe(self.table, Resource::<Tcp>::new_borrow(socket.rep()))
     }
 
     fn shutdown(&mut self, socket: Resource<TcpSocket>, how: ShutdownType) -> SocketResult<()> {
@@ -293,7 +292,7 @@ impl Pollable for Lookup {
     }
 }
 
-impl ip_name_lookup::Host for InstanceData {
+impl ip_name_lookup::Host for SocketsView<'_> {
     fn resolve_addresses(
         &mut self,
         _: Resource<Network>,
@@ -304,7 +303,7 @@ impl ip_name_lookup::Host for InstanceData {
     }
 }
 
-impl HostResolveAddressStream for InstanceData {
+impl HostResolveAddressStream for SocketsView<'_> {
     fn resolve_next_address(
         &mut self,
         lookup: Resource<ResolveAddressStream>,
@@ -326,10 +325,7 @@ impl HostResolveAddressStream for InstanceData {
         &mut self,
         lookup: Resource<ResolveAddressStream>,
     ) -> wasmtime::Result<Resource<DynPollable>> {
-        subscribe(
-            &mut self.table,
-            Resource::<Lookup>::new_borrow(lookup.rep()),
-        )
+        subscribe(self.table, Resource::<Lookup>::new_borrow(lookup.rep()))
     }
 
     fn drop(&mut self, lookup: Resource<ResolveAddressStream>) -> wasmtime::Result<()> {

@@ -24,13 +24,12 @@ use wasmtime_wasi::p3::sockets::{SocketError, SocketResult};
 
 use super::super::connection::Connection;
 use super::super::resolver::LookupError;
-use super::{Socket, Sockets};
-use crate::run::store::InstanceData;
+use super::{Socket, Sockets, SocketsView};
 
 /// How much is read in one go, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-impl InstanceData {
+impl SocketsView<'_> {
     fn socket(&mut self, socket: &Resource<TcpSocket>) -> SocketResult<&mut Socket> {
         self.table
             .get_mut(&Resource::<Socket>::new_borrow(socket.rep()))
@@ -170,7 +169,7 @@ impl<D> StreamConsumer<D> for Sending {
     }
 }
 
-impl types::Host for InstanceData {
+impl types::Host for SocketsView<'_> {
     fn convert_error_code(&mut self, error: SocketError) -> wasmtime::Result<ErrorCode> {
         error.downcast()
     }
@@ -184,11 +183,11 @@ impl<T: Send> HostTcpSocketWithStore<T> for Sockets {
     ) -> SocketResult<()> {
         let address = SocketAddr::from(address);
         accessor.with(|mut access| {
-            let host = access.get();
-            host.network
+            let mut view = access.get();
+            view.network
                 .check_endpoint(address)
                 .map_err(|error| code(&error))?;
-            host.socket(&socket)?
+            view.socket(&socket)?
                 .start_connect(address)
                 .map_err(|error| SocketError::from(code(&error)))
         })?;
@@ -270,7 +269,7 @@ macro_rules! options {
     };
 }
 
-impl HostTcpSocket for InstanceData {
+impl HostTcpSocket for SocketsView<'_> {
     async fn bind(
         &mut self,
         socket: Resource<TcpSocket>,
@@ -361,7 +360,7 @@ impl<T> ip_name_lookup::HostWithStore<T> for Sockets {
     }
 }
 
-impl ip_name_lookup::Host for InstanceData {}
+impl ip_name_lookup::Host for SocketsView<'_> {}
 
 fn lookup_code(error: &LookupError) -> LookupCode {
     match error {
@@ -381,7 +380,7 @@ macro_rules! no_udp {
     };
 }
 
-impl HostUdpSocket for InstanceData {
+impl HostUdpSocket for SocketsView<'_> {
     async fn create(&mut self, _: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
         Err(ErrorCode::AccessDenied.into())
     }

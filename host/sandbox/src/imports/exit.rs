@@ -3,8 +3,6 @@
 use wasmtime::StoreContextMut;
 use wasmtime::component::Linker;
 
-use crate::run::store::InstanceData;
-
 /// What the interface is called in both versions of WASI.
 pub(crate) const INTERFACES: [&str; 2] = ["wasi:cli/exit@0.2.12", "wasi:cli/exit@0.3.0"];
 
@@ -17,21 +15,18 @@ pub(crate) const WITH_CODE: &str = "exit-with-code";
 pub(crate) struct Exit(pub(crate) Option<u8>);
 
 /// Puts these functions in place of wasmtime's.
-pub(crate) fn add_to_linker(linker: &mut Linker<InstanceData>) -> wasmtime::Result<()> {
+pub(crate) fn add_to_linker<T: 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     for interface in INTERFACES {
         let mut exit = linker.instance(interface)?;
         exit.func_wrap(
             "exit",
-            |_: StoreContextMut<'_, InstanceData>, (status,): (Result<(), ()>,)| {
+            |_: StoreContextMut<'_, T>, (status,): (Result<(), ()>,)| {
                 Err::<(), _>(Exit(status.ok().map(|()| 0)).into())
             },
         )?;
-        exit.func_wrap(
-            WITH_CODE,
-            |_: StoreContextMut<'_, InstanceData>, (code,): (u8,)| {
-                Err::<(), _>(Exit(Some(code)).into())
-            },
-        )?;
+        exit.func_wrap(WITH_CODE, |_: StoreContextMut<'_, T>, (code,): (u8,)| {
+            Err::<(), _>(Exit(Some(code)).into())
+        })?;
     }
     Ok(())
 }
