@@ -15,6 +15,7 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
+use crate::bounded::describe;
 use crate::load::PluginProblem;
 use crate::load::cache::{self, CacheError, Kept, Key, SealedCache, check_parent};
 use crate::load::compile::{CODE, COMPONENT, Told};
@@ -22,7 +23,6 @@ use crate::load::compiler::Compiler;
 use crate::load::features;
 use crate::load::needs::{MAX_HELD_BYTES, Needs};
 use crate::load::scratch::Scratch;
-use crate::run::failure::describe;
 use soloist_core::digest::Digest;
 use soloist_core::limits::{Limits, count};
 

@@ -1,8 +1,6 @@
-//! What plugins import: a file for each interface.
+//! What plugins import: a file for each interface. Each says in a view what it works on, and who makes the linker hands it in.
 
-pub(crate) mod bindings;
 pub(crate) mod config;
-pub(crate) mod descriptors;
 pub(crate) mod exit;
 pub(crate) mod files;
 pub(crate) mod leadership;

@@ -7,6 +7,7 @@ pub(crate) mod circle;
 pub(crate) mod compile;
 pub(crate) mod compiler;
 pub(crate) mod encode;
+pub(crate) mod exports;
 pub(crate) mod features;
 pub(crate) mod needs;
 pub(crate) mod scratch;
@@ -25,14 +26,14 @@ use wasmtime::component::types;
 use crate::directories::places::{self, Danger, Kept};
 use crate::directories::{Directories, Nested};
 use crate::engine::temporary_places;
-use crate::imports::log::LogVolume;
 use crate::imports::writes::Writes;
 use crate::load::apart::{Undone, apart};
 use crate::load::bounds::{Excess, Refused};
 use crate::load::compile::{MAX_CODE_BYTES, Told};
-use crate::run::exports::Exports;
+use crate::log::LogVolume;
 use crate::run::linker::linker;
-use crate::{Plugin, PluginEngine, PluginSettings};
+use crate::settings::PluginSettings;
+use crate::{Plugin, PluginEngine};
 use soloist_core::digest::Digest;
 use soloist_core::grants::{Grants, NotGranted};
 use soloist_core::limits::LimitReached;
@@ -313,7 +314,7 @@ impl Plugin {
     ) -> Result<Self, PluginProblem> {
         let obtained = shared.obtain(path, file, digest, &settings.limits)?;
         let (engine, component) = shared.engine(&obtained, &settings.limits)?;
-        let exports = Exports::find(&engine, &component)?;
+        let exports = exports::find(&engine, &component)?;
         let ty = component.component_type();
         NotGranted::check(ty.imports(&engine).map(|(name, _)| name), |grant| {
             settings.grants(grant)

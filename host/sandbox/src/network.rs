@@ -30,8 +30,8 @@ use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 
 use self::gate::Gate;
 use self::resolver::LookupError;
-use crate::imports::descriptors;
-use crate::imports::log::PluginLog;
+use crate::descriptors;
+use crate::log::PluginLog;
 use soloist_core::events::details;
 use soloist_core::grants::{Endpoint, HostPattern, NetworkPolicy, Refusal};
 use soloist_core::permit::Permit;

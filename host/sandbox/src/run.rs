@@ -1,6 +1,5 @@
 //! One attempt at a term: from a fresh store to its end.
 
-pub(crate) mod exports;
 pub(crate) mod failure;
 pub(crate) mod linker;
 pub(crate) mod start;
@@ -17,11 +16,11 @@ use wasmtime::Store;
 use wasmtime::component::Accessor;
 
 use crate::Plugin;
+use crate::bounded::MAX_MESSAGE_BYTES;
+use crate::contract::exports::{OnDemoted, OnElected};
 use crate::engine::cpu::Cpu;
 use crate::engine::turn::Turn;
-use crate::imports::leadership::Leadership;
-use crate::imports::log::MAX_MESSAGE_BYTES;
-use crate::run::exports::{OnDemoted, OnElected};
+use crate::leadership::Leadership;
 use crate::run::failure::Failure;
 use crate::run::start::Start;
 use crate::run::store::InstanceData;

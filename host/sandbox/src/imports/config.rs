@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use wasmtime::component::{HasData, Linker};
 
-use crate::imports::bindings::config::{self, Error, Host};
+use crate::contract::bindings::config::{self, Error, Host};
 
 /// What the import works on: the task's configuration.
 pub(crate) struct ConfigView<'a>(pub(crate) &'a BTreeMap<String, String>);

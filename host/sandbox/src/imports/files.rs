@@ -17,8 +17,8 @@ use wasmtime_wasi::filesystem::{
     Descriptor, WasiFilesystemCtx, WasiFilesystemCtxView, WasiFilesystemView,
 };
 
-use crate::imports::descriptors;
-use crate::imports::log::PluginLog;
+use crate::descriptors;
+use crate::log::PluginLog;
 use soloist_core::events::details;
 use soloist_core::limits::count;
 use soloist_core::permit::Permit;

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use wasmtime::component::{Accessor, HasData, Linker};
 
-use crate::imports::bindings::state::{self, Entry, Error};
+use crate::contract::bindings::state::{self, Entry, Error};
 use crate::imports::writes::Writes;
 use soloist_core::limits::{Limits, count};
 use soloist_core::permit::{LeaseLost, Permit};

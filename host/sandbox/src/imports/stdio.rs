@@ -12,7 +12,8 @@ use tracing::Level;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::imports::log::{MAX_MESSAGE_BYTES, PluginLog};
+use crate::bounded::MAX_MESSAGE_BYTES;
+use crate::log::PluginLog;
 use soloist_core::clock::{self, Moment};
 use soloist_core::events::details;
 use soloist_core::permit::LeaseLost;

@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::imports::log::MAX_MESSAGE_BYTES;
+use crate::bounded::MAX_MESSAGE_BYTES;
 
 /// What nests in a file costs stack: all that the bounds let through fits.
 pub(crate) const STACK_BYTES: usize = 16 << 20;

@@ -11,6 +11,7 @@ use wasmparser::{Parser, Validator};
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Engine};
 
+use crate::bounded::describe;
 use crate::engine;
 use crate::load::apart::{STACK_BYTES, caught};
 use crate::load::bounds::{self, Refused};
@@ -18,7 +19,6 @@ use crate::load::features::FEATURES;
 use crate::load::needs::Needs;
 use crate::load::{MAX_TEXT_BYTES, PluginProblem};
 use crate::load::{cache, encode};
-use crate::run::failure::describe;
 use soloist_core::limits::Limits;
 
 /// A compilation uses no more threads than this: each takes memory for the function that it is at.

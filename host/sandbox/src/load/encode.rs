@@ -11,14 +11,14 @@ use wasmparser::{KnownCustom, Parser, Payload, ValType, Validator};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-use crate::imports::exit;
+use crate::bounded::shortened;
+use crate::contract::{EXIT_INTERFACES, EXIT_WITH_CODE};
 use crate::load::PluginProblem;
 use crate::load::apart::caught;
 use crate::load::bounds::Refused;
 use crate::load::circle;
 use crate::load::compile::Told;
 use crate::load::features::FEATURES;
-use crate::run::failure::shortened;
 
 /// How a bare module ends itself: the adapter would pass on only whether it did well, so it is led past that.
 const EXIT: &str = "proc_exit";
@@ -164,7 +164,7 @@ impl Module {
         }
         world.push_str("\nworld plugin {\n");
         if exits {
-            world.extend(["import ", exit::INTERFACES[0], ";\n"]);
+            world.extend(["import ", EXIT_INTERFACES[0], ";\n"]);
         }
         for (bare, export, shapes) in EXPORTS {
             let found = self.exports.iter().find(|(name, _)| name == bare);
@@ -223,7 +223,7 @@ impl Reencode for Rename {
         if let wasmparser::Imports::Single(_, import) = &mut imports
             && (import.module, import.name) == (PREVIEW1, EXIT)
         {
-            (import.module, import.name) = (exit::INTERFACES[0], exit::WITH_CODE);
+            (import.module, import.name) = (EXIT_INTERFACES[0], EXIT_WITH_CODE);
         }
         utils::parse_imports(self, section, imports)
     }

@@ -24,7 +24,7 @@ use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 
 use super::connection::{Connection, cut};
 use super::unsent::all_arrived;
-use crate::imports::descriptors;
+use crate::descriptors;
 use soloist_core::permit::{Permit, Phase};
 
 /// How long it may take until a connection is there.

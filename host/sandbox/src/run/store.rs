@@ -8,23 +8,26 @@ use wasmtime::{CallHook, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::PluginSettings;
 use crate::directories::Directories;
 use crate::engine::cpu::Cpu;
 use crate::engine::turn::Turn;
 use crate::imports::config::ConfigView;
 use crate::imports::files::{FilesView, OpenFiles};
-use crate::imports::leadership::{Leadership, LeadershipView};
-use crate::imports::log::{LogView, LogVolume, PluginLog};
+use crate::imports::leadership::LeadershipView;
+use crate::imports::log::LogView;
 use crate::imports::state::{StateAccess, StateView};
 use crate::imports::stdio::Stdio;
 use crate::imports::wasi;
 use crate::imports::writes::Writes;
+use crate::leadership::Leadership;
+use crate::log::{LogVolume, PluginLog};
 use crate::network::{HEADER_BYTES, NetworkAccess, SocketsView};
 use crate::run::start::Start;
 use crate::run::usage::Usage;
+use crate::settings::PluginSettings;
 use soloist_core::limits::{Limit, count};
 use soloist_core::permit::LeaseLost;
+use soloist_core::secret::Redactor;
 
 /// How many calls between its components and of the host, with what belongs to them, a plugin may have under way: each takes
 /// the host's memory.
@@ -65,7 +68,8 @@ impl InstanceData {
         let log = PluginLog::new(
             Arc::clone(&leadership.term),
             leadership.permit.clone(),
-            &settings,
+            limits,
+            Redactor::new(settings.secrets.values()),
             volume,
         );
         let stdout = Stdio::new("stdout", Level::INFO, log.clone());

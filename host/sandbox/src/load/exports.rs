@@ -1,13 +1,13 @@
-//! The two functions that make a component a plugin, in the shapes that they may have.
+//! Finds the two functions that make a component a plugin, in one of the shapes that they may have.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
+use wasmtime::Engine;
+use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
-use wasmtime::component::{Accessor, Component, ComponentExportIndex, Instance, TypedFunc};
-use wasmtime::{Engine, Store};
 
-use crate::imports::bindings::{Demotion, Term};
+use crate::contract::exports::{Exports, Shape};
 use crate::load::PluginProblem;
 use soloist_core::term;
 
@@ -17,143 +17,46 @@ const ON_DEMOTED: &str = "on-demoted";
 /// How much of a wrong signature is shown.
 const MAX_SIGNATURE_BYTES: usize = 500;
 
-/// What an export takes, and with it what it returns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    /// As in the world `plugin`.
-    Contract,
-    /// The term's number; returns nothing. A bare module's way.
-    Number,
-    /// The term's number and token; returns nothing. A bare module's way, for `on-elected` alone.
-    NumberAndToken,
-    /// Nothing; returns nothing. A bare module's way.
-    Nothing,
-}
-
-/// Where a component has its two functions.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Exports {
-    on_elected: (ComponentExportIndex, Shape),
-    on_demoted: (ComponentExportIndex, Shape),
-}
-
-impl Exports {
-    pub(crate) fn find(engine: &Engine, component: &Component) -> Result<Self, PluginProblem> {
-        let find = |export: &'static str,
-                    expected: &'static str,
-                    shape: fn(&ComponentFunc) -> Option<Shape>| {
-            let missing = || PluginProblem::MissingExport {
-                export: export.into(),
-            };
-            let index = component
-                .get_export_index(None, export)
-                .ok_or_else(missing)?;
-            let found = component
-                .component_type()
-                .get_export(engine, export)
-                .ok_or_else(missing)?
-                .ty;
-            let wrong = |found: String| PluginProblem::WrongExport {
-                export: export.into(),
-                expected: Cow::from(expected),
-                found,
-            };
-            match found {
-                ComponentItem::ComponentFunc(function) => {
-                    let shape = shape(&function).ok_or_else(|| wrong(signature(&function)))?;
-                    Ok((index, shape))
-                }
-                _ => Err(wrong("something that is no function".into())),
-            }
+/// Finds the two functions in a component.
+///
+/// # Errors
+/// One is not there, or has a type that no plugin's has.
+pub(super) fn find(engine: &Engine, component: &Component) -> Result<Exports, PluginProblem> {
+    let find = |export: &'static str,
+                expected: &'static str,
+                shape: fn(&ComponentFunc) -> Option<Shape>| {
+        let missing = || PluginProblem::MissingExport {
+            export: export.into(),
         };
-        Ok(Self {
-            on_elected: find(
-                ON_ELECTED,
-                "async func(term: term) -> result<_, string>",
-                elected_shape,
-            )?,
-            on_demoted: find(ON_DEMOTED, "async func(reason: demotion)", demoted_shape)?,
-        })
-    }
-
-    pub(crate) fn bind<T: Send + 'static>(
-        &self,
-        store: &mut Store<T>,
-        instance: Instance,
-    ) -> wasmtime::Result<(OnElected, OnDemoted)> {
-        let (index, shape) = &self.on_elected;
-        let on_elected = match shape {
-            Shape::Contract => OnElected::Contract(instance.get_typed_func(&mut *store, index)?),
-            Shape::Number => OnElected::Number(instance.get_typed_func(&mut *store, index)?),
-            Shape::NumberAndToken => {
-                OnElected::NumberAndToken(instance.get_typed_func(&mut *store, index)?)
-            }
-            Shape::Nothing => OnElected::Nothing(instance.get_typed_func(&mut *store, index)?),
+        let index = component
+            .get_export_index(None, export)
+            .ok_or_else(missing)?;
+        let found = component
+            .component_type()
+            .get_export(engine, export)
+            .ok_or_else(missing)?
+            .ty;
+        let wrong = |found: String| PluginProblem::WrongExport {
+            export: export.into(),
+            expected: Cow::from(expected),
+            found,
         };
-        let (index, shape) = &self.on_demoted;
-        let on_demoted = match shape {
-            Shape::Contract => OnDemoted::Contract(instance.get_typed_func(&mut *store, index)?),
-            // Only `on-elected` may take both.
-            Shape::Number | Shape::NumberAndToken => {
-                OnDemoted::Number(instance.get_typed_func(&mut *store, index)?)
+        match found {
+            ComponentItem::ComponentFunc(function) => {
+                let shape = shape(&function).ok_or_else(|| wrong(signature(&function)))?;
+                Ok((index, shape))
             }
-            Shape::Nothing => OnDemoted::Nothing(instance.get_typed_func(&mut *store, index)?),
-        };
-        Ok((on_elected, on_demoted))
-    }
-}
-
-/// The plugin's `on_elected`.
-pub(crate) enum OnElected {
-    Contract(TypedFunc<(Term,), (Result<(), String>,)>),
-    Number(TypedFunc<(u64,), ()>),
-    NumberAndToken(TypedFunc<(u64, u64), ()>),
-    Nothing(TypedFunc<(), ()>),
-}
-
-impl OnElected {
-    pub(crate) async fn call<T: Send + 'static>(
-        &self,
-        accessor: &Accessor<T>,
-        term: &term::Term,
-    ) -> wasmtime::Result<Result<(), String>> {
-        match self {
-            Self::Contract(function) => {
-                Ok(function.call_concurrent(accessor, (term.into(),)).await?.0)
-            }
-            Self::Number(function) => function
-                .call_concurrent(accessor, (term.number,))
-                .await
-                .map(Ok),
-            Self::NumberAndToken(function) => function
-                .call_concurrent(accessor, (term.number, term.fencing_token.0))
-                .await
-                .map(Ok),
-            Self::Nothing(function) => function.call_concurrent(accessor, ()).await.map(Ok),
+            _ => Err(wrong("something that is no function".into())),
         }
-    }
-}
-
-/// The plugin's `on_demoted`.
-pub(crate) enum OnDemoted {
-    Contract(TypedFunc<(Demotion,), ()>),
-    Number(TypedFunc<(u64,), ()>),
-    Nothing(TypedFunc<(), ()>),
-}
-
-impl OnDemoted {
-    pub(crate) async fn call<T: Send + 'static>(
-        &self,
-        accessor: &Accessor<T>,
-        term: &term::Term,
-        reason: term::Demotion,
-    ) -> wasmtime::Result<()> {
-        match self {
-            Self::Contract(function) => function.call_concurrent(accessor, (reason.into(),)).await,
-            Self::Number(function) => function.call_concurrent(accessor, (term.number,)).await,
-            Self::Nothing(function) => function.call_concurrent(accessor, ()).await,
-        }
-    }
+    };
+    Ok(Exports {
+        on_elected: find(
+            ON_ELECTED,
+            "async func(term: term) -> result<_, string>",
+            elected_shape,
+        )?,
+        on_demoted: find(ON_DEMOTED, "async func(reason: demotion)", demoted_shape)?,
+    })
 }
 
 fn elected_shape(function: &ComponentFunc) -> Option<Shape> {

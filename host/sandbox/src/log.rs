@@ -1,0 +1,295 @@
+//! What a plugin writes, and the bounds on it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tracing::Level;
+
+use soloist_core::clock::{self, Moment};
+use soloist_core::events::{About, Event, details};
+use soloist_core::limits::{Limits, count};
+use soloist_core::permit::{LeaseLost, Permit};
+use soloist_core::secret::Redactor;
+use soloist_core::term::Term;
+use soloist_core::text;
+use soloist_core::volume::Volume;
+
+/// How many fields a line may have.
+pub const MAX_FIELDS: usize = 32;
+
+/// What a line has in JSON besides its message, its fields, and the names of its host and task, in bytes.
+const FRAME_BYTES: u64 = 180;
+
+/// How much a plugin may write. It outlives the plugin's terms, and every attempt within one. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct LogVolume(Arc<Mutex<Volume>>);
+
+impl LogVolume {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        let volume = Volume::new(
+            limits.log_rate.into(),
+            limits.log_burst.into(),
+            limits.log_bytes,
+        );
+        Self(Arc::new(Mutex::new(volume)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Volume> {
+        // The counts are right whoever panicked while holding them.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one plugin writes in one attempt. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct PluginLog {
+    term: Arc<Term>,
+    permit: Permit,
+    limits: Limits,
+    /// What every line comes to besides its text and fields, in bytes.
+    frame_bytes: u64,
+    volume: LogVolume,
+    redactor: Arc<Redactor>,
+}
+
+impl PluginLog {
+    /// A log whose lines are about `term`, and end with `permit`.
+    pub(crate) fn new(
+        term: Arc<Term>,
+        permit: Permit,
+        limits: &Limits,
+        redactor: Redactor,
+        volume: LogVolume,
+    ) -> Self {
+        Self {
+            frame_bytes: FRAME_BYTES + json_bytes(&*term.task) + json_bytes(&*term.host),
+            volume,
+            redactor: Arc::new(redactor),
+            permit,
+            term,
+            limits: limits.clone(),
+        }
+    }
+
+    /// How long a line with its fields may be, in bytes.
+    fn line_bytes(&self) -> usize {
+        count(self.limits.log_line)
+    }
+
+    /// Says whether the plugin may still be heard.
+    ///
+    /// # Errors
+    /// The term's effects have ended.
+    pub(crate) fn check(&self) -> Result<(), LeaseLost> {
+        self.permit.check().map(drop)
+    }
+
+    /// How much of a line has to be there for [`PluginLog::clean_line`], in bytes.
+    pub(crate) fn seen_bytes(&self) -> usize {
+        self.line_bytes() + self.redactor.longest()
+    }
+
+    /// What may be told of a line that the plugin wrote, of which so many bytes more were cut off.
+    pub(crate) fn clean_line(&self, line: &str, missing: usize) -> String {
+        told(
+            self.redactor
+                .redact_within(line, missing, self.line_bytes()),
+        )
+    }
+
+    /// What may be told of a text that the plugin wrote: without its secrets, and no more of it than so many bytes.
+    pub(crate) fn clean(&self, text: &str, max_bytes: usize) -> String {
+        told(self.redactor.redact_within(text, 0, max_bytes))
+    }
+
+    /// Reports what is made of a line, of bounded length and with nothing in it that must not be told. Makes and reports
+    /// nothing if nobody wants to see that level, if there has been too much lately, or if the term's effects have ended.
+    pub(crate) fn write(&self, level: Level, make: impl FnOnce() -> (String, Map<String, Value>)) {
+        self.write_at(clock::now(), level, make);
+    }
+
+    /// The same for one of many lines that come at the same moment, most of which are dropped: which takes little time.
+    pub(crate) fn write_at(
+        &self,
+        now: Moment,
+        level: Level,
+        make: impl FnOnce() -> (String, Map<String, Value>),
+    ) {
+        if !About::shows(level) {
+            return;
+        }
+        let admitted = self.volume.lock().admit(now);
+        if let Some(dropped) = admitted {
+            self.report_dropped(dropped);
+            let (line, details) = make();
+            self.report(level, &line, details);
+        }
+    }
+
+    fn report(&self, level: Level, line: &str, details: Map<String, Value>) {
+        if self.permit.check().is_err() {
+            return;
+        }
+        let bytes = self.frame_bytes + json_bytes(line) + json_bytes(&details);
+        self.volume.lock().reported(bytes, clock::now());
+        About::term(&self.term).report_with(Event::PluginLog, level, line, details);
+    }
+
+    /// Reports something about the plugin, in which words of its own may be.
+    pub(crate) fn warn(&self, message: &str, details: Map<String, Value>) {
+        self.write(Level::WARN, || (self.clean_line(message, 0), details));
+    }
+
+    /// A line that the plugin wrote, and its fields: as much of them as fits into one.
+    pub(crate) fn clean_fields(
+        &self,
+        message: &str,
+        fields: &[(String, String)],
+    ) -> (String, Map<String, Value>) {
+        let mut room = self.line_bytes();
+        let mut clean = |text: &str| {
+            let clean = self.clean(text, room);
+            room = room.saturating_sub(clean.len());
+            (clean, room > 0)
+        };
+        let (message, mut fits) = clean(message);
+        let mut kept = Map::new();
+        let mut omitted = 0;
+        for (index, (name, value)) in fields.iter().enumerate() {
+            if !fits || index >= MAX_FIELDS {
+                omitted = fields.len() - index;
+                break;
+            }
+            let (name, _) = clean(name);
+            let (value, more) = clean(value);
+            kept.insert(name, value.into());
+            fits = more;
+        }
+        let mut details = Map::new();
+        if !kept.is_empty() {
+            details.insert("fields".into(), kept.into());
+        }
+        if omitted > 0 {
+            details.insert("omitted_fields".into(), omitted.into());
+        }
+        (message, details)
+    }
+
+    /// Reports what was dropped and not yet said.
+    pub(crate) fn finish(&self) {
+        let dropped = self.volume.lock().take_dropped();
+        self.report_dropped(dropped);
+    }
+
+    fn report_dropped(&self, dropped: u64) {
+        if dropped > 0 && About::shows(Level::WARN) {
+            let Limits {
+                log_rate,
+                log_burst,
+                log_bytes,
+                ..
+            } = &self.limits;
+            let message = format!(
+                "{dropped} lines dropped: more than {log_rate} a second (`limits.log_rate`), {log_burst} at once \
+                 (`limits.log_burst`) or {log_bytes} bytes a second (`limits.log_bytes`)"
+            );
+            self.report(
+                Level::WARN,
+                &message,
+                details([("dropped", dropped.into())]),
+            );
+        }
+    }
+}
+
+/// How long JSON is that says this, in bytes.
+fn json_bytes(value: &(impl Serialize + ?Sized)) -> u64 {
+    text::json(value).map_or(0, |json| json.len() as u64)
+}
+
+/// A line, and how many bytes of it are missing.
+fn told((kept, missing): (String, usize)) -> String {
+    if missing > 0 {
+        format!("{kept} [{missing} more bytes]")
+    } else {
+        kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use soloist_core::permit::SharedDeadline;
+
+    fn log() -> PluginLog {
+        let term = Term {
+            number: 1,
+            fencing_token: soloist_core::term::FencingToken(1),
+            task: "task".into(),
+            host: "host".into(),
+            record_version: 1,
+        };
+        let limits = Limits::default();
+        let redactor = Redactor::new([]);
+        let volume = LogVolume::new(&limits);
+        PluginLog::new(
+            Arc::new(term),
+            Permit::new(SharedDeadline::default()),
+            &limits,
+            redactor,
+            volume,
+        )
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_characters_and_says_so() {
+        assert_eq!(log().clean("short", 8192), "short");
+        let line = format!("x{}", "é".repeat(8192));
+        let cut = log().clean(&line, 8192);
+        assert!(
+            cut.ends_with(" [8194 more bytes]"),
+            "{}",
+            &cut[cut.len() - 40..]
+        );
+    }
+
+    #[test]
+    fn the_next_attempt_has_what_is_left_to_write() {
+        let (first, others) = (log(), log());
+        let next = PluginLog {
+            volume: first.volume.clone(),
+            ..others.clone()
+        };
+        let now = clock::now();
+        let admitted = |log: &PluginLog| {
+            (0..2000)
+                .filter(|_| log.volume.lock().admit(now).is_some())
+                .count()
+        };
+        assert_eq!([&first, &next, &others].map(admitted), [1000, 0, 1000]);
+    }
+
+    #[test]
+    fn a_line_with_all_its_fields_is_no_longer_than_a_line() {
+        let field = |number: usize| (format!("field-{number}"), "\u{1}".repeat(4000));
+        let fields: Vec<_> = (0..100).map(field).collect();
+        let (message, details) = log().clean_fields("short", &fields);
+        assert_eq!(message, "short");
+        assert_eq!(details["fields"].as_object().unwrap().len(), 3);
+        assert_eq!(details["omitted_fields"], 97);
+        let told = serde_json::to_string(&details).unwrap();
+        assert!(told.len() < 6 * 8192 + 200, "{}", told.len());
+        let few: Vec<_> = (0..100)
+            .map(|number| (number.to_string(), "x".to_owned()))
+            .collect();
+        let (_, details) = log().clean_fields("short", &few);
+        assert_eq!(
+            (
+                details["fields"].as_object().unwrap().len(),
+                &details["omitted_fields"]
+            ),
+            (MAX_FIELDS, &68.into())
+        );
+    }
+}

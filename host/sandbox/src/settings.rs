@@ -1,0 +1,63 @@
+//! What a task's configuration says about its plugin.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::imports::writes::Bucket;
+use crate::network::{Resolve, SystemResolver};
+use soloist_core::digest::Digest;
+use soloist_core::grants::{Directory, Grant, Grants};
+use soloist_core::limits::{HOST_STATE_RATE, Limits};
+use soloist_core::secret::Secret;
+
+/// What a task's configuration says about its plugin.
+#[derive(Clone, Debug)]
+pub struct PluginSettings {
+    /// What the plugin reads with `config`.
+    pub config: BTreeMap<String, String>,
+    /// What the plugin may use.
+    pub grants: Grants,
+    /// The secrets that it is granted, by the name of its variable.
+    pub secrets: BTreeMap<String, Secret>,
+    /// How much it may have and do.
+    pub limits: Limits,
+    /// The digest that the file must have.
+    pub sha256: Option<Digest>,
+    /// The configuration of the host, which no plugin may write to.
+    pub configuration: Option<PathBuf>,
+    /// What the tasks of the host are granted of its directories, all together: no path to one of the plugin's may lead
+    /// through one that is granted to write.
+    pub all_dirs: Vec<Directory>,
+    /// What looks names up for the plugin.
+    pub resolver: Arc<dyn Resolve>,
+    /// How much all plugins of the host may write to their states.
+    pub host_writes: Arc<Bucket>,
+}
+
+impl Default for PluginSettings {
+    fn default() -> Self {
+        Self {
+            config: BTreeMap::new(),
+            grants: Grants::default(),
+            secrets: BTreeMap::new(),
+            limits: Limits::default(),
+            sha256: None,
+            configuration: None,
+            all_dirs: Vec::new(),
+            resolver: Arc::new(SystemResolver::default()),
+            host_writes: Arc::new(Bucket::of_host(HOST_STATE_RATE)),
+        }
+    }
+}
+
+impl PluginSettings {
+    /// Whether the plugin has what an import needs.
+    pub(crate) fn grants(&self, grant: Grant) -> bool {
+        match grant {
+            Grant::State => self.grants.state,
+            Grant::Http => self.grants.network.http.is_some(),
+            Grant::Tcp => self.grants.network.tcp.is_some(),
+        }
+    }
+}
