@@ -1,4 +1,5 @@
-//! What plugins import: a file for each interface. Each says in a view what it works on, and who makes the linker hands it in.
+//! What plugins import: a file for each interface. Each file says in a view what it works on. `run`
+//! makes the views, so no file here knows the whole store.
 
 pub(crate) mod config;
 pub(crate) mod exit;

@@ -5,9 +5,22 @@
 //! Plugin + Leadership -> store (limits, permit) -> run: on_elected, on_demoted -> Failure or the end
 //! ```
 //!
-//! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts. Each import is a file of its own:
-//! `leadership`, `log`, `state`, `config`, `stdio`, `network`; WASI itself is wasmtime's, set up in `wasi`;
-//! what opens, lists and writes files goes through `files`.
+//! Nothing here knows of elections: a plugin is run while its [`Leadership`] lasts.
+//!
+//! | room | what it has | what it knows |
+//! |---|---|---|
+//! | `plugin` | a plugin, loaded once and run in one term after another | `load`, `run`, `settings` |
+//! | `load` | from a file to a component: bounds, needs, cache, the process that compiles | `engine`, `directories`, `settings` |
+//! | `run` | one attempt at a term: linker, store, failures | `imports`, `network`, `engine`, `directories`, `settings` |
+//! | `settings` | what a task's configuration says about its plugin | `imports`, `network` |
+//! | `imports` | one interface a file; each says in a view what it works on | |
+//! | `network` | connections of a plugin, by `wasi:http` and `wasi:sockets`, and their common end | |
+//! | `engine` | the engines of wasmtime, the tick, the shares of the processors | |
+//! | `directories` | the granted directories, and which must not be granted | |
+//!
+//! Every room may know the small ones: `contract` (what a plugin and its host agree on), `leadership` (one term as a plugin
+//! has it), `log` (what a plugin writes), `descriptors` and `bounded`. These know nobody. No room knows this file, which
+//! only re-exports. A test, `tests/cli/circles.rs`, fails when two rooms come to know each other.
 
 mod bounded;
 mod contract;
@@ -19,77 +32,31 @@ mod leadership;
 mod load;
 mod log;
 mod network;
+mod plugin;
 mod run;
 mod settings;
 
-use std::sync::Arc;
-
 pub use directories::places::Danger;
+pub use engine::MAX_HELD_BYTES;
+pub use engine::ticker::EPOCH_TICK;
 pub use engine::turn::{be_nice, plugin_threads};
-pub use engine::{EPOCH_TICK, EngineError, PluginEngine};
 pub use imports::writes::{Bucket, WRITE_WAIT};
 pub use leadership::{Drain, Leadership};
 pub use load::bounds::{
     Excess, MAX_COMPONENT_BYTES, MAX_CONSTANTS, MAX_ELEMENTS, MAX_FLOW, MAX_FUNCTIONS, MAX_GLOBALS,
     MAX_NAME_BYTES, MAX_NAMES, MAX_NESTING, MAX_PARTS, MAX_SEGMENTS, MAX_TABLE_ELEMENTS, MAX_TYPES,
 };
-pub use load::compile::{Told, component};
+pub use load::compile::component;
 pub use load::compiler::{COMPILE_WORD, Compiler, compile_as_told};
-pub use load::needs::{MAX_HELD_BYTES, MAX_LIFTING};
-pub use load::{LoadError, MAX_FILE_BYTES, MAX_TEXT_BYTES, PluginProblem};
+pub use load::needs::MAX_LIFTING;
+pub use load::plugin_engine::{EngineError, PluginEngine};
+pub use load::problem::{LoadError, PluginProblem, Told};
+pub use load::{MAX_FILE_BYTES, MAX_TEXT_BYTES};
 pub use log::MAX_FIELDS;
 pub use network::{
     ADDRESSES_MAX, CONNECT_TIME, HEADER_BYTES, LOOKUP_TIME, Resolve, SystemResolver,
 };
+pub use plugin::Plugin;
 pub use run::failure::Failure;
 pub use run::{AfterCompletion, RunEnd};
 pub use settings::PluginSettings;
-use wasmtime::component::InstancePre;
-
-use soloist_core::digest::Digest;
-use soloist_core::limits::Limits;
-use soloist_core::secret::Secret;
-
-/// A plugin that is compiled and linked: starting it takes microseconds.
-pub struct Plugin {
-    shared: Arc<PluginEngine>,
-    engine: wasmtime::Engine,
-    digest: Digest,
-    linked: InstancePre<run::store::InstanceData>,
-    exports: contract::exports::Exports,
-    settings: Arc<PluginSettings>,
-    directories: directories::Directories,
-    writes: imports::writes::Writes,
-    log_volume: log::LogVolume,
-    warnings: Vec<String>,
-}
-
-impl Plugin {
-    /// The digest of the file that it was loaded from.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
-    /// What deserves a word about it and its grants, though it can run.
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
-
-    /// How much it may have and do.
-    pub fn limits(&self) -> &Limits {
-        &self.settings.limits
-    }
-
-    /// What it knows and nobody else is to see.
-    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        self.settings.secrets.values()
-    }
-}
-
-impl std::fmt::Debug for Plugin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plugin")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}

@@ -5,8 +5,8 @@
 //!                                          -> gate: is there room, and still leadership? -> connection
 //! ```
 //!
-//! A name is looked up once, by the host, and what is connected to is the address that was judged. Everything that a
-//! plugin has open is known to its gate, which cuts it when the term ends.
+//! The host looks a name up once, and connects to the address that it has judged. The gate knows every connection of a
+//! plugin, and cuts all of them when the term ends.
 
 mod connection;
 mod gate;
@@ -37,18 +37,18 @@ use soloist_core::grants::{Endpoint, HostPattern, NetworkPolicy, Refusal};
 use soloist_core::permit::Permit;
 use soloist_core::term::Term;
 
-/// How many looked-up addresses are remembered: what is older has to be looked up again.
+/// How many looked-up addresses are remembered. A plugin has to look older ones up again.
 const VETTED_MAX: usize = 1024;
 
-/// The network as one store has it. When it is dropped nothing of it is left.
+/// The network as one store has it. When it is dropped, no connection is left.
 pub(super) struct NetworkAccess {
     outbound: Arc<Outbound>,
     _watch: AbortOnDropJoinHandle<()>,
 }
 
-/// What outlives a call of the guest.
+/// The part that outlives a call of the guest.
 struct Outbound {
-    /// Who asks: a server is told, if the policy says so.
+    /// What a server is told of who asks, if the policy says so.
     term: Arc<Term>,
     policy: NetworkPolicy,
     resolver: Arc<dyn Resolve>,
@@ -96,7 +96,7 @@ impl NetworkAccess {
         })
     }
 
-    /// Judges what a socket wants to connect to: an address that a lookup has given, or that a grant names.
+    /// Lets a socket connect to an address that a lookup has given, or that a grant names.
     fn check_endpoint(&self, endpoint: SocketAddr) -> io::Result<()> {
         let host = HostPattern::from(endpoint.ip());
         let named = self
@@ -114,7 +114,7 @@ impl NetworkAccess {
         Err(Errno::ACCESS.into())
     }
 
-    /// The addresses of a name that is granted for TCP. From then on they can be connected to, at the granted ports.
+    /// The addresses of a name that is granted for TCP. From then on a socket may connect to them, at the granted ports.
     fn look_up(
         &self,
         name: String,
@@ -167,13 +167,13 @@ impl Outbound {
         }
     }
 
-    /// Tells whoever reads the log of something that was refused or failed, where the guest gets no more than a code.
+    /// Tells in the log what was refused or failed. The guest gets no more than a code.
     fn report(&self, error: &dyn std::error::Error) {
         self.log
             .warn(&error.to_string(), details([("import", "network".into())]));
     }
 
-    /// Tells why there is no socket, if it is for want of room.
+    /// Tells in the log why there is no socket, if there is no room for one.
     fn report_no_room(&self, error: &io::Error) {
         let max = self.gate.slots_max();
         let message = match Errno::from_io_error(error) {

@@ -12,28 +12,32 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures::future::try_join;
-use wasmtime::Store;
-use wasmtime::component::Accessor;
+use wasmtime::component::{Accessor, InstancePre};
+use wasmtime::{Engine, Store};
 
-use crate::Plugin;
 use crate::bounded::MAX_MESSAGE_BYTES;
-use crate::contract::exports::{OnDemoted, OnElected};
+use crate::contract::exports::{Exports, OnDemoted, OnElected};
+use crate::directories::Directories;
 use crate::engine::cpu::Cpu;
+use crate::engine::ticker::Ticker;
 use crate::engine::turn::Turn;
+use crate::imports::writes::Writes;
 use crate::leadership::Leadership;
+use crate::log::LogVolume;
 use crate::run::failure::Failure;
 use crate::run::start::Start;
 use crate::run::store::InstanceData;
+use crate::settings::PluginSettings;
 use soloist_core::cause::Cause;
 use soloist_core::limits::Limit;
 use soloist_core::permit::Phase;
 
-/// What becomes of a plugin whose `on_elected` has returned without an error while its host leads.
+/// What follows when `on_elected` has returned without an error while the host leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AfterCompletion {
-    /// It stays, and is told of its demotion.
+    /// The plugin stays, and is told of its demotion.
     Stay,
-    /// It goes, and is told of nothing.
+    /// The plugin goes, and is told of nothing.
     Go,
 }
 
@@ -46,55 +50,69 @@ pub enum RunEnd {
     Demoted,
 }
 
-/// What `on_elected` returned, as an error for people to read, or how the attempt went on to its end.
+/// How the attempt came to its end, or the error that `on_elected` returned, for people to read.
 type Outcome = Result<RunEnd, String>;
 
-impl Plugin {
-    /// Runs the plugin in a fresh store: `on_elected`, and `on_demoted` once demotion has begun. Returns when both have
-    /// returned and the store is gone.
-    ///
-    /// `completed` is called when `on_elected` returns without an error while the plugin still leads. It is told whether the
-    /// plugin has resigned before, and says what follows. When `on_demoted` is called, and when it is not, the contract says (`guest-sdk/wit/plugin.wit`).
-    ///
-    /// A plugin that computes or waits without end is not stopped here, only interrupted: the caller ends it by dropping
-    /// the future, from a task of its own.
-    ///
-    /// # Errors
-    /// [`Failure`] when the plugin trapped, returned an error, reached a limit, or wanted to go on after its permit had
-    /// ended.
-    ///
-    /// # Cancellation safety
-    /// Dropping the future drops the store: the plugin can have no effect any more.
-    pub async fn run(
+/// A plugin that is compiled and linked.
+pub(crate) struct Linked {
+    engine: Engine,
+    pre: InstancePre<InstanceData>,
+    exports: Exports,
+    directories: Directories,
+    settings: Arc<PluginSettings>,
+    writes: Writes,
+    log_volume: LogVolume,
+    ticker: Arc<Ticker>,
+}
+
+impl Linked {
+    /// What runs `pre`, whose functions `exports` finds, in stores of `engine`. `ticker` interrupts it.
+    pub(crate) fn new(
+        engine: Engine,
+        pre: InstancePre<InstanceData>,
+        exports: Exports,
+        directories: Directories,
+        settings: PluginSettings,
+        ticker: Arc<Ticker>,
+    ) -> Self {
+        Self {
+            engine,
+            pre,
+            exports,
+            directories,
+            writes: Writes::new(&settings.limits, Arc::clone(&settings.host_writes)),
+            log_volume: LogVolume::new(&settings.limits),
+            settings: Arc::new(settings),
+            ticker,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &PluginSettings {
+        &self.settings
+    }
+
+    /// What [`Plugin::run`](crate::Plugin::run) says.
+    pub(crate) async fn run(
         &self,
         leadership: Leadership,
         completed: impl FnOnce(bool) -> AfterCompletion + Send,
     ) -> Result<RunEnd, Failure> {
-        let _ticking = self.shared.tick(&self.engine);
-        let (settings, writes, volume) = (
-            Arc::clone(&self.settings),
-            self.writes.clone(),
-            self.log_volume.clone(),
-        );
+        let _ticking = self.ticker.tick(&self.engine);
         let mut store = store::new(
             &self.engine,
             leadership.clone(),
-            settings,
+            Arc::clone(&self.settings),
             &self.directories,
-            writes,
-            volume,
+            self.writes.clone(),
+            self.log_volume.clone(),
         )
         .map_err(|error| Failure::of_host(&error))?;
-        let (start, cpu, turn) = (
-            store.data().start.clone(),
-            store.data().cpu.clone(),
-            store.data().turn.clone(),
-        );
+        let data = store.data();
         let watched = Watched {
             leadership: &leadership,
-            start,
-            cpu,
-            turn,
+            start: data.start.clone(),
+            cpu: data.cpu.clone(),
+            turn: data.turn.clone(),
         };
         let outcome = self.watch(watched, self.call(&mut store, completed)).await;
         match outcome? {
@@ -112,7 +130,7 @@ impl Plugin {
         completed: impl FnOnce(bool) -> AfterCompletion + Send,
     ) -> wasmtime::Result<Outcome> {
         let (leadership, start) = (store.data().leadership.clone(), store.data().start.clone());
-        let instance = self.linked.instantiate_async(&mut *store).await?;
+        let instance = self.pre.instantiate_async(&mut *store).await?;
         let (on_elected, on_demoted) = self.exports.bind(store, instance)?;
         start.elected();
         store
@@ -122,8 +140,8 @@ impl Plugin {
             .await?
     }
 
-    /// Runs the future, but only for as long as the permit lasts: what the guest has waiting in the host when the permit
-    /// ends is never looked at again. A guest that shows no sign of life is not waited for either.
+    /// Runs the future for as long as the permit lasts and the guest shows signs of life. When the permit ends, nothing that
+    /// the guest waits for in the host is polled again.
     async fn watch<T>(
         &self,
         watched: Watched<'_>,
@@ -162,7 +180,7 @@ impl Plugin {
     }
 }
 
-/// What is looked at whenever a plugin is let run, and when it stops for a moment.
+/// What the host looks at before it lets a guest run, and when the guest pauses.
 struct Watched<'a> {
     leadership: &'a Leadership,
     start: Start,
@@ -170,7 +188,7 @@ struct Watched<'a> {
     turn: Turn,
 }
 
-/// Calls `on_elected`, then `on_demoted` when demotion begins, whether or not the former has returned by then.
+/// Calls `on_elected`, and `on_demoted` when demotion begins, whether or not `on_elected` has returned by then.
 async fn conduct(
     accessor: &Accessor<InstanceData>,
     leadership: &Leadership,
@@ -180,14 +198,14 @@ async fn conduct(
 ) -> wasmtime::Result<Outcome> {
     let term = &leadership.term;
     let mut demotion = pin!(leadership.demotion());
-    // Who was never told of an election is told of no demotion.
+    // A plugin that was told of no election is told of no demotion.
     if leadership.permit.check()? != Phase::Held {
         demotion.await;
         return Ok(Ok(RunEnd::Demoted));
     }
     let mut elected = pin!(on_elected.call(accessor, term));
     tokio::select! {
-        // Whatever is to be done at once, `on_elected` is called first, and has completed if it has returned first.
+        // If both are ready at once, `on_elected` is first: it is called before demotion, or it has completed before it.
         biased;
         outcome = &mut elected => {
             if let Err(message) = outcome? {

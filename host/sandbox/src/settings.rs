@@ -52,7 +52,7 @@ impl Default for PluginSettings {
 }
 
 impl PluginSettings {
-    /// Whether the plugin has what an import needs.
+    /// Whether the task grants what an import needs.
     pub(crate) fn grants(&self, grant: Grant) -> bool {
         match grant {
             Grant::State => self.grants.state,

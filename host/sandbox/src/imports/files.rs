@@ -1,8 +1,9 @@
-//! What of `wasi:filesystem` is not wasmtime's: opening, listing, and streams.
+//! The functions of `wasi:filesystem` that are not wasmtime's: opening, listing, and streams.
 //!
 //! wasmtime resolves paths, and lets none lead out of a granted directory. These functions stand in the place of some of
-//! its own, in both versions of the interface, because the host bounds what they take of it: how many files a plugin has
-//! open ([`OpenFiles`]), how much of a listing is in memory (`listing`), and how long a write goes on (`writing`).
+//! wasmtime's, in both versions of the interface, because wasmtime sets no bound to what they take of the host: how many
+//! files a plugin has open ([`OpenFiles`]), how much of a listing is in memory (`listing`), and how long a write goes on
+//! (`writing`).
 
 mod listing;
 mod p2;
@@ -32,7 +33,7 @@ pub(crate) struct FilesView<'a> {
     pub(crate) log: &'a PluginLog,
 }
 
-/// How these functions come from a store's data to what they work on.
+/// Makes the view of a store's data.
 type GetView<T> = fn(&mut T) -> FilesView<'_>;
 
 /// Adds one function to its interface.
@@ -65,8 +66,8 @@ fn functions<T: WasiFilesystemView + 'static>() -> [(&'static str, Add<T>); 11] 
     ]
 }
 
-/// The files, directories and listings that a plugin has opened. A stream holds its file open, whatever becomes of the
-/// descriptor; so what counts is whether anything still holds it.
+/// The files, directories and listings that a plugin has open. A file is open while anything holds it: a stream does, even
+/// when the plugin has dropped the descriptor.
 #[derive(Debug)]
 pub(crate) struct OpenFiles {
     files: Vec<Weak<File>>,
@@ -109,7 +110,7 @@ impl FilesView<'_> {
             ));
             return Ok(Err(NoRoom));
         }
-        // The next number that the system gives, found out before anything is created or cut.
+        // The number that the system gives next, found out before the plugin's call creates or cuts a file.
         let next = match self.table.get(directory)? {
             Descriptor::Dir(directory) => directory.dir.try_clone(),
             Descriptor::File(file) => file.file.try_clone(),
@@ -135,7 +136,7 @@ impl FilesView<'_> {
         Ok(())
     }
 
-    /// The same as wasmtime's own functions have it.
+    /// The part that wasmtime's own functions work on.
     fn wasi(&mut self) -> WasiFilesystemCtxView<'_> {
         WasiFilesystemCtxView {
             ctx: self.ctx,

@@ -12,7 +12,7 @@ use wasmparser::{
     Payload, TableInit, TypeSectionReader, ValidPayload, Validator, ValidatorResources,
 };
 
-use crate::load::features::FEATURES;
+use crate::engine::features::FEATURES;
 
 /// How many functions a plugin may have, in all its modules.
 pub const MAX_FUNCTIONS: u64 = 100_000;

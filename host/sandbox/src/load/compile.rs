@@ -1,6 +1,5 @@
 //! What a compiler's process does: from the content of a file to native code in a directory.
 
-use std::error::Error;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -11,21 +10,18 @@ use wasmparser::{Parser, Validator};
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Engine};
 
-use crate::bounded::describe;
 use crate::engine;
+use crate::engine::features::FEATURES;
 use crate::load::apart::{STACK_BYTES, caught};
 use crate::load::bounds::{self, Refused};
-use crate::load::features::FEATURES;
 use crate::load::needs::Needs;
-use crate::load::{MAX_TEXT_BYTES, PluginProblem};
+use crate::load::problem::{PluginProblem, Told};
+use crate::load::{MAX_CODE_BYTES, MAX_TEXT_BYTES};
 use crate::load::{cache, encode};
 use soloist_core::limits::Limits;
 
 /// A compilation uses no more threads than this: each takes memory for the function that it is at.
 pub(crate) const MAX_THREADS: usize = 4;
-
-/// How large the code of a plugin may be, in bytes, with the first content of its memories.
-pub(crate) const MAX_CODE_BYTES: usize = 512 << 20;
 
 /// Where the code lies in the directory: wasmtime removes from its cache what it does not know.
 pub(crate) const CODE: &str = "code";
@@ -40,17 +36,6 @@ pub(crate) struct Made {
     pub(crate) needs: Needs,
     /// Whether the component was made of the file, which is not one itself.
     pub(crate) encoded: bool,
-}
-
-/// What somebody else has said of an error, in words.
-#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
-#[error("{0}")]
-pub struct Told(String);
-
-impl Told {
-    pub(crate) fn of(error: &dyn Error) -> Self {
-        Self(describe(error))
-    }
 }
 
 /// Compiles a plugin, so that an engine without a compiler finds its code in a cache in `directory`.

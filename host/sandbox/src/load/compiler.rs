@@ -18,8 +18,9 @@ use rustix::process::{
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::load::compile::{MAX_CODE_BYTES, MAX_THREADS, Made, Told, compile};
-use crate::load::{MAX_FILE_BYTES, PluginProblem};
+use crate::load::compile::{MAX_THREADS, Made, compile};
+use crate::load::problem::{PluginProblem, Told};
+use crate::load::{MAX_CODE_BYTES, MAX_FILE_BYTES};
 use soloist_core::limits::Limits;
 
 /// The first argument of a process that compiles.

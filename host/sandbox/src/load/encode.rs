@@ -13,12 +13,11 @@ use wit_parser::Resolve;
 
 use crate::bounded::shortened;
 use crate::contract::{EXIT_INTERFACES, EXIT_WITH_CODE};
-use crate::load::PluginProblem;
+use crate::engine::features::FEATURES;
 use crate::load::apart::caught;
 use crate::load::bounds::Refused;
 use crate::load::circle;
-use crate::load::compile::Told;
-use crate::load::features::FEATURES;
+use crate::load::problem::{PluginProblem, Told};
 
 /// How a bare module ends itself: the adapter would pass on only whether it did well, so it is led past that.
 const EXIT: &str = "proc_exit";

@@ -8,7 +8,7 @@ use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 
 use crate::contract::exports::{Exports, Shape};
-use crate::load::PluginProblem;
+use crate::load::problem::PluginProblem;
 use soloist_core::term;
 
 const ON_ELECTED: &str = "on-elected";

@@ -10,6 +10,7 @@ use wasmparser::{
     ComponentOuterAliasKind, ComponentTypeRef, ElementItems, Encoding, Instance, Parser, Payload,
 };
 
+use crate::engine::MAX_HELD_BYTES;
 use crate::load::bounds::{Excess, MAX_PARTS, Refused};
 use soloist_core::limits::{Limit, LimitReached, Limits};
 
@@ -18,9 +19,6 @@ const MAX_WRITTEN_OUT: u64 = 16 << 20;
 
 /// How many instances of components there may be that others can call: each may hold a stack while it waits.
 pub const MAX_LIFTING: u64 = 100;
-
-/// How much of the host's memory all instances of a plugin may take, in bytes, besides memories and tables.
-pub const MAX_HELD_BYTES: u64 = 64 << 20;
 
 /// What an instance takes of the host's memory at the most, in bytes: as such, and for each thing that its module has.
 mod held {

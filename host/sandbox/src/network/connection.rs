@@ -110,7 +110,8 @@ impl Connection {
         }
     }
 
-    /// Says of a failure that comes of the end of effects that it does.
+    /// Replaces an I/O error with `EACCES` if the term's effects have ended: the host cuts the connection then, and the error
+    /// that comes of it would mislead.
     fn explain(&self, error: io::Error) -> io::Error {
         self.check().err().unwrap_or(error)
     }

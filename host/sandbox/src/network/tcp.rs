@@ -1,7 +1,7 @@
 //! Outbound TCP: one kind of socket behind both versions of `wasi:sockets`.
 //!
-//! wasmtime's own sockets keep their file descriptors to themselves, so nobody could cut them when the term ends. These
-//! stand behind the same interfaces. They connect and nothing else: there is no listening, and no UDP.
+//! wasmtime's own sockets keep their file descriptors to themselves, so nobody could cut them when the term ends. The sockets
+//! here stand behind the same interfaces. They only connect: there is no listening, and no UDP.
 
 mod p2;
 mod p3;
@@ -89,7 +89,7 @@ impl Socket {
         })
     }
 
-    /// Takes what the system would choose anyway, and refuses everything else.
+    /// Accepts the address that leaves the choice to the system, and refuses every other.
     fn bind(&self, address: SocketAddr) -> io::Result<()> {
         let State::Fresh(socket, _) = &self.state else {
             return Err(Errno::ISCONN.into());
@@ -145,7 +145,7 @@ impl Socket {
         })
     }
 
-    /// The connection, for the one who sends.
+    /// The connection, once, for the stream that sends.
     fn sender(&mut self) -> io::Result<Arc<Connection>> {
         match &mut self.state {
             State::Connected {
@@ -161,7 +161,7 @@ impl Socket {
         }
     }
 
-    /// The connection, for the one who receives.
+    /// The connection, once, for the stream that receives.
     fn receiver(&mut self) -> io::Result<Arc<Connection>> {
         match &mut self.state {
             State::Connected {

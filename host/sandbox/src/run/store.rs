@@ -29,11 +29,10 @@ use soloist_core::limits::{Limit, count};
 use soloist_core::permit::LeaseLost;
 use soloist_core::secret::Redactor;
 
-/// How many calls between its components and of the host, with what belongs to them, a plugin may have under way: each takes
-/// the host's memory.
+/// How many calls a plugin may have under way, between its components and to the host. Each takes memory of the host.
 const CALLS_MAX: usize = 10_000;
 
-/// The data of a plugin's store: what its imports work on.
+/// The data of a plugin's store. Each import works on a view of it.
 pub(crate) struct InstanceData {
     pub(crate) leadership: Leadership,
     pub(crate) settings: Arc<PluginSettings>,
@@ -118,7 +117,7 @@ impl InstanceData {
     }
 }
 
-/// What each import works on. Whoever asks for it has been called by the plugin, which is a sign of life.
+/// The views. An import that asks for its view was called by the plugin, which is a sign of life.
 impl InstanceData {
     pub(super) fn leadership(&mut self) -> LeadershipView<'_> {
         self.start.called_host();
@@ -196,11 +195,11 @@ impl WasiHttpView for InstanceData {
     }
 }
 
-/// Makes the store of one attempt. The permit is looked at whenever the guest calls the host or returns from it, and at
-/// every epoch tick in between.
+/// Makes the store of one attempt. It looks at the permit when the guest calls the host, when the host returns to the guest,
+/// and at every epoch tick in between.
 ///
 /// # Errors
-/// Something that the task grants cannot be had.
+/// A granted directory is no more.
 pub(crate) fn new(
     engine: &Engine,
     leadership: Leadership,
@@ -242,8 +241,8 @@ pub(crate) fn new(
     Ok(store)
 }
 
-/// What a guest that computes does between two of its ticks: it lets the others run, or rests if it has used up its share
-/// of the processor.
+/// What a guest does at an epoch tick, if it computes: it lets other guests run. A guest that has used up its share of the
+/// processor rests first.
 fn give_way(host: &InstanceData) -> impl Future<Output = ()> + use<> {
     let (rest, permit) = (host.cpu.charge(), host.leadership.permit.clone());
     let (start, turn) = (host.start.clone(), host.turn.clone());

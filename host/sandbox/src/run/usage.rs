@@ -1,11 +1,11 @@
-//! What a plugin has of memory and tables, counted while it runs.
+//! How much memory and how many elements of tables a plugin has, counted while it runs.
 
 use soloist_core::limits::{Limit, Limits, count};
 use wasmtime::ResourceLimiter;
 
-/// Counts what a plugin has, over all its memories and tables.
+/// Counts the bytes of all memories of a plugin, and the elements of all its tables.
 ///
-/// How many memories, tables and instances it has is looked at before it runs: see [`needs`](crate::load::needs).
+/// How many memories, tables and instances a plugin has is judged when it is loaded, before it runs.
 #[derive(Debug)]
 pub(crate) struct Usage {
     limits: Limits,
@@ -23,13 +23,13 @@ impl Usage {
     }
 }
 
-/// What a memory or a table grows by; a host that reads it is told more than it can have in a `usize`, never less.
+/// By how much a memory or a table grows. A number that does not fit counts as more than there can be, never as less.
 fn growth(current: usize, desired: usize) -> u64 {
     u64::try_from(desired.saturating_sub(current)).unwrap_or(u64::MAX)
 }
 
-/// A refusal would look like a bug of the plugin; an error ends it and says what happened. What the plugin's own maximum
-/// forbids is refused, as WebAssembly has it.
+/// A plugin that reaches a limit is ended by an error that says so: a refusal would look like a bug of the plugin. Only what
+/// the plugin's own maximum forbids is refused, as WebAssembly has it.
 impl ResourceLimiter for Usage {
     fn memory_growing(
         &mut self,
@@ -65,7 +65,7 @@ impl ResourceLimiter for Usage {
         Ok(true)
     }
 
-    // Twice what was counted before: wasmtime adds modules of its own between the components of a composed one.
+    // Twice what was counted when the plugin was loaded: wasmtime adds modules of its own between the components of a composed one.
     fn instances(&self) -> usize {
         count(self.limits.instances.into()).saturating_mul(2)
     }

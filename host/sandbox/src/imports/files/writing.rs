@@ -1,9 +1,9 @@
 //! Writing to a granted file by a stream.
 //!
-//! wasmtime gives what is written to a stream of WASI 0.2 to another thread, whatever it is told about blocking, and no
-//! such write can be called back: it would be done after the plugin has stopped. These streams stand in their place and
-//! write on the thread that the plugin runs on, a bounded piece at a time, each only while the permit lasts. What a
-//! stream has taken is in the file, and a store that is gone has left nothing to be done.
+//! wasmtime hands what is written to a stream of WASI 0.2 to another thread, and nobody can call such a write back: it would
+//! be done after the plugin has stopped. The streams here stand in the place of wasmtime's. They write on the plugin's own
+//! thread, a bounded piece at a time, each only while the permit lasts. What a stream has taken is in the file, and a store
+//! that is gone has left nothing to be done.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -97,7 +97,7 @@ impl Writing {
 
 fn append(file: &File, bytes: &[u8]) -> io::Result<usize> {
     match pwritev2(file, &[IoSlice::new(bytes)], 0, ReadWriteFlags::APPEND) {
-        // Not every system can: then it is where the end is now, since this thread is all that the plugin has.
+        // Not every system can append. Then the end is where it is now: no other thread of the plugin writes.
         Err(Errno::NOSYS | Errno::OPNOTSUPP) => file.write_at(bytes, file.metadata()?.len()),
         written => Ok(written?),
     }

@@ -86,14 +86,14 @@ mod tests {
         ];
         for (text, taken) in uses {
             let binary = wat::parse_str(format!("(component (core module {text}))")).unwrap();
-            let checked = super::super::bounds::check(&binary);
+            let checked = crate::load::bounds::check(&binary);
             assert_eq!(checked.is_ok(), taken, "{text}: {checked:?}");
             let compiled = Component::from_binary(&engine, &binary);
             assert_eq!(compiled.is_ok(), taken, "{text}: {:?}", compiled.err());
         }
         for text in ["(type (future u8))", "(canon task.cancel (core func))"] {
             let binary = wat::parse_str(format!("(component {text})")).unwrap();
-            super::super::bounds::check(&binary).unwrap();
+            crate::load::bounds::check(&binary).unwrap();
             Component::from_binary(&engine, &binary).unwrap();
         }
         for text in [
@@ -104,7 +104,7 @@ mod tests {
             "(canon thread.yield cancellable (core func)) (type (map string u8))",
         ] {
             let binary = wat::parse_str(format!("(component {text})")).unwrap();
-            assert!(super::super::bounds::check(&binary).is_err(), "{text}");
+            assert!(crate::load::bounds::check(&binary).is_err(), "{text}");
             assert!(Component::from_binary(&engine, &binary).is_err(), "{text}");
         }
     }

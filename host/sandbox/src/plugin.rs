@@ -1,0 +1,113 @@
+//! A plugin: loaded from a file once, and run in one term after another.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::leadership::Leadership;
+use crate::load::plugin_engine::PluginEngine;
+use crate::load::problem::{LoadError, PluginProblem};
+use crate::load::{self, Loaded};
+use crate::run::failure::Failure;
+use crate::run::linker::linker;
+use crate::run::{AfterCompletion, Linked, RunEnd};
+use crate::settings::PluginSettings;
+use soloist_core::digest::Digest;
+use soloist_core::limits::Limits;
+use soloist_core::secret::Secret;
+
+/// A plugin that is compiled and linked: starting it takes microseconds.
+pub struct Plugin {
+    linked: Linked,
+    digest: Digest,
+    warnings: Vec<String>,
+}
+
+impl Plugin {
+    /// Reads, compiles and links a plugin: a component, a core module, or the text form of either.
+    ///
+    /// Blocks for as long as compilation takes: up to many seconds for a large plugin, and at most some seconds more than
+    /// [`Limits::compile_timeout`]. The compiled plugin is kept for the next start.
+    ///
+    /// # Errors
+    /// [`LoadError`] says what is wrong with the file.
+    pub fn load(
+        engine: &Arc<PluginEngine>,
+        path: &Path,
+        settings: PluginSettings,
+    ) -> Result<Self, LoadError> {
+        let limit = settings.limits.compile_timeout;
+        let file = path.to_owned();
+        let engine = Arc::clone(engine);
+        load::in_time(path, limit, move || {
+            let loaded = Loaded::from_file(&engine, &file, &settings)?;
+            let pre = linker(&loaded.engine)
+                .map_err(PluginProblem::Imports)?
+                .instantiate_pre(&loaded.component)
+                .map_err(PluginProblem::Link)?;
+            Ok(Self {
+                linked: Linked::new(
+                    loaded.engine,
+                    pre,
+                    loaded.exports,
+                    loaded.directories,
+                    settings,
+                    engine.ticker(),
+                ),
+                digest: loaded.digest,
+                warnings: loaded.warnings,
+            })
+        })
+    }
+
+    /// Runs the plugin in a fresh store: `on_elected`, and `on_demoted` once demotion has begun. Returns when both have
+    /// returned and the store is gone.
+    ///
+    /// `completed` is called when `on_elected` returns without an error while the plugin still leads. It is told whether the
+    /// plugin has resigned before, and says what follows. When `on_demoted` is called, and when it is not, the contract says
+    /// (`guest-sdk/wit/plugin.wit`).
+    ///
+    /// A plugin that computes or waits without end is interrupted, not stopped. The caller stops it by dropping the future,
+    /// from a task of its own.
+    ///
+    /// # Errors
+    /// [`Failure`] when the plugin trapped, returned an error, reached a limit, or wanted to go on after its permit had
+    /// ended.
+    ///
+    /// # Cancellation safety
+    /// Dropping the future drops the store: the plugin can have no effect any more.
+    pub async fn run(
+        &self,
+        leadership: Leadership,
+        completed: impl FnOnce(bool) -> AfterCompletion + Send,
+    ) -> Result<RunEnd, Failure> {
+        self.linked.run(leadership, completed).await
+    }
+
+    /// The digest of the file that the plugin was loaded from.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// What looks wrong about the plugin or its grants. It can run all the same.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// How much the plugin may have and do.
+    pub fn limits(&self) -> &Limits {
+        &self.linked.settings().limits
+    }
+
+    /// The secrets that its task grants the plugin. They must not be printed.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.linked.settings().secrets.values()
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin")
+            .field("settings", self.linked.settings())
+            .finish_non_exhaustive()
+    }
+}
