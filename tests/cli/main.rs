@@ -1,5 +1,6 @@
 //! What one types and reads: flags, environment, files, errors, and the tables of the documents.
 
+mod circles;
 mod documents;
 mod input;
 mod precedence;
