@@ -5,3 +5,4 @@ mod documents;
 mod input;
 mod precedence;
 mod reference;
+mod rooms;
