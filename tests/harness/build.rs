@@ -6,16 +6,8 @@ use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-/// The guests, by crate: those that the host's own tests build, so that Cargo builds them once.
-const GUESTS: [&str; 7] = [
-    "hello",
-    "heartbeat",
-    "counter",
-    "misbehave",
-    "granted",
-    "network",
-    "effects",
-];
+/// Where the crates of plugins and of the tests' guests lie, each in a folder that has its name.
+const GUESTS: [&str; 2] = ["plugins", "tests/guests"];
 
 /// Where the built things are.
 #[derive(Clone, Debug)]
@@ -78,6 +70,24 @@ pub fn target() -> Result<PathBuf> {
         .to_owned())
 }
 
+/// The names of all guests, in order.
+fn guests() -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for folder in GUESTS {
+        for entry in workspace().join(folder).read_dir()? {
+            let path = entry?.path();
+            if let Some(name) = path
+                .file_name()
+                .filter(|_| path.join("Cargo.toml").is_file())
+            {
+                names.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 fn build() -> Result<Artifacts> {
     let (programs, target) = (programs()?, target()?);
     let profile = match programs.file_name().and_then(|name| name.to_str()) {
@@ -96,7 +106,8 @@ fn build() -> Result<Artifacts> {
         ],
         &target,
     )?;
-    let packages = GUESTS.iter().flat_map(|package| ["--package", package]);
+    let guests = guests()?;
+    let packages = guests.iter().flat_map(|package| ["--package", package]);
     let args: Vec<&str> = ["--release", "--target", "wasm32-wasip2"]
         .into_iter()
         .chain(packages)

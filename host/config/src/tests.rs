@@ -135,7 +135,9 @@ fn what_is_not_said_has_a_default() {
         (config.nat64.len(), zookeeper.state_rate),
         (0, HOST_STATE_RATE)
     );
-    assert_ne!(config.host, load(TASK, Given::default()).unwrap().host);
+    // One for each process, also when the configuration is read again.
+    assert_eq!(config.host, load(TASK, Given::default()).unwrap().host);
+    assert_ne!(values::random_host_id(), values::random_host_id());
     let task = &config.tasks[0];
     assert_eq!(
         (task.demote_timeout, task.on_complete),

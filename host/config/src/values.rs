@@ -102,7 +102,7 @@ pub(super) fn host_id_default() -> Arc<str> {
     Arc::clone(&ID)
 }
 
-fn random_host_id() -> Arc<str> {
+pub(super) fn random_host_id() -> Arc<str> {
     // Digits and letters that nobody confuses with each other.
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let system = rustix::system::uname();
