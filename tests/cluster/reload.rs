@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
-use soloist_tests::cluster::Cluster;
+use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::history::Record;
 use soloist_tests::host::Host;
 use soloist_tests::{PATIENCE, build, eventually};
@@ -296,6 +296,23 @@ async fn without_a_file_a_host_that_is_hung_up_on_gives_its_task_back() -> Resul
     for name in ["demoted", "released", "session-closed"] {
         host.event(name).await?;
     }
+    cluster.verdict().check()
+}
+
+/// Whoever starts a host with `nohup` wants it to outlive the terminal.
+#[tokio::test]
+async fn a_host_that_was_started_to_ignore_hangups_ignores_them() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let mut host = cluster.host("a")?.nohup().start(&cluster.history)?;
+    host.event("plugin-log").await?;
+    host.signal(Signal::HUP)?;
+    for _ in 0..5 {
+        beats(&mut host, cluster.history.len(), TASK).await?;
+    }
+    let drained = host.records().iter().any(|record| record.is("draining"));
+    ensure!(!drained, "it was asked to stop");
+    let status = host.terminate().await?;
+    ensure!(status.code() == Some(0), "{status}: {}", host.errors());
     cluster.verdict().check()
 }
 

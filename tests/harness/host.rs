@@ -91,6 +91,17 @@ impl Command {
         self
     }
 
+    /// Has it ignore SIGHUP from its start, as `nohup` does.
+    #[must_use]
+    pub fn nohup(mut self) -> Self {
+        let program = std::mem::replace(&mut self.program, "sh".into());
+        let ignore = [r#"trap "" HUP; exec "$@""#, "sh"].map(OsString::from);
+        let before = ["-c".into()].into_iter().chain(ignore);
+        self.args
+            .splice(0..0, before.chain([program.into_os_string()]));
+        self
+    }
+
     /// Runs it on a node of a network of its own.
     #[must_use]
     pub fn on(mut self, node: &Node) -> Self {

@@ -22,7 +22,7 @@ mod setbacks;
 mod state;
 mod types;
 
-pub use types::{Action, Holder, Input, Now, Queue, RELEASE_WRITES, Record, Settings};
+pub use types::{Action, Holder, Input, Now, Queue, RELEASE_WRITES, Record, Settings, Stage};
 
 use crate::clock::Moment;
 use crate::term::{Demotion, Term};
@@ -96,6 +96,19 @@ impl Election {
         match &self.state {
             State::Leading { term, .. } | State::Stopping { term, .. } => Some(term),
             _ => None,
+        }
+    }
+
+    /// Where this host is in the election.
+    pub fn stage(&self) -> Stage {
+        match &self.state {
+            State::Away { .. } => Stage::Away,
+            State::Looking | State::Waiting | State::Retrying { .. } => Stage::Standby,
+            State::Delaying { .. } | State::Electing => Stage::Electing,
+            State::Leading { .. } => Stage::Leading,
+            State::Stopping { .. } => Stage::Stopping,
+            State::Releasing { .. } => Stage::Releasing,
+            State::Finished => Stage::Finished,
         }
     }
 

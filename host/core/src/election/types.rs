@@ -171,6 +171,26 @@ pub enum Action {
     Finish,
 }
 
+/// Where a host is in the election of one task, for whoever wants to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// It does not stand: it has no session, or stays out of the queue for a while.
+    #[default]
+    Away,
+    /// It stands, or is about to, and is not known to be at the head of the queue.
+    Standby,
+    /// It is at the head of the queue, and is about to be elected.
+    Electing,
+    /// It leads.
+    Leading,
+    /// It has led, and its plugin is being stopped.
+    Stopping,
+    /// It gives back what it holds.
+    Releasing,
+    /// It stands no more.
+    Finished,
+}
+
 /// What the machine goes by besides its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {

@@ -81,3 +81,21 @@ fn a_withdrawal_waits_for_what_is_under_way_and_a_shutdown_can_overtake_it() {
         ]
     );
 }
+
+#[test]
+fn the_stage_tells_how_far_a_host_is() {
+    let mut election = election();
+    let steps = [
+        (Input::SessionStarted, Stage::Standby),
+        (head(record(1, true)), Stage::Electing),
+        (Input::Elected(term(2)), Stage::Leading),
+        (Input::Withdraw, Stage::Stopping),
+        (Input::Stopped, Stage::Releasing),
+        (Input::Released, Stage::Finished),
+    ];
+    assert_eq!(election.stage(), Stage::Away);
+    for (input, stage) in steps {
+        election.handle(now(0), input);
+        assert_eq!(election.stage(), stage);
+    }
+}
