@@ -267,18 +267,16 @@ impl Host {
 
     /// A contender has ended.
     fn left(&mut self, left: Result<Ended, JoinError>) {
-        let error = match left {
-            Ok((name, Ok(outcome))) => {
-                if let Some(before) = self.outcome.as_mut().ok().filter(|before| before.is_none()) {
-                    *before = outcome;
-                }
-                return self.forget(&name);
-            }
-            Ok((_, Err(Stuck { task }))) => HostError::Stuck(task),
+        let ended = match left {
+            Ok((name, Ok(None))) => return self.forget(&name),
+            Ok((_, Ok(outcome))) => Ok(outcome),
+            Ok((_, Err(Stuck { task }))) => Err(HostError::Stuck(task)),
             // What it holds goes with the session.
-            Err(panicked) => HostError::Panicked(panicked),
+            Err(panicked) => Err(HostError::Panicked(panicked)),
         };
-        self.outcome = Err(error);
+        if ended.is_err() || matches!(self.outcome, Ok(None)) {
+            self.outcome = ended;
+        }
         self.shutdown.trigger();
     }
 
