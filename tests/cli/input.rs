@@ -223,6 +223,27 @@ fn a_configuration_that_does_not_exist() -> Result<()> {
     )
 }
 
+/// A configuration in JSON is checked as one in TOML is, by every command, and a name that is neither's says what is.
+#[test]
+fn a_configuration_in_json() -> Result<()> {
+    let good = r#"{"task": [{"name": "t", "plugin": "good.wat"}]}"#;
+    let input = Input::new("soloist.json", good)?;
+    let output = soloist(&["check", input.path()])?;
+    ensure!(
+        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("task t"),
+        "{output:?}"
+    );
+    let misspelt = good.replace("plugin", "pluginn");
+    let misspelt = Input::new("soloist.json", misspelt)?;
+    misspelt.refused(&["soloist.json:1:25: task.pluginn: unknown field"])?;
+    let zookeeper = Input::new("soloist.json", r#"{"zookeeper": {"root": "a"}}"#)?;
+    refused(
+        &["status", "--config-file", zookeeper.path()],
+        &["soloist.json:1:24: zookeeper.root", "begin with a slash"],
+    )?;
+    Input::new("soloist.yaml", "task:\n")?.refused(&["soloist.yaml", "NAME.toml or NAME.json"])
+}
+
 /// A directory in place of a plugin.
 #[test]
 fn a_plugin_that_is_a_directory() -> Result<()> {

@@ -1,44 +1,26 @@
 //! How much a task's plugin may have and do: `[task.limits]`, or `--limit KEY=VALUE` for a single plugin.
 
-use std::fmt;
-use std::ops::RangeInclusive;
-
-use bytesize::ByteSize;
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
-
-use super::problem::{BadValue, Excerpt};
-use super::settings::{Source, Written};
-use super::validate::{Reported, Validator};
-use super::values;
+use serde::Deserialize;
 use soloist_core::limits::Limits;
 use soloist_core::state::{KEYS_MAX, VALUE_MAX_BYTES};
 
-pub(super) const KIB: u64 = 1 << 10;
-pub(super) const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-
-/// A number as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Amount {
-    /// A number.
-    Number(u64),
-    /// A number with a unit.
-    Text(String),
-}
+use crate::amount::{Amount, GIB, KIB, MIB};
+use crate::validator::{Reported, Validator};
+use crate::written::{Source, Written};
 
 macro_rules! limits {
     ($($key:ident: $kind:ident($range:expr);)*) => {
         /// What can be limited.
-        #[derive(Clone, Debug, Default, serde::Deserialize)]
+        #[derive(Clone, Debug, Default, Deserialize)]
         #[serde(deny_unknown_fields, default)]
-        pub struct LimitSettings {
+        pub struct LimitsWire {
             $(
                 #[doc = concat!("See [`Limits::", stringify!($key), "`].")]
                 pub $key: Option<Written<Amount>>,
             )*
         }
 
-        impl LimitSettings {
+        impl LimitsWire {
             /// Every key there is.
             pub const KEYS: &'static [&'static str] = &[$(stringify!($key),)*];
 
@@ -51,19 +33,17 @@ macro_rules! limits {
                 true
             }
 
-            /// Where the first of what was said comes from, with its key.
-            pub(super) fn first(&self) -> Option<(&'static str, &Source)> {
+            /// The first limit that is set: its key in a task, and the place it comes from.
+            pub(crate) fn first(&self) -> Option<(&'static str, &Source)> {
                 let all = [$((concat!("limits.", stringify!($key)), self.$key.as_ref()),)*];
                 all.into_iter().find_map(|(key, written)| Some((key, &written?.source)))
             }
-        }
 
-        impl Validator<'_> {
-            pub(super) fn limits(&mut self, settings: &LimitSettings) -> Result<Limits, Reported> {
+            pub(crate) fn validate(&self, validator: &mut Validator<'_>) -> Result<Limits, Reported> {
                 let default = Limits::default();
                 $(
                     let key = concat!("task.limits.", stringify!($key));
-                    let $key = self.optional(key, settings.$key.as_ref(), |amount| $kind(amount, $range));
+                    let $key = validator.optional(key, self.$key.as_ref(), |amount| amount.$kind($range));
                 )*
                 Ok(Limits { $($key: $key?.unwrap_or(default.$key),)* })
             }
@@ -97,125 +77,35 @@ limits! {
     cpu: percent(1..=100);
 }
 
-fn within(
-    value: u64,
-    amount: &Amount,
-    range: &RangeInclusive<u64>,
-    shown: impl Fn(u64) -> String,
-) -> Result<u64, BadValue> {
-    if range.contains(&value) {
-        return Ok(value);
-    }
-    Err(BadValue::Range {
-        text: amount.excerpt(),
-        min: shown(*range.start()),
-        max: shown(*range.end()),
-    })
-}
+#[cfg(test)]
+mod tests {
+    use crate::testing::{are_named, task};
 
-/// A number of bytes as one would write it.
-fn with_unit(bytes: u64) -> String {
-    let unit = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")]
-        .into_iter()
-        .find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
-    unit.map_or_else(
-        || bytes.to_string(),
-        |(unit, name)| format!("{}{name}", bytes / unit),
-    )
-}
-
-pub(super) fn bytes(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
-    let value = match amount {
-        Amount::Number(bytes) => *bytes,
-        Amount::Text(text) => text
-            .parse::<ByteSize>()
-            .map_err(|_| BadValue::Size {
-                text: amount.excerpt(),
-            })?
-            .as_u64(),
-    };
-    within(value, amount, &range, with_unit)
-}
-
-fn count(amount: &Amount, range: RangeInclusive<u64>) -> Result<u64, BadValue> {
-    let value = match amount {
-        Amount::Number(value) => Some(*value),
-        Amount::Text(text) => text.parse().ok(),
-    };
-    within(
-        value.ok_or_else(|| BadValue::Number {
-            text: amount.excerpt(),
-        })?,
-        amount,
-        &range,
-        |count| count.to_string(),
-    )
-}
-
-fn number(amount: &Amount, range: RangeInclusive<u32>) -> Result<u32, BadValue> {
-    let value = count(amount, u64::from(*range.start())..=u64::from(*range.end()))?;
-    Ok(u32::try_from(value).unwrap_or(u32::MAX))
-}
-
-fn percent(amount: &Amount, range: RangeInclusive<u32>) -> Result<u32, BadValue> {
-    match amount {
-        Amount::Text(text) => number(
-            &Amount::Text(text.trim_end_matches('%').trim_end().to_owned()),
-            range,
-        ),
-        Amount::Number(_) => number(amount, range),
-    }
-}
-
-fn duration(amount: &Amount, (): ()) -> Result<std::time::Duration, BadValue> {
-    match amount {
-        Amount::Text(text) => values::duration(text),
-        Amount::Number(number) => values::duration(&number.to_string()),
-    }
-}
-
-impl Amount {
-    fn excerpt(&self) -> Excerpt {
-        match self {
-            Self::Number(number) => Excerpt::of(&number.to_string()),
-            Self::Text(text) => Excerpt::of(text),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AmountVisitor)
-    }
-}
-
-struct AmountVisitor;
-
-impl Visitor<'_> for AmountVisitor {
-    type Value = Amount;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number from 0, or text like \"64MiB\", \"10s\" or \"50%\"")
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Amount, E> {
-        u64::try_from(number)
-            .map(Amount::Number)
-            .map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Amount, E> {
-        Ok(Amount::Number(number))
-    }
-
-    fn visit_i128<E: Error>(self, _: i128) -> Result<Amount, E> {
-        Err(E::invalid_value(
-            Unexpected::Other("integer of more than 64 bits"),
-            &self,
-        ))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Amount, E> {
-        Ok(Amount::Text(text.to_owned()))
+    #[test]
+    fn every_bad_value_is_named_with_its_place() {
+        #[rustfmt::skip]
+        let cases = [
+            (task("limits = { memroy = \"1MiB\" }"), "4:12", "task.limits.memroy", "unknown field `memroy`"),
+            (task("limits.memory = \"much\""), "4:17", "task.limits.memory", "not a number of bytes"),
+            (task("limits.memory = \"1KiB\""), "4:17", "task.limits.memory", "out of range: write 64KiB to 64GiB"),
+            (task("limits.state_value = \"1GiB\""), "4:22", "task.limits.state_value", "write 0 to 512KiB"),
+            (task("limits.files = 0"), "4:16", "task.limits.files", "write 1 to 10000"),
+            (task("limits.resources = 1"), "4:20", "task.limits.resources", "write 16 to 10000"),
+            (task("limits.state_rate = 1"), "4:21", "task.limits.state_rate", "write 1KiB to 64MiB"),
+            (task("limits.state_burst = \"1GiB\""), "4:22", "task.limits.state_burst", "write 1KiB to 64MiB"),
+            (task("limits.sockets = \"many\""), "4:18", "task.limits.sockets", "not a number"),
+            (task("limits.sockets = 0"), "4:18", "task.limits.sockets", "write 1 to"),
+            (task("limits.state_keys = 1001"), "4:21", "task.limits.state_keys", "write 0 to 1000"),
+            (task("limits.cpu = \"101%\""), "4:14", "task.limits.cpu", "write 1 to 100"),
+            (task("limits.start_timeout = 5"), "4:24", "task.limits.start_timeout", "not a duration"),
+            (task("limits.compile_timeout = \"0s\""), "4:26", "task.limits.compile_timeout", "out of range"),
+            (task("limits = 5"), "4:10", "task.limits", "a table"),
+            (task("[[task.limits]]"), "4:1", "task.limits", "in one pair of brackets"),
+            (task("limits.memory = true"), "4:17", "task.limits.memory", "expected a whole number from 0, or text"),
+            (task("limits.memory = -5"), "4:17", "task.limits.memory", "`-5`, expected a whole number from 0, or text"),
+            (task("limits.cpu = 0.5"), "4:14", "task.limits.cpu", "`0.5`, expected a whole number from 0, or text"),
+            (task("limits.memory = 99999999999999999999"), "4:17", "task.limits.memory", "more than 64 bits, expected a whole number"),
+        ];
+        are_named(&cases);
     }
 }

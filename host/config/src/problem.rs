@@ -23,6 +23,16 @@ pub enum ConfigError {
         /// What it was taken for.
         path: PathBuf,
     },
+    /// The name of the file is that of a configuration in a format that is not read.
+    #[error(
+        "{} is neither a plugin nor a configuration by its name: write the configuration in TOML or JSON, and call it \
+         NAME.toml or NAME.json",
+        printable_path(path)
+    )]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is too large to be a configuration.
     #[error(
         "{} has more than {max_bytes} bytes: it cannot be a configuration",
@@ -42,7 +52,7 @@ pub enum ConfigError {
         /// Where not.
         source: std::str::Utf8Error,
     },
-    /// The file is not TOML, or has an unknown key or a value of another type.
+    /// The document is not TOML or JSON, or has an unknown key or a value of another type.
     #[error("{place}: {}", printable(message))]
     Syntax {
         /// Where.
@@ -273,7 +283,7 @@ pub enum BadValue {
     AuthTwice,
     /// A setting of a single task where a file describes the tasks.
     #[error(
-        "belongs to a single plugin, but the tasks are described in {}: set it there, as `{key}` of its [[task]]",
+        "belongs to a single plugin, but the tasks are described in {}: set it there, as `{key}` of its task",
         printable_path(file)
     )]
     OfOneTask {
@@ -314,7 +324,7 @@ pub struct Excerpt(String);
 impl Excerpt {
     const CHARS_MAX: usize = 60;
 
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let mut characters = text.chars();
         let mut start: String = characters.by_ref().take(Self::CHARS_MAX).collect();
         if characters.next().is_some() {
@@ -371,7 +381,7 @@ impl fmt::Display for Place {
 }
 
 /// The most bad values that are reported at once.
-pub(super) const PROBLEMS_MAX: usize = 50;
+pub(crate) const PROBLEMS_MAX: usize = 50;
 
 fn lines(problems: &[Problem]) -> String {
     let mut lines: Vec<_> = problems.iter().map(ToString::to_string).collect();

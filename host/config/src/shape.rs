@@ -1,4 +1,4 @@
-//! Which shapes of TOML are taken, in the words of whoever writes it: serde's own are those of Rust.
+//! Which shapes of a value are taken, in the words of whoever writes it: serde's own words are those of Rust.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,45 +6,40 @@ use std::marker::PhantomData;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
-use super::settings::{TaskSettings, Written};
-
 /// Takes a table, and no list: serde would take one for a table, value by value.
-pub(super) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(crate) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     deserializer.deserialize_map(Table(PhantomData))
 }
 
-/// Takes the tables of the tasks.
-pub(super) fn tasks<'de, D: Deserializer<'de>>(
+/// Takes a list.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
-) -> Result<Vec<Written<TaskSettings>>, D::Error> {
-    let wanted = "a table [[task]], its name in two pairs of brackets, for each task";
+) -> Result<Vec<T>, D::Error> {
+    list_of("a list, in brackets", deserializer)
+}
+
+/// Takes a list that is called what `wanted` says.
+pub(crate) fn list_of<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    wanted: &'static str,
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     deserializer.deserialize_seq(List {
         wanted,
         of: PhantomData,
     })
 }
 
-/// Takes a list.
-pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    deserializer.deserialize_seq(List {
-        wanted: "a list, in brackets",
-        of: PhantomData,
-    })
-}
-
 /// Takes a list where it matters whether there is one.
-pub(super) fn some_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(crate) fn some_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Vec<T>>, D::Error> {
     list(deserializer).map(Some)
 }
 
 /// Takes a number of things.
-pub(super) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     deserializer.deserialize_u32(Count).map(Some)
 }
 
@@ -54,7 +49,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table, its name in one pair of brackets, or as { key = value }")
+        f.write_str(
+            "a table, its name in one pair of brackets, or as { key = value }; in JSON { \"key\": value }",
+        )
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {

@@ -21,7 +21,7 @@ const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 pub(super) struct OperatorOptions {
     /// A configuration, of which only [zookeeper] matters: the same as that of the hosts will do [default: none]
-    #[arg(long, env = "SOLOIST_CONFIG_FILE", value_name = "CONFIG.toml", help_heading = ENSEMBLE)]
+    #[arg(long, env = "SOLOIST_CONFIG_FILE", value_name = "CONFIG.toml|CONFIG.json", help_heading = ENSEMBLE)]
     config_file: Option<PathBuf>,
 
     #[command(flatten)]

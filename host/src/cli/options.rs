@@ -7,9 +7,8 @@ use anyhow::bail;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use soloist_config::{
-    AclText, AllowSettings, Amount, BadValue, Config, ConfigError, DirectorySettings,
-    EnsembleSettings, Given, LimitSettings, Place, Problem, SecretFile, SecretSettings,
-    TaskSettings, Written,
+    AclWire, Amount, BadValue, Config, ConfigError, DirectoryWire, EnsembleWire, Given, GrantsWire,
+    LimitsWire, Place, Problem, SecretFileWire, SecretWire, TaskWire, Written,
 };
 use soloist_core::secret::Secret;
 
@@ -51,8 +50,8 @@ pub(super) struct EnsembleOptions {
 /// All that decides what a host does. Every option that can stand alone has a variable of its own.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct Options {
-    /// A configuration, if its name ends in .toml, else a plugin to run as the only task
-    #[arg(value_name = "PLUGIN|CONFIG.toml")]
+    /// A configuration, if its name ends in .toml or .json, else a plugin to run as the only task
+    #[arg(value_name = "PLUGIN|CONFIG.toml|CONFIG.json")]
     subject: PathBuf,
 
     #[command(flatten)]
@@ -118,7 +117,7 @@ pub(super) struct Options {
 
     /// Let the plugin see a directory; read only, unless MODE is write; can be repeated [default: none; no variable]
     #[arg(long, value_name = "DIR:AS[:MODE]", value_parser = directory, help_heading = TASK)]
-    allow_dir: Vec<DirectorySettings>,
+    allow_dir: Vec<DirectoryWire>,
 
     /// A variable of the plugin's environment; can be repeated [default: none; no variable]
     #[arg(long, value_name = "NAME=VALUE", value_parser = entry, help_heading = TASK)]
@@ -127,7 +126,7 @@ pub(super) struct Options {
     /// A variable of the plugin's environment, taken from this host's or from a file, that no log shows; can be
     /// repeated [default: none; no variable]
     #[arg(long, value_name = "NAME[=FILE]", value_parser = secret, help_heading = TASK)]
-    secret: Vec<SecretSettings>,
+    secret: Vec<SecretWire>,
 
     /// A limit of the plugin, by its key in the configuration, like memory=64MiB; can be repeated [default: each has its
     /// own; no variable]
@@ -163,14 +162,14 @@ fn entry(text: &str) -> Result<(String, String), NoEntry> {
 #[error("write NAME or NAME=FILE")]
 struct NoSecret;
 
-fn secret(text: &str) -> Result<SecretSettings, NoSecret> {
+fn secret(text: &str) -> Result<SecretWire, NoSecret> {
     match text.split_once('=') {
         Some((_, "")) => Err(NoSecret),
-        Some((name, file)) => Ok(SecretSettings::File(SecretFile {
+        Some((name, file)) => Ok(SecretWire::File(SecretFileWire {
             name: name.to_owned(),
             file: file.into(),
         })),
-        None => Ok(SecretSettings::Variable(text.to_owned())),
+        None => Ok(SecretWire::Variable(text.to_owned())),
     }
 }
 
@@ -180,14 +179,14 @@ fn secret(text: &str) -> Result<SecretSettings, NoSecret> {
 )]
 struct NoDirectory;
 
-fn directory(text: &str) -> Result<DirectorySettings, NoDirectory> {
+fn directory(text: &str) -> Result<DirectoryWire, NoDirectory> {
     // What the plugin sees begins with a slash, a mode does not.
     let (rest, mode) = match text.rsplit_once(':') {
         Some((rest, mode)) if !mode.starts_with('/') => (rest, Some(mode.to_owned())),
         _ => (text, None),
     };
     let (host, guest) = rest.rsplit_once(':').ok_or(NoDirectory)?;
-    Ok(DirectorySettings {
+    Ok(DirectoryWire {
         host: host.into(),
         guest: guest.to_owned(),
         mode,
@@ -196,8 +195,8 @@ fn directory(text: &str) -> Result<DirectorySettings, NoDirectory> {
 
 impl EnsembleOptions {
     /// What was said of the ensemble; `matches` are those that the options come from.
-    pub(super) fn given(self, matches: &ArgMatches) -> anyhow::Result<EnsembleSettings> {
-        let from = Source(matches);
+    pub(super) fn given(self, matches: &ArgMatches) -> anyhow::Result<EnsembleWire> {
+        let from = Sources(matches);
         let auth_file = from.written("auth_file", self.auth_file);
         // A flag is preferred to any variable, also to one that says the same thing in another way.
         let auth = if from.is_typed("auth_file") {
@@ -205,7 +204,7 @@ impl EnsembleOptions {
         } else {
             auth_variable()?
         };
-        Ok(EnsembleSettings {
+        Ok(EnsembleWire {
             servers: from.written("zookeeper", self.zookeeper),
             root: from.written("root", self.root),
             session_timeout: from.written("session_timeout", self.session_timeout),
@@ -213,7 +212,7 @@ impl EnsembleOptions {
             connect_timeout: from.written("connect_timeout", self.connect_timeout),
             auth,
             auth_file,
-            acl: from.written("acl", self.acl.map(AclText::Line)),
+            acl: from.written("acl", self.acl.map(AclWire::Line)),
             state_rate: None,
         })
     }
@@ -229,18 +228,18 @@ impl Options {
     }
 
     fn given(self, matches: &ArgMatches) -> anyhow::Result<Given> {
-        let from = Source(matches);
+        let from = Sources(matches);
         let tick_time = from.written("tick_time", self.tick_time);
         let state_rate = from.written("state_rate", self.state_rate.map(Amount::Text));
         Ok(Given {
             host_id: from.written("host_id", self.host_id),
             nat64: from.list("nat64", self.nat64),
-            zookeeper: EnsembleSettings {
+            zookeeper: EnsembleWire {
                 tick_time,
                 state_rate,
                 ..self.ensemble.given(matches)?
             },
-            task: TaskSettings {
+            task: TaskWire {
                 name: from.written("task", self.task),
                 sha256: from.written("sha256", self.sha256),
                 path: from.written("path", self.path),
@@ -251,7 +250,7 @@ impl Options {
                         (key.clone(), Written::flag(value, format!("--config {key}")))
                     })
                     .collect(),
-                allow: AllowSettings {
+                allow: GrantsWire {
                     state: from.written(
                         "allow_state",
                         from.parsed("allow_state", self.allow_state, boolean)?,
@@ -278,14 +277,14 @@ impl Options {
                 demote_timeout: from.written("demote_timeout", self.demote_timeout),
                 successor_delay: from.written("successor_delay", self.successor_delay),
                 on_complete: from.written("on_complete", self.on_complete),
-                ..TaskSettings::default()
+                ..TaskWire::default()
             },
         })
     }
 }
 
-fn limits(entries: Vec<(String, String)>) -> anyhow::Result<LimitSettings> {
-    let mut limits = LimitSettings::default();
+fn limits(entries: Vec<(String, String)>) -> anyhow::Result<LimitsWire> {
+    let mut limits = LimitsWire::default();
     for (key, value) in entries {
         if !limits.set(
             &key,
@@ -293,7 +292,7 @@ fn limits(entries: Vec<(String, String)>) -> anyhow::Result<LimitSettings> {
         ) {
             bail!(
                 "--limit: there is no limit {key:?}; there are {}",
-                LimitSettings::KEYS.join(", ")
+                LimitsWire::KEYS.join(", ")
             );
         }
     }
@@ -329,10 +328,10 @@ fn auth_variable() -> anyhow::Result<Option<Written<Secret>>> {
     }
 }
 
-/// Tells what was typed from what the environment says.
-pub(super) struct Source<'a>(pub(super) &'a ArgMatches);
+/// Knows where the value of each option comes from: the command line, or the environment.
+pub(super) struct Sources<'a>(pub(super) &'a ArgMatches);
 
-impl Source<'_> {
+impl Sources<'_> {
     fn is_typed(&self, id: &str) -> bool {
         self.0.value_source(id) == Some(ValueSource::CommandLine)
     }

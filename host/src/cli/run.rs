@@ -13,7 +13,7 @@ use soloist_runtime::signals::{self, Hangup};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::options::{Options, Source, boolean};
+use super::options::{Options, Sources, boolean};
 use super::output::stdout;
 use super::{Failure, plugins};
 
@@ -69,7 +69,7 @@ impl Run {
             log_level,
         } = self;
         let config = options.clone().config(matches)?;
-        let from = Source(matches);
+        let from = Sources(matches);
         let once = from.parsed("once", once, boolean)?.unwrap_or_default();
         let once_for = from.parsed("once_for", once_for, TaskName::new)?;
         let once_each_host = from

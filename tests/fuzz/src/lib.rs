@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
-use soloist_config::{Config, EnsembleSettings, Given};
+use soloist_config::{Config, Document, EnsembleConfig, EnsembleWire, Format, Given, TaskConfig};
 use soloist_core::records::{
     Candidate, FailedRecord, History, HostRecord, MasterRecord, NUMBER_MAX, ResignOrder, TermEntry,
     TermRecord, decode, encode, holder_name,
@@ -117,30 +117,44 @@ pub fn loader(data: &[u8]) {
 
 const PASSWORD: &str = "hunter2";
 
-/// A configuration: it is understood, or what is wrong with it is said in lines that can be printed.
+/// A configuration in TOML and in JSON, and a task in JSON: each is understood, or what is wrong with it is said in lines
+/// that can be printed.
 pub fn config(data: &[u8]) {
     // Every corpus entry that has an identity has this one. Moved elsewhere it is no identity.
     let lines = String::from_utf8_lossy(data);
     let secret = lines
         .lines()
         .filter(|line| line.contains(PASSWORD))
-        .all(|line| line.starts_with("auth = "));
-    file("soloist.toml", data, |path| {
-        for error in [
-            Config::load(path, Given::default()).map(drop).err(),
-            soloist_config::EnsembleConfig::load(Some(path), EnsembleSettings::default())
-                .map(drop)
-                .err(),
-        ] {
-            let told = error.map(|error| error.to_string()).unwrap_or_default();
-            assert!(
-                told.chars()
-                    .all(|character| is_printable(character) || character == '\n'),
-                "{told:?}"
-            );
-            assert!(!secret || !told.contains(PASSWORD), "{told:?}");
-        }
-    });
+        .all(is_identity);
+    let manifest = Document::new("manifest".into(), Format::Json, data.to_vec());
+    let mut errors = vec![
+        manifest
+            .and_then(|manifest| TaskConfig::read(&manifest))
+            .err(),
+    ];
+    for name in ["soloist.toml", "soloist.json"] {
+        errors.extend(file(name, data, |path| {
+            [
+                Config::load(path, Given::default()).err(),
+                EnsembleConfig::load(Some(path), EnsembleWire::default()).err(),
+            ]
+        }));
+    }
+    for error in errors.into_iter().flatten() {
+        let told = error.to_string();
+        assert!(
+            told.chars()
+                .all(|character| is_printable(character) || character == '\n'),
+            "{told:?}"
+        );
+        assert!(!secret || !told.contains(PASSWORD), "{told:?}");
+    }
+}
+
+/// Whether a line gives an identity and nothing else: in TOML, or in JSON, where a line can have more keys than one.
+fn is_identity(line: &str) -> bool {
+    let in_json = line.trim_start().strip_prefix("\"auth\": \"");
+    line.starts_with("auth = ") || in_json.is_some_and(|rest| rest.matches('"').count() <= 1)
 }
 
 /// What is read from ZooKeeper: the first two bytes are a version, the rest is the data of a node or the name of one.

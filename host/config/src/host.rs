@@ -1,0 +1,333 @@
+//! All of a host's configuration, and the rules that only the whole knows: each name once, paths that do not meet, a lease
+//! that leaves every task time to act, no more to watch than one session can.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use serde::{Deserialize, Deserializer};
+use soloist_core::grants::Nat64;
+use soloist_core::lease::Timing;
+use soloist_core::records::{TaskPaths, WATCHED_BYTES_MAX};
+
+use crate::ensemble::{EnsembleConfig, EnsembleWire};
+use crate::file::{Document, Format};
+use crate::grants::reachable;
+use crate::node;
+use crate::problem::{BadValue, ConfigError, Excerpt};
+use crate::servers::is_host_name_character;
+use crate::shape;
+use crate::task::{TaskConfig, TaskWire};
+use crate::validator::{Reported, Validator, every};
+use crate::written::{Source, Written};
+
+#[cfg(test)]
+mod tests;
+
+const TASKS_MAX: usize = 1000;
+
+/// Everything a host needs to know, validated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The ensemble that decides.
+    pub zookeeper: EnsembleConfig,
+    /// The id of this host, unique in the ensemble.
+    pub host: Arc<str>,
+    /// The prefixes by which this host's network translates IPv6 to IPv4.
+    pub nat64: Vec<Nat64>,
+    /// The file that all of this was read from, if there is one.
+    pub file: Option<PathBuf>,
+    /// The tasks to stand for: at least one, each name once.
+    pub tasks: Vec<TaskConfig>,
+}
+
+/// What flags and environment say.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// See [`Config::host`].
+    pub host_id: Option<Written<String>>,
+    /// See [`Config::nat64`].
+    pub nat64: Option<Vec<Written<String>>>,
+    /// The ensemble.
+    pub zookeeper: EnsembleWire,
+    /// The task, where a plugin is run as the only one.
+    pub task: TaskWire,
+}
+
+/// What can be set of a host.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct HostWire {
+    host_id: Option<Written<String>>,
+    #[serde(deserialize_with = "shape::list")]
+    nat64: Vec<Written<String>>,
+    #[serde(deserialize_with = "shape::table")]
+    zookeeper: EnsembleWire,
+    #[serde(deserialize_with = "tasks")]
+    task: Vec<Written<TaskWire>>,
+}
+
+fn tasks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Written<TaskWire>>, D::Error> {
+    let wanted = "a table [[task]], its name in two pairs of brackets, for each task; in JSON a list of them";
+    shape::list_of(wanted, deserializer)
+}
+
+impl Config {
+    /// Puts together what flags and environment say with `subject`: a configuration, if its name ends in `.toml` or
+    /// `.json`, and a plugin to run as the only task otherwise.
+    ///
+    /// # Errors
+    /// Every bad value at once, unless the file cannot be read as a configuration in the first place.
+    pub fn load(subject: &Path, given: Given) -> Result<Self, ConfigError> {
+        match Format::of(subject)? {
+            Some(format) => Self::from_document(&Document::open(subject, format)?, given),
+            None => Self::from_plugin(subject, given),
+        }
+    }
+
+    pub(crate) fn from_document(document: &Document, given: Given) -> Result<Self, ConfigError> {
+        let wire = document.parse("")?;
+        Validator::run(Some(document), |validator| {
+            refuse_task_settings(document.path(), &given.task, validator);
+            let mut config = given.over(wire).validate(validator)?;
+            config.file = Some(document.path().to_owned());
+            Ok(config)
+        })
+    }
+
+    fn from_plugin(plugin: &Path, mut given: Given) -> Result<Self, ConfigError> {
+        let mut task = std::mem::take(&mut given.task);
+        task.name = task.name.or_else(|| {
+            let name = plugin.file_stem().unwrap_or(plugin.as_os_str());
+            Some(Written::flag(
+                name.to_string_lossy().into_owned(),
+                "PLUGIN, after which the task is named unless --task names it",
+            ))
+        });
+        task.plugin = Some(Written::flag(plugin.to_owned(), "PLUGIN"));
+        let wire = HostWire {
+            task: vec![Written::flag(task, "PLUGIN")],
+            ..HostWire::default()
+        };
+        Validator::run(None, |validator| given.over(wire).validate(validator))
+    }
+}
+
+impl EnsembleConfig {
+    /// Puts together what flags and environment say with the `[zookeeper]` of a configuration, if there is one: all
+    /// that whoever stands for nothing needs to know. The configuration is TOML, unless its name ends in `.json`.
+    ///
+    /// # Errors
+    /// Every bad value of the ensemble at once, unless the file cannot be read as a configuration in the first place.
+    pub fn load(file: Option<&Path>, given: EnsembleWire) -> Result<Self, ConfigError> {
+        let document = file
+            .map(|path| {
+                let format = Format::of(path).ok().flatten();
+                Document::open(path, format.unwrap_or(Format::Toml))
+            })
+            .transpose()?;
+        let wire = match &document {
+            Some(document) => given.over(document.parse::<HostWire>("")?.zookeeper),
+            None => given,
+        };
+        Validator::run(document.as_ref(), |validator| wire.validate(validator))
+    }
+}
+
+impl Given {
+    /// What is given where something is, else what the document says; the tasks are those of the document.
+    fn over(self, document: HostWire) -> HostWire {
+        HostWire {
+            host_id: self.host_id.or(document.host_id),
+            nat64: self.nat64.unwrap_or(document.nat64),
+            zookeeper: self.zookeeper.over(document.zookeeper),
+            task: document.task,
+        }
+    }
+}
+
+/// Refuses settings of a single task where a file describes the tasks.
+fn refuse_task_settings(file: &Path, task: &TaskWire, validator: &mut Validator<'_>) {
+    for (key, source) in task.given() {
+        let file = file.to_owned();
+        validator.report(key, source, BadValue::OfOneTask { file, key });
+    }
+}
+
+impl HostWire {
+    fn validate(&self, validator: &mut Validator<'_>) -> Result<Config, Reported> {
+        let host = validator.optional("host_id", self.host_id.as_ref(), |text| node::name(text));
+        let nat64 = reachable("a NAT64 prefix", Nat64::new);
+        let nat64 = validator.list("nat64", &self.nat64, nat64);
+        let zookeeper = self.zookeeper.validate(validator);
+        self.check_number_of_tasks(validator)?;
+        let tasks: Vec<_> = self
+            .task
+            .iter()
+            .map(|task| task.value.validate(&task.source, validator))
+            .collect();
+        self.check_names(validator);
+        if let Ok(zookeeper) = &zookeeper {
+            self.check_paths(&zookeeper.root, validator);
+            self.check_timing(zookeeper, &tasks, validator);
+        }
+        let nat64 = nat64?;
+        let mut tasks: Vec<_> = every(tasks.into_iter())?;
+        for task in &mut tasks {
+            task.grants.network.nat64.clone_from(&nat64);
+        }
+        let config = Config {
+            zookeeper: zookeeper?,
+            host: host?.unwrap_or_else(host_id_default),
+            nat64,
+            file: None,
+            tasks,
+        };
+        self.check_watched(&config, validator);
+        Ok(config)
+    }
+
+    fn check_number_of_tasks(&self, validator: &mut Validator<'_>) -> Result<(), Reported> {
+        if self.task.is_empty() {
+            let remedy = "describe at least one task, in a [[task]] with a name and a plugin (in JSON: in the list \"task\")";
+            let start = Source::Document(0..0);
+            return Err(validator.report("task", &start, BadValue::Missing { remedy }));
+        }
+        if let Some(first_too_many) = self.task.get(TASKS_MAX) {
+            let bad = BadValue::TooMany {
+                what: "tasks",
+                found: self.task.len(),
+                max: TASKS_MAX,
+            };
+            return Err(validator.report("task", &first_too_many.source, bad));
+        }
+        Ok(())
+    }
+
+    fn check_names(&self, validator: &mut Validator<'_>) {
+        let mut seen = BTreeSet::new();
+        for name in self.task.iter().filter_map(|task| task.value.name.as_ref()) {
+            if !seen.insert(&name.value) {
+                let text = Excerpt::of(&name.value);
+                validator.report("task.name", &name.source, BadValue::NameTwice { text });
+            }
+        }
+    }
+
+    /// A master node is ephemeral and so has no children: none may stand above or below what else is kept.
+    fn check_paths(&self, root: &str, validator: &mut Validator<'_>) {
+        let mut taken: Vec<&str> = Vec::new();
+        for task in &self.task {
+            let (Some(path), name) = (&task.value.path, &task.value.name) else {
+                continue;
+            };
+            let own = name
+                .as_ref()
+                .is_some_and(|name| path.value == format!("{root}/tasks/{}/master", name.value));
+            let other = match taken.iter().find(|other| meet(&path.value, other)) {
+                Some(other) => format!("the master node of another task, {other:?}"),
+                None if !own && meet(&path.value, root) => {
+                    format!("what Soloist keeps below {root:?}")
+                }
+                None => {
+                    taken.push(&path.value);
+                    continue;
+                }
+            };
+            let text = Excerpt::of(&path.value);
+            let bad = BadValue::PathTaken { text, other };
+            validator.report("task.path", &path.source, bad);
+        }
+    }
+
+    /// The lease must leave each task time to act.
+    fn check_timing(
+        &self,
+        zookeeper: &EnsembleConfig,
+        tasks: &[Result<TaskConfig, Reported>],
+        validator: &mut Validator<'_>,
+    ) {
+        for (written, task) in self.task.iter().zip(tasks) {
+            let Ok(task) = task else { continue };
+            let Err(no_room) = Timing::new(
+                zookeeper.session_timeout,
+                zookeeper.tick_time,
+                task.demote_timeout,
+            ) else {
+                continue;
+            };
+            let places = [
+                ("task.demote_timeout", &written.value.demote_timeout),
+                ("zookeeper.session_timeout", &self.zookeeper.session_timeout),
+                ("zookeeper.tick_time", &self.zookeeper.tick_time),
+            ];
+            let place = places
+                .into_iter()
+                .find_map(|(key, written)| Some((key, &written.as_ref()?.source)));
+            let (key, source) = place.unwrap_or(("task", &written.source));
+            validator.report(key, source, no_room.into());
+        }
+    }
+
+    /// Whether one session can watch what all tasks need; see [`WATCHED_BYTES_MAX`].
+    fn check_watched(&self, config: &Config, validator: &mut Validator<'_>) {
+        let chroot = config.zookeeper.servers.chroot();
+        let max = WATCHED_BYTES_MAX;
+        let mut found = 0;
+        for (task, written) in config.tasks.iter().zip(&self.task) {
+            let paths = TaskPaths::new(&config.zookeeper.root, &task.name, task.path.as_deref());
+            found += paths.watched_bytes(chroot, &config.host);
+            if found > max {
+                let bad = BadValue::TooMuchToWatch { found, max };
+                validator.report("task", &written.source, bad);
+                return;
+            }
+        }
+    }
+}
+
+/// Whether one path is the other, or below it.
+fn meet(one: &str, other: &str) -> bool {
+    let below = |path: &str, parent: &str| {
+        path.strip_prefix(parent)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    one == other || below(one, other) || below(other, one)
+}
+
+/// How many characters tell a process from others on hosts of the same name.
+const PROCESS_CHARACTERS: usize = 6;
+
+/// A host id that no other process has, so that a restarted host never waits for the session it had before. The process id
+/// would not do: in a container it is always the same, and containers can share a host name. A process has one, however
+/// often it reads its configuration.
+fn host_id_default() -> Arc<str> {
+    static ID: LazyLock<Arc<str>> = LazyLock::new(random_host_id);
+    Arc::clone(&ID)
+}
+
+fn random_host_id() -> Arc<str> {
+    // Digits and letters that nobody confuses with each other.
+    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let system = rustix::system::uname();
+    let host: String = system
+        .nodename()
+        .to_string_lossy()
+        .chars()
+        .map(|character| {
+            if is_host_name_character(character) {
+                character
+            } else {
+                '-'
+            }
+        })
+        .collect();
+    // The keys of the standard library's maps come from the system's source of random numbers.
+    let random = RandomState::new().hash_one(()).to_le_bytes();
+    let process = random
+        .into_iter()
+        .take(PROCESS_CHARACTERS)
+        .map(|byte| ALPHABET[usize::from(byte) % ALPHABET.len()]);
+    format!("{host}-{}", process.map(char::from).collect::<String>()).into()
+}

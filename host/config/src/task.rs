@@ -1,0 +1,332 @@
+//! One task: `[[task]]`, or a document of its own. What only the whole of a host knows is no concern of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use soloist_core::digest::Digest;
+use soloist_core::grants::Grants;
+use soloist_core::limits::Limits;
+use soloist_core::restart::{OnComplete, RestartPolicy};
+
+use crate::file::Document;
+use crate::grants::GrantsWire;
+use crate::limits::LimitsWire;
+use crate::node;
+use crate::problem::{BadValue, ConfigError, Excerpt};
+use crate::restart::RestartWire;
+use crate::shape;
+use crate::validator::{Reported, Validator, every};
+use crate::written::{Source, Written};
+
+const DEMOTE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
+const CONFIG_ENTRIES_MAX: usize = 256;
+const CONFIG_VALUE_BYTES_MAX: usize = 64 * 1024;
+
+/// One task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskConfig {
+    /// Its name.
+    pub name: TaskName,
+    /// The file that holds its plugin.
+    pub plugin: PathBuf,
+    /// What the SHA-256 of that file must be.
+    pub sha256: Option<Digest>,
+    /// Its master node, below the chroot (not below the root), when it is not the usual one.
+    pub path: Option<String>,
+    /// What the plugin can read of its configuration.
+    pub config: BTreeMap<String, String>,
+    /// What the plugin may use.
+    pub grants: Grants,
+    /// How much the plugin may have and do.
+    pub limits: Limits,
+    /// How long `on_demoted` may take before the plugin is stopped by force.
+    pub demote_timeout: Duration,
+    /// How long this host waits before it leads when the leader before did not say that it had stopped: time for what
+    /// was already on its way to arrive. Zero unless set.
+    pub successor_delay: Duration,
+    /// What follows when `on_elected` returns.
+    pub on_complete: OnComplete,
+    /// What follows when the plugin fails.
+    pub restart: RestartPolicy,
+}
+
+impl TaskConfig {
+    /// Validates a task by itself. `document` is the one that the task was read from, if it was.
+    ///
+    /// A host that runs the task adds its own NAT64 prefixes to the grants, and checks what it alone knows: that no other
+    /// task has the name or the path, and that the lease leaves the task time to act.
+    ///
+    /// # Errors
+    /// Every bad value at once, each with its place and remedy.
+    ///
+    /// # Panics
+    /// If the task was read from a document, and none is given.
+    pub fn validate(
+        task: &Written<TaskWire>,
+        document: Option<&Document>,
+    ) -> Result<Self, ConfigError> {
+        Validator::run(document, |validator| {
+            task.value.validate(&task.source, validator)
+        })
+    }
+
+    /// Reads and validates a document that is one task and nothing else; see [`TaskConfig::validate`].
+    ///
+    /// # Errors
+    /// Every bad value at once, unless the document cannot be read as a task in the first place.
+    pub fn read(document: &Document) -> Result<Self, ConfigError> {
+        Self::validate(&document.parse("task")?, Some(document))
+    }
+}
+
+/// What can be set of a task.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    default,
+    expecting = "a table with a name and a plugin"
+)]
+pub struct TaskWire {
+    /// See [`TaskConfig::name`].
+    pub name: Option<Written<String>>,
+    /// See [`TaskConfig::plugin`].
+    pub plugin: Option<Written<PathBuf>>,
+    /// See [`TaskConfig::sha256`].
+    pub sha256: Option<Written<String>>,
+    /// See [`TaskConfig::path`].
+    pub path: Option<Written<String>>,
+    /// See [`TaskConfig::config`].
+    #[serde(deserialize_with = "shape::table")]
+    pub config: BTreeMap<String, Written<String>>,
+    /// See [`TaskConfig::grants`].
+    #[serde(deserialize_with = "shape::table")]
+    pub allow: GrantsWire,
+    /// See [`TaskConfig::limits`].
+    #[serde(deserialize_with = "shape::table")]
+    pub limits: LimitsWire,
+    /// See [`TaskConfig::demote_timeout`].
+    pub demote_timeout: Option<Written<String>>,
+    /// See [`TaskConfig::successor_delay`].
+    pub successor_delay: Option<Written<String>>,
+    /// See [`TaskConfig::on_complete`].
+    pub on_complete: Option<Written<String>>,
+    /// See [`TaskConfig::restart`].
+    #[serde(deserialize_with = "shape::table")]
+    pub restart: RestartWire,
+}
+
+impl TaskWire {
+    /// What is written of it, among what flags and the environment can say: each key, and the place it comes from. Of the
+    /// grants and of the limits it is the first that is written.
+    pub(crate) fn given(&self) -> Vec<(&'static str, &Source)> {
+        let all = [
+            ("name", self.name.as_ref().map(Written::source)),
+            ("sha256", self.sha256.as_ref().map(Written::source)),
+            ("path", self.path.as_ref().map(Written::source)),
+            ("config", self.config.values().next().map(Written::source)),
+            (
+                "demote_timeout",
+                self.demote_timeout.as_ref().map(Written::source),
+            ),
+            (
+                "successor_delay",
+                self.successor_delay.as_ref().map(Written::source),
+            ),
+            (
+                "on_complete",
+                self.on_complete.as_ref().map(Written::source),
+            ),
+        ];
+        all.into_iter()
+            .filter_map(|(key, source)| Some((key, source?)))
+            .chain(self.allow.first())
+            .chain(self.limits.first())
+            .collect()
+    }
+
+    /// Validates the task; `source` is the place of its table.
+    pub(crate) fn validate(
+        &self,
+        source: &Source,
+        validator: &mut Validator<'_>,
+    ) -> Result<TaskConfig, Reported> {
+        let name = validator.required(
+            "task.name",
+            self.name.as_ref(),
+            source,
+            "give the task a name",
+            |text| TaskName::new(text),
+        );
+        let plugin = self
+            .plugin
+            .as_ref()
+            .map(|plugin| validator.beside_file(plugin))
+            .unwrap_or_default();
+        let plugin = validator.required(
+            "task.plugin",
+            self.plugin.as_ref(),
+            source,
+            "name the file that holds the plugin",
+            |_| Ok(plugin),
+        );
+        let sha256 = validator.optional("task.sha256", self.sha256.as_ref(), |text| {
+            Digest::parse(text).ok_or_else(|| BadValue::Digest {
+                text: Excerpt::of(text),
+            })
+        });
+        let path = validator.optional("task.path", self.path.as_ref(), |text| node::path(text));
+        let config = self.plugin_config(source, validator);
+        let grants = self.allow.validate(source, validator);
+        let limits = self.limits.validate(validator);
+        let demote_timeout = validator.duration(
+            "task.demote_timeout",
+            self.demote_timeout.as_ref(),
+            DEMOTE_TIMEOUT_DEFAULT,
+        );
+        let successor_delay = validator.duration(
+            "task.successor_delay",
+            self.successor_delay.as_ref(),
+            Duration::ZERO,
+        );
+        let on_complete =
+            validator.optional("task.on_complete", self.on_complete.as_ref(), |text| {
+                on_complete(text)
+            });
+        let restart = self.restart.validate(validator);
+        Ok(TaskConfig {
+            name: name?,
+            plugin: plugin?,
+            sha256: sha256?,
+            path: path?,
+            config: config?,
+            grants: grants?,
+            limits: limits?,
+            demote_timeout: demote_timeout?,
+            successor_delay: successor_delay?,
+            on_complete: on_complete?.unwrap_or_default(),
+            restart: restart?,
+        })
+    }
+
+    fn plugin_config(
+        &self,
+        task: &Source,
+        validator: &mut Validator<'_>,
+    ) -> Result<BTreeMap<String, String>, Reported> {
+        if self.config.len() > CONFIG_ENTRIES_MAX {
+            let bad = BadValue::TooMany {
+                what: "entries",
+                found: self.config.len(),
+                max: CONFIG_ENTRIES_MAX,
+            };
+            return Err(validator.report("task.config", task, bad));
+        }
+        every(self.config.iter().map(|(key, written)| {
+            validator.checked(&format!("task.config.{key}"), written, |value| {
+                node::name(key)?;
+                if value.len() > CONFIG_VALUE_BYTES_MAX {
+                    return Err(BadValue::TooMany {
+                        what: "bytes",
+                        found: value.len(),
+                        max: CONFIG_VALUE_BYTES_MAX,
+                    });
+                }
+                Ok((key.clone(), value.clone()))
+            })
+        }))
+    }
+}
+
+fn on_complete(text: &str) -> Result<OnComplete, BadValue> {
+    match text {
+        "hold" => Ok(OnComplete::Hold),
+        "resign" => Ok(OnComplete::Resign),
+        "restart" => Ok(OnComplete::Restart),
+        _ => Err(BadValue::choice(
+            text,
+            "\"hold\", \"resign\" or \"restart\"",
+        )),
+    }
+}
+
+/// The name of a task: one component of a node path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskName(Arc<str>);
+
+impl TaskName {
+    /// Validates a name.
+    ///
+    /// # Errors
+    /// [`BadValue::Name`] when it could not be a component of a node path, or would confuse whoever reads it.
+    pub fn new(text: &str) -> Result<Self, BadValue> {
+        node::name(text).map(Self)
+    }
+}
+
+impl Deref for TaskName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<TaskName> for Arc<str> {
+    fn from(name: TaskName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for TaskName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{TASK, are_named, named, task};
+
+    #[test]
+    fn every_bad_value_is_named_with_its_place() {
+        #[rustfmt::skip]
+        let cases = [
+            (task("pathh = \"/x\""), "4:1", "task.pathh", "unknown field `pathh`"),
+            (task("config = { n = 5 }"), "4:16", "task.config.n", "expected a string"),
+            (format!("{TASK}name = \"again\"\n"), "4:1", "task.name", "duplicate key"),
+            ("[[task]]\nplugin = \"a\"\n".to_owned(), "1:1", "task.name", "missing"),
+            ("[[task]]\nname = \"a\"\n".to_owned(), "1:1", "task.plugin", "missing"),
+            (named("\"\""), "2:8", "task.name", "is empty"),
+            (task("demote_timeout = \"two seconds\""), "4:18", "task.demote_timeout", "not a duration"),
+            (task("sha256 = \"ab\""), "4:10", "task.sha256", "64 hexadecimal digits"),
+            (task("sha256 = 5"), "4:10", "task.sha256", "expected a string"),
+            (task(&format!("sha256 = \"{}\"", "g".repeat(64))), "4:10", "task.sha256", "not a SHA-256"),
+            (task("on_complete = \"stop\""), "4:15", "task.on_complete", "\"resign\" or \"restart\""),
+            (task("config = { \"\" = \"x\" }"), "4:17", "task.config.", "is empty"),
+            (task(&format!("config = {{ a = \"{}\" }}", "x".repeat(65537))), "4:16", "task.config.a", "65537 bytes"),
+            (task("config = \"a\""), "4:10", "task.config", "a table"),
+        ];
+        are_named(&cases);
+    }
+
+    proptest! {
+        #![proptest_config(soloist_seed::properties())]
+
+        #[test]
+        fn what_is_accepted_as_a_name_is_one_component_of_a_path(name in "\\PC{0,140}") {
+            if let Ok(name) = TaskName::new(&name) {
+                let path = format!("/{name}");
+                prop_assert!(node::path(&path).is_ok());
+                prop_assert!(!name.contains('/'));
+            }
+        }
+    }
+}
