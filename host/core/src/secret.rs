@@ -22,6 +22,9 @@ const BYTES_MAX: u64 = 64 * 1024;
 /// The shortest secret of a plugin: what is shorter would be taken out of every second line of the log.
 const BYTES_MIN: usize = 4;
 
+/// The most lines of a secret: each is looked for in each line of the log. A file of certificates of that size has fewer.
+const LINES_MAX: usize = 1100;
+
 /// A line of a secret of several lines is looked for within words only if it has so many bytes.
 const LINE_BYTES_MIN: usize = 8;
 
@@ -147,6 +150,9 @@ impl SecretSource {
             text if text.len() < BYTES_MIN => Err(unfit(
                 "has less than 4 bytes: it could be guessed, and not be kept out of the log",
             )),
+            text if text.lines().nth(LINES_MAX).is_some() => Err(unfit(
+                "has more than 1100 lines: to look for each of them in the log would take too long",
+            )),
             _ => Ok(secret),
         }
     }
@@ -154,7 +160,8 @@ impl SecretSource {
 
 /// Takes secrets out of text that whoever knows them has written.
 ///
-/// It sees a secret as it is, in capitals or not, and as Rust and JSON quote it; not one that is encoded, spelt or cut in
+/// It sees a secret as it is, in capitals or not, and as Rust and JSON quote it, whether that writes letters beyond ASCII, the
+/// signs of HTML and slashes as they are (as the writers of Rust, Python, Go and PHP do or do not); not one that is encoded, spelt or cut in
 /// two, nor capitals that have another length in UTF-8 or were quoted as numbers: it is there for what is said by mistake.
 #[derive(Clone, Default)]
 pub struct Redactor {
@@ -219,21 +226,24 @@ impl Redactor {
     }
 
     fn hide(&mut self, text: &str, place: Place) {
-        let (rust, json, plain) = (
-            format!("{text:?}"),
-            Value::from(text).to_string(),
-            json_in_ascii(text),
-        );
         let within = |quoted: &str| lowered(&quoted[1..quoted.len() - 1]);
-        for text in [lowered(text), within(&rust), within(&json), within(&plain)] {
-            if !text.is_empty() {
-                self.hidden.push(Hidden {
-                    length: Reverse(text.len()),
-                    text,
-                    place,
-                });
+        let mut forms = vec![lowered(text), within(&format!("{text:?}"))];
+        let json = Value::from(text).to_string();
+        // Python writes ASCII alone, Go signs of HTML as numbers, PHP slashes behind backslashes, and each has a way not to.
+        for is_plain in [|_| false, is_beyond_ascii as fn(char) -> bool] {
+            for is_html in [|_| false, is_sign_of_html as fn(char) -> bool] {
+                let numbered = numbered(&json, |letter| is_plain(letter) || is_html(letter));
+                forms.extend([within(&numbered), within(&numbered.replace('/', "\\/"))]);
             }
         }
+        forms.sort_unstable();
+        forms.dedup();
+        let forms = forms.into_iter().filter(|text| !text.is_empty());
+        self.hidden.extend(forms.map(|text| Hidden {
+            length: Reverse(text.len()),
+            text,
+            place,
+        }));
     }
 
     /// How long the longest secret is, in bytes.
@@ -303,21 +313,27 @@ fn lowered(text: &str) -> String {
         .collect()
 }
 
-/// The text as JSON in ASCII alone, which is how Python writes it.
-fn json_in_ascii(text: &str) -> String {
-    let mut ascii = String::new();
-    for character in Value::from(text).to_string().chars() {
-        match character {
-            ' '..='~' => ascii.push(character),
-            _ => ascii.extend(
-                character
-                    .encode_utf16(&mut [0; 2])
-                    .iter()
-                    .map(|unit| format!("\\u{unit:04x}")),
-            ),
+fn is_beyond_ascii(letter: char) -> bool {
+    !matches!(letter, ' '..='~')
+}
+
+/// Signs that mean something in HTML or, for the last two, in scripts within it.
+fn is_sign_of_html(letter: char) -> bool {
+    matches!(letter, '<' | '>' | '&' | '\u{2028}' | '\u{2029}')
+}
+
+/// JSON in which such letters are written as numbers.
+fn numbered(json: &str, is_number: impl Fn(char) -> bool) -> String {
+    let mut text = String::new();
+    for letter in json.chars() {
+        if is_number(letter) {
+            let units = letter.encode_utf16(&mut [0; 2]).to_vec();
+            text.extend(units.iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            text.push(letter);
         }
     }
-    ascii
+    text
 }
 
 impl Hidden {
@@ -426,6 +442,23 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_hidden_as_the_json_of_every_language_has_it() {
+        let redactor = redactor(&["pä/<word>&\u{2028}"]);
+        for quoted in [
+            // Rust, then Go, with and without its escapes for HTML.
+            "pä/<word>&\u{2028}",
+            r"pä/\u003cword\u003e\u0026\u2028",
+            // PHP: as it is by default, and with JSON_UNESCAPED_UNICODE, JSON_UNESCAPED_SLASHES and JSON_HEX_TAG.
+            r"p\u00e4\/<word>&\u2028",
+            "pä\\/<word>&\u{2028}",
+            r"p\u00e4/<word>&\u2028",
+            r"p\u00e4\/\u003Cword\u003E\u0026\u2028",
+        ] {
+            assert_eq!(redactor.redact(&format!("a \"{quoted}\" b")), "a \"***\" b");
+        }
+    }
+
+    #[test]
     fn letters_of_every_language_may_be_capitals() {
         let redactor = redactor(&["Łódź-ПАРОЛЬ"]);
         assert_eq!(redactor.redact("ß İ ŁÓDŹ-пароль é"), "ß İ *** é");
@@ -495,6 +528,7 @@ mod tests {
             ("hunter2\r\n", ""),
             ("abc\n", "less than 4"),
             ("zero\0byte", "zero byte"),
+            (&"line\n".repeat(1101), "1100 lines"),
         ] {
             std::fs::write(&path, content).unwrap();
             match source.read() {

@@ -119,12 +119,22 @@ impl PluginLog {
         if !About::shows(level) {
             return;
         }
-        let admitted = self.volume.lock().admit(now);
-        if let Some(dropped) = admitted {
+        if let Some(dropped) = self.admit(now) {
             self.report_dropped(dropped);
             let (line, details) = make();
             self.report(level, &line, details);
         }
+    }
+
+    /// Lets a line pass, if the term's effects last, and says how many were dropped before it. To make a line can take a
+    /// while, so the permit is looked at before each one.
+    fn admit(&self, now: Moment) -> Option<u64> {
+        let dropped = self.volume.lock().admit(now)?;
+        if self.check().is_err() {
+            self.volume.lock().put_back(dropped);
+            return None;
+        }
+        Some(dropped)
     }
 
     fn report(&self, level: Level, line: &str, details: Map<String, Value>) {
@@ -176,10 +186,12 @@ impl PluginLog {
         (message, details)
     }
 
-    /// Reports what was dropped and not yet said.
+    /// Reports what was dropped and not yet said. If the term's effects have ended, the next attempt says it.
     pub(crate) fn finish(&self) {
-        let dropped = self.volume.lock().take_dropped();
-        self.report_dropped(dropped);
+        if self.check().is_ok() {
+            let dropped = self.volume.lock().take_dropped();
+            self.report_dropped(dropped);
+        }
     }
 
     fn report_dropped(&self, dropped: u64) {
@@ -268,6 +280,20 @@ mod tests {
                 .count()
         };
         assert_eq!([&first, &next, &others].map(admitted), [1000, 0, 1000]);
+    }
+
+    /// Its permit has ended.
+    #[test]
+    fn no_line_is_made_after_the_end_of_effects_and_what_was_dropped_is_not_forgotten() {
+        let log = log();
+        let now = clock::now();
+        for _ in 0..1005 {
+            let _ = log.volume.lock().admit(now);
+        }
+        log.finish();
+        let later = now + std::time::Duration::from_secs(1);
+        assert_eq!(log.admit(later), None);
+        assert_eq!(log.volume.lock().take_dropped(), 5);
     }
 
     #[test]
