@@ -657,6 +657,80 @@ fn a_directory_that_another_task_decides_about() -> Result<()> {
     Ok(())
 }
 
+/// A directory to write that holds what the host reads: a secret, the identity, a plugin, also by way of a link.
+#[test]
+fn a_directory_with_what_the_host_reads() -> Result<()> {
+    let place = TempDir::new()?;
+    let path = |name: &str| place.path().join(name).display().to_string();
+    for name in ["secret", "identity", "plugin", "link", "data"] {
+        fs::create_dir(path(name))?;
+        fs::write(path(&format!("{name}/file.wat")), GOOD)?;
+    }
+    fs::write(path("identity/file.wat"), "digest:a:b")?;
+    std::os::unix::fs::symlink("../secret/file.wat", path("link/file"))?;
+    let secret = format!("--secret=KEY={}", path("link/file"));
+    let identity = format!("--auth-file={}", path("identity/file.wat"));
+    let plugin = path("plugin/file.wat");
+    let args = |directory: &str| {
+        let allow = format!("--allow-dir={}:/data:write", path(directory));
+        [secret.clone(), identity.clone(), allow]
+    };
+    for directory in ["secret", "identity", "plugin", "link"] {
+        let args = args(directory);
+        let [secret, identity, allow] = args.each_ref().map(String::as_str);
+        let words = [&*path(directory), "this host reads"];
+        refused(
+            &["check", &plugin, "--acl=creator", secret, identity, allow],
+            &words,
+        )?;
+    }
+    let [secret, identity, allow] = args("data");
+    let output = soloist(&[
+        "check",
+        &plugin,
+        "--acl=creator",
+        &secret,
+        &identity,
+        &allow,
+    ])?;
+    let message = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{message}");
+    Ok(())
+}
+
+/// A directory whose path leads elsewhere: `check` says where, and warns if other users decide that.
+#[test]
+fn a_directory_by_way_of_a_link() -> Result<()> {
+    let place = TempDir::new()?;
+    let place = fs::canonicalize(place.path())?;
+    let path = |name: &str| place.join(name).display().to_string();
+    fs::create_dir_all(path("real/data"))?;
+    std::os::unix::fs::symlink("real", path("link"))?;
+    let good = Input::new("good.wat", GOOD)?;
+    let check = |name: &str| -> Result<(String, String)> {
+        let allow = format!("--allow-dir={}:/data", path(name));
+        let output = soloist(&["check", good.path(), &allow])?;
+        let [said, warned] = [output.stdout, output.stderr].map(String::from_utf8);
+        Ok((said?, warned?))
+    };
+    let (said, warned) = check("link/data")?;
+    ensure!(
+        said.contains(&format!("(leads to {})", path("real/data"))),
+        "{said}"
+    );
+    ensure!(!warned.contains("other users"), "{warned}");
+    let (said, _) = check("real/data")?;
+    ensure!(!said.contains("leads to"), "{said}");
+    fs::set_permissions(path("real"), Permissions::from_mode(0o777))?;
+    let (_, warned) = check("link/data")?;
+    let expected = format!(
+        "other users of this machine decide where the path of the granted directory {}",
+        path("link/data")
+    );
+    ensure!(warned.contains(&expected), "{warned}");
+    Ok(())
+}
+
 /// A file whose name cannot be that of a task: the flag that names the task is shown.
 #[test]
 fn a_plugin_whose_name_is_no_name() -> Result<()> {

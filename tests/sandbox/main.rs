@@ -10,6 +10,7 @@ mod hostile;
 mod hostile_files;
 mod limits;
 mod log;
+mod mounts;
 mod network;
 mod plugin;
 mod state;

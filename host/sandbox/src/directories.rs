@@ -4,34 +4,36 @@
 //! the plugin sees.
 
 pub(crate) mod mounts;
+pub(crate) mod owners;
 pub(crate) mod places;
 pub(crate) mod walk;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::fs::fstatfs;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::filesystem::{Descriptor, FsPerms, WasiFilesystemCtx, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
-use crate::directories::walk::{Id, Walk, ancestry, id};
+use crate::directories::mounts::Mounts;
+use crate::directories::walk::{Spot, Walk, ancestry};
 use soloist_core::grants::{Access, Directory};
 
 /// An open directory.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Opened {
     /// What was granted.
     pub(crate) granted: Directory,
     /// Itself, and all that it lies in, up to the root.
-    pub(crate) above: Vec<Id>,
-    /// The number of its file system's kind.
-    pub(crate) kind: i64,
+    pub(crate) above: Vec<Spot>,
+    /// What is mounted in it: a plugin gets there as well.
+    pub(crate) inside: Vec<Spot>,
+    /// The kernel's own kind of file system that it lies in, if it does.
+    pub(crate) kind: Option<&'static str>,
     /// How often it was named when it was opened; some file systems do not count that.
     links: u64,
     handle: Arc<File>,
@@ -41,6 +43,8 @@ pub(crate) struct Opened {
 #[derive(Default)]
 pub(crate) struct Directories {
     all: Vec<Opened>,
+    /// The mounts as they were when the directories were opened.
+    pub(crate) mounts: Mounts,
     wasi: WasiFilesystemCtx,
 }
 
@@ -85,7 +89,7 @@ impl Directories {
             ctx: wasi.build(),
             table: ResourceTable::new(),
         };
-        let mut all = Vec::new();
+        let (mounts, mut all) = (Mounts::read(), Vec::new());
         let unusable = |error: wasmtime::Error| {
             (
                 PathBuf::new(),
@@ -93,11 +97,12 @@ impl Directories {
             )
         };
         for (granted, handle) in granted.iter().zip(view.handles().map_err(unusable)?) {
-            let opened = Opened::new(granted.clone(), handle);
+            let opened = Opened::new(granted.clone(), handle, &mounts);
             all.push(opened.map_err(|error| (granted.host.clone(), error))?);
         }
         Ok(Self {
             all,
+            mounts,
             wasi: view.filesystem().ctx.clone(),
         })
     }
@@ -136,22 +141,26 @@ impl Directories {
     /// Looks for one whose path leads through a directory that its own plugin, or that of another task, can write to: that
     /// plugin could make it lead anywhere. `others` are all directories that the tasks of the host are granted.
     pub(crate) fn check_nesting(&self, others: &[Directory]) -> Result<(), Nested> {
-        let own = self
-            .all
-            .iter()
-            .filter_map(|opened| Some((&opened.granted, *opened.above.first()?)));
-        let others = others
-            .iter()
-            .filter_map(|granted| Some((granted, id(&granted.host)?)));
+        let own = self.all.iter().flat_map(|opened| {
+            let reached = opened.reached().cloned();
+            reached.map(|spot| (&opened.granted, spot))
+        });
+        let others = others.iter().flat_map(|granted| {
+            let reached = Spot::reached_by(&granted.host, &self.mounts);
+            reached.into_iter().map(move |spot| (granted, spot))
+        });
         let writable: Vec<_> = own
             .chain(others)
             .filter(|(granted, _)| granted.access == Access::Write)
             .collect();
         for Opened { granted, above, .. } in &self.all {
-            let walk = Walk::along(&granted.host);
-            let leads =
-                |id| walk.through.contains(id) || above.iter().skip(1).any(|above| above == id);
-            if let Some((through, _)) = writable.iter().find(|(_, id)| leads(id)) {
+            let walk = Walk::along(&granted.host, &self.mounts);
+            let leads = |through: &Spot| {
+                let mut on_the_way = walk.through.iter().chain(above.iter().skip(1));
+                on_the_way.any(|spot| through.holds(spot))
+                    || above.first().is_some_and(|own| through.holds_strictly(own))
+            };
+            if let Some((through, _)) = writable.iter().find(|(_, spot)| leads(spot)) {
                 return Err(Nested {
                     path: granted.host.clone(),
                     writable: through.host.clone(),
@@ -163,20 +172,26 @@ impl Directories {
 }
 
 impl Opened {
-    fn new(granted: Directory, handle: Arc<File>) -> io::Result<Self> {
-        let (above, kind) = (ancestry(&handle)?, fstatfs(&*handle)?.f_type);
+    fn new(granted: Directory, handle: Arc<File>, mounts: &Mounts) -> io::Result<Self> {
+        let inside = mounts::path(&handle).map(|path| Spot::all_mounted_below(&path, mounts));
         Ok(Self {
             granted,
-            above,
-            kind,
+            above: ancestry(&handle, mounts)?,
+            inside: inside.unwrap_or_default(),
+            kind: mounts.kernel_kind(&handle),
             links: handle.metadata()?.nlink(),
             handle,
         })
     }
 
+    /// All that a plugin reaches by it: the directory itself, and what is mounted in it.
+    pub(crate) fn reached(&self) -> impl Iterator<Item = &Spot> {
+        self.above.first().into_iter().chain(&self.inside)
+    }
+
     /// Where it is now, without links. None where there is no /proc to ask.
     pub(crate) fn path(&self) -> Option<PathBuf> {
-        std::fs::read_link(format!("/proc/self/fd/{}", self.handle.as_raw_fd())).ok()
+        mounts::path(&self.handle)
     }
 }
 

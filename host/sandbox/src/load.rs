@@ -77,7 +77,17 @@ impl Loaded {
         NotGranted::check(ty.imports(&engine).map(|(name, _)| name), |grant| {
             settings.grants(grant)
         })?;
-        let mut warnings: Vec<_> = directories.iter().filter_map(places::warning).collect();
+        let mut warnings: Vec<_> = directories
+            .iter()
+            .flat_map(|opened| {
+                let mounts = &directories.mounts;
+                [
+                    places::warning(opened, mounts),
+                    places::exposed(opened, mounts),
+                ]
+            })
+            .flatten()
+            .collect();
         warnings.extend(unused(&engine, &ty, &settings.grants));
         Ok(Self {
             engine,
@@ -121,15 +131,17 @@ fn open_directories(
     let nested = directories.check_nesting(&settings.all_dirs);
     nested.map_err(|Nested { path, writable }| PluginProblem::Nested { path, writable })?;
     let temporary: Vec<_> = temporary_places().collect();
-    let (cache, configuration) = (engine.cache_directory(), settings.configuration.as_deref());
+    let caches: Vec<_> = engine.cache_directories().collect();
     let kept = Kept {
-        cache,
+        caches: &caches,
         temporary: &temporary,
-        configuration,
+        configuration: settings.configuration.as_deref(),
+        files: &settings.host_files,
     };
-    let danger = directories
-        .iter()
-        .find_map(|opened| Some((opened.granted.host.clone(), kept.danger(opened)?)));
+    let danger = directories.iter().find_map(|opened| {
+        let danger = kept.danger(opened, &directories.mounts)?;
+        Some((opened.granted.host.clone(), danger))
+    });
     danger.map_or(Ok(directories), |(path, danger)| {
         Err(PluginProblem::Dangerous { path, danger })
     })

@@ -26,6 +26,8 @@ pub struct PluginSettings {
     pub sha256: Option<Digest>,
     /// The configuration of the host, which no plugin may write to.
     pub configuration: Option<PathBuf>,
+    /// What else the host reads, for any task: no plugin may write to a directory that holds such a file.
+    pub host_files: Vec<PathBuf>,
     /// What the tasks of the host are granted of its directories, all together: no path to one of the plugin's may lead
     /// through one that is granted to write.
     pub all_dirs: Vec<Directory>,
@@ -44,6 +46,7 @@ impl Default for PluginSettings {
             limits: Limits::default(),
             sha256: None,
             configuration: None,
+            host_files: Vec::new(),
             all_dirs: Vec::new(),
             resolver: Arc::new(SystemResolver::default()),
             host_writes: Arc::new(Bucket::of_host(HOST_STATE_RATE)),

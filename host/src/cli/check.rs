@@ -1,6 +1,7 @@
 //! `soloist check`: say whether a configuration would run, and how it would behave, without an ensemble.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,7 +162,14 @@ fn granted(grants: &Grants) -> Vec<String> {
             Access::Read => "read",
             Access::Write => "write",
         };
-        lines.push(format!("directory {guest}, to {mode}: {}", host.display()));
+        let leads = match fs::canonicalize(host) {
+            Ok(real) if real != *host => format!(" (leads to {})", real.display()),
+            _ => String::new(),
+        };
+        lines.push(format!(
+            "directory {guest}, to {mode}: {}{leads}",
+            host.display()
+        ));
     }
     lines.extend(grants.env.keys().map(|name| format!("variable {name}")));
     lines.extend(grants.secrets.iter().map(|source| match &source.file {

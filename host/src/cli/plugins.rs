@@ -1,6 +1,6 @@
 //! Loading the plugins of all tasks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -104,6 +104,7 @@ fn load_one(
         limits: task.limits.clone(),
         sha256: task.sha256,
         configuration: config.file.clone(),
+        host_files: files(config),
         all_dirs: config
             .tasks
             .iter()
@@ -113,6 +114,17 @@ fn load_one(
         ..PluginSettings::default()
     };
     Ok(Plugin::load(engine, &task.plugin, settings)?)
+}
+
+/// The files that a host with this configuration reads besides the configuration.
+fn files(config: &Config) -> Vec<PathBuf> {
+    let mut files: Vec<_> = config.zookeeper.auth_file.iter().cloned().collect();
+    for task in &config.tasks {
+        let secrets = task.grants.secrets.iter();
+        files.extend(secrets.filter_map(|source| source.file.clone()));
+        files.push(task.plugin.clone());
+    }
+    files
 }
 
 /// Warns of secrets of a task that other users of this machine can read.

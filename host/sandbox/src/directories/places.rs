@@ -1,12 +1,35 @@
 //! What a granted directory would give away besides itself.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::directories::Opened;
-use crate::directories::mounts;
-use crate::directories::walk::{Id, Walk, id};
+use crate::directories::mounts::Mounts;
+use crate::directories::walk::{Spot, Walk};
 use soloist_core::grants::Access;
+
+/// How much of the list of what is mapped into the host is read, in bytes.
+const MAPPED_BYTES: u64 = 16 << 20;
+
+/// What every program on the machine reads: what is loaded into it, how names are looked up, and whom it trusts.
+const SYSTEM_FILES: [&str; 9] = [
+    "/etc/ld.so.preload",
+    "/etc/ld.so.cache",
+    "/etc/nsswitch.conf",
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/cert.pem",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+];
+
+/// The variables that name other certificates.
+const CERTIFICATE_VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 /// What a plugin could do that no grant is meant to give.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +42,10 @@ pub enum Danger {
     Program(PathBuf),
     /// It could grant itself whatever it likes.
     Configuration(PathBuf),
+    /// It could replace what this host reads, or have it read another file.
+    File(PathBuf),
+    /// It could be any of these: where the directory lies in its file system is not known.
+    Unknown,
     /// It could change the machine itself: the directory is this one, or lies in it.
     Machine(&'static str),
     /// It could change the machine itself: the kernel shows itself there.
@@ -53,6 +80,15 @@ impl fmt::Display for Danger {
                 "the configuration of this host lies in it, {}, which says what plugins are granted",
                 path.display()
             ),
+            Self::File(path) => write!(
+                f,
+                "this host reads {}, and whoever writes there can replace it, or have this host read another file",
+                path.display()
+            ),
+            Self::Unknown => f.write_str(
+                "where it lies cannot be known, so it could hold what no plugin may write to (this host asks \
+                 /proc/self/mountinfo: mount /proc)",
+            ),
             Self::Machine(what) => write!(f, "by {what} the machine itself can be changed"),
             Self::Kernel { mounted, kind } => {
                 write!(
@@ -68,49 +104,104 @@ impl fmt::Display for Danger {
 /// What lies on a host that no plugin may change.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Kept<'a> {
-    pub(crate) cache: Option<&'a Path>,
+    /// Where compiled plugins are kept: as the path is given, and where it led when the cache was opened.
+    pub(crate) caches: &'a [&'a Path],
     /// Where plugins are compiled that are not kept: what lies in these places beside them is nobody's concern.
     pub(crate) temporary: &'a [PathBuf],
     pub(crate) configuration: Option<&'a Path>,
+    /// What else this host reads.
+    pub(crate) files: &'a [PathBuf],
 }
 
 impl Kept<'_> {
     /// Says what a plugin could do with the directory that nobody can have meant.
-    pub(crate) fn danger(&self, opened: &Opened) -> Option<Danger> {
-        let granted = *opened.above.first()?;
+    pub(crate) fn danger(&self, opened: &Opened, mounts: &Mounts) -> Option<Danger> {
+        let granted = opened.above.first()?;
         if opened.granted.access == Access::Read {
             return None;
         }
-        // The parts of the cache are looked at as well: each may be mounted elsewhere.
-        let caches = self
-            .cache
-            .into_iter()
-            .flat_map(|cache| [cache.into(), cache.join("code"), cache.join("kept")]);
-        for cache in caches {
-            let walk = Walk::along(&cache);
-            if walk.meets(granted) || walk.end.is_some_and(|end| opened.above.contains(&end)) {
-                return Some(Danger::Cache(cache));
+        if !granted.is_known() {
+            return Some(Danger::Unknown);
+        }
+        let meets = |path: &Path| {
+            opened
+                .reached()
+                .any(|spot| Walk::along(path, mounts).meets(spot))
+        };
+        for cache in self.caches {
+            // Each part of the cache may be mounted from elsewhere.
+            let parts = [cache.to_path_buf(), cache.join("code"), cache.join("kept")];
+            let lies_in = |spot: &Spot| {
+                let mut all = opened.above.iter().chain(&opened.inside);
+                all.any(|reached| spot.holds(reached))
+            };
+            let of_the_cache =
+                |spot: &Spot| lies_in(spot) || opened.reached().any(|reached| reached.holds(spot));
+            for part in parts {
+                let end = Walk::along(&part, mounts).end;
+                if meets(&part) || end.as_ref().is_some_and(lies_in) {
+                    return Some(Danger::Cache(part));
+                }
+            }
+            if Spot::reached_by(cache, mounts).iter().any(of_the_cache) {
+                return Some(Danger::Cache(cache.to_path_buf()));
             }
         }
-        let meets = |path: &Path| Walk::along(path).meets(granted);
-        let program = std::env::current_exe()
-            .ok()
-            .filter(|program| meets(program));
-        let configuration = self.configuration.filter(|file| meets(file));
-        machine(opened)
-            .or(configuration.map(|file| Danger::Configuration(file.to_owned())))
-            .or(program.map(Danger::Program))
+        let first = |paths: Vec<PathBuf>| paths.into_iter().find(|path| meets(path));
+        machine(opened, mounts)
             .or_else(|| {
-                Some(Danger::Temporary(
-                    self.temporary.iter().find(|place| meets(place))?.clone(),
-                ))
+                let path = self.configuration.filter(|file| meets(file))?;
+                Some(Danger::Configuration(path.to_owned()))
             })
+            .or_else(|| {
+                let path = std::env::current_exe().ok().filter(|path| meets(path))?;
+                Some(Danger::Program(path))
+            })
+            .or_else(|| first(self.files.to_vec()).map(Danger::File))
+            .or_else(|| first(self.temporary.to_vec()).map(Danger::Temporary))
+            .or_else(|| first(system_files()).map(Danger::File))
     }
 }
 
+/// The files of the machine that this host is made of, or believes.
+fn system_files() -> Vec<PathBuf> {
+    let named = CERTIFICATE_VARIABLES
+        .into_iter()
+        .filter_map(std::env::var_os);
+    let named: Vec<_> = named
+        .flat_map(|value| std::env::split_paths(&value).collect::<Vec<_>>())
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    let read = || -> io::Result<Vec<u8>> {
+        let mut list = Vec::new();
+        File::open("/proc/self/maps")?
+            .take(MAPPED_BYTES)
+            .read_to_end(&mut list)?;
+        Ok(list)
+    };
+    let mut files = mapped(&read().unwrap_or_default());
+    files.extend(SYSTEM_FILES.map(PathBuf::from));
+    files.extend(named);
+    files
+}
+
+/// The files in a list of what is mapped, as proc(5) has it: the path is what follows the fifth word.
+fn mapped(list: &[u8]) -> Vec<PathBuf> {
+    let mut files: Vec<_> = list
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| {
+            let start = line.iter().position(|byte| *byte == b'/')?;
+            Some(PathBuf::from(OsStr::from_bytes(&line[start..])))
+        })
+        .collect();
+    files.sort_unstable();
+    files.dedup();
+    files
+}
+
 /// What deserves a word about a directory that a plugin may read.
-pub(crate) fn warning(opened: &Opened) -> Option<String> {
-    let what = match machine(opened)? {
+pub(crate) fn warning(opened: &Opened, mounts: &Mounts) -> Option<String> {
+    let what = match machine(opened, mounts)? {
         Danger::Kernel { mounted, kind } => format!("{}, {kind}", mounted.display()),
         Danger::Machine(what) => what.to_owned(),
         _ => return None,
@@ -122,28 +213,45 @@ pub(crate) fn warning(opened: &Opened) -> Option<String> {
     ))
 }
 
+/// What deserves a word about the path of a directory: whoever else decides where it leads.
+pub(crate) fn exposed(opened: &Opened, mounts: &Mounts) -> Option<String> {
+    let path = &opened.granted.host;
+    let exposed = Walk::along(path, mounts).exposed?;
+    Some(format!(
+        "other users of this machine decide where the path of the granted directory {} leads: they can write to {}, or it \
+         is theirs",
+        path.display(),
+        exposed.display()
+    ))
+}
+
 /// The part of the machine that the directory is, lies in, or holds.
-fn machine(opened: &Opened) -> Option<Danger> {
-    let known = |path: &str| id(Path::new(path));
-    let lies_in = |path: &str| known(path).is_some_and(|id: Id| opened.above.contains(&id));
-    if known("/").as_ref() == opened.above.first() {
+fn machine(opened: &Opened, mounts: &Mounts) -> Option<Danger> {
+    let known = |path: &str| Spot::at(Path::new(path), mounts);
+    if known("/").is_some_and(|root| opened.reached().any(|spot| spot.holds(&root))) {
         return Some(Danger::Machine("/"));
     }
+    let lies_in = |path: &str, spots: &[Spot]| {
+        known(path).is_some_and(|known| spots.iter().any(|spot| known.holds(spot)))
+    };
     // Shared memory is a directory like any other.
-    let found = ["/proc", "/sys", "/dev"]
-        .into_iter()
-        .find(|path| lies_in(path) && !lies_in("/dev/shm"));
+    let is_of = |path: &str, spots: &[Spot]| lies_in(path, spots) && !lies_in("/dev/shm", spots);
+    let found = ["/proc", "/sys", "/dev"].into_iter().find(|path| {
+        let mut inside = opened.inside.iter().map(std::slice::from_ref);
+        is_of(path, &opened.above) || inside.any(|spot| is_of(path, spot))
+    });
     if let Some(path) = found {
         return Some(Danger::Machine(path));
     }
     let place = opened.path();
-    if let Some(kind) = mounts::kind(opened.kind) {
+    if let Some(kind) = opened.kind {
         return Some(Danger::Kernel {
             mounted: place.unwrap_or_else(|| opened.granted.host.clone()),
             kind,
         });
     }
-    mounts::below(&place?).map(|(mounted, kind)| Danger::Kernel { mounted, kind })
+    let (mounted, kind) = mounts.kernel_below(&place?)?;
+    Some(Danger::Kernel { mounted, kind })
 }
 
 #[cfg(test)]
@@ -166,12 +274,14 @@ mod tests {
 
     impl Kept<'_> {
         fn danger_of(&self, host: impl Into<PathBuf>, access: Access) -> Option<Danger> {
-            self.danger(opened(host, access).iter().next().unwrap())
+            let opened = opened(host, access);
+            self.danger(opened.iter().next().unwrap(), &opened.mounts)
         }
     }
 
     fn warning_of(host: impl Into<PathBuf>) -> Option<String> {
-        warning(opened(host, Access::Read).iter().next().unwrap())
+        let opened = opened(host, Access::Read);
+        warning(opened.iter().next().unwrap(), &opened.mounts)
     }
 
     #[test]
@@ -190,7 +300,7 @@ mod tests {
         symlink(path("home/cache/soloist/code"), path("deep")).unwrap();
         let cache = path("home/cache/soloist");
         let kept = Kept {
-            cache: Some(&cache),
+            caches: &[&cache],
             ..Kept::default()
         };
         for directory in [
@@ -224,14 +334,14 @@ mod tests {
         symlink("../home/cache/soloist", path("elsewhere/led")).unwrap();
         let cache = path("elsewhere/led");
         let led = Kept {
-            cache: Some(&cache),
+            caches: &[&cache],
             ..Kept::default()
         };
         assert!(led.danger_of(path("elsewhere"), Access::Write).is_some());
         // One that is still to be made counts as well.
         let cache = path("elsewhere/to/be/made");
         let kept = Kept {
-            cache: Some(&cache),
+            caches: &[&cache],
             ..Kept::default()
         };
         assert!(kept.danger_of(path("elsewhere"), Access::Write).is_some());
@@ -328,5 +438,85 @@ mod tests {
             (None, None)
         );
         assert_eq!(warning_of(place.path()), None);
+    }
+
+    #[test]
+    fn what_this_host_reads_is_not_granted_to_write() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        for directory in ["app", "run", "data"] {
+            fs::create_dir(path(directory)).unwrap();
+        }
+        fs::write(path("app/secret"), "hunter2").unwrap();
+        symlink("../app/secret", path("run/secret")).unwrap();
+        let files = [path("run/secret"), path("run/gone")];
+        let kept = Kept {
+            files: &files,
+            ..Kept::default()
+        };
+        for directory in ["", "app", "run"] {
+            let danger = kept.danger_of(path(directory), Access::Write);
+            assert_eq!(
+                danger,
+                Some(Danger::File(path("run/secret"))),
+                "{directory}"
+            );
+            assert_eq!(kept.danger_of(path(directory), Access::Read), None);
+        }
+        assert_eq!(kept.danger_of(path("data"), Access::Write), None);
+    }
+
+    #[test]
+    fn what_is_loaded_into_this_host_is_not_granted_to_write() {
+        let etc = Kept::default().danger_of("/etc", Access::Write);
+        assert!(matches!(etc, Some(Danger::File(_))), "{etc:?}");
+        let files = system_files();
+        let library = files
+            .iter()
+            .find(|path| path.to_string_lossy().contains("/libc"))
+            .expect("this program is linked with the C library");
+        let directory = library.parent().unwrap();
+        let danger = Kept::default().danger_of(directory, Access::Write);
+        assert!(matches!(danger, Some(Danger::File(_))), "{danger:?}");
+        assert_eq!(Kept::default().danger_of(directory, Access::Read), None);
+    }
+
+    #[test]
+    fn files_are_found_in_the_list_of_what_is_mapped() {
+        let list = b"55d0-55d4 r-xp 00000000 fe:00 1234       /usr/bin/soloist\n\
+            7f00-7f10 rw-p 00000000 00:00 0 \n\
+            7f10-7f20 r--p 00000000 fe:00 99         /usr/lib/lib c.so.6\n\
+            7f20-7f30 r-xp 00001000 fe:00 99         /usr/lib/lib c.so.6\n\
+            7fff-8000 rw-p 00000000 00:00 0          [stack]\n";
+        let paths = ["/usr/bin/soloist", "/usr/lib/lib c.so.6"].map(PathBuf::from);
+        assert_eq!(mapped(list), paths);
+        assert!(mapped(b"\n\xff / ").len() == 1 && mapped(b"").is_empty());
+    }
+
+    #[test]
+    fn a_directory_whose_place_is_not_known_is_not_granted_to_write() {
+        let place = tempfile::tempdir().unwrap();
+        let directories = opened(place.path(), Access::Write);
+        let mut unknown = directories.iter().next().unwrap().clone();
+        unknown.above = vec![Spot::at(place.path(), &Mounts::default()).unwrap()];
+        let danger = Kept::default().danger(&unknown, &directories.mounts);
+        assert_eq!(danger, Some(Danger::Unknown));
+    }
+
+    #[test]
+    fn a_directory_that_others_can_exchange_is_worth_a_word() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let place = tempfile::tempdir().unwrap();
+        let data = place.path().join("open/data");
+        fs::create_dir_all(&data).unwrap();
+        let said = || {
+            let directories = opened(&data, Access::Read);
+            exposed(directories.iter().next().unwrap(), &directories.mounts)
+        };
+        assert_eq!(said(), None);
+        let open = data.parent().unwrap();
+        fs::set_permissions(open, fs::Permissions::from_mode(0o777)).unwrap();
+        let said = said().unwrap();
+        assert!(said.contains(&open.display().to_string()), "{said}");
     }
 }

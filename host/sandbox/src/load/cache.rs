@@ -168,21 +168,26 @@ pub(crate) struct SealedCache {
 impl SealedCache {
     /// Opens the cache in `directory`, which is made if it is not there.
     pub(crate) fn open(directory: &Path) -> Result<Self, CacheError> {
-        let (code, kept) = (directory.join("code"), directory.join("kept"));
-        for directory in [directory, &code, &kept] {
-            make(directory).map_err(|source| CacheError::Create {
-                path: directory.to_owned(),
-                source,
-            })?;
-        }
-        check_ancestors(&code)?;
-        check_ancestors(&kept)?;
+        let safe = |directory: &Path| {
+            let real = real(directory)?;
+            check_ancestors(&real).map(|()| real)
+        };
+        let directory = safe(directory)?;
+        let (code, kept) = (
+            safe(&directory.join("code"))?,
+            safe(&directory.join("kept"))?,
+        );
         Ok(Self {
             cache: wasmtime_cache(&code)?,
-            directory: directory.to_owned(),
+            directory,
             code,
             kept,
         })
+    }
+
+    /// Where it is, without links.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     pub(crate) fn wasmtime(&self) -> Cache {
@@ -371,6 +376,17 @@ impl SealedCache {
             .filter(|(sum, text)| Digest::of(text.as_bytes()).to_string() == *sum);
         Ok(whole.and_then(|(_, text)| serde_json::from_str(text).ok()))
     }
+}
+
+/// Makes a directory if it is not there, and says where it is without links: these may lead elsewhere later, if others can
+/// exchange one, so from then on nothing goes by them.
+fn real(directory: &Path) -> Result<PathBuf, CacheError> {
+    make(directory)
+        .and_then(|()| fs::canonicalize(directory))
+        .map_err(|source| CacheError::Create {
+            path: directory.to_owned(),
+            source,
+        })
 }
 
 fn has_digest(path: &Path, sum: &str) -> bool {

@@ -86,9 +86,10 @@ impl PluginEngine {
         })
     }
 
-    /// Where compiled plugins are kept, now or at another start, if anywhere.
-    pub(crate) fn cache_directory(&self) -> Option<&Path> {
-        self.cache_directory.as_deref()
+    /// Where compiled plugins are kept, now or at another start, if anywhere: as the path was given, and where it led.
+    pub(crate) fn cache_directories(&self) -> impl Iterator<Item = &Path> {
+        let opened = self.cache.iter().map(SealedCache::directory);
+        self.cache_directory.as_deref().into_iter().chain(opened)
     }
 
     /// Finds what a file was compiled to before, or has it compiled.

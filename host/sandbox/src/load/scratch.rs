@@ -15,6 +15,9 @@ const PREFIX: &str = "soloist-new-";
 /// One that is younger may belong to a process that has not taken hold of it yet.
 const YOUNG: Duration = Duration::from_secs(60);
 
+/// So many entries of a directory are looked at: a shared one, such as /tmp, can have any number of others.
+const MAX_ENTRIES: usize = 5000;
+
 /// How often it is tried to remove one: wasmtime may be writing a note there.
 const REMOVALS: usize = 10;
 
@@ -61,10 +64,11 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes those whose processes have ended.
+/// Removes those whose processes have ended, as far as they are seen.
 fn remove_left_behind(parent: &Path) {
     let old = SystemTime::now() - YOUNG;
-    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    for entry in entries.take(MAX_ENTRIES) {
         let is_named_so = entry
             .file_name()
             .to_str()
@@ -135,6 +139,19 @@ mod tests {
         }
         drop(Scratch::new(parent.path()).unwrap());
         assert!(used.path().exists() && young.exists() && foreign.exists() && !left.exists());
+    }
+
+    #[test]
+    fn a_directory_with_very_many_entries_is_not_looked_through() {
+        let parent = Scratch::new(&std::env::temp_dir()).unwrap();
+        let old = SystemTime::now() - 2 * YOUNG;
+        for number in 0..MAX_ENTRIES + 10 {
+            let path = parent.path().join(format!("{PREFIX}{number}"));
+            fs::create_dir(&path).unwrap();
+            File::open(&path).unwrap().set_modified(old).unwrap();
+        }
+        remove_left_behind(parent.path());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 10);
     }
 
     #[test]

@@ -217,3 +217,29 @@ fn what_was_used_the_longest_time_ago_goes_first() {
     assert!(kit.is_kept("c"), "another process may be about to use it");
     assert!(!codes[0].exists() && codes[2].exists());
 }
+
+/// Whoever can exchange a link on the way to a cache has not written what lies in that cache.
+#[test]
+fn a_link_that_leads_elsewhere_later_changes_nothing() {
+    let kit = Kit::new();
+    let (ours, theirs) = (
+        kit.directory.path().join("ours"),
+        kit.directory.path().join("theirs"),
+    );
+    fs::create_dir(&ours).unwrap();
+    fs::create_dir_all(theirs.join("cache")).unwrap();
+    let link = kit.directory.path().join("deep");
+    std::os::unix::fs::symlink(&ours, &link).unwrap();
+    let cache = kit.open();
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&theirs, &link).unwrap();
+    let real = fs::canonicalize(ours.join("cache")).unwrap();
+    assert_eq!(cache.directory(), real);
+    let scratch = cache.scratch().unwrap();
+    assert_eq!(scratch.path().parent(), Some(&*real));
+    for path in [&cache.code, &cache.kept, &cache.note(kit.key("a"))] {
+        assert!(path.starts_with(&real), "{}", path.display());
+    }
+    assert_eq!(cache.wasmtime().directory(), &cache.code);
+    assert_eq!(fs::read_dir(theirs.join("cache")).unwrap().count(), 0);
+}
