@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+use serde::{Serialize, Serializer};
 
 use crate::problem::{BadValue, Excerpt};
 
@@ -31,8 +32,17 @@ pub(crate) fn duration(text: &str) -> Result<Duration, BadValue> {
     }
 }
 
+/// Writes a duration with its units.
+pub(crate) fn write_duration<S: Serializer>(
+    duration: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    Amount::from(*duration).serialize(serializer)
+}
+
 /// A number as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Amount {
     /// A number.
     Number(u64),
@@ -113,6 +123,24 @@ impl Amount {
             Self::Number(number) => Excerpt::of(&number.to_string()),
             Self::Text(text) => Excerpt::of(text),
         }
+    }
+}
+
+impl From<u64> for Amount {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<u32> for Amount {
+    fn from(number: u32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+impl From<Duration> for Amount {
+    fn from(duration: Duration) -> Self {
+        Self::Text(humantime::format_duration(duration).to_string())
     }
 }
 

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
 use soloist_core::grants::{
     Access, Directory, Endpoint, Grants, Network, NetworkPolicy, Origin, PolicyError,
 };
@@ -48,7 +49,7 @@ pub struct GrantsWire {
 }
 
 /// A directory as it is written.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(
     deny_unknown_fields,
     expecting = "{ host = \"DIRECTORY\", guest = \"/AS\" }"
@@ -64,7 +65,7 @@ pub struct DirectoryWire {
 }
 
 /// Where a secret is: in the variable of its name, or in a file.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(
     untagged,
     expecting = "expected \"NAME\" or { name = \"NAME\", file = \"FILE\" }"
@@ -77,7 +78,7 @@ pub enum SecretWire {
 }
 
 /// A secret that is kept in a file.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretFileWire {
     /// What the plugin calls it.
@@ -285,6 +286,57 @@ fn check_value(value: &str) -> Result<(), BadValue> {
         return Err(BadValue::ZeroByte);
     }
     Ok(())
+}
+
+/// Writes every grant, and where a secret is: its text is not known here. NAT64 prefixes are the host's and left out.
+pub(crate) fn write<S: Serializer>(grants: &Grants, serializer: S) -> Result<S::Ok, S::Error> {
+    let network = &grants.network;
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("state", &grants.state)?;
+    if let Some(http) = &network.http {
+        map.serialize_entry("http", &texts(http))?;
+    }
+    if let Some(tcp) = &network.tcp {
+        map.serialize_entry("tcp", &texts(tcp))?;
+    }
+    map.serialize_entry("networks", &texts(&network.networks))?;
+    map.serialize_entry("identify", &network.identify)?;
+    if grants.dirs_said {
+        let dirs: Vec<_> = grants.dirs.iter().map(DirectoryWire::from).collect();
+        map.serialize_entry("dirs", &dirs)?;
+    }
+    map.serialize_entry("env", &grants.env)?;
+    let secrets: Vec<_> = grants.secrets.iter().map(SecretWire::from).collect();
+    map.serialize_entry("secrets", &secrets)?;
+    map.end()
+}
+
+fn texts<T: ToString>(list: &[T]) -> Vec<String> {
+    list.iter().map(ToString::to_string).collect()
+}
+
+impl From<&Directory> for DirectoryWire {
+    fn from(directory: &Directory) -> Self {
+        let mode = match directory.access {
+            Access::Read => "read",
+            Access::Write => "write",
+        };
+        Self {
+            host: directory.host.clone(),
+            guest: directory.guest.clone(),
+            mode: Some(mode.to_owned()),
+        }
+    }
+}
+
+impl From<&SecretSource> for SecretWire {
+    fn from(SecretSource { name, file }: &SecretSource) -> Self {
+        let name = name.clone();
+        match file.clone() {
+            Some(file) => Self::File(SecretFileWire { name, file }),
+            None => Self::Variable(name),
+        }
+    }
 }
 
 #[cfg(test)]

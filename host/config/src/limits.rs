@@ -1,6 +1,7 @@
 //! How much a task's plugin may have and do: `[task.limits]`, or `--limit KEY=VALUE` for a single plugin.
 
-use serde::Deserialize;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serializer};
 use soloist_core::limits::Limits;
 use soloist_core::state::{KEYS_MAX, VALUE_MAX_BYTES};
 
@@ -47,6 +48,13 @@ macro_rules! limits {
                 )*
                 Ok(Limits { $($key: $key?.unwrap_or(default.$key),)* })
             }
+        }
+
+        /// Writes every limit.
+        pub(crate) fn write<S: Serializer>(limits: &Limits, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            $(map.serialize_entry(stringify!($key), &Amount::from(limits.$key))?;)*
+            map.end()
         }
     };
 }

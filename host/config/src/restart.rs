@@ -1,8 +1,10 @@
 //! When a task's plugin is run again: `restart = { ... }`.
 
-use serde::Deserialize;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serializer};
 use soloist_core::restart::RestartPolicy;
 
+use crate::amount::Amount;
 use crate::problem::BadValue;
 use crate::shape;
 use crate::validator::{Reported, Validator};
@@ -57,6 +59,19 @@ impl RestartWire {
             max_restarts: self.max_restarts.unwrap_or(default.max_restarts),
         })
     }
+}
+
+/// Writes the whole policy.
+pub(crate) fn write<S: Serializer>(
+    policy: &RestartPolicy,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("initial", &Amount::from(policy.initial))?;
+    map.serialize_entry("max", &Amount::from(policy.max))?;
+    map.serialize_entry("healthy_after", &Amount::from(policy.healthy_after))?;
+    map.serialize_entry("max_restarts", &policy.max_restarts)?;
+    map.end()
 }
 
 #[cfg(test)]

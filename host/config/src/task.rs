@@ -7,18 +7,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 use soloist_core::digest::Digest;
 use soloist_core::grants::Grants;
 use soloist_core::limits::Limits;
 use soloist_core::restart::{OnComplete, RestartPolicy};
 
+use crate::amount::write_duration;
 use crate::file::Document;
-use crate::grants::GrantsWire;
-use crate::limits::LimitsWire;
+use crate::grants::{self, GrantsWire};
+use crate::limits::{self, LimitsWire};
 use crate::node;
 use crate::problem::{BadValue, ConfigError, Excerpt};
-use crate::restart::RestartWire;
+use crate::restart::{self, RestartWire};
 use crate::shape;
 use crate::validator::{Reported, Validator, every};
 use crate::written::{Source, Written};
@@ -27,32 +28,77 @@ const DEMOTE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 const CONFIG_ENTRIES_MAX: usize = 256;
 const CONFIG_VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// One task.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// One task. It is written, with all its defaults, as a document that [`TaskConfig::read`] reads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TaskConfig {
     /// Its name.
+    #[serde(serialize_with = "write_text")]
     pub name: TaskName,
     /// The file that holds its plugin.
     pub plugin: PathBuf,
     /// What the SHA-256 of that file must be.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "write_digest"
+    )]
     pub sha256: Option<Digest>,
     /// Its master node, below the chroot (not below the root), when it is not the usual one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// What the plugin can read of its configuration.
     pub config: BTreeMap<String, String>,
     /// What the plugin may use.
+    #[serde(rename = "allow", serialize_with = "grants::write")]
     pub grants: Grants,
     /// How much the plugin may have and do.
+    #[serde(serialize_with = "limits::write")]
     pub limits: Limits,
     /// How long `on_demoted` may take before the plugin is stopped by force.
+    #[serde(serialize_with = "write_duration")]
     pub demote_timeout: Duration,
     /// How long this host waits before it leads when the leader before did not say that it had stopped: time for what
     /// was already on its way to arrive. Zero unless set.
+    #[serde(
+        skip_serializing_if = "Duration::is_zero",
+        serialize_with = "write_duration"
+    )]
     pub successor_delay: Duration,
     /// What follows when `on_elected` returns.
+    #[serde(serialize_with = "write_on_complete")]
     pub on_complete: OnComplete,
     /// What follows when the plugin fails.
+    #[serde(serialize_with = "restart::write")]
     pub restart: RestartPolicy,
+}
+
+fn write_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
+
+#[expect(
+    clippy::ref_option,
+    reason = "serde hands over a reference to the field"
+)]
+fn write_digest<S: Serializer>(digest: &Option<Digest>, serializer: S) -> Result<S::Ok, S::Error> {
+    match digest {
+        Some(digest) => serializer.collect_str(digest),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference to the field"
+)]
+fn write_on_complete<S: Serializer>(
+    on_complete: &OnComplete,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match on_complete {
+        OnComplete::Hold => "hold",
+        OnComplete::Resign => "resign",
+        OnComplete::Restart => "restart",
+    })
 }
 
 impl TaskConfig {
@@ -292,8 +338,164 @@ impl fmt::Display for TaskName {
 mod tests {
     use proptest::prelude::*;
 
+    use proptest::collection::{btree_map, vec};
+    use proptest::option;
+    use proptest::sample::select;
+    use serde_json::{Value, json};
+
     use super::*;
-    use crate::testing::{TASK, are_named, named, task};
+    use crate::file::Format;
+    use crate::host::Given;
+    use crate::testing::{EXAMPLE, TASK, are_named, load, named, task};
+
+    /// A task by itself, as the data of a node.
+    fn read(data: &[u8]) -> Result<TaskConfig, ConfigError> {
+        let path = "/soloist/manifest".into();
+        TaskConfig::read(&Document::new(path, Format::Json, data.to_vec())?)
+    }
+
+    #[test]
+    fn a_task_is_validated_alone() {
+        let task =
+            read(br#"{ "name": "a", "plugin": "a.wasm", "limits": { "cpu": 50 } }"#).unwrap();
+        assert_eq!(task.plugin, PathBuf::from("a.wasm"));
+        assert_eq!(task.limits.cpu, 50);
+        for (data, told) in [
+            (
+                "{ \"name\": \"a/b\",\n\"limits\": { \"cpu\": 0 } }",
+                &[
+                    "/soloist/manifest:1:11: task.name: ",
+                    "/soloist/manifest:1:1: task.plugin: is missing",
+                    "/soloist/manifest:2:20: task.limits.cpu: ",
+                ][..],
+            ),
+            (
+                "{ \"nam\": 1 }",
+                &["/soloist/manifest:1:3: task.nam: unknown field"],
+            ),
+            (
+                "{ \"name\": null }",
+                &["/soloist/manifest:1:11: task.name: null"],
+            ),
+            ("5", &["/soloist/manifest:1:1: task: expected a table"]),
+        ] {
+            let message = read(data.as_bytes()).unwrap_err().to_string();
+            assert_eq!(message.lines().count(), told.len(), "{message}");
+            for (line, told) in message.lines().zip(told) {
+                assert!(line.starts_with(told), "{line}");
+            }
+        }
+        let wire = TaskWire {
+            name: Some(Written::flag("a".to_owned(), "--task")),
+            ..TaskWire::default()
+        };
+        let error = TaskConfig::validate(&Written::flag(wire, "PLUGIN"), None).unwrap_err();
+        assert!(
+            error.to_string().starts_with("PLUGIN: is missing"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_task_is_written_with_every_key_of_the_example() {
+        let mut config = load(EXAMPLE, Given::default()).unwrap();
+        let example: toml::Table = toml::from_str(EXAMPLE).unwrap();
+        for (number, task) in config.tasks.iter_mut().enumerate() {
+            task.grants.network.nat64.clear();
+            let written = serde_json::to_vec(task).unwrap();
+            assert_eq!(read(&written).unwrap(), *task);
+            let mut keys = serde_json::from_slice::<Value>(&written).unwrap();
+            let table = &example["task"][number];
+            for group in ["allow", "limits", "restart"] {
+                let keys = keys[group].as_object().unwrap().keys();
+                let told = |key: &String| number > 0 || table[group].get(key).is_some();
+                assert!(keys.clone().all(told), "{group}: {keys:?}");
+            }
+            let keys = keys.as_object_mut().unwrap();
+            // The second task has the only key that is not in the first.
+            assert!(
+                number > 0 || keys.keys().all(|key| table.get(key).is_some()),
+                "{keys:?}"
+            );
+        }
+    }
+
+    fn duration() -> impl Strategy<Value = String> {
+        (1_u64..86_400_000).prop_map(|millis| format!("{millis}ms"))
+    }
+
+    fn grants() -> impl Strategy<Value = Value> {
+        let origins = select(vec![
+            "https://a",
+            "http://*.internal:8080",
+            "http://[fd00::1]:81",
+        ]);
+        let endpoints = select(vec![
+            "db.internal:5432",
+            "*.b:1",
+            "[fd00::7]:2",
+            "10.0.0.7:3",
+        ]);
+        let networks = select(vec!["10.0.0.0/8", "fd00::/8", "192.0.2.7"]);
+        let secrets = select(vec![json!("A_1"), json!({ "name": "A_2", "file": "x/y" })]);
+        let dirs = select(vec![
+            json!({ "host": "a", "guest": "/a" }),
+            json!({ "host": "/b", "guest": "/b", "mode": "write" }),
+        ]);
+        (
+            option::of(vec(origins, 0..3)),
+            option::of(vec(endpoints, 0..3)),
+            vec(networks, 0..3),
+            any::<Option<bool>>(),
+            option::of(vec(dirs, 0..2)),
+            btree_map("[B-Z]{1,8}", "\\PC{0,20}", 0..3),
+            vec(secrets, 0..2),
+        )
+            .prop_map(|(http, tcp, networks, identify, dirs, env, secrets)| {
+                json!({
+                    "http": http, "tcp": tcp, "networks": networks, "identify": identify, "dirs": dirs,
+                    "env": env, "secrets": secrets,
+                })
+            })
+    }
+
+    fn limits() -> impl Strategy<Value = Value> {
+        let numbers = (65536_u64..=64 << 30, 1..=100_u32, 1..=1_000_000_u32);
+        (numbers, duration(), duration()).prop_map(|((memory, cpu, log_rate), start, compile)| {
+            json!({
+                "memory": memory, "cpu": cpu, "log_rate": log_rate, "start_timeout": start,
+                "compile_timeout": compile,
+            })
+        })
+    }
+
+    fn manifests() -> impl Strategy<Value = Value> {
+        (
+            ("[a-z][a-z0-9. -]{0,20}[a-z]", "\\PC{1,30}"),
+            (option::of("[0-9a-f]{64}"), option::of("/[a-z]{1,8}")),
+            btree_map("[a-z]{1,8}", "\\PC{0,30}", 0..3),
+            (grants(), limits()),
+            (option::of(duration()), option::of(duration())),
+            option::of(select(vec!["hold", "resign", "restart"])),
+            (duration(), any::<u32>()),
+        )
+            .prop_map(|(file, node, config, (allow, limits), times, complete, restart)| {
+                json!({
+                    "name": file.0, "plugin": file.1, "sha256": node.0, "path": node.1, "config": config,
+                    "allow": allow, "limits": limits, "demote_timeout": times.0,
+                    "successor_delay": times.1, "on_complete": complete,
+                    "restart": { "initial": restart.0, "max": "1day", "max_restarts": restart.1 },
+                })
+            })
+    }
+
+    /// In JSON what is not said is left out.
+    fn without_nulls(value: &mut Value) {
+        if let Value::Object(entries) = value {
+            entries.retain(|_, value| !value.is_null());
+            entries.values_mut().for_each(without_nulls);
+        }
+    }
 
     #[test]
     fn every_bad_value_is_named_with_its_place() {
@@ -319,6 +521,14 @@ mod tests {
 
     proptest! {
         #![proptest_config(soloist_seed::properties())]
+
+        #[test]
+        fn what_is_written_of_a_task_is_read_again(mut manifest in manifests()) {
+            without_nulls(&mut manifest);
+            let task = read(manifest.to_string().as_bytes()).unwrap();
+            let written = serde_json::to_vec(&task).unwrap();
+            prop_assert_eq!(read(&written).unwrap(), task);
+        }
 
         #[test]
         fn what_is_accepted_as_a_name_is_one_component_of_a_path(name in "\\PC{0,140}") {

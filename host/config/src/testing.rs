@@ -1,8 +1,14 @@
 //! What the tests of several files share: configurations in TOML, and what is said of them.
 
+use std::fs;
+use std::path::Path;
+
 use crate::file::{Document, Format};
 use crate::host::{Config, Given};
 use crate::problem::ConfigError;
+
+/// The document of all keys.
+pub(crate) const EXAMPLE: &str = include_str!("../../example.toml");
 
 pub(crate) const TASK: &str = "[[task]]\nname = \"report\"\nplugin = \"report.wasm\"\n";
 
@@ -79,4 +85,41 @@ pub(crate) fn are_named(cases: &[(String, &str, &str, &str)]) {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The table of lib.rs is true: no file imports one of its own line or of a line above, and there are no other files.
+#[test]
+fn a_file_knows_only_files_below_it() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let read = |file: &str| fs::read_to_string(sources.join(format!("{file}.rs"))).expect(file);
+    let library = read("lib");
+    let names = |row: &str| -> Vec<String> {
+        let cell = row.split('|').nth(1).unwrap_or_default();
+        let names = cell.split('`').skip(1).step_by(2);
+        names.map(str::to_owned).collect()
+    };
+    let rows = library.lines().filter(|line| line.starts_with("//! | `"));
+    let lines: Vec<_> = rows.map(names).collect();
+    let line_of = |file: &str| {
+        lines
+            .iter()
+            .position(|line| line.iter().any(|one| one == file))
+    };
+    for module in library.lines().filter_map(|line| line.strip_prefix("mod ")) {
+        let file = module.trim_end_matches(';');
+        assert!(file == "testing" || line_of(file).is_some(), "{file}");
+    }
+    for (number, line) in lines.iter().enumerate() {
+        for file in line {
+            let source = read(file);
+            let code = source.split("mod tests {").next().unwrap_or_default();
+            for used in code
+                .lines()
+                .filter_map(|line| line.strip_prefix("use crate::"))
+            {
+                let used = used.split([':', ';']).next().unwrap_or_default();
+                assert!(line_of(used) > Some(number), "{file} imports {used}");
+            }
+        }
+    }
 }

@@ -10,9 +10,9 @@ use soloist_core::restart::{OnComplete, RestartPolicy};
 use soloist_core::secret::Secret;
 
 use super::*;
-use crate::testing::{TASK, are_named, as_json, load, load_json, refused, task, zookeeper};
-
-const EXAMPLE: &str = include_str!("../../../example.toml");
+use crate::testing::{
+    EXAMPLE, TASK, are_named, as_json, load, load_json, refused, task, zookeeper,
+};
 
 fn plugin(given: Given) -> Result<Config, ConfigError> {
     Config::load(Path::new("plugins/hello.wasm"), given)
