@@ -6,9 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use serde_json::{Map, Value};
 use soloist_config::{Config, Given};
 use soloist_core::cause::Cause;
-use soloist_core::events::Event;
+use soloist_core::event::{About, Event, Report};
 use soloist_core::limits::{Limit, LimitReached};
 use soloist_core::term::Demotion;
 
@@ -41,8 +42,35 @@ fn first_names(rows: &[Row]) -> BTreeSet<&str> {
 
 #[test]
 fn every_event_is_in_the_reference() -> Result<()> {
-    let there = Event::ALL.iter().map(|event| event.name());
-    same("events", there, Schema::get()?.events())
+    same(
+        "events",
+        Event::NAMES.iter().copied(),
+        Schema::get()?.events(),
+    )
+}
+
+/// Each field is of the kind that is written there as well.
+#[test]
+fn every_field_of_an_event_is_in_the_reference() -> Result<()> {
+    let (schema, examples) = (Schema::get()?, Event::examples());
+    let lines: Vec<_> = examples
+        .iter()
+        .map(|event| (event.name(), fields(event)))
+        .collect();
+    let there = lines
+        .iter()
+        .flat_map(|(name, fields)| fields.keys().map(|field| (*name, field.as_str())));
+    same("fields of events", there, schema.fields())?;
+    for (event, fields) in &lines {
+        schema.check_fields(event, fields)?;
+    }
+    Ok(())
+}
+
+/// The fields of an event, without what it is about.
+fn fields(event: &Event) -> Map<String, Value> {
+    let about = About::Session;
+    Report { about, event }.fields()
 }
 
 #[test]

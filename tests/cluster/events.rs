@@ -117,17 +117,19 @@ async fn plugins_that_log_complete_and_fail(cluster: &Cluster) -> Result<()> {
     }
     leader
         .event_where("plugin-completed", |event| {
-            event.text("restart_in").is_some()
+            event.duration("restart_in").is_some()
         })
         .await?;
     leader
         .event_where("plugin-failed", |event| event.text("backtrace").is_some())
         .await?;
     leader
-        .event_where("failed", |event| event.text("retry_in").is_some())
+        .event_where("failed", |event| event.duration("retry_in").is_some())
         .await?;
     leader
-        .event_where("released", |event| event.text("stands_again_in").is_some())
+        .event_where("released", |event| {
+            event.duration("stands_again_in").is_some()
+        })
         .await?;
     let mut standby = cluster
         .host_of("stands", &config)?
@@ -161,7 +163,7 @@ async fn a_leader_that_loses_its_session(cluster: &Cluster) -> Result<()> {
     .await?;
     leader.resume()?;
     leader
-        .event_where("revoked", |event| event.line.get("overdue_us").is_some())
+        .event_where("revoked", |event| event.duration("overdue").is_some())
         .await?;
     for name in ["session-disconnected", "session-expired"] {
         leader.event(name).await?;

@@ -154,13 +154,11 @@ async fn a_leader_frozen_past_its_session_has_no_effect_when_it_wakes() -> Resul
     let woken = cluster.history.len();
     leader.resume()?;
     let revoked = leader.event_after(woken, "revoked", |_| true).await?;
-    let overdue = revoked
-        .event()
-        .and_then(|event| event.line.get("overdue_us")?.as_u64());
+    let overdue = revoked.event().and_then(|event| event.duration("overdue"));
     // The session was gone before it woke, and the lease before the session; when it was paused there was a lease.
-    let most = paused.elapsed().as_micros();
+    let most = paused.elapsed();
     ensure!(
-        overdue.is_some_and(|overdue| overdue > 0 && u128::from(overdue) < most),
+        overdue.is_some_and(|overdue| overdue > Duration::ZERO && overdue < most),
         "{revoked}"
     );
     leader

@@ -79,6 +79,11 @@ impl Event {
     pub fn text(&self, field: &str) -> Option<&str> {
         self.line.get(field)?.as_str()
     }
+
+    /// A field of the line that is a duration.
+    pub fn duration(&self, field: &str) -> Option<Duration> {
+        Duration::try_from_secs_f64(self.line.get(field)?.as_f64()?).ok()
+    }
 }
 
 impl Record {

@@ -9,8 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
-
 use crate::history::{Event, History, Record, What};
 
 /// One host's activity in one term of one task.
@@ -210,9 +208,9 @@ impl Judge {
                         .paused
                         .get(&record.pid)
                         .filter(|at| **at > activity.from);
-                    let lease_over = event.line.get("overdue_us").and_then(Value::as_u64);
-                    let lease_over = lease_over
-                        .and_then(|since| record.at.checked_sub(Duration::from_micros(since)));
+                    let lease_over = event
+                        .duration("overdue")
+                        .and_then(|since| record.at.checked_sub(since));
                     let ends = [paused.copied(), lease_over].into_iter().flatten();
                     // An effect after it: that was not the end of the activity.
                     to = ends
@@ -425,12 +423,12 @@ mod tests {
 
     #[test]
     fn a_host_that_is_kept_waiting_was_active_to_the_end_of_its_lease() {
-        let with = |overdue_us: u64, line: Option<Record>| {
+        let with = |overdue: f64, line: Option<Record>| {
             let mut revoked = event(30, 1, "revoked", 1);
             let What::Event(inner) = &mut revoked.what else {
                 unreachable!()
             };
-            inner.line["overdue_us"] = overdue_us.into();
+            inner.line["overdue"] = overdue.into();
             let mut records = vec![
                 event(0, 1, "activated", 1),
                 event(20, 2, "activated", 2),
@@ -440,17 +438,17 @@ mod tests {
             records.sort_by_key(|record| record.at);
             judge_records(&records).overlap()
         };
-        assert_eq!(with(11_000, None), Duration::ZERO);
+        assert_eq!(with(0.011, None), Duration::ZERO);
         assert_eq!(
-            with(11_000, Some(event(19, 1, "plugin-log", 1))),
+            with(0.011, Some(event(19, 1, "plugin-log", 1))),
             Duration::ZERO
         );
         assert_eq!(
-            with(11_000, Some(event(21, 1, "plugin-log", 1))),
+            with(0.011, Some(event(21, 1, "plugin-log", 1))),
             Duration::from_millis(10)
         );
         assert_eq!(
-            with(8_000, None),
+            with(0.008, None),
             Duration::from_millis(2),
             "the lease was too long"
         );

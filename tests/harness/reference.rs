@@ -59,7 +59,6 @@ enum Kind {
     TextOrNull,
     Seconds,
     Number,
-    Duration,
     Object,
 }
 
@@ -71,7 +70,6 @@ impl Kind {
             "or null" => Some(Self::TextOrNull),
             "s" => Some(Self::Seconds),
             "n" => Some(Self::Number),
-            "text" => Some(Self::Duration),
             "object" => Some(Self::Object),
             _ => None,
         }
@@ -83,9 +81,6 @@ impl Kind {
             Self::TextOrNull => value.is_string() || value.is_null(),
             Self::Seconds => value.is_f64() || value.is_u64(),
             Self::Number => value.is_u64(),
-            Self::Duration => value
-                .as_str()
-                .is_some_and(|text| humantime::parse_duration(text).is_ok()),
             Self::Object => value
                 .as_object()
                 .is_some_and(|fields| fields.values().all(Value::is_string)),
@@ -184,19 +179,7 @@ impl Schema {
             return Ok(());
         };
         let event = event.as_str().context("`event` is no text")?;
-        let fields = self
-            .0
-            .get(event)
-            .with_context(|| format!("`{event}` is not in the table of events"))?;
         let line = line.as_object().context("no object")?;
-        for (name, field) in fields {
-            let fits = line.get(name).map(|value| field.kind.fits(value));
-            ensure!(
-                fits.unwrap_or(!field.always),
-                "`{name}` of `{event}` is not {:?}",
-                field.kind
-            );
-        }
         for (name, due) in about(event) {
             let good = line.get(name).map(|value| {
                 if name == "task" {
@@ -220,9 +203,35 @@ impl Schema {
             "term",
             "fencing_token",
         ];
-        let more = line
-            .keys()
-            .find(|name| !known.contains(&name.as_str()) && !fields.contains_key(*name));
+        let further = line
+            .iter()
+            .filter(|(name, _)| !known.contains(&name.as_str()));
+        self.check_fields(event, further)
+    }
+
+    /// Checks the fields that an event has besides those that all lines may have.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn check_fields<'a>(
+        &self,
+        event: &str,
+        further: impl IntoIterator<Item = (&'a String, &'a Value)>,
+    ) -> Result<()> {
+        let fields = self
+            .0
+            .get(event)
+            .with_context(|| format!("`{event}` is not in the table of events"))?;
+        let further: BTreeMap<_, _> = further.into_iter().collect();
+        for (name, field) in fields {
+            let fits = further.get(name).map(|value| field.kind.fits(value));
+            ensure!(
+                fits.unwrap_or(!field.always),
+                "`{name}` of `{event}` is not {:?}",
+                field.kind
+            );
+        }
+        let more = further.keys().find(|name| !fields.contains_key(**name));
         ensure!(
             more.is_none(),
             "`{event}` has a field `{}` that is not in the table",

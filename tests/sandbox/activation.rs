@@ -450,9 +450,9 @@ fn a_plugin_that_fails_is_restarted_with_longer_and_longer_waits_and_then_the_ho
     assert_eq!(
         waits,
         [
-            Some("20ms".into()),
-            Some("40ms".into()),
-            Some("80ms".into()),
+            Some(0.02.into()),
+            Some(0.04.into()),
+            Some(0.08.into()),
             None
         ]
     );
@@ -480,7 +480,7 @@ fn a_plugin_that_fails_is_restarted_with_longer_and_longer_waits_and_then_the_ho
 fn a_plugin_that_was_healthy_before_it_failed_is_always_restarted() {
     let mut tested = Tested::start(misbehave("error"), restarting(1, Duration::ZERO));
     let failed = tested.wait_for("plugin-failed", "", 5);
-    assert_eq!(failed["restart_in"], "20ms");
+    assert_eq!(failed["restart_in"], 0.02);
     tested.activation().demote(Demotion::Shutdown);
     assert!(!tested.stopped());
 }
@@ -494,7 +494,7 @@ fn a_plugin_that_completes_can_be_run_again_and_again() {
     let mut tested = Tested::start(misbehave("complete"), settings);
     let pauses = [1, 2, 3, 4]
         .map(|times| tested.wait_for("plugin-completed", "", times)["restart_in"].clone());
-    assert_eq!(pauses, ["20ms", "40ms", "80ms", "80ms"]);
+    assert_eq!(pauses, [0.02, 0.04, 0.08, 0.08]);
     assert_eq!(tested.any_notice(), Notice::Completed);
     tested.activation().demote(Demotion::Shutdown);
     assert!(!tested.stopped());

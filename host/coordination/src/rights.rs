@@ -16,9 +16,8 @@ use zookeeper_client::{Acl, Error};
 use super::error::hint;
 use super::session::{Session, View};
 use soloist_core::backoff::Backoff;
-use soloist_core::events::{About, Event, details};
+use soloist_core::event::{About, Event};
 use soloist_core::records::{self, TaskPaths};
-use soloist_core::text::printable;
 
 /// How many requests are under way at once: what else this host asks for waits behind no more than these.
 const IN_FLIGHT_MAX: usize = 8;
@@ -208,35 +207,18 @@ fn report(
         left_out,
     }: &Found,
 ) {
-    let fields =
-        |number: usize, first: &str| details([("nodes", number.into()), ("node", first.into())]);
     if let Some(first) = corrected.iter().min() {
-        let number = corrected.len();
-        let message = format!(
-            "{number} nodes gave other rights than `acl` says, {} and maybe others: they are right now",
-            printable(first)
-        );
-        About::SESSION.report_with(
-            Event::AclCorrected,
-            Event::AclCorrected.level(),
-            message,
-            fields(number, first),
-        );
+        About::Session.report(&Event::AclCorrected {
+            nodes: corrected.len(),
+            node: first.clone(),
+        });
     }
     if let Some((first, error)) = refused.iter().min_by(|(one, _), (other, _)| one.cmp(other)) {
-        let number = refused.len();
-        let message = format!(
-            "{number} nodes give other rights than `acl` says, {} and maybe others, and this host may not set them right: \
-             whom they admit may change who leads; set them right with setAcl in zkCli.sh{}",
-            printable(first),
-            hint(error)
-        );
-        About::SESSION.report_with(
-            Event::AclDiffers,
-            Event::AclDiffers.level(),
-            message,
-            fields(number, first),
-        );
+        About::Session.report(&Event::AclDiffers {
+            nodes: refused.len(),
+            node: first.clone(),
+            hint: hint(error).to_string(),
+        });
     }
     if *left_out {
         tracing::warn!("of the nodes below the tasks only {NODES_MAX} were compared with `acl`");

@@ -20,7 +20,7 @@ use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, SessionState, State
 use super::connect::probe::{self, Probe};
 use super::connect::{Ensemble, SessionError, SessionSettings};
 use soloist_core::clock;
-use soloist_core::events::{About, Event, details};
+use soloist_core::event::{About, Event, SessionId};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::permit::SharedDeadline;
 use soloist_core::records;
@@ -252,59 +252,51 @@ impl Keeper {
         loop {
             match states.changed().await {
                 SessionState::SyncConnected => {
-                    report_connected(session, format_args!("again"));
+                    report_connected(session, true);
                     self.view.send_modify(|view| view.reconnects += 1);
                 }
                 SessionState::Disconnected => {
-                    let left = session.deadline.get().saturating_since(clock::now());
-                    let message = format!("connection lost; the lease lasts {left:.1?} more");
-                    About::SESSION.report(Event::SessionDisconnected, message);
+                    About::Session.report(&Event::SessionDisconnected {
+                        lease: session.deadline.get().saturating_since(clock::now()),
+                    });
                 }
                 SessionState::ConnectedReadOnly => {
-                    About::SESSION
-                        .report(Event::SessionReadOnly, "the server at hand cannot write");
+                    About::Session.report(&Event::SessionReadOnly {
+                        text: "the server at hand cannot write".into(),
+                        retry_in: None,
+                    });
                 }
                 SessionState::Expired => {
-                    About::SESSION.report(
-                        Event::SessionExpired,
-                        format_args!("session {:#x} has ended", session.id()),
-                    );
-                    return;
+                    let session = SessionId(session.id());
+                    return About::Session.report(&Event::SessionExpired { session });
                 }
                 SessionState::AuthFailed => {
-                    About::SESSION.report(
-                        Event::SessionAuthFailed,
-                        "the ensemble refuses the credentials",
-                    );
-                    return;
+                    return About::Session.report(&Event::SessionAuthFailed {
+                        text: "the ensemble refuses the credentials".into(),
+                        retry_in: None,
+                    });
                 }
                 SessionState::Closed => {
-                    About::SESSION.report(
-                        Event::SessionClosed,
-                        format_args!("session {:#x} was closed", session.id()),
-                    );
-                    return;
+                    return report_closed(session.id(), "was closed");
                 }
             }
         }
     }
 }
 
-fn report_connected(session: &Session, how: std::fmt::Arguments<'_>) {
-    let details = details([
-        ("session", format!("{:#x}", session.id()).into()),
-        (
-            "session_timeout",
-            session.client.session_timeout().as_secs_f64().into(),
-        ),
-    ]);
-    let (event, id) = (Event::SessionConnected, session.id());
-    About::SESSION.report_with(
-        event,
-        event.level(),
-        format_args!("session {id:#x} {how}"),
-        details,
-    );
+fn report_connected(session: &Session, again: bool) {
+    About::Session.report(&Event::SessionConnected {
+        session: SessionId(session.id()),
+        session_timeout: session.client.session_timeout(),
+        again,
+    });
+}
+
+fn report_closed(id: i64, how: impl Into<String>) {
+    About::Session.report(&Event::SessionClosed {
+        session: SessionId(id),
+        how: how.into(),
+    });
 }
 
 /// Closes a session and sees it closed, so that its nodes do not outlive this process until it expires.
@@ -318,26 +310,22 @@ async fn close(live: Live) {
     let id = session.id();
     match states.state() {
         SessionState::Disconnected => {
-            let message = format_args!("session {id:#x} is left to expire: not connected");
-            return About::SESSION.report(Event::SessionClosed, message);
+            return report_closed(id, "is left to expire: not connected");
         }
         // Nothing is left to be closed, and nothing more will be heard of it.
         state if state.is_terminated() => {
-            return About::SESSION.report(
-                Event::SessionClosed,
-                format_args!("session {id:#x} has ended: {state:?}"),
-            );
+            return report_closed(id, format!("has ended: {state:?}"));
         }
         _ => {}
     }
     // The close is sent when the last clone of the client is gone.
     drop(session);
     let closed = async { while !states.changed().await.is_terminated() {} };
-    let message = match tokio::time::timeout(timing.span(), closed).await {
-        Ok(()) => format!("session {id:#x} is closed"),
-        Err(_) => format!("session {id:#x} is left to expire: the ensemble does not answer"),
+    let how = match tokio::time::timeout(timing.span(), closed).await {
+        Ok(()) => "is closed",
+        Err(_) => "is left to expire: the ensemble does not answer",
     };
-    About::SESSION.report(Event::SessionClosed, message);
+    report_closed(id, how);
 }
 
 /// Makes sure that `path` and all above it exist: persistent, with the ACL given where they are created.

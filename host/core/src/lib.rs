@@ -12,7 +12,7 @@
 //! | [`state`] | what a keeper of a plugin's state promises |
 //! | [`grants`], [`limits`] | what a task may use, and how much of it |
 //! | [`access`] | who a host is to the ensemble, and who may change its nodes |
-//! | [`events`], [`cause`] | what a host tells the world, and why a plugin failed |
+//! | [`event`], [`cause`] | what a host tells the world, and why a plugin failed |
 //! | [`text`], [`secret`] | what may be printed, and what may not |
 //! | [`bucket`], [`volume`] | how much may be written in a time |
 //! | [`clock`] | the clock that leases are measured on; pure code takes a moment as a parameter |
@@ -27,7 +27,6 @@ pub mod clock;
 pub mod digest;
 pub mod election;
 pub mod event;
-pub mod events;
 pub mod grants;
 pub mod lease;
 pub mod limits;

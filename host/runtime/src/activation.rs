@@ -14,13 +14,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use soloist_core::clock;
-use soloist_core::events::{About, Event, details};
+use soloist_core::event::{About, Event};
 use soloist_core::permit::{Permit, Phase};
 use soloist_core::restart::{OnComplete, RestartPolicy};
 use soloist_core::restart::{PluginFailed, Runs};
@@ -201,10 +200,7 @@ impl Supervisor {
                 return;
             }
         }
-        self.about().report(
-            Event::PluginStuck,
-            "the plugin cannot be stopped: the system does not come back from a call, to a file or a pipe, that it made",
-        );
+        self.about().report(&Event::PluginStuck);
         self.notify(Notice::Stuck);
         guests.shutdown().await;
     }
@@ -224,13 +220,8 @@ impl Supervisor {
         let Some(drain) = demanded else {
             return pending().await;
         };
-        let details = details([("reason", drain.reason.name().into())]);
-        self.about().report_with(
-            Event::Draining,
-            Event::Draining.level(),
-            "demotion has begun",
-            details,
-        );
+        let reason = drain.reason;
+        self.about().report(&Event::Draining { reason });
         told.send_replace(Some(drain));
         clock::sleep_until(drain.until).await;
     }
@@ -321,7 +312,7 @@ impl Supervisor {
             Err(lost) => return Err(Failure::lease_lost(lost)),
         }
         if !self.entered.swap(true, Ordering::AcqRel) {
-            self.about().report(Event::Activated, "the plugin leads");
+            self.about().report(&Event::Activated);
         }
         let completed = |resigned: bool| {
             // A plugin that has resigned waits for the end that it asked for.
@@ -350,7 +341,7 @@ impl Supervisor {
     }
 
     fn about(&self) -> About<'_> {
-        About::term(&self.leadership.term)
+        About::Term(&self.leadership.term)
     }
 
     fn notify(&self, notice: Notice) {
@@ -359,55 +350,33 @@ impl Supervisor {
     }
 
     fn report_completed(&self, restart_in: Option<Duration>) {
-        let (event, message) = (Event::PluginCompleted, "on_elected has returned");
-        self.about()
-            .report_with(event, event.level(), message, restart_details(restart_in));
+        self.about().report(&Event::PluginCompleted { restart_in });
     }
 
     fn report_failed(&self, failure: &Failure, restart_in: Option<Duration>) {
-        let mut details = restart_details(restart_in);
-        details.insert("cause".into(), failure.cause.name().into());
-        if let Some(backtrace) = &failure.backtrace {
-            details.insert("backtrace".into(), backtrace.as_str().into());
-        }
-        let message = format_args!("the plugin failed: {failure}");
-        self.about().report_with(
-            Event::PluginFailed,
-            Event::PluginFailed.level(),
-            message,
-            details,
-        );
+        self.about().report(&Event::PluginFailed {
+            cause: failure.cause.clone(),
+            backtrace: failure.backtrace.clone(),
+            restart_in,
+        });
     }
 
     fn report_stopped(&self, by_force: bool) {
         let drain = *self.leadership.drain.borrow();
         let overdue = self.overdue();
         let expired = || overdue.map(|_| Demotion::LeaseExpiring);
-        let (event, message) = match (by_force, drain) {
-            (false, _) => (Event::Demoted, "the plugin has stopped"),
-            (true, Some(_)) => (
-                Event::Revoked,
-                "the plugin did not stop in time and was stopped by force",
-            ),
-            (true, None) => (
-                Event::Revoked,
-                "leadership has ended and the plugin was stopped by force",
-            ),
+        let reason = drain.map(|drain| drain.reason).or_else(expired);
+        let event = if by_force {
+            let drained = drain.is_some();
+            Event::Revoked {
+                reason,
+                overdue,
+                drained,
+            }
+        } else {
+            Event::Demoted { reason }
         };
-        let mut details = Map::new();
-        if let Some(reason) = drain.map(|drain| drain.reason).or_else(expired) {
-            details.insert("reason".into(), reason.name().into());
-        }
-        if by_force && let Some(overdue) = overdue {
-            details.insert(
-                "overdue_us".into(),
-                u64::try_from(overdue.as_micros())
-                    .unwrap_or(u64::MAX)
-                    .into(),
-            );
-        }
-        self.about()
-            .report_with(event, event.level(), message, details);
+        self.about().report(&event);
     }
 
     /// How long ago the lease ended, if it has: from then on the plugin could have no effect, however late a machine that
@@ -416,12 +385,4 @@ impl Supervisor {
         let (lease, now) = (self.leadership.permit.deadline(), clock::now());
         (lease <= now).then(|| now.saturating_since(lease))
     }
-}
-
-fn restart_details(restart_in: Option<Duration>) -> Map<String, Value> {
-    let shown = |pause| Value::from(humantime::format_duration(pause).to_string());
-    restart_in
-        .map(|pause| ("restart_in".to_owned(), shown(pause)))
-        .into_iter()
-        .collect()
 }

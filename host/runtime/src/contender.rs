@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, OptionFuture};
-use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -22,7 +21,7 @@ use soloist_coordination::task::{HistorySnapshot, QueueSnapshot, TaskError};
 use soloist_coordination::watches::Watches;
 use soloist_core::clock::{self, Moment};
 use soloist_core::election::{Action, Election, Input, Now, Settings};
-use soloist_core::events::{About, Event, details};
+use soloist_core::event::{About, Event};
 use soloist_core::permit::Permit;
 use soloist_core::records::{ResignOrder, TaskPaths, TermRecord};
 use soloist_core::restart::{PluginFailed, Runs};
@@ -302,7 +301,7 @@ impl Contender {
     }
 
     fn perform(&mut self, action: Action) -> bool {
-        let about = About::task(&self.task.name);
+        let about = About::Task(&self.task.name);
         let own =
             |seen: Option<&QueueSnapshot>| seen.map(|seen| seen.own.clone()).unwrap_or_default();
         let candidate = |seen: Option<&QueueSnapshot>| seen.and_then(|seen| seen.candidate.clone());
@@ -341,41 +340,29 @@ impl Contender {
                 }
             }
             Action::LeaveSession => {
-                about.report(
-                    Event::ElectionError,
+                about.report(&Event::election_error(
                     "the ensemble refuses to take back what this host holds: it lets its session go, and with it all its \
                      terms, so that others can lead",
-                );
+                ));
                 if let Some(session) = &self.session {
                     session.leave();
                 }
             }
             Action::AnnounceRest(rest) => {
-                let fields = details([("retry_in", Value::from(rest.as_secs_f64()))]);
-                let message = format_args!(
+                let text = format!(
                     "the ensemble refuses what this host asks for: it leaves the queue for {rest:?}, so that others can lead"
                 );
-                about.report_with(
-                    Event::ElectionError,
-                    Event::ElectionError.level(),
-                    message,
-                    fields,
-                );
+                let retry_in = Some(rest);
+                about.report(&Event::ElectionError { text, retry_in });
             }
             Action::AnnounceStandby { ahead, leader } => {
-                let fields = details([
-                    ("ahead", Value::from(ahead)),
-                    ("leader", Value::from(leader.clone())),
-                ]);
-                let leader = leader.as_deref().unwrap_or("nobody");
-                let message = format_args!("standing by behind {ahead}; {leader} leads");
-                about.report_with(Event::Standby, Event::Standby.level(), message, fields);
+                about.report(&Event::Standby { ahead, leader });
             }
             Action::AnnounceElected(term) => {
                 // Whether it is ever activated or not, it ends by itself.
                 (self.ending, self.kept) = (Ending::default(), None);
-                let message = format_args!("elected for term {}", term.number);
-                About::term(&term).report(Event::Elected, message);
+                let number = term.number;
+                About::Term(&term).report(&Event::Elected { number });
             }
             Action::AnnounceReleased(term) => {
                 report_released(&term, std::mem::take(&mut self.stay_out));

@@ -4,6 +4,6 @@ pub mod activation;
 pub mod contender;
 pub mod host;
 pub mod reload;
-pub mod reporter;
+pub mod report;
 pub mod shutdown;
 pub mod signals;

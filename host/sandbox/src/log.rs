@@ -1,13 +1,13 @@
 //! What a plugin writes, and the bounds on it.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 use tracing::Level;
 
 use soloist_core::clock::{self, Moment};
-use soloist_core::events::{About, Event, details};
+use soloist_core::event::{self, About, Event, Origin, PluginLine};
 use soloist_core::limits::{Limits, count};
 use soloist_core::permit::{LeaseLost, Permit};
 use soloist_core::secret::Redactor;
@@ -105,7 +105,7 @@ impl PluginLog {
 
     /// Reports what is made of a line, of bounded length and with nothing in it that must not be told. Makes and reports
     /// nothing if nobody wants to see that level, if there has been too much lately, or if the term's effects have ended.
-    pub(crate) fn write(&self, level: Level, make: impl FnOnce() -> (String, Map<String, Value>)) {
+    pub(crate) fn write(&self, level: Level, make: impl FnOnce() -> (String, Origin)) {
         self.write_at(clock::now(), level, make);
     }
 
@@ -114,15 +114,19 @@ impl PluginLog {
         &self,
         now: Moment,
         level: Level,
-        make: impl FnOnce() -> (String, Map<String, Value>),
+        make: impl FnOnce() -> (String, Origin),
     ) {
-        if !About::shows(level) {
+        if !event::wants_line(level) {
             return;
         }
         if let Some(dropped) = self.admit(now) {
             self.report_dropped(dropped);
-            let (line, details) = make();
-            self.report(level, &line, details);
+            let (text, origin) = make();
+            self.report(PluginLine {
+                level,
+                text,
+                origin,
+            });
         }
     }
 
@@ -137,18 +141,20 @@ impl PluginLog {
         Some(dropped)
     }
 
-    fn report(&self, level: Level, line: &str, details: Map<String, Value>) {
+    fn report(&self, line: PluginLine) {
         if self.permit.check().is_err() {
             return;
         }
-        let bytes = self.frame_bytes + json_bytes(line) + json_bytes(&details);
+        let bytes = self.frame_bytes + json_bytes(&*line.text) + json_bytes(&line.origin);
         self.volume.lock().reported(bytes, clock::now());
-        About::term(&self.term).report_with(Event::PluginLog, level, line, details);
+        About::Term(&self.term).report(&Event::PluginLog(line));
     }
 
-    /// Reports something about the plugin, in which words of its own may be.
-    pub(crate) fn warn(&self, message: &str, details: Map<String, Value>) {
-        self.write(Level::WARN, || (self.clean_line(message, 0), details));
+    /// Reports what has become of a call of an import. Words of the plugin may be in it.
+    pub(crate) fn warn(&self, message: &str, import: &'static str) {
+        self.write(Level::WARN, || {
+            (self.clean_line(message, 0), Origin::Import { import })
+        });
     }
 
     /// A line that the plugin wrote, and its fields: as much of them as fits into one.
@@ -156,7 +162,7 @@ impl PluginLog {
         &self,
         message: &str,
         fields: &[(String, String)],
-    ) -> (String, Map<String, Value>) {
+    ) -> (String, Origin) {
         let mut room = self.line_bytes();
         let mut clean = |text: &str| {
             let clean = self.clean(text, room);
@@ -164,26 +170,23 @@ impl PluginLog {
             (clean, room > 0)
         };
         let (message, mut fits) = clean(message);
-        let mut kept = Map::new();
-        let mut omitted = 0;
+        let mut kept = BTreeMap::new();
+        let mut omitted_fields = None;
         for (index, (name, value)) in fields.iter().enumerate() {
             if !fits || index >= MAX_FIELDS {
-                omitted = fields.len() - index;
+                omitted_fields = Some(fields.len() - index);
                 break;
             }
             let (name, _) = clean(name);
             let (value, more) = clean(value);
-            kept.insert(name, value.into());
+            kept.insert(name, value);
             fits = more;
         }
-        let mut details = Map::new();
-        if !kept.is_empty() {
-            details.insert("fields".into(), kept.into());
-        }
-        if omitted > 0 {
-            details.insert("omitted_fields".into(), omitted.into());
-        }
-        (message, details)
+        let origin = Origin::Log {
+            fields: kept,
+            omitted_fields,
+        };
+        (message, origin)
     }
 
     /// Reports what was dropped and not yet said. If the term's effects have ended, the next attempt says it.
@@ -195,22 +198,22 @@ impl PluginLog {
     }
 
     fn report_dropped(&self, dropped: u64) {
-        if dropped > 0 && About::shows(Level::WARN) {
+        if dropped > 0 && event::wants_line(Level::WARN) {
             let Limits {
                 log_rate,
                 log_burst,
                 log_bytes,
                 ..
             } = &self.limits;
-            let message = format!(
+            let text = format!(
                 "{dropped} lines dropped: more than {log_rate} a second (`limits.log_rate`), {log_burst} at once \
                  (`limits.log_burst`) or {log_bytes} bytes a second (`limits.log_bytes`)"
             );
-            self.report(
-                Level::WARN,
-                &message,
-                details([("dropped", dropped.into())]),
-            );
+            self.report(PluginLine {
+                level: Level::WARN,
+                text,
+                origin: Origin::Dropped { dropped },
+            });
         }
     }
 }
@@ -300,7 +303,8 @@ mod tests {
     fn a_line_with_all_its_fields_is_no_longer_than_a_line() {
         let field = |number: usize| (format!("field-{number}"), "\u{1}".repeat(4000));
         let fields: Vec<_> = (0..100).map(field).collect();
-        let (message, details) = log().clean_fields("short", &fields);
+        let (message, origin) = log().clean_fields("short", &fields);
+        let details = serde_json::to_value(&origin).unwrap();
         assert_eq!(message, "short");
         assert_eq!(details["fields"].as_object().unwrap().len(), 3);
         assert_eq!(details["omitted_fields"], 97);
@@ -309,7 +313,8 @@ mod tests {
         let few: Vec<_> = (0..100)
             .map(|number| (number.to_string(), "x".to_owned()))
             .collect();
-        let (_, details) = log().clean_fields("short", &few);
+        let (_, origin) = log().clean_fields("short", &few);
+        let details = serde_json::to_value(&origin).unwrap();
         assert_eq!(
             (
                 details["fields"].as_object().unwrap().len(),

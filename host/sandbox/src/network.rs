@@ -32,7 +32,6 @@ use self::gate::Gate;
 use self::resolver::LookupError;
 use crate::descriptors;
 use crate::log::PluginLog;
-use soloist_core::events::details;
 use soloist_core::grants::{Endpoint, HostPattern, NetworkPolicy, Refusal};
 use soloist_core::permit::Permit;
 use soloist_core::term::Term;
@@ -169,8 +168,7 @@ impl Outbound {
 
     /// Tells in the log what was refused or failed. The guest gets no more than a code.
     fn report(&self, error: &dyn std::error::Error) {
-        self.log
-            .warn(&error.to_string(), details([("import", "network".into())]));
+        self.log.warn(&error.to_string(), "network");
     }
 
     /// Tells in the log why there is no socket, if there is no room for one.
@@ -186,8 +184,7 @@ impl Outbound {
             }
             _ => return,
         };
-        self.log
-            .warn(&message, details([("import", "network".into())]));
+        self.log.warn(&message, "network");
     }
 
     fn vetted(&self) -> MutexGuard<'_, VecDeque<SocketAddr>> {

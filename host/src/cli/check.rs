@@ -13,11 +13,9 @@ use soloist_core::access::AclSetting;
 use soloist_core::grants::{Access, Directory, Grants};
 use soloist_core::lease::Timing;
 use soloist_core::text::printable;
-use soloist_runtime::reporter::{Levels, LogFormat, Reporter};
+use soloist_runtime::report::{self, Hidden, Levels, Lines, LogFormat};
 use soloist_sandbox::Plugin;
 use tracing::Level;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::Failure;
 use super::options::Options;
@@ -41,17 +39,9 @@ impl Check {
 
 /// Sends what is told on the way to stderr: stdout has the summary alone.
 fn report(host: &str) -> anyhow::Result<()> {
-    let reporter = Reporter::new(
-        io::stderr,
-        LogFormat::Text,
-        Levels::own(Level::INFO),
-        host.to_owned(),
-    )
-    .on(stderr());
-    tracing_subscriber::registry()
-        .with(reporter)
-        .try_init()
-        .context("cannot set up the log")
+    let levels = Levels::own(Level::INFO);
+    let lines = Lines::new(io::stderr, LogFormat::Text, levels, host.to_owned()).on(stderr());
+    report::start(lines, Hidden::default(), Vec::new()).context("cannot set up the log")
 }
 
 /// What the settings amount to, for a person.

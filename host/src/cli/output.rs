@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use soloist_core::text::{self, printable, printable_lines, rows};
-use soloist_runtime::reporter::Terminal;
+use soloist_runtime::report::Terminal;
 
 use super::Failure;
 

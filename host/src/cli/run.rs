@@ -8,10 +8,8 @@ use soloist_config::{BadValue, TaskName};
 use soloist_core::access::Auth;
 use soloist_runtime::contender::Once;
 use soloist_runtime::host::{Host, HostError};
-use soloist_runtime::reporter::{Hidden, LastLines, Levels, LineQueue, LogFormat, Reporter};
+use soloist_runtime::report::{self, Hidden, LastLines, Levels, LineQueue, Lines, LogFormat};
 use soloist_runtime::signals::{self, Hangup};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::options::{Options, Sources, boolean};
 use super::output::stdout;
@@ -174,12 +172,7 @@ fn report(
 ) -> anyhow::Result<LastLines> {
     let (lines, guard) =
         LineQueue::to(io::stdout()).context("cannot start the thread that writes the log")?;
-    let reporter = Reporter::new(lines, format, levels, host.to_owned())
-        .on(stdout())
-        .hiding(hidden.clone());
-    tracing_subscriber::registry()
-        .with(reporter)
-        .try_init()
-        .context("cannot set up the log")?;
+    let lines = Lines::new(lines, format, levels, host.to_owned()).on(stdout());
+    report::start(lines, hidden.clone(), Vec::new()).context("cannot set up the log")?;
     Ok(guard)
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio::sync::Notify;
 use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 
@@ -12,7 +11,7 @@ use crate::connect::{Ensemble, SessionError, SessionSettings, connector, obstacl
 use crate::error::{Doing, NodeError};
 use soloist_core::backoff::Backoff;
 use soloist_core::clock;
-use soloist_core::events::{About, Event, chain, details};
+use soloist_core::event::{About, Event, chain};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::permit::SharedDeadline;
 use soloist_core::records::{self, HostRecord};
@@ -25,10 +24,9 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 impl Keeper {
     /// Gets a session, however long it takes.
     pub(super) async fn establish(&self, last_error: &mut Option<SessionError>) -> Live {
-        About::SESSION.report(
-            Event::SessionConnecting,
-            format_args!("connecting to {}", self.settings.ensemble.servers),
-        );
+        About::Session.report(&Event::SessionConnecting {
+            servers: self.settings.ensemble.servers.clone(),
+        });
         let mut pauses = Backoff::new(RETRY_INITIAL, RETRY_MAX);
         loop {
             let error = match self.attempt(last_error).await {
@@ -37,19 +35,14 @@ impl Keeper {
                 Ok(None) => continue,
                 Err(error) => error,
             };
-            let event = match &error {
-                SessionError::AuthFailed { .. } => Event::SessionAuthFailed,
-                SessionError::ReadOnly { .. } => Event::SessionReadOnly,
-                _ => Event::SessionError,
-            };
             let pause = pauses.step();
-            let retry_in = Value::from(pause.as_secs_f64());
-            About::SESSION.report_with(
-                event,
-                event.level(),
-                chain(&error),
-                details([("retry_in", retry_in)]),
-            );
+            let (text, retry_in) = (chain(&error), Some(pause));
+            let event = match &error {
+                SessionError::AuthFailed { .. } => Event::SessionAuthFailed { text, retry_in },
+                SessionError::ReadOnly { .. } => Event::SessionReadOnly { text, retry_in },
+                _ => Event::SessionError { text, retry_in },
+            };
+            About::Session.report(&event);
             *last_error = Some(error);
             tokio::time::sleep(pause).await;
         }
@@ -64,10 +57,10 @@ impl Keeper {
         let (client, mut states) = self.connect().await?;
         if states.peek_state() == SessionState::ConnectedReadOnly {
             // It ends as soon as a server that can write is found. What follows then is a session of its own.
-            About::SESSION.report(
-                Event::SessionReadOnly,
-                "only a read-only server is there: waiting for a majority",
-            );
+            About::Session.report(&Event::SessionReadOnly {
+                text: "only a read-only server is there: waiting for a majority".into(),
+                retry_in: None,
+            });
             states.changed().await;
             return Err(SessionError::ReadOnly {
                 servers: self.settings.ensemble.servers.clone(),
@@ -94,10 +87,7 @@ impl Keeper {
                 host: self.settings.host.to_string(),
                 owner,
             };
-            About::SESSION.report(
-                Event::SessionError,
-                format_args!("{taken}: waiting for that"),
-            );
+            About::Session.report(&Event::session_error(format!("{taken}: waiting for that")));
             *last_error = Some(taken);
             // Its owner writes there with every heartbeat, which fires the watch as well.
             while let (Some(stat), watcher) = session
@@ -113,7 +103,7 @@ impl Keeper {
         }
         let lease = Lease::new(asked, timing.session_timeout(), self.settings.tick_time);
         session.deadline.set(lease.deadline());
-        report_connected(&session, format_args!("with a timeout of {agreed:?}"));
+        report_connected(&session, false);
         Ok(Some(Live {
             session: Arc::new(session),
             states,

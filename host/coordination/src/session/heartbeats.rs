@@ -8,7 +8,7 @@ use super::{Keeper, Session};
 use crate::connect::SessionError;
 use crate::error::{Doing, NodeError};
 use soloist_core::clock::{self, Moment};
-use soloist_core::events::{About, Event, chain, details};
+use soloist_core::event::{About, Event, chain};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::records;
 
@@ -34,7 +34,7 @@ impl Keeper {
                     match self.shorten(session, lease, timing.session_timeout()) {
                         Ok(shorter) => *timing = shorter.unwrap_or(*timing),
                         Err(error) => {
-                            About::SESSION.report(Event::SessionError, chain(&error));
+                            About::Session.report(&Event::session_error(chain(&error)));
                             return self.leave(session, lease).await;
                         }
                     }
@@ -53,12 +53,12 @@ impl Keeper {
                         "host id {} was taken by session {owner:#x}",
                         self.settings.host
                     );
-                    About::SESSION.report(Event::SessionError, message);
+                    About::Session.report(&Event::session_error(message));
                     return self.leave(session, lease).await;
                 }
                 Ok(Some(_)) => {
                     let error = SessionError::Unowned { path: path.clone() };
-                    About::SESSION.report(Event::SessionError, chain(&error));
+                    About::Session.report(&Event::session_error(chain(&error)));
                     return self.leave(session, lease).await;
                 }
                 // Proves nothing: the lease simply is not renewed. That a connection is lost is reported elsewhere.
@@ -66,7 +66,7 @@ impl Keeper {
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
                         let error = NodeError::at(Doing::Heartbeat, &path)(error);
-                        About::SESSION.report(Event::SessionError, chain(&error));
+                        About::Session.report(&Event::session_error(chain(&error)));
                     }
                 }
             }
@@ -128,20 +128,11 @@ impl Keeper {
         session.deadline.set(lease.deadline());
         // Whoever sleeps until the old deadline has to look at the new one.
         self.view.send_modify(|_| {});
-        let message = format!(
-            "{server} agrees to a session timeout of {to:?} only, not {from:?}: the lease is that short from here on. \
-             Set the same maxSessionTimeout on all servers, or session_timeout = \"{to:?}\""
-        );
-        let fields = details([
-            ("server", server.into()),
-            ("session_timeout", to.as_secs_f64().into()),
-        ]);
-        About::SESSION.report_with(
-            Event::SessionShortened,
-            Event::SessionShortened.level(),
-            message,
-            fields,
-        );
+        About::Session.report(&Event::SessionShortened {
+            server,
+            session_timeout: to,
+            before: from,
+        });
         self.timing(to).map(Some)
     }
 }

@@ -8,7 +8,7 @@ use zookeeper_client::{Error, OneshotWatcher, Stat};
 use super::TaskNodes;
 use crate::error::{Doing, NodeError};
 use soloist_core::backoff::Backoff;
-use soloist_core::events::{About, Event, chain};
+use soloist_core::event::{About, Event, chain};
 use soloist_core::records::{self, ResignOrder};
 use soloist_core::term::Term;
 
@@ -48,7 +48,7 @@ impl TaskNodes {
             }
             if pauses.steps() == 0 {
                 let error = NodeError::at(Doing::ReadOrders, &self.paths.resign)(error);
-                About::task(&self.task).report(Event::ElectionError, chain(&error));
+                About::Task(&self.task).report(&Event::election_error(chain(&error)));
             }
             // A node that is deleted fires the watch; one whose ACL is changed does not.
             tokio::select! {

@@ -1,14 +1,19 @@
 //! What this process reports, whichever test causes it.
 
 use std::io::{self, Write};
-use std::sync::{Condvar, LazyLock, Mutex, MutexGuard};
-use std::time::Instant;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
+use std::time::{Instant, SystemTime};
 
 use serde_json::Value;
-use soloist_runtime::reporter::{Levels, LogFormat, Reporter};
+use soloist_core::event::{self, Report, Subscriber};
+use soloist_runtime::report::{Hidden, Levels, Lines, LogFormat, Remarks};
+use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::PATIENCE;
+
+/// The host that reports.
+const HOST: &str = "tested";
 
 /// All that was reported in this process, as JSON.
 #[derive(Default)]
@@ -18,14 +23,12 @@ struct Reported {
 }
 
 static REPORTED: LazyLock<Reported> = LazyLock::new(|| {
+    event::subscribe(vec![Box::new(Events)]).expect("nobody else subscribes");
     let writer: fn() -> Sink = || Sink;
-    let reporter = Reporter::new(
-        writer,
-        LogFormat::Json,
-        Levels::own(tracing::Level::TRACE),
-        "tested".into(),
-    );
-    let subscriber = tracing_subscriber::registry().with(reporter);
+    let levels = Levels::own(Level::TRACE);
+    let lines = Lines::new(writer, LogFormat::Json, levels, HOST.into());
+    let remarks = Remarks::new(Arc::new(lines), Hidden::default());
+    let subscriber = tracing_subscriber::registry().with(remarks);
     tracing::subscriber::set_global_default(subscriber).expect("nobody else sets one");
     Reported::default()
 });
@@ -34,7 +37,7 @@ static REPORTED: LazyLock<Reported> = LazyLock::new(|| {
 /// by itself. Further calls do nothing.
 ///
 /// # Panics
-/// Panics if the process has another subscriber of `tracing`.
+/// Panics if the process has other subscribers of events or of `tracing`.
 pub fn listen() {
     LazyLock::force(&REPORTED);
 }
@@ -84,13 +87,38 @@ pub fn wait_for_message(text: &str) {
     );
 }
 
+fn add(value: Value) {
+    so_far().push(value);
+    REPORTED.more.notify_all();
+}
+
+/// Keeps events, as a host would write them.
+struct Events;
+
+impl Subscriber for Events {
+    fn event(&self, report: &Report<'_>) {
+        let mut line = report.fields();
+        let time = humantime::format_rfc3339_micros(SystemTime::now());
+        let level = report.event.level().as_str().to_ascii_lowercase();
+        line.insert("timestamp".into(), time.to_string().into());
+        line.insert("level".into(), level.into());
+        line.insert("host".into(), HOST.into());
+        line.insert("event".into(), report.event.name().into());
+        line.insert("message".into(), report.event.message().into());
+        add(line.into());
+    }
+
+    fn wants_line(&self, _: Level) -> bool {
+        true
+    }
+}
+
+/// Takes what is no event.
 struct Sink;
 
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let event = serde_json::from_slice::<Value>(bytes).map_err(io::Error::other)?;
-        so_far().push(event);
-        REPORTED.more.notify_all();
+        add(serde_json::from_slice(bytes).map_err(io::Error::other)?);
         Ok(bytes.len())
     }
 

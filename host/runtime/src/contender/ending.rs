@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Contender;
 use soloist_coordination::task::TermEnding;
 use soloist_core::election::Input;
-use soloist_core::events::{About, Event, details};
+use soloist_core::event::{About, Event};
 use soloist_core::records::{End, ResignOrder};
 use soloist_core::restart::PluginFailed;
 use soloist_core::term::{Demotion, Term};
@@ -47,12 +47,8 @@ impl Contender {
 }
 
 pub(super) fn report_released(term: &Term, stay_out: Duration) {
-    let message = format!("released term {}", term.number);
-    if stay_out.is_zero() {
-        return About::term(term).report(Event::Released, message);
-    }
-    let pause = humantime::format_duration(stay_out).to_string();
-    let message = format!("{message}; this host stands again in {pause}");
-    let fields = details([("stands_again_in", pause.into())]);
-    About::term(term).report_with(Event::Released, Event::Released.level(), message, fields);
+    About::Term(term).report(&Event::Released {
+        number: term.number,
+        stands_again_in: (!stay_out.is_zero()).then_some(stay_out),
+    });
 }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use serde_json::Value;
 
 use super::Contender;
 use soloist_coordination::failed::Mark;
-use soloist_core::events::{About, Event, chain, details};
+use soloist_core::event::{About, Event, chain};
 use soloist_core::restart::PluginFailed;
 use soloist_core::term::Term;
 
@@ -36,13 +35,18 @@ impl Contender {
                 let terms = match marked {
                     Ok(Ok(record)) => record.terms,
                     Ok(Err(error)) => {
-                        About::term(&term).report(Event::ElectionError, chain(&error));
+                        About::Term(&term).report(&Event::election_error(chain(&error)));
                         1
                     }
                     Err(_) => 1,
                 };
                 let cool_down = policy.cool_down(terms);
-                report_failed(&term, &failed, terms, stays.then_some(cool_down));
+                About::Term(&term).report(&Event::Failed {
+                    cause: failed.cause,
+                    restarts: failed.restarts,
+                    terms,
+                    retry_in: stays.then_some(cool_down),
+                });
                 Some(cool_down)
             }
             .boxed(),
@@ -57,7 +61,7 @@ impl Contender {
         self.marking = Some(
             async move {
                 if let Err(error) = mark.remove().await {
-                    About::term(&term).report(Event::ElectionError, chain(&error));
+                    About::Term(&term).report(&Event::election_error(chain(&error)));
                 }
                 None
             }
@@ -73,23 +77,4 @@ impl Contender {
             Mark::new(session, self.task.paths.clone(), term, fence),
         ))
     }
-}
-
-fn report_failed(term: &Term, failed: &PluginFailed, terms: u32, retry_in: Option<Duration>) {
-    let PluginFailed { cause, restarts } = failed;
-    let mut fields = details([
-        ("cause", Value::from(cause.name())),
-        ("terms", terms.into()),
-        ("restarts", (*restarts).into()),
-    ]);
-    if let Some(retry_in) = retry_in {
-        fields.insert(
-            "retry_in".into(),
-            humantime::format_duration(retry_in).to_string().into(),
-        );
-    }
-    let message = format_args!(
-        "the plugin has failed for good on this host, restarted {restarts} times: {cause}"
-    );
-    About::term(term).report_with(Event::Failed, Event::Failed.level(), message, fields);
 }

@@ -6,11 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::{Contender, Outcome};
 use soloist_core::election::Input;
-use soloist_core::events::{About, Event, details};
+use soloist_core::event::{About, Event};
 use soloist_core::records::Completion;
 
 /// What is to be done once.
@@ -93,26 +91,10 @@ fn report_completed_before(task: &str, completion: &Completion) {
         host,
         at,
     } = completion;
-    let mut fields = details([
-        ("by", Value::from(host.as_str())),
-        ("in_term", (*term).into()),
-        ("at", at.as_str().into()),
-    ]);
-    let named = if what.is_empty() {
-        String::new()
-    } else {
-        format!(" for {what}")
-    };
-    if !what.is_empty() {
-        fields.insert("what".into(), what.as_str().into());
-    }
-    let message = format_args!(
-        "{host} has completed it{named} in term {term}, at {at}: nothing is left to be done"
-    );
-    About::task(task).report_with(
-        Event::CompletedBefore,
-        Event::CompletedBefore.level(),
-        message,
-        fields,
-    );
+    About::Task(task).report(&Event::CompletedBefore {
+        by: host.clone(),
+        in_term: *term,
+        at: at.clone(),
+        what: Some(what).filter(|what| !what.is_empty()).cloned(),
+    });
 }

@@ -8,7 +8,7 @@ use soloist_coordination::task::{
 };
 use soloist_coordination::watches::WatchSet;
 use soloist_core::election::{Input, Record};
-use soloist_core::events::{About, Event, chain};
+use soloist_core::event::{About, Event, chain};
 use soloist_core::records::TermRecord;
 
 /// How many nodes that are no candidates are named at once.
@@ -83,7 +83,7 @@ impl Contender {
                 self.inputs.push_back(input);
             }
             Err(error) => {
-                About::task(&self.task.name).report(Event::ElectionError, chain(&error));
+                About::Task(&self.task.name).report(&Event::election_error(chain(&error)));
                 self.inputs.push_back(error.input());
             }
         }
@@ -104,11 +104,11 @@ impl Contender {
             } else {
                 format!(" and {} more", more.len())
             };
-            let message = format_args!(
+            let text = format!(
                 "no candidate, since the session in its name does not own it: {}{more}; it is passed over, delete it",
                 named.join(", "),
             );
-            About::task(&self.task.name).report(Event::ElectionError, message);
+            About::Task(&self.task.name).report(&Event::election_error(text));
         }
         self.strangers.clone_from(&seen.strangers);
     }

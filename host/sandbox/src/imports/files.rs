@@ -20,7 +20,6 @@ use wasmtime_wasi::filesystem::{
 
 use crate::descriptors;
 use crate::log::PluginLog;
-use soloist_core::events::details;
 use soloist_core::limits::count;
 use soloist_core::permit::Permit;
 
@@ -123,8 +122,7 @@ impl FilesView<'_> {
     }
 
     fn refuse_file(&self, message: &str) {
-        self.log
-            .warn(message, details([("import", "files".into())]));
+        self.log.warn(message, "files");
     }
 
     /// Notes what the plugin has opened.

@@ -15,7 +15,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use crate::bounded::MAX_MESSAGE_BYTES;
 use crate::log::PluginLog;
 use soloist_core::clock::{self, Moment};
-use soloist_core::events::details;
+use soloist_core::event::Origin;
 use soloist_core::permit::LeaseLost;
 
 /// How much of what a guest writes is taken at a time, in bytes: then the guest, and so whoever ends it, comes first again.
@@ -83,7 +83,7 @@ impl Stdio {
         let made = || {
             (
                 self.log.clean_line(&text, missing),
-                details([("stream", self.name.into())]),
+                Origin::Stdio { stream: self.name },
             )
         };
         self.log.write_at(now, self.level, made);

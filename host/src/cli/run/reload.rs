@@ -9,7 +9,7 @@ use soloist_core::access::Auth;
 use soloist_core::secret::Secret;
 use soloist_runtime::host::{Host, HostError};
 use soloist_runtime::reload::{Changes, NeedsRestart, Setup};
-use soloist_runtime::reporter::Hidden;
+use soloist_runtime::report::Hidden;
 use soloist_runtime::signals::Reloads;
 use soloist_sandbox::Plugin;
 

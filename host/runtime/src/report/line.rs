@@ -1,11 +1,13 @@
 //! How a line looks.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 use tracing::Level;
 
+use soloist_core::event::Report;
 use soloist_core::text::{self, INDENT, printable, rows};
 
 /// How lines look.
@@ -33,14 +35,32 @@ pub(super) struct Line<'a> {
     pub(super) time: SystemTime,
     pub(super) level: Level,
     pub(super) host: &'a str,
-    pub(super) message: String,
-    pub(super) event: Option<String>,
+    pub(super) message: Cow<'a, str>,
+    /// The name of the event that it is about.
+    pub(super) event: Option<&'a str>,
+    /// Whether a plugin says it.
+    pub(super) is_of_plugin: bool,
     /// The library that says it, if one does.
     pub(super) target: Option<String>,
     pub(super) fields: Map<String, Value>,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// A line about an event, said by `host` at this time.
+    pub(super) fn of(report: &Report<'a>, host: &'a str, time: SystemTime) -> Self {
+        let event = report.event;
+        Self {
+            time,
+            level: event.level(),
+            host,
+            message: event.message(),
+            event: Some(event.name()),
+            is_of_plugin: event.is_of_plugin(),
+            target: None,
+            fields: report.fields(),
+        }
+    }
+
     pub(super) fn json(self) -> String {
         let mut line = Map::new();
         line.insert(
@@ -105,7 +125,7 @@ impl Line<'_> {
             }
         }
         match &self.event {
-            Some(_) if self.is_plugins() => text.push('|'),
+            Some(_) if self.is_of_plugin => text.push('|'),
             Some(event) => {
                 text.push_str(if self.fields.contains_key("task") {
                     ":"
@@ -135,14 +155,6 @@ impl Line<'_> {
         }
         Ok(())
     }
-
-    /// Whether a plugin says it: some lines with its event are the host's, and have fields that no plugin can set.
-    fn is_plugins(&self) -> bool {
-        let by_host = ["import", "dropped"]
-            .iter()
-            .any(|field| self.fields.contains_key(*field));
-        self.event.as_deref() == Some(soloist_core::events::Event::PluginLog.name()) && !by_host
-    }
 }
 
 fn plain(value: &Value) -> String {
@@ -158,9 +170,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use soloist_core::event::{About, Event, Origin, PluginLine};
     use soloist_core::text::is_printable;
 
-    fn line(event: &str, message: &str, fields: Value) -> Line<'static> {
+    fn line<'a>(event: &'a str, message: &'a str, fields: Value) -> Line<'a> {
         let Value::Object(fields) = fields else {
             panic!("fields are an object")
         };
@@ -170,7 +183,8 @@ mod tests {
             level,
             host: "a",
             message: message.into(),
-            event: Some(event.into()),
+            event: Some(event),
+            is_of_plugin: event == "plugin-log",
             target: None,
             fields,
         }
@@ -230,15 +244,30 @@ mod tests {
             text(&said),
             r"now WARN  report#7| x a\n=\u{1b}[2J\u{202e} stream=stdout"
         );
-        for by_host in [
-            json!({ "task": "report", "import": "network" }),
-            json!({ "task": "report", "dropped": 3 }),
-        ] {
-            let said = text(&line("plugin-log", "3 lines dropped", by_host));
-            assert!(
-                said.starts_with("now WARN  report: plugin-log 3 lines dropped "),
-                "{said}"
-            );
+        let told = [
+            (
+                Origin::Import { import: "network" },
+                ": plugin-log said import=network",
+            ),
+            (
+                Origin::Dropped { dropped: 3 },
+                ": plugin-log said dropped=3",
+            ),
+            (Origin::Stdio { stream: "stderr" }, "| said stream=stderr"),
+        ];
+        for (origin, told) in told {
+            let event = Event::PluginLog(PluginLine {
+                level: Level::WARN,
+                text: "said".into(),
+                origin,
+            });
+            let about = About::Task("report");
+            let report = Report {
+                about,
+                event: &event,
+            };
+            let said = text(&Line::of(&report, "a", SystemTime::UNIX_EPOCH));
+            assert_eq!(said, format!("now WARN  report{told}"));
         }
     }
 
@@ -271,7 +300,8 @@ mod tests {
             colour,
             columns: || Some(30),
         };
-        let said = line("plugin-log", &"é漢abc ".repeat(20), json!({ "task": "t" }));
+        let message = "é漢abc ".repeat(20);
+        let said = line("plugin-log", &message, json!({ "task": "t" }));
         let plain = said.text(Some(&terminal(false)));
         let mut rows = plain.lines();
         assert!(
