@@ -58,12 +58,16 @@ fn read_sources(directory: &Path, below: &str, sources: &mut Sources) -> Result<
 /// What is wrong with a crate's imports, with the places to look at.
 fn complaints(sources: &Sources) -> Vec<String> {
     let modules: BTreeSet<Module> = sources.keys().map(|file| module_of(file)).collect();
+    let for_tests: BTreeSet<Module> = sources
+        .iter()
+        .flat_map(|(file, text)| for_tests(text, &module_of(file)))
+        .collect();
     let mut complaints = Vec::new();
     // The children of each module, and what they import of each other.
     let mut families: BTreeMap<Module, Imports> = BTreeMap::new();
     for (file, text) in sources {
         let module = module_of(file);
-        if module.iter().any(|name| name == "tests") {
+        if for_tests.iter().any(|tests| module.starts_with(tests)) {
             continue;
         }
         for Import { line, path } in imports(text, &module) {
@@ -133,6 +137,18 @@ fn circles(imports: &Imports) -> BTreeSet<BTreeSet<String>> {
     all.iter()
         .map(circle)
         .filter(|circle: &BTreeSet<_>| !circle.is_empty())
+        .collect()
+}
+
+/// The modules with files of their own that are for tests, of those that a module declares.
+fn for_tests(text: &str, module: &Module) -> Vec<Module> {
+    let lines: Vec<_> = text.lines().collect();
+    let names = lines.windows(2).filter_map(|lines| {
+        let declared = lines[1].strip_prefix("mod ")?.strip_suffix(';')?;
+        (lines[0] == "#[cfg(test)]").then_some(declared)
+    });
+    names
+        .map(|name| [&module[..], &[name.to_owned()]].concat())
         .collect()
 }
 
@@ -275,6 +291,9 @@ fn a_circle_is_found_with_its_places() {
         "#[cfg(test)]\nmod tests {\n    use crate::run::Run;\n}\n",
     );
     assert!(complaints_of(&[tests, ("run.rs", "use crate::engine;")]).is_empty());
+    let library = ("lib.rs", "mod run;\n#[cfg(test)]\nmod shared;\n");
+    let shared = ("shared.rs", "use crate::Plugin;");
+    assert!(complaints_of(&[library, shared, ("run.rs", "")]).is_empty());
     // Two halves of one noun, and one more.
     let gate = ("network/gate.rs", "use super::connection::Connection;");
     let connection = (
