@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use soloist_core::election;
+use soloist_core::election::{self, Stage};
 use soloist_runtime::activation::ActivationSettings;
-use soloist_runtime::contender::{Contender, Task};
+use soloist_runtime::contender::{Contender, ContenderHandle, Task};
 use soloist_runtime::shutdown::Shutdown;
 use soloist_sandbox::{Compiler, Plugin, PluginEngine, PluginSettings};
 use soloist_tests::cluster::{Cluster, TASK};
@@ -26,7 +26,7 @@ async fn queue(client: &Client) -> Result<Vec<String>> {
 }
 
 /// A contender for [`TASK`] within the test, on a session of its own.
-async fn contender(own: &OwnSession) -> Result<Contender> {
+async fn contender(own: &OwnSession) -> Result<(Contender, ContenderHandle)> {
     let artifacts = build::artifacts()?;
     let (file, compiler) = (
         artifacts.guest("heartbeat"),
@@ -56,7 +56,43 @@ async fn contender(own: &OwnSession) -> Result<Contender> {
         },
         once: None,
     };
-    Ok(Contender::new(task, Handle::current()).0)
+    Ok(Contender::new(task, Handle::current()))
+}
+
+/// Where a contender is can be watched; one that withdraws gives everything back, and its session goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contender_says_where_it_is_and_withdraws_while_its_session_goes_on() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let operator = cluster.client().await?;
+    let own = OwnSession::begin(&cluster, "a").await?;
+    let (contender, handle) = contender(&own).await?;
+    let mut status = handle.status();
+    ensure!(status.borrow().stage == Stage::Away);
+    let contending = tokio::spawn(contender.run(own.view.clone(), Shutdown::new()));
+    let leads = status.wait_for(|status| status.stage == Stage::Leading);
+    let led = tokio::time::timeout(PATIENCE, leads).await??.clone();
+    ensure!(
+        led.term.as_ref().is_some_and(|term| term.number == 1),
+        "{led:?}"
+    );
+    handle.withdraw("no longer wanted");
+    let left = tokio::time::timeout(PATIENCE, contending).await??;
+    ensure!(left == Ok(None), "{left:?}");
+    let last = status.borrow().clone();
+    ensure!(
+        last.stage == Stage::Finished && last.term.is_none(),
+        "{last:?}"
+    );
+    ensure!(led.since < last.since, "{led:?} {last:?}");
+    ensure!(queue(&operator).await?.is_empty());
+    ensure!(
+        client::owner(&operator, &Cluster::master(TASK))
+            .await?
+            .is_none()
+    );
+    ensure!(own.view.borrow().session.is_some(), "the session has ended");
+    client::close(operator).await;
+    Ok(())
 }
 
 /// A host that has joined twice is elected and never hears of it; then its first candidate is deleted. It must not wait
@@ -87,11 +123,8 @@ async fn a_host_that_may_hold_the_master_node_waits_for_nobody() -> Result<()> {
         elects
     });
     let shutdown = Shutdown::new();
-    let contending = tokio::spawn(
-        contender(&own)
-            .await?
-            .run(own.view.clone(), shutdown.clone()),
-    );
+    let (contender, _handle) = contender(&own).await?;
+    let contending = tokio::spawn(contender.run(own.view.clone(), shutdown.clone()));
     proxy.replies_lost(1).await?;
     let owner = client::owner(&operator, &Cluster::master(TASK))
         .await?

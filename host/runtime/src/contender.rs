@@ -5,38 +5,37 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, OptionFuture};
+use futures::future::OptionFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::activation::{Activation, ActivationSettings, Notice};
+use crate::activation::{ActivationSettings, Notice};
 use crate::shutdown::Shutdown;
 use soloist_coordination::fence::Fence;
 use soloist_coordination::session::{Session, View};
-use soloist_coordination::state::TaskState;
-use soloist_coordination::task::{HistorySnapshot, QueueSnapshot, TaskError};
-use soloist_coordination::watches::Watches;
+use soloist_coordination::task::TaskNodes;
 use soloist_core::clock::{self, Moment};
-use soloist_core::election::{Action, Election, Input, Now, Settings};
-use soloist_core::event::{About, Event};
-use soloist_core::permit::Permit;
-use soloist_core::records::{ResignOrder, TaskPaths, TermRecord};
+use soloist_core::election::{Election, Input, Now, Settings};
+use soloist_core::records::TaskPaths;
 use soloist_core::restart::{PluginFailed, Runs};
 use soloist_core::term::{FencingToken, Term};
 use soloist_sandbox::Plugin;
 
-mod ending;
+mod actions;
 mod marking;
 mod once;
 mod request;
+mod standing;
+mod status;
+mod tenure;
 
 pub use once::Once;
+pub use status::{ContenderHandle, Status};
 
-use ending::{Ending, report_released};
-use request::Answer;
+use standing::{Happened, Standing};
+use tenure::Tenure;
 
 /// What a contender stands for, and with what.
 #[derive(Debug)]
@@ -73,54 +72,25 @@ pub struct Stuck {
     pub task: Arc<str>,
 }
 
-/// Asks one contender to withdraw: to give back what it holds and to end, while the session goes on.
-#[derive(Debug)]
-pub struct Withdrawal(oneshot::Sender<String>);
-
-impl Withdrawal {
-    /// Makes the request. `why` goes into the history of the term that ends by it, if one does.
-    pub fn request(self, why: impl Into<String>) {
-        // A contender that has ended holds nothing.
-        let _ = self.0.send(why.into());
-    }
-}
-
 /// Stands for one task until shutdown, or until it is asked to withdraw.
 pub struct Contender {
     task: Task,
     plugins: Handle,
     withdrawal: oneshot::Receiver<String>,
+    status: watch::Sender<Status>,
     election: Election,
-    session: Option<Arc<Session>>,
-    reconnects: u64,
-    /// The queue and the term record, as last read in this session.
-    seen: Option<QueueSnapshot>,
+    /// What it has in the present session, if there is one.
+    standing: Option<Standing>,
+    /// What it has in the term that it was elected for last, until that is given back.
+    tenure: Option<Tenure>,
     /// What was in the queue when it was last read and is no candidate.
     strangers: Vec<String>,
-    /// The record of the term in which this host leads.
-    record: Option<TermRecord>,
-    /// The terms before it, once they are read.
-    kept: Option<HistorySnapshot>,
-    ending: Ending,
-    /// An order to resign, to come while this host leads.
-    order: Option<BoxFuture<'static, ResignOrder>>,
-    /// The mark on a task that fails is being set or removed; then this host stays out of the queue for so long, if at all.
-    marking: Option<BoxFuture<'static, Option<Duration>>>,
-    /// Whether the plugin has run well in this term.
-    healthy: bool,
-    /// Since when this host leads.
-    led_since: Moment,
     /// The terms that the plugin gave up: a host alone must not be elected in a circle by one that does so at once.
     given_up: Runs,
-    /// How long this host stays out of the queue once the term is given back.
-    stay_out: Duration,
     /// The token of the term in which the plugin has completed what is to be done once, until that is written down.
     done: Option<FencingToken>,
     outcome: Option<Outcome>,
     stuck: bool,
-    request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
-    watches: Watches,
-    activation: Option<Activation>,
     notices: (
         mpsc::UnboundedSender<Notice>,
         mpsc::UnboundedReceiver<Notice>,
@@ -130,38 +100,28 @@ pub struct Contender {
 
 impl Contender {
     /// A contender for `task` whose plugin runs on `plugins`.
-    pub fn new(task: Task, plugins: Handle) -> (Self, Withdrawal) {
+    pub fn new(task: Task, plugins: Handle) -> (Self, ContenderHandle) {
         let (withdraw, withdrawal) = oneshot::channel();
+        let (sender, status) = watch::channel(Status::default());
         let election = Election::new(task.election);
         let given_up = Runs::new(task.activation.restart);
         let contender = Self {
             task,
             plugins,
             withdrawal,
+            status: sender,
             election,
-            session: None,
-            reconnects: 0,
-            seen: None,
+            standing: None,
+            tenure: None,
             strangers: Vec::new(),
-            record: None,
-            kept: None,
-            ending: Ending::default(),
-            order: None,
-            marking: None,
-            healthy: false,
-            led_since: Moment::default(),
             given_up,
-            stay_out: Duration::ZERO,
             done: None,
             outcome: None,
             stuck: false,
-            request: None,
-            watches: Watches::default(),
-            activation: None,
             notices: mpsc::unbounded_channel(),
             inputs: VecDeque::new(),
         };
-        (contender, Withdrawal(withdraw))
+        (contender, ContenderHandle { status, withdraw })
     }
 
     /// Stands, leads and stands again, until shutdown or withdrawal is asked for and the plugin has stopped. Says what came
@@ -188,7 +148,8 @@ impl Contender {
                     task: self.task.name,
                 });
             }
-            if self.outcome.is_some() && self.marking.is_none() {
+            let is_marking = |standing: &Standing| standing.marking.is_some();
+            if self.outcome.is_some() && !self.standing.as_ref().is_some_and(is_marking) {
                 shutdown.trigger();
             }
             let deadline = self.deadline();
@@ -202,53 +163,61 @@ impl Contender {
                 () = &mut requested => self.inputs.push_back(Input::Shutdown),
                 // Whoever could ask for it may have gone away.
                 Ok(why) = &mut self.withdrawal, if !self.withdrawal.is_terminated() => {
-                    self.ending.detail.get_or_insert(why);
+                    self.explain(why);
                     self.inputs.push_back(Input::Withdraw);
                 }
                 // One end of this channel is our own, so it never ends.
                 Some(notice) = self.notices.1.recv() => self.notified(notice),
-                Some(answer) = OptionFuture::from(self.request.as_mut()) => {
-                    self.request = None;
-                    self.answered(answer);
-                }
-                () = self.watches.fired() => self.inputs.push_back(Input::Changed),
-                Some(order) = OptionFuture::from(self.order.as_mut()) => {
-                    self.order = None;
-                    self.ordered(order);
-                }
-                Some(stay_out) = OptionFuture::from(self.marking.as_mut()) => {
-                    self.marking = None;
-                    self.inputs.extend(stay_out.map(|stay_out| Input::Resign { stay_out }));
+                Some(happened) = OptionFuture::from(self.standing.as_mut().map(Standing::next)) => {
+                    self.happened(happened);
                 }
                 Some(()) = timer => self.inputs.push_back(Input::Timer),
             }
         }
     }
 
-    fn deadline(&self) -> clock::Moment {
-        self.session
+    fn deadline(&self) -> Moment {
+        self.standing
             .as_ref()
-            .map(|session| session.deadline().get())
+            .map(Standing::deadline)
             .unwrap_or_default()
     }
 
     /// States coalesce: what is seen may be the end of one session and the start of another.
-    fn session_seen(&mut self, seen: View) {
-        let id = |session: &Option<Arc<Session>>| session.as_ref().map(|session| session.id());
-        if id(&self.session) != id(&seen.session) {
-            if self.session.is_some() {
-                (self.request, self.order, self.seen, self.marking) = (None, None, None, None);
-                self.watches = Watches::default();
-                self.inputs.push_back(Input::SessionEnded);
+    fn session_seen(
+        &mut self,
+        View {
+            session,
+            reconnects,
+        }: View,
+    ) {
+        match (&mut self.standing, session) {
+            (Some(standing), Some(session)) if standing.session.id() == session.id() => {
+                if std::mem::replace(&mut standing.reconnects, reconnects) != reconnects {
+                    self.inputs.push_back(Input::Reconnected);
+                }
             }
-            if seen.session.is_some() {
-                self.inputs.push_back(Input::SessionStarted);
+            (standing, session) => {
+                if standing.is_some() {
+                    self.inputs.push_back(Input::SessionEnded);
+                }
+                if session.is_some() {
+                    self.inputs.push_back(Input::SessionStarted);
+                }
+                *standing = session.map(|session| Standing::new(session, reconnects));
             }
-            self.session = seen.session;
-        } else if seen.reconnects != self.reconnects {
-            self.inputs.push_back(Input::Reconnected);
         }
-        self.reconnects = seen.reconnects;
+    }
+
+    fn happened(&mut self, happened: Happened) {
+        match happened {
+            Happened::Answered(answer) => self.answered(*answer),
+            Happened::Changed => self.inputs.push_back(Input::Changed),
+            Happened::Ordered(order) => self.ordered(order),
+            Happened::Marked(stay_out) => self
+                .inputs
+                .extend(stay_out.map(|stay_out| Input::Resign { stay_out })),
+        }
     }
 
     fn notified(&mut self, notice: Notice) {
@@ -257,7 +226,9 @@ impl Contender {
                 if notice == Notice::Completed {
                     self.completed();
                 }
-                if !std::mem::replace(&mut self.healthy, true) {
+                if let Some(tenure) = &mut self.tenure
+                    && !std::mem::replace(&mut tenure.healthy, true)
+                {
                     self.unmark();
                 }
             }
@@ -269,19 +240,22 @@ impl Contender {
                 self.mark(failed);
             }
             Notice::ResignRequested { reason } => {
-                self.ending.detail.get_or_insert(reason);
-                if self.ending.reason.is_none() {
-                    self.stay_out = self
-                        .given_up
-                        .completed(clock::now().saturating_since(self.led_since));
+                self.explain(reason);
+                if let Some(tenure) = &mut self.tenure
+                    && tenure.reason.is_none()
+                {
+                    let led = clock::now().saturating_since(tenure.since);
+                    tenure.stay_out = self.given_up.completed(led);
                     self.inputs.push_back(Input::Resign {
-                        stay_out: self.stay_out,
+                        stay_out: tenure.stay_out,
                     });
                 }
             }
             Notice::Stuck => self.stuck = true,
             Notice::Stopped { .. } => {
-                self.activation = None;
+                if let Some(tenure) = &mut self.tenure {
+                    tenure.activation = None;
+                }
                 self.inputs.push_back(Input::Stopped);
             }
         }
@@ -297,123 +271,36 @@ impl Contender {
         for action in self.election.handle(now, input) {
             finished |= self.perform(action);
         }
+        self.publish(now.time);
         finished
     }
 
-    fn perform(&mut self, action: Action) -> bool {
-        let about = About::Task(&self.task.name);
-        let own =
-            |seen: Option<&QueueSnapshot>| seen.map(|seen| seen.own.clone()).unwrap_or_default();
-        let candidate = |seen: Option<&QueueSnapshot>| seen.and_then(|seen| seen.candidate.clone());
-        match action {
-            Action::Look => self.request(|nodes, _| request::look(nodes)),
-            Action::Join => self.request(|nodes, _| request::join(nodes)),
-            Action::StepBack => self.request(|nodes, seen| request::step_back(nodes, own(seen))),
-            Action::AwaitPredecessor(name) => {
-                self.request(|nodes, seen| {
-                    request::await_predecessor(nodes, name, candidate(seen))
-                });
+    /// Says where this contender is, if that has changed.
+    fn publish(&self, now: Moment) {
+        let (stage, term) = (self.election.stage(), self.election.active_term());
+        self.status.send_if_modified(|status| {
+            let changed = (status.stage, status.term.as_ref()) != (stage, term);
+            if changed {
+                *status = Status {
+                    stage,
+                    term: term.cloned(),
+                    since: now,
+                };
             }
-            Action::Elect { over } => {
-                self.request(|nodes, seen| request::elect(nodes, seen.cloned(), over));
-            }
-            Action::ReadMaster => {
-                self.request(|nodes, seen| request::read_master(nodes, candidate(seen)));
-            }
-            Action::Release { term } => {
-                let ended = term.map(|term| self.end(term));
-                self.request(|nodes, seen| request::release(nodes, ended, own(seen)));
-            }
-            Action::Activate(term) => self.activate(term),
-            Action::Demote(reason) => {
-                if let Some(order) = self.order.take() {
-                    self.watches.keep(order);
-                }
-                self.ending.reason = Some(reason);
-                if let Some(activation) = &self.activation {
-                    activation.demote(reason);
-                }
-            }
-            Action::Revoke => {
-                if let Some(activation) = &self.activation {
-                    activation.revoke();
-                }
-            }
-            Action::LeaveSession => {
-                about.report(&Event::election_error(
-                    "the ensemble refuses to take back what this host holds: it lets its session go, and with it all its \
-                     terms, so that others can lead",
-                ));
-                if let Some(session) = &self.session {
-                    session.leave();
-                }
-            }
-            Action::AnnounceRest(rest) => {
-                let text = format!(
-                    "the ensemble refuses what this host asks for: it leaves the queue for {rest:?}, so that others can lead"
-                );
-                let retry_in = Some(rest);
-                about.report(&Event::ElectionError { text, retry_in });
-            }
-            Action::AnnounceStandby { ahead, leader } => {
-                about.report(&Event::Standby { ahead, leader });
-            }
-            Action::AnnounceElected(term) => {
-                // Whether it is ever activated or not, it ends by itself.
-                (self.ending, self.kept) = (Ending::default(), None);
-                let number = term.number;
-                About::Term(&term).report(&Event::Elected { number });
-            }
-            Action::AnnounceReleased(term) => {
-                report_released(&term, std::mem::take(&mut self.stay_out));
-            }
-            Action::Finish => return true,
-        }
-        false
+            changed
+        });
     }
+}
 
-    fn activate(&mut self, term: Term) {
-        let Some(session) = self.session.clone() else {
-            // Whatever was elected has ended with its session.
-            self.inputs.push_back(Input::Stopped);
-            return;
-        };
-        if self.only_has_to_be_written() {
-            // The end of the term does that.
-            self.inputs.extend([
-                Input::Resign {
-                    stay_out: Duration::ZERO,
-                },
-                Input::Stopped,
-            ]);
-            return;
-        }
-        (self.healthy, self.marking) = (false, None);
-        (self.led_since, self.stay_out) = (clock::now(), Duration::ZERO);
-        self.order = self
-            .nodes()
-            .map(|nodes| nodes.resign_order(term.clone()).boxed());
-        let permit = Permit::new(session.deadline().clone());
-        let keys_max = usize::try_from(self.task.plugin.limits().state_keys).unwrap_or(usize::MAX);
-        let state = TaskState::new(session, self.task.paths.clone(), self.fence(&term))
-            .with_keys_max(keys_max);
-        self.activation = Some(Activation::start(
-            &self.plugins,
-            self.task.plugin.clone(),
-            self.task.activation,
-            term,
-            permit,
-            Arc::new(state),
-            self.notices.0.clone(),
-        ));
+impl Task {
+    /// The task's nodes, seen by this session.
+    fn nodes(&self, session: Arc<Session>) -> TaskNodes {
+        TaskNodes::new(session, self.paths.clone(), self.name.clone())
     }
 
     /// What ties the writes of a term to it.
-    fn fence(&self, term: &Term) -> Fence {
-        let candidate = self
-            .seen
-            .as_ref()
-            .and_then(|seen| seen.candidate.as_deref());
-        Fence::new(&self.task.paths, term, candidate.unwrap_or_default())
+    fn fence(&self, standing: &Standing, term: &Term) -> Fence {
+        let candidate = standing.candidate().unwrap_or_default();
+        Fence::new(&self.paths, term, &candidate)
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::activation::ActivationSettings;
-use crate::contender::{Contender, Once, Outcome, Stuck, Task, Withdrawal};
+use crate::contender::{Contender, ContenderHandle, Once, Outcome, Stuck, Task};
 use crate::shutdown::Shutdown;
 use soloist_config::{Config, EnsembleConfig, TaskConfig};
 use soloist_coordination::acl::acl;
@@ -87,7 +87,7 @@ type Ended = (Arc<str>, Result<Option<Outcome>, Stuck>);
 struct Standing {
     plugin: Arc<Plugin>,
     demote_timeout: Duration,
-    withdrawal: Withdrawal,
+    contender: ContenderHandle,
 }
 
 /// A task that is being given back.
@@ -159,11 +159,11 @@ impl Host {
         let contested = self.contested(task, Arc::clone(&plugin));
         let name = Arc::clone(&contested.name);
         self.unguarded.push(Arc::clone(&contested.paths));
-        let (contender, withdrawal) = Contender::new(contested, self.plugins.handle());
+        let (contender, handle) = Contender::new(contested, self.plugins.handle());
         let standing = Standing {
             plugin,
             demote_timeout: task.demote_timeout,
-            withdrawal,
+            contender: handle,
         };
         let replaced = self.tasks.insert(Arc::clone(&name), standing);
         debug_assert!(replaced.is_none() && !self.leaving.contains_key(&name));
@@ -184,9 +184,9 @@ impl Host {
             let Standing {
                 plugin,
                 demote_timeout,
-                withdrawal,
+                contender,
             } = standing;
-            withdrawal.request(why);
+            contender.withdraw(why);
             let leaving = Leaving {
                 plugin,
                 demote_timeout,

@@ -1,10 +1,12 @@
 //! The mark on a task whose plugin fails for good: set before its host resigns, removed once it runs well.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 
 use super::Contender;
+use super::standing::Marking;
 use soloist_coordination::failed::Mark;
 use soloist_core::event::{About, Event, chain};
 use soloist_core::restart::PluginFailed;
@@ -16,13 +18,16 @@ const MARK_TIME: Duration = Duration::from_secs(10);
 impl Contender {
     /// Says in the ensemble that the plugin has failed for good, and how often in a row; then resigns.
     pub(super) fn mark(&mut self, failed: PluginFailed) {
-        self.ending.failed = Some(failed.clone());
-        let (policy, stays) = (self.task.activation.restart, self.task.once.is_none());
-        let Some((term, mark)) = self.mark_of_term() else {
+        let Some(tenure) = &mut self.tenure else {
             return;
         };
-        let was_healthy = self.healthy;
-        self.marking = Some(
+        tenure.failed = Some(failed.clone());
+        let was_healthy = tenure.healthy;
+        let (policy, stays) = (self.task.activation.restart, self.task.once.is_none());
+        let Some((marking, term, mark)) = self.mark_of_term() else {
+            return;
+        };
+        *marking = Some(
             async move {
                 let marking = async {
                     if was_healthy {
@@ -55,10 +60,10 @@ impl Contender {
 
     /// Says in the ensemble, if need be, that the plugin runs well again.
     pub(super) fn unmark(&mut self) {
-        let Some((term, mark)) = self.mark_of_term() else {
+        let Some((marking, term, mark)) = self.mark_of_term() else {
             return;
         };
-        self.marking = Some(
+        *marking = Some(
             async move {
                 if let Err(error) = mark.remove().await {
                     About::Term(&term).report(&Event::election_error(chain(&error)));
@@ -69,12 +74,15 @@ impl Contender {
         );
     }
 
-    fn mark_of_term(&self) -> Option<(Term, Mark)> {
-        let (session, term) = (self.session.clone()?, self.election.active_term()?.clone());
-        let fence = self.fence(&term);
-        Some((
-            term.clone(),
-            Mark::new(session, self.task.paths.clone(), term, fence),
-        ))
+    /// The mark on this term, and where what is done with it goes.
+    fn mark_of_term(&mut self) -> Option<(&mut Option<Marking>, Term, Mark)> {
+        let (standing, term) = (
+            self.standing.as_mut()?,
+            self.election.active_term()?.clone(),
+        );
+        let fence = self.task.fence(standing, &term);
+        let session = Arc::clone(&standing.session);
+        let mark = Mark::new(session, self.task.paths.clone(), term.clone(), fence);
+        Some((&mut standing.marking, term, mark))
     }
 }

@@ -30,9 +30,7 @@ impl Contender {
                 self.done = self.election.active_term().map(|term| term.fencing_token);
             }
         }
-        self.ending
-            .detail
-            .get_or_insert_with(|| "the plugin has completed".to_owned());
+        self.explain("the plugin has completed");
         self.inputs.push_back(Input::Resign {
             stay_out: Duration::ZERO,
         });
@@ -41,7 +39,8 @@ impl Contender {
     /// Whether this host has completed the task in a term whose end could not be written, and nobody has led since. If
     /// somebody has, they have begun the work anew: then it is not done until it has been done again.
     pub(super) fn only_has_to_be_written(&mut self) -> bool {
-        let seen = self.seen.as_ref();
+        let standing = self.standing.as_ref();
+        let seen = standing.and_then(|standing| standing.seen.as_ref());
         self.done = self
             .done
             .filter(|done| seen.is_some_and(|seen| seen.nobody_led_since(*done)));
@@ -65,11 +64,9 @@ impl Contender {
         let outcome = match input {
             Input::Released if recorded && self.done.is_some() => Outcome::Completed,
             Input::Looked(_) => {
-                let Some(before) = self
-                    .seen
-                    .as_ref()
-                    .and_then(|seen| seen.record.completion(what))
-                else {
+                let standing = self.standing.as_ref();
+                let seen = standing.and_then(|standing| standing.seen.as_ref());
+                let Some(before) = seen.and_then(|seen| seen.record.completion(what)) else {
                     return;
                 };
                 report_completed_before(&self.task.name, before);

@@ -1,8 +1,11 @@
 //! Requests to the ensemble, and what their answers bring.
 
+use std::sync::Arc;
+
 use futures::FutureExt;
 
 use super::Contender;
+use super::standing::Standing;
 use soloist_coordination::task::{
     self, HistorySnapshot, MasterSnapshot, QueueSnapshot, TaskError, TaskNodes, TermEnding,
 };
@@ -39,24 +42,18 @@ impl From<Input> for Answer {
 }
 
 impl Contender {
-    pub(super) fn nodes(&self) -> Option<TaskNodes> {
-        let session = self.session.clone()?;
-        Some(TaskNodes::new(
-            session,
-            self.task.paths.clone(),
-            self.task.name.clone(),
-        ))
-    }
-
     /// Puts a request to the ensemble. Whatever was under way or watched is no longer of interest.
-    pub(super) fn request<F>(&mut self, make: impl FnOnce(TaskNodes, Option<&QueueSnapshot>) -> F)
+    pub(super) fn request<F>(&mut self, make: impl FnOnce(TaskNodes, &Standing) -> F)
     where
         F: Future<Output = Result<Answer, TaskError>> + Send + 'static,
     {
         // The election asks for nothing while there is no session.
-        let Some(nodes) = self.nodes() else { return };
-        self.watches.retire();
-        self.request = Some(make(nodes, self.seen.as_ref()).boxed());
+        let Some(standing) = &mut self.standing else {
+            return;
+        };
+        standing.watches.retire();
+        let nodes = self.task.nodes(Arc::clone(&standing.session));
+        standing.request = Some(make(nodes, standing).boxed());
     }
 
     /// Takes in what a request has brought.
@@ -70,15 +67,19 @@ impl Contender {
                 kept,
                 recorded,
             }) => {
-                if let Some(watches) = watches {
-                    self.watches.set(watches);
+                if let Some(seen) = &seen {
+                    self.name_strangers(seen);
                 }
-                if let Some(seen) = seen {
-                    self.name_strangers(&seen);
-                    self.seen = Some(seen);
+                if let Some(standing) = &mut self.standing {
+                    if let Some(watches) = watches {
+                        standing.watches.set(watches);
+                    }
+                    standing.seen = seen.or(standing.seen.take());
+                    standing.record = record.or(standing.record.take());
                 }
-                self.record = record.or(self.record.take());
-                self.kept = kept.or(self.kept.take());
+                if let Some(tenure) = &mut self.tenure {
+                    tenure.kept = kept.or(tenure.kept.take());
+                }
                 self.finish_if_done(&input, recorded);
                 self.inputs.push_back(input);
             }

@@ -1,0 +1,27 @@
+//! What an activation tells whoever started it.
+
+use soloist_core::restart::PluginFailed;
+
+/// What an activation tells whoever started it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// `on_elected` has returned without an error.
+    Completed,
+    /// The plugin has run for so long that it has recovered from whatever was before. Said once in a term.
+    Healthy,
+    /// The plugin has failed, and been restarted as often as it may: the term has to end, and another host to try.
+    Failed(PluginFailed),
+    /// The plugin, or its completion, asks for the end of the term.
+    ResignRequested {
+        /// Why.
+        reason: String,
+    },
+    /// The plugin could not be stopped, since the system does not come back from a call that it made: the process has to
+    /// end. [`Notice::Stopped`] follows if it does come back.
+    Stuck,
+    /// The term is over for the plugin: it can have no effect any more. Always the last notice.
+    Stopped {
+        /// Whether it was stopped by force.
+        by_force: bool,
+    },
+}

@@ -1,0 +1,136 @@
+//! What the election wants to be done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+
+use super::tenure::{Tenure, report_released};
+use super::{Contender, request};
+use crate::activation::Activation;
+use soloist_coordination::state::TaskState;
+use soloist_core::election::{Action, Input};
+use soloist_core::event::{About, Event};
+use soloist_core::permit::Permit;
+use soloist_core::term::{Demotion, Term};
+
+impl Contender {
+    /// Does what the election wants; says whether this was the end.
+    pub(super) fn perform(&mut self, action: Action) -> bool {
+        let about = About::Task(&self.task.name);
+        match action {
+            Action::Look => self.request(|nodes, _| request::look(nodes)),
+            Action::Join => self.request(|nodes, _| request::join(nodes)),
+            Action::StepBack => {
+                self.request(|nodes, standing| request::step_back(nodes, standing.own()));
+            }
+            Action::AwaitPredecessor(name) => self.request(|nodes, standing| {
+                request::await_predecessor(nodes, name, standing.candidate())
+            }),
+            Action::Elect { over } => {
+                self.request(|nodes, standing| request::elect(nodes, standing.seen.clone(), over));
+            }
+            Action::ReadMaster => {
+                self.request(|nodes, standing| request::read_master(nodes, standing.candidate()));
+            }
+            Action::Release { term } => {
+                let ended = term.map(|term| self.ending(term));
+                self.request(|nodes, standing| request::release(nodes, ended, standing.own()));
+            }
+            Action::Activate(term) => self.activate(term),
+            Action::Demote(reason) => self.demote(reason),
+            Action::Revoke => {
+                if let Some(activation) = self.activation() {
+                    activation.revoke();
+                }
+            }
+            Action::LeaveSession => {
+                about.report(&Event::election_error(
+                    "the ensemble refuses to take back what this host holds: it lets its session go, and with it all its \
+                     terms, so that others can lead",
+                ));
+                if let Some(standing) = &self.standing {
+                    standing.session.leave();
+                }
+            }
+            Action::AnnounceRest(rest) => {
+                let text = format!(
+                    "the ensemble refuses what this host asks for: it leaves the queue for {rest:?}, so that others can lead"
+                );
+                let retry_in = Some(rest);
+                about.report(&Event::ElectionError { text, retry_in });
+            }
+            Action::AnnounceStandby { ahead, leader } => {
+                about.report(&Event::Standby { ahead, leader });
+            }
+            Action::AnnounceElected(term) => {
+                // Whether it is ever activated or not, it ends by itself.
+                self.tenure = Some(Tenure::begin());
+                let number = term.number;
+                About::Term(&term).report(&Event::Elected { number });
+            }
+            Action::AnnounceReleased(term) => {
+                let tenure = self.tenure.take();
+                report_released(
+                    &term,
+                    tenure.map_or(Duration::ZERO, |tenure| tenure.stay_out),
+                );
+            }
+            Action::Finish => return true,
+        }
+        false
+    }
+
+    fn activation(&self) -> Option<&Activation> {
+        self.tenure.as_ref()?.activation.as_ref()
+    }
+
+    fn demote(&mut self, reason: Demotion) {
+        if let Some(standing) = &mut self.standing
+            && let Some(order) = standing.order.take()
+        {
+            standing.watches.keep(order);
+        }
+        if let Some(tenure) = &mut self.tenure {
+            tenure.reason = Some(reason);
+        }
+        if let Some(activation) = self.activation() {
+            activation.demote(reason);
+        }
+    }
+
+    fn activate(&mut self, term: Term) {
+        if self.standing.is_some() && self.only_has_to_be_written() {
+            // The end of the term does that.
+            self.inputs.extend([
+                Input::Resign {
+                    stay_out: Duration::ZERO,
+                },
+                Input::Stopped,
+            ]);
+            return;
+        }
+        let (Some(standing), Some(tenure)) = (&mut self.standing, &mut self.tenure) else {
+            // Whatever was elected has ended with its session.
+            self.inputs.push_back(Input::Stopped);
+            return;
+        };
+        let nodes = self.task.nodes(Arc::clone(&standing.session));
+        standing.marking = None;
+        standing.order = Some(nodes.resign_order(term.clone()).boxed());
+        let permit = Permit::new(standing.session.deadline().clone());
+        let keys_max = usize::try_from(self.task.plugin.limits().state_keys).unwrap_or(usize::MAX);
+        let fence = self.task.fence(standing, &term);
+        let session = Arc::clone(&standing.session);
+        let state = TaskState::new(session, self.task.paths.clone(), fence).with_keys_max(keys_max);
+        tenure.activation = Some(Activation::start(
+            &self.plugins,
+            self.task.plugin.clone(),
+            self.task.activation,
+            term,
+            permit,
+            Arc::new(state),
+            self.notices.0.clone(),
+        ));
+    }
+}

@@ -1,0 +1,98 @@
+//! What a contender has in one session, and loses with it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, OptionFuture};
+
+use super::request::Answer;
+use soloist_coordination::session::Session;
+use soloist_coordination::task::{QueueSnapshot, TaskError};
+use soloist_coordination::watches::Watches;
+use soloist_core::clock::Moment;
+use soloist_core::records::{ResignOrder, TermRecord};
+
+/// Sets or removes the mark on a task that fails, and gives how long this host stays out of the queue then, if at all.
+pub(super) type Marking = BoxFuture<'static, Option<Duration>>;
+
+/// A contender's part in one session. Dropping it lets go of all that was asked for in the session.
+pub(super) struct Standing {
+    pub(super) session: Arc<Session>,
+    pub(super) reconnects: u64,
+    /// The queue and the term record, as last read.
+    pub(super) seen: Option<QueueSnapshot>,
+    /// The record of the term in which this host leads.
+    pub(super) record: Option<TermRecord>,
+    pub(super) request: Option<BoxFuture<'static, Result<Answer, TaskError>>>,
+    pub(super) watches: Watches,
+    /// An order to resign, to come while this host leads.
+    pub(super) order: Option<BoxFuture<'static, ResignOrder>>,
+    pub(super) marking: Option<Marking>,
+}
+
+/// Something that was waited for.
+pub(super) enum Happened {
+    /// The ensemble has answered the request.
+    Answered(Box<Result<Answer, TaskError>>),
+    /// Something that is watched has changed.
+    Changed,
+    /// Somebody wants this host to resign.
+    Ordered(ResignOrder),
+    /// The mark is set or removed.
+    Marked(Option<Duration>),
+}
+
+impl Standing {
+    pub(super) fn new(session: Arc<Session>, reconnects: u64) -> Self {
+        Self {
+            session,
+            reconnects,
+            seen: None,
+            record: None,
+            request: None,
+            watches: Watches::default(),
+            order: None,
+            marking: None,
+        }
+    }
+
+    /// Until when the session's lease allows effects.
+    pub(super) fn deadline(&self) -> Moment {
+        self.session.deadline().get()
+    }
+
+    /// The name of this host's candidate, as last read.
+    pub(super) fn candidate(&self) -> Option<String> {
+        self.seen.as_ref().and_then(|seen| seen.candidate.clone())
+    }
+
+    /// The names of all candidates of this session, as last read.
+    pub(super) fn own(&self) -> Vec<String> {
+        self.seen
+            .as_ref()
+            .map(|seen| seen.own.clone())
+            .unwrap_or_default()
+    }
+
+    /// Waits for what comes next of all that is under way.
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost when the future is dropped.
+    pub(super) async fn next(&mut self) -> Happened {
+        tokio::select! {
+            Some(answer) = OptionFuture::from(self.request.as_mut()) => {
+                self.request = None;
+                Happened::Answered(Box::new(answer))
+            }
+            () = self.watches.fired() => Happened::Changed,
+            Some(order) = OptionFuture::from(self.order.as_mut()) => {
+                self.order = None;
+                Happened::Ordered(order)
+            }
+            Some(stay_out) = OptionFuture::from(self.marking.as_mut()) => {
+                self.marking = None;
+                Happened::Marked(stay_out)
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Where a contender is, for whoever wants to know.
+
+use tokio::sync::{oneshot, watch};
+
+use soloist_core::clock::Moment;
+use soloist_core::election::Stage;
+use soloist_core::term::Term;
+
+/// Where a contender is, and since when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// How far it is.
+    pub stage: Stage,
+    /// The term in which its plugin may be running.
+    pub term: Option<Term>,
+    /// Since when both are so.
+    pub since: Moment,
+}
+
+/// What others have of a contender.
+#[derive(Debug)]
+pub struct ContenderHandle {
+    pub(super) status: watch::Receiver<Status>,
+    pub(super) withdraw: oneshot::Sender<String>,
+}
+
+impl ContenderHandle {
+    /// Where the contender is. It ends with the contender.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Asks the contender to withdraw: to give back what it holds and to end, while the session goes on. `why` goes into the
+    /// history of the term that ends by it, if one does.
+    pub fn withdraw(self, why: impl Into<String>) {
+        // A contender that has ended holds nothing.
+        let _ = self.withdraw.send(why.into());
+    }
+}
