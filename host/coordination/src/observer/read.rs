@@ -1,0 +1,164 @@
+//! Reads what an operator is shown.
+
+use std::time::SystemTime;
+
+use futures::future::try_join_all;
+use zookeeper_client::{Error, Stat};
+
+use super::{HostStatus, Leader, Observer, ObserverError, TaskHealth, TaskStatus};
+use crate::error::{Doing, NodeError};
+use soloist_core::records::{
+    self, Candidate, FailedRecord, HostRecord, TaskPaths, TermRecord, TermState,
+};
+
+/// How often a task is read that changes while it is read.
+const READS_MAX: usize = 5;
+
+/// The term record of a task, and the transaction that last changed it.
+pub(super) struct Latest {
+    pub(super) record: TermRecord,
+    pub(super) zxid: i64,
+}
+
+impl Observer {
+    pub(super) async fn asked(&self, task: Option<&str>) -> Result<Vec<String>, NodeError> {
+        match task {
+            Some(task) => Ok(vec![task.to_owned()]),
+            None => self.children(&records::tasks_path(&self.root)).await,
+        }
+    }
+
+    pub(super) async fn task(&self, task: &str) -> Result<TaskStatus, ObserverError> {
+        let mut reads = 1;
+        loop {
+            let Latest { record, zxid } = self.existing(task).await?;
+            let paths = TaskPaths::new(&self.root, task, record.path.as_deref());
+            let failure = self
+                .data(&paths.failed)
+                .await?
+                .and_then(|(data, _)| records::decode::<FailedRecord>(&data));
+            let failure = failure.map(|failure| failure.at(SystemTime::now()));
+            let queue = self.queue(&paths).await?;
+            let status = |leader: Option<Leader>, standbys: Vec<Candidate>| {
+                let state = match (&failure, &leader) {
+                    (Some(_), _) => TaskHealth::Failed,
+                    (None, Some(_)) => TaskHealth::Led,
+                    (None, None) => TaskHealth::Vacant,
+                };
+                let standbys = standbys.into_iter().map(|it| it.host).collect();
+                TaskStatus {
+                    task: task.to_owned(),
+                    state,
+                    failure: failure.clone(),
+                    leader,
+                    standbys,
+                }
+            };
+            let master = self.data(&paths.master).await?;
+            // A node that no session owns leads nobody.
+            let master = master.filter(|(_, stat)| records::is_session(stat.ephemeral_owner));
+            let Some((data, stat)) = master else {
+                return Ok(status(None, queue));
+            };
+            // The transaction of an election creates the master node and writes the record.
+            let elected = record.state == TermState::Active && stat.czxid == zxid;
+            let (standing, standbys): (Vec<_>, Vec<_>) = queue
+                .into_iter()
+                .partition(|it| it.session == stat.ephemeral_owner);
+            if !elected && !standing.is_empty() && reads < READS_MAX {
+                // One of our hosts was elected between the reads.
+                reads += 1;
+                continue;
+            }
+            let leader = Leader {
+                host: records::holder_name(&data, stat.ephemeral_owner),
+                term: elected.then_some(record.term.number),
+                fencing_token: stat.czxid.unsigned_abs(),
+                since: if elected {
+                    record.term.since
+                } else {
+                    records::rfc3339(stat.ctime)
+                },
+            };
+            return Ok(status(Some(leader), standbys));
+        }
+    }
+
+    /// The candidates of a task: what only bears the name of one is passed over.
+    async fn queue(&self, paths: &TaskPaths) -> Result<Vec<Candidate>, NodeError> {
+        let named = records::queue(self.children(&paths.candidates).await?);
+        let owned = named.into_iter().map(async |candidate| {
+            let path = format!("{}/{}", paths.candidates, candidate.name);
+            let read = self.client.check_stat(&path).await;
+            let stat = read.map_err(NodeError::at(Doing::Read, &path))?;
+            Ok(stat
+                .is_some_and(|stat| candidate.is_held_by(stat.ephemeral_owner))
+                .then_some(candidate))
+        });
+        Ok(try_join_all(owned).await?.into_iter().flatten().collect())
+    }
+
+    pub(super) async fn hosts(&self) -> Result<Vec<HostStatus>, NodeError> {
+        let mut hosts = Vec::new();
+        for host in self.children(&records::hosts_path(&self.root)).await? {
+            // A host may leave between the two reads.
+            if let Some((data, stat)) = self.data(&records::host_path(&self.root, &host)).await?
+                && records::is_session(stat.ephemeral_owner)
+            {
+                let record = records::decode::<HostRecord>(&data);
+                hosts.push(HostStatus {
+                    host,
+                    pid: record.as_ref().map(|record| record.pid),
+                    version: record.as_ref().map(|record| record.version.clone()),
+                    started: record.map(|record| record.started),
+                });
+            }
+        }
+        Ok(hosts)
+    }
+
+    /// A server may lag behind: whoever has just seen a failover must not be told of the time before.
+    pub(super) async fn catch_up(&self) -> Result<(), NodeError> {
+        self.client
+            .sync(&self.root)
+            .await
+            .map_err(NodeError::at(Doing::Read, &self.root))
+    }
+
+    pub(super) async fn existing(&self, task: &str) -> Result<Latest, ObserverError> {
+        let latest = self.latest(task).await?;
+        latest.ok_or_else(|| ObserverError::NoTask {
+            task: task.to_owned(),
+            path: records::tasks_path(&self.root),
+        })
+    }
+
+    pub(super) async fn latest(&self, task: &str) -> Result<Option<Latest>, NodeError> {
+        let read = self
+            .data(&TaskPaths::new(&self.root, task, None).term)
+            .await?;
+        Ok(read.map(|(data, stat)| Latest {
+            record: TermRecord::read(&data, stat.version).0,
+            zxid: stat.mzxid,
+        }))
+    }
+
+    pub(super) async fn children(&self, path: &str) -> Result<Vec<String>, NodeError> {
+        match self.client.list_children(path).await {
+            Ok(mut children) => {
+                children.sort_unstable();
+                Ok(children)
+            }
+            Err(Error::NoNode) => Ok(Vec::new()),
+            Err(error) => Err(NodeError::at(Doing::Read, path)(error)),
+        }
+    }
+
+    pub(super) async fn data(&self, path: &str) -> Result<Option<(Vec<u8>, Stat)>, NodeError> {
+        match self.client.get_data(path).await {
+            Ok(read) => Ok(Some(read)),
+            Err(Error::NoNode) => Ok(None),
+            Err(error) => Err(NodeError::at(Doing::Read, path)(error)),
+        }
+    }
+}

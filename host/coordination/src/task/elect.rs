@@ -1,0 +1,138 @@
+//! The transaction of an election.
+
+use zookeeper_client::{CreateMode, Error, MultiWriteError, MultiWriteResult};
+
+use super::{MASTER_VERSION, QueueSnapshot, TaskError, TaskNodes};
+use crate::error::{Doing, NodeError};
+use soloist_core::election::Record;
+use soloist_core::records::{self, MasterRecord, NUMBER_MAX, TermRecord};
+use soloist_core::term::Term;
+
+/// What came of an attempt to be elected.
+#[derive(Debug)]
+pub enum ElectOutcome {
+    /// The master node and this term record are written.
+    Won(Term, Box<TermRecord>),
+    /// The master node is there already.
+    Held,
+    /// The queue or the term record is no longer as it was read; nothing was written.
+    Outdated,
+}
+
+impl TaskNodes {
+    /// Creates the master node and writes the term record over `over`, both or neither. Nothing is written unless `over` is
+    /// the record that was `seen`, or what the release of its term makes of it.
+    pub async fn elect(
+        self,
+        seen: Option<QueueSnapshot>,
+        over: Record,
+    ) -> Result<ElectOutcome, TaskError> {
+        let Some(seen) = seen.filter(|seen| seen.queue.record.leads_to(&over)) else {
+            return Ok(ElectOutcome::Outdated);
+        };
+        let elect_error = NodeError::at(Doing::Elect, &self.paths.master);
+        let host = self.session.host();
+        let number = over.number.saturating_add(1).min(NUMBER_MAX);
+        let candidate = seen.candidate.unwrap_or_default();
+        let path = self.paths.elsewhere.then_some(self.paths.master.as_str());
+        let record = TermRecord {
+            completed: seen.record.completed.clone(),
+            ..TermRecord::new(number, host, path)
+        };
+        let master = records::encode(&MasterRecord {
+            host: host.to_string(),
+            term: number,
+        });
+        let history = seen.history.history;
+        // A record that somebody has lowered or made up tells of no term that is not in the history already.
+        let lost = seen
+            .record
+            .lost(seen.zxid)
+            .filter(|_| !over.released)
+            .map(|lost| {
+                if lost.number > history.highest() && !lost.host.is_empty() {
+                    history.with(lost)
+                } else {
+                    history
+                }
+            });
+        let mut multi = self.session.client().new_multi_writer();
+        let options = CreateMode::Ephemeral.with_acls(self.session.acls());
+        multi
+            .add_check_version(&self.candidate_path(&candidate), -1)
+            .and_then(|()| multi.add_create(&self.paths.master, &master, &options))
+            .and_then(|()| {
+                multi.add_set_data(&self.paths.master, &master, Some(MASTER_VERSION - 1))
+            })
+            .and_then(|()| {
+                multi.add_set_data(
+                    &self.paths.term,
+                    &records::encode(&record),
+                    Some(over.version),
+                )
+            })
+            .map_err(elect_error)?;
+        match lost {
+            // Written even if it stays as it is: whoever is next counts on that, see `given_back`.
+            Some(history) => multi.add_set_data(
+                &self.paths.history,
+                &records::encode(&history),
+                Some(over.history),
+            ),
+            None => multi.add_check_version(&self.paths.history, over.history),
+        }
+        .map_err(elect_error)?;
+        match multi.commit().await {
+            Ok(results) => self.elected(number, record, &results),
+            Err(MultiWriteError::OperationFailed {
+                index: 1,
+                source: Error::NodeExists,
+            }) => Ok(ElectOutcome::Held),
+            Err(
+                MultiWriteError::OperationFailed {
+                    index: 0,
+                    source: Error::NoNode,
+                }
+                | MultiWriteError::OperationFailed {
+                    source: Error::BadVersion,
+                    ..
+                },
+            ) => Ok(ElectOutcome::Outdated),
+            Err(MultiWriteError::OperationFailed {
+                source: Error::NoNode,
+                ..
+            }) => {
+                self.prepare().await?;
+                Ok(ElectOutcome::Outdated)
+            }
+            Err(error) => Err(elect_error(error.into()).into()),
+        }
+    }
+
+    /// The term that an election has begun, from what the ensemble answered.
+    fn elected(
+        &self,
+        number: u64,
+        record: TermRecord,
+        results: &[MultiWriteResult],
+    ) -> Result<ElectOutcome, TaskError> {
+        let [
+            _,
+            MultiWriteResult::Create { path, .. },
+            _,
+            MultiWriteResult::SetData { stat },
+            ..,
+        ] = results
+        else {
+            let error = Error::UnexpectedError(format!("answer of {} parts", results.len()));
+            return Err(NodeError::at(Doing::Elect, &self.paths.master)(error).into());
+        };
+        if *path != self.paths.master {
+            return Err(TaskError::WrongNode {
+                asked: self.paths.master.clone(),
+                created: path.clone(),
+            });
+        }
+        Ok(ElectOutcome::Won(self.term(number, stat), Box::new(record)))
+    }
+}

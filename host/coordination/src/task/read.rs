@@ -1,0 +1,89 @@
+//! Reads and watches who holds the master node.
+
+use futures::TryFutureExt;
+use futures::future::try_join4;
+
+use super::{HistorySnapshot, TaskError, TaskNodes, none_if_missing};
+use crate::error::{Doing, NodeError};
+use crate::watches::WatchSet;
+use soloist_core::election::Holder;
+use soloist_core::records::{self, TermRecord};
+
+/// Who holds the master node, as read.
+#[derive(Debug)]
+pub struct MasterSnapshot {
+    /// The holder.
+    pub holder: Holder,
+    /// The term record, if this session leads the term.
+    pub record: Option<TermRecord>,
+    /// The terms before, if this session leads the term.
+    pub kept: Option<HistorySnapshot>,
+    /// They fire when what was read changes; none where there is nothing to be watched.
+    pub watches: Option<WatchSet>,
+}
+
+impl TaskNodes {
+    /// Reads who holds the master node, and watches it; if it is this session, also the term record and the candidate
+    /// `own`: whoever takes one of them away ends the term. The history is read for when it does.
+    pub async fn read_master(self, own: Option<String>) -> Result<MasterSnapshot, TaskError> {
+        let client = self.session.client();
+        let read = try_join4(
+            client
+                .get_and_watch_data(&self.paths.master)
+                .map_ok(Some)
+                .or_else(none_if_missing),
+            client
+                .get_and_watch_data(&self.paths.term)
+                .map_ok(Some)
+                .or_else(none_if_missing),
+            self.watch_candidate(own),
+            client
+                .get_data(&self.paths.history)
+                .map_ok(Some)
+                .or_else(none_if_missing),
+        );
+        let (master, term, place, history) = read
+            .await
+            .map_err(NodeError::at(Doing::ReadMaster, &self.paths.master))?;
+        let held = |holder, watchers: Vec<_>| MasterSnapshot {
+            holder,
+            record: None,
+            kept: None,
+            watches: Some(WatchSet::new(watchers)),
+        };
+        let Some((data, stat, master)) = master else {
+            return Ok(MasterSnapshot {
+                holder: Holder::Nobody,
+                record: None,
+                kept: None,
+                watches: None,
+            });
+        };
+        if !records::is_session(stat.ephemeral_owner) {
+            return Err(TaskError::Unowned {
+                path: self.paths.master.clone(),
+            });
+        }
+        if stat.ephemeral_owner != self.session.id() {
+            return Ok(held(
+                Holder::Other(records::holder_name(&data, stat.ephemeral_owner)),
+                vec![master],
+            ));
+        }
+        match (term, place) {
+            (_, None) => Ok(held(Holder::MeWithoutPlace, vec![master])),
+            (Some((record, record_stat, term)), Some(place)) if record_stat.mzxid == stat.czxid => {
+                let (kept, record) = TermRecord::read(&record, record_stat.version);
+                let holder = Holder::Me(self.term(record.number, &record_stat));
+                let history = history.map(HistorySnapshot::read);
+                Ok(MasterSnapshot {
+                    holder,
+                    record: Some(kept),
+                    kept: history,
+                    watches: Some(WatchSet::new(vec![master, term, place])),
+                })
+            }
+            _ => Ok(held(Holder::MeWithoutTerm, vec![master])),
+        }
+    }
+}
