@@ -6,12 +6,12 @@ use zookeeper_client::{Client, Connector};
 
 use super::Credentials;
 
-/// Connects to any server. One that is read-only is accepted, so that the host can say that it is.
+/// A connector that accepts a read-only server too, so that the host can say that the server is read-only.
 pub(crate) fn connector(session_timeout: Duration, auth: Option<&Credentials>) -> Connector {
     writing_connector(session_timeout, auth).with_readonly(true)
 }
 
-/// Connects to servers that can write.
+/// A connector that accepts only servers that can write.
 pub(super) fn writing_connector(
     session_timeout: Duration,
     auth: Option<&Credentials>,

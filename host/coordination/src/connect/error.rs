@@ -8,7 +8,7 @@ use soloist_core::lease::NoRoom;
 /// A session could not be had, or not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// No server let us in.
+    /// No server let the host in.
     #[error("cannot connect to {servers}: {obstacles}")]
     Connect {
         /// The servers.

@@ -57,7 +57,7 @@ impl Probe {
         (*shortest < self.asked).then(|| (server.to_string(), *shortest))
     }
 
-    /// Asks every server, and forgets what those have said before that do not answer: no session can move there now.
+    /// Asks every server. The answers of servers that no longer answer are forgotten, because no session can move there now.
     pub(crate) async fn ask(&self) {
         let servers = join_all(self.servers.iter().map(|name| servers(name)))
             .await
@@ -114,7 +114,7 @@ impl Probe {
     }
 }
 
-/// Warns of servers whose tick is too long for the lease; those that do not answer are passed over.
+/// Warns of servers whose tick is too long for the lease. Servers that do not answer are passed over.
 ///
 /// The shortest timeout there is is two ticks, unless `minSessionTimeout` says otherwise. A tick of up to twice the
 /// configured one is harmless: the lease waits for one tick where half of one would do.

@@ -66,7 +66,7 @@ impl Observer {
                 .into_iter()
                 .partition(|it| it.session == stat.ephemeral_owner);
             if !elected && !standing.is_empty() && reads < READS_MAX {
-                // One of our hosts was elected between the reads.
+                // A Soloist host was elected between the reads.
                 reads += 1;
                 continue;
             }
@@ -84,7 +84,7 @@ impl Observer {
         }
     }
 
-    /// The candidates of a task: what only bears the name of one is passed over.
+    /// The candidates of a task, without nodes that only bear the name of one.
     async fn queue(&self, paths: &TaskPaths) -> Result<Vec<Candidate>, NodeError> {
         let named = records::queue(self.children(&paths.candidates).await?);
         let owned = named.into_iter().map(async |candidate| {
@@ -117,7 +117,8 @@ impl Observer {
         Ok(hosts)
     }
 
-    /// A server may lag behind: whoever has just seen a failover must not be told of the time before.
+    /// Waits until the server at hand has caught up: an operator who has just seen a failover must not be told of the time
+    /// before it.
     pub(super) async fn catch_up(&self) -> Result<(), NodeError> {
         self.client
             .sync(&self.root)

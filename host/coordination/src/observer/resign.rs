@@ -78,7 +78,7 @@ impl Observer {
             });
         };
         let next = next?;
-        // It is for a term that has ended, so it means nothing any more, whether it can be deleted or not.
+        // The term of this order has ended, so the order means nothing any more, even if it cannot be deleted.
         let _ = self.client.delete(&path, Some(version)).await;
         match to {
             Some(to) if to != next.host => Err(ObserverError::OtherLeads {

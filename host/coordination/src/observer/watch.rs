@@ -8,7 +8,7 @@ use crate::watches::WatchSet;
 use soloist_core::records::{self, TaskPaths, WATCHED_BYTES_MAX};
 
 impl Observer {
-    /// Watches all that [`Observer::status`] reads, from now on: to be called before it is read.
+    /// Watches all that [`Observer::status`] reads. Called before `status`, it misses no change.
     ///
     /// # Errors
     /// [`ObserverError::Node`], [`ObserverError::TooMuchToWatch`].

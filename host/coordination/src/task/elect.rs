@@ -44,7 +44,7 @@ impl TaskNodes {
             term: number,
         });
         let history = seen.history.history;
-        // A record that somebody has lowered or made up tells of no term that is not in the history already.
+        // A record that a stranger has lowered or made up adds no term to the history.
         let lost = seen
             .record
             .lost(seen.zxid)
@@ -73,7 +73,8 @@ impl TaskNodes {
             })
             .map_err(elect_error)?;
         match lost {
-            // Written even if it stays as it is: whoever is next counts on that, see `given_back`.
+            // The host writes the history even if it stays as it is, because the next leader counts its versions: see
+            // `given_back`.
             Some(history) => multi.add_set_data(
                 &self.paths.history,
                 &records::encode(&history),

@@ -43,7 +43,7 @@ impl TaskNodes {
         )
     }
 
-    /// Watches another candidate, and `own`; none if one of them is gone already.
+    /// Watches the candidate `name` and this host's `own`. Gives no watches if one of the two is gone already.
     pub async fn watch_candidates(
         self,
         name: String,
@@ -68,7 +68,8 @@ impl TaskNodes {
         };
         let path = self.candidate_path(&candidate.name);
         let (stat, watcher) = self.session.client().check_and_watch_stat(&path).await?;
-        // The watch on a node that is not there would wait for its creation; one that is no candidate may never go.
+        // A watch on a missing node waits for its creation, and a node that is no candidate may never go: both watches would
+        // never fire.
         Ok(stat
             .filter(|stat| candidate.is_held_by(stat.ephemeral_owner))
             .map(|_| watcher))

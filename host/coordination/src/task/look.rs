@@ -78,9 +78,9 @@ impl TaskNodes {
         })
     }
 
-    /// Sees to it that nobody stands for the task with another master node than this host's: a host that finds one leaves the
-    /// queue. Whoever is at the head while nobody holds that other node may change it: its election writes it down, over the
-    /// record that was read, so that nobody else's has come in between.
+    /// Fails, and leaves the queue, if a host stands for the task with another master node than this host's. The head of the
+    /// queue may change the master node while nobody holds the old one: its election writes the new path over the record that
+    /// was read, so no other election has come in between.
     async fn agree_on_path(
         &self,
         kept: &TermRecord,
@@ -134,8 +134,8 @@ impl TaskNodes {
         Ok(None)
     }
 
-    /// One request, not two: the second would wait for the answer to the first, since the client's connections gather
-    /// what is small (Nagle's algorithm).
+    /// Reads the queue, the term record and the history in one request. A second request would wait for the answer to the
+    /// first, because the client's connections gather small messages (Nagle's algorithm).
     async fn read_queue(&self) -> Result<(Vec<String>, (Vec<u8>, Stat), HistorySnapshot), Error> {
         let mut multi = self.session.client().new_multi_reader();
         multi.add_get_children(&self.paths.candidates)?;

@@ -18,13 +18,13 @@ pub struct MasterSnapshot {
     pub record: Option<TermRecord>,
     /// The terms before, if this session leads the term.
     pub kept: Option<HistorySnapshot>,
-    /// They fire when what was read changes; none where there is nothing to be watched.
+    /// Watches on what was read; none if nobody holds the master node.
     pub watches: Option<WatchSet>,
 }
 
 impl TaskNodes {
-    /// Reads who holds the master node, and watches it; if it is this session, also the term record and the candidate
-    /// `own`: whoever takes one of them away ends the term. The history is read for when it does.
+    /// Reads who holds the master node, and watches that node. If this session holds it, the term record and the candidate
+    /// `own` are watched as well, because the term ends when one of them is deleted. The history is read for that end.
     pub async fn read_master(self, own: Option<String>) -> Result<MasterSnapshot, TaskError> {
         let client = self.session.client();
         let read = try_join4(
