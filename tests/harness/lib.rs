@@ -16,7 +16,7 @@
 //! | [`cluster`] | servers and the hosts that contend on them |
 //! | [`oracle`] | judges a history: at most one host active, tokens that grow |
 //! | [`proxy`] | a TCP proxy in front of a server that cuts, swallows, and loses replies |
-//! | [`reference`] | what REFERENCE.md says of events, as a schema |
+//! | [`mod@reference`] | what REFERENCE.md says of events, as a schema |
 //! | [`revocation`] | plugins that were stopped by force: how close to the end of their lease |
 //! | [`session`] | a session that the host's own code keeps within the test |
 //! | [`client`] | a bare client, and a foreign contender of the plain recipe |

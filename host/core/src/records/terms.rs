@@ -30,7 +30,7 @@ pub struct End {
     /// When: RFC 3339, UTC, by the clock of the host that wrote it.
     pub at: String,
     /// Why: the name of a [`Demotion`](crate::term::Demotion), `failed` when the plugin had failed for good on the leader,
-    /// or [`End::LOST`].
+    /// or `lost` when the leader never said.
     pub reason: String,
     /// The name of the [`Cause`](crate::cause::Cause), if the plugin had failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
