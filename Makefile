@@ -32,7 +32,11 @@ check:
 	$(CARGO) test --release --package soloist-core --package soloist-config
 
 demo: setup
-	@$(CARGO) run --release --bin demo
+	@echo "Building the host, which has a compiler for WebAssembly in it: on a new machine, a few minutes"
+	@$(CARGO) build --release --bin soloist --bin contender --bin demo
+	@echo "Building the plugins"
+	@$(CARGO) build --release --target wasm32-wasip2 $(GUESTS)
+	@target/release/demo
 
 test: setup
 	$(CARGO) test --release --no-fail-fast
