@@ -1,4 +1,5 @@
-//! The rules and values of Soloist: who leads, for how long, and what a plugin may do. Without IO.
+//! The rules and values of Soloist: who leads, for how long, and what a plugin may do. Without IO, but for [`clock`] and for
+//! [`secret`], which reads the files that hold secrets.
 //!
 //! | module | what |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The nodes Soloist keeps, their names and what they hold. Pure: no IO.
+//! The nodes Soloist keeps, their names and what they hold. Pure, but for the time of day that a record bears.
 //!
 //! ```text
 //! <root>/hosts/<host>                              ephemeral   HostRecord; rewritten as the heartbeat
