@@ -44,12 +44,14 @@ pub fn runtime() -> tokio::runtime::Runtime {
 ///
 /// use soloist_core::term::Demotion;
 /// use soloist_dev::testbed::Tested;
-/// # fn plugin() -> Arc<soloist_sandbox::Plugin> { unimplemented!() }
+/// use soloist_sandbox::Plugin;
 ///
-/// let mut tested = Tested::start(plugin(), Default::default());
-/// tested.wait_for("plugin-log", "elected", 1);
-/// tested.activation().demote(Demotion::Shutdown);
-/// assert!(!tested.stopped(), "the plugin stops in time");
+/// fn it_stops_in_time(plugin: Arc<Plugin>) {
+///     let mut tested = Tested::start(plugin, Default::default());
+///     tested.wait_for("plugin-log", "elected", 1);
+///     tested.activation().demote(Demotion::Shutdown);
+///     assert!(!tested.stopped(), "the plugin was stopped by force");
+/// }
 /// ```
 #[must_use = "the term ends when it is dropped"]
 pub struct Tested {
