@@ -20,7 +20,7 @@ use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, SessionState, State
 use super::connect::probe::{self, Probe};
 use super::connect::{Ensemble, SessionError, SessionSettings};
 use soloist_core::clock;
-use soloist_core::event::{About, Event, SessionId};
+use soloist_core::event::{About, Event, Seconds, SessionId};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::permit::SharedDeadline;
 use soloist_core::records;
@@ -287,7 +287,7 @@ impl Keeper {
 fn report_connected(session: &Session, again: bool) {
     About::Session.report(&Event::SessionConnected {
         session: SessionId(session.id()),
-        session_timeout: session.client.session_timeout(),
+        session_timeout: Seconds(session.client.session_timeout()),
         again,
     });
 }

@@ -11,7 +11,7 @@ use crate::connect::{Ensemble, SessionError, SessionSettings, connector, obstacl
 use crate::error::{Doing, NodeError};
 use soloist_core::backoff::Backoff;
 use soloist_core::clock;
-use soloist_core::event::{About, Event, chain};
+use soloist_core::event::{About, Event, Seconds, chain};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::permit::SharedDeadline;
 use soloist_core::records::{self, HostRecord};
@@ -36,7 +36,7 @@ impl Keeper {
                 Err(error) => error,
             };
             let pause = pauses.step();
-            let (text, retry_in) = (chain(&error), Some(pause));
+            let (text, retry_in) = (chain(&error), Some(Seconds(pause)));
             let event = match &error {
                 SessionError::AuthFailed { .. } => Event::SessionAuthFailed { text, retry_in },
                 SessionError::ReadOnly { .. } => Event::SessionReadOnly { text, retry_in },

@@ -8,7 +8,7 @@ use super::{Keeper, Session};
 use crate::connect::SessionError;
 use crate::error::{Doing, NodeError};
 use soloist_core::clock::{self, Moment};
-use soloist_core::event::{About, Event, chain};
+use soloist_core::event::{About, Event, Seconds, chain};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::records;
 
@@ -130,7 +130,7 @@ impl Keeper {
         self.view.send_modify(|_| {});
         About::Session.report(&Event::SessionShortened {
             server,
-            session_timeout: to,
+            session_timeout: Seconds(to),
             before: from,
         });
         self.timing(to).map(Some)

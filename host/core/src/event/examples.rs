@@ -1,19 +1,18 @@
-//! An example of every event, with every field that it may have: what documents and tests are compared with.
+//! Examples of all events. Tests compare the documents with them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tracing::Level;
 
-use super::{Event, Origin, PluginLine, SessionId};
+use super::{Event, Origin, PluginLine, Seconds, SessionId};
 use crate::cause::Cause;
 use crate::term::Demotion;
 
-/// How long the pauses of the examples are.
 const PAUSE: Duration = Duration::from_millis(1500);
 
 impl Event {
-    /// An example of every event, with every field that it may have. Of a line of a plugin's log there is one for each
+    /// An example of every event, with every field that the event can have. There is one line of a plugin's log for each
     /// [`Origin`].
     pub fn examples() -> Vec<Self> {
         [of_sessions(), of_tasks()].concat()
@@ -23,14 +22,14 @@ impl Event {
 fn of_sessions() -> Vec<Event> {
     let text = || String::from("why");
     let session = SessionId(0x1234);
-    let retry_in = Some(PAUSE);
+    let retry_in = Some(Seconds(PAUSE));
     vec![
         Event::SessionConnecting {
             servers: "zk:2181".into(),
         },
         Event::SessionConnected {
             session,
-            session_timeout: Duration::from_secs(10),
+            session_timeout: Seconds(Duration::from_secs(10)),
             again: false,
         },
         Event::SessionReadOnly {
@@ -40,7 +39,7 @@ fn of_sessions() -> Vec<Event> {
         Event::SessionDisconnected { lease: PAUSE },
         Event::SessionShortened {
             server: "zk:2181".into(),
-            session_timeout: Duration::from_secs(6),
+            session_timeout: Seconds(Duration::from_secs(6)),
             before: Duration::from_secs(10),
         },
         Event::SessionAuthFailed {
@@ -91,7 +90,7 @@ fn of_tasks() -> Vec<Event> {
         line(Origin::Import { import: "network" }),
         line(Origin::Dropped { dropped: 3 }),
         Event::PluginCompleted {
-            restart_in: Some(PAUSE),
+            restart_in: Some(Seconds(PAUSE)),
         },
         Event::CompletedBefore {
             by: "b".into(),
@@ -102,13 +101,13 @@ fn of_tasks() -> Vec<Event> {
         Event::PluginFailed {
             cause: Cause::Panicked("why".into()),
             backtrace: Some("0: a\n1: b".into()),
-            restart_in: Some(PAUSE),
+            restart_in: Some(Seconds(PAUSE)),
         },
         Event::Failed {
             cause: Cause::Panicked("why".into()),
             restarts: 5,
             terms: 2,
-            retry_in: Some(Duration::from_secs(90)),
+            retry_in: Some(Seconds(Duration::from_secs(90))),
         },
         Event::Draining {
             reason: Demotion::Resigned,
@@ -118,17 +117,17 @@ fn of_tasks() -> Vec<Event> {
         },
         Event::Revoked {
             reason: Some(Demotion::LeaseExpiring),
-            overdue: Some(Duration::from_micros(1250)),
+            overdue: Some(Seconds(Duration::from_micros(1250))),
             drained: false,
         },
         Event::PluginStuck,
         Event::Released {
             number: 7,
-            stands_again_in: Some(Duration::from_secs(90)),
+            stands_again_in: Some(Seconds(Duration::from_secs(90))),
         },
         Event::ElectionError {
             text: "why".into(),
-            retry_in: Some(PAUSE),
+            retry_in: Some(Seconds(PAUSE)),
         },
     ]
 }

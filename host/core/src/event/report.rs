@@ -1,4 +1,4 @@
-//! Who hears of an event.
+//! Hands events to their subscribers.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,24 +19,24 @@ pub enum About<'a> {
     Term(&'a Term),
 }
 
-/// An event, and what it is about.
+/// An event together with its subject.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
-    /// What it is about.
+    /// The subject of the event.
     pub about: About<'a>,
-    /// What happened.
+    /// The event.
     pub event: &'a Event,
 }
 
-/// Makes something of events.
+/// Receives events and makes something of them.
 ///
-/// Events come from many threads, one of which renews the lease: a subscriber takes what it needs and does not wait.
+/// Many threads report events, and one of them renews the lease. So a subscriber copies what it needs and never waits.
 pub trait Subscriber: Send + Sync {
-    /// Takes an event of any level.
+    /// Receives an event of any level.
     fn event(&self, report: &Report<'_>);
 
-    /// Says whether lines of plugins at that level are of use. Those that are of use to no subscriber are not made, and
-    /// count for nothing.
+    /// Whether this subscriber uses lines of plugins at that level. The host does not make a line that no subscriber uses,
+    /// nor count it.
     fn wants_line(&self, level: Level) -> bool;
 }
 
@@ -50,19 +50,19 @@ impl<T: Subscriber + ?Sized> Subscriber for Arc<T> {
     }
 }
 
-/// This process has its subscribers already.
+/// [`subscribe`] was called a second time in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this process has its subscribers already")]
 pub struct AlreadySubscribed;
 
-/// A process has one set of them. A handle would have to be passed to every import of every plugin, and all of them would
-/// hold the same one.
+/// The subscribers of this process. They are global, because every import of every plugin reports events, and all of them
+/// would hold the same handle.
 static SUBSCRIBERS: OnceLock<Vec<Box<dyn Subscriber>>> = OnceLock::new();
 
-/// Hands every event of this process from here on to each of these. What was reported before is lost.
+/// Hands every later event of this process to each of these subscribers. Earlier events are lost.
 ///
 /// # Errors
-/// This process has its subscribers already.
+/// [`AlreadySubscribed`] if this process has its subscribers already.
 pub fn subscribe(subscribers: Vec<Box<dyn Subscriber>>) -> Result<(), AlreadySubscribed> {
     SUBSCRIBERS.set(subscribers).map_err(|_| AlreadySubscribed)
 }
@@ -71,7 +71,7 @@ fn subscribers() -> &'static [Box<dyn Subscriber>] {
     SUBSCRIBERS.get().map_or(&[], Vec::as_slice)
 }
 
-/// Says whether any subscriber of this process wants lines of plugins at that level.
+/// Whether any subscriber of this process uses lines of plugins at that level.
 pub fn wants_line(level: Level) -> bool {
     subscribers()
         .iter()
@@ -89,7 +89,7 @@ impl About<'_> {
 }
 
 impl Report<'_> {
-    /// What stands beside `event`, `level` and `message` in JSON: what it is about, and the fields of the event.
+    /// The fields beside `event`, `level` and `message` in JSON: those of the subject and those of the event.
     pub fn fields(&self) -> Map<String, Value> {
         let mut fields = match serde_json::to_value(self.event) {
             Ok(Value::Object(fields)) => fields,

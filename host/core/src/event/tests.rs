@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
+use tracing::Level;
 
 use super::*;
 use crate::term::{FencingToken, Term};

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::{ActivationSettings, Notice};
 use soloist_core::clock;
-use soloist_core::event::{About, Event};
+use soloist_core::event::{About, Event, Seconds};
 use soloist_core::permit::Phase;
 use soloist_core::restart::{OnComplete, PluginFailed, Runs};
 use soloist_core::term::Demotion;
@@ -224,6 +224,7 @@ impl Supervisor {
     }
 
     fn report_completed(&self, restart_in: Option<Duration>) {
+        let restart_in = restart_in.map(Seconds);
         self.about().report(&Event::PluginCompleted { restart_in });
     }
 
@@ -231,7 +232,7 @@ impl Supervisor {
         self.about().report(&Event::PluginFailed {
             cause: failure.cause.clone(),
             backtrace: failure.backtrace.clone(),
-            restart_in,
+            restart_in: restart_in.map(Seconds),
         });
     }
 
@@ -244,7 +245,7 @@ impl Supervisor {
             let drained = drain.is_some();
             Event::Revoked {
                 reason,
-                overdue,
+                overdue: overdue.map(Seconds),
                 drained,
             }
         } else {

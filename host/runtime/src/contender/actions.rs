@@ -10,7 +10,7 @@ use super::{Contender, request};
 use crate::activation::Activation;
 use soloist_coordination::state::TaskState;
 use soloist_core::election::{Action, Input};
-use soloist_core::event::{About, Event};
+use soloist_core::event::{About, Event, Seconds};
 use soloist_core::permit::Permit;
 use soloist_core::term::{Demotion, Term};
 
@@ -57,7 +57,7 @@ impl Contender {
                 let text = format!(
                     "the ensemble refuses what this host asks for: it leaves the queue for {rest:?}, so that others can lead"
                 );
-                let retry_in = Some(rest);
+                let retry_in = Some(Seconds(rest));
                 about.report(&Event::ElectionError { text, retry_in });
             }
             Action::AnnounceStandby { ahead, leader } => {

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use super::Contender;
 use super::standing::Marking;
 use soloist_coordination::failed::Mark;
-use soloist_core::event::{About, Event, chain};
+use soloist_core::event::{About, Event, Seconds, chain};
 use soloist_core::restart::PluginFailed;
 use soloist_core::term::Term;
 
@@ -50,7 +50,7 @@ impl Contender {
                     cause: failed.cause,
                     restarts: failed.restarts,
                     terms,
-                    retry_in: stays.then_some(cool_down),
+                    retry_in: stays.then_some(Seconds(cool_down)),
                 });
                 Some(cool_down)
             }

@@ -7,7 +7,7 @@ use crate::activation::Activation;
 use soloist_coordination::task::{HistorySnapshot, TermEnding};
 use soloist_core::clock::{self, Moment};
 use soloist_core::election::Input;
-use soloist_core::event::{About, Event};
+use soloist_core::event::{About, Event, Seconds};
 use soloist_core::records::{End, ResignOrder};
 use soloist_core::restart::PluginFailed;
 use soloist_core::term::{Demotion, Term};
@@ -93,6 +93,6 @@ impl Contender {
 pub(super) fn report_released(term: &Term, stay_out: Duration) {
     About::Term(term).report(&Event::Released {
         number: term.number,
-        stands_again_in: (!stay_out.is_zero()).then_some(stay_out),
+        stands_again_in: (!stay_out.is_zero()).then_some(Seconds(stay_out)),
     });
 }

@@ -1,0 +1,55 @@
+//! The name and the level of every event.
+
+use tracing::Level;
+
+use super::Event;
+
+macro_rules! kinds {
+    ($($variant:ident = $name:literal, $level:ident;)*) => {
+        impl Event {
+            /// The names of all events.
+            pub const NAMES: &'static [&'static str] = &[$($name,)*];
+
+            /// The text of the field `event`.
+            pub fn name(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $name,)* }
+            }
+
+            /// The level of the event. A line of a plugin's log has its own level.
+            pub fn level(&self) -> Level {
+                if let Self::PluginLog(line) = self {
+                    return line.level;
+                }
+                match self { $(Self::$variant { .. } => Level::$level,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    SessionConnecting = "session-connecting", INFO;
+    SessionConnected = "session-connected", INFO;
+    SessionReadOnly = "session-read-only", WARN;
+    SessionDisconnected = "session-disconnected", WARN;
+    SessionShortened = "session-shortened", WARN;
+    SessionAuthFailed = "session-auth-failed", ERROR;
+    SessionExpired = "session-expired", WARN;
+    SessionClosed = "session-closed", INFO;
+    SessionError = "session-error", WARN;
+    AclCorrected = "acl-corrected", WARN;
+    AclDiffers = "acl-differs", ERROR;
+    Standby = "standby", INFO;
+    Elected = "elected", INFO;
+    Activated = "activated", INFO;
+    PluginLog = "plugin-log", INFO;
+    PluginCompleted = "plugin-completed", INFO;
+    CompletedBefore = "completed-before", INFO;
+    PluginFailed = "plugin-failed", ERROR;
+    Failed = "failed", ERROR;
+    Draining = "draining", INFO;
+    Demoted = "demoted", INFO;
+    Revoked = "revoked", WARN;
+    PluginStuck = "plugin-stuck", ERROR;
+    Released = "released", INFO;
+    ElectionError = "election-error", WARN;
+}

@@ -1,0 +1,102 @@
+//! The sentence with which an event is told to people.
+
+use std::borrow::Cow;
+
+use super::{Event, PluginLine, Seconds};
+use crate::text::printable;
+
+impl Event {
+    /// The sentence that tells the event to people.
+    pub fn message(&self) -> Cow<'_, str> {
+        let said = match self {
+            Self::SessionReadOnly { text, .. }
+            | Self::SessionAuthFailed { text, .. }
+            | Self::SessionError { text, .. }
+            | Self::ElectionError { text, .. }
+            | Self::PluginLog(PluginLine { text, .. }) => return text.into(),
+            Self::Activated => return "the plugin leads".into(),
+            Self::PluginCompleted { .. } => return "on_elected has returned".into(),
+            Self::Draining { .. } => return "demotion has begun".into(),
+            Self::Demoted { .. } => return "the plugin has stopped".into(),
+            Self::Revoked { drained: true, .. } => {
+                return "the plugin did not stop in time and was stopped by force".into();
+            }
+            Self::Revoked { drained: false, .. } => {
+                return "leadership has ended and the plugin was stopped by force".into();
+            }
+            Self::PluginStuck => {
+                return "the plugin cannot be stopped: the system does not come back from a call, to a file or a pipe, \
+                        that it made"
+                    .into();
+            }
+            Self::SessionConnecting { servers } => format!("connecting to {servers}"),
+            Self::SessionConnected {
+                session,
+                again: true,
+                ..
+            } => format!("session {session} again"),
+            Self::SessionConnected {
+                session,
+                session_timeout: Seconds(agreed),
+                ..
+            } => format!("session {session} with a timeout of {agreed:?}"),
+            Self::SessionDisconnected { lease } => {
+                format!("connection lost; the lease lasts {lease:.1?} more")
+            }
+            Self::SessionShortened {
+                server,
+                session_timeout: Seconds(to),
+                before,
+            } => format!(
+                "{server} agrees to a session timeout of {to:?} only, not {before:?}: the lease is that short from here on. \
+                 Set the same maxSessionTimeout on all servers, or session_timeout = \"{to:?}\""
+            ),
+            Self::SessionExpired { session } => format!("session {session} has ended"),
+            Self::SessionClosed { session, how } => format!("session {session} {how}"),
+            Self::AclCorrected { nodes, node } => format!(
+                "{nodes} nodes gave other rights than `acl` says, {} and maybe others: they are right now",
+                printable(node)
+            ),
+            Self::AclDiffers { nodes, node, hint } => format!(
+                "{nodes} nodes give other rights than `acl` says, {} and maybe others, and this host may not set them \
+                 right: whom they admit may change who leads; set them right with setAcl in zkCli.sh{hint}",
+                printable(node)
+            ),
+            Self::Standby { ahead, leader } => {
+                let leader = leader.as_deref().unwrap_or("nobody");
+                format!("standing by behind {ahead}; {leader} leads")
+            }
+            Self::Elected { number } => format!("elected for term {number}"),
+            Self::CompletedBefore {
+                by,
+                in_term,
+                at,
+                what,
+            } => {
+                let what = what.as_ref().map(|what| format!(" for {what}"));
+                let what = what.unwrap_or_default();
+                format!(
+                    "{by} has completed it{what} in term {in_term}, at {at}: nothing is left to be done"
+                )
+            }
+            Self::PluginFailed { cause, .. } => format!("the plugin failed: {cause}"),
+            Self::Failed {
+                cause, restarts, ..
+            } => format!(
+                "the plugin has failed for good on this host, restarted {restarts} times: {cause}"
+            ),
+            Self::Released {
+                number,
+                stands_again_in: None,
+            } => format!("released term {number}"),
+            Self::Released {
+                number,
+                stands_again_in: Some(Seconds(pause)),
+            } => {
+                let pause = humantime::format_duration(*pause);
+                format!("released term {number}; this host stands again in {pause}")
+            }
+        };
+        said.into()
+    }
+}
