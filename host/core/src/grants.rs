@@ -14,40 +14,41 @@ pub use policy::{
     Endpoint, HostPattern, Network, NetworkPolicy, Origin, PolicyError, Refusal, Scheme,
 };
 
-/// What a plugin may use besides its log, its configuration, clocks and random numbers. Nothing, unless it is said.
+/// What a plugin may use besides its log, its configuration, clocks and random numbers. By default it is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// The task's state.
+    /// Whether the plugin may use the state of the task.
     pub state: bool,
-    /// What of the network may be reached.
+    /// Which part of the network the plugin may reach.
     pub network: NetworkPolicy,
-    /// Directories of the host.
+    /// The directories of the host that the plugin may use.
     pub dirs: Vec<Directory>,
-    /// Whether anything was said of directories, be it that there are none: then nobody need be told.
+    /// Whether the configuration has the key `dirs`, even with an empty list. Then a plugin without directories is no surprise
+    /// that a warning should explain.
     pub dirs_said: bool,
-    /// Variables of the plugin's environment.
+    /// The variables of the plugin's environment.
     pub env: BTreeMap<String, String>,
-    /// Variables of the plugin's environment that are kept out of everything that can be read.
+    /// The variables of the plugin's environment that hold secrets. The host prints their values nowhere.
     pub secrets: Vec<SecretSource>,
 }
 
 /// A directory of the host that the plugin sees, with all that is below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
-    /// Where it is.
+    /// The path of the directory on the host.
     pub host: PathBuf,
-    /// Where the plugin sees it.
+    /// The path under which the plugin sees the directory.
     pub guest: String,
-    /// Whether the plugin may change what is there.
+    /// What the plugin may do in the directory.
     pub access: Access,
 }
 
-/// What may be done in a directory.
+/// What a plugin may do in a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Reading.
+    /// The plugin may read.
     Read,
-    /// Reading and writing.
+    /// The plugin may read and write.
     Write,
 }
 
@@ -63,7 +64,7 @@ pub enum Grant {
 }
 
 impl Grant {
-    /// The grant without which this import is not there; `None` for what every plugin has.
+    /// The grant that this import needs. None if every plugin may import it.
     fn for_import(import: &str) -> Option<Self> {
         let interface = import.split('@').next().unwrap_or(import);
         match interface.split_once('/')? {
@@ -83,7 +84,7 @@ impl Grant {
         }
     }
 
-    /// The flag for a single plugin.
+    /// The flag that grants it to a single plugin.
     pub fn flag(self) -> &'static str {
         match self {
             Self::State => "--allow-state",
@@ -92,7 +93,7 @@ impl Grant {
         }
     }
 
-    /// What a list that lets nothing through is good for.
+    /// When an empty list in place of the line is enough.
     fn note(self) -> &'static str {
         match self {
             Self::State => "",
@@ -109,7 +110,7 @@ impl Grant {
 pub struct NotGranted(BTreeMap<Grant, String>);
 
 impl NotGranted {
-    /// Checks the imports against what is granted.
+    /// Checks that all imports are granted.
     pub fn check<'a>(
         imports: impl IntoIterator<Item = &'a str>,
         is_granted: impl Fn(Grant) -> bool,

@@ -1,27 +1,34 @@
-//! What of the network a task is granted. Pure: names and addresses are judged here, nothing is looked up or connected.
+//! Which part of the network a task may reach. Pure: it judges names and addresses, and neither looks up nor connects.
 //!
-//! A name is judged first, as it was asked for; then every address that it resolves to. An address that leads to the
-//! inside of something is reached only when the configuration says so, whoever answers for the name: so a name that
-//! suddenly points elsewhere changes nothing.
+//! The policy judges a name first, as the plugin asked for it. Then it judges every address that the name resolves to. An
+//! address inside a private network needs a grant of its own. So a name that suddenly points to such an address opens
+//! nothing.
 
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::str::FromStr;
-
-use ipnet::IpNet;
+use std::net::IpAddr;
 
 use super::address::{AddressKind, Nat64};
 
-/// What a task may reach. The default is nothing at all.
+mod endpoint;
+mod host;
+mod network;
+mod origin;
+
+pub use endpoint::Endpoint;
+pub use host::HostPattern;
+pub use network::Network;
+pub use origin::{Origin, Scheme};
+
+/// Which part of the network a task may reach. By default it is nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkPolicy {
-    /// What may be asked by HTTP. `None`: the plugin may not even import the interface.
+    /// The origins that the plugin may send HTTP requests to. If this is `None`, the plugin may not import the interface either.
     pub http: Option<Vec<Origin>>,
-    /// What may be connected to by TCP. `None`: the plugin may not even import the interface.
+    /// The endpoints that the plugin may connect to by TCP. If this is `None`, the plugin may not import the interface either.
     pub tcp: Option<Vec<Endpoint>>,
-    /// Where the addresses of granted names may lie besides the public ones.
+    /// The networks in which the addresses of granted names may lie, besides the public ones.
     pub networks: Vec<Network>,
-    /// How the network of this host translates IPv6 to IPv4: an address of such a prefix is judged as what it is translated to.
+    /// The prefixes by which this host's network translates IPv6 to IPv4. The policy judges the IPv4 address that such an
+    /// address is translated to.
     pub nat64: Vec<Nat64>,
     /// Whether requests carry the headers `Soloist-Task` and `Soloist-Fencing-Token`.
     pub identify: bool,
@@ -40,10 +47,10 @@ impl Default for NetworkPolicy {
 }
 
 impl NetworkPolicy {
-    /// Judges what a request asks for, before anything is looked up.
+    /// Judges the origin of a request, before its name is looked up.
     ///
     /// # Errors
-    /// [`Refusal::Origin`]
+    /// [`Refusal::Origin`] if no grant covers the origin.
     pub fn check_origin(&self, origin: &Origin) -> Result<(), Refusal> {
         let granted = self.http.iter().flatten().any(|grant| grant.covers(origin));
         granted
@@ -51,10 +58,10 @@ impl NetworkPolicy {
             .ok_or_else(|| Refusal::Origin(origin.clone()))
     }
 
-    /// The ports that are granted at a host.
+    /// The ports of a host that are granted.
     ///
     /// # Errors
-    /// [`Refusal::Name`] when there is none.
+    /// [`Refusal::Name`] if none is granted.
     pub fn tcp_ports(&self, host: &HostPattern) -> Result<Vec<u16>, Refusal> {
         let grants = self
             .tcp
@@ -69,10 +76,10 @@ impl NetworkPolicy {
         }
     }
 
-    /// Judges an address that the host resolves to. A grant that names an address is a grant of that address.
+    /// Judges an address that the host resolves to. A grant of an address needs no second grant of its network.
     ///
     /// # Errors
-    /// [`Refusal::Address`]
+    /// [`Refusal::Address`] if the address is not public and no network of the grants contains it.
     pub fn check_address(&self, host: &HostPattern, address: IpAddr) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let named = |address| {
@@ -98,371 +105,43 @@ impl NetworkPolicy {
     }
 }
 
-/// What a plugin wanted and was not granted, with the line that would grant it.
+/// Why the policy refuses something. The message holds the line of the configuration that would grant it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// An origin that no grant covers.
+    /// No grant covers the origin.
     #[error(
         "{0} is not granted to this task; if it is meant, add to its [task.allow]: http = [\"{0}\"]"
     )]
     Origin(Origin),
-    /// An address and port that no grant covers.
+    /// No grant covers the address and the port.
     #[error(
         "{0} is not granted to this task; if it is meant, add to its [task.allow]: tcp = [\"{0}\"]"
     )]
     Endpoint(Endpoint),
-    /// A host that no grant covers, at any port.
+    /// No grant covers any port of the host.
     #[error(
         "{0} is not granted to this task; if it is meant, add to its [task.allow]: tcp = [\"{0}:PORT\"]"
     )]
     Name(HostPattern),
-    /// A host that is granted, but has an address that is not.
+    /// A grant covers the host, and none covers its address.
     #[error(
         "{host} has the address {address}, {kind}, which a name alone does not grant; if it is meant, \
          add to [task.allow]: networks = [\"{address}\"]"
     )]
     Address {
-        /// The host that was asked for.
+        /// The host that the plugin asked for.
         host: HostPattern,
-        /// What it resolves to.
+        /// The address that the host resolves to.
         address: IpAddr,
-        /// Where that leads.
+        /// The kind of that address.
         kind: AddressKind,
     },
 }
 
-/// A grant cannot be read: the rule that it breaks, as said of it ("it ...").
+/// The rule that the text of a grant breaks, as the rest of a sentence about it ("has no port").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct PolicyError(pub &'static str);
-
-/// The scheme of an origin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// In the clear.
-    Http,
-    /// Over TLS.
-    Https,
-}
-
-impl Scheme {
-    fn default_port(self) -> u16 {
-        match self {
-            Self::Http => 80,
-            Self::Https => 443,
-        }
-    }
-}
-
-impl fmt::Display for Scheme {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        })
-    }
-}
-
-/// Scheme, host and port: whose documents a request asks for. As a grant its host may be a [`HostPattern::Below`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The scheme.
-    pub scheme: Scheme,
-    /// The host.
-    pub host: HostPattern,
-    /// The port.
-    pub port: u16,
-}
-
-impl Origin {
-    /// Reads `https://api.example.com`, `http://*.internal:8080` or `http://[fd00::1]`.
-    ///
-    /// # Errors
-    /// [`PolicyError`] says what is wrong.
-    pub fn new(text: &str) -> Result<Self, PolicyError> {
-        let (scheme, authority) = text
-            .split_once("://")
-            .ok_or(PolicyError("has no scheme, http:// or https://"))?;
-        let scheme = match scheme.to_ascii_lowercase().as_str() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            _ => return Err(PolicyError("has a scheme other than http and https")),
-        };
-        if authority.contains(['/', '?', '#', '\\']) {
-            return Err(PolicyError("goes on after the port: an origin has no path"));
-        }
-        let (host, port) = host_and_port(authority)?;
-        Ok(Self {
-            scheme,
-            host,
-            port: port.unwrap_or(scheme.default_port()),
-        })
-    }
-
-    /// The host, and the port if it is not the scheme's own: what a request calls its `Host`.
-    pub fn authority(&self) -> String {
-        if self.port == self.scheme.default_port() {
-            self.host.bracketed()
-        } else {
-            format!("{}:{}", self.host.bracketed(), self.port)
-        }
-    }
-
-    fn covers(&self, asked: &Self) -> bool {
-        (self.scheme, self.port) == (asked.scheme, asked.port) && self.host.covers(&asked.host)
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme, self.authority())
-    }
-}
-
-impl FromStr for Origin {
-    type Err = PolicyError;
-
-    fn from_str(text: &str) -> Result<Self, PolicyError> {
-        Self::new(text)
-    }
-}
-
-/// A host and a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// The host.
-    pub host: HostPattern,
-    /// The port.
-    pub port: u16,
-}
-
-impl Endpoint {
-    /// Reads `db.internal:5432`, `*.internal:5432`, `10.0.0.7:5432` or `[fd00::7]:5432`.
-    ///
-    /// # Errors
-    /// [`PolicyError`] says what is wrong.
-    pub fn new(text: &str) -> Result<Self, PolicyError> {
-        let (host, port) = host_and_port(text)?;
-        let port = port.ok_or(PolicyError("has no port"))?;
-        Ok(Self { host, port })
-    }
-}
-
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host.bracketed(), self.port)
-    }
-}
-
-impl FromStr for Endpoint {
-    type Err = PolicyError;
-
-    fn from_str(text: &str) -> Result<Self, PolicyError> {
-        Self::new(text)
-    }
-}
-
-/// A range of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network(IpNet);
-
-impl Network {
-    /// Reads "10.0.0.0/8", "fd00::/8", or a single address.
-    ///
-    /// # Errors
-    /// [`PolicyError`] says what is wrong.
-    pub fn new(text: &str) -> Result<Self, PolicyError> {
-        let network = if text.contains('/') {
-            text.parse::<IpNet>()
-                .map_err(|_| PolicyError("is neither an address nor a range like 10.0.0.0/8"))?
-        } else {
-            let address: IpAddr = text.parse().map_err(|_| PolicyError("is not an address"))?;
-            address.to_canonical().into()
-        };
-        if network != network.trunc() {
-            return Err(PolicyError("has bits after its prefix: they must be 0"));
-        }
-        match network {
-            IpNet::V6(network) if network.addr().to_ipv4_mapped().is_some() => Err(PolicyError(
-                "is IPv4 in the guise of IPv6: write it as IPv4",
-            )),
-            network => Ok(Self(network)),
-        }
-    }
-
-    fn contains(&self, address: IpAddr) -> bool {
-        self.0.contains(&address)
-    }
-}
-
-impl fmt::Display for Network {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for Network {
-    type Err = PolicyError;
-
-    fn from_str(text: &str) -> Result<Self, PolicyError> {
-        Self::new(text)
-    }
-}
-
-/// What stands for a machine: in lower case, without a dot at the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostPattern {
-    /// A name.
-    Name(String),
-    /// In a grant: every name below this one, but not this one.
-    Below(String),
-    /// An address; never IPv4 in the guise of IPv6.
-    Address(IpAddr),
-}
-
-impl HostPattern {
-    const NAME_BYTES: usize = 253;
-
-    /// Reads a name, `*.` and a name, or an address; an IPv6 address with or without its brackets.
-    ///
-    /// # Errors
-    /// [`PolicyError`] says what is wrong.
-    pub fn new(text: &str) -> Result<Self, PolicyError> {
-        if let Some(address) = text.strip_prefix('[') {
-            let address = address
-                .strip_suffix(']')
-                .and_then(|address| address.parse::<Ipv6Addr>().ok());
-            let address =
-                address.ok_or(PolicyError("has brackets without an IPv6 address in them"))?;
-            return Ok(Self::Address(IpAddr::V6(address).to_canonical()));
-        }
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self::Address(address.to_canonical()));
-        }
-        match text.strip_prefix("*.") {
-            Some(suffix) => Ok(Self::Below(name(suffix)?)),
-            None => Ok(Self::Name(name(text)?)),
-        }
-    }
-
-    fn covers(&self, asked: &Self) -> bool {
-        match (self, asked) {
-            (Self::Below(suffix), Self::Name(name)) => name
-                .strip_suffix(suffix)
-                .is_some_and(|labels| labels.ends_with('.')),
-            (Self::Below(_), _) | (_, Self::Below(_)) => false,
-            (granted, asked) => granted == asked,
-        }
-    }
-
-    fn bracketed(&self) -> String {
-        match self {
-            Self::Address(IpAddr::V6(address)) => format!("[{address}]"),
-            host => host.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name(name) => f.write_str(name),
-            Self::Below(suffix) => write!(f, "*.{suffix}"),
-            Self::Address(address) => address.fmt(f),
-        }
-    }
-}
-
-/// Reads `host` or `host:port`.
-fn host_and_port(text: &str) -> Result<(HostPattern, Option<u16>), PolicyError> {
-    if text.contains('@') {
-        return Err(PolicyError("names a user, which belongs into the request"));
-    }
-    // The colons of an IPv6 address are within its brackets.
-    let colon = text
-        .rfind(':')
-        .filter(|colon| !text[*colon..].contains(']'));
-    let (host, port) = colon.map_or((text, None), |colon| {
-        (&text[..colon], Some(&text[colon + 1..]))
-    });
-    if host.contains(':') && !host.starts_with('[') {
-        return Err(PolicyError("has an IPv6 address without brackets"));
-    }
-    let port = match port {
-        None => None,
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => match digits.parse() {
-            Ok(0) | Err(_) => {
-                return Err(PolicyError(
-                    "has a port that is not a number from 1 to 65535",
-                ));
-            }
-            Ok(port) => Some(port),
-        },
-        Some(_) => {
-            return Err(PolicyError(
-                "has a port that is not a number from 1 to 65535",
-            ));
-        }
-    };
-    Ok((HostPattern::new(host)?, port))
-}
-
-/// A name of the domain name system as it is compared: in lower case, without a dot at the end.
-fn name(text: &str) -> Result<String, PolicyError> {
-    let name = text.strip_suffix('.').unwrap_or(text);
-    if name.is_empty() {
-        return Err(PolicyError("has no host"));
-    }
-    if !name.is_ascii() {
-        return Err(PolicyError(
-            "is not plain ASCII: write such a name in its xn-- form",
-        ));
-    }
-    if name.contains('*') {
-        return Err(PolicyError(
-            "has a * elsewhere than as the whole first label, like *.example.com",
-        ));
-    }
-    if name.len() > HostPattern::NAME_BYTES {
-        return Err(PolicyError("has a host of more than 253 bytes"));
-    }
-    for label in name.split('.') {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if label.is_empty()
-            || label.len() > 63
-            || !label.bytes().all(plain)
-            || label.starts_with('-')
-        {
-            return Err(PolicyError(
-                "has a host that is no name: labels of letters, digits, - and _, and dots between",
-            ));
-        }
-    }
-    // Whatever is looked up in this form may be taken for an address, and not for the one that it seems to be.
-    let last = name.rsplit('.').next().unwrap_or(name).to_ascii_lowercase();
-    let number = last.bytes().all(|byte| byte.is_ascii_digit());
-    let hexadecimal = last
-        .strip_prefix("0x")
-        .is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    if number || hexadecimal {
-        return Err(PolicyError(
-            "ends in a number, but is not an address of four decimal numbers",
-        ));
-    }
-    Ok(name.to_ascii_lowercase())
-}
-
-impl From<Ipv4Addr> for HostPattern {
-    fn from(address: Ipv4Addr) -> Self {
-        Self::Address(address.into())
-    }
-}
-
-impl From<IpAddr> for HostPattern {
-    fn from(address: IpAddr) -> Self {
-        Self::Address(address.to_canonical())
-    }
-}
 
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,6 @@
+use std::fmt;
+use std::net::Ipv4Addr;
+
 use proptest::prelude::*;
 
 use super::*;

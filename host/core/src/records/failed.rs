@@ -1,0 +1,82 @@
+//! The mark on a task whose plugin fails for good.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::{bounded, is_about};
+use crate::restart::PluginFailed;
+use crate::term::Term;
+
+/// Marks a task whose plugin has failed for good in each of its latest terms.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedRecord {
+    /// How many terms in a row have failed.
+    pub terms: u32,
+    /// The number of the last of these terms.
+    pub term: u64,
+    /// The fencing token of that term. Hosts of an earlier version did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing_token: Option<u64>,
+    /// The host that led that term.
+    pub host: String,
+    /// When the plugin failed: RFC 3339, UTC, by that host's clock.
+    pub at: String,
+    /// The name of the [`Cause`](crate::cause::Cause).
+    pub cause: String,
+    /// What went wrong, for people to read.
+    pub detail: String,
+    /// When a host on which the plugin has failed stands again, and no such host does before: RFC 3339, UTC. The host may
+    /// have ended by then.
+    #[serde(default)]
+    pub retry_at: Option<String>,
+}
+
+impl FailedRecord {
+    /// The mark after one more term has failed, `now`. `retry_at` takes the number of failed terms in a row, and gives the time
+    /// at which this host stands again.
+    pub fn after(
+        before: Option<Self>,
+        term: &Term,
+        failed: &PluginFailed,
+        now: SystemTime,
+        retry_at: impl FnOnce(u32) -> Option<SystemTime>,
+    ) -> Self {
+        let (terms, others) =
+            before.map_or((0, None), |before| (before.terms, before.retry_after(now)));
+        let terms = terms.saturating_add(1);
+        let retry_at = retry_at(terms).into_iter().chain(others).min();
+        let shown = |time| humantime::format_rfc3339_millis(time).to_string();
+        Self {
+            terms,
+            term: term.number,
+            fencing_token: Some(term.fencing_token.0),
+            host: term.host.to_string(),
+            at: shown(now),
+            cause: failed.cause.name().to_owned(),
+            detail: bounded(&failed.cause.to_string()),
+            retry_at: retry_at.map(shown),
+        }
+    }
+
+    /// When a host stands again, if that is after `now`.
+    pub fn retry_after(&self, now: SystemTime) -> Option<SystemTime> {
+        let at = humantime::parse_rfc3339(self.retry_at.as_deref()?).ok()?;
+        Some(at).filter(|at| *at > now)
+    }
+
+    /// The mark as it reads at `now`: without a `retry_at` that has passed.
+    #[must_use]
+    pub fn at(self, now: SystemTime) -> Self {
+        let awaited = self.retry_after(now).is_some();
+        Self {
+            retry_at: self.retry_at.filter(|_| awaited),
+            ..self
+        }
+    }
+
+    /// Whether the term is the last one that has failed.
+    pub fn is_of(&self, term: &Term) -> bool {
+        is_about(self.fencing_token, self.term, term)
+    }
+}

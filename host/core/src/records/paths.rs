@@ -1,0 +1,95 @@
+//! The paths of the nodes.
+
+use super::{Candidate, TermRecord};
+
+/// How many bytes the paths of all nodes that one session watches may have together. When a session reconnects, the client
+/// library sends all these paths to the server in messages of 128 KiB, and it misreads the answers if there are two.
+pub const WATCHED_BYTES_MAX: usize = 128 * 1024;
+
+/// The paths of one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskPaths {
+    /// The master node.
+    pub master: String,
+    /// Whether the configuration of the task says where the master node is. Otherwise it is beside the other nodes.
+    pub elsewhere: bool,
+    /// The term record.
+    pub term: String,
+    /// The history of the terms.
+    pub history: String,
+    /// The parent of the candidates.
+    pub candidates: String,
+    /// The mark on a task whose plugin fails for good.
+    pub failed: String,
+    /// The order to the leader to resign.
+    pub resign: String,
+    /// The parent of the plugin's state.
+    pub state: String,
+}
+
+impl TaskPaths {
+    /// The paths of `task` below `root`. The master node is at `master`, if that is given.
+    pub fn new(root: &str, task: &str, master: Option<&str>) -> Self {
+        let own = format!("{}/{task}", tasks_path(root));
+        Self {
+            master: master.map_or_else(|| format!("{own}/master"), str::to_owned),
+            elsewhere: master.is_some(),
+            term: format!("{own}/term"),
+            history: format!("{own}/history"),
+            candidates: format!("{own}/candidates"),
+            failed: format!("{own}/failed"),
+            resign: format!("{own}/resign"),
+            state: format!("{own}/state"),
+        }
+    }
+
+    /// The path of the master node, as `record` says it.
+    pub fn master_in(&self, record: &TermRecord) -> String {
+        let usual = || {
+            self.term
+                .strip_suffix("/term")
+                .map(|own| format!("{own}/master"))
+                .unwrap_or_default()
+        };
+        record.path.clone().unwrap_or_else(usual)
+    }
+
+    /// How many bytes the paths of the task's nodes that a host may watch at once have together, with the chroot.
+    pub fn watched_bytes(&self, chroot: &str, host: &str) -> usize {
+        // A host watches its own candidate and that of its predecessor.
+        let candidate = self.candidates.len()
+            + 1
+            + Candidate::prefix(0, host).len()
+            + Candidate::SEQUENCE_DIGITS;
+        let paths = [
+            self.master.len(),
+            self.term.len(),
+            self.resign.len(),
+            candidate,
+            candidate,
+        ];
+        paths.iter().map(|path| chroot.len() + path).sum()
+    }
+}
+
+/// The parent of all hosts' nodes.
+pub fn hosts_path(root: &str) -> String {
+    format!("{root}/hosts")
+}
+
+/// The parent of all tasks.
+pub fn tasks_path(root: &str) -> String {
+    format!("{root}/tasks")
+}
+
+/// The path of a host's node.
+pub fn host_path(root: &str, host: &str) -> String {
+    format!("{root}/hosts/{host}")
+}
+
+/// The path of the parent node. None if the parent is `/`.
+pub fn parent(path: &str) -> Option<&str> {
+    path.rsplit_once('/')
+        .map(|(parent, _)| parent)
+        .filter(|parent| !parent.is_empty())
+}
