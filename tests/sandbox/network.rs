@@ -3,6 +3,7 @@
 mod case;
 mod demotion;
 mod http;
+mod names;
 mod server;
 mod sockets;
 mod tls;
