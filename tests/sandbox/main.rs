@@ -4,6 +4,7 @@ mod apart;
 mod guests;
 
 mod activation;
+mod clocks;
 mod demotion;
 mod grants;
 mod hostile;

@@ -11,6 +11,7 @@ use crate::run::failure::Failure;
 use crate::run::linker::linker;
 use crate::run::{AfterCompletion, Linked, RunEnd};
 use crate::settings::PluginSettings;
+use soloist_core::clock::TaskClock;
 use soloist_core::digest::Digest;
 use soloist_core::limits::Limits;
 use soloist_core::secret::Secret;
@@ -96,6 +97,11 @@ impl Plugin {
     /// How much the plugin may have and do.
     pub fn limits(&self) -> &Limits {
         &self.linked.settings().limits
+    }
+
+    /// The time that the plugin lives by.
+    pub fn clock(&self) -> &TaskClock {
+        &self.linked.settings().clock
     }
 
     /// The secrets that its task grants the plugin. They must not be printed.

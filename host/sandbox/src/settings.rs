@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::imports::writes::Bucket;
 use crate::network::{Resolve, SystemResolver};
+use soloist_core::clock::TaskClock;
 use soloist_core::digest::Digest;
 use soloist_core::grants::{Directory, Grant, Grants};
 use soloist_core::limits::{HOST_STATE_RATE, Limits};
@@ -35,6 +36,8 @@ pub struct PluginSettings {
     pub resolver: Arc<dyn Resolve>,
     /// How much all plugins of the host may write to their states.
     pub host_writes: Arc<Bucket>,
+    /// The time that the plugin lives by.
+    pub clock: TaskClock,
 }
 
 impl Default for PluginSettings {
@@ -50,6 +53,7 @@ impl Default for PluginSettings {
             all_dirs: Vec::new(),
             resolver: Arc::new(SystemResolver::default()),
             host_writes: Arc::new(Bucket::of_host(HOST_STATE_RATE)),
+            clock: TaskClock::default(),
         }
     }
 }

@@ -149,7 +149,7 @@ impl Supervisor {
                 }
             };
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = self.plugin.clock().sleep(pause) => {}
                 _ = self.leadership.demotion() => return,
             }
         }
@@ -161,7 +161,11 @@ impl Supervisor {
         guests: &mut JoinSet<Result<RunEnd, Failure>>,
         was_healthy: &mut bool,
     ) -> Result<RunEnd, Failure> {
-        let mut healthy = pin!(tokio::time::sleep(self.settings.restart.healthy_after));
+        let mut healthy = pin!(
+            self.plugin
+                .clock()
+                .sleep(self.settings.restart.healthy_after)
+        );
         loop {
             tokio::select! {
                 joined = guests.join_next() => {

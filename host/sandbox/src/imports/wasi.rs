@@ -1,19 +1,24 @@
-//! What a plugin sees of the system: the variables that its task grants and the log behind stdout and stderr. The granted
-//! directories are added to it.
+//! What a plugin sees of the system: the variables that its task grants, the date, and the log behind stdout and stderr. The
+//! granted directories are added to it.
 
 use wasmtime_wasi::WasiCtx;
 
+use soloist_core::clock::TaskClock;
+
+use crate::imports::clocks::Date;
 use crate::imports::stdio::Stdio;
 
 /// Makes the view of the system that one instance has.
 pub(crate) fn context<'a>(
     variables: impl Iterator<Item = (&'a str, &'a str)>,
+    clock: TaskClock,
     stdout: Stdio,
     stderr: Stdio,
 ) -> WasiCtx {
     // No argument, no stdin, no network: what is not named here is not there.
     let mut wasi = WasiCtx::builder();
-    wasi.stdout(stdout)
+    wasi.wall_clock(Date(clock))
+        .stdout(stdout)
         .stderr(stderr)
         .allow_tcp(false)
         .allow_udp(false)

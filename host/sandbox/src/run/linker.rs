@@ -3,7 +3,7 @@
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use crate::imports::{config, exit, files, leadership, log, state};
+use crate::imports::{clocks, config, exit, files, leadership, log, state};
 use crate::network;
 use crate::run::store::InstanceData;
 
@@ -20,6 +20,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceData>> 
     linker.allow_shadowing(true);
     files::add_to_linker(&mut linker, InstanceData::files)?;
     network::add_to_linker(&mut linker, InstanceData::sockets)?;
+    clocks::add_to_linker(&mut linker, InstanceData::clocks)?;
     exit::add_to_linker(&mut linker)?;
     linker.allow_shadowing(false);
     leadership::add_to_linker(&mut linker, InstanceData::leadership)?;

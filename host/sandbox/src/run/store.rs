@@ -11,6 +11,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::directories::Directories;
 use crate::engine::cpu::Cpu;
 use crate::engine::turn::Turn;
+use crate::imports::clocks::ClocksView;
 use crate::imports::config::ConfigView;
 use crate::imports::files::{FilesView, OpenFiles};
 use crate::imports::leadership::LeadershipView;
@@ -78,7 +79,12 @@ impl InstanceData {
         let variables = variables
             .map(|(name, value)| (&**name, &**value))
             .chain(secrets.map(|(name, secret)| (&**name, secret.expose())));
-        let wasi = directories.give(wasi::context(variables, stdout.clone(), stderr.clone()))?;
+        let wasi = directories.give(wasi::context(
+            variables,
+            settings.clock.clone(),
+            stdout.clone(),
+            stderr.clone(),
+        ))?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(count(limits.resources.into()));
         let mut http = WasiHttpCtx::new();
@@ -144,6 +150,14 @@ impl InstanceData {
     pub(super) fn config(&mut self) -> ConfigView<'_> {
         self.start.called_host();
         ConfigView(&self.settings.config)
+    }
+
+    pub(super) fn clocks(&mut self) -> ClocksView<'_> {
+        self.start.called_host();
+        ClocksView {
+            clock: &self.settings.clock,
+            table: &mut self.table,
+        }
     }
 
     pub(super) fn files(&mut self) -> FilesView<'_> {

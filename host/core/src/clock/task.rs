@@ -1,0 +1,175 @@
+//! The time that tasks live by. Leases never go by it.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// The time that plugins see and wait for, that schedules are computed from, and that pauses between two runs last.
+///
+/// A host has one, the system's. Those who try a plugin put it ahead, or run it on a paused clock of Tokio, so that a day
+/// takes a moment; the lease is measured on another clock and does not notice. Clones are the same clock.
+#[derive(Clone, Debug)]
+pub struct TaskClock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    origin: Instant,
+    wall: Wall,
+    ahead: watch::Sender<Duration>,
+}
+
+/// What tells the date.
+#[derive(Debug)]
+enum Wall {
+    /// The system's clock, which may be set.
+    System,
+    /// The date at the origin: time passes as Tokio's clock does.
+    Since(SystemTime),
+}
+
+impl Default for TaskClock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+impl TaskClock {
+    /// The clocks of the system.
+    pub fn system() -> Self {
+        Self::with(Wall::System)
+    }
+
+    /// A clock that shows this date now, and goes on as Tokio's clock does, which may be paused.
+    pub fn simulated(date: SystemTime) -> Self {
+        Self::with(Wall::Since(date))
+    }
+
+    fn with(wall: Wall) -> Self {
+        Self(Arc::new(Inner {
+            origin: tokio_now(),
+            wall,
+            ahead: watch::Sender::default(),
+        }))
+    }
+
+    /// How long the clock has run. It never goes back.
+    pub fn elapsed(&self) -> Duration {
+        tokio_now()
+            .saturating_duration_since(self.0.origin)
+            .saturating_add(self.ahead())
+    }
+
+    /// The date. It goes back when somebody sets the system's clock back.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "plugins and schedules may see the date; no rule of election and lease goes by it"
+    )]
+    pub fn date(&self) -> SystemTime {
+        let (now, ahead) = match self.0.wall {
+            Wall::System => (SystemTime::now(), self.ahead()),
+            Wall::Since(date) => (date, self.elapsed()),
+        };
+        // Nobody lives to see a date that cannot be told.
+        now.checked_add(ahead).unwrap_or(now)
+    }
+
+    /// Lets so much time have passed at once. What waits for a moment in it goes on.
+    pub fn advance(&self, time: Duration) {
+        self.0
+            .ahead
+            .send_modify(|ahead| *ahead = ahead.saturating_add(time));
+    }
+
+    /// Waits for so long.
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn sleep(&self, time: Duration) {
+        self.sleep_until(self.elapsed().saturating_add(time)).await;
+    }
+
+    /// Waits until the clock has run for so long.
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn sleep_until(&self, elapsed: Duration) {
+        let mut ahead = self.0.ahead.subscribe();
+        loop {
+            ahead.mark_unchanged();
+            let left = elapsed.saturating_sub(self.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(left) => {}
+                // It changes as long as the clock is there, and that is longer than this call.
+                _ = ahead.changed() => {}
+            }
+        }
+    }
+
+    fn ahead(&self) -> Duration {
+        *self.0.ahead.borrow()
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tasks live by the clock that Tokio's timers go by"
+)]
+fn tokio_now() -> Instant {
+    Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[tokio::test]
+    async fn whoever_waits_goes_on_when_the_time_is_put_ahead() {
+        let clock = TaskClock::system();
+        let before = clock.date();
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(DAY).await }
+        });
+        let patient = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(3 * DAY).await }
+        });
+        tokio::task::yield_now().await;
+        clock.advance(DAY / 2);
+        clock.advance(DAY);
+        waiting.await.unwrap();
+        assert!(!patient.is_finished());
+        patient.abort();
+        assert!(clock.elapsed() >= 3 * DAY / 2);
+        assert!(clock.date().duration_since(before).unwrap() >= 3 * DAY / 2);
+        clock.advance(Duration::MAX);
+        clock.sleep(DAY).await;
+        clock.date();
+    }
+
+    #[test]
+    fn a_simulated_clock_goes_as_the_paused_clock_of_tokio_does() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let clock = TaskClock::simulated(UNIX_EPOCH + DAY);
+            assert_eq!(clock.date(), UNIX_EPOCH + DAY);
+            clock.sleep(DAY).await;
+            assert_eq!(clock.date(), UNIX_EPOCH + 2 * DAY);
+            clock.advance(DAY);
+            assert_eq!(clock.date(), UNIX_EPOCH + 3 * DAY);
+        });
+    }
+}
