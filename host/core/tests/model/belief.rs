@@ -26,6 +26,10 @@ pub enum Rule {
     BlindToCandidate,
     /// Broken there as well: a leader whose reading of the master node has failed does not try again.
     ReadsOnce,
+    /// Broken where the task is taken away: the host does not wait until the plugin has stopped.
+    WithdrawsAtOnce,
+    /// Broken there as well: the host gives nothing back.
+    KeepsWhatItHas,
 }
 
 /// The lease of one session.

@@ -51,7 +51,7 @@ pub enum Wrong {
     NotShutDown {
         host: HostId,
     },
-    /// Nodes of hosts that have ended in order.
+    /// Nodes of hosts that have ended in order, or from which the task was taken away.
     LeftBehind,
 }
 

@@ -115,14 +115,16 @@ pub struct Host {
     pub activations: u64,
     /// Whom the present term is to be given up for.
     pub successor: Option<HostId>,
+    /// The process was told to end, and not only that the task is taken away from it.
+    pub shutting_down: bool,
+    /// The task is taken away from the process, which goes on.
+    pub withdrawing: bool,
+    /// It has been taken away, and all that the process held in it is given back.
+    pub without_task: bool,
 }
 
 impl Host {
     pub fn new(id: HostId, rule: Rule, clock_error_ppm: i64, plan: &Plan) -> Self {
-        let settings = Settings {
-            demote_timeout: time(plan.demote_timeout),
-            successor_delay: time(plan.successor_delay),
-        };
         let tick = time(plan.tick);
         Self {
             id,
@@ -147,7 +149,7 @@ impl Host {
             applied: 0,
             heartbeat: None,
             ping: None,
-            election: Election::new(settings),
+            election: election(plan),
             inputs: VecDeque::new(),
             handling: false,
             request: None,
@@ -158,6 +160,9 @@ impl Host {
             activation: None,
             activations: 0,
             successor: None,
+            shutting_down: false,
+            withdrawing: false,
+            without_task: false,
         }
     }
 
@@ -178,6 +183,19 @@ impl Host {
             activations,
             ..new
         };
+    }
+
+    /// The host has given back all that it held in a task that was taken away. It waits for no answer any more.
+    pub fn lose_task(&mut self) {
+        self.without_task = true;
+        (self.request, self.watch, self.seen) = (None, None, None);
+        (self.successor, self.history) = (None, None);
+    }
+
+    /// The task is this host's again: its election begins anew.
+    pub fn regain_task(&mut self, plan: &Plan) {
+        (self.withdrawing, self.without_task) = (false, false);
+        self.election = election(plan);
     }
 
     /// What the host's clock shows at a real time.
@@ -232,4 +250,12 @@ impl Host {
         self.session = Some(session);
         self.belief = Belief::new(self.rule, self.asked, time(self.timeout), self.tick);
     }
+}
+
+/// An election that begins.
+fn election(plan: &Plan) -> Election {
+    Election::new(Settings {
+        demote_timeout: time(plan.demote_timeout),
+        successor_delay: time(plan.successor_delay),
+    })
 }

@@ -36,6 +36,7 @@ struct Explored {
     violation: Option<(u64, Violation)>,
     effects: u64,
     terms: u64,
+    withdrawals: u64,
     recovered_within: u64,
 }
 
@@ -54,6 +55,7 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         tried += 1;
         explored.effects += world.effects;
         explored.terms += world.terms;
+        explored.withdrawals += world.withdrawals;
         explored.recovered_within = explored.recovered_within.max(world.recovered_within);
         if let Some(violation) = world.violation {
             explored.violation = Some((seed, violation));
@@ -64,10 +66,11 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         violation,
         effects,
         terms,
+        withdrawals,
         recovered_within,
     } = &explored;
     println!(
-        "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, recovered within \
+        "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, {withdrawals} withdrawals, recovered within \
          {recovered_within}% of the time allowed; {violation:?}",
         began.elapsed()
     );
@@ -87,6 +90,11 @@ fn at_most_one_host_can_have_effects() {
         explored.effects > 10 * explored.terms,
         "{} effects",
         explored.effects
+    );
+    assert!(
+        explored.withdrawals >= worlds() / 2,
+        "{} withdrawals",
+        explored.withdrawals
     );
 }
 
@@ -158,4 +166,17 @@ fn a_leader_that_does_not_look_after_its_candidate_is_found_out() {
 #[test]
 fn a_leader_that_does_not_read_again_is_found_out() {
     finds_two(Rule::ReadsOnce);
+}
+
+#[test]
+fn a_withdrawal_that_does_not_wait_for_the_plugin_is_found_out() {
+    finds_two(Rule::WithdrawsAtOnce);
+}
+
+#[test]
+fn a_withdrawal_that_gives_nothing_back_is_found_out() {
+    let found = explore(Rule::KeepsWhatItHas, BROKEN_WORLDS)
+        .violation
+        .map(|(_, violation)| violation.wrong);
+    assert_eq!(found, Some(Wrong::LeftBehind));
 }

@@ -31,6 +31,8 @@ pub struct Plan {
     pub refused: Option<Refusal>,
     /// One in so many requests fails though the connection stays.
     pub failing: u64,
+    /// Operators take the task away from hosts, and give it back later, by reloads of their configuration.
+    pub reloads: bool,
 }
 
 /// What the ensemble refuses: nothing of it is done, and it will be refused again.
@@ -43,7 +45,8 @@ pub enum Refusal {
 }
 
 impl Plan {
-    pub fn draw(random: &mut Random) -> Self {
+    /// Every second world has reloads. The seed decides, so that worlds without them stay as they were.
+    pub fn draw(seed: u64, random: &mut Random) -> Self {
         let tick = 200 * MS + random.below(1_800 * MS);
         let session_timeout = match random.below(6) {
             0 => 20 * tick + random.below(100 * tick),
@@ -91,6 +94,7 @@ impl Plan {
                 _ => None,
             },
             failing: 10 + random.below(200),
+            reloads: seed % 2 == 1,
         }
     }
 

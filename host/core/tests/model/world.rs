@@ -49,6 +49,8 @@ pub struct World {
     pub violation: Option<Violation>,
     pub effects: u64,
     pub terms: u64,
+    /// How often a task was taken away from a host, and given back.
+    pub withdrawals: u64,
     /// How long it took until all was well again, at most, in percent of the time allowed.
     pub recovered_within: u64,
 }
@@ -56,7 +58,7 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, rule: Rule, told: bool) -> Self {
         let mut random = Random::new(seed);
-        let plan = Plan::draw(&mut random);
+        let plan = Plan::draw(seed, &mut random);
         let hosts = (0..plan.hosts)
             .map(|id| {
                 // Within 1 %, and often at the bounds of that.
@@ -90,6 +92,7 @@ impl World {
             violation: None,
             effects: 0,
             terms: 0,
+            withdrawals: 0,
             recovered_within: 0,
         };
         for host in 0..plan.hosts {
@@ -225,6 +228,9 @@ impl World {
             Event::ElectLeader => self.elect_leader(),
             Event::Heal { server } => self.heal(server),
             Event::Start { host } => self.start(host),
+            Event::Regain { host, process } if self.hosts[host].process == process => {
+                self.regain_task(host);
+            }
             Event::Connect { host } => self.connect(host),
             Event::Leave { host, session } if self.hosts[host].session == session => {
                 self.leave(host);

@@ -29,6 +29,14 @@ impl World {
                 continue;
             }
             self.print(format_args!("host {host}: {input:?}"));
+            self.hosts[host].withdrawing |= input == Input::Withdraw;
+            if input == Input::Shutdown {
+                self.hosts[host].shutting_down = true;
+                if self.hosts[host].without_task {
+                    self.finish(host);
+                    continue;
+                }
+            }
             for action in self.hosts[host].handle(self.now, input) {
                 self.print(format_args!("host {host}:   -> {action:?}"));
                 self.perform(host, action);
@@ -85,10 +93,13 @@ impl World {
                 _ => self.feed(host, Input::Outdated),
             },
             Action::ReadMaster => self.request(host, Ask::ReadMaster { own }),
+            Action::Release { .. }
+                if self.hosts[host].withdrawing && self.rule == Rule::KeepsWhatItHas =>
+            {
+                self.feed(host, Input::Released);
+            }
             Action::Release { term } => {
-                if self.hosts[host].activation.is_some() {
-                    self.wrong(Wrong::ReleasedWhileRunning { host });
-                }
+                self.must_have_stopped(host, Wrong::ReleasedWhileRunning { host });
                 let Host {
                     session,
                     successor,
@@ -109,7 +120,12 @@ impl World {
                 );
             }
             Action::Activate(term) => self.activate(host, term, own.unwrap_or_default()),
-            Action::Demote(_) => self.demote(host),
+            Action::Demote(_) => {
+                self.demote(host);
+                if self.hosts[host].withdrawing && self.rule == Rule::WithdrawsAtOnce {
+                    self.feed(host, Input::Stopped);
+                }
+            }
             Action::Revoke => self.revoke(host),
             Action::AnnounceElected(_) => {
                 (self.hosts[host].successor, self.hosts[host].history) = (None, None);
@@ -118,7 +134,8 @@ impl World {
             | Action::AnnounceStandby { .. }
             | Action::AnnounceRest(_) => {}
             Action::LeaveSession => self.leave_session(host),
-            Action::Finish => self.finish(host),
+            Action::Finish if self.hosts[host].shutting_down => self.finish(host),
+            Action::Finish => self.lose_task(host),
         }
     }
 
@@ -131,11 +148,49 @@ impl World {
 
     /// The process ends in order: the session is closed, if there is a connection, and else left to expire.
     fn finish(&mut self, host: HostId) {
-        if self.hosts[host].activation.is_some() {
-            self.wrong(Wrong::FinishedWhileRunning { host });
-        }
+        self.must_have_stopped(host, Wrong::FinishedWhileRunning { host });
         self.leave(host);
         self.end_process(host);
+    }
+
+    /// The task is no longer the host's, and all that the host held in it is given back. A later reload gives the task back.
+    fn lose_task(&mut self, host: HostId) {
+        self.must_have_stopped(host, Wrong::FinishedWhileRunning { host });
+        let tree = &self.chronicle.tree;
+        let holds = |session| {
+            let is_leader = tree.master.is_some_and(|master| master.owner == session);
+            is_leader || tree.place(session).is_some()
+        };
+        if self.hosts[host].session.is_some_and(holds) {
+            self.wrong(Wrong::LeftBehind);
+        }
+        self.withdrawals += 1;
+        self.hosts[host].lose_task();
+        let process = self.hosts[host].process;
+        let pause = if self.calm {
+            0
+        } else {
+            self.random.below(self.plan.session_timeout)
+        };
+        self.after(pause, Event::Regain { host, process });
+    }
+
+    pub(super) fn regain_task(&mut self, host: HostId) {
+        if self.hosts[host].shutting_down {
+            return;
+        }
+        self.hosts[host].regain_task(&self.plan);
+        if self.hosts[host].session.is_some() {
+            self.feed(host, Input::SessionStarted);
+        }
+    }
+
+    /// Notes what is wrong if a plugin runs that has to have stopped by now. Where a host does not wait for it, that is not
+    /// the news, but what comes of it.
+    pub(super) fn must_have_stopped(&mut self, host: HostId, wrong: Wrong) {
+        if self.hosts[host].activation.is_some() && self.rule != Rule::WithdrawsAtOnce {
+            self.wrong(wrong);
+        }
     }
 
     /// A process is gone, for whatever reason, and begins anew later.

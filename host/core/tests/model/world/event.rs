@@ -99,6 +99,11 @@ pub(super) enum Event {
     Start {
         host: HostId,
     },
+    /// The task that was taken away from a process is given to it again.
+    Regain {
+        host: HostId,
+        process: u64,
+    },
     Connect {
         host: HostId,
     },
@@ -145,6 +150,7 @@ impl Event {
         match self {
             Event::ToHost { host, .. }
             | Event::Start { host }
+            | Event::Regain { host, .. }
             | Event::Heartbeat { host }
             | Event::Connect { host }
             | Event::Leave { host, .. }

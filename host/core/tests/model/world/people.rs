@@ -1,4 +1,4 @@
-//! What people do: operators, who stop hosts and have leaders resign, and strangers, who delete nodes and write garbage.
+//! What people do: operators, who stop hosts, have leaders resign and take tasks away from hosts, and strangers, who delete nodes and write garbage.
 
 use soloist_core::election::Input;
 
@@ -11,6 +11,9 @@ use crate::tree::NOBODY;
 
 impl World {
     pub(super) fn somebody_acts(&mut self, host: HostId) {
+        if self.plan.reloads && self.random.below(3) == 0 {
+            return self.withdraw(host);
+        }
         match self.random.below(10) {
             0 => self.end_process(host),
             1 => self.shut_down(host),
@@ -27,7 +30,7 @@ impl World {
         }
     }
 
-    /// A process is told to end, or to resign, and hears it when it runs.
+    /// A process is told to end, to resign, or to leave the task, and hears it when it runs.
     pub(super) fn told(&mut self, host: HostId, input: Input, successor: Option<HostId>) {
         let it = &mut self.hosts[host];
         if !it.running {
@@ -50,6 +53,18 @@ impl World {
             Event::Told {
                 host,
                 input: Input::Shutdown,
+                successor: None,
+            },
+        );
+    }
+
+    /// The task is taken away from a host by a reload of its configuration. The process and its session go on.
+    fn withdraw(&mut self, host: HostId) {
+        self.after(
+            0,
+            Event::Told {
+                host,
+                input: Input::Withdraw,
                 successor: None,
             },
         );

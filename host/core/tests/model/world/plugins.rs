@@ -19,9 +19,7 @@ impl World {
         let Some(session) = self.hosts[host].session else {
             return self.feed(host, Input::Stopped);
         };
-        if self.hosts[host].activation.is_some() {
-            self.wrong(Wrong::RunsTwice { host });
-        }
+        self.must_have_stopped(host, Wrong::RunsTwice { host });
         self.terms += 1;
         self.hosts[host].activations += 1;
         let id = self.hosts[host].activations;

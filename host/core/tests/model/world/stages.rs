@@ -84,7 +84,7 @@ impl World {
         let starts = self
             .events
             .iter()
-            .filter(|(_, event)| matches!(***event, Event::Start { .. }))
+            .filter(|(_, event)| matches!(***event, Event::Start { .. } | Event::Regain { .. }))
             .map(|((at, _), _)| *at);
         hosts
             .chain(servers)
