@@ -58,6 +58,19 @@ pub struct Seen {
     pub record: Record,
 }
 
+/// Whether a process stands for the task, and whether it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stay {
+    /// It stands for the task.
+    Stands,
+    /// The task is taken away from it, and it gives back what it holds there.
+    Withdraws,
+    /// It has given all of that back, and goes on without the task.
+    WithoutTask,
+    /// It was told to end.
+    ShutsDown,
+}
+
 /// A request of the election.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -115,12 +128,7 @@ pub struct Host {
     pub activations: u64,
     /// Whom the present term is to be given up for.
     pub successor: Option<HostId>,
-    /// The process was told to end, and not only that the task is taken away from it.
-    pub shutting_down: bool,
-    /// The task is taken away from the process, which goes on.
-    pub withdrawing: bool,
-    /// It has been taken away, and all that the process held in it is given back.
-    pub without_task: bool,
+    pub stay: Stay,
 }
 
 impl Host {
@@ -160,9 +168,7 @@ impl Host {
             activation: None,
             activations: 0,
             successor: None,
-            shutting_down: false,
-            withdrawing: false,
-            without_task: false,
+            stay: Stay::Stands,
         }
     }
 
@@ -187,14 +193,14 @@ impl Host {
 
     /// The host has given back all that it held in a task that was taken away. It waits for no answer any more.
     pub fn lose_task(&mut self) {
-        self.without_task = true;
+        self.stay = Stay::WithoutTask;
         (self.request, self.watch, self.seen) = (None, None, None);
         (self.successor, self.history) = (None, None);
     }
 
     /// The task is this host's again: its election begins anew.
     pub fn regain_task(&mut self, plan: &Plan) {
-        (self.withdrawing, self.without_task) = (false, false);
+        self.stay = Stay::Stands;
         self.election = election(plan);
     }
 

@@ -6,7 +6,7 @@ use super::{Event, World};
 use crate::belief::Rule;
 use crate::change::Release;
 use crate::chronicle::Wrong;
-use crate::host::{Ask, Host, Request, Seen};
+use crate::host::{Ask, Host, Request, Seen, Stay};
 use crate::plan::{HostId, MS};
 
 impl World {
@@ -29,13 +29,14 @@ impl World {
                 continue;
             }
             self.print(format_args!("host {host}: {input:?}"));
-            self.hosts[host].withdrawing |= input == Input::Withdraw;
-            if input == Input::Shutdown {
-                self.hosts[host].shutting_down = true;
-                if self.hosts[host].without_task {
+            match (&input, self.hosts[host].stay) {
+                (Input::Withdraw, Stay::Stands) => self.hosts[host].stay = Stay::Withdraws,
+                (Input::Shutdown, Stay::WithoutTask) => {
                     self.finish(host);
                     continue;
                 }
+                (Input::Shutdown, _) => self.hosts[host].stay = Stay::ShutsDown,
+                _ => {}
             }
             for action in self.hosts[host].handle(self.now, input) {
                 self.print(format_args!("host {host}:   -> {action:?}"));
@@ -94,7 +95,8 @@ impl World {
             },
             Action::ReadMaster => self.request(host, Ask::ReadMaster { own }),
             Action::Release { .. }
-                if self.hosts[host].withdrawing && self.rule == Rule::KeepsWhatItHas =>
+                if self.hosts[host].stay == Stay::Withdraws
+                    && self.rule == Rule::KeepsWhatItHas =>
             {
                 self.feed(host, Input::Released);
             }
@@ -122,7 +124,7 @@ impl World {
             Action::Activate(term) => self.activate(host, term, own.unwrap_or_default()),
             Action::Demote(_) => {
                 self.demote(host);
-                if self.hosts[host].withdrawing && self.rule == Rule::WithdrawsAtOnce {
+                if self.hosts[host].stay == Stay::Withdraws && self.rule == Rule::WithdrawsAtOnce {
                     self.feed(host, Input::Stopped);
                 }
             }
@@ -134,8 +136,8 @@ impl World {
             | Action::AnnounceStandby { .. }
             | Action::AnnounceRest(_) => {}
             Action::LeaveSession => self.leave_session(host),
-            Action::Finish if self.hosts[host].shutting_down => self.finish(host),
-            Action::Finish => self.lose_task(host),
+            Action::Finish if self.hosts[host].stay == Stay::Withdraws => self.lose_task(host),
+            Action::Finish => self.finish(host),
         }
     }
 
@@ -176,9 +178,6 @@ impl World {
     }
 
     pub(super) fn regain_task(&mut self, host: HostId) {
-        if self.hosts[host].shutting_down {
-            return;
-        }
         self.hosts[host].regain_task(&self.plan);
         if self.hosts[host].session.is_some() {
             self.feed(host, Input::SessionStarted);
