@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Poll, Waker};
 
-use crate::bindings::soloist::plugin::log;
+use crate::tasks::Scope;
 use crate::{Demotion, Error, Plugin, Term};
 
 thread_local! {
@@ -14,6 +14,11 @@ thread_local! {
 
 pub(crate) fn current_term() -> Option<Term> {
     TERM.with_borrow(Clone::clone)
+}
+
+/// Sets the term that [`current_term`] gives, and gives the one before.
+pub(crate) fn replace_term(term: Option<Term>) -> Option<Term> {
+    TERM.replace(term)
 }
 
 /// The plugin of one instance: `on-elected` leaves it here for `on-demoted` when it is done with it.
@@ -40,17 +45,15 @@ impl<P: Plugin> Stage<P> {
     /// # Errors
     /// The author's error, with its sources.
     pub async fn on_elected(&self, term: Term) -> Result<(), String> {
-        // The place and the message come on a line each; a report has one.
-        std::panic::set_hook(Box::new(|panic| {
-            log::panicked(&panic.to_string().replacen(":\n", ": ", 1));
-        }));
-        TERM.set(Some(term.clone()));
+        report_panics();
+        replace_term(Some(term.clone()));
         let mut plugin = P::default();
         let outcome = {
             let mut elected = pin!(plugin.on_elected(term));
+            let mut scope = Scope::default();
             poll_fn(|context| match self.demoted.poll(context.waker()) {
                 Poll::Ready(()) => Poll::Ready(Ok(())),
-                Poll::Pending => elected.as_mut().poll(context),
+                Poll::Pending => scope.poll(context, elected.as_mut()),
             })
             .await
         };
@@ -69,6 +72,21 @@ impl<P: Plugin> Stage<P> {
         }
     }
 }
+
+/// Has the host's report of a panic say where it was and what it said.
+#[cfg(target_family = "wasm")]
+fn report_panics() {
+    // The place and the message come on a line each; a report has one.
+    std::panic::set_hook(Box::new(|panic| {
+        crate::bindings::soloist::plugin::log::panicked(
+            &panic.to_string().replacen(":\n", ": ", 1),
+        );
+    }));
+}
+
+/// A panic in a native test is for the test's runner.
+#[cfg(not(target_family = "wasm"))]
+fn report_panics() {}
 
 fn describe(error: &Error) -> String {
     let mut text = error.to_string();

@@ -28,22 +28,17 @@
 //! - When demotion begins, requests under way are cut and new ones are refused, in `on_demoted` too.
 
 use std::cell::Cell;
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::bindings::wasi::http::types::{
-    ErrorCode, Fields, Method, Request as Outgoing, RequestOptions, Scheme,
-};
-use crate::bindings::wasi::http::{client, types};
-use crate::bindings::{wit_future, wit_stream};
-use crate::sleep;
+use crate::imports;
+use crate::time::timeout;
 
 mod error;
+#[cfg(target_family = "wasm")]
+pub(crate) mod exchange;
 mod url;
 
 pub use error::{Error, Refused};
@@ -58,8 +53,6 @@ pub const BODY_BYTES: usize = 8 << 20;
 /// How many redirections are followed, unless the request says otherwise.
 pub const REDIRECTS: u32 = 5;
 
-const CHUNK_BYTES: usize = 64 * 1024;
-
 /// Gets what is at `url`.
 ///
 /// # Errors
@@ -72,12 +65,12 @@ pub async fn get(url: impl Into<String>) -> Result<Response, Error> {
 #[derive(Clone, Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
-    method: String,
-    url: String,
+    pub(crate) method: String,
+    pub(crate) url: String,
     headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     timeout: Duration,
-    body_max: usize,
+    pub(crate) body_max: usize,
     redirects: u32,
 }
 
@@ -166,20 +159,14 @@ impl Request {
     /// # Errors
     /// [`Error`]; an answer with a status that tells of an error is an answer.
     pub async fn send(mut self) -> Result<Response, Error> {
-        let timeout = self.timeout;
+        let limit = self.timeout;
         let at = Cell::new(String::new());
-        let mut answer = pin!(self.follow(&at));
-        let mut alarm = pin!(sleep(timeout));
-        poll_fn(|context| match answer.as_mut().poll(context) {
-            Poll::Pending => alarm.as_mut().poll(context).map(|()| {
-                Err(Error::TimedOut {
-                    url: at.take(),
-                    timeout,
-                })
-            }),
-            Poll::Ready(answer) => Poll::Ready(answer),
+        timeout(limit, self.follow(&at)).await.unwrap_or_else(|_| {
+            Err(Error::TimedOut {
+                url: at.take(),
+                timeout: limit,
+            })
         })
-        .await
     }
 
     /// Sends it to wherever the servers point. What is asked at the moment is kept in `at`.
@@ -187,7 +174,7 @@ impl Request {
         let mut left = self.redirects;
         loop {
             at.set(self.url.clone());
-            let answer = self.exchange().await?;
+            let answer = imports::exchange(self).await?;
             let target = answer
                 .header("location")
                 .filter(|_| matches!(answer.status, 301 | 302 | 303 | 307 | 308));
@@ -224,63 +211,8 @@ impl Request {
         Ok(())
     }
 
-    /// Sends it once, and reads the whole answer.
-    async fn exchange(&self) -> Result<Response, Error> {
-        let failed = |error: ErrorCode| error::failure(&self.url, error);
-        let body = (!self.body.is_empty()).then(wit_stream::new::<u8>);
-        let (writer, reader) = body.unzip();
-        let (no_trailers, trailers) = wit_future::new(|| Ok(None));
-        let (request, _sent) = Outgoing::new(
-            self.fields()?,
-            reader,
-            trailers,
-            Some(RequestOptions::new()),
-        );
-        self.address(&request)?;
-        let mut write = pin!(async {
-            if let Some(mut writer) = writer {
-                // What is left over was not wanted: then the answer tells why.
-                writer.write_all(self.body.clone()).await;
-            }
-            let _ = no_trailers.write(Ok(None)).await;
-        });
-        let mut receive = pin!(async {
-            let answer = client::send(request).await.map_err(failed)?;
-            let (status, headers) = (answer.get_status_code(), answer.get_headers().copy_all());
-            let (_well_received, received) = wit_future::new(|| Ok(()));
-            let (mut stream, end) = types::Response::consume_body(answer, received);
-            let mut body = Vec::new();
-            loop {
-                let (outcome, chunk) = stream.read(Vec::with_capacity(CHUNK_BYTES)).await;
-                if body.len() + chunk.len() > self.body_max {
-                    return Err(Error::TooLarge {
-                        url: self.url.clone(),
-                        max: self.body_max,
-                    });
-                }
-                body.extend_from_slice(&chunk);
-                if !matches!(outcome, wit_bindgen::StreamResult::Complete(_)) {
-                    break;
-                }
-            }
-            end.await.map_err(failed)?;
-            Ok(Response {
-                status,
-                headers,
-                body,
-                url: self.url.clone(),
-            })
-        });
-        let mut written = false;
-        poll_fn(|context| {
-            // A server may answer before it has read everything.
-            written = written || write.as_mut().poll(context).is_ready();
-            receive.as_mut().poll(context)
-        })
-        .await
-    }
-
-    fn fields(&self) -> Result<Fields, Error> {
+    /// The headers as the server sees them, but for those that the host adds.
+    pub(crate) fn sent_headers(&self) -> Vec<(String, Vec<u8>)> {
         let mut headers = self.headers.clone();
         let has_length = headers
             .iter()
@@ -294,49 +226,19 @@ impl Request {
                 self.body.len().to_string().into_bytes(),
             ));
         }
-        Fields::from_list(&headers).map_err(|error| match error {
-            types::HeaderError::Forbidden => self.invalid("a header is for the host alone to set"),
-            types::HeaderError::SizeExceeded => self.invalid("the headers are too long"),
-            _ => self.invalid("a header has a character that it cannot have"),
-        })
+        headers
     }
 
-    fn address(&self, request: &Outgoing) -> Result<(), Error> {
-        let method = match self.method.as_str() {
-            "GET" => Method::Get,
-            "HEAD" => Method::Head,
-            "POST" => Method::Post,
-            "PUT" => Method::Put,
-            "DELETE" => Method::Delete,
-            "OPTIONS" => Method::Options,
-            "PATCH" => Method::Patch,
-            other => Method::Other(other.into()),
-        };
+    /// The parts of the URL, if its scheme is one that can be asked.
+    pub(crate) fn target(&self) -> Result<Url<'_>, Error> {
         let url = Url::parse(&self.url)?;
-        let scheme = match url.scheme.to_ascii_lowercase().as_str() {
-            "http" => Scheme::Http,
-            "https" => Scheme::Https,
-            _ => return Err(self.invalid("the scheme is neither http nor https")),
-        };
-        let path = if url.path.starts_with('/') {
-            url.path.to_owned()
-        } else {
-            format!("/{}", url.path)
-        };
-        request
-            .set_method(&method)
-            .map_err(|()| self.invalid("the method has a character that it cannot have"))?;
-        request
-            .set_scheme(Some(&scheme))
-            .map_err(|()| self.invalid("the scheme is not supported"))?;
-        request
-            .set_authority(Some(url.authority))
-            .map_err(|()| self.invalid("the host or the port is wrong"))?;
-        let bad_path = |()| self.invalid("the path has a character that must be written as %XX");
-        request.set_path_with_query(Some(&path)).map_err(bad_path)
+        match url.scheme.to_ascii_lowercase().as_str() {
+            "http" | "https" => Ok(url),
+            _ => Err(self.invalid("the scheme is neither http nor https")),
+        }
     }
 
-    fn invalid(&self, reason: &'static str) -> Error {
+    pub(crate) fn invalid(&self, reason: &'static str) -> Error {
         Error::Invalid {
             url: self.url.clone(),
             reason,

@@ -54,18 +54,24 @@ pub mod bindings;
 #[doc(hidden)]
 pub mod export;
 pub mod http;
+mod imports;
+#[macro_use]
 mod log;
 pub mod state;
+pub mod tasks;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+pub mod time;
 
+use std::fmt;
 use std::time::Duration;
 
-use bindings::soloist::plugin::leadership;
 pub use bindings::soloist::plugin::leadership::{Demotion, Term};
 pub use bindings::soloist::plugin::log::Level;
-use bindings::wasi::clocks::monotonic_clock;
-use bindings::wasi::config::store;
 #[doc(hidden)]
 pub use log::write as __write;
+pub use tasks::{Either, join, join_all, select, spawn_scoped};
+pub use time::{every, interval, sleep, sleep_until, timeout};
 
 /// An error of any type: `?` makes one of whatever a library returns.
 pub type Error = Box<dyn std::error::Error>;
@@ -102,9 +108,17 @@ pub trait Plugin: Default + 'static {
     }
 }
 
-/// Waits for `duration`.
-pub async fn sleep(duration: Duration) {
-    monotonic_clock::wait_for(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)).await;
+/// As the events of a host name it, like `lease-expiring`.
+impl fmt::Display for Demotion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resigned => "resigned",
+            Self::Shutdown => "shutdown",
+            Self::LeaseExpiring => "lease-expiring",
+            Self::NodeLost => "node-lost",
+            Self::Replaced => "replaced",
+        })
+    }
 }
 
 /// The term that this host leads in.
@@ -117,19 +131,18 @@ pub fn term() -> Term {
 
 /// The value of `key` in the task's configuration.
 pub fn config(key: &str) -> Option<String> {
-    // Soloist serves the configuration from memory: reading it cannot fail.
-    store::get(key).ok().flatten()
+    imports::config(key)
 }
 
 /// How long the plugin may still run, as known now: while it leads, the lease, which the host keeps extending; once
 /// demotion has begun, what is left of it.
 pub fn remaining() -> Duration {
-    Duration::from_nanos(leadership::remaining())
+    Duration::from_nanos(imports::remaining())
 }
 
 /// Gives leadership up, so that another host takes over; `on_demoted` follows, unless `on_elected` fails before.
 ///
 /// Returns at once. Only the first call of a term counts.
 pub fn resign(reason: &str) {
-    leadership::resign(reason);
+    imports::resign(reason);
 }

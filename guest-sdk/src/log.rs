@@ -1,10 +1,26 @@
 //! Logging with levels and fields.
 
-use crate::bindings::soloist::plugin::log::{Level, log};
+use std::fmt;
+
+use crate::Level;
+use crate::imports;
+
+/// In capitals, like `INFO`.
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Trace => "TRACE",
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warn => "WARN",
+            Self::Error => "ERROR",
+        })
+    }
+}
 
 /// Writes one line; what the macros expand to.
 pub fn write(level: Level, message: &str, fields: &[(String, String)]) {
-    log(level, message, fields);
+    imports::log(level, message, fields);
 }
 
 /// Writes a line at a [`Level`](crate::Level): fields first, then the message as for `format!`.

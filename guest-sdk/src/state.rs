@@ -39,7 +39,7 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::bindings::soloist::plugin::state as host;
+use crate::imports::state as host;
 
 /// A value and the version that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]

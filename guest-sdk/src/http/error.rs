@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+#[cfg(target_family = "wasm")]
 use crate::bindings::wasi::http::types::ErrorCode;
 
 /// Why there is no answer.
@@ -127,6 +128,7 @@ impl std::error::Error for Error {
     }
 }
 
+#[cfg(target_family = "wasm")]
 pub(super) fn failure(url: &str, code: ErrorCode) -> Error {
     let url = url.to_owned();
     let reason = match code {

@@ -4,10 +4,10 @@ use super::Error;
 
 /// What a URL is made of. The host judges it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Url<'a> {
-    pub(super) scheme: &'a str,
-    pub(super) authority: &'a str,
-    pub(super) path: &'a str,
+pub(crate) struct Url<'a> {
+    pub(crate) scheme: &'a str,
+    pub(crate) authority: &'a str,
+    pub(crate) path: &'a str,
 }
 
 impl<'a> Url<'a> {

@@ -27,3 +27,24 @@ impl Plugin for Counter {
 }
 
 soloist_sdk::export!(Counter);
+
+#[cfg(test)]
+mod tests {
+    use soloist_sdk::testing::Harness;
+
+    use super::*;
+
+    #[test]
+    fn the_next_leader_counts_on() {
+        let test = Harness::new();
+        test.elect::<Counter>().advance(Duration::from_secs(2));
+        test.elect::<Counter>().advance(Duration::from_secs(1));
+        let counts: Vec<_> = test
+            .logs()
+            .iter()
+            .filter_map(|line| line.field("count").map(str::to_owned))
+            .collect();
+        assert_eq!(counts, ["1", "2", "3", "4", "5"]);
+        assert_eq!(test.state::<u64>("count"), Some(5));
+    }
+}
