@@ -333,3 +333,38 @@ async fn a_configuration_whose_task_is_done_once_is_read_once() -> Result<()> {
     ensure!(status.code() == Some(1), "{status}: {}", host.errors());
     cluster.verdict().check()
 }
+
+/// A file can be right for the session timeout that the host asks for, and leave no room in what a server agrees to.
+#[tokio::test]
+async fn what_the_session_has_no_time_for_is_refused_before_anything_stops() -> Result<()> {
+    let mut cluster = Cluster::start().await?;
+    let mut host = start(&cluster, &[task("stays", "")?])?;
+    beats(&mut host, 0, "stays").await?;
+    let zookeeper = &mut cluster.zookeeper;
+    zookeeper.configure(0, Some(("maxSessionTimeout", "6000")))?;
+    zookeeper.kill(0)?;
+    zookeeper.start_all().await?;
+    let shortened = host.event("session-shortened").await?;
+    ensure!(
+        shortened
+            .event()
+            .is_some_and(|event| event.line["session_timeout"] == 6.0)
+    );
+
+    // 4 s of the 6.4 s that 10 s leave besides a tick, heartbeats and the error of clocks, and of the 3.6 s that 6 s leave.
+    let long = task("stays", "demote_timeout = \"4s\"")?;
+    let refused = "the configuration is not reloaded, and nothing has changed: the ensemble agrees to a shorter session than \
+                   this needs: no room for a lease: session timeout 6s ";
+    let (said, from) = reload(&cluster, &mut host, &long).await?;
+    ensure!(said.starts_with(refused), "{said}");
+    beats(&mut host, from, "stays").await?;
+
+    // The next session will be no longer.
+    cluster.zookeeper.kill(0)?;
+    host.event_after(from, "session-expired", |_| true).await?;
+    let (said, from) = reload(&cluster, &mut host, &long).await?;
+    ensure!(said.starts_with(refused), "{said}");
+    cluster.zookeeper.start_all().await?;
+    beats(&mut host, from, "stays").await?;
+    cluster.verdict().check()
+}

@@ -63,11 +63,6 @@ impl Session {
         &self.host
     }
 
-    /// The session timeout that was agreed on when the session began.
-    pub fn agreed_timeout(&self) -> Duration {
-        self.client.session_timeout()
-    }
-
     /// Until when the session's lease allows effects.
     pub fn deadline(&self) -> &SharedDeadline {
         &self.deadline
@@ -101,6 +96,9 @@ impl Session {
 pub struct View {
     /// The session, if one is there.
     pub session: Option<Arc<Session>>,
+    /// The session timeout that its lease goes by, which can be shorter than what was agreed on; of the last session, if there
+    /// is none now.
+    pub session_timeout: Option<Duration>,
     /// Counts how often a connection was lost and found again: what was watched must be read again.
     pub reconnects: u64,
 }
@@ -194,8 +192,10 @@ impl Keeper {
                 ));
             }
             let deadline = live.session.deadline.clone();
-            self.view
-                .send_modify(|view| view.session = Some(live.session.clone()));
+            self.view.send_modify(|view| {
+                view.session = Some(live.session.clone());
+                view.session_timeout = Some(live.timing.session_timeout());
+            });
             let stopped = tokio::select! {
                 end = &mut stop => Some(end),
                 () = self.keep(&mut live) => None,

@@ -189,6 +189,7 @@ impl Contender {
         View {
             session,
             reconnects,
+            ..
         }: View,
     ) {
         match (&mut self.standing, session) {

@@ -137,20 +137,14 @@ impl Host {
         })
     }
 
-    /// Whether the present session, if there is one, leaves time for demotions that take so long.
+    /// Whether the present session leaves time for demotions that take so long; or the last one, if there is none now: the next
+    /// is likely to be as long.
     ///
     /// # Errors
     /// [`NoRoom`].
     pub fn has_room(&self, demote_timeout: Duration) -> Result<(), NoRoom> {
-        let agreed = self
-            .view
-            .borrow()
-            .session
-            .as_ref()
-            .map(|session| session.agreed_timeout());
-        let session_timeout = agreed.map_or(self.ensemble.session_timeout, |agreed| {
-            agreed.min(self.ensemble.session_timeout)
-        });
+        let known = self.view.borrow().session_timeout;
+        let session_timeout = known.unwrap_or(self.ensemble.session_timeout);
         Timing::new(session_timeout, self.ensemble.tick_time, demote_timeout).map(drop)
     }
 

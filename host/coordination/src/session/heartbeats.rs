@@ -126,8 +126,9 @@ impl Keeper {
         };
         lease.shorten(to);
         session.deadline.set(lease.deadline());
-        // Whoever sleeps until the old deadline has to look at the new one.
-        self.view.send_modify(|_| {});
+        // Whoever sleeps until the old deadline has to look at the new one as well.
+        self.view
+            .send_modify(|view| view.session_timeout = Some(to));
         About::Session.report(&Event::SessionShortened {
             server,
             session_timeout: Seconds(to),

@@ -179,7 +179,11 @@ mod tests {
         let usual = Some("/soloist/tasks/a/master");
         let cases: [(&[_], &[_], &[&[&str]]); 6] = [
             (&[], &[("a", None)], &[&["a"]]),
-            (&[("a", None)], &[("b", None), ("a", None)], &[&["b"], &["a"]]),
+            (
+                &[("a", None)],
+                &[("b", None), ("a", None)],
+                &[&["b"], &["a"]],
+            ),
             (&[("a", None)], &[("b", usual)], &[&[], &["b"]]),
             (&[("b", usual)], &[("a", None)], &[&[], &["a"]]),
             (&[("a", None)], &[("a", Some("/elsewhere"))], &[&[], &["a"]]),
@@ -191,7 +195,11 @@ mod tests {
             ),
         ];
         for (leaving, starting, started) in cases {
-            assert_eq!(order(leaving, starting), started, "{leaving:?} {starting:?}");
+            assert_eq!(
+                order(leaving, starting),
+                started,
+                "{leaving:?} {starting:?}"
+            );
         }
     }
 

@@ -152,7 +152,7 @@ impl Reloader {
 fn fits(host: &Host, reloaded: Reloaded) -> Result<Reloaded, Failure> {
     let demotions = reloaded.config.tasks.iter().map(|task| task.demote_timeout);
     host.has_room(demotions.max().unwrap_or_default())
-        .context("the session that this host has is too short")
+        .context("the ensemble agrees to a shorter session than this needs")
         .map_err(Failure::Invalid)?;
     Ok(reloaded)
 }
