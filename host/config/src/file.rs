@@ -44,6 +44,14 @@ impl Format {
     }
 }
 
+/// The text without the byte order mark that some editors begin a file with. The reader of TOML passes over it by itself.
+fn without_mark(format: Format, text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(unmarked) if format == Format::Json => unmarked.to_owned(),
+        _ => text,
+    }
+}
+
 /// A text that configures something.
 #[derive(Debug)]
 pub struct Document {
@@ -66,7 +74,7 @@ impl Document {
                 max_bytes: BYTES_MAX as u64,
             });
         }
-        match String::from_utf8(data) {
+        match String::from_utf8(data).map(|text| without_mark(format, text)) {
             Ok(text) => Ok(Self {
                 path,
                 is_file: false,

@@ -199,7 +199,8 @@ impl GrantsWire {
                 }
             };
             validator.checked("task.allow.secrets", written, |_| {
-                check_variable(name)?;
+                // Whoever takes this for the place of the secret has written that.
+                check_variable(name).map_err(|_| BadValue::SecretName)?;
                 if self.env.contains_key(name) || !seen.insert(name.clone()) {
                     return Err(BadValue::VariableTwice {
                         text: Excerpt::of(name),
@@ -341,7 +342,7 @@ impl From<&SecretSource> for SecretWire {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{are_named, task};
+    use crate::testing::{are_named, refused, task, zookeeper};
 
     #[test]
     fn every_bad_grant_is_named_with_its_place() {
@@ -370,5 +371,25 @@ mod tests {
             (task("allow.env = [\"A=B\"]"), "4:13", "task.allow.env", "a table"),
         ];
         are_named(&cases);
+    }
+
+    #[test]
+    fn what_stands_in_the_place_of_a_secret_is_not_quoted() {
+        #[rustfmt::skip]
+        let cases = [
+            (task("allow.secrets = [\"TOKEN=hunter2\"]"), "4:18", "task.allow.secrets", "may be the secret itself"),
+            (task("allow.secrets = [{ name = \"TOKEN=hunter2\", file = \"f\" }]"), "4:18", "task.allow.secrets", "may be the secret"),
+            (task("allow.secrets = \"hunter2\""), "4:17", "task.allow.secrets", "expected a list"),
+            (task("allow.secrets = { TOKEN = \"hunter2\" }"), "4:17", "task.allow.secrets", "expected a list"),
+            (task("allow.secrets = [{ name = \"TOKEN\", value = \"hunter2\" }]"), "4:17", "task.allow.secrets", "{ name = "),
+            (zookeeper("auth = [\"digest:u:hunter2\"]"), "2:8", "zookeeper.auth", "a text, in quotes"),
+            (zookeeper("auth = { digest = \"hunter2\" }"), "2:8", "zookeeper.auth", "a text, in quotes"),
+            (zookeeper("auth = 20260731"), "2:8", "zookeeper.auth", "expected a text, in quotes"),
+            ("zookeeper = \"digest:u:hunter2\"\n".to_owned(), "1:13", "zookeeper", "expected a table"),
+        ];
+        are_named(&cases);
+        let told = cases.iter().map(|(text, ..)| refused(text));
+        let numbers: Vec<_> = told.filter(|told| told.contains("20260731")).collect();
+        assert!(numbers.is_empty(), "{numbers:?}");
     }
 }

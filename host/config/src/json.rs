@@ -9,8 +9,9 @@ use serde_json::value::RawValue;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-/// How deep values may lie within each other: a configuration needs five levels, the stack bears hundreds.
-const DEPTH_MAX: usize = 80;
+/// How deep values may lie within each other: a configuration needs five levels. Each level is read once more by every level
+/// above it.
+const DEPTH_MAX: usize = 16;
 
 /// A text is not JSON, or is JSON that no configuration can be.
 #[derive(Debug)]
@@ -56,7 +57,16 @@ impl Malformed {
             .sum();
         let byte = (line_start + error.column().saturating_sub(1)).min(text.len());
         let byte = text.floor_char_boundary(byte);
-        Self::new(byte..byte, without_place(error))
+        let (before, after) = text.split_at(byte);
+        // What other readers of JSON bear with.
+        let message = match after.as_bytes() {
+            [b'}' | b']', ..] if before.trim_end().ends_with(',') => {
+                "nothing follows the last comma: take it out".to_owned()
+            }
+            [b'/' | b'#', ..] => "expected value: JSON has no comments".to_owned(),
+            _ => without_place(error),
+        };
+        Self::new(byte..byte, message)
     }
 
     /// The same, below a key.
@@ -166,6 +176,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::file::{Document, Format};
     use crate::testing::load_json;
 
     /// The text, its place, and what is said of it.
@@ -193,6 +206,10 @@ mod tests {
             ("{\n  \"task\": []\n} x", "3:3", "trailing characters"),
             ("{ \"é\" 1 }", "1:7", "expected `:`"),
             ("{ 'a': 1 }", "1:3", "key must be a string"),
+            ("{ \"nat64\": [],\n}", "2:1", "the last comma"),
+            ("{ \"nat64\": [ \"a\", ] }", "1:19", "the last comma"),
+            ("// mine\n{ }", "1:1", "no comments"),
+            ("{ # mine\n}", "1:3", "no comments"),
             ("{ \"host_id\": 01 }", "1:15", "invalid number"),
             ("{ \"host_id\": \"a\nb\" }", "1:15", "control character"),
             (
@@ -235,7 +252,7 @@ mod tests {
                 "1:14: host_id",
                 "hex escape",
             ),
-            (&deep, "1:92: nat64", "too deep"),
+            (&deep, "1:28: nat64", "too deep"),
             ("{ \"nat64\": [1e999] }", "1:13: nat64", "overflowed"),
             (
                 "{ \"task\": [{ \"limits\": { \"memory\": 1.5 } }] }",
@@ -243,6 +260,22 @@ mod tests {
                 "`1.5`, expected a whole number from 0",
             ),
         ]);
+    }
+
+    #[test]
+    fn the_mark_that_some_editors_begin_a_file_with_is_passed_over() {
+        let text = "\u{feff}{ \"host_id\": \"a\" }";
+        for (format, text) in [
+            (Format::Json, text),
+            (Format::Toml, "\u{feff}host_id = \"a\""),
+        ] {
+            let document = Document::new("a".into(), format, text.into()).unwrap();
+            let read: BTreeMap<String, String> = document.parse("").unwrap();
+            assert_eq!(read["host_id"], "a");
+        }
+        let wrong = Document::new("a".into(), Format::Json, "\u{feff}{ 5 }".into()).unwrap();
+        let error = wrong.parse::<BTreeMap<String, String>>("").unwrap_err();
+        assert!(error.to_string().starts_with("a:1:3: "), "{error}");
     }
 
     #[test]

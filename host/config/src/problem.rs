@@ -225,6 +225,12 @@ pub enum BadValue {
         /// What was written.
         text: Excerpt,
     },
+    /// Not the name of a variable, where a secret may have been written instead. The text is kept out of the message.
+    #[error(
+        "not the name of a variable (which is not shown, since it may be the secret itself): write letters, digits and _, \
+         128 at most and no digit first, and keep the secret in that variable of the host, or in a file"
+    )]
+    SecretName,
     /// Two variables of one name.
     #[error("{text} is a variable of the plugin already: give each one a name of its own")]
     VariableTwice {

@@ -6,6 +6,9 @@ use std::marker::PhantomData;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+/// A text where there should be none. It is not quoted: somebody may have written a secret there.
+const TEXT: Unexpected<'static> = Unexpected::Other("text");
+
 /// Takes a table, and no list: serde would take one for a table, value by value.
 pub(crate) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
@@ -54,6 +57,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {
         )
     }
 
+    fn visit_str<E: Error>(self, _: &str) -> Result<T, E> {
+        Err(E::invalid_type(TEXT, &self))
+    }
+
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map))
     }
@@ -69,6 +76,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.wanted)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Vec<T>, E> {
+        Err(E::invalid_type(TEXT, &self))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Vec<T>, A::Error> {

@@ -27,8 +27,21 @@ const LINES_MAX: usize = 1100;
 
 /// Text that is never printed.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Text")]
 pub struct Secret(String);
+
+/// A secret as it is written. What is none, like a number, is not quoted by serde, as it would otherwise be.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a text, in quotes")]
+enum Text {
+    Text(String),
+}
+
+impl From<Text> for Secret {
+    fn from(Text::Text(text): Text) -> Self {
+        Self(text)
+    }
+}
 
 impl Secret {
     /// Keeps the text.
