@@ -15,6 +15,7 @@ use soloist_core::text::{printable, printable_lines};
 use soloist_runtime::host::HostError;
 
 mod check;
+mod ensemble;
 mod history;
 mod operator;
 mod options;
@@ -58,6 +59,7 @@ enum Command {
     Status(status::Status),
     Resign(resign::Resign),
     History(history::History),
+    Ensemble(ensemble::Ensemble),
 }
 
 /// A command has failed.
@@ -139,6 +141,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Status(status) => status.execute(matches),
         Command::Resign(resign) => resign.execute(matches),
         Command::History(history) => history.execute(matches),
+        Command::Ensemble(ensemble) => ensemble.execute(),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`ensemble`] | a server in the process that speaks ZooKeeper's protocol |
 //! | [`testbed`] | a term of a plugin without an election: no ZooKeeper, and a lease that the test decides on |
 
+pub mod ensemble;
 pub mod testbed;

@@ -1,0 +1,31 @@
+//! What an operation is called.
+
+pub(in super::super) const ERROR: i32 = -1;
+pub(in super::super) const CREATE: i32 = 1;
+pub(in super::super) const DELETE: i32 = 2;
+pub(in super::super) const EXISTS: i32 = 3;
+pub(in super::super) const GET_DATA: i32 = 4;
+pub(in super::super) const SET_DATA: i32 = 5;
+pub(in super::super) const GET_ACL: i32 = 6;
+pub(in super::super) const SET_ACL: i32 = 7;
+pub(in super::super) const GET_CHILDREN: i32 = 8;
+pub(in super::super) const SYNC: i32 = 9;
+pub(in super::super) const PING: i32 = 11;
+pub(in super::super) const GET_CHILDREN_2: i32 = 12;
+pub(in super::super) const CHECK: i32 = 13;
+pub(in super::super) const MULTI: i32 = 14;
+pub(in super::super) const CREATE_2: i32 = 15;
+pub(in super::super) const RECONFIG: i32 = 16;
+pub(in super::super) const CHECK_WATCHES: i32 = 17;
+pub(in super::super) const REMOVE_WATCHES: i32 = 18;
+pub(in super::super) const CREATE_CONTAINER: i32 = 19;
+pub(in super::super) const CREATE_TTL: i32 = 21;
+pub(in super::super) const MULTI_READ: i32 = 22;
+pub(in super::super) const AUTH: i32 = 100;
+pub(in super::super) const SET_WATCHES: i32 = 101;
+pub(in super::super) const GET_EPHEMERALS: i32 = 103;
+pub(in super::super) const GET_ALL_CHILDREN_NUMBER: i32 = 104;
+pub(in super::super) const SET_WATCHES_2: i32 = 105;
+pub(in super::super) const ADD_WATCH: i32 = 106;
+pub(in super::super) const WHO_AM_I: i32 = 107;
+pub(in super::super) const CLOSE_SESSION: i32 = -11;
