@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::guests::{limited, misbehave, text};
 use soloist_core::limits::Limits;
 use soloist_core::permit::SharedDeadline;
 use soloist_core::restart::{OnComplete, RestartPolicy};
@@ -12,24 +11,13 @@ use soloist_dev::testbed::{PATIENCE, Tested};
 use soloist_runtime::activation::{ActivationSettings, Notice};
 use soloist_sandbox::Plugin;
 
-/// Nothing here is stopped for want of time, and whoever is to be run again has to wait for it.
-fn patient() -> ActivationSettings {
-    let restart = RestartPolicy {
-        initial: 10 * PATIENCE,
-        max: 10 * PATIENCE,
-        ..RestartPolicy::default()
-    };
-    ActivationSettings {
-        demote_timeout: PATIENCE,
-        restart,
-        ..ActivationSettings::default()
-    }
-}
+use crate::guests::{limited, misbehave, text};
+use crate::terms::with_late_restart;
 
 fn completing(on_complete: OnComplete) -> ActivationSettings {
     ActivationSettings {
         on_complete,
-        ..patient()
+        ..with_late_restart()
     }
 }
 
@@ -79,7 +67,7 @@ fn count(lines: &[String], text: &str) -> usize {
 fn whatever_the_reason_a_plugin_that_waits_is_told_of_it() {
     let plugin = misbehave("wait");
     for reason in Demotion::ALL {
-        let mut tested = Tested::start(plugin.clone(), patient());
+        let mut tested = Tested::start(plugin.clone(), with_late_restart());
         tested.wait_for("plugin-log", "entered", 1);
         assert_eq!(
             demoted(&mut tested, reason),
@@ -136,13 +124,13 @@ fn a_plugin_that_has_failed_is_gone_and_told_nothing_however_it_failed() {
     };
     let once = RestartPolicy {
         max_restarts: 0,
-        ..patient().restart
+        ..with_late_restart().restart
     };
     for settings in [
-        patient(),
+        with_late_restart(),
         ActivationSettings {
             restart: once,
-            ..patient()
+            ..with_late_restart()
         },
     ] {
         for (cause, plugin) in failing() {
@@ -193,7 +181,7 @@ fn a_plugin_that_resigns_is_told_whether_it_waits_or_returns() {
 
 #[test]
 fn a_plugin_that_resigns_and_fails_is_gone_and_told_nothing() {
-    let mut tested = Tested::start(misbehave("resign-error"), patient());
+    let mut tested = Tested::start(misbehave("resign-error"), with_late_restart());
     assert_eq!(
         tested.notice(),
         Notice::ResignRequested {
@@ -210,7 +198,7 @@ fn a_plugin_that_resigns_and_fails_is_gone_and_told_nothing() {
 #[test]
 fn a_plugin_that_computes_is_told_when_it_waits_or_returns() {
     for plugin in [misbehave("compute"), bare(COMPUTE)] {
-        let mut tested = Tested::start(plugin, patient());
+        let mut tested = Tested::start(plugin, with_late_restart());
         tested.wait_for("plugin-log", "e", 1);
         let lines = demoted(&mut tested, Demotion::NodeLost);
         assert_eq!(count(&lines, "demoted"), 1, "{lines:?}");
@@ -222,7 +210,7 @@ fn a_plugin_that_computes_is_told_when_it_waits_or_returns() {
 fn a_plugin_that_computes_for_too_long_is_stopped_and_told_nothing() {
     let short = ActivationSettings {
         demote_timeout: Duration::from_millis(100),
-        ..patient()
+        ..with_late_restart()
     };
     for plugin in [
         misbehave("loop"),
@@ -242,7 +230,7 @@ fn a_plugin_that_computes_for_too_long_is_stopped_and_told_nothing() {
 fn a_plugin_that_is_being_started_is_told_of_both_or_of_neither() {
     let plugin = starting(COMPUTE, "");
     let of_neither = (0..10).any(|_| {
-        let mut tested = Tested::start(plugin.clone(), patient());
+        let mut tested = Tested::start(plugin.clone(), with_late_restart());
         tested.wait_for("activated", "", 1);
         let lines = demoted(&mut tested, Demotion::Shutdown);
         assert_eq!(
@@ -263,7 +251,7 @@ fn a_plugin_that_is_being_started_is_told_of_both_or_of_neither() {
 fn a_plugin_that_is_demoted_twice_is_told_once() {
     let short = ActivationSettings {
         demote_timeout: Duration::from_millis(300),
-        ..patient()
+        ..with_late_restart()
     };
     let mut tested = Tested::start(misbehave("linger"), short);
     tested.wait_for("plugin-log", "entered", 1);
@@ -284,7 +272,7 @@ fn a_plugin_that_is_demoted_twice_is_told_once() {
 
 #[test]
 fn a_plugin_that_fails_while_it_is_demoted_is_reported_and_gone() {
-    let mut tested = Tested::start(misbehave("linger-panic"), patient());
+    let mut tested = Tested::start(misbehave("linger-panic"), with_late_restart());
     tested.wait_for("plugin-log", "entered", 1);
     let lines = demoted(&mut tested, Demotion::Shutdown);
     assert_eq!(count(&lines, "demoted"), 1, "{lines:?}");
@@ -305,7 +293,12 @@ fn a_plugin_whose_lease_is_over_is_gone_and_told_nothing() {
     ] {
         let deadline = SharedDeadline::default();
         deadline.set(soloist_core::clock::now() + 10 * PATIENCE);
-        let mut tested = Tested::start_with(misbehave(what), patient(), deadline.clone(), |_| ());
+        let mut tested = Tested::start_with(
+            misbehave(what),
+            with_late_restart(),
+            deadline.clone(),
+            |_| (),
+        );
         tested.wait_for("plugin-log", "entered", 1);
         deadline.end();
         // What a contender does when its session ends; where it does nothing the lease alone ends the term.

@@ -2,31 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::guests::{config, engine, guest, limited, misbehave, text};
 use serde_json::Value;
 use soloist_core::limits::Limits;
 use soloist_core::restart::RestartPolicy;
 use soloist_core::state::{KEYS_MAX, VALUE_MAX_BYTES};
 use soloist_core::term::Demotion;
-use soloist_dev::testbed::{PATIENCE, Tested};
+use soloist_dev::testbed::Tested;
 use soloist_runtime::activation::{ActivationSettings, Notice};
 use soloist_sandbox::Plugin;
 
+use crate::guests::{config, engine, guest, limited, misbehave, text};
+use crate::terms::without_restart;
+
 /// How often the well-behaved plugin has to act while the other does its harm.
 const BEATS: usize = 20;
-
-/// Patient with what stops by itself, and without a second start after a failure.
-fn settings() -> ActivationSettings {
-    let restart = RestartPolicy {
-        max_restarts: 0,
-        ..RestartPolicy::default()
-    };
-    ActivationSettings {
-        demote_timeout: PATIENCE,
-        restart,
-        ..ActivationSettings::default()
-    }
-}
 
 /// A plugin that acts every few milliseconds.
 fn well_behaved() -> Tested {
@@ -36,7 +25,7 @@ fn well_behaved() -> Tested {
         config(&[("interval", "10ms")]),
     )
     .expect("it loads");
-    let tested = Tested::start(Arc::new(plugin), settings());
+    let tested = Tested::start(Arc::new(plugin), without_restart());
     tested.wait_for("plugin-log", "leads", 1);
     tested
 }
@@ -61,7 +50,7 @@ fn unharmed(mut tested: Tested) {
 /// The harm ends in a failure of this kind.
 fn fails(plugin: Arc<Plugin>, cause: &str) -> Value {
     let good = well_behaved();
-    let mut bad = good.beside(plugin, settings());
+    let mut bad = good.beside(plugin, without_restart());
     let failed = bad.wait_for("plugin-failed", "", 1);
     assert_eq!(failed["cause"], cause, "{failed:#}");
     bad.activation().demote(Demotion::Resigned);
@@ -87,14 +76,14 @@ fn is_stopped_by_force(
 
 #[test]
 fn a_loop_without_end() {
-    is_stopped_by_force(misbehave("loop"), settings(), |bad| {
+    is_stopped_by_force(misbehave("loop"), without_restart(), |bad| {
         bad.wait_for("plugin-log", "entered", 1);
     });
 }
 
 #[test]
 fn a_loop_without_end_in_on_demoted() {
-    is_stopped_by_force(misbehave("linger-loop"), settings(), |bad| {
+    is_stopped_by_force(misbehave("linger-loop"), without_restart(), |bad| {
         bad.wait_for("plugin-log", "entered", 1);
         bad.activation().demote(Demotion::Shutdown);
         bad.wait_for("plugin-log", "demoted", 1);
@@ -107,7 +96,7 @@ fn a_start_function_without_end() {
         "(module (func $forever (loop $again (br $again))) (start $forever) \
          (func (export \"on_elected\")) (func (export \"on_demoted\")))",
     );
-    is_stopped_by_force(plugin, settings(), |_| ());
+    is_stopped_by_force(plugin, without_restart(), |_| ());
 }
 
 #[test]
@@ -141,7 +130,7 @@ fn a_recursion_without_end() {
 #[test]
 fn a_million_calls_of_the_host() {
     let good = well_behaved();
-    let bad = good.beside(misbehave("calls"), settings());
+    let bad = good.beside(misbehave("calls"), without_restart());
     bad.wait_for("plugin-log", "entered", 1);
     goes_on(&good);
     bad.wait_for("plugin-log", "a million calls were made", 1);
@@ -151,7 +140,7 @@ fn a_million_calls_of_the_host() {
 #[test]
 fn a_line_of_a_hundred_megabytes() {
     let good = well_behaved();
-    let bad = good.beside(misbehave("huge-line"), settings());
+    let bad = good.beside(misbehave("huge-line"), without_restart());
     let line = bad.wait_for("plugin-log", "more bytes]", 1);
     let line = line["message"].as_str().unwrap();
     assert!(
@@ -164,7 +153,7 @@ fn a_line_of_a_hundred_megabytes() {
 #[test]
 fn a_flood_of_lines() {
     let good = well_behaved();
-    let bad = good.beside(misbehave("flood"), settings());
+    let bad = good.beside(misbehave("flood"), without_restart());
     bad.wait_for("plugin-completed", "", 1);
     assert!(bad.lines().len() < 5000);
     unharmed(good);
@@ -177,7 +166,7 @@ fn a_flood_of_state() {
         state_rate: 1 << 30,
         ..Limits::default()
     };
-    let bad = good.beside(limited("state-flood", limits), settings());
+    let bad = good.beside(limited("state-flood", limits), without_restart());
     bad.wait_for("plugin-log", "was refused", 1);
     bad.wait_for("plugin-completed", "", 1);
     assert!(
@@ -209,7 +198,7 @@ fn a_plugin_that_fails_again_and_again() {
         misbehave("panic"),
         ActivationSettings {
             restart,
-            ..settings()
+            ..without_restart()
         },
     );
     assert!(

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::apart::apart;
-use crate::guests::limited;
 use serde_json::Value;
 use soloist_core::limits::Limits;
 use soloist_core::restart::RestartPolicy;
@@ -11,6 +9,10 @@ use soloist_core::term::Demotion;
 use soloist_dev::testbed::Tested;
 use soloist_runtime::activation::{ActivationSettings, Notice};
 use soloist_sandbox::Plugin;
+
+use crate::apart::apart;
+use crate::guests::{limited, misbehave};
+use crate::terms::patient;
 
 /// The address space that a host takes, which is 4 GiB for the one memory of its plugin, and half a GiB more.
 const MEMORY_KIB: u64 = 5_100_000;
@@ -60,6 +62,82 @@ fn every_line(lines: u64, written: u64) {
         (written..written + 5).contains(&lines),
         "{lines} of {written}"
     );
+}
+
+#[test]
+fn what_a_plugin_prints_becomes_its_log_line_by_line() {
+    let mut tested = Tested::start(misbehave("print"), patient());
+    tested.wait_for("plugin-completed", "", 1);
+    tested.activation().demote(Demotion::Shutdown);
+    assert!(!tested.stopped());
+    let printed = ["first", "second", "to stderr", "not ended"]
+        .map(|line| tested.wait_for("plugin-log", line, 1));
+    assert_eq!(
+        printed
+            .each_ref()
+            .map(|event| event["stream"].as_str().unwrap()),
+        ["stdout", "stdout", "stderr", "stdout"]
+    );
+    assert_eq!(
+        printed
+            .each_ref()
+            .map(|event| event["level"].as_str().unwrap()),
+        ["info", "info", "warn", "info"]
+    );
+    assert_eq!(
+        tested.lines().last().unwrap(),
+        "not ended",
+        "a line that was not ended comes at the end"
+    );
+}
+
+#[test]
+fn a_log_line_has_its_level_and_its_fields() {
+    let mut tested = Tested::start(misbehave("fields"), patient());
+    let line = tested.wait_for("plugin-log", "with 2 fields", 1);
+    assert_eq!(line["level"], "error");
+    assert_eq!(
+        line["fields"],
+        serde_json::json!({ "answer": "42", "path": "a b" })
+    );
+    tested.activation().demote(Demotion::Shutdown);
+    assert!(!tested.stopped());
+}
+
+#[test]
+fn a_long_line_is_cut_and_a_flood_is_dropped_and_both_are_said() {
+    let mut tested = Tested::start(misbehave("long-line"), patient());
+    let line = tested.wait_for("plugin-log", "xxx", 1);
+    let line = line["message"].as_str().unwrap();
+    assert!(
+        line.ends_with(&format!(
+            "x [{} more bytes]",
+            100_000 - Limits::default().log_line
+        )),
+        "{}",
+        line.len()
+    );
+    tested.activation().demote(Demotion::Shutdown);
+    assert!(!tested.stopped());
+
+    let mut tested = Tested::start(misbehave("flood"), patient());
+    tested.wait_for("plugin-completed", "", 1);
+    tested.activation().demote(Demotion::Shutdown);
+    assert!(!tested.stopped());
+    let dropped = tested
+        .events()
+        .iter()
+        .filter_map(|event| event["dropped"].as_u64())
+        .sum::<u64>();
+    let lines = tested
+        .lines()
+        .iter()
+        .filter(|line| !line.contains("lines dropped"))
+        .count() as u64;
+    assert!(lines >= u64::from(Limits::default().log_burst));
+    // 5000 lines, and three that tell of the life of on_elected.
+    assert_eq!(lines + dropped, 5003);
+    assert!(dropped > 0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod apart;
 mod guests;
+mod terms;
 
 mod activation;
 mod clocks;

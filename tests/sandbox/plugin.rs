@@ -4,17 +4,18 @@ mod cache;
 mod compiler;
 mod toolchains;
 
-use std::error::Error;
+use std::error::Error as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::apart::apart;
-use crate::guests::{File, config, engine, guest, module_with_metadata, printing, text};
 use soloist_core::digest::Digest;
 use soloist_core::term::Demotion;
-use soloist_dev::testbed::{PATIENCE, Tested, wait_for_message};
-use soloist_runtime::activation::ActivationSettings;
+use soloist_dev::testbed::{Tested, wait_for_message};
 use soloist_sandbox::{LoadError, Plugin, PluginProblem, PluginSettings};
+
+use crate::apart::apart;
+use crate::guests::{File, config, engine, guest, module_with_metadata, printing, text};
+use crate::terms::patient;
 
 fn load(path: &Path) -> Result<Plugin, LoadError> {
     Plugin::load(&engine(), path, PluginSettings::default())
@@ -42,11 +43,7 @@ fn told(error: &LoadError) -> String {
 
 /// Lives a whole term, with a completed `on_elected`, and returns the lines that it wrote.
 fn lines_of_a_term(plugin: Arc<Plugin>) -> Vec<String> {
-    let settings = ActivationSettings {
-        demote_timeout: PATIENCE,
-        ..ActivationSettings::default()
-    };
-    let mut tested = Tested::start(plugin, settings);
+    let mut tested = Tested::start(plugin, patient());
     tested.wait_for("plugin-completed", "", 1);
     tested.activation().demote(Demotion::Shutdown);
     assert!(!tested.stopped());
@@ -76,18 +73,14 @@ fn heartbeat_says_at_its_interval_who_leads() {
         )
         .unwrap()
     };
-    let settings = ActivationSettings {
-        demote_timeout: PATIENCE,
-        ..ActivationSettings::default()
-    };
-    let mut tested = Tested::start(Arc::new(load("10ms")), settings);
+    let mut tested = Tested::start(Arc::new(load("10ms")), patient());
     let third = tested.wait_for("plugin-log", "tested leads task-", 3);
     assert_eq!(third["fields"]["beat"], "3");
     tested.activation().demote(Demotion::Shutdown);
     assert!(!tested.stopped());
     assert!(tested.lines().last().unwrap().starts_with("stops after "));
 
-    let mut tested = Tested::start(Arc::new(load("often")), settings);
+    let mut tested = Tested::start(Arc::new(load("often")), patient());
     let failed = tested.wait_for("plugin-failed", "", 1);
     assert_eq!(failed["cause"], "error");
     assert!(

@@ -3,36 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::guests::{limited, misbehave};
 use soloist_core::clock;
 use soloist_core::limits::Limits;
 use soloist_core::permit::SharedDeadline;
-use soloist_core::restart::RestartPolicy;
 use soloist_core::state::{StateError, VALUE_MAX_BYTES};
 use soloist_core::term::Demotion;
 use soloist_dev::testbed::{Memory, PATIENCE, Tested};
-use soloist_runtime::activation::{ActivationSettings, Notice};
+use soloist_runtime::activation::Notice;
 
-/// Patient with what stops by itself, and without a second start after a failure.
-fn settings() -> ActivationSettings {
-    let restart = RestartPolicy {
-        max_restarts: 0,
-        ..RestartPolicy::default()
-    };
-    ActivationSettings {
-        demote_timeout: PATIENCE,
-        restart,
-        ..ActivationSettings::default()
-    }
-}
+use crate::guests::{limited, misbehave};
+use crate::terms::{demote, without_restart};
 
 fn start(what: &str) -> Tested {
-    Tested::start(misbehave(what), settings())
-}
-
-fn demote(mut tested: Tested) {
-    tested.activation().demote(Demotion::Shutdown);
-    assert!(!tested.stopped());
+    Tested::start(misbehave(what), without_restart())
 }
 
 /// Waits until so many more writes have been made.
@@ -59,7 +42,7 @@ fn every_error_reaches_the_guest_with_its_type() {
         state_value: VALUE_MAX_BYTES as u64,
         ..Limits::default()
     };
-    let tested = Tested::start(limited("state-errors", limits), settings());
+    let tested = Tested::start(limited("state-errors", limits), without_restart());
     tested.wait_for("plugin-log", "every error but one", 1);
     tested
         .state
@@ -92,7 +75,7 @@ fn more_calls_than_the_limit_are_refused_and_the_others_are_done() {
     let tested = Tested::start_in(
         state,
         misbehave("state-crowd"),
-        settings(),
+        without_restart(),
         deadline,
         |_| (),
     );
@@ -116,7 +99,7 @@ fn writes_wait_for_their_turn_and_are_refused_when_that_is_far_off() {
         ..Limits::default()
     };
     let begun = Instant::now();
-    let tested = Tested::start(limited("state-rate", limits), settings());
+    let tested = Tested::start(limited("state-rate", limits), without_restart());
     let refused = tested.wait_for("plugin-log", "refused: ", 1);
     assert!(
         refused["message"]
@@ -141,7 +124,7 @@ fn what_is_put_away_at_the_end_does_not_wait_for_what_was_written_before() {
         state_burst: 64 << 10,
         ..Limits::default()
     };
-    let mut tested = Tested::start(limited("state-late", limits), settings());
+    let mut tested = Tested::start(limited("state-late", limits), without_restart());
     tested.wait_for("plugin-log", "written once", 1);
     tested.activation().demote(Demotion::Shutdown);
     assert!(!tested.stopped());

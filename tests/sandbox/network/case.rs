@@ -9,14 +9,13 @@ use futures::future::BoxFuture;
 use serde_json::Value;
 use soloist_core::grants::{Grants, NetworkPolicy};
 use soloist_core::limits::Limits;
-use soloist_core::restart::RestartPolicy;
 use soloist_core::secret::Secret;
 use soloist_core::term::Demotion;
-use soloist_dev::testbed::{PATIENCE, Tested};
-use soloist_runtime::activation::ActivationSettings;
+use soloist_dev::testbed::Tested;
 use soloist_sandbox::{Plugin, PluginSettings, Resolve, SystemResolver};
 
 use crate::guests::{config, engine, guest};
+use crate::terms::with_late_restart;
 
 /// Knows the names that a test gives it, and which it was asked for.
 #[derive(Debug, Default)]
@@ -153,18 +152,8 @@ impl Case {
     }
 
     pub(crate) fn start(&self) -> Tested {
-        let restart = RestartPolicy {
-            initial: PATIENCE * 10,
-            max: PATIENCE * 10,
-            ..RestartPolicy::default()
-        };
-        let settings = ActivationSettings {
-            demote_timeout: PATIENCE,
-            restart,
-            ..ActivationSettings::default()
-        };
         let plugin = Plugin::load(&engine(), &guest("network"), self.settings()).unwrap();
-        Tested::start(Arc::new(plugin), settings)
+        Tested::start(Arc::new(plugin), with_late_restart())
     }
 
     /// Runs it to its end.
