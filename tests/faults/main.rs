@@ -17,6 +17,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "a program")]
 #![allow(clippy::enum_glob_use, reason = "the table of scenarios reads better")]
 
+mod fault;
 mod lab;
 mod scenarios;
 mod table;
@@ -25,8 +26,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use fault::Fault;
 use lab::{Lab, Reach, Run};
-use scenarios::{Fault, Outcome};
+use scenarios::Outcome;
 use soloist_seed::Random;
 use soloist_tests::{build, netns};
 use table::Row;
