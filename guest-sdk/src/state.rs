@@ -41,6 +41,10 @@ use serde::de::DeserializeOwned;
 
 use crate::imports::state as host;
 
+mod transaction;
+
+pub use transaction::{Transaction, transaction};
+
 /// A value and the version that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<T> {
@@ -145,7 +149,7 @@ impl std::error::Error for Error {
 }
 
 impl Error {
-    fn new(key: &str, error: host::Error) -> Self {
+    pub(crate) fn new(key: &str, error: host::Error) -> Self {
         let key = key.to_owned();
         match error {
             host::Error::BadKey(reason) => Self::BadKey { key, reason },
@@ -240,7 +244,27 @@ pub async fn delete(key: &str) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn list() -> Result<Vec<String>, Error> {
-    host::list().await.map_err(|error| Error::new("", error))
+    list_prefix("").await
+}
+
+/// Every key there is that begins with `prefix`, sorted.
+///
+/// ```no_run
+/// # use soloist_sdk::{Result, state};
+/// # async fn work() -> Result {
+/// for key in state::list_prefix("file.").await? {
+///     state::delete(&key).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn list_prefix(prefix: &str) -> Result<Vec<String>, Error> {
+    host::list(prefix.to_owned())
+        .await
+        .map_err(|error| Error::new("", error))
 }
 
 /// As [`get_entry`], for bytes as they are.

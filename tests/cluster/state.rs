@@ -7,7 +7,7 @@ use futures::future::join_all;
 use soloist_coordination::fence::Fence;
 use soloist_coordination::state::TaskState;
 use soloist_coordination::task::ElectOutcome;
-use soloist_core::state::{KEYS_MAX, State, StateError, VALUE_MAX_BYTES};
+use soloist_core::state::{KEYS_MAX, Operation, Refusal, State, StateError, VALUE_MAX_BYTES};
 use soloist_core::term::Term;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::host::{Command, Host};
@@ -127,6 +127,24 @@ impl Leader {
     }
 }
 
+fn set(key: &str, value: &str) -> Operation {
+    Operation::Set {
+        key: key.into(),
+        value: value.into(),
+    }
+}
+
+fn check(key: &str, expected: Option<u64>) -> Operation {
+    Operation::Check {
+        key: key.into(),
+        expected,
+    }
+}
+
+fn delete(key: &str) -> Operation {
+    Operation::Delete { key: key.into() }
+}
+
 fn number(value: &[u8]) -> u64 {
     std::str::from_utf8(value)
         .ok()
@@ -218,6 +236,10 @@ async fn a_leader_of_the_past_writes_nothing() -> Result<()> {
                 .all(|outcome| *outcome == Err(StateError::Fenced)),
             "{outcomes:?}"
         );
+        let together = leader
+            .state
+            .transact(vec![set("new", "nobody"), delete("who")]);
+        ensure!(together.await == Err(StateError::Fenced.into()));
     }
     let entry = present
         .state
@@ -228,7 +250,7 @@ async fn a_leader_of_the_past_writes_nothing() -> Result<()> {
         (entry.value.as_slice(), entry.version) == (b"past".as_slice(), version),
         "{entry:?}"
     );
-    ensure!(present.state.list().await? == ["who"]);
+    ensure!(present.state.list(String::new()).await? == ["who"]);
     ensure!(present.exchange("who", Some(version), "present").await? > version);
     // The record of the term deleted is the end of every term.
     operator.delete("/soloist/tasks/beat/term", None).await?;
@@ -262,7 +284,7 @@ async fn a_leader_of_a_task_that_was_deleted_writes_nothing_to_the_one_made_anew
             .all(|outcome| *outcome == Err(StateError::Fenced)),
         "{outcomes:?}"
     );
-    ensure!(present.state.list().await? == ["who"]);
+    ensure!(present.state.list(String::new()).await? == ["who"]);
     // It is the candidate that tells the terms apart: with that of the present one, the version would let it through.
     let fence = Fence::new(&past.own.paths, &past.term, &present.candidate);
     let by_version = TaskState::new(past.own.session.clone(), past.own.paths.clone(), fence);
@@ -341,6 +363,74 @@ async fn compare_and_set_lets_one_of_many_through() -> Result<()> {
     Ok(())
 }
 
+/// Several entries are written together or not at all, with one version for all of them.
+#[tokio::test]
+async fn a_transaction_is_done_whole_or_not_at_all() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let leader = Leader::elected(&cluster, "a").await?;
+    let transact = async |operations: Vec<Operation>| leader.state.transact(operations).await;
+    let refused = |at, error| Err(Refusal { at, error });
+    // The parent of the entries comes with the first of them; a check of what is not there leaves nothing behind.
+    let first = transact(vec![check("not-there", None), set("a", "1"), set("b", "1")]).await?;
+    ensure!(leader.state.list(String::new()).await? == ["a", "b"]);
+    for key in ["a", "b"] {
+        let entry = leader.state.get(key.into()).await?.context("not there")?;
+        ensure!(
+            Some(entry.version) == first && entry.value == b"1",
+            "{entry:?}"
+        );
+    }
+    let changed = Err(Refusal {
+        at: Some(2),
+        error: StateError::Changed(first),
+    });
+    for (expected, outcome) in [(None, changed.clone()), (Some(1), changed)] {
+        let operations = vec![set("c", "2"), delete("a"), check("b", expected)];
+        ensure!(transact(operations).await == outcome);
+    }
+    ensure!(
+        transact(vec![set("c", "2"), check("d", first)]).await
+            == refused(Some(1), StateError::Changed(None))
+    );
+    ensure!(transact(vec![check("a", first), check("c", None)]).await == Ok(None));
+    ensure!(
+        leader.state.list(String::new()).await? == ["a", "b"],
+        "some of it was done"
+    );
+    // What is checked can be written as well, and deleted.
+    let second = transact(vec![
+        check("a", first),
+        set("a", "2"),
+        check("b", first),
+        delete("b"),
+    ]);
+    let second = second.await?;
+    ensure!(second > first && leader.state.list(String::new()).await? == ["a"]);
+    ensure!(transact(vec![delete("a"), delete("not-there")]).await? == None);
+    ensure!(leader.state.list(String::new()).await?.is_empty());
+
+    let fills = |from: usize, to: usize| {
+        let keys = (from..to).map(|number| set(&format!("key-{number:04}"), ""));
+        keys.collect::<Vec<_>>()
+    };
+    for from in (0..KEYS_MAX - 8).step_by(32) {
+        transact(fills(from, (from + 32).min(KEYS_MAX - 8))).await?;
+    }
+    ensure!(
+        transact(fills(KEYS_MAX - 8, KEYS_MAX + 1)).await == refused(None, StateError::TooMany)
+    );
+    ensure!(leader.state.list(String::new()).await?.len() == KEYS_MAX - 8);
+    let mut exchanged = fills(KEYS_MAX - 8, KEYS_MAX + 1);
+    exchanged.push(delete("key-0000"));
+    transact(exchanged).await?;
+    let listed = leader.state.list("key-09".into()).await?;
+    ensure!(listed.len() == 100 && listed.iter().all(|key| key.starts_with("key-09")));
+    // The largest that there can be fits into one message.
+    let half = "x".repeat(VALUE_MAX_BYTES / 2);
+    transact(vec![set("key-0001", &half), set("key-0002", &half)]).await?;
+    Ok(())
+}
+
 /// What is too large, too many or badly named is refused, and what just fits is kept.
 #[tokio::test]
 async fn limits_hold() -> Result<()> {
@@ -415,7 +505,7 @@ async fn limits_hold() -> Result<()> {
     let bytes = VALUE_MAX_BYTES + 1;
     ensure!(leader.set("large", &format!("{large}x")).await == Err(StateError::TooLarge { bytes }));
 
-    let room = KEYS_MAX - leader.state.list().await?.len();
+    let room = KEYS_MAX - leader.state.list(String::new()).await?.len();
     let filled =
         join_all((0..room).map(async |index| leader.set(&format!("key-{index:04}"), "").await))
             .await;
@@ -425,7 +515,7 @@ async fn limits_hold() -> Result<()> {
     leader.set("key-0001", "again").await?;
     leader.state.delete("key-0000".into()).await?;
     leader.set("one-more", "").await?;
-    let keys = leader.state.list().await?;
+    let keys = leader.state.list(String::new()).await?;
     ensure!(keys.len() == KEYS_MAX && keys.is_sorted());
     Ok(())
 }
@@ -470,7 +560,7 @@ async fn a_value_that_the_ensemble_does_not_take_is_given_up() -> Result<()> {
         "{outcome:?}"
     );
     leader.set("small", "x").await?;
-    ensure!(leader.state.list().await? == ["small"]);
+    ensure!(leader.state.list(String::new()).await? == ["small"]);
     Ok(())
 }
 
@@ -525,6 +615,28 @@ async fn a_write_whose_reply_was_lost_is_done_once() -> Result<()> {
     lose_the_next("set").await?;
     leader.state.delete("set".into()).await?;
     ensure!(observer.check_stat(&node("set")).await?.is_none());
+    for round in 1..=5 {
+        lose_the_next("together").await?;
+        let operations = [
+            check("exchanged", expected),
+            set("exchanged", "x"),
+            set("together", &round.to_string()),
+        ];
+        expected = leader.state.transact(operations.to_vec()).await?;
+        let (value, stat) = observer.get_data(&node("together")).await?;
+        ensure!(
+            number(&value) == round && Some(stat.mzxid.unsigned_abs()) == expected,
+            "{value:?} {stat:?}"
+        );
+        ensure!(
+            u64::try_from(stat.version)? == round,
+            "{stat:?} in round {round}"
+        );
+    }
+    lose_the_next("together").await?;
+    let operations = vec![delete("together"), check("exchanged", expected)];
+    ensure!(leader.state.transact(operations).await? == None);
+    ensure!(observer.check_stat(&node("together")).await?.is_none());
     proxy.replies_lost(lost).await?;
     Ok(())
 }

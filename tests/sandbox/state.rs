@@ -37,6 +37,14 @@ fn what_is_written_is_read_again() {
 }
 
 #[test]
+fn a_transaction_of_a_guest_is_done_whole_or_not_at_all() {
+    let tested = start("state-transaction");
+    tested.wait_for("plugin-completed", "", 1);
+    tested.wait_for("plugin-log", "all or nothing", 1);
+    demote(tested);
+}
+
+#[test]
 fn every_error_reaches_the_guest_with_its_type() {
     let limits = Limits {
         state_value: VALUE_MAX_BYTES as u64,

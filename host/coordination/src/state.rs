@@ -15,7 +15,12 @@ use super::error::{hint, is_refusal};
 use super::fence::Fence;
 use super::session::Session;
 use soloist_core::records::TaskPaths;
-use soloist_core::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
+use soloist_core::state::{
+    Entry, KEYS_MAX, Operation, Refusal, State, StateError, check_key, check_transaction,
+    check_value,
+};
+
+mod transaction;
 
 /// Reads under way at once. Heartbeats share the connection, and must not queue behind a flood.
 const READS_MAX: u32 = 8;
@@ -61,6 +66,15 @@ impl TaskState {
     pub fn with_keys_max(mut self, keys_max: usize) -> Self {
         self.keys_max = keys_max.min(KEYS_MAX);
         self
+    }
+
+    /// How many nodes there may be below `parent`.
+    fn children_max(&self, parent: &str) -> usize {
+        if parent == self.paths.state {
+            self.keys_max
+        } else {
+            0
+        }
     }
 
     fn path(&self, key: &str) -> String {
@@ -225,7 +239,7 @@ impl State for TaskState {
         .boxed()
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<String>, StateError>> {
+    fn list(&self, prefix: String) -> BoxFuture<'_, Result<Vec<String>, StateError>> {
         async move {
             let list = || async {
                 match self.session.client().list_children(&self.paths.state).await {
@@ -237,6 +251,7 @@ impl State for TaskState {
             let mut keys = until_answered(list)
                 .await
                 .map_err(|refused| refused.told(&self.paths.state))?;
+            keys.retain(|key| key.starts_with(&prefix));
             keys.sort_unstable();
             Ok(keys)
         }
@@ -257,6 +272,16 @@ impl State for TaskState {
             self.exchange(&path, expected, &value)
                 .await
                 .map_err(|refused| refused.told(&path))
+        }
+        .boxed()
+    }
+
+    fn transact(&self, operations: Vec<Operation>) -> BoxFuture<'_, Result<Option<u64>, Refusal>> {
+        async move {
+            check_transaction(&operations)?;
+            let _turn = self.turn.write().await;
+            let parts = transaction::parts(&operations, |key| self.path(key));
+            self.write_all(&parts).await
         }
         .boxed()
     }

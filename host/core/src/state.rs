@@ -10,6 +10,8 @@ pub const KEY_MAX_BYTES: usize = 128;
 pub const VALUE_MAX_BYTES: usize = 512 * 1024;
 /// How many keys a task can have.
 pub const KEYS_MAX: usize = 1_000;
+/// How many operations a transaction can have.
+pub const OPERATIONS_MAX: usize = 32;
 
 /// A value and the version that it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,99 @@ pub enum StateError {
     Unavailable(String),
 }
 
+/// A part of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Nothing of the transaction is done unless the entry has this version, or, without one, is not there.
+    Check {
+        /// The entry.
+        key: String,
+        /// Its version.
+        expected: Option<u64>,
+    },
+    /// Writes an entry, whether it is there or not.
+    Set {
+        /// The entry.
+        key: String,
+        /// What it is to hold.
+        value: Vec<u8>,
+    },
+    /// Deletes an entry, if it is there.
+    Delete {
+        /// The entry.
+        key: String,
+    },
+}
+
+impl Operation {
+    /// The entry that it is about.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Check { key, .. } | Self::Set { key, .. } | Self::Delete { key } => key,
+        }
+    }
+
+    /// The bytes that it writes besides its key.
+    pub fn value(&self) -> &[u8] {
+        match self {
+            Self::Set { value, .. } => value,
+            Self::Check { .. } | Self::Delete { .. } => &[],
+        }
+    }
+}
+
+/// A transaction of which nothing was done, unless its error says that it may have been.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", at.map_or_else(|| error.to_string(), |at| format!("operation {at}: {error}")))]
+pub struct Refusal {
+    /// Which of its operations was refused, counted from 0, if it was one of them.
+    pub at: Option<usize>,
+    /// Why.
+    pub error: StateError,
+}
+
+impl From<StateError> for Refusal {
+    fn from(error: StateError) -> Self {
+        Self { at: None, error }
+    }
+}
+
+/// Says whether a transaction can be tried: each key can be used, and is checked once and written once at the most.
+///
+/// # Errors
+/// The first operation that cannot be done, or that there are too many, or too many bytes.
+pub fn check_transaction(operations: &[Operation]) -> Result<(), Refusal> {
+    if operations.len() > OPERATIONS_MAX {
+        let reason =
+            format!("nothing was done: a transaction has at most {OPERATIONS_MAX} operations");
+        return Err(StateError::Unavailable(reason).into());
+    }
+    let is_check = |operation: &Operation| matches!(operation, Operation::Check { .. });
+    for (index, operation) in operations.iter().enumerate() {
+        let at = |error| Refusal {
+            at: Some(index),
+            error,
+        };
+        check_key(operation.key()).map_err(at)?;
+        check_value(operation.value()).map_err(at)?;
+        let is_like = |other: &&Operation| {
+            other.key() == operation.key() && is_check(other) == is_check(operation)
+        };
+        if operations[..index].iter().any(|other| is_like(&other)) {
+            let twice = "it is checked twice, or written twice, in one transaction";
+            return Err(at(StateError::BadKey(twice)));
+        }
+    }
+    let bytes = operations
+        .iter()
+        .map(|operation| operation.value().len())
+        .sum();
+    if bytes > VALUE_MAX_BYTES {
+        return Err(StateError::TooLarge { bytes }.into());
+    }
+    Ok(())
+}
+
 /// The state of one task in one term.
 ///
 /// A request that is cut off by a lost connection waits for the next one and is made again, so it can take as long as the
@@ -60,8 +155,8 @@ pub trait State: std::fmt::Debug + Send + Sync {
     /// Deletes an entry, if it is there.
     fn delete(&self, key: String) -> BoxFuture<'_, Result<(), StateError>>;
 
-    /// The keys there are, sorted.
-    fn list(&self) -> BoxFuture<'_, Result<Vec<String>, StateError>>;
+    /// The keys there are that begin with `prefix`, sorted.
+    fn list(&self, prefix: String) -> BoxFuture<'_, Result<Vec<String>, StateError>>;
 
     /// Writes an entry if it has the version expected, or if none is expected and it is not there; gives its version.
     fn compare_and_set(
@@ -70,6 +165,9 @@ pub trait State: std::fmt::Debug + Send + Sync {
         expected: Option<u64>,
         value: Vec<u8>,
     ) -> BoxFuture<'_, Result<u64, StateError>>;
+
+    /// Does all of the operations or none; gives the version that all entries have that were set, if any was.
+    fn transact(&self, operations: Vec<Operation>) -> BoxFuture<'_, Result<Option<u64>, Refusal>>;
 }
 
 /// Says whether a key can be used.
@@ -144,6 +242,47 @@ mod tests {
                 "{bad}"
             );
         }
+    }
+
+    #[test]
+    fn a_transaction_checks_a_key_once_and_writes_it_once() {
+        let check = |key: &str| Operation::Check {
+            key: key.into(),
+            expected: None,
+        };
+        let set = |key: &str, bytes| Operation::Set {
+            key: key.into(),
+            value: vec![0; bytes],
+        };
+        let delete = |key: &str| Operation::Delete { key: key.into() };
+        let refused = |operations: &[Operation]| check_transaction(operations).unwrap_err();
+        assert_eq!(check_transaction(&[]), Ok(()));
+        assert_eq!(
+            check_transaction(&[check("a"), set("a", 1), delete("b"), check("b")]),
+            Ok(())
+        );
+        for twice in [
+            [check("a"), check("a")],
+            [set("a", 1), set("a", 2)],
+            [set("a", 1), delete("a")],
+        ] {
+            let refusal = refused(&twice);
+            assert_eq!(refusal.at, Some(1));
+            assert!(matches!(refusal.error, StateError::BadKey(_)), "{refusal}");
+        }
+        assert_eq!(refused(&[check("a"), delete("a/b")]).at, Some(1));
+        let half = VALUE_MAX_BYTES / 2;
+        assert_eq!(check_transaction(&[set("a", half), set("b", half)]), Ok(()));
+        let bytes = 2 * half + 1;
+        assert_eq!(
+            refused(&[set("a", half), set("b", half + 1)]),
+            StateError::TooLarge { bytes }.into()
+        );
+        let many: Vec<_> = (0..=OPERATIONS_MAX)
+            .map(|number| check(&number.to_string()))
+            .collect();
+        assert_eq!(check_transaction(&many[1..]), Ok(()));
+        assert!(refused(&many).to_string().contains("at most 32 operations"));
     }
 
     #[test]

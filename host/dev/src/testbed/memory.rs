@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use futures::future::BoxFuture;
-use soloist_core::state::{Entry, KEYS_MAX, State, StateError, check_key, check_value};
+use soloist_core::state::{
+    Entry, KEYS_MAX, Operation, Refusal, State, StateError, check_key, check_transaction,
+    check_value,
+};
 use tokio::sync::watch;
 
 /// A task's state in memory. It keeps the rules of the real one: the same keys, sizes and versions are refused.
@@ -62,15 +65,15 @@ impl Memory {
             .expect("nobody panics while it holds the lock")
     }
 
-    fn call<'a, T: Send>(
+    fn call<'a, T: Send, E: From<StateError> + Send>(
         &'a self,
-        call: impl FnOnce(&mut Kept) -> Result<T, StateError> + Send + 'a,
-    ) -> BoxFuture<'a, Result<T, StateError>> {
+        call: impl FnOnce(&mut Kept) -> Result<T, E> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, E>> {
         Box::pin(async {
             let _ = self.held.subscribe().wait_for(|held| !held).await;
             let mut kept = self.kept();
             match &kept.refusal {
-                Some(error) => Err(error.clone()),
+                Some(error) => Err(error.clone().into()),
                 None => call(&mut kept),
             }
         })
@@ -95,6 +98,51 @@ impl Kept {
         );
         Ok(self.writes)
     }
+
+    /// Every entry that is set has the version of one write.
+    fn transact(&mut self, operations: Vec<Operation>) -> Result<Option<u64>, Refusal> {
+        check_transaction(&operations)?;
+        for (index, operation) in operations.iter().enumerate() {
+            let Operation::Check { key, expected } = operation else {
+                continue;
+            };
+            let version = self.entries.get(key).map(|entry| entry.version);
+            if version != *expected {
+                return Err(Refusal {
+                    at: Some(index),
+                    error: StateError::Changed(version),
+                });
+            }
+        }
+        let is_new = |key: &str| !self.entries.contains_key(key);
+        let (mut more, mut fewer) = (0, 0);
+        for operation in &operations {
+            match operation {
+                Operation::Set { key, .. } if is_new(key) => more += 1,
+                Operation::Delete { key } if !is_new(key) => fewer += 1,
+                _ => {}
+            }
+        }
+        if more > 0 && self.entries.len() + more > KEYS_MAX + fewer {
+            return Err(StateError::TooMany.into());
+        }
+        let has_set = operations
+            .iter()
+            .any(|operation| matches!(operation, Operation::Set { .. }));
+        self.writes += u64::from(has_set);
+        let version = self.writes;
+        for operation in operations {
+            match operation {
+                Operation::Check { .. } => {}
+                Operation::Set { key, value } => {
+                    self.written_bytes += value.len() as u64;
+                    self.entries.insert(key, Entry { value, version });
+                }
+                Operation::Delete { key } => drop(self.entries.remove(&key)),
+            }
+        }
+        Ok(has_set.then_some(version))
+    }
 }
 
 impl State for Memory {
@@ -110,8 +158,11 @@ impl State for Memory {
         self.call(move |kept| check_key(&key).map(|()| drop(kept.entries.remove(&key))))
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<String>, StateError>> {
-        self.call(|kept| Ok(kept.entries.keys().cloned().collect()))
+    fn list(&self, prefix: String) -> BoxFuture<'_, Result<Vec<String>, StateError>> {
+        self.call(move |kept| {
+            let keys = kept.entries.keys().filter(|key| key.starts_with(&prefix));
+            Ok(keys.cloned().collect())
+        })
     }
 
     fn compare_and_set(
@@ -126,5 +177,9 @@ impl State for Memory {
                 version => Err(StateError::Changed(version)),
             },
         )
+    }
+
+    fn transact(&self, operations: Vec<Operation>) -> BoxFuture<'_, Result<Option<u64>, Refusal>> {
+        self.call(|kept| kept.transact(operations))
     }
 }

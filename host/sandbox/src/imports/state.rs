@@ -6,11 +6,13 @@ use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use wasmtime::component::{Accessor, HasData, Linker};
 
-use crate::contract::bindings::state::{self, Entry, Error};
+use crate::contract::bindings::state::{
+    self, Assignment, Entry, Error, Expectation, Operation, Refusal,
+};
 use crate::imports::writes::Writes;
 use soloist_core::limits::{Limits, count};
 use soloist_core::permit::{LeaseLost, Permit};
-use soloist_core::state::{State, StateError};
+use soloist_core::state::{self as kept, State, StateError};
 
 /// The task's state as one attempt has it. Clones share it.
 #[derive(Clone)]
@@ -38,6 +40,17 @@ impl StateAccess {
             calls_max: limits.calls,
             value_max_bytes: limits.state_value,
         }
+    }
+
+    /// The operation that sets a value larger than the task allows, if there is one.
+    fn too_large(&self, operations: &[kept::Operation]) -> Option<Refusal> {
+        let is_too_large =
+            |operation: &kept::Operation| operation.value().len() as u64 > self.value_max_bytes;
+        let at = operations.iter().position(is_too_large)?;
+        Some(Refusal {
+            at: u32::try_from(at).ok(),
+            reason: Error::TooLarge,
+        })
     }
 }
 
@@ -94,8 +107,11 @@ impl<T> state::HostWithStore<T> for Import {
         call(accessor, Some(key.len()), |state| state.delete(key)).await
     }
 
-    async fn list(accessor: &Accessor<T, Self>) -> wasmtime::Result<Result<Vec<String>, Error>> {
-        call(accessor, None, |state| state.list()).await
+    async fn list(
+        accessor: &Accessor<T, Self>,
+        prefix: String,
+    ) -> wasmtime::Result<Result<Vec<String>, Error>> {
+        call(accessor, None, |state| state.list(prefix)).await
     }
 
     async fn compare_and_set(
@@ -113,6 +129,24 @@ impl<T> state::HostWithStore<T> for Import {
         })
         .await
     }
+
+    async fn transact(
+        accessor: &Accessor<T, Self>,
+        operations: Vec<Operation>,
+    ) -> wasmtime::Result<Result<Option<u64>, Refusal>> {
+        let access = accessor.with(|mut store| store.get().0.clone());
+        let operations: Vec<kept::Operation> = operations.into_iter().map(Into::into).collect();
+        if let Some(at) = access.too_large(&operations) {
+            return Ok(Err(at));
+        }
+        let bytes = operations.iter().map(written).sum();
+        call(accessor, Some(bytes), |state| state.transact(operations)).await
+    }
+}
+
+/// What an operation counts for among what is written.
+fn written(operation: &kept::Operation) -> usize {
+    operation.key().len() + operation.value().len()
 }
 
 fn is_too_large<T>(accessor: &Accessor<T, Import>, value: &[u8]) -> bool {
@@ -121,31 +155,55 @@ fn is_too_large<T>(accessor: &Accessor<T, Import>, value: &[u8]) -> bool {
 
 /// Makes a request, and holds the store no longer than it takes to begin it. A request that writes `written` bytes waits
 /// until these may be written.
-async fn call<T, R>(
+async fn call<T, R, E, F>(
     accessor: &Accessor<T, Import>,
     written: Option<usize>,
-    request: impl for<'a> FnOnce(&'a dyn State) -> BoxFuture<'a, Result<R, StateError>>,
-) -> wasmtime::Result<Result<R, Error>> {
+    request: impl for<'a> FnOnce(&'a dyn State) -> BoxFuture<'a, Result<R, F>>,
+) -> wasmtime::Result<Result<R, E>>
+where
+    F: From<StateError> + PartialEq,
+    E: From<F>,
+{
     let access = accessor.with(|mut store| store.get().0.clone());
     let Ok(_call) = access.calls.try_acquire() else {
         let reason = format!(
             "{} calls are under way already, which is what `limits.calls` allows",
             access.calls_max
         );
-        return Ok(Err(Error::Unavailable(reason)));
+        return Ok(Err(F::from(StateError::Unavailable(reason)).into()));
     };
     if let Some(bytes) = written
         && let Err(refused) = access.writes.admit(bytes, &access.permit).await
     {
-        return Ok(Err(Error::Unavailable(refused.to_string())));
+        let reason = refused.to_string();
+        return Ok(Err(F::from(StateError::Unavailable(reason)).into()));
     }
     match request(&*access.state).await {
-        Err(StateError::Fenced) => {
+        Err(refused) if refused == F::from(StateError::Fenced) => {
             // Another host may act by now, whatever the lease of this one says.
             access.permit.revoke();
             Err(LeaseLost.into())
         }
-        outcome => Ok(outcome.map_err(Error::from)),
+        outcome => Ok(outcome.map_err(E::from)),
+    }
+}
+
+impl From<Operation> for kept::Operation {
+    fn from(operation: Operation) -> Self {
+        match operation {
+            Operation::Check(Expectation { key, expected }) => Self::Check { key, expected },
+            Operation::Set(Assignment { key, value }) => Self::Set { key, value },
+            Operation::Delete(key) => Self::Delete { key },
+        }
+    }
+}
+
+impl From<kept::Refusal> for Refusal {
+    fn from(refusal: kept::Refusal) -> Self {
+        Self {
+            at: refusal.at.and_then(|at| u32::try_from(at).ok()),
+            reason: refusal.error.into(),
+        }
     }
 }
 

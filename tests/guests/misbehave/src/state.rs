@@ -14,6 +14,7 @@ pub async fn run(what: &str) -> Result {
     match what {
         "state-roundtrip" => roundtrip().await,
         "state-errors" => errors().await,
+        "state-transaction" => transaction().await,
         "state-update" => {
             let add = |_| {
                 Box::pin(state::update("count", |count: Option<u64>| {
@@ -145,6 +146,63 @@ async fn roundtrip() -> Result {
     state::delete("raw").await?;
     assert!(state::set_bytes("raw", Vec::new()).await? > created);
     info!("all is well");
+    Ok(())
+}
+
+async fn transaction() -> Result {
+    let first = state::transaction()
+        .check("a.one", None)
+        .set("a.one", &1)
+        .set_bytes("a.two", vec![0, 255])
+        .set("b", "text")
+        .commit()
+        .await?;
+    let version = |key| async move {
+        let entry = state::get_bytes(key).await?;
+        Ok::<_, Error>(entry.map(|entry| entry.version))
+    };
+    for key in ["a.one", "a.two", "b"] {
+        assert_eq!(version(key).await?, first, "{key}");
+    }
+    assert_eq!(state::list_prefix("a.").await?, ["a.one", "a.two"]);
+    let refused = state::transaction()
+        .set("a.one", &2)
+        .delete("b")
+        .check("a.two", None)
+        .commit()
+        .await;
+    assert!(
+        matches!(&refused, Err(Error::Changed { key, version }) if key == "a.two" && *version == first),
+        "{refused:?}"
+    );
+    assert_eq!(state::get("a.one").await?, Some(1));
+    let large = state::transaction()
+        .set("a.one", &2)
+        .set_bytes("b", vec![0; 70_000])
+        .commit()
+        .await;
+    assert!(
+        matches!(&large, Err(Error::TooLarge { key }) if key == "b"),
+        "{large:?}"
+    );
+    let twice = state::transaction().set("b", &1).delete("b").commit().await;
+    assert!(
+        matches!(&twice, Err(Error::BadKey { key, .. }) if key == "b"),
+        "{twice:?}"
+    );
+    let many = (0..33).fold(state::transaction(), |all, number| {
+        all.delete(&number.to_string())
+    });
+    let many = many.commit().await;
+    assert!(matches!(many, Err(Error::Unavailable { .. })), "{many:?}");
+    let deleted = state::transaction()
+        .delete("b")
+        .delete("not-there")
+        .commit();
+    assert_eq!(deleted.await?, None);
+    assert_eq!(state::transaction().commit().await?, None);
+    assert_eq!(state::list().await?, ["a.one", "a.two"]);
+    info!("all or nothing");
     Ok(())
 }
 

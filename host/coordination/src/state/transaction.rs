@@ -1,0 +1,294 @@
+//! Several nodes that are written together or not at all.
+//!
+//! Every part is written over the very version that was read before, so an attempt that was cut off and is made again can
+//! be done once at the most; whether it has been, the nodes themselves tell.
+
+use std::collections::BTreeSet;
+
+use futures::future::try_join_all;
+use zookeeper_client::{CreateMode, Error, MultiWriteResult};
+
+use super::{Fence, Refused, TaskState, pause};
+use soloist_core::records;
+use soloist_core::state::{Entry, Operation, Refusal, StateError};
+
+/// What a node has to be before, and what becomes of it.
+pub(super) struct Part<'a> {
+    path: String,
+    /// The operation that it comes from; of two, the one that writes.
+    at: usize,
+    expected: Option<Option<u64>>,
+    change: Option<Change<'a>>,
+}
+
+enum Change<'a> {
+    Set(&'a [u8]),
+    Delete,
+}
+
+/// A node as it was read: its entry, and the data version that it has.
+type Seen = Option<(Entry, i32)>;
+
+/// The parts of a transaction, one for each key.
+pub(super) fn parts<'a>(
+    operations: &'a [Operation],
+    path: impl Fn(&str) -> String,
+) -> Vec<Part<'a>> {
+    let mut parts: Vec<Part<'a>> = Vec::new();
+    for (at, operation) in operations.iter().enumerate() {
+        let path = path(operation.key());
+        let known = parts.iter().position(|part| part.path == path);
+        let index = known.unwrap_or_else(|| {
+            let (expected, change) = (None, None);
+            parts.push(Part {
+                path,
+                at,
+                expected,
+                change,
+            });
+            parts.len() - 1
+        });
+        let part = &mut parts[index];
+        match operation {
+            Operation::Check { expected, .. } => part.expected = Some(*expected),
+            Operation::Set { value, .. } => (part.at, part.change) = (at, Some(Change::Set(value))),
+            Operation::Delete { .. } => (part.at, part.change) = (at, Some(Change::Delete)),
+        }
+    }
+    parts
+}
+
+impl Part<'_> {
+    fn refused(&self, error: StateError) -> Refusal {
+        Refusal {
+            at: Some(self.at),
+            error,
+        }
+    }
+
+    /// Whether the node is as it has to be.
+    fn check(&self, seen: &Seen) -> Result<(), Refusal> {
+        let version = version(seen);
+        match self.expected {
+            Some(expected) if expected != version => {
+                Err(self.refused(StateError::Changed(version)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How many nodes more there will be.
+    fn grows(&self, seen: &Seen) -> i64 {
+        match (&self.change, seen) {
+            (Some(Change::Set(_)), None) => 1,
+            (Some(Change::Delete), Some(_)) => -1,
+            _ => 0,
+        }
+    }
+
+    /// Whether the node is created, if only for the time of the transaction: a node that is not there cannot be checked,
+    /// but cannot be created either if it is there.
+    fn creates(&self, seen: &Seen) -> bool {
+        seen.is_none()
+            && (matches!(self.change, Some(Change::Set(_))) || self.expected == Some(None))
+    }
+}
+
+fn version(seen: &Seen) -> Option<u64> {
+    seen.as_ref().map(|(entry, _)| entry.version)
+}
+
+/// The version that a transaction gave to what it set, if it has been done since the nodes were as in `before`.
+fn done(parts: &[Part<'_>], before: &[Option<u64>], now: &[Seen]) -> Option<Option<u64>> {
+    let mut written = BTreeSet::new();
+    let mut has_deleted = false;
+    for ((part, before), now) in parts.iter().zip(before).zip(now) {
+        match (&part.change, now) {
+            (Some(Change::Set(value)), Some((entry, _)))
+                if entry.value == *value && Some(entry.version) > *before =>
+            {
+                written.insert(entry.version);
+            }
+            (Some(Change::Set(_)), _) | (Some(Change::Delete), Some(_)) => return None,
+            (Some(Change::Delete), None) => has_deleted |= before.is_some(),
+            (None, _) => {}
+        }
+    }
+    match (written.len(), written.first()) {
+        // All that one transaction sets has the same version.
+        (1, version) => Some(version.copied()),
+        (0, _) if has_deleted => Some(None),
+        _ => None,
+    }
+}
+
+impl TaskState {
+    /// Does all parts or none, if the term lasts; gives the version that all have that were set.
+    pub(super) async fn write_all(&self, parts: &[Part<'_>]) -> Result<Option<u64>, Refusal> {
+        let told = |refused: Refused| match refused {
+            Refused::State(error) => Refusal::from(error),
+            refused => refused.told(&self.paths.state).into(),
+        };
+        let mut cut_off = 0;
+        let mut first: Option<Vec<Option<u64>>> = None;
+        loop {
+            let reads = parts.iter().map(|part| self.read(&part.path));
+            let seen = try_join_all(reads).await.map_err(told)?;
+            let before = first.get_or_insert_with(|| seen.iter().map(version).collect());
+            if cut_off > 0
+                && let Some(version) = done(parts, before, &seen)
+            {
+                return Ok(version);
+            }
+            for (part, seen) in parts.iter().zip(&seen) {
+                part.check(seen)?;
+            }
+            match self.try_write_all(parts, &seen).await {
+                // It is not what was read: a server that lags behind was asked, or an operator was quicker.
+                Err(Refused::NoNode | Refused::NodeExists | Refused::BadVersion) => {}
+                Err(Refused::Unanswered(error)) => {
+                    pause(&mut cut_off, error).await.map_err(told)?;
+                }
+                written => return written.map_err(told),
+            }
+        }
+    }
+
+    async fn try_write_all(
+        &self,
+        parts: &[Part<'_>],
+        seen: &[Seen],
+    ) -> Result<Option<u64>, Refused> {
+        let missing = self.missing_parents(parts, seen).await?;
+        let options = CreateMode::Persistent.with_acls(self.session.acls());
+        let mut multi = self.session.client().new_multi_writer();
+        self.fence.check(&mut multi)?;
+        for parent in &missing {
+            multi.add_create(parent, b"", &options)?;
+        }
+        for (part, seen) in parts.iter().zip(seen) {
+            let path = &part.path;
+            if part.creates(seen) {
+                multi.add_create(path, b"", &options)?;
+                match part.change {
+                    // A transaction tells the zxid of what it sets, not always that of what it creates.
+                    Some(Change::Set(value)) => multi.add_set_data(path, value, None)?,
+                    _ => multi.add_delete(path, None)?,
+                }
+            } else if let Some((_, version)) = seen {
+                match part.change {
+                    Some(Change::Set(value)) => multi.add_set_data(path, value, Some(*version))?,
+                    Some(Change::Delete) => multi.add_delete(path, Some(*version))?,
+                    None => multi.add_check_version(path, *version)?,
+                }
+            }
+        }
+        match multi.commit().await {
+            Ok(results) => Ok(results.iter().rev().find_map(|result| match result {
+                MultiWriteResult::SetData { stat } => Some(stat.mzxid.unsigned_abs()),
+                _ => None,
+            })),
+            Err(error) if Fence::has_refused(&error) => Err(Refused::State(StateError::Fenced)),
+            Err(error) => Err(Error::from(error).into()),
+        }
+    }
+
+    /// The parents that are not there of nodes that are to be created, if there is room for these.
+    async fn missing_parents(
+        &self,
+        parts: &[Part<'_>],
+        seen: &[Seen],
+    ) -> Result<Vec<String>, Refused> {
+        let both = || parts.iter().zip(seen);
+        let created = both().filter(|(part, seen)| part.creates(seen));
+        let parents: BTreeSet<&str> = created
+            .filter_map(|(part, _)| records::parent(&part.path))
+            .collect();
+        let mut missing = Vec::new();
+        for parent in parents {
+            let stat = self.session.client().check_stat(parent).await?;
+            let children = stat.as_ref().map_or(0, |stat| stat.num_children);
+            let grows: i64 = both()
+                .filter(|(part, _)| records::parent(&part.path) == Some(parent))
+                .map(|(part, seen)| part.grows(seen))
+                .sum();
+            let max = i64::try_from(self.children_max(parent)).unwrap_or(i64::MAX);
+            if grows > 0 && i64::from(children) + grows > max {
+                return Err(Refused::State(StateError::TooMany));
+            }
+            if stat.is_none() {
+                missing.push(parent.to_owned());
+            }
+        }
+        Ok(missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(value: &str, version: u64) -> Seen {
+        let value = value.into();
+        Some((Entry { value, version }, 0))
+    }
+
+    fn set(key: &str, value: &str) -> Operation {
+        Operation::Set {
+            key: key.into(),
+            value: value.into(),
+        }
+    }
+
+    #[test]
+    fn nodes_tell_whether_an_attempt_that_was_cut_off_has_been_done() {
+        let delete = Operation::Delete { key: "c".into() };
+        let operations = [set("a", "1"), set("b", "2"), delete];
+        let parts = parts(&operations, |key| format!("/{key}"));
+        let before = [Some(5), None, Some(6)];
+        let done = |now: [Seen; 3]| done(&parts, &before, &now);
+        assert_eq!(done([seen("1", 9), seen("2", 9), None]), Some(Some(9)));
+        for undone in [
+            [seen("1", 5), None, seen("3", 6)],
+            // Somebody else has written a part of it.
+            [seen("1", 9), seen("2", 8), None],
+            [seen("1", 9), seen("3", 9), None],
+            [seen("1", 9), seen("2", 9), seen("3", 6)],
+            [seen("1", 5), seen("2", 5), None],
+        ] {
+            assert_eq!(done(undone), None);
+        }
+    }
+
+    #[test]
+    fn what_is_only_deleted_or_checked_is_known_as_well() {
+        let delete = [Operation::Delete { key: "a".into() }];
+        let parts_of = |operations: &'static [Operation]| parts(operations, str::to_owned);
+        assert_eq!(
+            done(&parts(&delete, str::to_owned), &[Some(1)], &[None]),
+            Some(None)
+        );
+        assert_eq!(done(&parts(&delete, str::to_owned), &[None], &[None]), None);
+        assert!(done(&parts_of(&[]), &[], &[]).is_none());
+    }
+
+    #[test]
+    fn a_key_that_is_checked_and_written_is_one_part() {
+        let check = Operation::Check {
+            key: "a".into(),
+            expected: None,
+        };
+        for operations in [
+            [check.clone(), set("a", "1")],
+            [set("a", "1"), check.clone()],
+        ] {
+            let parts = parts(&operations, |key| format!("/{key}"));
+            let [part] = &parts[..] else {
+                panic!("{} parts", parts.len())
+            };
+            assert!(part.creates(&None) && part.check(&None).is_ok());
+            let refusal = part.check(&seen("0", 3)).unwrap_err();
+            assert_eq!(refusal.error, StateError::Changed(Some(3)));
+        }
+    }
+}
