@@ -11,6 +11,7 @@
 //! | [`backoff`] | pauses that double up to a bound |
 //! | [`records`] | the nodes in ZooKeeper: their names, and what they hold |
 //! | [`state`] | what a keeper of a plugin's state promises |
+//! | [`schedule`] | when the slots of a task are due, and which of them are run |
 //! | [`grants`], [`limits`] | what a task may use, and how much of it |
 //! | [`access`] | who a host is to the ensemble, and who may change its nodes |
 //! | [`event`], [`cause`] | what a host tells the world, and why a plugin failed |
@@ -34,6 +35,7 @@ pub mod limits;
 pub mod permit;
 pub mod records;
 pub mod restart;
+pub mod schedule;
 pub mod secret;
 pub mod state;
 pub mod term;

@@ -1,0 +1,102 @@
+//! What is kept of a schedule from term to term.
+
+use serde::{Deserialize, Serialize};
+
+use super::time::Time;
+
+/// A record longer than this is not ours.
+pub const RECORD_MAX_BYTES: usize = 2 * 1024;
+/// The version of the format. A host reads no other: what it does not know it must not write over.
+const VERSION: u32 = 1;
+
+/// What is kept of a schedule. Every slot up to `after` has been claimed or missed, and will never be claimed as a new one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub(super) version: u32,
+    /// The rule that the slots come from, in words.
+    pub(super) rule: String,
+    /// Up to where it has been decided.
+    pub(super) after: Time,
+    /// The slot that was claimed last, if any was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) slot: Option<Claim>,
+    /// How many slots were missed since then, at least.
+    #[serde(default)]
+    pub(super) missed: u32,
+}
+
+/// A slot, claimed in a term.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    /// The slot.
+    pub at: Time,
+    /// How often it has been claimed: more than once if it was not completed before.
+    pub attempt: u32,
+    /// The fencing token of the term.
+    pub token: u64,
+    /// How many slots were missed between the one before and this one, at least.
+    #[serde(default)]
+    pub missed: u32,
+    /// Whether it has been completed.
+    #[serde(default)]
+    pub(super) done: bool,
+}
+
+/// A record that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// No host wrote it so.
+    #[error("it is no record of a schedule: delete the node, and the schedule begins anew")]
+    Unreadable,
+    /// A host of another version wrote it.
+    #[error(
+        "it has version {0}, and this host knows version {VERSION}: update this host, or delete the node, and the \
+         schedule begins anew"
+    )]
+    Version(u32),
+}
+
+impl Record {
+    /// The record of a schedule whose first slot is the first one after `after`.
+    pub(super) fn new(rule: String, after: Time) -> Self {
+        Self {
+            version: VERSION,
+            rule,
+            after,
+            slot: None,
+            missed: 0,
+        }
+    }
+
+    /// The slot that was claimed last, unless it has been completed.
+    pub fn uncompleted(&self) -> Option<Claim> {
+        self.slot.filter(|slot| !slot.done)
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// Somebody else wrote it.
+    pub fn decode(data: &[u8]) -> Result<Self, RecordError> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        if data.len() > RECORD_MAX_BYTES {
+            return Err(RecordError::Unreadable);
+        }
+        let read: Option<Version> = serde_json::from_slice(data).ok();
+        match read.ok_or(RecordError::Unreadable)?.version {
+            VERSION => serde_json::from_slice(data).map_err(|_| RecordError::Unreadable),
+            version => Err(RecordError::Version(version)),
+        }
+    }
+
+    /// Writes a record.
+    ///
+    /// # Panics
+    /// Never: a record is plain text and numbers.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a record is plain text and numbers")
+    }
+}
