@@ -15,16 +15,27 @@ use soloist_core::state::{Entry, Operation, Refusal, StateError};
 /// What a node has to be before, and what becomes of it.
 pub(super) struct Part<'a> {
     path: String,
-    /// The operation that it comes from; of two, the one that writes.
-    at: usize,
-    expected: Option<Option<u64>>,
+    /// The operation that it comes from, if it does; of two, the one that writes.
+    at: Option<usize>,
+    expected: Expected<'a>,
     change: Option<Change<'a>>,
+}
+
+enum Expected<'a> {
+    Anything,
+    Version(Option<u64>),
+    /// These bytes, or no node.
+    Bytes(Option<&'a [u8]>),
 }
 
 enum Change<'a> {
     Set(&'a [u8]),
     Delete,
 }
+
+/// A transaction has been done; what it set has this version.
+#[derive(Debug, PartialEq, Eq)]
+struct Done(Option<u64>);
 
 /// A node as it was read: its entry, and the data version that it has.
 type Seen = Option<(Entry, i32)>;
@@ -39,10 +50,10 @@ pub(super) fn parts<'a>(
         let path = path(operation.key());
         let known = parts.iter().position(|part| part.path == path);
         let index = known.unwrap_or_else(|| {
-            let (expected, change) = (None, None);
+            let (expected, change) = (Expected::Anything, None);
             parts.push(Part {
                 path,
-                at,
+                at: Some(at),
                 expected,
                 change,
             });
@@ -50,30 +61,48 @@ pub(super) fn parts<'a>(
         });
         let part = &mut parts[index];
         match operation {
-            Operation::Check { expected, .. } => part.expected = Some(*expected),
-            Operation::Set { value, .. } => (part.at, part.change) = (at, Some(Change::Set(value))),
-            Operation::Delete { .. } => (part.at, part.change) = (at, Some(Change::Delete)),
+            Operation::Check { expected, .. } => part.expected = Expected::Version(*expected),
+            Operation::Set { value, .. } => part.change_to(Change::Set(value), at),
+            Operation::Delete { .. } => part.change_to(Change::Delete, at),
         }
     }
     parts
 }
 
-impl Part<'_> {
+/// A record that is written over these bytes, or created; it differs from them.
+pub(super) fn record<'a>(path: String, over: Option<&'a [u8]>, record: &'a [u8]) -> Part<'a> {
+    Part {
+        path,
+        at: None,
+        expected: Expected::Bytes(over),
+        change: Some(Change::Set(record)),
+    }
+}
+
+impl<'a> Part<'a> {
+    fn change_to(&mut self, change: Change<'a>, at: usize) {
+        self.change = Some(change);
+        self.at = Some(at);
+    }
+
     fn refused(&self, error: StateError) -> Refusal {
-        Refusal {
-            at: Some(self.at),
-            error,
-        }
+        Refusal { at: self.at, error }
     }
 
     /// Whether the node is as it has to be.
     fn check(&self, seen: &Seen) -> Result<(), Refusal> {
         let version = version(seen);
-        match self.expected {
-            Some(expected) if expected != version => {
-                Err(self.refused(StateError::Changed(version)))
+        let is_expected = match self.expected {
+            Expected::Anything => true,
+            Expected::Version(expected) => expected == version,
+            Expected::Bytes(expected) => {
+                expected == seen.as_ref().map(|(entry, _)| entry.value.as_slice())
             }
-            _ => Ok(()),
+        };
+        if is_expected {
+            Ok(())
+        } else {
+            Err(self.refused(StateError::Changed(version)))
         }
     }
 
@@ -90,7 +119,8 @@ impl Part<'_> {
     /// but cannot be created either if it is there.
     fn creates(&self, seen: &Seen) -> bool {
         seen.is_none()
-            && (matches!(self.change, Some(Change::Set(_))) || self.expected == Some(None))
+            && (matches!(self.change, Some(Change::Set(_)))
+                || matches!(self.expected, Expected::Version(None)))
     }
 }
 
@@ -98,8 +128,8 @@ fn version(seen: &Seen) -> Option<u64> {
     seen.as_ref().map(|(entry, _)| entry.version)
 }
 
-/// The version that a transaction gave to what it set, if it has been done since the nodes were as in `before`.
-fn done(parts: &[Part<'_>], before: &[Option<u64>], now: &[Seen]) -> Option<Option<u64>> {
+/// Whether a transaction has been done since the nodes were as in `before`.
+fn done(parts: &[Part<'_>], before: &[Option<u64>], now: &[Seen]) -> Option<Done> {
     let mut written = BTreeSet::new();
     let mut has_deleted = false;
     for ((part, before), now) in parts.iter().zip(before).zip(now) {
@@ -116,8 +146,8 @@ fn done(parts: &[Part<'_>], before: &[Option<u64>], now: &[Seen]) -> Option<Opti
     }
     match (written.len(), written.first()) {
         // All that one transaction sets has the same version.
-        (1, version) => Some(version.copied()),
-        (0, _) if has_deleted => Some(None),
+        (1, version) => Some(Done(version.copied())),
+        (0, _) if has_deleted => Some(Done(None)),
         _ => None,
     }
 }
@@ -136,7 +166,7 @@ impl TaskState {
             let seen = try_join_all(reads).await.map_err(told)?;
             let before = first.get_or_insert_with(|| seen.iter().map(version).collect());
             if cut_off > 0
-                && let Some(version) = done(parts, before, &seen)
+                && let Some(Done(version)) = done(parts, before, &seen)
             {
                 return Ok(version);
             }
@@ -247,7 +277,10 @@ mod tests {
         let parts = parts(&operations, |key| format!("/{key}"));
         let before = [Some(5), None, Some(6)];
         let done = |now: [Seen; 3]| done(&parts, &before, &now);
-        assert_eq!(done([seen("1", 9), seen("2", 9), None]), Some(Some(9)));
+        assert_eq!(
+            done([seen("1", 9), seen("2", 9), None]),
+            Some(Done(Some(9)))
+        );
         for undone in [
             [seen("1", 5), None, seen("3", 6)],
             // Somebody else has written a part of it.
@@ -266,7 +299,7 @@ mod tests {
         let parts_of = |operations: &'static [Operation]| parts(operations, str::to_owned);
         assert_eq!(
             done(&parts(&delete, str::to_owned), &[Some(1)], &[None]),
-            Some(None)
+            Some(Done(None))
         );
         assert_eq!(done(&parts(&delete, str::to_owned), &[None], &[None]), None);
         assert!(done(&parts_of(&[]), &[], &[]).is_none());
