@@ -15,9 +15,10 @@ use super::error::{hint, is_refusal};
 use super::fence::Fence;
 use super::session::Session;
 use soloist_core::records::TaskPaths;
+use soloist_core::schedule::SCHEDULES_MAX;
 use soloist_core::state::{
-    Entry, KEYS_MAX, Operation, Refusal, State, StateError, check_key, check_transaction,
-    check_value,
+    Entry, KEYS_MAX, Operation, RecordWrite, Refusal, State, StateError, check_key,
+    check_transaction, check_value,
 };
 
 mod transaction;
@@ -73,7 +74,7 @@ impl TaskState {
         if parent == self.paths.state {
             self.keys_max
         } else {
-            0
+            SCHEDULES_MAX
         }
     }
 
@@ -282,6 +283,41 @@ impl State for TaskState {
             let _turn = self.turn.write().await;
             let parts = transaction::parts(&operations, |key| self.path(key));
             self.write_all(&parts).await
+        }
+        .boxed()
+    }
+
+    fn read_schedule(&self, name: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StateError>> {
+        async move {
+            check_key(&name)?;
+            let path = format!("{}/{name}", self.paths.schedules);
+            let _turn = self.turn.read().await;
+            let read = self
+                .read(&path)
+                .await
+                .map_err(|refused| refused.told(&path))?;
+            Ok(read.map(|(entry, _)| entry.value))
+        }
+        .boxed()
+    }
+
+    fn write_schedule(
+        &self,
+        RecordWrite {
+            schedule,
+            over,
+            record,
+        }: RecordWrite,
+        operations: Vec<Operation>,
+    ) -> BoxFuture<'_, Result<(), Refusal>> {
+        async move {
+            check_key(&schedule)?;
+            check_transaction(&operations)?;
+            let _turn = self.turn.write().await;
+            let mut parts = transaction::parts(&operations, |key| self.path(key));
+            let path = format!("{}/{schedule}", self.paths.schedules);
+            parts.push(transaction::record(path, over.as_deref(), &record));
+            self.write_all(&parts).await.map(drop)
         }
         .boxed()
     }

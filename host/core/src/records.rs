@@ -7,6 +7,7 @@
 //! <root>/tasks/<task>/term                         persistent  TermRecord
 //! <root>/tasks/<task>/history                      persistent  History
 //! <root>/tasks/<task>/state/<key>                  persistent  a value that the plugin keeps, its bytes unchanged
+//! <root>/tasks/<task>/schedules/<name>              persistent  schedule::Record; which slots have been claimed
 //! <root>/tasks/<task>/failed                       persistent  FailedRecord; it exists while the plugin fails for good
 //! <root>/tasks/<task>/resign                       persistent  ResignOrder; for one term, deleted when the leader follows it
 //! <root>/tasks/<task>/candidates/c-<session>-<host>-<seq>

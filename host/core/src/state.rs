@@ -141,6 +141,17 @@ pub fn check_transaction(operations: &[Operation]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// The record of a schedule, written over the one that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordWrite {
+    /// The name of the schedule.
+    pub schedule: String,
+    /// What was read.
+    pub over: Option<Vec<u8>>,
+    /// What is to be there: something else.
+    pub record: Vec<u8>,
+}
+
 /// The state of one task in one term.
 ///
 /// A request that is cut off by a lost connection waits for the next one and is made again, so it can take as long as the
@@ -168,6 +179,19 @@ pub trait State: std::fmt::Debug + Send + Sync {
 
     /// Does all of the operations or none; gives the version that all entries have that were set, if any was.
     fn transact(&self, operations: Vec<Operation>) -> BoxFuture<'_, Result<Option<u64>, Refusal>>;
+
+    /// Reads the record of a schedule.
+    fn read_schedule(&self, name: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StateError>>;
+
+    /// Writes the record of a schedule and does all of the operations, or does nothing of both.
+    ///
+    /// A refusal with [`StateError::Changed`] that is about none of the operations is about the record: it is not what was
+    /// read. One with [`StateError::TooMany`] that is about none is about either.
+    fn write_schedule(
+        &self,
+        record: RecordWrite,
+        operations: Vec<Operation>,
+    ) -> BoxFuture<'_, Result<(), Refusal>>;
 }
 
 /// Says whether a key can be used.

@@ -258,9 +258,9 @@ impl TaskState {
 mod tests {
     use super::*;
 
-    fn seen(value: &str, version: u64) -> Seen {
+    fn entry(value: &str, version: u64) -> (Entry, i32) {
         let value = value.into();
-        Some((Entry { value, version }, 0))
+        (Entry { value, version }, 0)
     }
 
     fn set(key: &str, value: &str) -> Operation {
@@ -278,16 +278,20 @@ mod tests {
         let before = [Some(5), None, Some(6)];
         let done = |now: [Seen; 3]| done(&parts, &before, &now);
         assert_eq!(
-            done([seen("1", 9), seen("2", 9), None]),
+            done([Some(entry("1", 9)), Some(entry("2", 9)), None]),
             Some(Done(Some(9)))
         );
         for undone in [
-            [seen("1", 5), None, seen("3", 6)],
+            [Some(entry("1", 5)), None, Some(entry("3", 6))],
             // Somebody else has written a part of it.
-            [seen("1", 9), seen("2", 8), None],
-            [seen("1", 9), seen("3", 9), None],
-            [seen("1", 9), seen("2", 9), seen("3", 6)],
-            [seen("1", 5), seen("2", 5), None],
+            [Some(entry("1", 9)), Some(entry("2", 8)), None],
+            [Some(entry("1", 9)), Some(entry("3", 9)), None],
+            [
+                Some(entry("1", 9)),
+                Some(entry("2", 9)),
+                Some(entry("3", 6)),
+            ],
+            [Some(entry("1", 5)), Some(entry("2", 5)), None],
         ] {
             assert_eq!(done(undone), None);
         }
@@ -320,7 +324,7 @@ mod tests {
                 panic!("{} parts", parts.len())
             };
             assert!(part.creates(&None) && part.check(&None).is_ok());
-            let refusal = part.check(&seen("0", 3)).unwrap_err();
+            let refusal = part.check(&Some(entry("0", 3))).unwrap_err();
             assert_eq!(refusal.error, StateError::Changed(Some(3)));
         }
     }

@@ -25,6 +25,8 @@ pub struct TaskPaths {
     pub resign: String,
     /// The parent of the plugin's state.
     pub state: String,
+    /// The parent of the records of the plugin's schedules.
+    pub schedules: String,
 }
 
 impl TaskPaths {
@@ -40,6 +42,7 @@ impl TaskPaths {
             failed: format!("{own}/failed"),
             resign: format!("{own}/resign"),
             state: format!("{own}/state"),
+            schedules: format!("{own}/schedules"),
         }
     }
 

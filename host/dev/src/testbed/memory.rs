@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use futures::future::BoxFuture;
+use soloist_core::schedule::SCHEDULES_MAX;
 use soloist_core::state::{
-    Entry, KEYS_MAX, Operation, Refusal, State, StateError, check_key, check_transaction,
-    check_value,
+    Entry, KEYS_MAX, Operation, RecordWrite, Refusal, State, StateError, check_key,
+    check_transaction, check_value,
 };
 use tokio::sync::watch;
 
@@ -21,6 +22,7 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct Kept {
     entries: BTreeMap<String, Entry>,
+    schedules: BTreeMap<String, Vec<u8>>,
     writes: u64,
     written_bytes: u64,
     refusal: Option<StateError>,
@@ -33,6 +35,18 @@ impl Memory {
             .entries
             .get(key)
             .map(|entry| entry.value.clone())
+    }
+
+    /// The record of a schedule, as a test sees it.
+    pub fn schedule(&self, name: &str) -> Option<Vec<u8>> {
+        self.kept().schedules.get(name).cloned()
+    }
+
+    /// Writes the record of a schedule, as somebody else might.
+    pub fn set_schedule(&self, name: &str, record: &[u8]) {
+        self.kept()
+            .schedules
+            .insert(name.to_owned(), record.to_vec());
     }
 
     /// The bytes of all values that are kept.
@@ -181,5 +195,32 @@ impl State for Memory {
 
     fn transact(&self, operations: Vec<Operation>) -> BoxFuture<'_, Result<Option<u64>, Refusal>> {
         self.call(|kept| kept.transact(operations))
+    }
+
+    fn read_schedule(&self, name: String) -> BoxFuture<'_, Result<Option<Vec<u8>>, StateError>> {
+        self.call(move |kept| Ok(kept.schedules.get(&name).cloned()))
+    }
+
+    fn write_schedule(
+        &self,
+        write: RecordWrite,
+        operations: Vec<Operation>,
+    ) -> BoxFuture<'_, Result<(), Refusal>> {
+        self.call(move |kept| {
+            let RecordWrite {
+                schedule,
+                over,
+                record,
+            } = write;
+            if kept.schedules.get(&schedule) != over.as_ref() {
+                return Err(StateError::Changed(None).into());
+            }
+            if over.is_none() && kept.schedules.len() >= SCHEDULES_MAX {
+                return Err(StateError::TooMany.into());
+            }
+            kept.transact(operations)?;
+            kept.schedules.insert(schedule, record);
+            Ok(())
+        })
     }
 }
