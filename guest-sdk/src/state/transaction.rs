@@ -14,9 +14,11 @@ pub fn transaction() -> Transaction {
 /// At most 32 operations; a key is checked once and written once at the most; all values together have no more bytes than
 /// the largest value of a state.
 ///
-/// ```no_run
+/// ```
+/// # use soloist_sdk::testing::Harness;
 /// # use soloist_sdk::{Result, state};
 /// # async fn work() -> Result {
+/// # state::set("queue", &["a", "b"]).await?;
 /// let queue = state::get_entry::<Vec<String>>("queue").await?;
 /// let (mut names, version) = queue.map_or((vec![], None), |it| (it.value, Some(it.version)));
 /// if let Some(name) = names.pop() {
@@ -30,6 +32,9 @@ pub fn transaction() -> Transaction {
 /// }
 /// # Ok(())
 /// # }
+/// # let test = Harness::new();
+/// # test.block_on(work()).unwrap();
+/// # assert_eq!(test.state_keys(), ["current", "queue"]);
 /// ```
 #[derive(Debug, Default)]
 #[must_use = "nothing is done until it is committed"]

@@ -91,7 +91,9 @@ pub(crate) mod state {
     use std::rc::Rc;
 
     use super::super::world::World;
-    pub(crate) use crate::bindings::soloist::plugin::state::{Entry, Error};
+    pub(crate) use crate::bindings::soloist::plugin::state::{
+        Assignment, Entry, Error, Expectation, Operation, Refusal,
+    };
 
     async fn world() -> Rc<World> {
         let world = World::of("state");
@@ -122,7 +124,11 @@ pub(crate) mod state {
         world().await.kept.borrow_mut().delete(&key)
     }
 
-    pub(crate) async fn list() -> Result<Vec<String>, Error> {
-        world().await.kept.borrow().list()
+    pub(crate) async fn list(prefix: String) -> Result<Vec<String>, Error> {
+        world().await.kept.borrow().list(&prefix)
+    }
+
+    pub(crate) async fn transact(operations: Vec<Operation>) -> Result<Option<u64>, Refusal> {
+        world().await.kept.borrow_mut().transact(operations)
     }
 }

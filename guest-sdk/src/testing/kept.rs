@@ -1,12 +1,16 @@
 //! The state of a task, in memory: the rules of the host, without ZooKeeper.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::bindings::soloist::plugin::state::{Entry, Error};
+use crate::bindings::soloist::plugin::state::{
+    Assignment, Entry, Error, Expectation, Operation, Refusal,
+};
 
 const KEY_MAX_BYTES: usize = 128;
 const KEYS_MAX: usize = 1000;
 const VALUE_MAX_BYTES: usize = 64 * 1024;
+const TRANSACTION_MAX_BYTES: usize = 512 * 1024;
+const OPERATIONS_MAX: usize = 32;
 
 /// What the task keeps.
 #[derive(Debug, Default)]
@@ -57,9 +61,73 @@ impl Kept {
         Ok(())
     }
 
-    pub(super) fn list(&self) -> Result<Vec<String>, Error> {
+    pub(super) fn list(&self, prefix: &str) -> Result<Vec<String>, Error> {
         self.answers()?;
-        Ok(self.keys())
+        let mut keys = self.keys();
+        keys.retain(|key| key.starts_with(prefix));
+        Ok(keys)
+    }
+
+    /// Does all of the operations or none.
+    pub(super) fn transact(&mut self, operations: Vec<Operation>) -> Result<Option<u64>, Refusal> {
+        let whole = |reason| Refusal { at: None, reason };
+        self.answers().map_err(whole)?;
+        if operations.len() > OPERATIONS_MAX {
+            let reason = "nothing was done: a transaction has at most 32 operations";
+            return Err(whole(Error::Unavailable(reason.into())));
+        }
+        let mut keys = self.entries.keys().cloned().collect::<BTreeSet<_>>();
+        let mut bytes = 0;
+        let mut seen = BTreeSet::new();
+        for (at, operation) in (0..).zip(&operations) {
+            let refused = |reason| Refusal {
+                at: Some(at),
+                reason,
+            };
+            let (key, is_check) = match operation {
+                Operation::Check(Expectation { key, .. }) => (key, true),
+                Operation::Set(Assignment { key, .. }) | Operation::Delete(key) => (key, false),
+            };
+            self.check(key).map_err(refused)?;
+            if !seen.insert((key.clone(), is_check)) {
+                let twice = "it is checked twice, or written twice, in one transaction";
+                return Err(refused(Error::BadKey(twice.into())));
+            }
+            match operation {
+                Operation::Check(Expectation { key, expected }) => {
+                    let found = self.entries.get(key).map(|entry| entry.version);
+                    if found != *expected {
+                        return Err(refused(Error::Changed(found)));
+                    }
+                }
+                Operation::Set(Assignment { key, value }) => {
+                    if value.len() > VALUE_MAX_BYTES {
+                        return Err(refused(Error::TooLarge));
+                    }
+                    bytes += value.len();
+                    keys.insert(key.clone());
+                }
+                Operation::Delete(key) => drop(keys.remove(key)),
+            }
+        }
+        if bytes > TRANSACTION_MAX_BYTES {
+            return Err(whole(Error::TooLarge));
+        }
+        if keys.len() > KEYS_MAX.max(self.entries.len()) {
+            return Err(whole(Error::TooMany));
+        }
+        let version = self.last_version + 1;
+        for operation in operations {
+            match operation {
+                Operation::Check(_) => {}
+                Operation::Set(Assignment { key, value }) => {
+                    self.last_version = version;
+                    self.entries.insert(key, Entry { value, version });
+                }
+                Operation::Delete(key) => drop(self.entries.remove(&key)),
+            }
+        }
+        Ok((self.last_version == version).then_some(version))
     }
 
     /// The value of a key, whether the state answers or not.
