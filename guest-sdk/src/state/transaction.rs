@@ -91,13 +91,11 @@ impl Transaction {
 
     /// The operations, and the keys that they are about.
     pub(crate) fn into_parts(self) -> Result<(Vec<host::Operation>, Vec<String>), Error> {
-        match self.failed {
-            Some(error) => Err(error),
-            None => {
-                let keys = self.operations.iter().map(key).collect();
-                Ok((self.operations, keys))
-            }
+        if let Some(error) = self.failed {
+            return Err(error);
         }
+        let keys = self.operations.iter().map(key).collect();
+        Ok((self.operations, keys))
     }
 
     fn with(mut self, operation: host::Operation) -> Self {
