@@ -37,7 +37,7 @@ pub struct Term {
 pub enum Demotion {
     /// The plugin or an operator asked for it.
     Resigned,
-    /// This host is shutting down.
+    /// This host is shutting down, or its configuration has changed for the task.
     Shutdown,
     /// The lease could not be renewed in time.
     LeaseExpiring,

@@ -17,6 +17,9 @@ use soloist_core::records::TermRecord;
 /// How many nodes that are no candidates are named at once.
 const STRANGERS_NAMED: usize = 3;
 
+/// The most that is said of the name of such a node: more than the name of a candidate has.
+const STRANGER_CHARS_MAX: usize = 200;
+
 /// What a request brings: an input, watches, and what was learnt of the nodes.
 pub(super) struct Answer {
     input: Input,
@@ -93,26 +96,32 @@ impl Contender {
     /// Names what is in the queue and is no candidate, when that has changed.
     fn name_strangers(&mut self, seen: &QueueSnapshot) {
         if seen.strangers != self.strangers && !seen.strangers.is_empty() {
-            let (named, more) = seen
-                .strangers
-                .split_at(seen.strangers.len().min(STRANGERS_NAMED));
-            let named: Vec<_> = named
-                .iter()
-                .map(|name| format!("{}/{name}", self.task.paths.candidates))
-                .collect();
-            let more = if more.is_empty() {
-                String::new()
-            } else {
-                format!(" and {} more", more.len())
-            };
-            let text = format!(
-                "no candidate, since the session in its name does not own it: {}{more}; it is passed over, delete it",
-                named.join(", "),
-            );
+            let text = no_candidates(&self.task.paths.candidates, &seen.strangers);
             About::Task(&self.task.name).report(&Event::election_error(text));
         }
         self.strangers.clone_from(&seen.strangers);
     }
+}
+
+/// What is said of nodes in the queue that are no candidates. Anybody may have made them, with names of a megabyte.
+fn no_candidates(queue: &str, strangers: &[String]) -> String {
+    let (named, more) = strangers.split_at(strangers.len().min(STRANGERS_NAMED));
+    let named: Vec<_> = named
+        .iter()
+        .map(|name| match name.char_indices().nth(STRANGER_CHARS_MAX) {
+            Some((end, _)) => format!("{queue}/{}…", &name[..end]),
+            None => format!("{queue}/{name}"),
+        })
+        .collect();
+    let more = if more.is_empty() {
+        String::new()
+    } else {
+        format!(" and {} more", more.len())
+    };
+    format!(
+        "no candidate, since the session in its name does not own it: {}{more}; it is passed over, delete it",
+        named.join(", "),
+    )
 }
 
 pub(super) async fn look(nodes: TaskNodes) -> Result<Answer, TaskError> {
@@ -193,4 +202,23 @@ pub(super) async fn release(
         recorded,
         ..Input::Released.into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_fills_the_queue_with_other_nodes_does_not_fill_the_log() {
+        let strangers = vec![
+            "é".repeat(500_000),
+            "c-2".into(),
+            "c-3".into(),
+            "c-4".into(),
+        ];
+        let told = no_candidates("/q", &strangers);
+        assert!(told.len() < 1000, "{} bytes", told.len());
+        assert!(told.contains("é…, /q/c-2, /q/c-3 and 1 more;"), "{told}");
+        assert!(no_candidates("/q", &strangers[1..2]).contains(" /q/c-2;"));
+    }
 }
