@@ -8,6 +8,19 @@ use std::task::{Poll, Waker};
 use crate::tasks::Scope;
 use crate::{Demotion, Error, Plugin, Term};
 
+/// The version of this crate, as one line.
+#[cfg(target_family = "wasm")]
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\n");
+
+/// What `soloist inspect` reads the version from.
+#[cfg(target_family = "wasm")]
+#[used]
+#[unsafe(link_section = "soloist-sdk")]
+static SECTION: [u8; VERSION.len()] = match VERSION.as_bytes().first_chunk() {
+    Some(bytes) => *bytes,
+    None => unreachable!(),
+};
+
 thread_local! {
     static TERM: RefCell<Option<Term>> = const { RefCell::new(None) };
 }

@@ -17,6 +17,7 @@ use soloist_runtime::host::HostError;
 mod check;
 mod ensemble;
 mod history;
+mod inspect;
 mod operator;
 mod options;
 mod output;
@@ -56,6 +57,7 @@ struct Cli {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Inspect(inspect::Inspect),
     Status(status::Status),
     Resign(resign::Resign),
     History(history::History),
@@ -138,6 +140,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     match cli.command {
         Command::Run(run) => run.execute(matches),
         Command::Check(check) => check.execute(matches),
+        Command::Inspect(inspect) => inspect.execute(matches),
         Command::Status(status) => status.execute(matches),
         Command::Resign(resign) => resign.execute(matches),
         Command::History(history) => history.execute(matches),

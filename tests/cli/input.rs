@@ -1,7 +1,7 @@
 //! What cannot be right is refused before anything begins: exit code 2, and a message that says what is wrong, where,
 //! and what would be right.
 
-mod case;
+pub(crate) mod case;
 mod configurations;
 mod directories;
 mod options;

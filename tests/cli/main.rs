@@ -3,6 +3,7 @@
 mod circles;
 mod documents;
 mod input;
+mod inspect;
 mod precedence;
 mod reference;
 mod rooms;

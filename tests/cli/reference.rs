@@ -280,7 +280,9 @@ fn flags(help: &str) -> BTreeMap<String, Option<String>> {
     flags
 }
 
-const COMMANDS: [&str; 6] = ["run", "check", "status", "history", "resign", "ensemble"];
+const COMMANDS: [&str; 7] = [
+    "run", "check", "status", "history", "resign", "ensemble", "inspect",
+];
 
 #[test]
 fn every_flag_with_its_variable_is_in_the_reference() -> Result<()> {

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use crate::secret::SecretSource;
 
 pub use address::{AddressKind, Nat64};
@@ -52,8 +54,9 @@ pub enum Access {
     Write,
 }
 
-/// A grant that a plugin needs for an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// A grant that a plugin needs for an import. In JSON it is the key that grants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Grant {
     /// The task's state.
     State,
@@ -65,13 +68,22 @@ pub enum Grant {
 
 impl Grant {
     /// The grant that this import needs. None if every plugin may import it.
-    fn for_import(import: &str) -> Option<Self> {
+    pub fn for_import(import: &str) -> Option<Self> {
         let interface = import.split('@').next().unwrap_or(import);
         match interface.split_once('/')? {
             ("soloist:plugin", "state") => Some(Self::State),
             ("wasi:http", _) => Some(Self::Http),
             ("wasi:sockets", _) => Some(Self::Tcp),
             _ => None,
+        }
+    }
+
+    /// The key of `[task.allow]`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::State => "state",
+            Self::Http => "http",
+            Self::Tcp => "tcp",
         }
     }
 
@@ -94,7 +106,7 @@ impl Grant {
     }
 
     /// When an empty list in place of the line is enough.
-    fn note(self) -> &'static str {
+    pub fn note(self) -> &'static str {
         match self {
             Self::State => "",
             Self::Http => " (or http = [], if it imports it without any use)",

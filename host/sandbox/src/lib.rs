@@ -48,6 +48,7 @@ pub use load::bounds::{
 };
 pub use load::compile::component;
 pub use load::compiler::{COMPILE_WORD, Compiler, compile_as_told};
+pub use load::inspection::{Export, Import, Inspection, PluginKind, Producer};
 pub use load::needs::MAX_LIFTING;
 pub use load::plugin_engine::{EngineError, PluginEngine};
 pub use load::problem::{LoadError, PluginProblem, Told};
@@ -56,7 +57,7 @@ pub use log::MAX_FIELDS;
 pub use network::{
     ADDRESSES_MAX, CONNECT_TIME, HEADER_BYTES, LOOKUP_TIME, Resolve, SystemResolver,
 };
-pub use plugin::Plugin;
+pub use plugin::{Plugin, inspect};
 pub use run::failure::Failure;
 pub use run::{AfterCompletion, RunEnd};
 pub use settings::PluginSettings;

@@ -8,6 +8,7 @@ pub(crate) mod compile;
 pub(crate) mod compiler;
 pub(crate) mod encode;
 pub(crate) mod exports;
+pub(crate) mod inspection;
 pub(crate) mod needs;
 pub(crate) mod plugin_engine;
 pub(crate) mod problem;
@@ -150,19 +151,23 @@ fn open_directories(
 /// What a plugin can do that its task grants it no place for. It runs all the same: it may do without, and much that
 /// languages' libraries import is never used. Variables are not told of: every program asks for them.
 fn unused(engine: &Engine, component: &types::Component, grants: &Grants) -> Option<String> {
-    let mut opens = component.imports(engine).filter(|(name, item)| {
-        let opens = |instance: &types::ComponentInstance| instance.get_export(engine, OPEN).is_some();
-        name.starts_with("wasi:filesystem/types@")
-            && matches!(&item.ty, types::ComponentItem::ComponentInstance(instance) if opens(instance))
-    });
-    let (import, _) = opens
-        .next()
-        .filter(|_| grants.dirs.is_empty() && !grants.dirs_said)?;
+    let import =
+        opens_files(engine, component).filter(|_| grants.dirs.is_empty() && !grants.dirs_said)?;
     Some(format!(
         "it can open files (`{import}`), but its task grants no directory: it will find none. If it is meant to, add to its \
          [task.allow]: dirs = [{{ host = \"/DIRECTORY\", guest = \"/data\" }}] (or dirs = [], if it imports that without any \
          use, as interpreters do; or, for a single plugin, add --allow-dir /DIRECTORY:/data)"
     ))
+}
+
+/// The import by which a plugin can open files, if it has one.
+fn opens_files(engine: &Engine, component: &types::Component) -> Option<String> {
+    let mut opens = component.imports(engine).filter(|(name, item)| {
+        let opens = |instance: &types::ComponentInstance| instance.get_export(engine, OPEN).is_some();
+        name.starts_with("wasi:filesystem/types@")
+            && matches!(&item.ty, types::ComponentItem::ComponentInstance(instance) if opens(instance))
+    });
+    opens.next().map(|(import, _)| import.to_owned())
 }
 
 /// The digest of the bytes, which is the one expected, if one is.

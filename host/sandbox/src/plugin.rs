@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::leadership::Leadership;
+use crate::load::inspection::{Inspected, Inspection};
 use crate::load::plugin_engine::PluginEngine;
 use crate::load::problem::{LoadError, PluginProblem};
 use crate::load::{self, Loaded};
@@ -108,6 +109,25 @@ impl Plugin {
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         self.linked.settings().secrets.values()
     }
+}
+
+/// Says what a plugin is and what it needs, without a task that grants it anything. Compiles it as [`Plugin::load`] does,
+/// within the default limits: what could not be run is refused here in the same words.
+///
+/// # Errors
+/// [`LoadError`] says what is wrong with the file.
+pub fn inspect(engine: &Arc<PluginEngine>, path: &Path) -> Result<Inspection, LoadError> {
+    let limits = Limits::default();
+    let (file, engine) = (path.to_owned(), Arc::clone(engine));
+    load::in_time(path, limits.compile_timeout, move || {
+        let inspected = Inspected::from_file(&engine, &file, &limits)?;
+        // What it imports is listed only when it is known to be what this host has.
+        linker(&inspected.engine)
+            .map_err(PluginProblem::Imports)?
+            .instantiate_pre(&inspected.component)
+            .map_err(PluginProblem::Link)?;
+        Ok(inspected.inspection())
+    })
 }
 
 impl std::fmt::Debug for Plugin {

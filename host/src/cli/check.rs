@@ -2,24 +2,20 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::ArgMatches;
 use soloist_config::{Config, EnsembleConfig, TaskConfig};
 use soloist_core::access::AclSetting;
 use soloist_core::grants::{Access, Directory, Grants};
 use soloist_core::lease::Timing;
 use soloist_core::text::printable;
-use soloist_runtime::report::{self, Hidden, Levels, Lines, LogFormat};
 use soloist_sandbox::Plugin;
-use tracing::Level;
 
 use super::Failure;
 use super::options::Options;
-use super::output::{print, stderr};
+use super::output::{print, tell_on_stderr};
 
 /// Validate a configuration or a plugin and load every plugin, without an ensemble.
 #[derive(Debug, clap::Args)]
@@ -31,17 +27,10 @@ pub(super) struct Check {
 impl Check {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
         let config = self.options.config(matches)?;
-        report(&config.host).map_err(Failure::RunTime)?;
+        tell_on_stderr(&config.host).map_err(Failure::RunTime)?;
         let (_, plugins) = super::plugins::load(&config)?;
         print(&summary(&config, &plugins)).map(drop)
     }
-}
-
-/// Sends what is told on the way to stderr: stdout has the summary alone.
-fn report(host: &str) -> anyhow::Result<()> {
-    let levels = Levels::own(Level::INFO);
-    let lines = Lines::new(io::stderr, LogFormat::Text, levels, host.to_owned()).on(stderr());
-    report::start(lines, Hidden::default(), Vec::new()).context("cannot set up the log")
 }
 
 /// What the settings amount to, for a person.

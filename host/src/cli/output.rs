@@ -12,7 +12,8 @@ use anyhow::Context as _;
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use soloist_core::text::{self, printable, printable_lines, rows};
-use soloist_runtime::report::Terminal;
+use soloist_runtime::report::{self, Hidden, Levels, Lines, LogFormat, Terminal};
+use tracing::Level;
 
 use super::Failure;
 
@@ -69,6 +70,13 @@ pub(super) fn stderr() -> Option<Terminal> {
 fn columns(terminal: impl AsFd) -> Option<usize> {
     let size = tcgetwinsize(terminal).ok()?;
     (size.ws_col > 0).then_some(size.ws_col.into())
+}
+
+/// Sends what is told on the way to stderr, for commands whose answer is all of stdout.
+pub(super) fn tell_on_stderr(host: &str) -> anyhow::Result<()> {
+    let levels = Levels::own(Level::INFO);
+    let lines = Lines::new(io::stderr, LogFormat::Text, levels, host.to_owned()).on(stderr());
+    report::start(lines, Hidden::default(), Vec::new()).context("cannot set up the log")
 }
 
 /// Prints lines for a person to stdout, with nothing in them that is not printable; says whether anybody reads them.

@@ -9,16 +9,16 @@ use soloist_tests::{build, host};
 use tempfile::TempDir;
 
 /// A plugin that is accepted.
-pub(super) const GOOD: &str =
+pub(crate) const GOOD: &str =
     r#"(module (func (export "on_elected")) (func (export "on_demoted")))"#;
 
 /// Runs `soloist` to its end. Should it accept what is bad, it ends all the same: there is no ensemble.
-pub(super) fn soloist(args: &[&str]) -> Result<Output> {
+pub(crate) fn soloist(args: &[&str]) -> Result<Output> {
     soloist_with(&[], args)
 }
 
 /// Runs `soloist` with variables of the environment.
-pub(super) fn soloist_with(variables: &[(&str, &str)], args: &[&str]) -> Result<Output> {
+pub(crate) fn soloist_with(variables: &[(&str, &str)], args: &[&str]) -> Result<Output> {
     let nobody = Port::reserve()?;
     let mut command = Command::new(&build::artifacts()?.soloist);
     host::clear_settings(&mut command);
@@ -33,12 +33,12 @@ pub(super) fn soloist_with(variables: &[(&str, &str)], args: &[&str]) -> Result<
 }
 
 /// Expects exit code 2 and all of `words` in the message.
-pub(super) fn refused(args: &[&str], words: &[&str]) -> Result<()> {
+pub(crate) fn refused(args: &[&str], words: &[&str]) -> Result<()> {
     refused_with(&[], args, words)
 }
 
 /// Expects exit code 2 and all of `words` in the message, with variables of the environment.
-pub(super) fn refused_with(
+pub(crate) fn refused_with(
     variables: &[(&str, &str)],
     args: &[&str],
     words: &[&str],
@@ -64,13 +64,13 @@ pub(super) fn refused_with(
 }
 
 /// A directory with one file.
-pub(super) struct Input {
+pub(crate) struct Input {
     _directory: TempDir,
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl Input {
-    pub(super) fn new(name: &str, content: impl AsRef<[u8]>) -> Result<Self> {
+    pub(crate) fn new(name: &str, content: impl AsRef<[u8]>) -> Result<Self> {
         let directory = TempDir::new()?;
         let path = directory.path().join(name);
         std::fs::write(&path, content)?;
@@ -81,20 +81,20 @@ impl Input {
         })
     }
 
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.path
             .to_str()
             .expect("temporary directories have plain names")
     }
 
     /// Both commands refuse it alike.
-    pub(super) fn refused(&self, words: &[&str]) -> Result<()> {
+    pub(crate) fn refused(&self, words: &[&str]) -> Result<()> {
         refused(&["check", self.path()], words)?;
         refused(&["run", self.path()], words)
     }
 }
 
 /// A configuration with this content is refused.
-pub(super) fn configuration(content: &str, words: &[&str]) -> Result<()> {
+pub(crate) fn configuration(content: &str, words: &[&str]) -> Result<()> {
     Input::new("soloist.toml", content)?.refused(&[&["soloist.toml"], words].concat())
 }

@@ -118,7 +118,8 @@ fn shape(
     }
 }
 
-fn signature(function: &ComponentFunc) -> String {
+/// A function's type as WIT would have it, as far as it is of a reasonable length.
+pub(super) fn signature(function: &ComponentFunc) -> String {
     let mut text = Signature(
         if function.async_() {
             "async func"
