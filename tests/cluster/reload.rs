@@ -368,3 +368,47 @@ async fn what_the_session_has_no_time_for_is_refused_before_anything_stops() -> 
     beats(&mut host, from, "stays").await?;
     cluster.verdict().check()
 }
+
+/// Whoever has mended a plugin that fails does not wait for the pause that it has earned.
+#[tokio::test]
+async fn a_task_that_has_failed_for_good_is_stood_for_at_once_when_it_has_changed() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let text = "(module (func (export \"on_elected\") unreachable) (func (export \"on_demoted\")))";
+    let bad = cluster.file("bad.wat", text)?;
+    let pause = "restart = { max_restarts = 0, initial = \"1h\", max = \"1h\" }";
+    let mut host = start(
+        &cluster,
+        &[task_of("mended", &bad, pause)?, task("stays", "")?],
+    )?;
+    for name in ["failed", "released"] {
+        of(&mut host, 0, name, "mended").await?;
+    }
+    let mended = [task("mended", pause)?, task("stays", "")?].concat();
+    let (said, from) = reload(&cluster, &mut host, &mended).await?;
+    ensure!(said.ends_with(": replaced mended"), "{said}");
+    beats(&mut host, from, "mended").await?;
+    cluster.verdict().check()
+}
+
+#[tokio::test]
+async fn two_tasks_exchange_their_master_nodes() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let paths = ["path = \"/leaders/1\"", "path = \"/leaders/2\""];
+    let tasks = |a: usize| -> Result<_> { Ok([task("a", paths[a])?, task("b", paths[1 - a])?]) };
+    let mut host = start(&cluster, &tasks(0)?)?;
+    for name in ["a", "b"] {
+        beats(&mut host, 0, name).await?;
+    }
+    let (said, from) = reload(&cluster, &mut host, &tasks(1)?.concat()).await?;
+    ensure!(said.ends_with(": replaced a, b"), "{said}");
+    let mut released = Vec::new();
+    for name in ["a", "b"] {
+        released.push(of(&mut host, from, "released", name).await?.at);
+    }
+    for name in ["a", "b"] {
+        let elected = of(&mut host, from, "elected", name).await?;
+        ensure!(released.iter().all(|at| *at <= elected.at), "{elected:?}");
+        beats(&mut host, from, name).await?;
+    }
+    cluster.verdict().check()
+}
