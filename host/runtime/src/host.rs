@@ -1,12 +1,10 @@
-//! A whole host: one session, a contender for each task, and a runtime of their own for the plugins.
+//! A whole host: one session, one contender for each task, and a runtime of its own for the plugins.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::runtime::Runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
@@ -14,8 +12,6 @@ use crate::activation::ActivationSettings;
 use crate::contender::{Contender, ContenderHandle, Once, Outcome, Stuck, Task};
 use crate::shutdown::Shutdown;
 use soloist_config::{Config, EnsembleConfig, TaskConfig};
-use soloist_coordination::acl::acl;
-use soloist_coordination::connect::{Credentials, Ensemble, SessionSettings};
 use soloist_coordination::rights::set_right;
 use soloist_coordination::session::{GaveUp, Keeper, SessionEnd, View};
 use soloist_core::access::AclSetting;
@@ -24,20 +20,27 @@ use soloist_core::lease::{NoRoom, Timing};
 use soloist_core::records::TaskPaths;
 use soloist_core::restart::OnComplete;
 use soloist_core::restart::PluginFailed;
-use soloist_sandbox::{Plugin, be_nice, plugin_threads};
+use soloist_sandbox::Plugin;
 
 mod exchange;
+mod settings;
+mod threads;
 
-/// What ends a host other than a shutdown.
+pub use settings::ensemble;
+
+use settings::session_settings;
+use threads::{PluginThreads, raise_descriptors};
+
+/// Why a host ends, other than by a shutdown.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// The threads for the plugins could not be had.
+    /// The system gave no threads for the plugins.
     #[error("cannot start the threads that plugins run on")]
     Threads(#[source] std::io::Error),
     /// The ensemble could not be used within the time allowed.
     #[error(transparent)]
     GaveUp(#[from] GaveUp),
-    /// A plugin could not be stopped. Only the end of the process ends it, and of the session the term.
+    /// A plugin could not be stopped. Only the end of the process stops it, and only the end of the session ends its term.
     #[error(
         "the plugin of task {0} cannot be stopped: this host ends without giving its task back"
     )]
@@ -45,18 +48,18 @@ pub enum HostError {
     /// A contender panicked: a bug.
     #[error("this host has a bug: {0}")]
     Panicked(#[from] JoinError),
-    /// A plugin that was to complete has failed for good on this host.
+    /// The plugin was to run once, and has failed for good on this host.
     #[error("the plugin has failed ({}), restarted {} times: {}", .0.cause.name(), .0.restarts, .0.cause)]
     Failed(PluginFailed),
-    /// This host was asked to stop before a plugin that was to complete had.
+    /// The plugin was to run once, and this host was asked to stop before that.
     #[error("asked to stop before the plugin had completed")]
     Interrupted,
 }
 
 /// One host: tasks come and go while it runs.
 ///
-/// Everything that concerns election and lease runs on the caller's runtime, which should be a thread of its own: plugins
-/// run elsewhere and cannot hold it up.
+/// Election and lease run on the caller's runtime, which should be a thread of its own. Plugins run on other threads, so they
+/// cannot hold it up.
 #[derive(Debug)]
 pub struct Host {
     ensemble: EnsembleConfig,
@@ -66,14 +69,14 @@ pub struct Host {
     view: watch::Receiver<View>,
     demote_timeout: watch::Sender<Duration>,
     session: JoinHandle<Result<(), GaveUp>>,
-    /// How the session ended, once it has ended by itself.
+    /// How the session ended, if it has ended by itself.
     kept: Option<Result<Result<(), GaveUp>, JoinError>>,
     /// Ends the session.
     end_session: oneshot::Sender<SessionEnd>,
     contenders: JoinSet<Ended>,
     tasks: BTreeMap<Arc<str>, Standing>,
     leaving: BTreeMap<Arc<str>, Leaving>,
-    /// Tasks that have been started since the rights of their nodes were last looked at.
+    /// Tasks that were started since the host last checked the rights of nodes.
     unguarded: Vec<Arc<TaskPaths>>,
     guards: JoinSet<()>,
     outcome: Result<Option<Outcome>, HostError>,
@@ -90,7 +93,7 @@ struct Standing {
     contender: ContenderHandle,
 }
 
-/// A task that is being given back.
+/// A task that this host is giving back.
 #[derive(Debug)]
 struct Leaving {
     plugin: Arc<Plugin>,
@@ -99,7 +102,7 @@ struct Leaving {
 }
 
 impl Host {
-    /// A host that stands for nothing yet; with `once`, its task is run once. It begins to look for the ensemble.
+    /// A host without tasks, which begins to look for the ensemble. With `once`, it runs its task once.
     ///
     /// # Errors
     /// [`HostError::Threads`].
@@ -137,8 +140,8 @@ impl Host {
         })
     }
 
-    /// Whether the present session leaves time for demotions that take so long; or the last one, if there is none now: the next
-    /// is likely to be as long.
+    /// Checks that the session timeout leaves time for a demotion that takes so long. Without a session the timeout of the last
+    /// one counts, because the next one is likely to have the same.
     ///
     /// # Errors
     /// [`NoRoom`].
@@ -148,7 +151,7 @@ impl Host {
         Timing::new(session_timeout, self.ensemble.tick_time, demote_timeout).map(drop)
     }
 
-    /// Stands for a task, whose plugin this is. A task of the same name has to have left before.
+    /// Stands for a task with this plugin. Another task of the same name must have left before.
     pub fn start(&mut self, task: &TaskConfig, plugin: Arc<Plugin>) {
         let contested = self.contested(task, Arc::clone(&plugin));
         let name = Arc::clone(&contested.name);
@@ -167,8 +170,8 @@ impl Host {
             .spawn(contending.map(move |left| (name, left)));
     }
 
-    /// Stands for a task no more. What is given resolves when its plugin has stopped and everything is given back; it never
-    /// does if the host ends first.
+    /// Withdraws from a task. The returned future resolves when the task's plugin has stopped and everything is given back. It
+    /// never resolves if the host ends first.
     ///
     /// # Cancellation safety
     /// The task is given back whether or not anybody waits for it.
@@ -197,7 +200,7 @@ impl Host {
         }
     }
 
-    /// Runs until `until` resolves, and gives what it does; nothing if the host is to end before: then [`Host::end`] is next.
+    /// Runs until `until` resolves, and gives its value. None if the host is to end before: the caller then calls [`Host::end`].
     ///
     /// # Cancellation safety
     /// Nothing is lost when the future is dropped. The host itself goes on as long as its runtime runs.
@@ -206,7 +209,7 @@ impl Host {
         tokio::pin!(until);
         loop {
             tokio::select! {
-                // Whoever waits for a task that has left must not be told so before the host knows.
+                // A task that has left must be noted before anybody who waits for that hears of it.
                 biased;
                 Some(left) = self.contenders.join_next() => self.left(left),
                 () = self.shutdown.requested() => return None,
@@ -220,20 +223,20 @@ impl Host {
         }
     }
 
-    /// Gives all tasks back, closes the session, and says what came of a task that was to be run once.
+    /// Gives all tasks back and closes the session. The result is that of a task that was to run once.
     ///
     /// # Errors
-    /// See [`HostError`]. Nothing that happens to the session or to a plugin ends a host that runs until shutdown.
+    /// See [`HostError`]. A host that runs until shutdown does not end because of its session or of a plugin's failure.
     ///
     /// # Cancellation safety
-    /// None: dropped before it has ended, the session may live on until it expires.
+    /// None. If the future is dropped before it ends, the session may live on until it expires.
     pub async fn end(mut self) -> Result<(), HostError> {
         self.shutdown.trigger();
         while let Some(left) = self.contenders.join_next().await {
             self.left(left);
         }
         self.guards.shutdown().await;
-        // The session is closed only when nobody needs it any more.
+        // The session must outlive all contenders.
         let _ = self
             .end_session
             .send(if matches!(self.outcome, Err(HostError::Stuck(_))) {
@@ -265,7 +268,7 @@ impl Host {
             Ok((name, Ok(None))) => return self.forget(&name),
             Ok((_, Ok(outcome))) => Ok(outcome),
             Ok((_, Err(Stuck { task }))) => Err(HostError::Stuck(task)),
-            // What it holds goes with the session.
+            // What the contender holds goes with the session.
             Err(panicked) => Err(HostError::Panicked(panicked)),
         };
         if ended.is_err() || matches!(self.outcome, Ok(None)) {
@@ -274,8 +277,8 @@ impl Host {
         self.shutdown.trigger();
     }
 
-    /// A task that was to leave has left. At a shutdown the plugins stay until the session is closed: to take one apart keeps
-    /// a processor busy for milliseconds, which whoever leads next has a better use for.
+    /// Drops the plugin of a task that has left. At a shutdown plugins stay until the session is closed: dropping one takes
+    /// milliseconds of a processor that the next leader may need.
     fn forget(&mut self, task: &str) {
         if let Some(Leaving { plugin, left, .. }) = self.leaving.remove(task) {
             self.plugins.handle().spawn_blocking(move || drop(plugin));
@@ -284,7 +287,7 @@ impl Host {
         }
     }
 
-    /// Lets the session keep the time that the longest demotion takes.
+    /// Tells the session how long the longest demotion takes.
     fn keep_time(&self) {
         let standing = self.tasks.values().map(|task| task.demote_timeout);
         let leaving = self.leaving.values().map(|task| task.demote_timeout);
@@ -292,8 +295,7 @@ impl Host {
         self.demote_timeout.send_replace(longest);
     }
 
-    /// Has the rights of the nodes of new tasks looked at, if others may be kept from them. What everybody may change is not
-    /// looked at.
+    /// Checks the rights of the nodes of new tasks, unless the configuration lets everybody change them.
     fn guard(&mut self) {
         let tasks = std::mem::take(&mut self.unguarded);
         let EnsembleConfig { acl, root, .. } = &self.ensemble;
@@ -313,7 +315,7 @@ impl Host {
             activation: ActivationSettings {
                 demote_timeout: task.demote_timeout,
                 restart: task.restart,
-                // A task that is run once is given back when it has completed, whatever is to follow otherwise.
+                // A task that runs once is given back when it has completed, whatever its configuration says.
                 on_complete: if self.once.is_some() {
                     OnComplete::Resign
                 } else {
@@ -326,70 +328,5 @@ impl Host {
             },
             once: self.once.clone(),
         }
-    }
-}
-
-/// The threads that plugins run on. They are not waited for when this is dropped.
-#[derive(Debug)]
-struct PluginThreads(Option<Runtime>);
-
-impl PluginThreads {
-    fn start() -> std::io::Result<Self> {
-        tokio::runtime::Builder::new_multi_thread()
-            .thread_name("plugin")
-            .worker_threads(plugin_threads())
-            .on_thread_start(be_nice)
-            .enable_all()
-            .build()
-            .map(|runtime| Self(Some(runtime)))
-    }
-
-    fn handle(&self) -> tokio::runtime::Handle {
-        let runtime = self.0.as_ref().expect("it is there until this is dropped");
-        runtime.handle().clone()
-    }
-}
-
-impl Drop for PluginThreads {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-/// Lets this process have as many files and sockets open as the system allows it: what plugins have open must not be missing
-/// for the session, and what is usual is there for programs that wait in ways that this one does not.
-fn raise_descriptors() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Without it there are as many as there were.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    );
-}
-
-/// Where the ensemble is, as it was configured.
-pub fn ensemble(config: &EnsembleConfig) -> Ensemble {
-    Ensemble {
-        servers: config.servers.hosts().to_owned(),
-        chroot: config.servers.chroot().to_owned(),
-        root: config.root.clone(),
-        session_timeout: config.session_timeout,
-        auth: config.auth.as_ref().map(Credentials::from),
-        acl: acl(config.acl.as_ref()),
-    }
-}
-
-fn session_settings(config: &Config) -> SessionSettings {
-    SessionSettings {
-        ensemble: ensemble(&config.zookeeper),
-        host: config.host.clone(),
-        tick_time: config.zookeeper.tick_time,
-        demote_timeout: Duration::ZERO,
-        connect_timeout: config.zookeeper.connect_timeout,
     }
 }

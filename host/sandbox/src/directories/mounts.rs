@@ -1,7 +1,7 @@
 //! The mounts that this process sees, and where in its file system a file lies.
 //!
-//! A bind mount shows one directory at a second path, without the names above it. So two paths are compared by where they
-//! lead to in the file system itself.
+//! A bind mount shows one directory at a second path, without the names above it. So the host compares two paths by the
+//! places in the file system that they lead to.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
-/// How much of the list of mounts is read, in bytes; Linux allows for 100000 mounts.
+/// How much of the list of mounts the host reads, in bytes. It is enough for the 100000 mounts that Linux allows.
 const LIST_BYTES: u64 = 16 << 20;
 
-/// How much is read of what the kernel says of a descriptor, in bytes.
+/// How much of the kernel's text about a descriptor the host reads, in bytes.
 const DESCRIPTOR_BYTES: u64 = 4 << 10;
 
-/// Kinds of file systems that are not files of anybody, by what mount(8) calls them.
+/// The kinds of file systems that show the kernel's state and hold nobody's files, by their names in mount(8).
 const KERNEL_KINDS: [&str; 22] = [
     "proc",
     "sysfs",
@@ -44,10 +44,10 @@ const KERNEL_KINDS: [&str; 22] = [
     "rpc_pipefs",
 ];
 
-/// How many overlays may lie on each other: more than Linux allows.
+/// How many overlays the host follows down. Linux allows fewer on top of each other.
 const MAX_OVERLAYS: usize = 4;
 
-/// Where something lies in its file system, whatever is mounted where.
+/// Where a file lies in its file system. Mounts make no difference to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     file_system: Vec<u8>,
@@ -55,20 +55,20 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Whether the other place is this one, or lies in it.
+    /// Whether the other place is this one, or lies below it.
     pub(crate) fn holds(&self, other: &Self) -> bool {
         self.file_system == other.file_system && other.path.starts_with(&self.path)
     }
 }
 
-/// One line of the list.
+/// One mount: a line of the list.
 #[derive(Debug)]
 struct Mount {
     id: u64,
     file_system: Vec<u8>,
-    /// What of the file system is mounted.
+    /// The directory of the file system that is mounted.
     root: PathBuf,
-    /// Where it is mounted.
+    /// The path at which it is mounted.
     point: PathBuf,
     kind: Vec<u8>,
     options: Vec<u8>,
@@ -79,8 +79,8 @@ struct Mount {
 pub(crate) struct Mounts(Vec<Mount>);
 
 impl Mounts {
-    /// Reads the list of mounts. It is empty where there is no /proc to ask, and where the list is longer than is read: then
-    /// nobody knows where anything lies.
+    /// Reads the list of mounts. Without /proc, or if the list is longer than [`LIST_BYTES`], there are no mounts: the place of
+    /// every file is unknown then.
     pub(crate) fn read() -> Self {
         let read = || -> io::Result<Vec<u8>> {
             let mut list = Vec::new();
@@ -104,7 +104,7 @@ impl Mounts {
         )
     }
 
-    /// The places where an open file lies: one, or several if its file system lies on others. None if that is not known.
+    /// The places where an open file lies. There are several if its file system is an overlay, and none if they are unknown.
     pub(crate) fn places(&self, file: &impl AsFd) -> Vec<Place> {
         let mut places = Vec::new();
         self.add_places(file, Path::new(""), 0, &mut places);
@@ -121,7 +121,7 @@ impl Mounts {
         let within = within.join(below);
         places.push(mount.place(&within));
         for (layer, is_whole) in mount.layers().iter().filter(|_| overlays < MAX_OVERLAYS) {
-            // A layer is named as whoever mounted the overlay saw it: in a container it may be out of sight.
+            // The options name a layer as the process that mounted the overlay saw it. In a container it may be out of sight.
             if let Ok(layer) = open(layer) {
                 let below = if *is_whole { Path::new("") } else { &within };
                 self.add_places(&layer, below, overlays + 1, places);
@@ -129,12 +129,12 @@ impl Mounts {
         }
     }
 
-    /// The kernel's own kind of file system that an open file lies in.
+    /// The kind of the kernel's own file system in which an open file lies. None if it lies in another one.
     pub(crate) fn kernel_kind(&self, file: &impl AsFd) -> Option<&'static str> {
         self.mount(file)?.kernel_kind()
     }
 
-    /// The first of the kernel's own file systems that is mounted on the directory or below it.
+    /// The first mount of a kernel's own file system at the directory or below it, with its kind.
     pub(crate) fn kernel_below(&self, directory: &Path) -> Option<(PathBuf, &'static str)> {
         self.0
             .iter()
@@ -142,7 +142,7 @@ impl Mounts {
             .find_map(|mount| Some((mount.point.clone(), mount.kernel_kind()?)))
     }
 
-    /// Where something is mounted below a path, and the place of what is mounted there.
+    /// All mounts below a directory: the path of each, and the place that it shows.
     pub(crate) fn below(&self, directory: &Path) -> impl Iterator<Item = (&Path, Place)> {
         self.0
             .iter()
@@ -157,7 +157,7 @@ impl Mounts {
 }
 
 impl Mount {
-    /// Reads a line as proc(5) has it: any number of optional words stands before a dash.
+    /// Reads a line in the format of proc(5), which has any number of optional words before a dash.
     fn parse(line: &[u8]) -> Option<Self> {
         let mut words = line.split(|byte| *byte == b' ');
         let id = str::from_utf8(words.next()?).ok()?.parse().ok()?;
@@ -167,7 +167,7 @@ impl Mount {
         let mut rest = words.skip_while(|word| *word != b"-").skip(1);
         let (kind, source) = (rest.next()?.to_vec(), rest.next()?);
         let options = rest.next().unwrap_or_default().to_vec();
-        // All directories that come from one server can share a device, and all have "/" as their root.
+        // All directories of one NFS server can share a device, and all have "/" as their root: the source tells them apart.
         if kind.starts_with(b"nfs") {
             file_system.extend_from_slice(source);
         }
@@ -194,8 +194,8 @@ impl Mount {
             .find(|kind| kind.as_bytes() == self.kind)
     }
 
-    /// The directories that an overlay shows as one, and whether all of such a directory belongs to every file: an overlay
-    /// writes in its work directory what it is about to show.
+    /// The directories that an overlay shows as one. The flag is true for its work directory, in which the overlay prepares
+    /// any file that it shows: so every file of the overlay may lie anywhere in it.
     fn layers(&self) -> Vec<(PathBuf, bool)> {
         let mut layers = Vec::new();
         if self.kind != b"overlay" {
@@ -216,13 +216,13 @@ impl Mount {
                 _ => {}
             }
         }
-        // What a relative path leads to only the one who mounted the overlay knew.
+        // Only the process that mounted the overlay knew what a relative path leads to.
         layers.retain(|(path, _)| path.is_absolute());
         layers
     }
 }
 
-/// The paths in a list of lower directories: colons separate them, and a backslash takes a colon for a letter.
+/// The paths in a list of lower directories. A colon separates two paths, unless a backslash stands before it.
 fn lower(value: &[u8]) -> Vec<PathBuf> {
     let (mut paths, mut bytes) = (vec![Vec::new()], value.iter());
     while let Some(byte) = bytes.next() {
@@ -242,20 +242,20 @@ fn lower(value: &[u8]) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Opens what a path leads to without the right to read it.
+/// Opens a file or a directory, only to identify it: the descriptor cannot read.
 ///
 /// # Errors
-/// It is not there, or out of reach.
+/// The path does not exist, or this process may not reach it.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     Ok(openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?.into())
 }
 
-/// Where an open file is now, without links. None where there is no /proc to ask.
+/// The present path of an open file, without links. None without /proc.
 pub(crate) fn path(file: &impl AsFd) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).ok()
 }
 
-/// The number of the mount that an open file was reached by. None where there is no /proc to ask.
+/// The number of the mount by which an open file was reached. None without /proc.
 pub(crate) fn mount_id(file: &impl AsFd) -> Option<u64> {
     let mut text = String::new();
     File::open(format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd()))
@@ -267,7 +267,7 @@ pub(crate) fn mount_id(file: &impl AsFd) -> Option<u64> {
     id.trim().parse().ok()
 }
 
-/// Blanks, backslashes and what separates options are written as three octal digits.
+/// Decodes a word of the list. The kernel writes blanks, backslashes and separators as a backslash and three octal digits.
 fn unescaped(mut word: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(word.len());
     while let Some((first, rest)) = word.split_first() {
@@ -284,154 +284,4 @@ fn unescaped(mut word: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const LIST: &[u8] = br"22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
-25 22 0:22 / /sys rw shared:6 - sysfs sysfs rw
-26 25 0:23 / /sys/fs/cgroup rw shared:9 master:2 - cgroup2 cgroup2 rw
-30 22 0:5 / /srv/jail\040one/dev rw - devtmpfs udev rw
-31 22 0:21 / /srv/b\134s/proc rw - proc proc rw
-32 22 0:40 / /srv/data rw - tmpfs - rw
-33 22 254:0 /home/app/cache /home2/.cache rw - ext4 /dev/vda1 rw
-34 22 0:50 / /merged rw - overlay overlay rw,lowerdir=/l\134:1:/l2\054x,upperdir=/up,workdir=/work,xino=off
-35 22 0:60 / /home3 rw - nfs4 server:/home rw
-36 22 0:60 / /data3 rw - nfs4 server:/data rw
-37 22 0:70 / /pts rw - devpts devpts rw
-cut short - proc";
-
-    fn mount(mounts: &Mounts, id: u64) -> &Mount {
-        mounts.0.iter().find(|mount| mount.id == id).unwrap()
-    }
-
-    #[test]
-    fn what_the_kernel_has_mounted_below_a_directory_is_found() {
-        let mounts = Mounts::parse(LIST);
-        let found = |directory: &str| mounts.kernel_below(Path::new(directory));
-        for (directory, point, kind) in [
-            ("/sys/fs", "/sys/fs/cgroup", "cgroup2"),
-            ("/sys/fs/cgroup", "/sys/fs/cgroup", "cgroup2"),
-            ("/srv", "/srv/jail one/dev", "devtmpfs"),
-            ("/srv/jail one", "/srv/jail one/dev", "devtmpfs"),
-            ("/srv/b\\s", "/srv/b\\s/proc", "proc"),
-            ("/pts", "/pts", "devpts"),
-        ] {
-            assert_eq!(found(directory), Some((point.into(), kind)), "{directory}");
-        }
-        for directory in [
-            "/srv/data",
-            "/srv/jail",
-            "/sys/fs/cgroup/system.slice",
-            "/home",
-        ] {
-            assert_eq!(found(directory), None, "{directory}");
-        }
-        assert!(Mounts::parse(b"\xff\\7 \\ - \n\n - -").0.is_empty());
-        let below = mounts.below(Path::new("/sys/fs/cgroup"));
-        assert_eq!(below.count(), 0);
-        let below: Vec<_> = mounts.below(Path::new("/home2")).collect();
-        let place = mount(&mounts, 22).place(Path::new("home/app/cache"));
-        assert_eq!(below, [(Path::new("/home2/.cache"), place)]);
-    }
-
-    #[test]
-    fn a_bind_mount_shows_what_lies_elsewhere() {
-        let mounts = Mounts::parse(LIST);
-        let place = |id, within: &str| mount(&mounts, id).place(Path::new(within));
-        assert_eq!(place(33, "soloist"), place(22, "home/app/cache/soloist"));
-        assert!(place(22, "home/app").holds(&place(33, "")));
-        assert!(place(33, "").holds(&place(22, "home/app/cache/soloist")));
-        assert!(!place(22, "home/ap").holds(&place(33, "")));
-        assert!(!place(33, "").holds(&place(22, "home/app")));
-        assert!(!place(32, "").holds(&place(22, "")));
-        // A server's directories look alike.
-        assert!(!place(35, "").holds(&place(36, "")));
-        assert!(place(35, "").holds(&place(35, "user")));
-    }
-
-    #[test]
-    fn an_overlay_is_made_of_layers() {
-        let mounts = Mounts::parse(LIST);
-        let layers = mount(&mounts, 34).layers();
-        let named: Vec<_> = layers
-            .iter()
-            .map(|(path, is_whole)| (path.to_str().unwrap(), *is_whole))
-            .collect();
-        assert_eq!(
-            named,
-            [
-                ("/l:1", false),
-                ("/l2,x", false),
-                ("/up", false),
-                ("/work", true)
-            ]
-        );
-        assert!(mount(&mounts, 22).layers().is_empty());
-        let relative = b"34 22 0:50 / /m rw - overlay o rw,lowerdir=l/A:l/B,upperdir=u";
-        assert!(Mount::parse(relative).unwrap().layers().is_empty());
-    }
-
-    #[test]
-    fn this_machine_has_its_own_at_proc_and_everything_has_a_place() {
-        let mounts = Mounts::read();
-        let proc = open(Path::new("/proc/self")).unwrap();
-        assert_eq!(mounts.kernel_kind(&proc), Some("proc"));
-        assert_eq!(
-            mounts
-                .kernel_below(Path::new("/proc"))
-                .map(|(_, kind)| kind),
-            Some("proc")
-        );
-        let directory = tempfile::tempdir().unwrap();
-        let places = |path: &Path| mounts.places(&open(path).unwrap());
-        let (outer, inner) = (places(&std::env::temp_dir()), places(directory.path()));
-        assert!(outer[0].holds(&inner[0]) && !inner[0].holds(&outer[0]));
-        assert_eq!(mounts.kernel_kind(&open(directory.path()).unwrap()), None);
-        assert!(Mounts::default().places(&proc).is_empty());
-    }
-
-    proptest! {
-        #![proptest_config(soloist_seed::properties())]
-
-        /// What the kernel would write of a path is read as that path.
-        #[test]
-        fn every_path_is_read_as_it_was_written(names in prop::collection::vec("[ -~\\t\\n]{1,8}", 1..5)) {
-            let path = format!("/{}", names.join("/").replace("//", "/"));
-            let written: String = path
-                .chars()
-                .map(|letter| match letter {
-                    ' ' | '\t' | '\n' | '\\' => format!("\\{:03o}", u32::from(letter)),
-                    letter => letter.to_string(),
-                })
-                .collect();
-            let line = format!("7 1 8:1 {written} {written} rw - ext4 /dev/sda rw");
-            let mount = Mount::parse(line.as_bytes()).unwrap();
-            prop_assert_eq!(&mount.root, Path::new(&path));
-            prop_assert_eq!(&mount.point, Path::new(&path));
-        }
-
-        /// Nothing that is read makes a host fall.
-        #[test]
-        fn whatever_the_list_says_is_read(list in prop::collection::vec(any::<u8>(), 0..400)) {
-            let start = b"1 2 3:4 / / - overlay o lowerdir=";
-            for mount in Mounts::parse(&[start, &*list].concat()).0 {
-                let _ = mount.layers();
-            }
-        }
-
-        /// One place holds another exactly if its names are the first of the other's.
-        #[test]
-        fn places_are_compared_by_whole_names(
-            one in prop::collection::vec("[ab]{1,2}", 0..4),
-            other in prop::collection::vec("[ab]{1,2}", 0..4),
-        ) {
-            let place = |names: &[String]| Place {
-                file_system: b"8:1".to_vec(),
-                path: Path::new("/").join(names.join("/")),
-            };
-            prop_assert_eq!(place(&one).holds(&place(&other)), other.starts_with(&one));
-        }
-    }
-}
+mod tests;

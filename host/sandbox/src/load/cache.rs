@@ -1,55 +1,43 @@
-//! Where compiled plugins are kept: native code that will be run.
+//! The cache of compiled plugins. It holds native code, which the host will run.
 //!
 //! ```text
 //! <directory>/code/        wasmtime's own cache
-//! <directory>/kept/KEY     what is known of a plugin's file: the name of its code, its digests, what it makes
-//! <directory>/kept/KEY.wasm  the component that was made of the file, unless it is one
+//! <directory>/kept/KEY     the note of a plugin's file: the name of its code, digests, and what it makes
+//! <directory>/kept/KEY.wasm  the component that was made of the file, if the file was none
 //! <directory>/new-...      a compilation under way
 //! ```
 //!
-//! wasmtime runs what it finds in its cache. So nobody else may be able to write there: owners and modes are looked at
-//! before anything is used, and with a single doubt nothing is. And since a disk, or a machine that lost its power, can
-//! damage what it keeps: code whose digest is not the one noted when it was compiled is compiled anew. Only what is used
-//! is looked at, however much is kept.
+//! wasmtime runs the code that it finds in its cache. So no other user may be able to write there. The host checks owners and
+//! modes before it uses anything, and uses nothing if it has a doubt. A disk can damage a file, and so can a loss of power. So
+//! the host compares the digest of the code with the digest in the note, and compiles anew if they differ. It checks only the
+//! files that it is about to use.
 
+mod key;
+mod tidy;
 mod trust;
 
 use std::env;
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::hash::{Hash, Hasher};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
-use wasmtime::{Cache, CacheConfig, Engine};
+use wasmtime::{Cache, CacheConfig};
 
+pub(crate) use self::key::{Key, code_name};
+pub(crate) use self::tidy::code_files;
 pub(crate) use self::trust::check_parent;
 use self::trust::{check_ancestors, is_there};
 use crate::load::compile::{CODE, COMPONENT, Made};
 use crate::load::scratch::{Scratch, make};
 use soloist_core::digest::Digest;
 
-/// How much is kept. What was used the longest time ago goes first.
-const MAX_BYTES: u64 = 256 << 20;
-const MAX_FILES: usize = 1000;
-
-/// Another process may be about to use what was used so recently.
-const IN_USE: Duration = Duration::from_secs(3600);
-
-/// How long a note of what is kept may be, in bytes.
+/// The longest note that the host reads, in bytes.
 const MAX_NOTE_BYTES: u64 = 8 << 10;
 
-/// How deep wasmtime's cache is, with room to spare.
-const MAX_DEPTH: usize = 8;
-
-/// Grows whenever a host makes something else of the same file.
-const FORMAT: u32 = 2;
-
-/// A directory that is not safe to keep native code in.
+/// Why a directory cannot be the cache.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CacheError {
     #[error("cannot make the directory {path}", path = path.display())]
@@ -69,7 +57,7 @@ pub(crate) enum CacheError {
     Keep { path: PathBuf, source: io::Error },
 }
 
-/// `soloist` in the user's cache directory, if the user has one.
+/// The directory `soloist` in the user's cache directory. None if the user has no such directory.
 pub(crate) fn user_directory() -> Option<PathBuf> {
     let absolute = |name| {
         env::var_os(name)
@@ -89,7 +77,7 @@ pub(crate) fn wasmtime_cache(directory: &Path) -> Result<Cache, CacheError> {
     let mut config = CacheConfig::new();
     config
         .with_directory(directory)
-        // A file that is compressed anew would no longer have its digest.
+        // wasmtime would compress a file anew, and change its digest.
         .with_optimized_compression_usage_counter_threshold(u64::MAX);
     Cache::new(config).map_err(|source| CacheError::Open {
         path: directory.to_owned(),
@@ -97,67 +85,27 @@ pub(crate) fn wasmtime_cache(directory: &Path) -> Result<Cache, CacheError> {
     })
 }
 
-/// What a file is known by to engines of one kind.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Key(Digest);
-
-impl Key {
-    pub(crate) fn of(file: Digest, engine: &Engine) -> Self {
-        let mut hasher = Sha256Hasher(Sha256::new());
-        (FORMAT, env!("CARGO_PKG_VERSION"), file).hash(&mut hasher);
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        Self(Digest::of(&hasher.0.finalize()))
-    }
-}
-
-/// The name under which an engine looks for a component's code: wasmtime's cache has the same rule. Were it another one,
-/// nothing would be found, and no plugin would start.
-pub(crate) fn code_name(component: &[u8], engine: &Engine) -> String {
-    let mut hasher = Sha256Hasher(Sha256::new());
-    let (debug_information, intrinsics) = (None::<&[u8]>, None::<&str>);
-    (
-        engine.precompile_compatibility_hash(),
-        component,
-        debug_information,
-        intrinsics,
-    )
-        .hash(&mut hasher);
-    BASE64_URL_SAFE_NO_PAD.encode(hasher.0.finalize())
-}
-
-struct Sha256Hasher(Sha256);
-
-impl Hasher for Sha256Hasher {
-    fn finish(&self) -> u64 {
-        unreachable!("the digest is taken instead")
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-}
-
-/// What is noted of a file that was compiled.
+/// The note of a plugin's file that was compiled.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
-    /// Its code, below the directory of wasmtime's cache.
+    /// The path of the code, below the directory of wasmtime's cache.
     code: PathBuf,
     code_sum: String,
     component_sum: Option<String>,
-    /// What all of it takes.
+    /// How many bytes the code and the component have together.
     bytes: u64,
     made: Made,
 }
 
-/// What is kept of a plugin's file: its code is where wasmtime looks.
+/// What the cache holds of a plugin's file, besides the code. wasmtime finds the code itself.
 #[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) made: Made,
-    /// The component, if it was made of the file.
+    /// The component, if the file itself is none.
     pub(crate) component: Option<Vec<u8>>,
 }
 
-/// wasmtime's cache, with a digest of everything in it.
+/// wasmtime's cache, with a note of the digests of everything in it.
 pub(crate) struct SealedCache {
     cache: Cache,
     directory: PathBuf,
@@ -166,7 +114,7 @@ pub(crate) struct SealedCache {
 }
 
 impl SealedCache {
-    /// Opens the cache in `directory`, which is made if it is not there.
+    /// Opens the cache in `directory`. Creates the directory if it does not exist.
     pub(crate) fn open(directory: &Path) -> Result<Self, CacheError> {
         let safe = |directory: &Path| {
             let real = real(directory)?;
@@ -185,7 +133,7 @@ impl SealedCache {
         })
     }
 
-    /// Where it is, without links.
+    /// The path of the cache, without links.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -194,7 +142,7 @@ impl SealedCache {
         self.cache.clone()
     }
 
-    /// A place to compile in, from which can be kept.
+    /// A directory to compile in. It is on the file system of the cache, so that [`keep`](Self::keep) can move files.
     pub(crate) fn scratch(&self) -> Result<Scratch, CacheError> {
         Scratch::new(&self.directory).map_err(|source| CacheError::Keep {
             path: self.directory.clone(),
@@ -202,13 +150,14 @@ impl SealedCache {
         })
     }
 
-    /// What is kept of a file. `None` if there is nothing, or nothing that is whole.
+    /// What the cache holds of a file. None if it holds nothing, or if a part is missing or damaged.
     pub(crate) fn find(&self, key: Key) -> Result<Option<Kept>, CacheError> {
         let path = self.note(key);
         let Some(note) = self.read_note(&path)? else {
             return Ok(None);
         };
-        // Whoever tidies up from now on leaves it alone. In a cache that can only be read nobody tidies up.
+        // The new time keeps other processes from removing the files. This fails if the cache is read-only, and then no process
+        // removes anything.
         let touched = File::options()
             .append(true)
             .open(&path)
@@ -242,7 +191,7 @@ impl SealedCache {
         }))
     }
 
-    /// Keeps what was compiled in `scratch`, which stays as it is.
+    /// Adds to the cache what was compiled in `scratch`. The files in `scratch` stay.
     pub(crate) fn keep(&self, key: Key, scratch: &Scratch, made: Made) -> Result<(), CacheError> {
         let keep = || {
             let (compiled, beside) = (scratch.path().join(COMPONENT), scratch.path().join("kept"));
@@ -265,7 +214,7 @@ impl SealedCache {
         })
     }
 
-    /// Puts the code where wasmtime looks for it, whatever was there before.
+    /// Puts the code where wasmtime looks for it. Replaces a file that is there.
     fn keep_code(
         &self,
         scratch: &Scratch,
@@ -300,57 +249,6 @@ impl SealedCache {
         })
     }
 
-    /// Removes what was used the longest time ago, as long as too much is kept, and code that nobody has noted.
-    fn tidy(&self, new: Key) -> io::Result<()> {
-        let mut notes = Vec::new();
-        for path in entries(&self.kept)?
-            .into_iter()
-            .filter(|path| path.extension().is_none())
-        {
-            let Ok(used) = path.metadata().and_then(|metadata| metadata.modified()) else {
-                continue;
-            };
-            // One that cannot be read has no code.
-            let note = self.read_note(&path).ok().flatten();
-            notes.push((used, path, note));
-        }
-        notes.sort_by_key(|(used, ..)| *used);
-        let mut bytes: u64 = notes
-            .iter()
-            .flat_map(|(.., note)| note)
-            .map(|note| note.bytes)
-            .sum();
-        let mut files = notes.len();
-        let recent = SystemTime::now() - IN_USE;
-        notes.retain(|(used, path, note)| {
-            let stays = bytes <= MAX_BYTES && files <= MAX_FILES && note.is_some();
-            if stays || *used > recent || *path == self.note(new) {
-                return true;
-            }
-            bytes -= note.as_ref().map_or(0, |note| note.bytes);
-            files -= 1;
-            let _ = fs::remove_file(path);
-            let _ = fs::remove_file(path.with_extension("wasm"));
-            false
-        });
-        let known: Vec<_> = notes
-            .iter()
-            .flat_map(|(.., note)| note)
-            .map(|note| self.code.join(&note.code))
-            .collect();
-        for code in code_files(&self.code, 0)? {
-            let is_old = code
-                .metadata()
-                .and_then(|metadata| metadata.modified())
-                .is_ok_and(|made| made < recent);
-            if is_old && !known.contains(&code) {
-                let _ = fs::remove_file(code.with_extension("stats"));
-                let _ = fs::remove_file(code);
-            }
-        }
-        Ok(())
-    }
-
     fn note(&self, key: Key) -> PathBuf {
         self.kept.join(key.0.to_string())
     }
@@ -378,8 +276,8 @@ impl SealedCache {
     }
 }
 
-/// Makes a directory if it is not there, and says where it is without links: these may lead elsewhere later, if others can
-/// exchange one, so from then on nothing goes by them.
+/// Creates a directory if it does not exist, and gives its path without links. Another user may be able to exchange a link
+/// later, so the host uses only this path from then on.
 fn real(directory: &Path) -> Result<PathBuf, CacheError> {
     make(directory)
         .and_then(|()| fs::canonicalize(directory))
@@ -395,7 +293,7 @@ fn has_digest(path: &Path, sum: &str) -> bool {
         .is_ok_and(|digest| digest.to_string() == sum)
 }
 
-/// Writes a file that is there as a whole or not at all.
+/// Writes a file at once: other processes see all of it or nothing.
 fn write(beside: &Path, content: &[u8], path: &Path) -> io::Result<()> {
     OpenOptions::new()
         .write(true)
@@ -405,29 +303,6 @@ fn write(beside: &Path, content: &[u8], path: &Path) -> io::Result<()> {
         .open(beside)?
         .write_all(content)?;
     fs::rename(beside, path)
-}
-
-/// The files below a directory that wasmtime may run: they have no extension.
-pub(crate) fn code_files(directory: &Path, depth: usize) -> io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for path in entries(directory)? {
-        match path.symlink_metadata() {
-            Ok(metadata) if metadata.is_dir() && depth < MAX_DEPTH => {
-                found.extend(code_files(&path, depth + 1)?);
-            }
-            Ok(metadata) if metadata.is_file() && path.extension().is_none() => found.push(path),
-            _ => {}
-        }
-    }
-    Ok(found)
-}
-
-fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    match fs::read_dir(directory) {
-        // Another process tidies up.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read?.map(|entry| Ok(entry?.path())).collect(),
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
+use super::tidy::{IN_USE, MAX_BYTES};
 use super::*;
 use soloist_core::limits::Limits;
+use wasmtime::Engine;
 
 /// A cache in a directory of its own, and what is in it.
 struct Kit {

@@ -1,33 +1,27 @@
-//! `wasi:sockets` 0.3: a guest that waits in it waits alone.
+//! `wasi:sockets` 0.3. A task of the guest that waits here does not hold up the guest's other tasks.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use futures::future::poll_fn;
 use rustix::io::Errno;
-use rustix::net::Shutdown;
 use tokio::sync::oneshot;
-use wasmtime::component::{
-    Access, Accessor, Destination, FutureReader, Resource, Source, StreamConsumer, StreamProducer,
-    StreamReader, StreamResult, VecBuffer,
-};
-use wasmtime::{AsContextMut, StoreContextMut};
+use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
 use wasmtime_wasi::p3::bindings::sockets::ip_name_lookup::{self, ErrorCode as LookupCode};
 use wasmtime_wasi::p3::bindings::sockets::types::{
-    self, ErrorCode, HostTcpSocket, HostTcpSocketWithStore, HostUdpSocket, HostUdpSocketWithStore,
-    IpAddress, IpAddressFamily, IpSocketAddress, TcpSocket, UdpSocket,
+    self, ErrorCode, HostTcpSocket, HostTcpSocketWithStore, IpAddress, IpAddressFamily,
+    IpSocketAddress, TcpSocket,
 };
 use wasmtime_wasi::p3::sockets::{SocketError, SocketResult};
 
-use super::super::connection::Connection;
 use super::super::resolver::LookupError;
 use super::{Socket, Sockets, SocketsView};
 
-/// How much is read in one go, in bytes.
-const CHUNK_BYTES: usize = 64 * 1024;
+mod streams;
+mod udp;
+
+use streams::{Receiving, Sending};
 
 impl SocketsView<'_> {
     fn socket(&mut self, socket: &Resource<TcpSocket>) -> SocketResult<&mut Socket> {
@@ -44,128 +38,6 @@ fn code(error: &io::Error) -> ErrorCode {
             ErrorCode::Other(Some("too many sockets are open".into()))
         }
         _ => error.into(),
-    }
-}
-
-/// The streams of a connection end like this.
-type Ended = oneshot::Sender<Result<(), ErrorCode>>;
-
-struct Receiving {
-    connection: Arc<Connection>,
-    ended: Option<Ended>,
-}
-
-impl Receiving {
-    fn end(&mut self, outcome: Result<(), ErrorCode>) {
-        if let Some(ended) = self.ended.take() {
-            let _ = ended.send(outcome);
-        }
-    }
-}
-
-impl Drop for Receiving {
-    fn drop(&mut self) {
-        self.end(Ok(()));
-        let _ = self.connection.shutdown(Shutdown::Read);
-    }
-}
-
-impl<D> StreamProducer<D> for Receiving {
-    type Item = u8;
-    type Buffer = VecBuffer<u8>;
-
-    fn poll_produce<'a>(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        mut store: StoreContextMut<'a, D>,
-        destination: Destination<'a, u8, Self::Buffer>,
-        finish: bool,
-    ) -> Poll<wasmtime::Result<StreamResult>> {
-        let pending = if finish {
-            Poll::Ready(Ok(StreamResult::Cancelled))
-        } else {
-            Poll::Pending
-        };
-        // Room for nothing asks whether there is something.
-        if destination.remaining(store.as_context_mut()) == Some(0) {
-            return match self.connection.stream().poll_read_ready(context) {
-                Poll::Ready(_) => Poll::Ready(Ok(StreamResult::Completed)),
-                Poll::Pending => pending,
-            };
-        }
-        let mut destination = destination.as_direct(store, CHUNK_BYTES);
-        match self.connection.poll_read(context, destination.remaining()) {
-            Poll::Ready(Ok(0)) => {
-                self.end(Ok(()));
-                Poll::Ready(Ok(StreamResult::Dropped))
-            }
-            Poll::Ready(Ok(read)) => {
-                destination.mark_written(read);
-                Poll::Ready(Ok(StreamResult::Completed))
-            }
-            Poll::Ready(Err(error)) => {
-                self.end(Err(code(&error)));
-                Poll::Ready(Ok(StreamResult::Dropped))
-            }
-            Poll::Pending => pending,
-        }
-    }
-}
-
-struct Sending {
-    connection: Arc<Connection>,
-    ended: Option<Ended>,
-}
-
-impl Sending {
-    fn end(&mut self, outcome: Result<(), ErrorCode>) {
-        if let Some(ended) = self.ended.take() {
-            let _ = ended.send(outcome);
-        }
-    }
-}
-
-impl Drop for Sending {
-    fn drop(&mut self) {
-        let _ = self.connection.shutdown(Shutdown::Write);
-        self.end(Ok(()));
-    }
-}
-
-impl<D> StreamConsumer<D> for Sending {
-    type Item = u8;
-
-    fn poll_consume(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        store: StoreContextMut<'_, D>,
-        source: Source<'_, u8>,
-        finish: bool,
-    ) -> Poll<wasmtime::Result<StreamResult>> {
-        let pending = if finish {
-            Poll::Ready(Ok(StreamResult::Cancelled))
-        } else {
-            Poll::Pending
-        };
-        let mut source = source.as_direct(store);
-        // Nothing to write asks whether there is room.
-        if source.remaining().is_empty() {
-            return match self.connection.stream().poll_write_ready(context) {
-                Poll::Ready(_) => Poll::Ready(Ok(StreamResult::Completed)),
-                Poll::Pending => pending,
-            };
-        }
-        match self.connection.poll_write(context, source.remaining()) {
-            Poll::Ready(Ok(written)) => {
-                source.mark_read(written);
-                Poll::Ready(Ok(StreamResult::Completed))
-            }
-            Poll::Ready(Err(error)) => {
-                self.end(Err(code(&error)));
-                Poll::Ready(Ok(StreamResult::Dropped))
-            }
-            Poll::Pending => pending,
-        }
     }
 }
 
@@ -216,13 +88,7 @@ impl<T: Send> HostTcpSocketWithStore<T> for Sockets {
     ) -> wasmtime::Result<FutureReader<Result<(), ErrorCode>>> {
         let (ended, end) = oneshot::channel();
         match access.get().socket(&socket).map_err(trap)?.sender() {
-            Ok(connection) => data.pipe(
-                &mut access,
-                Sending {
-                    connection,
-                    ended: Some(ended),
-                },
-            )?,
+            Ok(connection) => data.pipe(&mut access, Sending::new(connection, ended))?,
             Err(error) => {
                 data.close(&mut access)?;
                 let _ = ended.send(Err(code(&error)));
@@ -237,13 +103,7 @@ impl<T: Send> HostTcpSocketWithStore<T> for Sockets {
     ) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Result<(), ErrorCode>>)> {
         let (ended, end) = oneshot::channel();
         let data = match access.get().socket(&socket).map_err(trap)?.receiver() {
-            Ok(connection) => StreamReader::new(
-                &mut access,
-                Receiving {
-                    connection,
-                    ended: Some(ended),
-                },
-            )?,
+            Ok(connection) => StreamReader::new(&mut access, Receiving::new(connection, ended))?,
             Err(error) => {
                 let _ = ended.send(Err(code(&error)));
                 StreamReader::new(&mut access, std::iter::empty())?
@@ -260,7 +120,7 @@ fn trap(error: SocketError) -> wasmtime::Error {
     }
 }
 
-/// Passes an option on to the socket.
+/// Functions that read or set an option of the socket.
 macro_rules! options {
     ($($name:ident($($value:ident: $type:ty)?) -> $result:ty = $option:ident;)*) => {
         $(fn $name(&mut self, socket: Resource<TcpSocket>, $($value: $type)?) -> SocketResult<$result> {
@@ -368,63 +228,5 @@ fn lookup_code(error: &LookupError) -> LookupCode {
         LookupError::Refused(_) | LookupError::Ended => LookupCode::AccessDenied,
         LookupError::TimedOut { .. } => LookupCode::TemporaryResolverFailure,
         LookupError::Failed { .. } | LookupError::NoAddress { .. } => LookupCode::NameUnresolvable,
-    }
-}
-
-/// There are no UDP sockets: none can be made, so nothing else can be asked of one.
-macro_rules! no_udp {
-    ($($name:ident($($type:ty),*) -> $result:ty;)*) => {
-        $(fn $name(&mut self, _: Resource<UdpSocket>, $(_: $type),*) -> $result {
-            Err(ErrorCode::NotSupported.into())
-        })*
-    };
-}
-
-impl HostUdpSocket for SocketsView<'_> {
-    async fn create(&mut self, _: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
-        Err(ErrorCode::AccessDenied.into())
-    }
-
-    async fn bind(&mut self, _: Resource<UdpSocket>, _: IpSocketAddress) -> SocketResult<()> {
-        Err(ErrorCode::NotSupported.into())
-    }
-
-    async fn connect(&mut self, _: Resource<UdpSocket>, _: IpSocketAddress) -> SocketResult<()> {
-        Err(ErrorCode::NotSupported.into())
-    }
-
-    no_udp! {
-        disconnect() -> SocketResult<()>;
-        get_local_address() -> SocketResult<IpSocketAddress>;
-        get_remote_address() -> SocketResult<IpSocketAddress>;
-        get_address_family() -> wasmtime::Result<IpAddressFamily>;
-        get_unicast_hop_limit() -> SocketResult<u8>;
-        set_unicast_hop_limit(u8) -> SocketResult<()>;
-        get_receive_buffer_size() -> SocketResult<u64>;
-        set_receive_buffer_size(u64) -> SocketResult<()>;
-        get_send_buffer_size() -> SocketResult<u64>;
-        set_send_buffer_size(u64) -> SocketResult<()>;
-    }
-
-    fn drop(&mut self, _: Resource<UdpSocket>) -> wasmtime::Result<()> {
-        Ok(())
-    }
-}
-
-impl<T> HostUdpSocketWithStore<T> for Sockets {
-    async fn send(
-        _: &Accessor<T, Self>,
-        _: Resource<UdpSocket>,
-        _: Vec<u8>,
-        _: Option<IpSocketAddress>,
-    ) -> SocketResult<()> {
-        Err(ErrorCode::NotSupported.into())
-    }
-
-    async fn receive(
-        _: &Accessor<T, Self>,
-        _: Resource<UdpSocket>,
-    ) -> SocketResult<(Vec<u8>, IpSocketAddress)> {
-        Err(ErrorCode::NotSupported.into())
     }
 }
