@@ -1,4 +1,4 @@
-//! How a session comes about: connected, in time with its servers, and registered under the host's id.
+//! Establishes a session: connects, checks the times of the servers, and registers the host's node.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 
-use super::{Keeper, Live, Session, report_connected};
+use super::keeper::{Keeper, Live, report_connected};
+use super::view::Session;
 use crate::connect::{Ensemble, SessionError, SessionSettings, connector, obstacles};
 use crate::error::{Doing, NodeError};
 use soloist_core::backoff::Backoff;
@@ -22,7 +23,7 @@ const RETRY_INITIAL: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 
 impl Keeper {
-    /// Gets a session, however long it takes.
+    /// Gets a session. Tries again until it succeeds.
     pub(super) async fn establish(&self, last_error: &mut Option<SessionError>) -> Live {
         About::Session.report(&Event::SessionConnecting {
             servers: self.settings.ensemble.servers.clone(),
@@ -31,7 +32,7 @@ impl Keeper {
         loop {
             let error = match self.attempt(last_error).await {
                 Ok(Some(live)) => return live,
-                // The time that it waited is gone from its lease: another session begins with a whole one.
+                // The session waited for the host's id, and its lease has become short. A new session has a whole lease.
                 Ok(None) => continue,
                 Err(error) => error,
             };
@@ -48,7 +49,7 @@ impl Keeper {
         }
     }
 
-    /// Gets a session; none if it had to wait for the host's id to be free.
+    /// Gets a session. None if the session had to wait until the host's id was free.
     async fn attempt(
         &self,
         last_error: &mut Option<SessionError>,
@@ -56,7 +57,7 @@ impl Keeper {
         let asked = clock::now();
         let (client, mut states) = self.connect().await?;
         if states.peek_state() == SessionState::ConnectedReadOnly {
-            // It ends as soon as a server that can write is found. What follows then is a session of its own.
+            // This session ends as soon as the client finds a server that can write. The next attempt gets another session.
             About::Session.report(&Event::SessionReadOnly {
                 text: "only a read-only server is there: waiting for a majority".into(),
                 retry_in: None,
@@ -68,7 +69,7 @@ impl Keeper {
         }
         let agreed = client.session_timeout();
         let timing = match self.timing(agreed) {
-            // What is known of the servers may be history: they are asked again before it counts.
+            // The servers may have other settings by now: the host asks them again before it gives up.
             Err(_) => {
                 self.probe.ask().await;
                 self.timing(agreed)
@@ -89,7 +90,7 @@ impl Keeper {
             };
             About::Session.report(&Event::session_error(format!("{taken}: waiting for that")));
             *last_error = Some(taken);
-            // Its owner writes there with every heartbeat, which fires the watch as well.
+            // Each heartbeat of the owner fires the watch as well.
             while let (Some(stat), watcher) = session
                 .client
                 .check_and_watch_stat(&path)
@@ -112,7 +113,8 @@ impl Keeper {
         }))
     }
 
-    /// The times that follow from what was agreed on now, and from what the servers are known to agree to.
+    /// The times of the lease. They follow from the session timeout that was agreed on, or from the shortest one that a server
+    /// is known to grant, if that is shorter.
     pub(super) fn timing(&self, agreed: Duration) -> Result<Timing, SessionError> {
         let SessionSettings {
             ensemble:
@@ -186,7 +188,7 @@ impl Keeper {
         })
     }
 
-    /// Creates the parents of everything that a host needs.
+    /// Creates the parent of the hosts' nodes.
     async fn prepare(&self, session: &Session) -> Result<(), NodeError> {
         let Ensemble { chroot, root, .. } = &self.settings.ensemble;
         let hosts = records::hosts_path(root);
@@ -197,7 +199,7 @@ impl Keeper {
             .map_err(NodeError::at(Doing::Create, &whole))
     }
 
-    /// Creates the host's node; gives the owner of what is there if that is not this session.
+    /// Creates the host's node. If the node exists and another session owns it, gives the owner.
     pub(super) async fn register(
         &self,
         session: &Session,
@@ -206,7 +208,7 @@ impl Keeper {
         let options = CreateMode::Ephemeral.with_acls(session.acls());
         let create = || async { session.client.create(path, &self.record(), &options).await };
         let created = match create().await {
-            // Somebody deleted the parents as well.
+            // Somebody has deleted the parents as well.
             Err(Error::NoNode) => {
                 session
                     .ensure(records::parent(path).unwrap_or_default())
@@ -239,7 +241,7 @@ impl Keeper {
     }
 }
 
-/// When this process began to use the ensemble: RFC 3339, UTC.
+/// When this process first asked for a session: RFC 3339, UTC.
 fn started() -> &'static str {
     static STARTED: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     STARTED

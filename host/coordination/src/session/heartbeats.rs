@@ -1,10 +1,11 @@
-//! What renews the lease.
+//! The heartbeats, which renew the lease.
 
 use std::time::Duration;
 
 use zookeeper_client::Error;
 
-use super::{Keeper, Session};
+use super::keeper::Keeper;
+use super::view::Session;
 use crate::connect::SessionError;
 use crate::error::{Doing, NodeError};
 use soloist_core::clock::{self, Moment};
@@ -13,7 +14,8 @@ use soloist_core::lease::{Lease, Timing};
 use soloist_core::records;
 
 impl Keeper {
-    /// Renews the lease, until the host's node turns out to be somebody else's, or the servers leave no room for a lease.
+    /// Renews the lease. Returns when the host has to give the session up: a task has let it go, another session owns the host's
+    /// node, or the servers leave no room for a lease.
     pub(super) async fn heartbeats(
         &self,
         session: &Session,
@@ -61,7 +63,7 @@ impl Keeper {
                     About::Session.report(&Event::session_error(chain(&error)));
                     return self.leave(session, lease).await;
                 }
-                // Proves nothing: the lease simply is not renewed. That a connection is lost is reported elsewhere.
+                // Without an answer the lease is not renewed. `follow` reports the lost connection.
                 Err(Error::ConnectionLoss | Error::SessionExpired | Error::Custom(_)) => {}
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
@@ -73,18 +75,18 @@ impl Keeper {
         }
     }
 
-    /// Leaves the session's tasks the time of a demotion, so that they stop in good order, and no more.
+    /// Ends the lease after the time of a demotion, so that the session's tasks can stop in good order.
     async fn leave(&self, session: &Session, lease: &mut Lease) {
         let end = clock::now() + *self.demote_timeout.borrow();
         let mut agreed = self.probe.changes();
         loop {
-            // The session may still move to a server that agrees to less.
+            // The session may still move to a server that grants a shorter timeout.
             if let Some((_, to)) = self.probe.shortest() {
                 lease.shorten(to);
             }
             let end = end.min(lease.deadline());
             session.deadline.set(end);
-            // Whoever sleeps until the old deadline has to look at the new one.
+            // Wakes all that sleep until the old deadline.
             self.view.send_modify(|_| {});
             tokio::select! {
                 () = clock::sleep_until(end) => return,
@@ -94,8 +96,8 @@ impl Keeper {
         }
     }
 
-    /// Sends a heartbeat at `due`, or at once if that is over; gives the time at which it was sent, and, when it was
-    /// answered, the owner of what is at the place of the host's node, if that is not this session.
+    /// Sends a heartbeat at `due`, or at once if `due` has passed. Gives the time at which it was sent, and the answer: the
+    /// owner of the host's node, if that is not this session.
     async fn beat(
         &self,
         session: &Session,
@@ -107,14 +109,14 @@ impl Keeper {
         let sent = clock::now();
         let outcome = match session.client.set_data(path, record, None).await {
             Ok(stat) => Ok(Some(stat.ephemeral_owner).filter(|owner| *owner != session.id())),
-            // Somebody deleted the node. Creating it is a committed write as well.
+            // Somebody has deleted the node. To create it is a committed write as well.
             Err(Error::NoNode) => self.register(session, path).await,
             Err(error) => Err(error),
         };
         (sent, outcome)
     }
 
-    /// Shortens the lease to what the servers are known to agree to; gives the new times, if they are new.
+    /// Shortens the lease to the shortest session timeout that a server is known to grant. Gives the new times, if they change.
     fn shorten(
         &self,
         session: &Session,
@@ -126,7 +128,7 @@ impl Keeper {
         };
         lease.shorten(to);
         session.deadline.set(lease.deadline());
-        // Whoever sleeps until the old deadline has to look at the new one as well.
+        // This also wakes all that sleep until the old deadline.
         self.view
             .send_modify(|view| view.session_timeout = Some(to));
         About::Session.report(&Event::SessionShortened {

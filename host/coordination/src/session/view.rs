@@ -1,0 +1,94 @@
+//! A session, as the rest of the host sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use zookeeper_client::{Acl, Acls, Client, CreateMode, Error};
+
+use soloist_core::permit::SharedDeadline;
+use soloist_core::records;
+
+/// A live session. It stays open as long as anybody holds this value, so a holder drops it when the [`View`] changes.
+#[derive(Debug)]
+pub struct Session {
+    /// The session, with paths below the chroot.
+    pub(super) client: Client,
+    /// The same session, with whole paths. If somebody deletes the chroot, only a client outside of it can create it anew.
+    pub(super) whole: Client,
+    pub(super) chroot: String,
+    pub(super) host: Arc<str>,
+    pub(super) acl: Vec<Acl>,
+    pub(super) deadline: SharedDeadline,
+    /// Notified when a task lets the session go.
+    pub(super) left: Notify,
+}
+
+impl Session {
+    /// The id of the session. It is the owner of the session's ephemeral nodes.
+    pub fn id(&self) -> i64 {
+        self.client.session_id().0
+    }
+
+    /// The id of this host.
+    pub fn host(&self) -> &Arc<str> {
+        &self.host
+    }
+
+    /// The deadline of the session's lease: until then plugins may have effects.
+    pub fn deadline(&self) -> &SharedDeadline {
+        &self.deadline
+    }
+
+    /// Lets the session go for good. The keeper renews its lease no more, and closes it after the time of a demotion.
+    pub fn leave(&self) {
+        self.left.notify_one();
+    }
+
+    /// Creates a node and all above it that are missing, the chroot included: persistent, with this host's ACL.
+    pub(crate) async fn ensure(&self, path: &str) -> Result<(), Error> {
+        ensure_path(&self.whole, &format!("{}{path}", self.chroot), self.acls()).await
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn acls(&self) -> Acls<'_> {
+        Acls::new(&self.acl)
+    }
+
+    pub(crate) fn acl(&self) -> &[Acl] {
+        &self.acl
+    }
+}
+
+/// The present state of the host's session.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    /// The session, if the host has one.
+    pub session: Option<Arc<Session>>,
+    /// The session timeout that the lease goes by, which can be shorter than the agreed one. Without a session it is that of
+    /// the last one.
+    pub session_timeout: Option<Duration>,
+    /// How often a session has reconnected. After each time, a reader has to read again what it watches.
+    pub reconnects: u64,
+}
+
+/// Creates `path` and all above it that are missing: persistent, with the given ACL.
+async fn ensure_path(client: &Client, path: &str, acls: Acls<'_>) -> Result<(), Error> {
+    // The host looks first, because a failing attempt to create a node costs the ensemble as much as a write.
+    if client.check_stat(path).await?.is_some() {
+        return Ok(());
+    }
+    if let Some(parent) = records::parent(path) {
+        Box::pin(ensure_path(client, parent, acls)).await?;
+    }
+    match client
+        .create(path, b"", &CreateMode::Persistent.with_acls(acls))
+        .await
+    {
+        Ok(_) | Err(Error::NodeExists) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
