@@ -1,4 +1,4 @@
-//! What a plugin writes, and the bounds on it.
+//! The log of a plugin, and its bounds.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,13 @@ use soloist_core::term::Term;
 use soloist_core::text;
 use soloist_core::volume::Volume;
 
-/// How many fields a line may have.
+/// The most fields that a line may have.
 pub const MAX_FIELDS: usize = 32;
 
-/// What a line has in JSON besides its message, its fields, and the names of its host and task, in bytes.
+/// How many bytes a line has in JSON besides its message, its fields, and the names of its host and task.
 const FRAME_BYTES: u64 = 180;
 
-/// How much a plugin may write. It outlives the plugin's terms, and every attempt within one. Clones share it.
+/// Counts how much a plugin writes. It outlives the plugin's terms, and all attempts within a term. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct LogVolume(Arc<Mutex<Volume>>);
 
@@ -36,25 +36,25 @@ impl LogVolume {
     }
 
     fn lock(&self) -> MutexGuard<'_, Volume> {
-        // The counts are right whoever panicked while holding them.
+        // A thread that panicked while it held the lock left the counts right.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What one plugin writes in one attempt. Clones share it.
+/// The log of one attempt of a plugin. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct PluginLog {
     term: Arc<Term>,
     permit: Permit,
     limits: Limits,
-    /// What every line comes to besides its text and fields, in bytes.
+    /// How many bytes every line has besides its text and its fields.
     frame_bytes: u64,
     volume: LogVolume,
     redactor: Arc<Redactor>,
 }
 
 impl PluginLog {
-    /// A log whose lines are about `term`, and end with `permit`.
+    /// A log whose lines are about `term`. It ends when `permit` does.
     pub(crate) fn new(
         term: Arc<Term>,
         permit: Permit,
@@ -72,25 +72,25 @@ impl PluginLog {
         }
     }
 
-    /// How long a line with its fields may be, in bytes.
+    /// The longest line, with its fields, in bytes.
     fn line_bytes(&self) -> usize {
         count(self.limits.log_line)
     }
 
-    /// Says whether the plugin may still be heard.
+    /// Checks that the plugin may still write.
     ///
     /// # Errors
-    /// The term's effects have ended.
+    /// The permit has ended.
     pub(crate) fn check(&self) -> Result<(), LeaseLost> {
         self.permit.check().map(drop)
     }
 
-    /// How much of a line has to be there for [`PluginLog::clean_line`], in bytes.
+    /// How many bytes of a line [`PluginLog::clean_line`] needs.
     pub(crate) fn seen_bytes(&self) -> usize {
         self.line_bytes() + self.redactor.longest()
     }
 
-    /// What may be told of a line that the plugin wrote, of which so many bytes more were cut off.
+    /// A line of the plugin, without secrets and of bounded length. `missing` bytes of it were cut off before.
     pub(crate) fn clean_line(&self, line: &str, missing: usize) -> String {
         told(
             self.redactor
@@ -98,18 +98,18 @@ impl PluginLog {
         )
     }
 
-    /// What may be told of a text that the plugin wrote: without its secrets, and no more of it than so many bytes.
+    /// A text of the plugin, without secrets, cut to so many bytes.
     pub(crate) fn clean(&self, text: &str, max_bytes: usize) -> String {
         told(self.redactor.redact_within(text, 0, max_bytes))
     }
 
-    /// Reports what is made of a line, of bounded length and with nothing in it that must not be told. Makes and reports
-    /// nothing if nobody wants to see that level, if there has been too much lately, or if the term's effects have ended.
+    /// Reports the line that `make` gives, which has to be bounded and without secrets. Does not call `make` if no subscriber
+    /// uses lines of that level, if the plugin has written too much lately, or if the permit has ended.
     pub(crate) fn write(&self, level: Level, make: impl FnOnce() -> (String, Origin)) {
         self.write_at(clock::now(), level, make);
     }
 
-    /// The same for one of many lines that come at the same moment, most of which are dropped: which takes little time.
+    /// Like [`write`](Self::write), for one of many lines that come at the same moment. It takes little time to drop a line.
     pub(crate) fn write_at(
         &self,
         now: Moment,
@@ -130,8 +130,8 @@ impl PluginLog {
         }
     }
 
-    /// Lets a line pass, if the term's effects last, and says how many were dropped before it. To make a line can take a
-    /// while, so the permit is looked at before each one.
+    /// The number of lines that were dropped since the last one that passed. None if this line may not pass: there were too
+    /// many, or the permit has ended. Making a line can take a while, so each one checks the permit.
     fn admit(&self, now: Moment) -> Option<u64> {
         let dropped = self.volume.lock().admit(now)?;
         if self.check().is_err() {
@@ -150,14 +150,14 @@ impl PluginLog {
         About::Term(&self.term).report(&Event::PluginLog(line));
     }
 
-    /// Reports what has become of a call of an import. Words of the plugin may be in it.
+    /// Reports that a call of an import was refused or failed. The message may hold words of the plugin.
     pub(crate) fn warn(&self, message: &str, import: &'static str) {
         self.write(Level::WARN, || {
             (self.clean_line(message, 0), Origin::Import { import })
         });
     }
 
-    /// A line that the plugin wrote, and its fields: as much of them as fits into one.
+    /// The text of a plugin's line and its fields, without secrets, as much of them as fits into one line.
     pub(crate) fn clean_fields(
         &self,
         message: &str,
@@ -189,7 +189,7 @@ impl PluginLog {
         (message, origin)
     }
 
-    /// Reports what was dropped and not yet said. If the term's effects have ended, the next attempt says it.
+    /// Reports how many lines were dropped since the last report. If the permit has ended, the next attempt reports it.
     pub(crate) fn finish(&self) {
         if self.check().is_ok() {
             let dropped = self.volume.lock().take_dropped();
@@ -218,12 +218,12 @@ impl PluginLog {
     }
 }
 
-/// How long JSON is that says this, in bytes.
+/// The length of the value in JSON, in bytes.
 fn json_bytes(value: &(impl Serialize + ?Sized)) -> u64 {
     text::json(value).map_or(0, |json| json.len() as u64)
 }
 
-/// A line, and how many bytes of it are missing.
+/// A line, with a note of how many bytes of it are missing.
 fn told((kept, missing): (String, usize)) -> String {
     if missing > 0 {
         format!("{kept} [{missing} more bytes]")
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!([&first, &next, &others].map(admitted), [1000, 0, 1000]);
     }
 
-    /// Its permit has ended.
+    /// A log whose permit has ended.
     #[test]
     fn no_line_is_made_after_the_end_of_effects_and_what_was_dropped_is_not_forgotten() {
         let log = log();

@@ -7,10 +7,10 @@ use crate::bounded::MAX_MESSAGE_BYTES;
 use crate::contract::bindings::log;
 use crate::log::PluginLog;
 
-/// What the import works on.
+/// The parts of an instance that the import uses.
 pub(crate) struct LogView<'a> {
     pub(crate) log: &'a PluginLog,
-    /// What the plugin said when it panicked.
+    /// The message of the plugin's panic, if it panicked.
     pub(crate) panic: &'a mut Option<String>,
 }
 

@@ -18,10 +18,10 @@ use soloist_core::clock::{self, Moment};
 use soloist_core::event::Origin;
 use soloist_core::permit::LeaseLost;
 
-/// How much of what a guest writes is taken at a time, in bytes: then the guest, and so whoever ends it, comes first again.
+/// How many bytes of a guest's output the host takes at a time. After each piece the host can end the guest.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// How many of the last lines are kept for the report of a failure.
+/// How many of the last lines the host keeps for the report of a failure.
 const LAST_LINES: usize = 20;
 
 /// One of the two output streams of a plugin. Clones share it.
@@ -34,7 +34,7 @@ pub(crate) struct Stdio {
 }
 
 impl Stdio {
-    /// The stream that goes into the log under `name`, at `level`.
+    /// A stream whose lines the log has under `name`, at `level`.
     pub(crate) fn new(name: &'static str, level: Level, log: PluginLog) -> Self {
         let lines = Arc::new(Mutex::new(Lines::new(log.seen_bytes())));
         Self {
@@ -45,7 +45,7 @@ impl Stdio {
         }
     }
 
-    /// Reports a last line that was not ended.
+    /// Reports the last line, if the plugin did not end it.
     pub(crate) fn finish(&self) {
         let mut lines = self.lines();
         if let Some(line) = lines.finish() {
@@ -54,7 +54,7 @@ impl Stdio {
         }
     }
 
-    /// The last lines that were written.
+    /// The last lines that the plugin wrote.
     pub(crate) fn tail(&self) -> String {
         let tail: Vec<_> = self
             .lines()
@@ -66,8 +66,8 @@ impl Stdio {
         self.log.clean(&tail, MAX_MESSAGE_BYTES)
     }
 
-    /// Takes a piece of what the plugin writes, and reports each line as soon as it is complete, if the permit lasts then.
-    /// Says how much it took.
+    /// Takes a piece of the plugin's output, and gives the number of bytes that it took. Reports each line that is complete,
+    /// if the permit has not ended.
     fn take(&self, bytes: &[u8]) -> Result<usize, LeaseLost> {
         self.log.check()?;
         let piece = &bytes[..bytes.len().min(PIECE_BYTES)];
@@ -90,16 +90,16 @@ impl Stdio {
     }
 
     fn lines(&self) -> std::sync::MutexGuard<'_, Lines> {
-        // Whatever was split when somebody panicked, the bytes are there.
+        // A thread that panicked while it held the lock lost no bytes.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The beginning of a line.
+/// A line of bounded length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Line {
     text: String,
-    /// How many bytes are left out because it is too long.
+    /// How many bytes beyond the bound were left out.
     missing: usize,
 }
 
@@ -108,13 +108,13 @@ struct Line {
 struct Lines {
     max_bytes: usize,
     partial: Vec<u8>,
-    /// Bytes of the partial line that were left out because it is too long.
+    /// How many bytes of the partial line beyond the bound were left out.
     omitted: usize,
     tail: VecDeque<Line>,
 }
 
 impl Lines {
-    /// Cuts off what a line has beyond `max_bytes`.
+    /// Cuts off the bytes of the partial line beyond `max_bytes`.
     fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,
@@ -124,7 +124,8 @@ impl Lines {
         }
     }
 
-    /// Takes bytes off the beginning of `bytes`: up to the end of a line, which it gives, or all of them.
+    /// Takes bytes from the beginning of `bytes`. If a line ends in them, takes the bytes up to its end, and gives the line.
+    /// Otherwise takes all.
     fn next(&mut self, bytes: &mut &[u8]) -> Option<Line> {
         let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
             self.extend(std::mem::take(bytes));
@@ -139,7 +140,7 @@ impl Lines {
         (!self.partial.is_empty()).then(|| self.take())
     }
 
-    /// Remembers a line for the report of a failure.
+    /// Keeps a line for the report of a failure.
     fn keep(&mut self, line: &Line) {
         if self.tail.len() == LAST_LINES {
             self.tail.pop_front();
@@ -186,7 +187,7 @@ impl StdoutStream for Stdio {
     }
 }
 
-/// A stream of WASI 0.2: nothing ever waits, a line is reported before the write returns.
+/// A stream of WASI 0.2. A write never waits, and reports each complete line before it returns.
 struct P2Stream {
     stdio: Stdio,
     /// How much the guest may write before it has to ask again, in bytes.
@@ -221,14 +222,14 @@ impl OutputStream for P2Stream {
     }
 }
 
-/// WASI 0.3 writes here.
+/// A stream of WASI 0.3.
 impl AsyncWrite for Stdio {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // Nobody wakes a guest whose time is over: it is about to be dropped.
+        // The host does not wake a guest whose permit has ended, because it is about to drop it.
         self.take(bytes)
             .map_or(Poll::Pending, |taken| Poll::Ready(Ok(taken)))
     }

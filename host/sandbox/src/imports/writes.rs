@@ -1,8 +1,8 @@
-//! How much may be written to the state in a second: by one plugin, and by all of a host.
+//! Bounds how much one plugin, and all plugins of a host, may write to the state in a second.
 //!
-//! Every ZooKeeper server has the whole state in memory, keeps the latest 500 writes there once more, and has each of them
-//! in its log on disk. A plugin that writes without a pause would end the ensemble, and with it every task. So writes wait
-//! for their turn; one that would wait too long is refused.
+//! Every ZooKeeper server holds the whole state in memory. It also holds the latest 500 writes there, and logs each write on
+//! disk. A plugin that writes without a pause would bring down the ensemble, and every task with it. So writes wait for their
+//! turn, and the host refuses a write that would wait too long.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,23 +12,24 @@ use soloist_core::clock::{self, Moment};
 use soloist_core::limits::Limits;
 use soloist_core::permit::{Permit, Phase};
 
-/// How long a write waits at most.
+/// The longest time that a write waits.
 pub const WRITE_WAIT: Duration = Duration::from_secs(10);
 
-/// What a write counts for besides its key and its value, in bytes: ZooKeeper notes more than these.
+/// How many bytes a write counts for besides its key and its value, because ZooKeeper stores more than these.
 const WRITE_BYTES: u64 = 512;
 
-/// A bucket that earns so many bytes a second. What is taken beyond what is there has to be waited for.
+/// A bucket that fills with a number of bytes a second. A write that takes more than the bucket holds has to wait for the
+/// rest.
 #[derive(Debug)]
 pub struct Bucket {
     rate: u64,
     burst: u64,
-    /// When it is full again if nothing more is taken.
+    /// When the bucket is full again, if no write comes before.
     full: Mutex<Moment>,
 }
 
 impl Bucket {
-    /// A full bucket that earns `rate` bytes a second and has room for `burst`.
+    /// A full bucket that fills with `rate` bytes a second and holds `burst` bytes.
     pub fn new(rate: u64, burst: u64) -> Self {
         Self {
             rate: rate.max(1),
@@ -37,22 +38,22 @@ impl Bucket {
         }
     }
 
-    /// For all plugins of a host: it has room for four seconds.
+    /// The bucket of all plugins of a host. It holds the bytes of four seconds.
     pub fn of_host(rate: u64) -> Self {
         Self::new(rate, rate.saturating_mul(4))
     }
 
     fn full(&self) -> MutexGuard<'_, Moment> {
-        // It is one number.
+        // The value is a single number: a thread that panicked cannot have left half of it.
         self.full.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When it is full again after so many bytes more.
+    /// When the bucket is full again after a write of so many bytes.
     fn full_after(&self, full: Moment, bytes: u64, now: Moment) -> Moment {
         full.max(now) + self.time_for(bytes)
     }
 
-    /// How long a write waits after which the bucket is full at `full`, if it has room for `bursts` times what it has.
+    /// How long a write waits if the bucket is full at `full` after it. The bucket may hold `bursts` times its burst.
     fn wait(&self, full: Moment, bursts: u32, now: Moment) -> Duration {
         full.saturating_since(now)
             .saturating_sub(self.time_for(self.burst).saturating_mul(bursts))
@@ -60,7 +61,7 @@ impl Bucket {
 
     fn time_for(&self, bytes: u64) -> Duration {
         let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(self.rate);
-        // So long that it is refused anyway.
+        // The host refuses a write that would wait so long.
         u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos)
     }
 }
@@ -82,7 +83,7 @@ impl fmt::Display for TooMuch {
     }
 }
 
-/// The two buckets that a plugin's writes are taken from. They outlive its terms.
+/// The two buckets of a plugin's writes: its own and that of the host. They outlive the plugin's terms.
 #[derive(Clone, Debug)]
 pub(crate) struct Writes {
     task: Arc<Bucket>,
@@ -97,12 +98,12 @@ impl Writes {
         }
     }
 
-    /// Takes what a write of so many bytes costs, and says how long it has to wait.
+    /// Takes a write of so many bytes from the buckets, and gives the time that it has to wait.
     fn take(&self, bytes: usize, phase: Phase, now: Moment) -> Result<Duration, TooMuch> {
         let bytes = u64::try_from(bytes)
             .unwrap_or(u64::MAX)
             .saturating_add(WRITE_BYTES);
-        // Whoever puts work away has little time: for that there is as much again.
+        // A plugin that is demoted has little time to save its work: the buckets hold twice as much for it.
         let bursts = if phase == Phase::Held { 1 } else { 2 };
         let (mut task, mut host) = (self.task.full(), self.host.full());
         let (task_after, host_after) = (
@@ -127,10 +128,10 @@ impl Writes {
         Ok(task_wait.max(host_wait))
     }
 
-    /// Waits until so many bytes may be written; when demotion begins, those that wait go first.
+    /// Waits until the plugin may write so many bytes. When demotion begins, writes that wait go at once.
     ///
     /// # Cancellation safety
-    /// Dropped, the bytes count as written.
+    /// If the future is dropped, the bytes count as written.
     pub(crate) async fn admit(&self, bytes: usize, permit: &Permit) -> Result<(), TooMuch> {
         let phase = permit.check().unwrap_or(Phase::Revoked);
         let wait = self.take(bytes, phase, clock::now())?;
@@ -164,7 +165,7 @@ mod tests {
         Writes::new(&limits, Arc::new(Bucket::of_host(host)))
     }
 
-    /// So that a write costs a round number.
+    /// How long a value is for a write that counts for a round number.
     fn bytes(cost: usize) -> usize {
         cost - 512
     }
@@ -187,7 +188,7 @@ mod tests {
             writes.take(bytes(2000), Phase::Held, later),
             Ok(Duration::ZERO)
         );
-        // A long rest earns no more than there is room for.
+        // The bucket overflows during a long rest.
         let later = later + Duration::from_secs(1_000_000);
         assert_eq!(
             writes.take(bytes(5000), Phase::Held, later),

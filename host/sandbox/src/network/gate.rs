@@ -1,13 +1,12 @@
-//! Every connection that a plugin has: how many there may be, and their common end.
+//! All connections of a plugin: the gate bounds their number, and ends them together.
 //!
-//! A connection lives for as long as the plugin may have effects. When demotion begins it is cut by its socket, so that
-//! nothing depends on the guest, on the store, or on whoever holds the connection then: the other side sees it reset, and
-//! what was not sent yet is thrown away.
+//! A connection lives until demotion begins, or until the permit ends without one. Then the gate cuts it by its socket. So it
+//! makes no difference what the guest does or who else holds the connection. The peer sees a reset, and bytes that were not
+//! sent are dropped.
 //!
-//! A connection that the plugin has let go is held to the same: the kernel would go on sending what the other side has not
-//! acknowledged, for minutes and into somebody else's term. So the gate keeps such a connection until all has arrived, and
-//! cuts it if the term ends before that, or if it takes too long. An exchange that was given up is not kept, but cut at
-//! once, by whoever gives it up.
+//! The same holds for a connection that the plugin has let go. The kernel would go on sending bytes that the peer has not
+//! acknowledged, for minutes and into the next term. So the gate keeps such a connection until the peer has all bytes. It cuts
+//! the connection if the term ends before, or if that takes too long. An HTTP exchange that is given up is cut at once.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -27,19 +26,19 @@ use super::unsent::all_arrived;
 use crate::descriptors;
 use soloist_core::permit::{Permit, Phase};
 
-/// How long it may take until a connection is there.
+/// How long the host tries to connect.
 pub const CONNECT_TIME: Duration = Duration::from_secs(30);
 
-/// How many connections may be kept that the plugin has let go. While there are so many it gets no new ones.
+/// How many connections the gate keeps that the plugin has let go. While it keeps so many, the plugin gets no new one.
 const KEPT_MAX: usize = 128;
 
-/// How long one is kept whose other side does not take what was sent.
+/// How long the gate keeps such a connection if the peer does not acknowledge all bytes.
 const KEPT_TIME: Duration = Duration::from_secs(60);
 
-/// How often the kept ones are looked at.
+/// How often the gate checks the connections that it keeps.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// What opens connections, and closes all of them.
+/// Opens the connections of a plugin, and ends all of them.
 #[derive(Debug)]
 pub(super) struct Gate {
     permit: Permit,
@@ -53,13 +52,13 @@ pub(super) struct Gate {
 struct Open {
     closed: bool,
     next: u64,
-    /// Those that the plugin has.
+    /// The connections that the plugin has.
     connections: BTreeMap<u64, Arc<TcpStream>>,
-    /// Those that it has let go, and since when.
+    /// The connections that the plugin has let go, each with the time at which it did.
     kept: Vec<(Arc<TcpStream>, Instant)>,
 }
 
-/// A socket for one connection. `NFILE` when the host has none for plugins.
+/// A socket for one connection. The error is `NFILE` if the host has no descriptors left for plugins.
 pub(super) fn socket(ipv6: bool) -> io::Result<TcpSocket> {
     let socket = if ipv6 {
         TcpSocket::new_v6()?
@@ -73,7 +72,7 @@ pub(super) fn socket(ipv6: bool) -> io::Result<TcpSocket> {
     }
 }
 
-/// Room for one connection.
+/// The right to open one connection.
 #[derive(Debug)]
 pub(super) struct Slot(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit);
 
@@ -104,27 +103,27 @@ impl Gate {
         (gate, watch)
     }
 
-    /// Whether the plugin may have effects, at this moment.
+    /// Whether the plugin may have effects at this moment.
     pub(super) fn is_open(&self) -> bool {
         self.permit.check() == Ok(Phase::Held)
     }
 
-    /// Waits until effects have ended.
+    /// Waits until demotion begins, or the permit has ended without one.
     pub(super) async fn closed(&self) {
         self.permit.effects_ended().await;
     }
 
-    /// The most connections there may be.
+    /// The most connections that the plugin may have.
     pub(super) fn slots_max(&self) -> usize {
         self.slots_max
     }
 
-    /// Whether as many connections are kept as may be.
+    /// Whether the gate keeps as many connections as it may.
     pub(super) fn is_clogged(&self) -> bool {
         self.open().kept.len() >= KEPT_MAX
     }
 
-    /// Room for one more connection, if there is any.
+    /// The right to open one more connection. None if the plugin has as many as it may.
     pub(super) fn slot(&self) -> Option<Slot> {
         if self.is_clogged() {
             return None;
@@ -132,7 +131,7 @@ impl Gate {
         Arc::clone(&self.slots).try_acquire_owned().ok().map(Slot)
     }
 
-    /// Connects, whether or not anybody waits for it, until the handle is dropped.
+    /// Connects in a task of its own, until the returned handle is dropped.
     pub(super) fn connect(
         self: &Arc<Self>,
         socket: TcpSocket,
@@ -151,7 +150,7 @@ impl Gate {
     }
 
     fn register(self: &Arc<Self>, stream: TcpStream, slot: Slot) -> io::Result<Arc<Connection>> {
-        // Small messages are not held back to wait for more.
+        // The kernel must not hold back small messages to wait for more.
         stream.set_nodelay(true)?;
         let mut open = self.open();
         let id = open.next;
@@ -169,16 +168,16 @@ impl Gate {
         )))
     }
 
-    /// Cuts every connection, and lets none be made any more.
+    /// Cuts every connection, and allows no new one.
     pub(super) fn close(&self) {
         let mut open = self.open();
         open.closed = true;
-        // Within the lock, so that whoever closes a closed gate knows that all have been cut.
+        // The lock is held here, so that a second caller returns only after all connections have been cut.
         open.connections.values().for_each(|stream| cut(stream));
         open.kept.drain(..).for_each(|(stream, _)| cut(&stream));
     }
 
-    /// The plugin has let the connection go: it is closed, at once or when all that was sent has arrived.
+    /// Takes over a connection that the plugin has let go. Closes it at once, or when the peer has all bytes.
     pub(super) fn let_go(&self, id: u64) {
         let mut open = self.open();
         let Some(stream) = open.connections.remove(&id) else {
@@ -190,13 +189,13 @@ impl Gate {
         if open.closed {
             return cut(&stream);
         }
-        // The end comes after all that was sent.
+        // The peer reads the end of the stream after all bytes.
         let _ = shutdown(&*stream, Shutdown::Write);
         open.kept.push((stream, Instant::now()));
         self.kept_one.notify_one();
     }
 
-    /// Closes what has been kept as soon as all of it has arrived. Never ends.
+    /// Closes each kept connection as soon as the peer has all bytes. Never returns.
     async fn look_after_kept(&self) {
         loop {
             self.kept_one.notified().await;
@@ -219,7 +218,7 @@ impl Gate {
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
-        // The list is right whoever panicked while holding it.
+        // A thread that panicked while it held the lock left the list right.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
