@@ -12,6 +12,7 @@ use soloist_core::cause::Cause;
 use soloist_core::event::{About, Event, Report};
 use soloist_core::limits::{Limit, LimitReached};
 use soloist_core::term::Demotion;
+use soloist_sandbox::CONTRACTS;
 
 use soloist_tests::reference::{self, Row, Schema};
 use soloist_tests::{build, host};
@@ -362,4 +363,10 @@ fn the_example_loads_and_uses_every_key() -> Result<()> {
         );
     }
     Ok(())
+}
+
+#[test]
+fn every_version_of_the_contract_that_a_host_speaks_is_in_the_reference() -> Result<()> {
+    let rows = reference::table("contract")?;
+    same("contracts", CONTRACTS, first_names(&rows))
 }

@@ -27,10 +27,11 @@ const PRINTS: &str = r#"(module
 #[tokio::test]
 async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let ((), (), (), (), (), (), others) = tokio::try_join!(
+    let ((), (), (), (), (), (), (), others) = tokio::try_join!(
         plugins_that_log_complete_and_fail(&cluster),
         a_leader_that_loses_its_session(&cluster),
         a_plugin_that_cannot_be_stopped(&cluster),
+        a_plugin_that_cannot_hear(&cluster),
         a_master_node_that_belongs_to_somebody_else(&cluster),
         nodes_with_other_rights(&cluster),
         a_task_that_has_been_done(&cluster),
@@ -178,6 +179,22 @@ async fn a_plugin_that_cannot_be_stopped(cluster: &Cluster) -> Result<()> {
     host.event("plugin-log").await?;
     host.terminate().await?;
     host.event("plugin-stuck").await.map(drop)
+}
+
+/// It computes, cannot be called meanwhile, and does not import `should_stop`.
+async fn a_plugin_that_cannot_hear(cluster: &Cluster) -> Result<()> {
+    let cannot_ask: String = DEAF
+        .lines()
+        .filter(|line| !line.contains("should_stop"))
+        .collect();
+    let plugin = cluster.file("unheard.wat", &cannot_ask)?;
+    let mut host = cluster
+        .host_of("unheard", &plugin)?
+        .start(&cluster.history)?;
+    host.event("plugin-log").await?;
+    host.terminate().await?;
+    host.event("plugin-unreachable").await?;
+    host.event("revoked").await.map(drop)
 }
 
 async fn a_master_node_that_belongs_to_somebody_else(cluster: &Cluster) -> Result<()> {

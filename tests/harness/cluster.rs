@@ -17,8 +17,10 @@ use crate::{build, client, host, process};
 /// The task that hosts stand for unless told otherwise.
 pub const TASK: &str = "beat";
 
-/// A plugin that says so when it is entered, then never returns and never waits, and so cannot hear of its demotion.
+/// A plugin that says so when it is entered, then never returns and never waits. It could ask whether it should stop, and does
+/// not.
 pub const DEAF: &str = r#"(module
+  (import "soloist" "should_stop" (func (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (data (i32.const 0) "\08\00\00\00\08\00\00\00entered\n")

@@ -21,7 +21,7 @@ fn completing(on_complete: OnComplete) -> ActivationSettings {
     }
 }
 
-/// A bare module that says `elected` and then does `elected`, and says `demoted` when it is.
+/// A bare module that could ask whether it should stop. It says `elected` and then does `elected`, and says `demoted` when it is.
 fn bare(elected: &str) -> Arc<Plugin> {
     starting("", elected)
 }
@@ -32,6 +32,7 @@ fn starting(start: &str, elected: &str) -> Arc<Plugin> {
         r#"(module
             (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
             (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+            (import "soloist" "should_stop" (func (result i32)))
             (memory (export "memory") 1)
             (data (i32.const 0) "\10\00\00\00\08\00\00\00\18\00\00\00\08\00\00\00elected\0ademoted\0a")
             (func $say (param i32)

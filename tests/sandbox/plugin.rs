@@ -274,7 +274,6 @@ fn exports_of_the_wrong_type_are_refused_with_what_was_expected_and_found() {
             "(func)",
             "a memory",
         ),
-        (component("", "async"), "on-elected", "async func(term: term) -> result<_, string>", "func()"),
         (
             r#"(component
                 (core module $m (func (export "elected")) (func (export "demoted") (param i32)))
@@ -287,7 +286,7 @@ fn exports_of_the_wrong_type_are_refused_with_what_was_expected_and_found() {
                 (export "on-demoted" (func $demoted)))"#
                 .to_owned(),
             "on-demoted",
-            "async func(reason: demotion)",
+            "func(reason: demotion), async or not",
             "async func(reason: enum { resigned, bored })",
         ),
     ] {
@@ -295,7 +294,9 @@ fn exports_of_the_wrong_type_are_refused_with_what_was_expected_and_found() {
         assert!(matches!(problem, PluginProblem::WrongExport { export, .. } if export == at), "{told}");
         assert!(told.contains(expected) && told.contains(&format!("found {found}")), "{told}");
     }
-    lines_of_a_term(text(&component("async", "async")));
+    for (elected, demoted) in [("async", "async"), ("", ""), ("", "async"), ("async", "")] {
+        lines_of_a_term(text(&component(elected, demoted)));
+    }
 }
 
 #[test]
@@ -345,6 +346,41 @@ fn imports_that_nobody_offers_are_refused_by_their_name() {
     );
     assert!(matches!(problem, PluginProblem::Encode(_)), "{told}");
     assert!(told.contains("fd_fly"), "{told}");
+}
+
+/// A component that imports this function of the log, of the contract in some version.
+fn logging(version: &str, function: &str) -> String {
+    let import = format!(
+        r#"(component (import "soloist:plugin/log@{version}" (instance (export "{function}" (func (param "message" string)))))"#
+    );
+    component("async", "async").replacen("(component", &import, 1)
+}
+
+#[test]
+fn a_plugin_for_a_compatible_version_of_the_contract_is_loaded_if_the_host_has_what_it_imports() {
+    for version in ["0.1.0", "0.1.17"] {
+        lines_of_a_term(text(&logging(version, "panicked")));
+        let (problem, told) = refusal("wat", logging(version, "sung").as_bytes());
+        assert!(matches!(problem, PluginProblem::Link(_)), "{told}");
+        assert!(
+            told.contains("sung") && told.contains(&format!("soloist:plugin/log@{version}")),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_plugin_for_another_version_of_the_contract_is_refused_with_those_that_the_host_speaks() {
+    for version in ["0.9.0", "0.0.1", "1.0.0", "1.0.0-rc.1"] {
+        let (problem, told) = refusal("wat", logging(version, "panicked").as_bytes());
+        let import = format!("soloist:plugin/log@{version}");
+        assert!(
+            matches!(problem, PluginProblem::Contract { import: ref found } if *found == import),
+            "{told}"
+        );
+        let says = format!("`{import}` says: this host speaks soloist:plugin@0.1.");
+        assert!(told.contains(&says), "{told}");
+    }
 }
 
 #[test]

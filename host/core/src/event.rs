@@ -203,6 +203,8 @@ pub enum Event {
     },
     /// The host cannot stop the plugin, because a system call that the plugin made does not return. The host ends.
     PluginStuck,
+    /// The plugin was stopped at once, since nothing could have told it that demotion had begun. Said once for a plugin.
+    PluginUnreachable,
     /// The host has given the master node back.
     Released {
         /// The number of the term.

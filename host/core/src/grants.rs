@@ -71,7 +71,7 @@ impl Grant {
     pub fn for_import(import: &str) -> Option<Self> {
         let interface = import.split('@').next().unwrap_or(import);
         match interface.split_once('/')? {
-            ("soloist:plugin", "state") => Some(Self::State),
+            ("soloist:plugin", "state" | "blocking-state") => Some(Self::State),
             ("wasi:http", _) => Some(Self::Http),
             ("wasi:sockets", _) => Some(Self::Tcp),
             _ => None,

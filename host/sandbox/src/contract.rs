@@ -4,8 +4,46 @@
 
 pub(crate) mod bindings;
 pub(crate) mod exports;
+pub(crate) mod plain;
+pub(crate) mod version;
 
 use soloist_core::term;
+use wit_parser::{Resolve, SourceMap};
+
+/// The name and the text of a file of the contract.
+macro_rules! wit {
+    ($path:literal) => {
+        (
+            $path,
+            include_str!(concat!("../../../guest-sdk/wit/", $path)),
+        )
+    };
+}
+/// The packages of the contract, each with the texts that it is made of. Each comes after those that it uses.
+const PACKAGES: [&[(&str, &str)]; 4] = [
+    &[wit!("deps/clocks.wit")],
+    &[wit!("deps/config.wit")],
+    &[wit!("deps/http.wit")],
+    &[wit!("plugin.wit"), wit!("minimal.wit")],
+];
+
+/// Adds the packages of the contract.
+///
+/// # Errors
+/// The contract has a mistake: a bug.
+pub(crate) fn push_packages(resolve: &mut Resolve) -> anyhow::Result<()> {
+    for texts in PACKAGES {
+        let mut sources = SourceMap::default();
+        for (name, text) in texts {
+            sources.push_str(name, *text);
+        }
+        let package = sources
+            .parse()
+            .map_err(|(sources, error)| anyhow::anyhow!(error.render(&sources)))?;
+        resolve.push_group(package)?;
+    }
+    Ok(())
+}
 
 /// The interfaces that a plugin ends itself by, one for each version of WASI.
 pub(crate) const EXIT_INTERFACES: [&str; 2] = ["wasi:cli/exit@0.2.12", "wasi:cli/exit@0.3.0"];

@@ -52,6 +52,11 @@ impl Leadership {
         }
     }
 
+    /// Whether demotion has begun.
+    pub(crate) fn has_demotion_begun(&self) -> bool {
+        self.drain.borrow().is_some()
+    }
+
     /// How long the plugin may still act: until it is stopped by force if demotion has begun, and never longer than the lease.
     pub(crate) fn remaining(&self) -> Duration {
         let lease = self.permit.deadline();

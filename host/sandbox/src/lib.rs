@@ -36,6 +36,7 @@ mod plugin;
 mod run;
 mod settings;
 
+pub use contract::version::CONTRACTS;
 pub use directories::places::Danger;
 pub use engine::MAX_HELD_BYTES;
 pub use engine::ticker::EPOCH_TICK;

@@ -73,8 +73,8 @@ impl Loaded {
         let digest = pinned(&file, settings.sha256)?;
         let obtained = engines.obtain(path, file, digest, &settings.limits)?;
         let (engine, component) = engines.engine(&obtained, &settings.limits)?;
-        let exports = exports::find(&engine, &component)?;
         let ty = component.component_type();
+        let exports = exports::find(&engine, &component, obtained.needs.lifts_async)?;
         NotGranted::check(ty.imports(&engine).map(|(name, _)| name), |grant| {
             settings.grants(grant)
         })?;

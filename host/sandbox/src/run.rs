@@ -1,5 +1,6 @@
 //! One attempt at a term: from a fresh store to its end.
 
+pub(crate) mod elected;
 pub(crate) mod failure;
 pub(crate) mod linker;
 pub(crate) mod start;
@@ -9,6 +10,7 @@ pub(crate) mod usage;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use futures::future::try_join;
@@ -24,6 +26,7 @@ use crate::engine::turn::Turn;
 use crate::imports::writes::Writes;
 use crate::leadership::Leadership;
 use crate::log::LogVolume;
+use crate::run::elected::Elected;
 use crate::run::failure::Failure;
 use crate::run::start::Start;
 use crate::run::store::InstanceData;
@@ -48,6 +51,11 @@ pub enum RunEnd {
     Completed,
     /// `on_demoted` has returned, or demotion began before anything was called.
     Demoted,
+    /// Demotion began while `on_elected` ran, and nothing could have told the plugin of it: it was stopped at once.
+    Unheard {
+        /// It is the first time that this happens to the plugin.
+        first: bool,
+    },
 }
 
 /// How the attempt came to its end, or the error that `on_elected` returned, for people to read.
@@ -58,6 +66,8 @@ pub(crate) struct Linked {
     engine: Engine,
     pre: InstancePre<InstanceData>,
     exports: Exports,
+    /// Whether the plugin was ever stopped for not hearing.
+    was_unheard: AtomicBool,
     directories: Directories,
     settings: Arc<PluginSettings>,
     writes: Writes,
@@ -79,6 +89,7 @@ impl Linked {
             engine,
             pre,
             exports,
+            was_unheard: AtomicBool::new(false),
             directories,
             writes: Writes::new(&settings.limits, Arc::clone(&settings.host_writes)),
             log_volume: LogVolume::new(&settings.limits),
@@ -111,6 +122,7 @@ impl Linked {
         let watched = Watched {
             leadership: &leadership,
             start: data.start.clone(),
+            elected: data.elected.clone(),
             cpu: data.cpu.clone(),
             turn: data.turn.clone(),
         };
@@ -129,36 +141,56 @@ impl Linked {
         store: &mut Store<InstanceData>,
         completed: impl FnOnce(bool) -> AfterCompletion + Send,
     ) -> wasmtime::Result<Outcome> {
-        let (leadership, start) = (store.data().leadership.clone(), store.data().start.clone());
+        let data = store.data();
+        let (leadership, start) = (data.leadership.clone(), data.start.clone());
+        let elected = data.elected.clone();
         let instance = self.pre.instantiate_async(&mut *store).await?;
         let (on_elected, on_demoted) = self.exports.bind(store, instance)?;
         start.elected();
         store
             .run_concurrent(async |accessor| {
-                conduct(accessor, &leadership, &on_elected, &on_demoted, completed).await
+                conduct(
+                    accessor,
+                    &leadership,
+                    &elected,
+                    &on_elected,
+                    &on_demoted,
+                    completed,
+                )
+                .await
             })
             .await?
     }
 
     /// Runs the future for as long as the permit lasts and the guest shows signs of life. When the permit ends, nothing that
-    /// the guest waits for in the host is polled again.
-    async fn watch<T>(
+    /// the guest waits for in the host is polled again; nor is it when demotion begins, for a guest that cannot hear of that.
+    async fn watch(
         &self,
         watched: Watched<'_>,
-        future: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
+        future: impl Future<Output = wasmtime::Result<Outcome>>,
+    ) -> Result<wasmtime::Result<Outcome>, Failure> {
         let Watched {
             leadership,
             start,
+            elected,
             cpu,
             turn,
         } = watched;
+        let mut demotion = pin!(leadership.demotion());
+        let mut is_demoted = false;
         let mut future = pin!(future);
         let mut due = pin!(start.clone().due());
         let mut is_due = false;
         poll_fn(|context| {
             if let Err(lost) = leadership.permit.check() {
                 return Poll::Ready(Err(Failure::lease_lost(lost)));
+            }
+            if !self.exports.hear_of_demotion {
+                is_demoted = is_demoted || demotion.as_mut().poll(context).is_ready();
+                if is_demoted && elected.is_running() {
+                    let first = !self.was_unheard.swap(true, Ordering::Relaxed);
+                    return Poll::Ready(Ok(Ok(Ok(RunEnd::Unheard { first }))));
+                }
             }
             cpu.resumed();
             let polled = future.as_mut().poll(context);
@@ -184,6 +216,7 @@ impl Linked {
 struct Watched<'a> {
     leadership: &'a Leadership,
     start: Start,
+    elected: Elected,
     cpu: Cpu,
     turn: Turn,
 }
@@ -192,6 +225,7 @@ struct Watched<'a> {
 async fn conduct(
     accessor: &Accessor<InstanceData>,
     leadership: &Leadership,
+    running: &Elected,
     on_elected: &OnElected,
     on_demoted: &OnDemoted,
     completed: impl FnOnce(bool) -> AfterCompletion,
@@ -203,7 +237,7 @@ async fn conduct(
         demotion.await;
         return Ok(Ok(RunEnd::Demoted));
     }
-    let mut elected = pin!(on_elected.call(accessor, term));
+    let mut elected = pin!(running.during(on_elected.call(accessor, term)));
     tokio::select! {
         // If both are ready at once, `on_elected` is first: it is called before demotion, or it has completed before it.
         biased;

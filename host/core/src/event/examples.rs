@@ -121,6 +121,7 @@ fn of_tasks() -> Vec<Event> {
             drained: false,
         },
         Event::PluginStuck,
+        Event::PluginUnreachable,
         Event::Released {
             number: 7,
             stands_again_in: Some(Seconds(Duration::from_secs(90))),

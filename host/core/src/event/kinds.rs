@@ -50,6 +50,7 @@ kinds! {
     Demoted = "demoted", INFO;
     Revoked = "revoked", WARN;
     PluginStuck = "plugin-stuck", ERROR;
+    PluginUnreachable = "plugin-unreachable", WARN;
     Released = "released", INFO;
     ElectionError = "election-error", WARN;
 }

@@ -29,6 +29,11 @@ impl Event {
                         that it made"
                     .into();
             }
+            Self::PluginUnreachable => {
+                return "the plugin was stopped at once, and will be at every demotion that finds it in on_elected: it is not \
+                        async and does not import should-stop, so it could not hear of it. This is said once"
+                    .into();
+            }
             Self::SessionConnecting { servers } => format!("connecting to {servers}"),
             Self::SessionConnected {
                 session,

@@ -23,6 +23,16 @@ const STUCK_AFTER: Duration = Duration::from_secs(10);
 /// How often it is looked whether it is.
 const STOP_TICK: Duration = Duration::from_millis(100);
 
+/// How the plugin has stopped at the end of a term.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stop {
+    ByItself,
+    /// It did not in time, or had no time.
+    Forced,
+    /// By force, because it could not have heard that it has to.
+    Unheard,
+}
+
 /// Watches over the attempts of one term.
 #[derive(Clone)]
 pub(super) struct Supervisor {
@@ -43,16 +53,16 @@ impl Supervisor {
         mut resignations: mpsc::UnboundedReceiver<String>,
     ) {
         let mut guests = JoinSet::new();
-        let forced = tokio::select! {
-            () = self.leadership.permit.ended() => true,
-            () = self.drain(&mut demanded, &drain) => true,
-            () = self.forward(&mut resignations) => true,
-            () = self.attempts(&mut guests) => false,
+        let how = tokio::select! {
+            () = self.leadership.permit.ended() => Stop::Forced,
+            () = self.drain(&mut demanded, &drain) => Stop::Forced,
+            () = self.forward(&mut resignations) => Stop::Forced,
+            how = self.attempts(&mut guests) => how,
         };
         self.leadership.permit.revoke();
         self.stop(&mut guests).await;
-        let by_force = forced && self.entered.load(Ordering::Acquire);
-        self.report_stopped(by_force);
+        let by_force = how != Stop::ByItself && self.entered.load(Ordering::Acquire);
+        self.report_stopped(by_force, how);
         let Self {
             leadership,
             notices,
@@ -109,8 +119,8 @@ impl Supervisor {
     }
 
     /// Runs the plugin, and again after each run that does not end the term. Returns when it has stopped because demotion
-    /// began.
-    async fn attempts(&self, guests: &mut JoinSet<Result<RunEnd, Failure>>) {
+    /// began, and says how.
+    async fn attempts(&self, guests: &mut JoinSet<Result<RunEnd, Failure>>) -> Stop {
         let mut runs = Runs::new(self.settings.restart);
         let mut was_healthy = false;
         loop {
@@ -119,7 +129,13 @@ impl Supervisor {
             let ended = self.ended(guests, &mut was_healthy).await;
             let ran = clock::now().saturating_since(began);
             let pause = match ended {
-                Ok(RunEnd::Demoted) => return,
+                Ok(RunEnd::Demoted) => return Stop::ByItself,
+                Ok(RunEnd::Unheard { first }) => {
+                    if first {
+                        self.about().report(&Event::PluginUnreachable);
+                    }
+                    return Stop::Unheard;
+                }
                 Ok(RunEnd::Completed) => {
                     let pause = runs.completed(ran);
                     self.report_completed(Some(pause));
@@ -133,7 +149,10 @@ impl Supervisor {
                     self.leadership.permit.revoke();
                     return pending().await;
                 }
-                Err(failure) if self.is_draining() => return self.report_failed(&failure, None),
+                Err(failure) if self.is_draining() => {
+                    self.report_failed(&failure, None);
+                    return Stop::ByItself;
+                }
                 Err(failure) => {
                     let pause = runs.failed(ran);
                     self.report_failed(&failure, pause);
@@ -143,14 +162,14 @@ impl Supervisor {
                             restarts: runs.restarts(),
                         }));
                         self.leadership.demotion().await;
-                        return;
+                        return Stop::ByItself;
                     };
                     pause
                 }
             };
             tokio::select! {
                 () = self.plugin.clock().sleep(pause) => {}
-                _ = self.leadership.demotion() => return,
+                _ = self.leadership.demotion() => return Stop::ByItself,
             }
         }
     }
@@ -240,13 +259,13 @@ impl Supervisor {
         });
     }
 
-    fn report_stopped(&self, by_force: bool) {
+    fn report_stopped(&self, by_force: bool, how: Stop) {
         let drain = *self.leadership.drain.borrow();
         let overdue = self.overdue();
         let expired = || overdue.map(|_| Demotion::LeaseExpiring);
         let reason = drain.map(|drain| drain.reason).or_else(expired);
         let event = if by_force {
-            let drained = drain.is_some();
+            let drained = drain.is_some() && how != Stop::Unheard;
             Event::Revoked {
                 reason,
                 overdue: overdue.map(Seconds),

@@ -13,5 +13,25 @@ wasmtime::component::bindgen!({
     },
 });
 
+/// What the world `minimal` has besides.
+mod minimal {
+    wasmtime::component::bindgen!({
+        path: "../../guest-sdk/wit",
+        world: "minimal",
+        imports: {
+            "soloist:plugin/blocking-state": async | trappable,
+            default: trappable,
+        },
+        require_store_data_send: true,
+        with: {
+            "wasi:clocks": wasmtime_wasi::p3::bindings::clocks,
+            "wasi:config": super::wasi::config,
+            "soloist:plugin/leadership": super::leadership,
+            "soloist:plugin/log": super::log,
+        },
+    });
+}
+
+pub use self::minimal::soloist::plugin::blocking_state;
 pub use self::soloist::plugin::{leadership, log, state};
 pub use self::wasi::config::store as config;

@@ -6,10 +6,10 @@ use wasmtime::component::{Accessor, ComponentExportIndex, Instance, TypedFunc};
 use crate::contract::bindings::{Demotion, Term};
 use soloist_core::term;
 
-/// What an export takes, and with it what it returns.
+/// What an export takes, and with it what it returns. It may be `async` or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// As in the world `plugin`.
+    /// As in the worlds `plugin` and `minimal`.
     Contract,
     /// The term's number; returns nothing. A bare module's way.
     Number,
@@ -24,6 +24,8 @@ pub(crate) enum Shape {
 pub(crate) struct Exports {
     pub(crate) on_elected: (ComponentExportIndex, Shape),
     pub(crate) on_demoted: (ComponentExportIndex, Shape),
+    /// Whether the plugin can hear of a demotion while `on_elected` runs: it asks, or `on_demoted` can be called meanwhile.
+    pub(crate) hear_of_demotion: bool,
 }
 
 impl Exports {

@@ -11,12 +11,15 @@ use wasmtime_wasi::p2::bindings::clocks::monotonic_clock as p2;
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi::p3::bindings::clocks::monotonic_clock as p3;
 
+use crate::leadership::Leadership;
 use soloist_core::clock::TaskClock;
 
 /// What the imports work on.
 pub(crate) struct ClocksView<'a> {
     pub(crate) clock: &'a TaskClock,
     pub(crate) table: &'a mut ResourceTable,
+    /// Whose demotion ends the waits of WASI 0.2, if any does: these hold the whole plugin, so nobody could call it meanwhile.
+    pub(crate) cut_by: Option<&'a Leadership>,
 }
 
 struct Clocks;
@@ -60,6 +63,7 @@ impl ClocksView<'_> {
         let alarm = Alarm {
             clock: self.clock.clone(),
             due,
+            cut_by: self.cut_by.cloned(),
             yields: due <= self.clock.elapsed(),
         };
         let alarm = self.table.push(alarm)?;
@@ -114,6 +118,8 @@ impl<T> p3::HostWithStore<T> for Clocks {
 struct Alarm {
     clock: TaskClock,
     due: Duration,
+    /// Whose demotion makes it due as well.
+    cut_by: Option<Leadership>,
     /// It was due from the beginning. A plugin that polls in a loop, with such an alarm beside its sockets, lets these become
     /// ready.
     yields: bool,
@@ -125,6 +131,15 @@ impl Pollable for Alarm {
         if std::mem::take(&mut self.yields) {
             tokio::task::yield_now().await;
         }
-        self.clock.sleep_until(self.due).await;
+        let demoted = async {
+            match &self.cut_by {
+                Some(leadership) => drop(leadership.demotion().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.clock.sleep_until(self.due) => {}
+            () = demoted => tokio::task::yield_now().await,
+        }
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct LeadershipView<'a> {
     pub(crate) log: &'a PluginLog,
     /// Whether the plugin has resigned.
     pub(crate) resigned: &'a mut bool,
+    /// Whether the plugin has asked if it should stop.
+    pub(crate) asks: &'a mut bool,
 }
 
 struct Import;
@@ -34,6 +36,15 @@ pub(crate) fn add_to_linker<T: 'static>(
 impl leadership::Host for LeadershipView<'_> {
     fn remaining(&mut self) -> wasmtime::Result<u64> {
         Ok(u64::try_from(self.leadership.remaining().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn current_term(&mut self) -> wasmtime::Result<leadership::Term> {
+        Ok((&*self.leadership.term).into())
+    }
+
+    fn should_stop(&mut self) -> wasmtime::Result<bool> {
+        *self.asks = true;
+        Ok(self.leadership.has_demotion_begun())
     }
 
     fn resign(&mut self, reason: String) -> wasmtime::Result<()> {

@@ -42,15 +42,60 @@ impl StateAccess {
         }
     }
 
-    /// The operation that sets a value larger than the task allows, if there is one.
-    fn too_large(&self, operations: &[kept::Operation]) -> Option<Refusal> {
-        let is_too_large =
-            |operation: &kept::Operation| operation.value().len() as u64 > self.value_max_bytes;
-        let at = operations.iter().position(is_too_large)?;
-        Some(Refusal {
-            at: u32::try_from(at).ok(),
-            reason: Error::TooLarge,
-        })
+    pub(crate) fn is_too_large(&self, value: &[u8]) -> bool {
+        value.len() as u64 > self.value_max_bytes
+    }
+
+    /// Makes a request. One that writes `written` bytes waits until these may be written.
+    pub(crate) async fn call<R, E, F>(
+        &self,
+        written: Option<usize>,
+        request: impl for<'a> FnOnce(&'a dyn State) -> BoxFuture<'a, Result<R, F>>,
+    ) -> wasmtime::Result<Result<R, E>>
+    where
+        F: From<StateError> + PartialEq,
+        E: From<F>,
+    {
+        let Ok(_call) = self.calls.try_acquire() else {
+            let reason = format!(
+                "{} calls are under way already, which is what `limits.calls` allows",
+                self.calls_max
+            );
+            return Ok(Err(F::from(StateError::Unavailable(reason)).into()));
+        };
+        if let Some(bytes) = written
+            && let Err(refused) = self.writes.admit(bytes, &self.permit).await
+        {
+            let reason = refused.to_string();
+            return Ok(Err(F::from(StateError::Unavailable(reason)).into()));
+        }
+        match request(&*self.state).await {
+            Err(refused) if refused == F::from(StateError::Fenced) => {
+                // Another host may act by now, whatever the lease of this one says.
+                self.permit.revoke();
+                Err(LeaseLost.into())
+            }
+            outcome => Ok(outcome.map_err(E::from)),
+        }
+    }
+
+    /// Does all of these or none.
+    pub(crate) async fn transact<E: From<kept::Refusal>>(
+        &self,
+        operations: Vec<kept::Operation>,
+    ) -> wasmtime::Result<Result<Option<u64>, E>> {
+        let too_large = |operation: &kept::Operation| self.is_too_large(operation.value());
+        if let Some(at) = operations.iter().position(too_large) {
+            let bytes = operations[at].value().len();
+            let refusal = kept::Refusal {
+                at: Some(at),
+                error: StateError::TooLarge { bytes },
+            };
+            return Ok(Err(refusal.into()));
+        }
+        let bytes = operations.iter().map(written).sum();
+        self.call(Some(bytes), |state| state.transact(operations))
+            .await
     }
 }
 
@@ -135,12 +180,8 @@ impl<T> state::HostWithStore<T> for Import {
         operations: Vec<Operation>,
     ) -> wasmtime::Result<Result<Option<u64>, Refusal>> {
         let access = accessor.with(|mut store| store.get().0.clone());
-        let operations: Vec<kept::Operation> = operations.into_iter().map(Into::into).collect();
-        if let Some(at) = access.too_large(&operations) {
-            return Ok(Err(at));
-        }
-        let bytes = operations.iter().map(written).sum();
-        call(accessor, Some(bytes), |state| state.transact(operations)).await
+        let operations = operations.into_iter().map(Into::into).collect();
+        access.transact(operations).await
     }
 }
 
@@ -150,11 +191,10 @@ fn written(operation: &kept::Operation) -> usize {
 }
 
 fn is_too_large<T>(accessor: &Accessor<T, Import>, value: &[u8]) -> bool {
-    value.len() as u64 > accessor.with(|mut store| store.get().0.value_max_bytes)
+    accessor.with(|mut store| store.get().0.is_too_large(value))
 }
 
-/// Makes a request, and holds the store no longer than it takes to begin it. A request that writes `written` bytes waits
-/// until these may be written.
+/// Makes a request, and holds the store no longer than it takes to begin it.
 async fn call<T, R, E, F>(
     accessor: &Accessor<T, Import>,
     written: Option<usize>,
@@ -165,27 +205,7 @@ where
     E: From<F>,
 {
     let access = accessor.with(|mut store| store.get().0.clone());
-    let Ok(_call) = access.calls.try_acquire() else {
-        let reason = format!(
-            "{} calls are under way already, which is what `limits.calls` allows",
-            access.calls_max
-        );
-        return Ok(Err(F::from(StateError::Unavailable(reason)).into()));
-    };
-    if let Some(bytes) = written
-        && let Err(refused) = access.writes.admit(bytes, &access.permit).await
-    {
-        let reason = refused.to_string();
-        return Ok(Err(F::from(StateError::Unavailable(reason)).into()));
-    }
-    match request(&*access.state).await {
-        Err(refused) if refused == F::from(StateError::Fenced) => {
-            // Another host may act by now, whatever the lease of this one says.
-            access.permit.revoke();
-            Err(LeaseLost.into())
-        }
-        outcome => Ok(outcome.map_err(E::from)),
-    }
+    access.call(written, request).await
 }
 
 impl From<Operation> for kept::Operation {

@@ -1,5 +1,7 @@
 //! Makes a component of whatever a toolchain gives: from here on there is one path.
 
+use std::collections::BTreeSet;
+
 use anyhow::{anyhow, ensure};
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME as PREVIEW1,
@@ -12,7 +14,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 use crate::bounded::shortened;
-use crate::contract::{EXIT_INTERFACES, EXIT_WITH_CODE};
+use crate::contract::{self, EXIT_INTERFACES, EXIT_WITH_CODE, plain};
 use crate::engine::features::FEATURES;
 use crate::load::apart::caught;
 use crate::load::bounds::Refused;
@@ -69,7 +71,7 @@ pub(crate) fn component(binary: &[u8]) -> Result<Vec<u8>, PluginProblem> {
         .parse_core_module(&mut renamed, Parser::new(0), binary)
         .map_err(|error| failed(&error.into()))?;
     let mut renamed = renamed.finish();
-    embed(&mut renamed, &world).map_err(|error| failed(&error))?;
+    embed(&mut renamed, &world, module.uses_contract()).map_err(|error| failed(&error))?;
     encode(&renamed, module.imports_preview1())
 }
 
@@ -95,8 +97,11 @@ fn encode(module: &[u8], imports_preview1: bool) -> Result<Vec<u8>, PluginProble
     encoded.map_err(|error| failed(&error))
 }
 
-fn embed(module: &mut Vec<u8>, world: &str) -> anyhow::Result<()> {
+fn embed(module: &mut Vec<u8>, world: &str, uses_contract: bool) -> anyhow::Result<()> {
     let mut resolve = Resolve::default();
+    if uses_contract {
+        contract::push_packages(&mut resolve)?;
+    }
     let package = resolve.push_str("bare.wit", world)?;
     let world = resolve.select_world(&[package], None)?;
     embed_component_metadata(module, &resolve, world, StringEncoding::UTF8)
@@ -146,9 +151,20 @@ impl Module {
         self.imports.iter().any(|(module, _)| module == PREVIEW1)
     }
 
-    /// The world of a bare module, by its exports.
+    /// Whether it imports anything of the contract, by plain names.
+    fn uses_contract(&self) -> bool {
+        self.imports
+            .iter()
+            .any(|(module, _)| module == plain::MODULE)
+    }
+
+    /// The world of a bare module, by its imports and exports.
     fn world(&self) -> Result<String, PluginProblem> {
-        if let Some((module, name)) = self.imports.iter().find(|(module, _)| module != PREVIEW1) {
+        let unknown = self
+            .imports
+            .iter()
+            .find(|(module, name)| module != PREVIEW1 && plain::find(module, name).is_none());
+        if let Some((module, name)) = unknown {
             return Err(PluginProblem::UnknownImport {
                 import: shortened(&format_args!("{module}.{name}")),
             });
@@ -164,6 +180,15 @@ impl Module {
         world.push_str("\nworld plugin {\n");
         if exits {
             world.extend(["import ", EXIT_INTERFACES[0], ";\n"]);
+        }
+        let interfaces: BTreeSet<_> = self
+            .imports
+            .iter()
+            .filter_map(|(module, name)| plain::find(module, name))
+            .map(|(interface, _)| interface)
+            .collect();
+        for interface in interfaces {
+            world.extend(["import ", interface, ";\n"]);
         }
         for (bare, export, shapes) in EXPORTS {
             let found = self.exports.iter().find(|(name, _)| name == bare);
@@ -208,7 +233,8 @@ impl Module {
     }
 }
 
-/// Gives functions the names that they have in a component: the two exports, and the import by which it ends itself.
+/// Gives functions the names that they have in a component: the two exports, the contract's imports, and the import by which
+/// it ends itself.
 struct Rename;
 
 impl Reencode for Rename {
@@ -219,10 +245,12 @@ impl Reencode for Rename {
         section: &mut wasm_encoder::ImportSection,
         mut imports: wasmparser::Imports<'_>,
     ) -> Result<(), wasm_encoder::reencode::Error<Self::Error>> {
-        if let wasmparser::Imports::Single(_, import) = &mut imports
-            && (import.module, import.name) == (PREVIEW1, EXIT)
-        {
-            (import.module, import.name) = (EXIT_INTERFACES[0], EXIT_WITH_CODE);
+        if let wasmparser::Imports::Single(_, import) = &mut imports {
+            if (import.module, import.name) == (PREVIEW1, EXIT) {
+                (import.module, import.name) = (EXIT_INTERFACES[0], EXIT_WITH_CODE);
+            } else if let Some(named) = plain::find(import.module, import.name) {
+                (import.module, import.name) = named;
+            }
         }
         utils::parse_imports(self, section, imports)
     }

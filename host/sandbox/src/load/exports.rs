@@ -7,7 +7,9 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 
+use crate::bounded::shortened;
 use crate::contract::exports::{Exports, Shape};
+use crate::contract::version;
 use crate::load::problem::PluginProblem;
 use soloist_core::term;
 
@@ -17,11 +19,26 @@ const ON_DEMOTED: &str = "on-demoted";
 /// How much of a wrong signature is shown.
 const MAX_SIGNATURE_BYTES: usize = 500;
 
-/// Finds the two functions in a component.
+/// The function by which a plugin asks whether demotion has begun, and its interface in any version.
+const SHOULD_STOP: &str = "should-stop";
+const LEADERSHIP: &str = "soloist:plugin/leadership@";
+
+/// Finds the two functions in a component. `lifts_async` says whether any function of it is lifted as `async`.
 ///
 /// # Errors
-/// One is not there, or has a type that no plugin's has.
-pub(super) fn find(engine: &Engine, component: &Component) -> Result<Exports, PluginProblem> {
+/// One is not there, or has a type that no plugin's has; or the component is made for a contract that this host does not
+/// speak.
+pub(super) fn find(
+    engine: &Engine,
+    component: &Component,
+    lifts_async: bool,
+) -> Result<Exports, PluginProblem> {
+    let ty = component.component_type();
+    if let Some(import) = version::unknown(ty.imports(engine).map(|(name, _)| name)) {
+        return Err(PluginProblem::Contract {
+            import: shortened(&import),
+        });
+    }
     let find = |export: &'static str,
                 expected: &'static str,
                 shape: fn(&ComponentFunc) -> Option<Shape>| {
@@ -52,11 +69,29 @@ pub(super) fn find(engine: &Engine, component: &Component) -> Result<Exports, Pl
     Ok(Exports {
         on_elected: find(
             ON_ELECTED,
-            "async func(term: term) -> result<_, string>",
+            "func(term: term) -> result<_, string>, async or not",
             elected_shape,
         )?,
-        on_demoted: find(ON_DEMOTED, "async func(reason: demotion)", demoted_shape)?,
+        on_demoted: find(
+            ON_DEMOTED,
+            "func(reason: demotion), async or not",
+            demoted_shape,
+        )?,
+        hear_of_demotion: lifts_async || asks(engine, component),
     })
+}
+
+/// Whether a component imports `should-stop`.
+fn asks(engine: &Engine, component: &Component) -> bool {
+    component
+        .component_type()
+        .imports(engine)
+        .any(|(name, item)| match &item.ty {
+            ComponentItem::ComponentInstance(instance) => {
+                name.starts_with(LEADERSHIP) && instance.get_export(engine, SHOULD_STOP).is_some()
+            }
+            _ => false,
+        })
 }
 
 fn elected_shape(function: &ComponentFunc) -> Option<Shape> {
@@ -77,10 +112,7 @@ fn elected_shape(function: &ComponentFunc) -> Option<Shape> {
     };
     let is_outcome = |ty: &Type| matches!(ty, Type::Result(result) if result.ok().is_none() && result.err() == Some(Type::String));
     let bare: Vec<_> = function.params().map(|(_, ty)| ty).collect();
-    if matches!(&*bare, [Type::U64, Type::U64])
-        && function.results().len() == 0
-        && function.async_()
-    {
+    if matches!(&*bare, [Type::U64, Type::U64]) && function.results().len() == 0 {
         return Some(Shape::NumberAndToken);
     }
     shape(
@@ -108,7 +140,6 @@ fn shape(
     let parameters: Vec<_> = function.params().map(|(_, ty)| ty).collect();
     let results: Vec<_> = function.results().collect();
     match (&*parameters, &*results) {
-        _ if !function.async_() => None,
         ([parameter], results) if contract_parameter(parameter) && contract_results(results) => {
             Some(Shape::Contract)
         }

@@ -151,7 +151,7 @@ impl Inspected {
         let made = Made::of(&file);
         let obtained = engines.obtain(path, file, digest, limits)?;
         let (engine, component) = engines.engine(&obtained, limits)?;
-        exports::find(&engine, &component)?;
+        exports::find(&engine, &component, obtained.needs.lifts_async)?;
         Ok(Self {
             engine,
             component,

@@ -43,6 +43,8 @@ pub(crate) struct Needs {
     pub(crate) tables: u64,
     /// How many instances of components export functions.
     pub(crate) lifting: u64,
+    /// Whether any of its functions is lifted as `async`: such a function can be called while another one waits.
+    pub(crate) lifts_async: bool,
     /// How many instances of components there are, this one included.
     components: u64,
     /// How much the compiler writes out of them, in bytes.
@@ -57,6 +59,7 @@ impl Needs {
         memories: 0,
         tables: 0,
         lifting: 0,
+        lifts_async: false,
         components: 1,
         bytes: 0,
         held: 0,
@@ -66,6 +69,7 @@ impl Needs {
         memories: 0,
         tables: 0,
         lifting: 0,
+        lifts_async: false,
         components: 0,
         bytes: 0,
         held: held::INSTANCE,
@@ -193,6 +197,7 @@ impl Needs {
         self.memories = self.memories.saturating_add(other.memories);
         self.tables = self.tables.saturating_add(other.tables);
         self.lifting = self.lifting.saturating_add(other.lifting);
+        self.lifts_async |= other.lifts_async;
         self.components = self.components.saturating_add(other.components);
         self.bytes = self.bytes.saturating_add(other.bytes);
         self.held = self.held.saturating_add(other.held);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::bounded::describe;
+use crate::contract::version::CONTRACTS;
 use crate::directories::places::Danger;
 use crate::load::bounds::{Excess, Refused};
 use crate::load::{MAX_CODE_BYTES, MAX_FILE_BYTES, MAX_TEXT_BYTES};
@@ -169,9 +170,10 @@ pub enum PluginProblem {
         /// The type that it has.
         found: String,
     },
-    /// A bare module imports something that is not WASI preview 1.
+    /// A bare module imports something that is neither WASI preview 1 nor the contract by its plain names.
     #[error(
-        "it imports `{import}`, which nobody offers: a bare module can import wasi_snapshot_preview1 alone"
+        "it imports `{import}`, which nobody offers: a bare module can import wasi_snapshot_preview1, and what \
+         guest-sdk/c/soloist.h has of `soloist`"
     )]
     UnknownImport {
         /// The import, as `module.name`.
@@ -213,8 +215,22 @@ pub enum PluginProblem {
     #[error(transparent)]
     #[serde(skip)]
     NotGranted(#[from] NotGranted),
+    /// A component is made for a version of the contract that the host does not speak.
+    #[error(
+        "it is made for another version of the contract, as its import `{import}` says: this host speaks soloist:plugin@{}. \
+         Build it with an SDK of this host's version, or run a host that speaks that one",
+        CONTRACTS.join(" and ")
+    )]
+    #[serde(skip)]
+    Contract {
+        /// The import, as `package/interface@version`.
+        import: String,
+    },
     /// A component imports something that the host does not have, or not with that type.
-    #[error("it imports something that this host does not offer")]
+    #[error(
+        "it imports something that this host does not offer: something unknown, or what a newer version of the contract or of \
+         WASI has"
+    )]
     #[serde(skip)]
     Link(#[source] wasmtime::Error),
     /// It would make more instances, memories or tables than it may.

@@ -3,7 +3,7 @@
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use crate::imports::{clocks, config, exit, files, leadership, log, state};
+use crate::imports::{blocking_state, clocks, config, exit, files, leadership, log, state};
 use crate::network;
 use crate::run::store::InstanceData;
 
@@ -26,6 +26,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceData>> 
     leadership::add_to_linker(&mut linker, InstanceData::leadership)?;
     log::add_to_linker(&mut linker, InstanceData::log)?;
     state::add_to_linker(&mut linker, InstanceData::state)?;
+    blocking_state::add_to_linker(&mut linker, InstanceData::blocking_state)?;
     config::add_to_linker(&mut linker, InstanceData::config)?;
     Ok(linker)
 }

@@ -11,6 +11,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::directories::Directories;
 use crate::engine::cpu::Cpu;
 use crate::engine::turn::Turn;
+use crate::imports::blocking_state::BlockingStateView;
 use crate::imports::clocks::ClocksView;
 use crate::imports::config::ConfigView;
 use crate::imports::files::{FilesView, OpenFiles};
@@ -23,6 +24,7 @@ use crate::imports::writes::Writes;
 use crate::leadership::Leadership;
 use crate::log::{LogVolume, PluginLog};
 use crate::network::{HEADER_BYTES, NetworkAccess, SocketsView};
+use crate::run::elected::Elected;
 use crate::run::start::Start;
 use crate::run::usage::Usage;
 use crate::settings::PluginSettings;
@@ -43,6 +45,9 @@ pub(crate) struct InstanceData {
     /// What the plugin said when it panicked.
     pub(crate) panic: Option<String>,
     pub(crate) resigned: bool,
+    /// Whether the plugin has asked if it should stop.
+    asks: bool,
+    pub(crate) elected: Elected,
     state: StateAccess,
     pub(crate) start: Start,
     pub(crate) cpu: Cpu,
@@ -110,6 +115,8 @@ impl InstanceData {
             stderr,
             panic: None,
             resigned: false,
+            asks: false,
+            elected: Elected::default(),
             start: Start::within(limits.start_timeout),
             cpu: Cpu::new(limits.cpu),
             turn: Turn::default(),
@@ -131,6 +138,7 @@ impl InstanceData {
             leadership: &self.leadership,
             log: &self.log,
             resigned: &mut self.resigned,
+            asks: &mut self.asks,
         }
     }
 
@@ -147,6 +155,11 @@ impl InstanceData {
         StateView(&self.state)
     }
 
+    pub(super) fn blocking_state(&mut self) -> BlockingStateView<'_> {
+        self.start.called_host();
+        BlockingStateView(&self.state)
+    }
+
     pub(super) fn config(&mut self) -> ConfigView<'_> {
         self.start.called_host();
         ConfigView(&self.settings.config)
@@ -157,6 +170,7 @@ impl InstanceData {
         ClocksView {
             clock: &self.settings.clock,
             table: &mut self.table,
+            cut_by: (self.asks && self.elected.is_running()).then_some(&self.leadership),
         }
     }
 

@@ -148,8 +148,7 @@ fn a_compiler_that_cannot_write_its_code_says_so() {
 /// One that says that it has compiled, and has not, does not make the host compile.
 #[test]
 fn what_was_not_compiled_is_not_compiled_by_the_host() {
-    let needs =
-        r#"{"instances":0,"memories":0,"tables":0,"lifting":0,"components":0,"bytes":0,"held":0}"#;
+    let needs = r#"{"instances":0,"memories":0,"tables":0,"lifting":0,"lifts_async":false,"components":0,"bytes":0,"held":0}"#;
     let lines = format!(r#"cat > /dev/null; echo '{{"Ok":{{"needs":{needs},"encoded":false}}}}'"#);
     let problem = Script::new(&lines)
         .load(Limits::default())

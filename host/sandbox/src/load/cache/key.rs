@@ -9,7 +9,7 @@ use wasmtime::Engine;
 use soloist_core::digest::Digest;
 
 /// A number that grows whenever a new version of the host makes something else of the same file.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// The name of a plugin's file in the cache. Engines of another kind have another name for it.
 #[derive(Clone, Copy, Debug)]

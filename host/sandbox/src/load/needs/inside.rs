@@ -1,7 +1,7 @@
 //! The parts of a component, as they are read one after another.
 
 use wasmparser::{
-    CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance,
+    CanonicalFunction, CanonicalOption, ComponentAlias, ComponentExternalKind, ComponentInstance,
     ComponentOuterAliasKind, ComponentTypeRef, Instance, Payload,
 };
 
@@ -88,7 +88,11 @@ impl Inside {
                     .held
                     .saturating_add(u64::from(functions.count()) * held::CANONICAL);
                 for function in functions {
-                    if matches!(function?, CanonicalFunction::Lift { .. }) && !self.lifts {
+                    let CanonicalFunction::Lift { options, .. } = function? else {
+                        continue;
+                    };
+                    self.made.lifts_async |= options.contains(&CanonicalOption::Async);
+                    if !self.lifts {
                         self.lifts = true;
                         self.made.lifting = self.made.lifting.saturating_add(1);
                     }
