@@ -13,12 +13,7 @@ const IDENTITY: &str = "SOLOIST_ZOOKEEPER_AUTH";
 /// A cluster whose root node only `soloist:secret` may touch.
 async fn guarded() -> Result<Cluster> {
     let cluster = Cluster::start().await?;
-    let owner = client::connect_as(
-        cluster.servers(),
-        cluster.session_timeout,
-        Some("soloist:secret"),
-    )
-    .await?;
+    let owner = cluster.client_as("soloist:secret").await?;
     owner
         .create(
             "/soloist",

@@ -30,12 +30,7 @@ async fn guarded(cluster: &Cluster, acl: &str) -> Result<(Host, Host)> {
 }
 
 async fn owner(cluster: &Cluster) -> Result<Client> {
-    client::connect_as(
-        cluster.servers(),
-        cluster.session_timeout,
-        Some("soloist:secret"),
-    )
-    .await
+    cluster.client_as("soloist:secret").await
 }
 
 /// All nodes below the root, parents first.
@@ -180,11 +175,8 @@ async fn a_stranger_can_read_what_the_world_may_read_and_no_more() -> Result<()>
             .with_context(|| format!("a stranger cannot read {path}"))?;
     }
     nothing_can_be_changed(&stranger, &nodes).await?;
-    let status = cluster
-        .operator(&[], &["status", TASK, "--json"])
-        .await?
-        .json()?;
-    ensure!(status["tasks"][0]["leader"]["host"] == "a", "{status}");
+    let status = cluster.status().await?;
+    ensure!(status["leader"]["host"] == "a", "{status}");
     let resign = cluster.operator(&[], &["resign", TASK]).await?;
     let named =
         resign.stderr.contains("/soloist/tasks/beat/resign") && resign.stderr.contains("auth");
@@ -256,12 +248,7 @@ async fn a_tree_that_was_made_without_an_acl_is_set_right() -> Result<()> {
 #[tokio::test]
 async fn a_node_that_a_host_may_not_set_right_is_named() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let stranger = client::connect_as(
-        cluster.servers(),
-        cluster.session_timeout,
-        Some("stranger:secret"),
-    )
-    .await?;
+    let stranger = cluster.client_as("stranger:secret").await?;
     client::make_path(&stranger, &format!("{TASK_NODE}/state")).await?;
     let options = CreateMode::Persistent.with_acls(Acls::creator_all());
     let key = format!("{TASK_NODE}/state/key");

@@ -61,17 +61,7 @@ async fn a_standby_names_the_leader() -> Result<()> {
 #[tokio::test]
 async fn leadership_follows_the_queue() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let mut hosts = Vec::new();
-    for id in ["a", "b", "c", "d"] {
-        let mut host = cluster.host(id)?.start(&cluster.history)?;
-        host.event(if hosts.is_empty() {
-            "activated"
-        } else {
-            "standby"
-        })
-        .await?;
-        hosts.push(host);
-    }
+    let mut hosts = cluster.queue(&["a", "b", "c", "d"]).await?;
     for host in &mut hosts {
         host.event("activated").await?;
         ensure!(host.terminate().await?.success(), "{}", host.errors());
@@ -97,17 +87,7 @@ async fn leadership_follows_the_queue() -> Result<()> {
 #[tokio::test]
 async fn each_candidate_watches_only_itself_and_its_predecessor() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let mut hosts = Vec::new();
-    for id in ["a", "b", "c", "d"] {
-        let mut host = cluster.host(id)?.start(&cluster.history)?;
-        host.event(if hosts.is_empty() {
-            "activated"
-        } else {
-            "standby"
-        })
-        .await?;
-        hosts.push(host);
-    }
+    let _hosts = cluster.queue(&["a", "b", "c", "d"]).await?;
     let client = cluster.client().await?;
     let queue = queue(&client).await?;
     ensure!(queue.len() == 4, "{queue:?}");

@@ -198,12 +198,7 @@ async fn a_plugin_that_cannot_hear(cluster: &Cluster) -> Result<()> {
 }
 
 async fn a_master_node_that_belongs_to_somebody_else(cluster: &Cluster) -> Result<()> {
-    let stranger = client::connect_as(
-        cluster.servers(),
-        cluster.session_timeout,
-        Some("somebody:else"),
-    )
-    .await?;
+    let stranger = cluster.client_as("somebody:else").await?;
     let theirs = CreateMode::Persistent.with_acls(Acls::creator_all());
     stranger.create("/theirs", b"", &theirs).await?;
     let plugin = build::artifacts()?.guest("heartbeat");
@@ -221,12 +216,7 @@ async fn a_master_node_that_belongs_to_somebody_else(cluster: &Cluster) -> Resul
 
 /// Some of them may be set right.
 async fn nodes_with_other_rights(cluster: &Cluster) -> Result<()> {
-    let stranger = client::connect_as(
-        cluster.servers(),
-        cluster.session_timeout,
-        Some("somebody:else"),
-    )
-    .await?;
+    let stranger = cluster.client_as("somebody:else").await?;
     client::make_path(&stranger, "/guarded/tasks/beat/state").await?;
     let theirs = CreateMode::Persistent.with_acls(Acls::creator_all());
     stranger

@@ -25,12 +25,7 @@ async fn set_acl(operator: &Client, path: &str, acls: &[Acl]) -> Result<()> {
 #[tokio::test]
 async fn a_head_of_the_queue_that_cannot_elect_makes_way() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let operator = client::connect_as(
-        cluster.servers(),
-        cluster.session_timeout,
-        Some("soloist:secret"),
-    )
-    .await?;
+    let operator = cluster.client_as("soloist:secret").await?;
     client::make_path(&operator, PARENT).await?;
     let ours = Acl::new(Permission::ALL, AuthId::authed());
     let all_read = Acl::new(Permission::READ, AuthId::anyone());

@@ -30,14 +30,6 @@ async fn leader(cluster: &Cluster, term: u64) -> Result<Host> {
     Ok(host)
 }
 
-async fn terms(cluster: &Cluster) -> Result<Vec<Value>> {
-    let history = cluster
-        .operator(&[], &["history", TASK, "--json"])
-        .await?
-        .json()?;
-    history["terms"].as_array().cloned().context("no terms")
-}
-
 async fn create(operator: &Client, path: &str, value: &Value) -> Result<()> {
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
     operator
@@ -72,7 +64,7 @@ async fn no_number_is_used_twice_when_the_record_is_lost() -> Result<()> {
     leading(&mut host, 6).await?;
     operator.set_data(TERM, b"{\"number\":", None).await?;
     leading(&mut host, 7).await?;
-    let terms = terms(&cluster).await?;
+    let terms = cluster.terms().await?;
     let seen: Vec<_> = terms
         .iter()
         .map(|term| (term["number"].as_u64(), term["end"]["reason"].as_str()))
@@ -141,7 +133,7 @@ async fn an_order_that_was_left_behind_means_nothing() -> Result<()> {
     )
     .await?;
     leading(&mut host, 3).await?;
-    let terms = terms(&cluster).await?;
+    let terms = cluster.terms().await?;
     ensure!(
         terms[1]["number"] == 2 && terms[1]["end"]["detail"] == "of an earlier version",
         "{terms:#?}"
@@ -159,7 +151,7 @@ async fn a_term_of_the_same_number_is_not_mistaken_for_the_one_under_way() -> Re
     let end = json!({"at": "2026-01-01T00:00:01Z", "reason": "resigned"});
     let older = json!({"number": 1, "host": "z", "since": "2026-01-01T00:00:00Z", "fencing_token": 1, "end": end});
     write(&operator, HISTORY, &json!([older])).await?;
-    let seen = terms(&cluster).await?;
+    let seen = cluster.terms().await?;
     let hosts: Vec<_> = seen
         .iter()
         .filter_map(|term| term["host"].as_str())

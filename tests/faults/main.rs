@@ -156,7 +156,7 @@ impl Suite {
         let faults = loop {
             let mut pick = || one_of(&Fault::TO_COMBINE, &mut self.random);
             let pair = [pick(), pick()];
-            // Who is dead cannot be stopped.
+            // A host that was killed cannot be paused.
             let of_one_host =
                 |fault: &Fault| matches!(fault, Fault::HostKilled | Fault::HostPaused);
             if pair[0] != pair[1] && !pair.iter().all(of_one_host) {

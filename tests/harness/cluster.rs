@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use tempfile::TempDir;
 use zookeeper_client::Client;
 
 use crate::history::History;
-use crate::host::Command;
+use crate::host::{Command, Host};
 use crate::oracle::{self, Verdict};
 use crate::zookeeper::{Settings, ZooKeeper};
 use crate::{build, client, host, process};
@@ -42,8 +43,8 @@ pub struct Answer {
 
 impl Answer {
     /// What was printed, as JSON, by a command that has succeeded.
-    pub fn json(&self) -> Result<serde_json::Value> {
-        anyhow::ensure!(self.code == Some(0), "{self:?}");
+    pub fn json(&self) -> Result<Value> {
+        ensure!(self.code == Some(0), "{self:?}");
         serde_json::from_str(&self.stdout).with_context(|| format!("not JSON: {self:?}"))
     }
 }
@@ -54,7 +55,7 @@ pub fn stuck(cluster: &Cluster, task: &str, granted: &Path) -> Result<Command> {
     let made = std::process::Command::new("mkfifo")
         .arg(granted.join("pipe"))
         .status()?;
-    anyhow::ensure!(made.success(), "mkfifo: {made}");
+    ensure!(made.success(), "mkfifo: {made}");
     let plugin = build::artifacts()?.guest("granted").display().to_string();
     let granted = granted.display().to_string();
     let config = format!(
@@ -134,6 +135,22 @@ impl Cluster {
             .flag("--config", "interval=100ms"))
     }
 
+    /// Starts such hosts one after the other. They queue in this order: the first one leads, and its plugin acts.
+    pub async fn queue(&self, ids: &[&str]) -> Result<Vec<Host>> {
+        let mut hosts = Vec::new();
+        for id in ids {
+            let mut host = self.host(id)?.start(&self.history)?;
+            let stands = if hosts.is_empty() {
+                "plugin-log"
+            } else {
+                "standby"
+            };
+            host.event(stands).await?;
+            hosts.push(host);
+        }
+        Ok(hosts)
+    }
+
     /// A host that runs the plugin or the configuration at `target`.
     pub fn host_of(&self, id: &str, target: &Path) -> Result<Command> {
         self.host_at(&self.servers, id, target)
@@ -170,6 +187,25 @@ impl Cluster {
         })
     }
 
+    /// What `soloist status` says of [`TASK`].
+    pub async fn status(&self) -> Result<Value> {
+        let answer = self.operator(&[], &["status", TASK, "--json"]).await?;
+        let status = answer.json()?;
+        let tasks = status["tasks"].as_array().map(Vec::as_slice);
+        let Some([task]) = tasks else {
+            bail!("not one task alone: {status}")
+        };
+        Ok(task.clone())
+    }
+
+    /// What `soloist history` says of the terms of [`TASK`], the latest one first.
+    pub async fn terms(&self) -> Result<Vec<Value>> {
+        let answer = self.operator(&[], &["history", TASK, "--json"]).await?;
+        let history = answer.json()?;
+        ensure!(history["task"] == TASK, "{history}");
+        history["terms"].as_array().cloned().context("no terms")
+    }
+
     /// Writes a file for hosts to read.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> Result<PathBuf> {
         let path = self.directory.path().join(name);
@@ -181,6 +217,11 @@ impl Cluster {
     /// A client of the same servers.
     pub async fn client(&self) -> Result<Client> {
         client::connect(&self.servers, self.session_timeout).await
+    }
+
+    /// Like [`Cluster::client`], with the credentials `user:password` of the digest scheme.
+    pub async fn client_as(&self, credentials: &str) -> Result<Client> {
+        client::connect_as(&self.servers, self.session_timeout, Some(credentials)).await
     }
 
     /// The master node of a task in its usual place.

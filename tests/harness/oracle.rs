@@ -1,9 +1,9 @@
 //! Judges a history.
 //!
-//! A host is *active* for a task from `activated` to `demoted` or `revoked`, or to its death. A host whose lease is over
-//! can have no effect any more, whenever it gets to say so: when it was paused, or its machine kept it waiting. So one
-//! whose plugin was stopped by force counts as active up to the pause, or to the end of its lease, and is held to that:
-//! a line of its plugin after it counts as an effect.
+//! A host is *active* for a task from `activated` to `demoted` or `revoked`, or to its death. A host has no effect after
+//! the end of its lease, but it may say so late, because it was paused or its machine kept it waiting. So a host that
+//! stopped its plugin by force counts as active up to the pause, or to the end of its lease. If the plugin wrote a line
+//! after that, the host counts as active up to its event `revoked`.
 
 mod judge;
 #[cfg(test)]

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use super::case::{GOOD, Input, refused, soloist};
 
-/// What others can read, and a plugin that could open files and has none, are told of, and nothing else is.
+/// A warning names a secret or an identity that every user can read, and a plugin that could open files and has no
+/// directory. Nothing else is warned of.
 #[test]
 fn what_deserves_a_word_is_said_before_anything_begins() -> Result<()> {
     let directory = TempDir::new()?;

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::verdict::{Activity, Verdict, Violation};
 use crate::history::{Event, Record, What};
 
-/// Judges these records, which are in order.
+/// Judges these records. They stand in the order of their times.
 pub(super) fn judge_records(records: &[Record]) -> Verdict {
     let mut judge = Judge::default();
     for record in records {

@@ -65,7 +65,7 @@ fn a_link_in_the_place_of_a_granted_directory_leads_nowhere() {
         fs::create_dir_all(directory).unwrap();
         fs::write(directory.join(file), file).unwrap();
     }
-    // As two hosts of a machine may be told; one host refuses it.
+    // Two hosts of one machine may be told of these directories; a single host refuses both.
     let steps = ["list /s", "read /s/mine", "read /s/secret", "make /s/new"];
     let grants = |host, guest| granting(vec![dir(host, guest, Access::Write)]);
     let config = [("do", "files"), ("steps", &steps.join("\n"))];
@@ -89,7 +89,7 @@ fn a_link_in_the_place_of_a_granted_directory_leads_nowhere() {
         ]
     );
     assert!(outer.join("old/new").is_dir() && !target.join("new").exists());
-    // A host that starts now, and knows of both, does not take it for a grant of what the link leads to.
+    // A host that starts now, and knows of both grants, does not take the link for a grant of what it leads to.
     let settings = |grants, all_dirs| PluginSettings {
         grants,
         all_dirs,
@@ -167,7 +167,7 @@ fn a_granted_directory_that_is_not_there_is_named() {
         matches!(refused.problem, PluginProblem::Directory { .. }),
         "{refused:?}"
     );
-    // It may also go later, and then one that takes its place is another one.
+    // A directory may also go after the plugin was loaded. A new one in its place is another directory, and not granted.
     fs::create_dir(place.path().join("gone")).unwrap();
     let plugin = Plugin::load(&engine(), &guest("granted"), settings).unwrap();
     fs::remove_dir(place.path().join("gone")).unwrap();

@@ -139,7 +139,7 @@ fn no_write_is_left_to_another_thread() {
         let steps = "write /data/new one\nappend /data/new two\nfill /data/large";
         let tested = start(&[("do", "files"), ("steps", steps)], granting(dirs));
         tested.wait_for("plugin-completed", "", 1);
-        // A thread that has done such work waits for more, for some seconds.
+        // A thread that has written for the runtime waits some seconds for more work, so it would be seen.
         let threads = fs::read_dir("/proc/self/task").unwrap().filter(|thread| {
             let name = fs::read_to_string(thread.as_ref().unwrap().path().join("comm"));
             name.unwrap_or_default().starts_with("tokio")

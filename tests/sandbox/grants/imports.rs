@@ -70,7 +70,7 @@ fn who_can_open_files_and_has_no_directory_is_told_of() {
     for part in ["wasi:filesystem/types@", "dirs = [", "--allow-dir"] {
         assert!(told.contains(part), "{part} is missing in: {told}");
     }
-    // What only languages' libraries bring along is none of anybody's business.
+    // An import that only a language's library brings along is not worth a warning.
     for plain in ["hello", "heartbeat"] {
         assert_eq!(warnings(plain), "");
     }

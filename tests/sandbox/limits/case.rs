@@ -31,7 +31,7 @@ pub(super) fn reached(plugin: Arc<Plugin>, limit: Limit, value: &str) -> Value {
     failed
 }
 
-/// A bare module that demotion does nothing to.
+/// A bare module whose `on_demoted` does nothing.
 pub(super) fn bare(on_elected: &str) -> String {
     format!(r#"(module {on_elected} (func (export "on_demoted")))"#)
 }

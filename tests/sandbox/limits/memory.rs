@@ -46,7 +46,7 @@ fn table_elements() {
         Limit::TableElements,
         "200000",
     );
-    // What a table may not have by its own maximum is refused, as WebAssembly has it.
+    // A table that has reached its own maximum does not grow, and the plugin goes on, as WebAssembly has it.
     let bounded = bare(
         r#"(table $t 1 2 funcref)
            (func (export "on_elected")
@@ -110,7 +110,7 @@ fn instances_memories_and_tables_are_counted_before_anything_is_compiled() {
         let reached = load(limits).unwrap();
         assert_eq!((reached.limit, reached.allowed), (limit, 2));
     }
-    // It has no async exports, which is what is wrong with it then.
+    // Within the limits it is refused for another reason: its exports are not async.
     let error = limited_text(component, enough).unwrap_err();
     assert!(
         matches!(error.problem, PluginProblem::WrongExport { .. }),

@@ -36,7 +36,8 @@ fn the_time_to_start() {
         Limit::StartTimeout,
         "200ms",
     );
-    // These have, each in its way: they call the host, wait, or return. All of them last longer than the time to start.
+    // These plugins start in time, each in its way: they call the host, wait, or return. All of them last longer than the
+    // time to start.
     for what in ["wait", "thread-sleep", "loop", "idle", "complete"] {
         let restart = RestartPolicy {
             healthy_after: 3 * limits.start_timeout,

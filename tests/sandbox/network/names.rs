@@ -84,7 +84,7 @@ fn what_is_not_granted_is_not_even_looked_up() {
         );
     }
     assert_eq!(outcome.refusals.len(), refused.len());
-    // What could be read in more than one way is no host at all.
+    // A URL whose host could be read in more than one way is refused.
     let bad = [
         format!("http://granted.example:{port}@evil.example/"),
         format!("http://granted.example@127.0.0.1:{port}/"),
@@ -112,7 +112,7 @@ fn what_is_not_granted_is_not_even_looked_up() {
         );
     }
     assert_eq!((names.asked(), server.accepted()), (Vec::new(), 0));
-    // And these are granted, so the test can tell the difference.
+    // These hosts are granted, so the test can tell the difference.
     let granted = ["granted.example", "GRANTED.example.", "a.wild.example"];
     let outcome = case.get(
         &granted
@@ -130,7 +130,7 @@ fn what_is_not_granted_is_not_even_looked_up() {
     assert_eq!((names.asked().len(), server.accepted()), (3, 3));
 }
 
-/// Names are lowered before they are looked up, and told.
+/// A name is put into lower case before it is looked up and reported, and a secret in it is hidden all the same.
 #[test]
 fn a_secret_in_the_name_of_a_host_is_hidden() {
     let outcome = Case::new("get")

@@ -108,7 +108,7 @@ fn whatever_becomes_of_a_compiler_it_is_an_error_of_the_plugin_alone() {
         told(r#"ulimit -f 1; exec "$SOLOIST" "$@""#),
         PluginProblem::CodeTooLarge
     ));
-    // One that goes on after it has said nothing, or that says too much, is ended: nobody else has ended it.
+    // The host ends a compiler that goes on after it has said nothing, and one that says too much.
     for lines in [
         "exec >&-; echo words >&2; exec 2>&-; exec sleep 1000",
         "echo words >&2; exec yes",
@@ -145,7 +145,7 @@ fn a_compiler_that_cannot_write_its_code_says_so() {
     assert!(matches!(problem, PluginProblem::Write(_)), "{problem:?}");
 }
 
-/// One that says that it has compiled, and has not, does not make the host compile.
+/// A compiler that claims to have compiled, and has not, does not make the host compile.
 #[test]
 fn what_was_not_compiled_is_not_compiled_by_the_host() {
     let needs = r#"{"instances":0,"memories":0,"tables":0,"lifting":0,"lifts_async":false,"components":0,"bytes":0,"held":0}"#;

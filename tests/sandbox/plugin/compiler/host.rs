@@ -80,7 +80,7 @@ fn a_compiler_ends_with_its_host_and_does_not_hear_what_is_for_the_host() {
     let (cache, file) = (tempfile::tempdir().unwrap(), slow());
     let mut host = Host::start(&[Path::new("check"), &file.0], cache.path());
     let process = host.compiler();
-    // It may not be deaf yet when it is first seen; once it is, it has used the processor.
+    // A compiler stops hearing signals before it begins its work: one that has used a processor hears none.
     wait_until("it does not begin", || {
         has_worked(process) || !is_alive(process)
     });
@@ -104,7 +104,7 @@ fn a_compiler_ends_with_its_host_and_does_not_hear_what_is_for_the_host() {
     wait_until("it outlives its host", || !is_alive(process));
 }
 
-/// Of several plugins those that were compiled are not compiled again.
+/// The host keeps the plugins that were compiled before it was interrupted.
 #[test]
 fn a_start_that_is_interrupted_keeps_what_was_compiled() {
     let (directory, file) = (tempfile::tempdir().unwrap(), slow());

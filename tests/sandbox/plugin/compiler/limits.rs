@@ -27,7 +27,7 @@ fn a_compiler_that_takes_too_long_is_ended() {
     let process: u32 = script.wrote("process").trim().parse().unwrap();
     wait_until("it goes on", || !is_alive(process));
 
-    // So is one that compiles in earnest, and nothing of its work is left.
+    // The real compiler is ended as well, and nothing of its work is left.
     let cache = tempfile::tempdir().unwrap();
     let engine = Arc::new(PluginEngine::with_cache(compiler(), Some(cache.path())).unwrap());
     let limits = Limits {
@@ -55,7 +55,7 @@ fn a_compiler_that_takes_too_long_is_ended() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// As a user of whom nothing else runs, which takes root.
+/// Runs the program as a user that has no other process, which only root can do.
 #[test]
 fn who_may_have_too_few_threads_is_told_of_that_limit() {
     if !rustix::process::geteuid().is_root() {
