@@ -7,6 +7,7 @@ mod settings;
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -16,7 +17,16 @@ pub use settings::Settings;
 use tempfile::TempDir;
 
 use crate::clock::Clock;
-use crate::{PATIENCE, eventually};
+use crate::{PATIENCE, eventually, process};
+
+/// ZooKeeper's own command line, which `zkCli.sh` runs, for the server at that address.
+pub fn command_line(server: SocketAddr) -> Result<Command> {
+    let mut command = process::command(installation::java());
+    command.arg("-cp").arg(installation::class_path()?);
+    command.args(["org.apache.zookeeper.ZooKeeperMain", "-server"]);
+    command.arg(server.to_string());
+    Ok(command)
+}
 
 /// The servers. Killed, and their files removed, when this is dropped.
 #[derive(Debug)]

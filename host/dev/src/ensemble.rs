@@ -11,6 +11,7 @@
 //! | `transactions` | changes: all or nothing |
 //! | `sessions`, `watches` | who is there, and who hears of what |
 //! | `machine` | all of that as one: messages and time go in, messages come out |
+//! | `snapshot` | that as a file, if it shall outlive the process |
 //! | `clock`, `server` | real or moved time; connections |
 //!
 //! ```
@@ -32,6 +33,7 @@ mod path;
 mod refusal;
 mod server;
 mod sessions;
+mod snapshot;
 mod transactions;
 mod tree;
 mod watches;
@@ -40,3 +42,4 @@ mod wire;
 pub use self::clock::Clock;
 pub use self::error::EnsembleError;
 pub use self::server::{Door, Ensemble, NodeInfo, SessionInfo, Settings};
+pub use self::snapshot::BadSnapshot;

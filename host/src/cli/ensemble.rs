@@ -1,6 +1,7 @@
 //! `soloist ensemble`: an ensemble in this process, to develop with.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,8 +15,8 @@ use super::output::print;
 /// Serve as an ensemble, for development: in memory, on this machine alone, without Java
 ///
 /// It speaks ZooKeeper's protocol, so `soloist run`, `soloist status` and ZooKeeper's own clients can use it. It promises
-/// nothing of what ZooKeeper is there for: it is one process, anybody on this machine can reach it, and when it ends, what
-/// it holds is gone.
+/// nothing of what ZooKeeper is there for: it is one process, anybody on this machine can reach it, and without a
+/// --snapshot what it holds is gone when it ends.
 ///
 /// It runs until SIGINT or SIGTERM.
 #[derive(Debug, clap::Args)]
@@ -24,14 +25,34 @@ pub(super) struct Ensemble {
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:2181")]
     listen: SocketAddr,
 
+    /// A file that holds all of it, sessions included, when it ends, and is read at the next start. What changes reaches it
+    /// within a second or so: it may be lost if the process is killed [default: none]
+    #[arg(long, value_name = "FILE")]
+    snapshot: Option<PathBuf>,
+
     /// The tick: sessions time out after 2 to 20 of them. The hosts' tick_time must say the same
-    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = tick)]
     tick_time: Duration,
+}
+
+/// Reads a tick: ZooKeeper counts in milliseconds, and a session of 20 of them is to be counted too.
+fn tick(text: &str) -> Result<Duration, String> {
+    let tick = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let range = Duration::from_millis(1)..=Duration::from_hours(1);
+    if range.contains(&tick) {
+        Ok(tick)
+    } else {
+        Err("a tick is between 1ms and 1h".into())
+    }
 }
 
 impl Ensemble {
     pub(super) fn execute(self) -> Result<(), Failure> {
-        let Self { listen, tick_time } = self;
+        let Self {
+            listen,
+            snapshot,
+            tick_time,
+        } = self;
         let (shutdown, _) = signals::listen(Hangup::End)
             .context("cannot listen to signals")
             .map_err(Failure::RunTime)?;
@@ -40,14 +61,18 @@ impl Ensemble {
                 listen,
                 tick: tick_time,
                 clock: Clock::real(),
+                snapshot,
             };
             let server = Server::start(settings).await?;
             print(&format!(
-                "for development: an ensemble in memory at {}, which nothing outlives\n",
+                "for development: an ensemble at {}, in one process and in memory; it promises nothing of what ZooKeeper \
+                 is there for\n",
                 server.address()
             ))?;
-            shutdown.requested().await;
-            Ok(server.stop().await?)
+            tokio::select! {
+                () = shutdown.requested() => Ok(server.stop().await?),
+                error = server.failed() => Err(error.into()),
+            }
         })
     }
 }
@@ -55,7 +80,9 @@ impl Ensemble {
 impl From<EnsembleError> for Failure {
     fn from(error: EnsembleError) -> Self {
         match error {
-            EnsembleError::NotLoopback { .. } => Self::Invalid(error.into()),
+            EnsembleError::NotLoopback { .. } | EnsembleError::BadSnapshot { .. } => {
+                Self::Invalid(error.into())
+            }
             error => Self::RunTime(error.into()),
         }
     }

@@ -66,6 +66,11 @@ impl Node {
             owner,
             ..Record::default()
         };
+        Self::restored(data, acl, record)
+    }
+
+    /// A node that was there before. Its children come after it.
+    pub(super) fn restored(data: Option<Vec<u8>>, acl: Vec<Acl>, record: Record) -> Self {
         Self {
             data,
             acl,
@@ -102,7 +107,7 @@ impl Node {
             // Creations and deletions: those who are not there any more count twice.
             cversion: creations.wrapping_mul(2).wrapping_sub(num_children),
             aversion,
-            ephemeral_owner: owner,
+            ephemeral_owner: if self.is_ephemeral() { owner } else { 0 },
             data_length: length(self.data.as_ref().map_or(0, Vec::len)),
             num_children,
             pzxid,

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use super::tree::Tree;
 
 mod connection;
 mod door;
+mod file;
 mod outlets;
 mod words;
 
@@ -35,15 +37,19 @@ pub struct Settings {
     pub tick: Duration,
     /// What sessions go by.
     pub clock: Clock,
+    /// A file that holds all of it, sessions included, when it ends; what is there already is read first. What changes
+    /// reaches the file within a second or so: it may be lost if the process is killed.
+    pub snapshot: Option<PathBuf>,
 }
 
 impl Default for Settings {
-    /// A free port of 127.0.0.1, ZooKeeper's own tick of 2 s, real time.
+    /// A free port of 127.0.0.1, ZooKeeper's own tick of 2 s, real time, no snapshot.
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             tick: Duration::from_secs(2),
             clock: Clock::real(),
+            snapshot: None,
         }
     }
 }
@@ -55,6 +61,9 @@ pub struct Ensemble {
     door: Door,
     /// Whoever waits for it is to end when it is gone.
     running: watch::Sender<()>,
+    snapshot: Option<PathBuf>,
+    /// Why the snapshot could not be written.
+    failure: watch::Receiver<Option<EnsembleError>>,
 }
 
 /// A session, for whoever wants to see it.
@@ -90,6 +99,10 @@ pub struct NodeInfo {
 struct Shared {
     state: Mutex<State>,
     clock: Clock,
+    /// Whose turn it is to write the snapshot.
+    turn: Mutex<()>,
+    /// The newest transaction.
+    changes: watch::Sender<i64>,
     /// The next session may be over sooner than was known.
     sooner: Notify,
 }
@@ -104,31 +117,51 @@ impl Ensemble {
     /// Starts it, within a tokio runtime.
     ///
     /// # Errors
-    /// [`EnsembleError`]: no loopback address, or one that is in use.
+    /// [`EnsembleError`]: no loopback address, or one that is in use; a snapshot that cannot be used or written.
     pub async fn start(settings: Settings) -> Result<Self, EnsembleError> {
         let Settings {
             listen,
             tick,
             clock,
+            snapshot,
         } = settings;
-        let tree = Tree::new(TREE_BYTES_MAX);
-        let sessions = Sessions::new(tick, first_session(&clock), secret()?);
-        let machine = Machine::new(tree, sessions, 0);
+        let before = match &snapshot {
+            Some(path) => file::read(path, tick, clock.elapsed())?,
+            None => None,
+        };
+        let machine = if let Some(machine) = before {
+            machine
+        } else {
+            let sessions = Sessions::new(tick, first_session(&clock), secret()?);
+            Machine::new(Tree::new(TREE_BYTES_MAX), sessions, 0)
+        };
+        let zxid = machine.zxid();
         let shared = Arc::new(Shared {
             state: Mutex::new(State {
                 machine,
                 outlets: Outlets::default(),
             }),
             clock,
+            turn: Mutex::new(()),
+            changes: watch::Sender::new(zxid),
             sooner: Notify::new(),
         });
         let running = watch::Sender::new(());
         let door = Door::open(listen, shared.clone(), running.subscribe()).await?;
         tokio::spawn(expire(shared.clone(), running.subscribe()));
+        let (failed, failure) = watch::channel(None);
+        if let Some(path) = &snapshot {
+            // At once, so that a place where nothing can be written is known before anything is lost.
+            file::write(&shared, path).await?;
+            let (shared, path) = (shared.clone(), path.clone());
+            tokio::spawn(file::keep(shared, path, running.subscribe(), failed));
+        }
         Ok(Self {
             shared,
             door,
             running,
+            snapshot,
+            failure,
         })
     }
 
@@ -198,15 +231,34 @@ impl Ensemble {
             .with(|machine, now| machine.cut(session, now.elapsed.saturating_add(time)))
     }
 
-    /// Ends it: nobody is listening any more when this returns.
+    /// Waits until the snapshot cannot be written any more, and says why; for ever if there is none.
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn failed(&self) -> EnsembleError {
+        let mut failure = self.failure.clone();
+        match failure
+            .wait_for(Option::is_some)
+            .await
+            .map(|error| error.clone())
+        {
+            Ok(Some(error)) => error,
+            // Nobody writes one.
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Ends it: nobody is listening any more when this returns, and the snapshot is written.
     ///
     /// # Errors
-    /// None as yet.
+    /// [`EnsembleError::WriteSnapshot`].
     pub async fn stop(self) -> Result<(), EnsembleError> {
-        let Self { running, .. } = self;
-        running.send_replace(());
-        running.closed().await;
-        Ok(())
+        self.running.send_replace(());
+        self.running.closed().await;
+        match &self.snapshot {
+            Some(path) => file::write(&self.shared, path).await.map(drop),
+            None => Ok(()),
+        }
     }
 }
 
@@ -229,6 +281,9 @@ impl Shared {
         let before = machine.next_tick();
         let result = act(machine, self.now());
         outlets.carry_out(machine);
+        let zxid = machine.zxid();
+        self.changes
+            .send_if_modified(|newest| std::mem::replace(newest, zxid) != zxid);
         if machine.next_tick() < before || before.is_none() {
             self.sooner.notify_one();
         }
@@ -263,7 +318,9 @@ fn secret() -> Result<Secret, EnsembleError> {
     let filled = File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut secret));
     match filled {
         Ok(()) => Ok(Secret(secret)),
-        Err(source) => Err(EnsembleError::Random { source }),
+        Err(error) => Err(EnsembleError::Random {
+            source: Arc::new(error),
+        }),
     }
 }
 

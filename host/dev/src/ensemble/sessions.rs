@@ -125,6 +125,15 @@ impl Sessions {
         over.next().map(|(id, _)| id)
     }
 
+    pub(super) fn secret(&self) -> Secret {
+        self.secret
+    }
+
+    /// The highest id that was ever given.
+    pub(super) fn last_id(&self) -> i64 {
+        self.last_id
+    }
+
     fn expiry(&self, timeout: Duration, now: Duration) -> Duration {
         expiry(self.tick, timeout, now)
     }

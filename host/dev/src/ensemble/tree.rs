@@ -22,15 +22,20 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// The nodes that are always there.
-    pub(super) fn new(bytes_max: usize) -> Self {
-        let mut tree = Self {
+    /// No nodes at all, not even the root: that is to come first.
+    pub(super) fn empty(bytes_max: usize) -> Self {
+        Self {
             nodes: HashMap::new(),
             ephemerals: BTreeMap::new(),
             containers: BTreeSet::new(),
             bytes: 0,
             bytes_max,
-        };
+        }
+    }
+
+    /// The nodes that are always there.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        let mut tree = Self::empty(bytes_max);
         let node = |acl, aversion| {
             let mut node = Node::new(Some(Vec::new()), acl, 0, 0, 0);
             node.record.aversion = aversion;
@@ -84,6 +89,17 @@ impl Tree {
         }
         self.bytes += node_bytes(path, &node);
         self.nodes.insert(path.to_owned(), node);
+    }
+
+    /// Puts a node back that was there before, after its parent.
+    pub(super) fn restore(&mut self, path: &str, node: Node) -> Result<(), Refusal> {
+        path::validate(path)?;
+        let (parent, _) = path::split(path)?;
+        if self.nodes.contains_key(path) || path != "/" && self.get(parent).is_none() {
+            return Err(Refusal::BadArguments);
+        }
+        self.insert(path, node);
+        Ok(())
     }
 
     /// Takes a node without children away.

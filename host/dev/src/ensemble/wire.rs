@@ -11,7 +11,7 @@ pub(super) mod xid;
 
 pub(super) use self::reader::{Malformed, Reader};
 pub(super) use self::request::{
-    Connect, Create, Header, Paths, Read, Request, WatchKind, WatchMode, Write, decode,
+    Connect, Create, Header, Paths, Read, Request, WatchKind, WatchMode, Write, decode, read_acl,
 };
 pub(super) use self::writer::{Message, Writer};
 

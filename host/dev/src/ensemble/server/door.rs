@@ -31,7 +31,10 @@ impl Door {
         if !address.ip().is_loopback() {
             return Err(EnsembleError::NotLoopback { address });
         }
-        let listen = |source| EnsembleError::Listen { address, source };
+        let listen = |error| EnsembleError::Listen {
+            address,
+            source: Arc::new(error),
+        };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let is_open = watch::Sender::new(true);

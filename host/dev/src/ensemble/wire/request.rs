@@ -187,6 +187,8 @@ pub(in super::super) fn decode(code: i32, reader: &mut Reader<'_>) -> Result<Req
     Ok(match code {
         code::MULTI => Request::Multi(multi(reader, |code, reader| match code {
             code::SET_ACL => Ok(None),
+            // In a transaction ZooKeeper 3.8 does not tell the Stat of what it creates.
+            code::CREATE_2 => write(code::CREATE, reader),
             code => write(code, reader),
         })?),
         code::MULTI_READ => Request::MultiRead(multi(reader, |code, reader| match code {
@@ -232,7 +234,7 @@ fn write(code: i32, reader: &mut Reader<'_>) -> Result<Option<Write>, Malformed>
         code::CREATE | code::CREATE_2 | code::CREATE_CONTAINER => Write::Create(Create {
             path: reader.text()?,
             data: data(reader)?,
-            acl: acl(reader)?,
+            acl: read_acl(reader)?,
             flags: reader.int()?,
             is_container: code == code::CREATE_CONTAINER,
             with_stat: code != code::CREATE,
@@ -240,7 +242,7 @@ fn write(code: i32, reader: &mut Reader<'_>) -> Result<Option<Write>, Malformed>
         code::CREATE_TTL => {
             reader.text()?;
             data(reader)?;
-            acl(reader)?;
+            read_acl(reader)?;
             reader.int()?;
             reader.long()?;
             Write::Unimplemented
@@ -256,7 +258,7 @@ fn write(code: i32, reader: &mut Reader<'_>) -> Result<Option<Write>, Malformed>
         },
         code::SET_ACL => Write::SetAcl {
             path: reader.text()?,
-            acl: acl(reader)?,
+            acl: read_acl(reader)?,
             version: reader.int()?,
         },
         code::CHECK => Write::Check {
@@ -340,7 +342,7 @@ fn data(reader: &mut Reader<'_>) -> Result<Option<Vec<u8>>, Malformed> {
 }
 
 /// An ACL. None at all is as good as an empty one.
-pub(super) fn acl(reader: &mut Reader<'_>) -> Result<Vec<Acl>, Malformed> {
+pub(in super::super) fn read_acl(reader: &mut Reader<'_>) -> Result<Vec<Acl>, Malformed> {
     let acl = reader.list(|reader| {
         Ok(Acl {
             permissions: reader.int()?,
