@@ -10,6 +10,7 @@ mod demotion;
 mod grants;
 mod hostile;
 mod hostile_files;
+mod limits;
 mod log;
 mod minimal;
 mod mounts;
