@@ -15,6 +15,7 @@ use soloist_core::text::{printable, printable_lines};
 use soloist_runtime::host::HostError;
 
 mod check;
+mod dev;
 mod ensemble;
 mod history;
 mod inspect;
@@ -57,6 +58,7 @@ struct Cli {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Dev(dev::Dev),
     Inspect(inspect::Inspect),
     Status(status::Status),
     Resign(resign::Resign),
@@ -140,6 +142,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     match cli.command {
         Command::Run(run) => run.execute(matches),
         Command::Check(check) => check.execute(matches),
+        Command::Dev(dev) => dev.execute(matches),
         Command::Inspect(inspect) => inspect.execute(matches),
         Command::Status(status) => status.execute(matches),
         Command::Resign(resign) => resign.execute(matches),

@@ -3,7 +3,9 @@
 //! | module | what |
 //! |---|---|
 //! | [`ensemble`] | a server in the process that speaks ZooKeeper's protocol |
+//! | [`playground`] | two hosts and the ensemble in one process, and orders to let things happen to them |
 //! | [`testbed`] | a term of a plugin without an election: no ZooKeeper, and a lease that the test decides on |
 
 pub mod ensemble;
+pub mod playground;
 pub mod testbed;

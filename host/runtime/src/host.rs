@@ -262,6 +262,17 @@ impl Host {
         }
     }
 
+    /// Ends as if the process were killed: nothing is given back, nobody is told, and the session lasts until the ensemble
+    /// lets it expire. Waits so long for what runs on the plugins' threads; what still runs then can have no effect.
+    ///
+    /// It is for those who try what a failover does, and blocks: the runtime that the host was made in must have been dropped.
+    ///
+    /// # Panics
+    /// Within a Tokio runtime.
+    pub fn vanish(self, within: Duration) {
+        self.plugins.end(within);
+    }
+
     /// A contender has ended.
     fn left(&mut self, left: Result<Ended, JoinError>) {
         let ended = match left {

@@ -54,10 +54,36 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let lines = Arc::new(lines);
-    let remarks = Remarks::new(Arc::clone(&lines), hidden);
-    tracing_subscriber::registry().with(remarks).try_init()?;
-    let mut subscribers: Vec<Box<dyn Subscriber>> = vec![Box::new(lines)];
+    let mut subscribers: Vec<Box<dyn Subscriber>> = vec![Box::new(Arc::clone(&lines))];
     subscribers.extend(others);
+    start_all(lines, hidden, subscribers)
+}
+
+/// The same, but events are handed to the `subscribers` alone: `lines` has what libraries say, and our own remarks.
+///
+/// # Errors
+/// This process reports to somebody already.
+pub fn start_with<W>(
+    lines: Lines<W>,
+    hidden: Hidden,
+    subscribers: Vec<Box<dyn Subscriber>>,
+) -> Result<(), StartError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    start_all(Arc::new(lines), hidden, subscribers)
+}
+
+fn start_all<W>(
+    lines: Arc<Lines<W>>,
+    hidden: Hidden,
+    subscribers: Vec<Box<dyn Subscriber>>,
+) -> Result<(), StartError>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let remarks = Remarks::new(lines, hidden);
+    tracing_subscriber::registry().with(remarks).try_init()?;
     Ok(event::subscribe(subscribers)?)
 }
 

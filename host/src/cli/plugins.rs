@@ -6,6 +6,7 @@ use std::thread;
 
 use anyhow::{Context as _, anyhow};
 use soloist_config::{Config, TaskConfig};
+use soloist_core::clock::TaskClock;
 use soloist_core::secret::{SecretError, others_can_read};
 use soloist_sandbox::{Bucket, Compiler, Plugin, PluginEngine, PluginSettings};
 use tokio::sync::oneshot;
@@ -54,15 +55,22 @@ pub(super) fn load(config: &Config) -> Result<(Loader, Vec<Arc<Plugin>>), Failur
 pub(super) struct Loader {
     engine: Arc<PluginEngine>,
     writes: Arc<Bucket>,
+    clock: TaskClock,
 }
 
 impl Loader {
     fn new(config: &Config) -> Result<Self, Failure> {
+        Self::on_clock(config, TaskClock::system())
+    }
+
+    /// The plugins live by this clock.
+    pub(super) fn on_clock(config: &Config, clock: TaskClock) -> Result<Self, Failure> {
         let engine =
             PluginEngine::new(Compiler::this_program()).context("cannot run WebAssembly here");
         Ok(Self {
             engine: Arc::new(engine.map_err(Failure::RunTime)?),
             writes: Arc::new(Bucket::of_host(config.zookeeper.state_rate)),
+            clock,
         })
     }
 
@@ -70,7 +78,7 @@ impl Loader {
     pub(super) fn load(&self, config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
         let (mut plugins, mut bad) = (Vec::new(), Vec::new());
         for task in &config.tasks {
-            match load_one(config, task, &self.engine, &self.writes) {
+            match self.load_one(config, task) {
                 Ok(plugin) => plugins.push(Arc::new(plugin)),
                 Err(error) => bad.push(format!(
                     "{:#}",
@@ -84,36 +92,32 @@ impl Loader {
             Err(Failure::Invalid(anyhow!(bad.join("\n"))))
         }
     }
-}
 
-fn load_one(
-    config: &Config,
-    task: &TaskConfig,
-    engine: &Arc<PluginEngine>,
-    writes: &Arc<Bucket>,
-) -> anyhow::Result<Plugin> {
-    let secrets = task
-        .grants
-        .secrets
-        .iter()
-        .map(|source| Ok((source.name.clone(), source.read()?)));
-    let settings = PluginSettings {
-        config: task.config.clone(),
-        grants: task.grants.clone(),
-        secrets: secrets.collect::<Result<_, SecretError>>()?,
-        limits: task.limits.clone(),
-        sha256: task.sha256,
-        configuration: config.file.clone(),
-        host_files: files(config),
-        all_dirs: config
-            .tasks
+    fn load_one(&self, config: &Config, task: &TaskConfig) -> anyhow::Result<Plugin> {
+        let secrets = task
+            .grants
+            .secrets
             .iter()
-            .flat_map(|task| task.grants.dirs.iter().cloned())
-            .collect(),
-        host_writes: Arc::clone(writes),
-        ..PluginSettings::default()
-    };
-    Ok(Plugin::load(engine, &task.plugin, settings)?)
+            .map(|source| Ok((source.name.clone(), source.read()?)));
+        let settings = PluginSettings {
+            config: task.config.clone(),
+            grants: task.grants.clone(),
+            secrets: secrets.collect::<Result<_, SecretError>>()?,
+            limits: task.limits.clone(),
+            sha256: task.sha256,
+            configuration: config.file.clone(),
+            host_files: files(config),
+            all_dirs: config
+                .tasks
+                .iter()
+                .flat_map(|task| task.grants.dirs.iter().cloned())
+                .collect(),
+            host_writes: Arc::clone(&self.writes),
+            clock: self.clock.clone(),
+            ..PluginSettings::default()
+        };
+        Ok(Plugin::load(&self.engine, &task.plugin, settings)?)
+    }
 }
 
 /// The files that a host with this configuration reads besides the configuration.

@@ -1,5 +1,7 @@
 //! What this process takes of the machine for its plugins.
 
+use std::time::Duration;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 
@@ -23,6 +25,13 @@ impl PluginThreads {
     pub(super) fn handle(&self) -> tokio::runtime::Handle {
         let runtime = self.0.as_ref().expect("it is there until this is dropped");
         runtime.handle().clone()
+    }
+
+    /// Waits so long until nothing runs on them.
+    pub(super) fn end(mut self, within: Duration) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_timeout(within);
+        }
     }
 }
 
