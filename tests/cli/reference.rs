@@ -281,8 +281,8 @@ fn flags(help: &str) -> BTreeMap<String, Option<String>> {
     flags
 }
 
-const COMMANDS: [&str; 7] = [
-    "run", "check", "status", "history", "resign", "ensemble", "inspect",
+const COMMANDS: [&str; 8] = [
+    "run", "check", "status", "history", "resign", "ensemble", "inspect", "dev",
 ];
 
 #[test]

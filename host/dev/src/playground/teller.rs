@@ -118,9 +118,14 @@ impl Teller {
         self.dead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anybody wants to read of it: that a host looks for the ensemble goes without saying.
+    /// Whether anybody wants to read of it: that a host begins and ends its session goes without saying.
     fn is_told(&self, event: &Event) -> bool {
-        let is_noise = matches!(event, Event::SessionConnecting { .. });
+        let is_noise = matches!(
+            event,
+            Event::SessionConnecting { .. }
+                | Event::SessionConnected { again: false, .. }
+                | Event::SessionClosed { .. }
+        );
         event.level() <= Level::INFO && (self.is_for_programs() || !is_noise)
     }
 }

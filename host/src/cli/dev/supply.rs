@@ -182,7 +182,7 @@ fn build(folder: &Path) -> Result<PathBuf, Failure> {
         .output()
         .map_err(|error| Failure::RunTime(anyhow!("cannot run cargo: {error}")))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let made = text
+    let mut made = text
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .filter_map(|message| {
@@ -190,10 +190,10 @@ fn build(folder: &Path) -> Result<PathBuf, Failure> {
             files
                 .iter()
                 .filter_map(|file| file.as_str())
-                .find(|file| file.ends_with(".wasm"))
+                .find(|file| Path::new(file).extension().is_some_and(|it| it == "wasm"))
                 .map(PathBuf::from)
         });
-    match (output.status.success(), made.last()) {
+    match (output.status.success(), made.next_back()) {
         (true, Some(made)) => Ok(made),
         _ => Err(Failure::RunTime(anyhow!("the build has failed"))),
     }
