@@ -35,7 +35,8 @@
 //!
 //! Make it a library of crate type `cdylib` and build it with `cargo build --release --target wasm32-wasip2`.
 //!
-//! What the next leader has to know goes into the [`state`]; [`http`] reaches what the task is granted.
+//! What is to be done at certain times, each time once, has a [`schedule`]. What the next leader has to know goes into the
+//! [`state`]; [`http`] reaches what the task is granted.
 //!
 //! Two things to know:
 //! - Wait with [`sleep`], not with `std::thread::sleep`: the latter holds the whole plugin, so `on_demoted` cannot
@@ -57,6 +58,7 @@ pub mod http;
 mod imports;
 #[macro_use]
 mod log;
+pub mod schedule;
 pub mod state;
 pub mod tasks;
 #[cfg(not(target_family = "wasm"))]

@@ -43,6 +43,7 @@ use crate::imports::state as host;
 
 mod transaction;
 
+pub(crate) use transaction::refused;
 pub use transaction::{Transaction, transaction};
 
 /// A value and the version that it has.

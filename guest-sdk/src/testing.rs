@@ -52,6 +52,7 @@ mod elected;
 mod harness;
 pub(crate) mod imports;
 mod kept;
+mod slots;
 mod world;
 
 pub use answer::{Answer, Request};

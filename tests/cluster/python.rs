@@ -40,6 +40,7 @@ fn component(target: &Path, componentize: &Path) -> Result<PathBuf> {
     let newest = [
         changed(&source.join("app.py"))?,
         changed(&wit.join("plugin.wit"))?,
+        changed(&wit.join("schedule.wit"))?,
         changed(componentize)?,
     ];
     if changed(&component).is_ok_and(|built| newest.iter().all(|part| built > *part)) {

@@ -16,4 +16,5 @@ mod minimal;
 mod mounts;
 mod network;
 mod plugin;
+mod schedule;
 mod state;

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 pub(crate) use crate::bindings::soloist::plugin::leadership::{remaining, resign};
 pub(crate) use crate::bindings::soloist::plugin::log::log;
-pub(crate) use crate::bindings::soloist::plugin::state;
+pub(crate) use crate::bindings::soloist::plugin::{schedule, state};
 use crate::bindings::wasi::clocks::monotonic_clock;
 pub(crate) use crate::bindings::wasi::clocks::monotonic_clock::now;
 use crate::bindings::wasi::config::store;

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::answer::{Answer, Request};
 use super::drive::{Driven, settle};
 use super::elected::Elected;
-use super::world::{Line, World};
+use super::world::{Line, World, nanos};
 use crate::Plugin;
 
 /// Everything around a plugin in a test: it outlives the terms, as an ensemble does.
@@ -92,6 +92,39 @@ impl Harness {
     #[allow(clippy::return_self_not_must_use, reason = "it is the same harness")]
     pub fn http(&self, server: impl FnMut(&Request) -> Answer + 'static) -> Self {
         self.world.server.replace(Some(Box::new(server)));
+        self.clone()
+    }
+
+    /// Says when the slots of the schedule of that name are, counted from the beginning of the test: what a host computes from
+    /// a cron expression. Slots of a fixed rate need not be said.
+    ///
+    /// What becomes of late slots follows the host's rules, without jitter; a run of the real file shows the rest.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use soloist_sdk::schedule;
+    /// use soloist_sdk::testing::Harness;
+    ///
+    /// let hours = Duration::from_hours;
+    /// let test = Harness::new().slots("main", [hours(3), hours(27)]);
+    /// test.block_on(async {
+    ///     let nights = schedule::cron("0 3 * * *", "UTC");
+    ///     for night in ["2026-01-01T03:00:00Z", "2026-01-02T03:00:00Z"] {
+    ///         let slot = nights.next().await.unwrap();
+    ///         assert_eq!((slot.to_string().as_str(), slot.attempt()), (night, 1));
+    ///         slot.done().await.unwrap();
+    ///     }
+    /// });
+    /// assert_eq!(test.now(), hours(27));
+    /// ```
+    #[allow(clippy::return_self_not_must_use, reason = "it is the same harness")]
+    pub fn slots(&self, schedule: &str, slots: impl IntoIterator<Item = Duration>) -> Self {
+        let mut slots: Vec<u64> = slots.into_iter().map(nanos).collect();
+        slots.sort_unstable();
+        let mut known = self.world.slots.borrow_mut();
+        known.given.insert(schedule.to_owned(), slots);
+        drop(known);
         self.clone()
     }
 

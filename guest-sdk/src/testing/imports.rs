@@ -85,6 +85,15 @@ pub(crate) async fn exchange(sent: &Sent) -> Result<Response, Error> {
     }
 }
 
+pub(crate) mod schedule {
+    //! Schedules: the test says when the slots of a cron expression are.
+
+    pub(crate) use super::super::slots::{complete, next};
+    pub(crate) use crate::bindings::soloist::plugin::schedule::{
+        Cron, Error, Problem, Rule, Schedule, Slot,
+    };
+}
+
 pub(crate) mod state {
     //! The state: each call takes the time that the test says, then is done at once.
 

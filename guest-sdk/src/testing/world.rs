@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::answer::{Answer, Request};
 use super::clock::Clock;
 use super::kept::Kept;
+use super::slots::Slots;
 use crate::{Level, Term, export};
 
 thread_local! {
@@ -93,6 +94,7 @@ pub(super) struct World {
     pub(super) task: RefCell<String>,
     pub(super) config: RefCell<BTreeMap<String, String>>,
     pub(super) kept: RefCell<Kept>,
+    pub(super) slots: RefCell<Slots>,
     pub(super) state_takes: Cell<Duration>,
     pub(super) server: RefCell<Option<Server>>,
     pub(super) requests: RefCell<Vec<Request>>,
@@ -126,6 +128,7 @@ impl World {
             task: RefCell::new("test".into()),
             config: RefCell::default(),
             kept: RefCell::default(),
+            slots: RefCell::default(),
             state_takes: Cell::default(),
             server: RefCell::default(),
             requests: RefCell::default(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::cause::Cause;
+use crate::schedule::Missed;
 use crate::term::Demotion;
 
 mod examples;
@@ -137,6 +138,14 @@ pub enum Event {
     Activated,
     /// A line of a plugin's log.
     PluginLog(PluginLine),
+    /// Slots of a schedule will never be run.
+    SlotsMissed {
+        /// The name of the schedule.
+        schedule: String,
+        /// Which, and why.
+        #[serde(flatten)]
+        missed: Missed,
+    },
     /// The plugin's `on_elected` has returned without an error.
     PluginCompleted {
         /// The pause before the host runs the plugin again. None if it does not.

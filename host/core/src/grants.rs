@@ -58,7 +58,7 @@ pub enum Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Grant {
-    /// The task's state.
+    /// The task's state, and its schedules.
     State,
     /// Requests by HTTP.
     Http,
@@ -71,7 +71,7 @@ impl Grant {
     pub fn for_import(import: &str) -> Option<Self> {
         let interface = import.split('@').next().unwrap_or(import);
         match interface.split_once('/')? {
-            ("soloist:plugin", "state" | "blocking-state") => Some(Self::State),
+            ("soloist:plugin", "state" | "blocking-state" | "schedule") => Some(Self::State),
             ("wasi:http", _) => Some(Self::Http),
             ("wasi:sockets", _) => Some(Self::Tcp),
             _ => None,

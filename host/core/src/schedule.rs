@@ -10,7 +10,6 @@
 //! A slot is a moment by the clock on the wall, so this is the one place where the time of day decides something: when a
 //! slot is due. Who may claim it is decided by the transaction that writes the record.
 
-mod clock;
 mod cron;
 mod decide;
 mod record;
@@ -19,7 +18,6 @@ mod time;
 
 use std::time::Duration;
 
-pub use clock::{Clock, SystemClock};
 pub use decide::{Busy, Decision, Missed, MissedCause, Now, Then, complete};
 pub use record::{Claim, RECORD_MAX_BYTES, Record, RecordError};
 pub use rule::Rule;

@@ -7,6 +7,7 @@ use tracing::Level;
 
 use super::{Event, Origin, PluginLine, Seconds, SessionId};
 use crate::cause::Cause;
+use crate::schedule::{Missed, MissedCause, Time};
 use crate::term::Demotion;
 
 const PAUSE: Duration = Duration::from_millis(1500);
@@ -89,6 +90,15 @@ fn of_tasks() -> Vec<Event> {
         line(Origin::Stdio { stream: "stdout" }),
         line(Origin::Import { import: "network" }),
         line(Origin::Dropped { dropped: 3 }),
+        Event::SlotsMissed {
+            schedule: "main".into(),
+            missed: Missed {
+                cause: MissedCause::CatchUp,
+                slots: Some(3),
+                first: Time::from_secs(1_795_662_000),
+                last: Time::from_secs(1_795_834_800),
+            },
+        },
         Event::PluginCompleted {
             restart_in: Some(Seconds(PAUSE)),
         },

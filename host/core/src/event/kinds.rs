@@ -42,6 +42,7 @@ kinds! {
     Elected = "elected", INFO;
     Activated = "activated", INFO;
     PluginLog = "plugin-log", INFO;
+    SlotsMissed = "slots-missed", WARN;
     PluginCompleted = "plugin-completed", INFO;
     CompletedBefore = "completed-before", INFO;
     PluginFailed = "plugin-failed", ERROR;

@@ -84,6 +84,7 @@ impl Event {
                     "{by} has completed it{what} in term {in_term}, at {at}: nothing is left to be done"
                 )
             }
+            Self::SlotsMissed { schedule, missed } => format!("schedule {schedule}: {missed}"),
             Self::PluginFailed { cause, .. } => format!("the plugin failed: {cause}"),
             Self::Failed {
                 cause, restarts, ..

@@ -49,6 +49,13 @@ fn every_event_has_an_example_and_all_its_fields_are_serialised() {
         json!({ "stream": "stdout" }),
         json!({ "import": "network" }),
         json!({ "dropped": 3 }),
+        json!({
+            "schedule": "main",
+            "cause": "catch-up",
+            "slots": 3,
+            "first": "2026-11-26T03:00:00.000Z",
+            "last": "2026-11-28T03:00:00.000Z",
+        }),
         json!({ "restart_in": 1.5 }),
         json!({ "by": "b", "in_term": 6, "at": "2026-01-01T00:00:00.000Z", "what": "today" }),
         json!({ "cause": "panic", "backtrace": "0: a\n1: b", "restart_in": 1.5 }),
@@ -146,6 +153,8 @@ fn every_message_says_what_happened() {
         "a line",
         "a line",
         "a line",
+        "schedule main: 3 slots were missed, from 2026-11-26T03:00:00Z to 2026-11-28T03:00:00Z: due longer ago than the \
+         catch-up window",
         "on_elected has returned",
         "b has completed it for today in term 6, at 2026-01-01T00:00:00.000Z: nothing is left to be done",
         "the plugin failed: why",

@@ -1,6 +1,9 @@
 //! Which slot is run next.
 
+use std::fmt;
 use std::time::Duration;
+
+use serde::{Serialize, Serializer};
 
 use super::record::{Claim, Record};
 use super::time::Time;
@@ -58,19 +61,53 @@ impl MissedCause {
             Self::Overlap => "overlap",
         }
     }
+
+    /// What it says to people.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::TooMany => "more came due while nobody ran any than are looked at",
+            Self::CatchUp => "due longer ago than the catch-up window",
+            Self::OnMissed => "due while nobody waited, and passed over by `on-missed`",
+            Self::Overlap => "due while the run of an earlier slot lasted",
+        }
+    }
+}
+
+impl Serialize for MissedCause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
 }
 
 /// Slots that will never be run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Missed {
     /// Why.
     pub cause: MissedCause,
     /// How many, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
     /// The first of them.
     pub first: Time,
     /// The last of them.
     pub last: Time,
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            cause,
+            slots,
+            first,
+            last,
+        } = self;
+        match slots {
+            Some(1) => write!(f, "1 slot was missed, {first}"),
+            Some(slots) => write!(f, "{slots} slots were missed, from {first} to {last}"),
+            None => write!(f, "slots were missed, from {first} to {last}"),
+        }?;
+        write!(f, ": {}", cause.reason())
+    }
 }
 
 /// What follows a decision, once its record is written.

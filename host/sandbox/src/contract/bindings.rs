@@ -33,5 +33,5 @@ mod minimal {
 }
 
 pub use self::minimal::soloist::plugin::blocking_state;
-pub use self::soloist::plugin::{leadership, log, state};
+pub use self::soloist::plugin::{leadership, log, schedule, state};
 pub use self::wasi::config::store as config;

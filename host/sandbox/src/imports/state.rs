@@ -79,18 +79,33 @@ impl StateAccess {
         }
     }
 
+    /// The permit of the term.
+    pub(crate) fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// Says whether the task allows values as large as these.
+    ///
+    /// # Errors
+    /// The first operation whose value is too large.
+    pub(crate) fn check_sizes(&self, operations: &[kept::Operation]) -> Result<(), kept::Refusal> {
+        let too_large = |operation: &kept::Operation| self.is_too_large(operation.value());
+        match operations.iter().position(too_large) {
+            Some(at) => {
+                let bytes = operations[at].value().len();
+                let error = StateError::TooLarge { bytes };
+                Err(kept::Refusal { at: Some(at), error })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Does all of these or none.
     pub(crate) async fn transact<E: From<kept::Refusal>>(
         &self,
         operations: Vec<kept::Operation>,
     ) -> wasmtime::Result<Result<Option<u64>, E>> {
-        let too_large = |operation: &kept::Operation| self.is_too_large(operation.value());
-        if let Some(at) = operations.iter().position(too_large) {
-            let bytes = operations[at].value().len();
-            let refusal = kept::Refusal {
-                at: Some(at),
-                error: StateError::TooLarge { bytes },
-            };
+        if let Err(refusal) = self.check_sizes(&operations) {
             return Ok(Err(refusal.into()));
         }
         let bytes = operations.iter().map(written).sum();
@@ -185,9 +200,10 @@ impl<T> state::HostWithStore<T> for Import {
     }
 }
 
-/// What an operation counts for among what is written.
-fn written(operation: &kept::Operation) -> usize {
-    operation.key().len() + operation.value().len()
+/// What operations count for among what is written, in bytes.
+pub(crate) fn written(operations: &[kept::Operation]) -> usize {
+    let bytes = |operation: &kept::Operation| operation.key().len() + operation.value().len();
+    operations.iter().map(bytes).sum()
 }
 
 fn is_too_large<T>(accessor: &Accessor<T, Import>, value: &[u8]) -> bool {

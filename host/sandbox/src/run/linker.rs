@@ -3,7 +3,9 @@
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use crate::imports::{blocking_state, clocks, config, exit, files, leadership, log, state};
+use crate::imports::{
+    blocking_state, clocks, config, exit, files, leadership, log, schedule, state,
+};
 use crate::network;
 use crate::run::store::InstanceData;
 
@@ -27,6 +29,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceData>> 
     log::add_to_linker(&mut linker, InstanceData::log)?;
     state::add_to_linker(&mut linker, InstanceData::state)?;
     blocking_state::add_to_linker(&mut linker, InstanceData::blocking_state)?;
+    schedule::add_to_linker(&mut linker, InstanceData::schedule)?;
     config::add_to_linker(&mut linker, InstanceData::config)?;
     Ok(linker)
 }

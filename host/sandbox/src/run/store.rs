@@ -17,6 +17,7 @@ use crate::imports::config::ConfigView;
 use crate::imports::files::{FilesView, OpenFiles};
 use crate::imports::leadership::LeadershipView;
 use crate::imports::log::LogView;
+use crate::imports::schedule::{ScheduleAccess, ScheduleView};
 use crate::imports::state::{StateAccess, StateView};
 use crate::imports::stdio::Stdio;
 use crate::imports::wasi;
@@ -49,6 +50,7 @@ pub(crate) struct InstanceData {
     asks: bool,
     pub(crate) elected: Elected,
     state: StateAccess,
+    schedule: ScheduleAccess,
     pub(crate) start: Start,
     pub(crate) cpu: Cpu,
     pub(crate) turn: Turn,
@@ -94,7 +96,20 @@ impl InstanceData {
         table.set_max_capacity(count(limits.resources.into()));
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(2 * HEADER_BYTES);
+        let state = StateAccess::new(
+            Arc::clone(&leadership.state),
+            leadership.permit.clone(),
+            writes,
+            limits,
+        );
         Ok(Self {
+            schedule: ScheduleAccess::new(
+                state.clone(),
+                Arc::clone(&leadership.term),
+                settings.clock.clone(),
+                log.clone(),
+            ),
+            state,
             network: NetworkAccess::new(
                 Arc::clone(&leadership.term),
                 leadership.permit.clone(),
@@ -102,12 +117,6 @@ impl InstanceData {
                 Arc::clone(&settings.resolver),
                 count(limits.sockets.into()),
                 log.clone(),
-            ),
-            state: StateAccess::new(
-                Arc::clone(&leadership.state),
-                leadership.permit.clone(),
-                writes,
-                limits,
             ),
             leadership,
             log,
@@ -148,6 +157,11 @@ impl InstanceData {
             log: &self.log,
             panic: &mut self.panic,
         }
+    }
+
+    pub(super) fn schedule(&mut self) -> ScheduleView<'_> {
+        self.start.called_host();
+        ScheduleView(&self.schedule)
     }
 
     pub(super) fn state(&mut self) -> StateView<'_> {

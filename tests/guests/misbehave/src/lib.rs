@@ -1,6 +1,7 @@
 //! A guest for the tests: does what its config value `do` says.
 
 mod output;
+mod schedule;
 mod state;
 
 use std::fmt::Write as _;
@@ -140,6 +141,7 @@ impl Plugin for Misbehave {
                     info!("{error}");
                 }
             }
+            Some("schedule-held") => schedule::demoted().await,
             Some("state-drain") => {
                 if let Err(error) = soloist_sdk::state::set("put-away", &true).await {
                     info!("{error}");

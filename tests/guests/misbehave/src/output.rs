@@ -74,7 +74,7 @@ pub async fn run(what: &str) -> Result {
             soloist_sdk::info!("{allowed} were allowed");
             stdout.write(b"\n")?;
         }
-        other => super::state::run(other).await?,
+        other => super::schedule::run(other).await?,
     }
     Ok(())
 }
