@@ -100,6 +100,7 @@ async fn plugins_that_log_complete_and_fail(cluster: &Cluster) -> Result<()> {
         misbehaving("complete", "on_complete = \"restart\"")?,
         misbehaving("panic", restart)?,
         misbehaving("resign", "")?,
+        misbehaving("schedule-slow", "")?,
     ];
     let config = cluster.file("plugins.toml", tasks.concat())?;
     let mut leader = cluster.host_of("logs", &config)?.start(&cluster.history)?;
@@ -123,6 +124,11 @@ async fn plugins_that_log_complete_and_fail(cluster: &Cluster) -> Result<()> {
         .await?;
     leader
         .event_where("plugin-failed", |event| event.text("backtrace").is_some())
+        .await?;
+    leader
+        .event_where("slots-missed", |event| {
+            event.text("cause") == Some("overlap") && event.line.get("slots").is_some()
+        })
         .await?;
     leader
         .event_where("failed", |event| event.duration("retry_in").is_some())

@@ -195,7 +195,7 @@ fn a_record_that_no_host_wrote_is_said_with_what_to_do() {
             br#"{"version":7}"#,
             "it has version 7, and this host knows version 1: update this host",
         ),
-        (&[b'['; 100_000], "it is no record of a schedule"),
+        (&vec![b'['; 100_000], "it is no record of a schedule"),
     ] {
         let calendar = Calendar::default();
         calendar.state.set_schedule("main", bytes);

@@ -253,8 +253,7 @@ impl ScheduleAccess {
         operations: Vec<kept::Operation>,
     ) -> Result<Result<(), kept::Refusal>, Stop> {
         let record = record.encode();
-        let bytes: usize = operations.iter().map(written).sum();
-        let bytes = bytes + name.len() + record.len();
+        let bytes = name.len() + record.len() + written(&operations);
         let write = RecordWrite {
             schedule: name.to_owned(),
             over,

@@ -94,7 +94,10 @@ impl StateAccess {
             Some(at) => {
                 let bytes = operations[at].value().len();
                 let error = StateError::TooLarge { bytes };
-                Err(kept::Refusal { at: Some(at), error })
+                Err(kept::Refusal {
+                    at: Some(at),
+                    error,
+                })
             }
             None => Ok(()),
         }
@@ -108,7 +111,7 @@ impl StateAccess {
         if let Err(refusal) = self.check_sizes(&operations) {
             return Ok(Err(refusal.into()));
         }
-        let bytes = operations.iter().map(written).sum();
+        let bytes = written(&operations);
         self.call(Some(bytes), |state| state.transact(operations))
             .await
     }
