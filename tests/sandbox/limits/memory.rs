@@ -110,10 +110,6 @@ fn instances_memories_and_tables_are_counted_before_anything_is_compiled() {
         let reached = load(limits).unwrap();
         assert_eq!((reached.limit, reached.allowed), (limit, 2));
     }
-    // Within the limits it is refused for another reason: its exports are not async.
-    let error = limited_text(component, enough).unwrap_err();
-    assert!(
-        matches!(error.problem, PluginProblem::WrongExport { .. }),
-        "{error:?}"
-    );
+    let exact = limited_text(component, enough).map(drop);
+    assert!(exact.is_ok(), "{exact:?}");
 }
