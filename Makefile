@@ -31,7 +31,8 @@ build:
 check:
 	$(CARGO) test --release --package soloist-core --package soloist-config
 
-demo: setup
+demo:
+	@tests/setup.sh demo
 	@echo "Building the host, which has a compiler for WebAssembly in it: on a new machine, a few minutes"
 	@$(CARGO) build --release --bin soloist --bin contender --bin demo
 	@echo "Building the plugins"

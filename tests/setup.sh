@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and this machine lacks; where it cannot, says what to install.
-# With `build` as its argument it sees to what building the program needs, and no more.
+# With `build` as its argument it sees to what building the program needs, and no more; with `demo`, to what the demo needs.
 # Does nothing, and quickly, where all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case "${1:-all}" in
-    all | build) ;;
-    *) echo "usage: $0 [build]" >&2; exit 2 ;;
+    all | build | demo) ;;
+    *) echo "usage: $0 [build | demo]" >&2; exit 2 ;;
 esac
 
 missing=()   # packages of Debian and Ubuntu
@@ -24,7 +24,7 @@ if ! has cc; then
     missing+=(build-essential)
     advice+=("a C compiler and linker, as 'cc'")
 fi
-if [ "${1:-all}" = all ]; then
+if [ "${1:-all}" != build ]; then
     if [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ] || has java; then :; else
         missing+=(default-jre-headless)
         advice+=("a Java runtime, 11 or newer, as 'java' or at JAVA_HOME")
@@ -33,9 +33,19 @@ if [ "${1:-all}" = all ]; then
         missing+=(libzookeeper-java)
         advice+=("ZooKeeper: unpack a release from https://zookeeper.apache.org and set ZOOKEEPER_HOME to where it is")
     fi
+fi
+if [ "${1:-all}" = all ]; then
     # A plugin in Python is built with a Python package.
     if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
         wanted+=(python3-venv)
+    fi
+    # A plugin in C.
+    if ! has clang || ! has wasm-ld || [ ! -e /usr/include/wasm32-wasi/stdio.h ]; then
+        wanted+=(clang lld wasi-libc libclang-rt-dev-wasm32)
+    fi
+    # One in JavaScript is built with a package of npm.
+    if ! has npm; then
+        wanted+=(nodejs npm)
     fi
     # Faults of the network are made in network namespaces.
     if ! has ip; then
@@ -69,7 +79,7 @@ if [ ${#wanted[@]} -gt 0 ]; then
     fi
 fi
 
-[ "${1:-all}" = all ] || exit 0
+[ "${1:-all}" != build ] || exit 0
 
 # Plugins are compiled for these targets. rust-toolchain.toml names them, so rustup may have them already.
 for target in wasm32-wasip2 wasm32-unknown-unknown; do

@@ -106,6 +106,8 @@ typedef struct {
 } soloist_config_answer;
 
 SOLOIST_IMPORT(should_stop) bool soloist_should_stop(void);
+/* Sleeps for so many nanoseconds, or until demotion begins, and says whether it has. */
+SOLOIST_IMPORT(sleep) bool soloist_sleep(uint64_t nanoseconds);
 /* In nanoseconds. */
 SOLOIST_IMPORT(remaining) uint64_t soloist_remaining(void);
 SOLOIST_IMPORT(current_term) void soloist_import_current_term(soloist_term *term);

@@ -52,6 +52,8 @@ struct Documents;
 
 #[doc(hidden)]
 pub mod bindings;
+#[cfg(target_os = "wasi")]
+mod exit;
 #[doc(hidden)]
 pub mod export;
 pub mod http;

@@ -13,7 +13,7 @@ SOLOIST_ON_ELECTED(uint64_t number, uint64_t fencing_token) {
         exit(1);
     }
     uint64_t piece = done.value.data ? strtoull(done.value.data, NULL, 10) : 0;
-    soloist_log(SOLOIST_INFO, "%s leads in term %llu, token %llu; %llu done\n", term.host.data, number, fencing_token, piece);
+    soloist_log(SOLOIST_INFO, "%s leads in term %llu, token %llu; %llu done", term.host.data, number, fencing_token, piece);
     while (!soloist_should_stop()) {
         char text[24];
         int length = snprintf(text, sizeof text, "%llu", ++piece);

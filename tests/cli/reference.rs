@@ -100,6 +100,7 @@ fn is_reported(cause: &Cause) -> bool {
         | Cause::Panicked(_)
         | Cause::Aborted { .. }
         | Cause::Exited(_)
+        | Cause::StackOverflow
         | Cause::Trapped(_)
         | Cause::Host(_)
         | Cause::HostPanicked => true,
@@ -122,6 +123,7 @@ fn every_cause_of_a_failure_is_in_the_reference() -> Result<()> {
             stderr: String::new(),
         },
         Cause::Exited(None),
+        Cause::StackOverflow,
         Cause::Trapped(String::new()),
         Cause::Host(String::new()),
         Cause::HostPanicked,

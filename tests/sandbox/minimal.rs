@@ -55,6 +55,13 @@ fn a_plugin_that_asks_is_woken_at_demotion_and_then_told() {
 }
 
 #[test]
+fn a_plugin_that_sleeps_by_the_contract_is_woken_at_demotion_and_then_told() {
+    let tested = Tested::start(synchronous("sleeps"), patient());
+    tested.wait_for("plugin-log", "sleeps", 1);
+    assert_eq!(demoted(tested)[1..], ["sleeps", FAREWELL]);
+}
+
+#[test]
 fn a_plugin_that_computes_and_asks_is_told() {
     let tested = Tested::start(synchronous("computes"), patient());
     tested.wait_for("plugin-log", "computes", 1);

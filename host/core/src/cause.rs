@@ -20,17 +20,22 @@ pub enum Cause {
     #[error("{0}")]
     Panicked(String),
     /// The plugin aborted itself; what it last wrote to stderr may say why.
-    #[error("it aborted; the last it wrote to stderr: {stderr:?}")]
+    #[error("it aborted; the last it wrote to stderr: {}", stderr.replace('\n', " / "))]
     Aborted {
         /// The last lines of stderr.
         stderr: String,
     },
-    /// The plugin ended itself, with this code if it told one. 0.2 of WASI can tell no more than success or failure.
+    /// The plugin ended itself, with this code if it told one. What 0.2 of WASI has on trial tells a code, and what it has besides only success or failure.
     #[error("it called exit({})", .0.map_or_else(|| "a code other than 0, which WASI does not tell".into(), |code| code.to_string()))]
     Exited(Option<u8>),
     /// The plugin reached one of its limits.
     #[error(transparent)]
     Limit(LimitReached),
+    /// The plugin's functions called each other until the stack in its own memory was full.
+    #[error(
+        "it called itself ever deeper until the stack was full that it has in its memory, whose size its compiler chose"
+    )]
+    StackOverflow,
     /// The plugin did something that WebAssembly forbids.
     #[error("{0}")]
     Trapped(String),
@@ -52,6 +57,7 @@ impl Cause {
             Self::Aborted { .. } => "abort",
             Self::Exited(_) => "exit",
             Self::Limit(reached) => reached.limit.cause(),
+            Self::StackOverflow => "stack-overflow",
             Self::Trapped(_) => "trap",
             Self::Host(_) => "host",
             Self::HostPanicked => "host-panic",
@@ -72,12 +78,12 @@ mod tests {
     #[test]
     fn a_cause_is_told_in_words_and_written_by_its_name() {
         let aborted = Cause::Aborted {
-            stderr: "no \"luck\"".into(),
+            stderr: "no luck\nat all".into(),
         };
         let told = [
             (
                 aborted,
-                r#"it aborted; the last it wrote to stderr: "no \"luck\"""#,
+                "it aborted; the last it wrote to stderr: no luck / at all",
                 "abort",
             ),
             (Cause::Exited(Some(7)), "it called exit(7)", "exit"),

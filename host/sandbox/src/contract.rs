@@ -19,12 +19,17 @@ macro_rules! wit {
         )
     };
 }
+
 /// The packages of the contract, each with the texts that it is made of. Each comes after those that it uses.
 const PACKAGES: [&[(&str, &str)]; 4] = [
     &[wit!("deps/clocks.wit")],
     &[wit!("deps/config.wit")],
     &[wit!("deps/http.wit")],
-    &[wit!("plugin.wit"), wit!("minimal.wit")],
+    &[
+        wit!("plugin.wit"),
+        wit!("schedule.wit"),
+        wit!("minimal.wit"),
+    ],
 ];
 
 /// Adds the packages of the contract.
@@ -71,5 +76,34 @@ impl From<term::Demotion> for bindings::Demotion {
             term::Demotion::NodeLost => Self::NodeLost,
             term::Demotion::Replaced => Self::Replaced,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_contract_is_among_the_packages() {
+        let contract = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../guest-sdk/wit");
+        let mut there = BTreeSet::new();
+        for folder in ["", "deps"] {
+            for entry in contract.join(folder).read_dir().unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    let name = path.strip_prefix(&contract).unwrap();
+                    there.insert(name.display().to_string());
+                }
+            }
+        }
+        let packages = PACKAGES.iter().copied().flatten();
+        assert_eq!(
+            there,
+            packages.map(|(name, _)| (*name).to_owned()).collect()
+        );
+        push_packages(&mut Resolve::default()).unwrap();
     }
 }

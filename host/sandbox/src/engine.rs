@@ -23,7 +23,7 @@ const HOST_STACK_BYTES: usize = 1536 * 1024;
 const DENSE_IMAGE_BYTES: u64 = 64 << 10;
 
 /// How many frames a reported backtrace has at most.
-const BACKTRACE_FRAMES: usize = 32;
+pub(crate) const BACKTRACE_FRAMES: usize = 32;
 
 /// How many runs of one plugin an engine has room for. A run that has ended may still be taken apart when the next begins.
 const RUNS: u32 = 2;

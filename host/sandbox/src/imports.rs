@@ -1,6 +1,7 @@
 //! What plugins import: a file for each interface. Each file says in a view what it works on. `run`
 //! makes the views, so no file here knows the whole store.
 
+pub(crate) mod blocking_clock;
 pub(crate) mod blocking_state;
 pub(crate) mod clocks;
 pub(crate) mod config;

@@ -1,5 +1,6 @@
 //! One attempt at a term: from a fresh store to its end.
 
+pub(crate) mod backtrace;
 pub(crate) mod elected;
 pub(crate) mod failure;
 pub(crate) mod linker;

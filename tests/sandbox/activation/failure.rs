@@ -51,8 +51,15 @@ fn a_panic_is_reported_with_its_message_and_where_it_was() {
         message.contains("this is the reason") && message.contains("src/lib.rs:"),
         "{message}"
     );
+    begins_in(&failed, "misbehave::innermost");
+}
+
+/// The backtrace begins in a function of the author's.
+fn begins_in(failed: &serde_json::Value, function: &str) {
+    let first = backtrace(failed).lines().next().unwrap();
     assert!(
-        backtrace(&failed).contains("misbehave::innermost"),
+        first.starts_with("0: ") && first.contains(&format!("!{function}"))
+            || first.contains(&format!("!<{function}")),
         "{failed:#}"
     );
 }
@@ -96,6 +103,14 @@ fn a_recursion_without_end_overflows_the_stack_of_the_plugin_alone() {
     );
 }
 
+/// What it keeps while it calls itself lies in its memory, where its own stack is full first.
+#[test]
+fn a_recursion_without_end_overflows_the_stack_in_memory_as_well() {
+    let failed = failure("stack-in-memory");
+    assert_eq!(failed["cause"], "stack-overflow");
+    begins_in(&failed, "misbehave::recurse_with_much");
+}
+
 #[test]
 fn an_error_that_on_elected_returns_and_an_exit_are_reported_as_such() {
     let failed = failure("error");
@@ -109,14 +124,14 @@ fn an_error_that_on_elected_returns_and_an_exit_are_reported_as_such() {
     );
     let failed = failure("exit");
     assert_eq!(failed["cause"], "exit");
-    // Rust's library says by WASI 0.2 only that it was no success.
     assert!(
         failed["message"]
             .as_str()
             .unwrap()
-            .contains("it called exit(a code other than 0"),
+            .ends_with("it called exit(3)"),
         "{failed:#}"
     );
+    begins_in(&failed, "misbehave::");
     for (code, told) in [(3, "exit(3)"), (0, "exit(0)"), (255, "exit(255)")] {
         let exits = format!(
             r#"(module

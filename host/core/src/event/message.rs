@@ -31,7 +31,7 @@ impl Event {
             }
             Self::PluginUnreachable => {
                 return "the plugin was stopped at once, and will be at every demotion that finds it in on_elected: it is not \
-                        async and does not import should-stop, so it could not hear of it. This is said once"
+                        async and imports neither should-stop nor sleep, so it could not hear of it. This is said once"
                     .into();
             }
             Self::SessionConnecting { servers } => format!("connecting to {servers}"),

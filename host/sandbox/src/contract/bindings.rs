@@ -19,6 +19,7 @@ mod minimal {
         path: "../../guest-sdk/wit",
         world: "minimal",
         imports: {
+            "soloist:plugin/blocking-clock": async | trappable,
             "soloist:plugin/blocking-state": async | trappable,
             default: trappable,
         },
@@ -32,6 +33,6 @@ mod minimal {
     });
 }
 
-pub use self::minimal::soloist::plugin::blocking_state;
+pub use self::minimal::soloist::plugin::{blocking_clock, blocking_state};
 pub use self::soloist::plugin::{leadership, log, schedule, state};
 pub use self::wasi::config::store as config;

@@ -5,18 +5,20 @@ pub(crate) const MODULE: &str = "soloist";
 
 const LEADERSHIP: &str = "soloist:plugin/leadership@0.1.0";
 const LOG: &str = "soloist:plugin/log@0.1.0";
+const CLOCK: &str = "soloist:plugin/blocking-clock@0.1.0";
 const STATE: &str = "soloist:plugin/blocking-state@0.1.0";
 const CONFIG: &str = "wasi:config/store@0.2.0-rc.1";
 
 /// Each plain name, with the interface and the function that it stands for. Whatever version of the contract comes, a name
 /// goes on standing for what it does: a module says no version.
-const FUNCTIONS: [(&str, &str, &str); 14] = [
+const FUNCTIONS: [(&str, &str, &str); 15] = [
     ("should_stop", LEADERSHIP, "should-stop"),
     ("current_term", LEADERSHIP, "current-term"),
     ("remaining", LEADERSHIP, "remaining"),
     ("resign", LEADERSHIP, "resign"),
     ("log", LOG, "log"),
     ("panicked", LOG, "panicked"),
+    ("sleep", CLOCK, "sleep"),
     ("config_get", CONFIG, "get"),
     ("config_get_all", CONFIG, "get-all"),
     ("state_get", STATE, "get"),

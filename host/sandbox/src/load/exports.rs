@@ -19,9 +19,11 @@ const ON_DEMOTED: &str = "on-demoted";
 /// How much of a wrong signature is shown.
 const MAX_SIGNATURE_BYTES: usize = 500;
 
-/// The function by which a plugin asks whether demotion has begun, and its interface in any version.
-const SHOULD_STOP: &str = "should-stop";
-const LEADERSHIP: &str = "soloist:plugin/leadership@";
+/// The functions by which a plugin hears that demotion has begun, and their interfaces in any version.
+const HEARING: [(&str, &str); 2] = [
+    ("soloist:plugin/leadership@", "should-stop"),
+    ("soloist:plugin/blocking-clock@", "sleep"),
+];
 
 /// Finds the two functions in a component. `lifts_async` says whether any function of it is lifted as `async`.
 ///
@@ -81,14 +83,16 @@ pub(super) fn find(
     })
 }
 
-/// Whether a component imports `should-stop`.
+/// Whether a component imports a function that tells it of demotion.
 fn asks(engine: &Engine, component: &Component) -> bool {
     component
         .component_type()
         .imports(engine)
         .any(|(name, item)| match &item.ty {
             ComponentItem::ComponentInstance(instance) => {
-                name.starts_with(LEADERSHIP) && instance.get_export(engine, SHOULD_STOP).is_some()
+                HEARING.iter().any(|(interface, function)| {
+                    name.starts_with(interface) && instance.get_export(engine, function).is_some()
+                })
             }
             _ => false,
         })

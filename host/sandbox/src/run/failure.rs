@@ -3,10 +3,11 @@
 use std::error::Error;
 
 use wasmtime::component::ResourceTableError;
-use wasmtime::{FrameInfo, Trap, WasmBacktrace};
+use wasmtime::{Trap, WasmBacktrace};
 
-use crate::bounded::{describe, name};
+use crate::bounded::describe;
 use crate::imports::exit::Exit;
+use crate::run::backtrace;
 use crate::run::store::InstanceData;
 use soloist_core::cause::Cause;
 use soloist_core::limits::{Limit, LimitReached};
@@ -55,9 +56,9 @@ impl Failure {
 
     /// Reads the cause from what wasmtime says and what the plugin said before.
     pub(crate) fn of_guest(error: &wasmtime::Error, host: &mut InstanceData) -> Self {
-        let backtrace = error
-            .downcast_ref::<WasmBacktrace>()
-            .map(frames)
+        let trace = error.downcast_ref::<WasmBacktrace>();
+        let backtrace = trace
+            .map(backtrace::told)
             .filter(|frames| !frames.is_empty());
         let cause = if let Some(lost) = error.downcast_ref::<LeaseLost>() {
             Cause::LeaseLost(*lost)
@@ -80,6 +81,10 @@ impl Failure {
                         stderr: host.stderr.tail(),
                     },
                 },
+                // The stack that Rust and C keep in memory has nothing below it.
+                Some(Trap::MemoryOutOfBounds) if trace.is_some_and(backtrace::is_runaway) => {
+                    Cause::StackOverflow
+                }
                 Some(trap) => Cause::Trapped(trap.to_string()),
                 None => Cause::Host(describe(&**error)),
             }
@@ -97,30 +102,4 @@ fn is_call_too_large(error: &(dyn Error + 'static)) -> bool {
 /// The table that keeps a plugin's resources has room for as many as the limit says.
 fn is_full_table(error: &(dyn Error + 'static)) -> bool {
     matches!(error.downcast_ref(), Some(ResourceTableError::Full))
-}
-
-/// One line for each frame. Written here, because wasmtime would write the names out as they were in Rust or C++, and a
-/// stranger chose them: of some that are short there is no end.
-fn frames(backtrace: &WasmBacktrace) -> String {
-    let line = |(number, frame): (usize, &FrameInfo)| {
-        let offset = frame
-            .module_offset()
-            .map(|offset| format!("{offset:#x} - "))
-            .unwrap_or_default();
-        let module = frame
-            .module()
-            .name()
-            .map_or_else(|| "<unknown>".into(), name);
-        let function = frame
-            .func_name()
-            .map_or_else(|| format!("<wasm function {}>", frame.func_index()), name);
-        format!("{number}: {offset}{module}!{function}")
-    };
-    backtrace
-        .frames()
-        .iter()
-        .enumerate()
-        .map(line)
-        .collect::<Vec<_>>()
-        .join("\n")
 }

@@ -4,7 +4,7 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::imports::{
-    blocking_state, clocks, config, exit, files, leadership, log, schedule, state,
+    blocking_clock, blocking_state, clocks, config, exit, files, leadership, log, schedule, state,
 };
 use crate::network;
 use crate::run::store::InstanceData;
@@ -28,6 +28,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<InstanceData>> 
     leadership::add_to_linker(&mut linker, InstanceData::leadership)?;
     log::add_to_linker(&mut linker, InstanceData::log)?;
     state::add_to_linker(&mut linker, InstanceData::state)?;
+    blocking_clock::add_to_linker(&mut linker, InstanceData::blocking_clock)?;
     blocking_state::add_to_linker(&mut linker, InstanceData::blocking_state)?;
     schedule::add_to_linker(&mut linker, InstanceData::schedule)?;
     config::add_to_linker(&mut linker, InstanceData::config)?;

@@ -11,6 +11,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::directories::Directories;
 use crate::engine::cpu::Cpu;
 use crate::engine::turn::Turn;
+use crate::imports::blocking_clock::BlockingClockView;
 use crate::imports::blocking_state::BlockingStateView;
 use crate::imports::clocks::ClocksView;
 use crate::imports::config::ConfigView;
@@ -167,6 +168,15 @@ impl InstanceData {
     pub(super) fn state(&mut self) -> StateView<'_> {
         self.start.called_host();
         StateView(&self.state)
+    }
+
+    pub(super) fn blocking_clock(&mut self) -> BlockingClockView<'_> {
+        self.start.called_host();
+        BlockingClockView {
+            clock: &self.settings.clock,
+            leadership: &self.leadership,
+            is_cut: self.elected.is_running(),
+        }
     }
 
     pub(super) fn blocking_state(&mut self) -> BlockingStateView<'_> {

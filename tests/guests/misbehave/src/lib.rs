@@ -56,6 +56,7 @@ impl Plugin for Misbehave {
             "thread-sleep" => thread::sleep(FOREVER),
             "memory" => devour(),
             "stack" => info!("{}", recurse(0)),
+            "stack-in-memory" => info!("{}", recurse_with_much(0)),
             "print" => {
                 println!("first\nsecond");
                 eprintln!("to stderr");
@@ -213,6 +214,13 @@ fn devour() -> ! {
     loop {
         eaten.push(black_box(vec![1_u8; 1 << 20]));
     }
+}
+
+#[inline(never)]
+#[allow(unconditional_recursion, reason = "that is the point")]
+fn recurse_with_much(depth: u64) -> u64 {
+    let much = black_box([depth; 1000]);
+    recurse_with_much(depth + 1).wrapping_add(much[usize::try_from(depth % 1000).unwrap_or(0)])
 }
 
 #[inline(never)]

@@ -3,6 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use soloist::plugin::blocking_clock::sleep;
 use soloist::plugin::blocking_state::{self, Assignment, Expectation, Operation};
 use soloist::plugin::leadership::{current_term, should_stop};
 use soloist::plugin::log::{Level, log};
@@ -59,6 +60,10 @@ impl Guest for Synchronous {
                 say("computes");
                 while !should_stop() {}
             }
+            Some("sleeps") => {
+                say("sleeps");
+                while !sleep(1_000_000_000_000_000) {}
+            }
             Some("state") => state()?,
             Some("waits-for-state") => {
                 let read = blocking_state::get("key");
@@ -73,7 +78,8 @@ impl Guest for Synchronous {
     fn on_demoted(reason: Demotion) {
         let begun = Instant::now();
         thread::sleep(FAREWELL);
-        let slept = begun.elapsed() >= FAREWELL;
+        sleep(u64::try_from(FAREWELL.as_nanos()).unwrap());
+        let slept = begun.elapsed() >= 2 * FAREWELL;
         say(&format!(
             "demoted: {reason:?}, slept: {slept}, asked: {}",
             should_stop()
