@@ -66,7 +66,7 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
 }
 
 async fn rounds(by: &str, end: End) -> Result<Samples> {
-    let cluster = Cluster::with(Settings::standalone().tick(TICK), SESSION_TIMEOUT).await?;
+    let cluster = Cluster::with(Settings::standalone().tick(TICK).real(), SESSION_TIMEOUT).await?;
     let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
     let host = cluster.host_at(
         &proxy.connect_string(),

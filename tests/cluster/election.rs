@@ -86,7 +86,7 @@ async fn leadership_follows_the_queue() -> Result<()> {
 /// resign.
 #[tokio::test]
 async fn each_candidate_watches_only_itself_and_its_predecessor() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::real().await?;
     let _hosts = cluster.queue(&["a", "b", "c", "d"]).await?;
     let client = cluster.client().await?;
     let queue = queue(&client).await?;

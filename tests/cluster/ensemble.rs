@@ -142,7 +142,7 @@ async fn nobody_is_elected_through_a_read_only_server() -> Result<()> {
 /// and leads again when the server is as it was.
 #[tokio::test]
 async fn nobody_leads_while_a_server_leaves_no_room_for_a_lease() -> Result<()> {
-    let mut cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
+    let mut cluster = Cluster::with(Settings::standalone().real(), Duration::from_secs(4)).await?;
     let mut host = cluster.host("a")?.start(&cluster.history)?;
     host.event("plugin-log").await?;
     let no_room = |event: &Event| {

@@ -281,7 +281,7 @@ async fn refused_credentials() -> Result<History> {
 
 /// A server agrees to less than before, and that is enough for a lease.
 async fn a_shortened_session() -> Result<History> {
-    let mut cluster = Cluster::with(Settings::standalone(), Duration::from_secs(10)).await?;
+    let mut cluster = Cluster::real().await?;
     let mut host = cluster.host("a")?.start(&cluster.history)?;
     host.event("plugin-log").await?;
     cluster

@@ -15,7 +15,7 @@ const SESSION: Duration = Duration::from_secs(10);
 /// A server keeps its data and its address through a restart, and leaves nothing behind.
 #[tokio::test]
 async fn a_server_can_be_restarted_and_leaves_nothing() -> Result<()> {
-    let mut zookeeper = ZooKeeper::start(Settings::standalone()).await?;
+    let mut zookeeper = ZooKeeper::start(Settings::standalone().real()).await?;
     let servers = zookeeper.connect_string();
     let writer = client::connect(&servers, SESSION).await?;
     client::make_path(&writer, "/kept").await?;
@@ -67,7 +67,7 @@ async fn an_ensemble_outlives_its_leader_and_not_its_quorum() -> Result<()> {
 /// The proxy loses the one reply it is told to lose, and the server has done what was asked.
 #[tokio::test]
 async fn the_proxy_loses_a_chosen_reply() -> Result<()> {
-    let zookeeper = ZooKeeper::start(Settings::standalone()).await?;
+    let zookeeper = ZooKeeper::start(Settings::standalone().real()).await?;
     let proxy = Proxy::start(zookeeper.address(0)).await?;
     let client = client::connect(&proxy.connect_string(), SESSION).await?;
     proxy.lose_reply_to(|request| request.op == Op::Create && request.mentions("/lost"));
@@ -86,7 +86,7 @@ async fn the_proxy_loses_a_chosen_reply() -> Result<()> {
 /// Traffic that is cut or swallowed does not arrive, and a healed connection works again.
 #[tokio::test]
 async fn the_proxy_cuts_and_swallows() -> Result<()> {
-    let zookeeper = ZooKeeper::start(Settings::standalone()).await?;
+    let zookeeper = ZooKeeper::start(Settings::standalone().real()).await?;
     let proxy = Proxy::start(zookeeper.address(0)).await?;
     let client = client::connect(&proxy.connect_string(), SESSION).await?;
     let direct = client::connect(&zookeeper.connect_string(), SESSION).await?;
@@ -124,7 +124,7 @@ async fn the_proxy_cuts_and_swallows() -> Result<()> {
 /// Foreign contenders of the plain recipe lead one after the other.
 #[tokio::test]
 async fn foreign_contenders_follow_each_other() -> Result<()> {
-    let zookeeper = ZooKeeper::start(Settings::standalone()).await?;
+    let zookeeper = ZooKeeper::start(Settings::standalone().real()).await?;
     let servers = zookeeper.connect_string();
     let mut first = Contender::stand(&servers, SESSION, "/some/node").await?;
     first.until(Standing::Leading).await?;

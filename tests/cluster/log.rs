@@ -67,7 +67,7 @@ fn library(event: &Event) -> Option<&str> {
 /// Soloist's levels are about Soloist, down to the last one. A library that is named is heard, and tells no secret.
 #[tokio::test]
 async fn libraries_are_heard_only_by_name_and_tell_no_secret() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut host = tells(&cluster, "trace")?;
     host.event("plugin-completed").await?;
     ensure!(host.terminate().await?.success());
@@ -108,7 +108,7 @@ async fn libraries_are_heard_only_by_name_and_tell_no_secret() -> Result<()> {
 /// A plugin cannot flood the log by way of a library.
 #[tokio::test]
 async fn what_libraries_say_is_bounded() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let begun = SystemTime::now();
     let command = cluster
         .host_of("a", &build::artifacts()?.guest("misbehave"))?
@@ -143,7 +143,7 @@ async fn what_libraries_say_is_bounded() -> Result<()> {
 /// Lines that nobody sees do not stand in the way of those that matter.
 #[tokio::test]
 async fn lines_below_the_level_do_not_count() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let command = cluster
         .host_of("a", &build::artifacts()?.guest("misbehave"))?
         .flag("--config", "do=whisper");
@@ -176,7 +176,7 @@ async fn what_a_plugin_says_is_not_taken_for_what_its_host_says() -> Result<()> 
       (data (i32.const 0) "\64\00\00\00\23\00\00\00")
       (func (export "on_elected") (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 40))))
       (func (export "on_demoted")))"#;
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let plugin = cluster.file("forges.wat", FORGES)?;
     let mut host = cluster
         .host_of("a", &plugin)?

@@ -62,7 +62,7 @@ fn token(record: &Record) -> Option<u64> {
 
 #[tokio::test]
 async fn tasks_come_go_and_are_replaced_while_the_others_go_on() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let first = [task("stays", "")?, task("goes", "")?, task("changes", "")?];
     let mut host = start(&cluster, &first)?;
     for name in ["goes", "changes"] {
@@ -119,7 +119,7 @@ async fn tasks_come_go_and_are_replaced_while_the_others_go_on() -> Result<()> {
 
 #[tokio::test]
 async fn a_plugin_or_a_secret_whose_file_has_changed_is_a_change_of_its_task() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let heartbeat = std::fs::read(build::artifacts()?.guest("heartbeat"))?;
     let plugin = cluster.file("plugin.wasm", &heartbeat)?;
     let secret = cluster.file("secret", "not-to-be-told-1")?;
@@ -159,7 +159,7 @@ async fn a_plugin_or_a_secret_whose_file_has_changed_is_a_change_of_its_task() -
 
 #[tokio::test]
 async fn what_is_wrong_changes_nothing_and_is_told() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let good = task("stays", "")?;
     let mut host = start(&cluster, std::slice::from_ref(&good))?;
     let led = token(&beats(&mut host, 0, "stays").await?);
@@ -207,7 +207,7 @@ async fn what_is_wrong_changes_nothing_and_is_told() -> Result<()> {
 /// Two tasks of one host must never have the same master node, nor for a moment: they have the same session.
 #[tokio::test]
 async fn a_task_that_takes_over_the_master_node_of_another_waits_for_it() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let path = "path = \"/leader\"";
     let mut host = start(&cluster, &[task("old", path)?])?;
     beats(&mut host, 0, "old").await?;
@@ -223,7 +223,7 @@ async fn a_task_that_takes_over_the_master_node_of_another_waits_for_it() -> Res
 #[tokio::test]
 async fn leaders_lead_on_while_a_plugin_is_compiled_and_the_next_reload_is_not_lost() -> Result<()>
 {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let good = task("stays", "")?;
     let mut host = start(&cluster, std::slice::from_ref(&good))?;
     let led = token(&beats(&mut host, 0, "stays").await?);
@@ -252,7 +252,7 @@ async fn leaders_lead_on_while_a_plugin_is_compiled_and_the_next_reload_is_not_l
 
 #[tokio::test]
 async fn a_host_that_is_to_stop_while_it_reloads_does_not_wait_for_that() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let good = task("stays", "")?;
     let mut host = start(&cluster, std::slice::from_ref(&good))?;
     beats(&mut host, 0, "stays").await?;
@@ -287,7 +287,7 @@ async fn a_host_that_is_to_stop_while_it_reloads_does_not_wait_for_that() -> Res
 /// There is nothing to be read again: whoever hangs up wants the host to end, and its task to be free at once.
 #[tokio::test]
 async fn without_a_file_a_host_that_is_hung_up_on_gives_its_task_back() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut host = cluster.host("a")?.start(&cluster.history)?;
     host.event("plugin-log").await?;
     host.signal(Signal::HUP)?;
@@ -302,7 +302,7 @@ async fn without_a_file_a_host_that_is_hung_up_on_gives_its_task_back() -> Resul
 /// Whoever starts a host with `nohup` wants it to outlive the terminal.
 #[tokio::test]
 async fn a_host_that_was_started_to_ignore_hangups_ignores_them() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut host = cluster.host("a")?.nohup().start(&cluster.history)?;
     host.event("plugin-log").await?;
     host.signal(Signal::HUP)?;
@@ -318,7 +318,7 @@ async fn a_host_that_was_started_to_ignore_hangups_ignores_them() -> Result<()> 
 
 #[tokio::test]
 async fn a_configuration_whose_task_is_done_once_is_read_once() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let file = cluster.file(FILE, task("once", "")?)?;
     let command = cluster.host_of("a", &file)?.arg("--once");
     let mut host = command.start(&cluster.history)?;
@@ -337,7 +337,7 @@ async fn a_configuration_whose_task_is_done_once_is_read_once() -> Result<()> {
 /// A file can be right for the session timeout that the host asks for, and leave no room in what a server agrees to.
 #[tokio::test]
 async fn what_the_session_has_no_time_for_is_refused_before_anything_stops() -> Result<()> {
-    let mut cluster = Cluster::start().await?;
+    let mut cluster = Cluster::real().await?;
     let mut host = start(&cluster, &[task("stays", "")?])?;
     beats(&mut host, 0, "stays").await?;
     let zookeeper = &mut cluster.zookeeper;
@@ -372,7 +372,7 @@ async fn what_the_session_has_no_time_for_is_refused_before_anything_stops() -> 
 /// Whoever has mended a plugin that fails does not wait for the pause that it has earned.
 #[tokio::test]
 async fn a_task_that_has_failed_for_good_is_stood_for_at_once_when_it_has_changed() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let text = "(module (func (export \"on_elected\") unreachable) (func (export \"on_demoted\")))";
     let bad = cluster.file("bad.wat", text)?;
     let pause = "restart = { max_restarts = 0, initial = \"1h\", max = \"1h\" }";
@@ -392,7 +392,7 @@ async fn a_task_that_has_failed_for_good_is_stood_for_at_once_when_it_has_change
 
 #[tokio::test]
 async fn two_tasks_exchange_their_master_nodes() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let paths = ["path = \"/leaders/1\"", "path = \"/leaders/2\""];
     let tasks = |a: usize| -> Result<_> { Ok([task("a", paths[a])?, task("b", paths[1 - a])?]) };
     let mut host = start(&cluster, &tasks(0)?)?;

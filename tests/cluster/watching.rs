@@ -100,7 +100,7 @@ async fn as_many_tasks_as_are_allowed_outlive_a_lost_connection() -> Result<()> 
 /// The host that was to try again is gone: once the time has passed, nobody is told to wait for it.
 #[tokio::test]
 async fn a_time_to_try_again_that_has_passed_is_shown_no_more() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let plugin = build::artifacts()?.guest("misbehave").display().to_string();
     let restart = r#"{ initial = "10ms", max = "1s", healthy_after = "1m", max_restarts = 0 }"#;
     let task = format!("[[task]]\nname = \"{TASK}\"\nplugin = {plugin:?}\nrestart = {restart}\n");

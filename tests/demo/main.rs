@@ -87,7 +87,7 @@ async fn demo() -> Result<()> {
     timeline.heading("Building, and starting a private ZooKeeper");
     // Compilation blocks, and an interrupt must not wait for it.
     tokio::task::spawn_blocking(build::artifacts).await??;
-    let cluster = Cluster::with(Settings::standalone(), SESSION_TIMEOUT)
+    let cluster = Cluster::with(Settings::standalone().real(), SESSION_TIMEOUT)
         .await?
         .recording(history);
     timeline.begin(&format!("ZooKeeper serves at {}", cluster.servers()));

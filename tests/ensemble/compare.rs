@@ -1,5 +1,7 @@
 //! The ensemble answers what ZooKeeper answers, and tells of watches in the same order.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use soloist_dev::ensemble::{Clock, Ensemble, Settings};
 use soloist_seed::seed;
@@ -9,6 +11,7 @@ use crate::operation::{CREATE, Operation};
 use crate::plan::{CLIENTS, Plan};
 use crate::side::{Side, Step};
 
+const TICK: Duration = Duration::from_secs(6);
 /// How many steps a plan has.
 const STEPS: usize = 120;
 /// How many plans there are, unless `SOLOIST_PLANS` says otherwise.
@@ -22,7 +25,9 @@ async fn random_operations_come_to_the_same_as_on_a_real_server() -> Result<()> 
         Err(_) => PLANS,
     };
     // Containers go when a timer says so, which is another one on each side.
+    // Sessions are long: on a machine that is busy with other work none ends by itself.
     let settings = zookeeper::Settings::standalone()
+        .tick(TICK)
         .system_property("znode.container.checkIntervalMs", "1000000000");
     let zookeeper = ZooKeeper::start(settings).await?;
     let ensemble = Ensemble::start(Settings {

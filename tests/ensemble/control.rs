@@ -15,9 +15,11 @@ use crate::raw::{Claim, Raw};
 const TICK: Duration = Duration::from_millis(500);
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Its clock stands still: on a machine that is busy with other work no session ends by itself.
 fn settings() -> Settings {
     Settings {
         tick: TICK,
+        clock: Clock::manual(),
         ..Settings::default()
     }
 }

@@ -62,7 +62,7 @@ impl Side {
         self.clients = (0..clients).map(|_| Client::default()).collect();
         let mut seen = Vec::new();
         for client in 0..clients {
-            self.connect(client, Claim::default(), 10_000, &[], &mut seen)
+            self.connect(client, Claim::default(), 60_000, &[], &mut seen)
                 .await?;
         }
         Ok(seen)
@@ -169,7 +169,7 @@ impl Side {
     ) -> Result<()> {
         if self.clients[client].connection.is_none() && !operations.is_empty() {
             let claim = self.clients[client].claim.clone();
-            Box::pin(self.connect(client, claim, 10_000, &[], seen)).await?;
+            Box::pin(self.connect(client, claim, 60_000, &[], seen)).await?;
         }
         let known = &mut self.clients[client];
         for operation in operations {

@@ -85,6 +85,16 @@ impl Cluster {
         Self::with(Settings::standalone(), Duration::from_secs(10)).await
     }
 
+    /// The same with the ensemble in this process, for what does not depend on how ZooKeeper comes by its answers.
+    pub async fn embedded() -> Result<Self> {
+        Self::with(Settings::embedded(), Duration::from_secs(10)).await
+    }
+
+    /// The same with a server that can be killed, configured anew, or asked for what only a real one knows.
+    pub async fn real() -> Result<Self> {
+        Self::with(Settings::standalone().real(), Duration::from_secs(10)).await
+    }
+
     /// The servers and the session timeout of one's choice.
     pub async fn with(settings: Settings, session_timeout: Duration) -> Result<Self> {
         // First what takes long: a server that waits costs memory.

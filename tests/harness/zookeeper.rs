@@ -1,20 +1,24 @@
 //! Private ZooKeeper servers: one alone, or an ensemble, on free loopback ports, with all they write in a directory
 //! that goes when they go.
 
+mod embedded;
 mod installation;
 mod server;
 mod settings;
+mod words;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
-pub use server::Mode;
+use anyhow::{Context, Result};
 use server::Server;
+use settings::Place;
 pub use settings::Settings;
+use soloist_dev::ensemble::{self, Ensemble};
 use tempfile::TempDir;
+pub use words::Mode;
 
 use crate::clock::Clock;
 use crate::{PATIENCE, eventually, process};
@@ -35,11 +39,35 @@ pub struct ZooKeeper {
     servers: Vec<Server>,
     directory: TempDir,
     settings: Settings,
+    /// What stands for them, if they are not real: then there are none.
+    embedded: Option<Ensemble>,
 }
+
+/// What a test lacks that asks the embedded ensemble for a fault of a server.
+const NO_FAULTS: &str = "the embedded ensemble is no server: ask for `Settings::real()`";
 
 impl ZooKeeper {
     /// Starts the servers and waits until they serve.
     pub async fn start(settings: Settings) -> Result<Self> {
+        let is_embedded = match settings.place {
+            Place::Embedded => embedded::is_wanted(true)?,
+            Place::Apart => embedded::is_wanted(false)?,
+            Place::Real => false,
+        };
+        if is_embedded {
+            let tick = settings.tick;
+            let none = Settings {
+                servers: 0,
+                ..settings
+            };
+            let mut zookeeper = Self::prepare(none)?;
+            let settings = ensemble::Settings {
+                tick,
+                ..ensemble::Settings::default()
+            };
+            zookeeper.embedded = Some(embedded::start(settings).await?);
+            return Ok(zookeeper);
+        }
         let mut zookeeper = Self::prepare(settings)?;
         zookeeper.start_all().await?;
         Ok(zookeeper)
@@ -60,6 +88,7 @@ impl ZooKeeper {
             servers,
             directory,
             settings,
+            embedded: None,
         };
         for index in 0..zookeeper.servers.len() {
             zookeeper.write_configuration(index)?;
@@ -82,22 +111,23 @@ impl ZooKeeper {
 
     /// Starts a server and does not wait for it: alone of three it cannot serve.
     pub fn launch(&mut self, index: usize) -> Result<()> {
-        self.servers[index].launch(&self.settings.system_properties)
+        let properties = self.settings.system_properties.clone();
+        self.server_mut(index)?.launch(&properties)
     }
 
     /// Waits until a server serves, and tells in which mode.
     pub async fn serving(&mut self, index: usize) -> Result<Mode> {
-        self.servers[index].serving().await
+        self.server_mut(index)?.serving().await
     }
 
     /// Kills a server at once.
     pub fn kill(&mut self, index: usize) -> Result<()> {
-        self.servers[index].kill()
+        self.server_mut(index)?.kill()
     }
 
     /// Adds a line to the configuration of one server, in place of one added before; heeded when it is next started.
     pub fn configure(&mut self, index: usize, property: Option<(&str, &str)>) -> Result<()> {
-        self.servers[index].property =
+        self.server_mut(index)?.property =
             property.map(|(name, value)| (name.to_owned(), value.to_owned()));
         self.write_configuration(index)
     }
@@ -114,29 +144,27 @@ impl ZooKeeper {
 
     /// Stops a server where it stands.
     pub async fn pause(&mut self, index: usize) -> Result<()> {
-        self.servers[index].process()?.pause(PATIENCE).await
+        self.server_mut(index)?.process()?.pause(PATIENCE).await
     }
 
     /// Lets a paused server go on.
     pub fn resume(&mut self, index: usize) -> Result<()> {
-        self.servers[index].process()?.resume()
+        self.server_mut(index)?.process()?.resume()
     }
 
     /// How many servers there are, running or not.
     pub fn len(&self) -> usize {
-        self.servers.len()
+        self.servers.len() + usize::from(self.embedded.is_some())
     }
 
     /// Whether there are no servers; there always are.
     pub fn is_empty(&self) -> bool {
-        self.servers.is_empty()
+        self.len() == 0
     }
 
     /// The connect string for all servers.
     pub fn connect_string(&self) -> String {
-        let servers: Vec<String> = (0..self.servers.len())
-            .map(|index| self.server(index))
-            .collect();
+        let servers: Vec<String> = (0..self.len()).map(|index| self.server(index)).collect();
         servers.join(",")
     }
 
@@ -147,13 +175,16 @@ impl ZooKeeper {
 
     /// The address at which one server waits for clients.
     pub fn address(&self, index: usize) -> SocketAddr {
-        self.servers[index].address()
+        match &self.embedded {
+            Some(ensemble) => ensemble.address(),
+            None => self.servers[index].address(),
+        }
     }
 
     /// Which server leads the ensemble (or serves alone).
     pub async fn leader(&self) -> Result<usize> {
         eventually("the ensemble to have a leader", PATIENCE, async || {
-            for index in 0..self.servers.len() {
+            for index in 0..self.len() {
                 if let Ok(Mode::Leader | Mode::Standalone) = self.mode(index).await {
                     return Some(index);
                 }
@@ -165,7 +196,7 @@ impl ZooKeeper {
 
     /// What a server says it is.
     pub async fn mode(&self, index: usize) -> Result<Mode> {
-        self.servers[index].mode().await
+        words::mode(self.address(index)).await
     }
 
     /// The servers' tickTime.
@@ -185,12 +216,16 @@ impl ZooKeeper {
 
     /// Sends one of the four-letter words to a server, for its answer.
     pub async fn ask(&self, index: usize, word: &str) -> Result<String> {
-        self.servers[index].ask(word).await
+        words::ask(self.address(index), word).await
     }
 
     /// What a server has logged since it was last started.
     pub fn log(&self, index: usize) -> String {
-        self.servers[index].log()
+        self.servers.get(index).map(Server::log).unwrap_or_default()
+    }
+
+    fn server_mut(&mut self, index: usize) -> Result<&mut Server> {
+        self.servers.get_mut(index).context(NO_FAULTS)
     }
 
     fn write_configuration(&self, index: usize) -> Result<()> {

@@ -14,7 +14,7 @@ use super::case::{RESIGN, fails, standbys};
 /// The next in the queue leads; the host that led stands at its end; the history says why.
 #[tokio::test]
 async fn a_leader_that_is_asked_to_resigns_in_favour_of_the_next() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut hosts = cluster.queue(&["a", "b", "c"]).await?;
     let answer = cluster
         .operator(&[], &["resign", TASK, "--reason", "kernel update"])
@@ -49,7 +49,7 @@ async fn a_leader_that_is_asked_to_resigns_in_favour_of_the_next() -> Result<()>
 /// The last host of the queue leads next, if an operator asks for it; the hosts before it step back and go on standing.
 #[tokio::test]
 async fn leadership_can_be_handed_to_the_last_in_the_queue() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut hosts = cluster.queue(&["a", "b", "c", "d"]).await?;
     let answer = cluster
         .operator(&[], &["resign", TASK, "--to", "d"])
@@ -87,7 +87,7 @@ async fn leadership_can_be_handed_to_the_last_in_the_queue() -> Result<()> {
 /// An order that cannot be fulfilled is not given: it says who could lead, and changes nothing.
 #[tokio::test]
 async fn nobody_resigns_in_favour_of_a_host_that_does_not_stand() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let _hosts = cluster.queue(&["a", "b", "c"]).await?;
     let before = cluster.status().await?;
     fails(
@@ -116,7 +116,7 @@ async fn nobody_resigns_in_favour_of_a_host_that_does_not_stand() -> Result<()> 
 /// An order for a term that has ended, and what is no order at all, mean nothing; the next true one is still heard.
 #[tokio::test]
 async fn orders_for_another_term_mean_nothing() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let _hosts = cluster.queue(&["a", "b"]).await?;
     ensure!(cluster.operator(&[], &["resign", TASK]).await?.code == Some(0));
     let observer = cluster.client().await?;
@@ -146,7 +146,7 @@ async fn orders_for_another_term_mean_nothing() -> Result<()> {
 /// A node for orders that the leader may not read is said to be in the way, once; when it is gone orders are heard again.
 #[tokio::test]
 async fn orders_that_cannot_be_read_are_reported_and_come_through_when_they_can() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let stranger = cluster.client_as("stranger:secret").await?;
     client::make_path(&stranger, "/soloist/tasks/beat").await?;
     let options = CreateMode::Persistent.with_acls(Acls::creator_all());
@@ -171,7 +171,7 @@ async fn orders_that_cannot_be_read_are_reported_and_come_through_when_they_can(
 /// A leader that does not answer: the command says so, and the order is followed as soon as the leader can.
 #[tokio::test]
 async fn an_order_stands_until_the_leader_follows_it() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut hosts = cluster.queue(&["a", "b"]).await?;
     hosts[0].pause().await?;
     fails(
@@ -209,7 +209,7 @@ async fn an_order_after_which_nobody_leads_is_not_fulfilled() -> Result<()> {
 /// The host that shall lead is gone before its turn comes.
 #[tokio::test]
 async fn an_order_after_which_another_leads_is_not_fulfilled() -> Result<()> {
-    let cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
+    let cluster = Cluster::with(Settings::embedded(), Duration::from_secs(4)).await?;
     let mut hosts = cluster.queue(&["a", "b", "c"]).await?;
     hosts[2].pause().await?;
     fails(
@@ -225,7 +225,7 @@ async fn an_order_after_which_another_leads_is_not_fulfilled() -> Result<()> {
 /// The only host resigns and leads again, in a term of its own.
 #[tokio::test]
 async fn a_host_alone_leads_again() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let _hosts = cluster.queue(&["a"]).await?;
     let answer = cluster.operator(&[], &["resign", TASK]).await?;
     ensure!(

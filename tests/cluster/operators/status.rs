@@ -15,7 +15,7 @@ use super::case::{fails, standbys};
 /// The leader with its term and token, the standbys in the order of the queue, and all hosts: as text and as JSON.
 #[tokio::test]
 async fn status_names_the_leader_and_the_standbys_in_order() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let hosts = cluster.queue(&["leader", "b", "a"]).await?;
     let status = cluster.operator(&[], &["status", "--json"]).await?.json()?;
     let observer = cluster.client().await?;
@@ -69,7 +69,7 @@ async fn status_names_the_leader_and_the_standbys_in_order() -> Result<()> {
 /// No leader is an answer, not a failure; a task nobody has ever stood for is a mistake.
 #[tokio::test]
 async fn status_tells_a_task_without_a_leader_from_one_that_is_unknown() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let nothing = cluster.operator(&[], &["status", "--json"]).await?.json()?;
     ensure!(nothing == json!({"tasks": [], "hosts": []}), "{nothing}");
     fails(
@@ -94,7 +94,7 @@ async fn status_tells_a_task_without_a_leader_from_one_that_is_unknown() -> Resu
 /// The configuration of the hosts serves operators as well, whatever its tasks are; flags come before it.
 #[tokio::test]
 async fn operators_can_use_the_configuration_of_the_hosts() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let _hosts = cluster.queue(&["a"]).await?;
     let task = "[[task]]\nname = \"beat\"\nplugin = \"not-on-this-machine.wasm\"\n";
     let file = |name, servers: &str| {
@@ -139,7 +139,7 @@ async fn operators_can_use_the_configuration_of_the_hosts() -> Result<()> {
 /// Every change is printed, until SIGINT ends it with success.
 #[tokio::test]
 async fn status_can_be_watched() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut hosts = cluster.queue(&["a", "b"]).await?;
     let seen = History::default();
     let command = Command::new("watcher", &build::artifacts()?.soloist)
@@ -183,7 +183,7 @@ async fn status_can_be_watched() -> Result<()> {
 /// A foreign program that leads is shown as what it wrote, made safe to print; it cannot be asked to resign.
 #[tokio::test]
 async fn a_foreign_leader_is_shown_as_what_it_wrote() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let node = "/legacy/report/master";
     let foreign = cluster.client().await?;
     client::make_path(&foreign, "/legacy/report").await?;

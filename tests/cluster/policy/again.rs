@@ -11,7 +11,7 @@ use super::case::{completing, host};
 /// it runs well again, nobody does any more.
 #[tokio::test]
 async fn a_task_that_fails_everywhere_is_seen_to_fail_until_it_is_healthy_again() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut first = host(&cluster, "a", "panic")?.start(&cluster.history)?;
     let failed = first.event("failed").await?;
     let event = failed.event().context("no event")?;
@@ -110,7 +110,7 @@ async fn a_task_that_fails_everywhere_is_seen_to_fail_until_it_is_healthy_again(
 /// A term that was healthy before its plugin failed for good begins a new count.
 #[tokio::test]
 async fn failures_after_a_healthy_time_are_counted_anew() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut first = host(&cluster, "a", "panic")?.start(&cluster.history)?;
     first
         .event_where("failed", |event| event.line["terms"] == 2)
@@ -128,7 +128,7 @@ async fn failures_after_a_healthy_time_are_counted_anew() -> Result<()> {
 /// A host alone rests between its terms, ever longer, and says so; another host does not wait for that rest.
 #[tokio::test]
 async fn a_plugin_that_gives_leadership_up_at_once_makes_no_busy_loop() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut alone = completing(&cluster, "a", "resign")?.start(&cluster.history)?;
     for (number, pause) in [(1, 1.0), (2, 2.0)] {
         let rests =
@@ -145,7 +145,7 @@ async fn a_plugin_that_gives_leadership_up_at_once_makes_no_busy_loop() -> Resul
 
 #[tokio::test]
 async fn a_plugin_that_completes_can_be_run_again() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut host = host(&cluster, "a", "complete")?
         .env("SOLOIST_ON_COMPLETE", "hold")
         .start(&cluster.history)?;

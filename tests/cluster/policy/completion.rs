@@ -29,7 +29,7 @@ fn once_through(cluster: &Cluster, proxy: &Proxy) -> Result<Host> {
 #[tokio::test]
 async fn a_completion_whose_message_is_lost_is_written_down_once() -> Result<()> {
     for loss in [Loss::Request, Loss::Reply] {
-        let cluster = Cluster::start().await?;
+        let cluster = Cluster::embedded().await?;
         let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
         // The first request that writes the completion.
         proxy.lose(loss, |request| is_completion(&request));
@@ -49,7 +49,7 @@ async fn a_completion_whose_message_is_lost_is_written_down_once() -> Result<()>
 /// The reply is lost, and the host is asked to stop before it hears that the task is done: the task is done all the same.
 #[tokio::test]
 async fn a_completion_whose_answer_is_lost_counts_at_a_shutdown() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let proxy = Arc::new(Proxy::start(cluster.zookeeper.address(0)).await?);
     let silent = Arc::downgrade(&proxy);
     proxy.lose(Loss::Reply, move |request| {
@@ -77,7 +77,7 @@ async fn a_completion_whose_answer_is_lost_counts_at_a_shutdown() -> Result<()> 
 /// again, and does not do the task again.
 #[tokio::test]
 async fn a_completion_in_a_term_that_was_taken_away_is_written_down_in_the_next() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
     proxy.lose(Loss::Request, |request| is_completion(&request));
     let mut host = once_through(&cluster, &proxy)?;
@@ -111,7 +111,7 @@ async fn a_completion_in_a_term_that_was_taken_away_is_written_down_in_the_next(
 /// the task again.
 #[tokio::test]
 async fn a_completion_that_was_not_written_down_is_void_once_another_host_has_led() -> Result<()> {
-    let cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
+    let cluster = Cluster::with(Settings::embedded(), Duration::from_secs(4)).await?;
     let proxy = Arc::new(Proxy::start(cluster.zookeeper.address(0)).await?);
     let link = Arc::clone(&proxy);
     proxy.lose(Loss::Request, move |request| {

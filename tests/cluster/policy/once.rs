@@ -11,7 +11,7 @@ use super::case::{activations, done, done_by, host, once};
 
 #[tokio::test]
 async fn a_plugin_that_is_run_once_is_given_back_when_it_has_completed() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut leader = host(&cluster, "leader", "wait")?.start(&cluster.history)?;
     leader.event("plugin-log").await?;
     let mut standby = once(&cluster, "once", "complete")?.start(&cluster.history)?;
@@ -54,7 +54,7 @@ async fn a_plugin_that_is_run_once_is_given_back_when_it_has_completed() -> Resu
 
 #[tokio::test]
 async fn a_plugin_that_is_demoted_before_it_has_completed_stands_again() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut host = once(&cluster, "a", "second-term")?.start(&cluster.history)?;
     host.event("plugin-log").await?;
     // The command does not wait for the next leader: the second term is short.
@@ -68,7 +68,7 @@ async fn a_plugin_that_is_demoted_before_it_has_completed_stands_again() -> Resu
 
 #[tokio::test]
 async fn a_plugin_that_is_run_once_and_fails_is_a_failure_of_the_command() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut host = host(&cluster, "a", "error")?
         .env("SOLOIST_ONCE", "1")
         .start(&cluster.history)?;
@@ -94,7 +94,7 @@ async fn a_plugin_that_is_run_once_and_fails_is_a_failure_of_the_command() -> Re
 /// A task that was interrupted is not taken for done.
 #[tokio::test]
 async fn a_plugin_that_is_run_once_and_interrupted_has_not_completed() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut host = once(&cluster, "a", "wait")?.start(&cluster.history)?;
     host.event("plugin-log").await?;
     let ended = host.terminate().await?;
@@ -108,7 +108,7 @@ async fn a_plugin_that_is_run_once_and_interrupted_has_not_completed() -> Result
 /// The standbys end as well, and so does a host that comes later: once means once for the task, not for each host.
 #[tokio::test]
 async fn a_task_that_is_done_once_is_done_by_one_host() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let mut leader = host(&cluster, "leader", "wait")?.start(&cluster.history)?;
     leader.event("plugin-log").await?;
     let mut hosts = Vec::new();
@@ -152,7 +152,7 @@ async fn a_task_that_is_done_once_is_done_by_one_host() -> Result<()> {
 /// A task is done again under another name, and each name is remembered.
 #[tokio::test]
 async fn what_is_done_once_is_done_again_under_another_name() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     for (id, name, by) in [
         ("a", None, None),
         ("b", Some("monday"), None),
@@ -180,7 +180,7 @@ async fn what_is_done_once_is_done_again_under_another_name() -> Result<()> {
 /// A leader that dies before its plugin has completed has done nothing: the next leader does the task.
 #[tokio::test]
 async fn what_is_to_be_done_once_survives_the_death_of_its_leader() -> Result<()> {
-    let cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
+    let cluster = Cluster::with(Settings::embedded(), Duration::from_secs(4)).await?;
     let mut first = once(&cluster, "a", "second-term")?.start(&cluster.history)?;
     first.event("plugin-log").await?;
     let mut hosts = Vec::new();
@@ -199,7 +199,7 @@ async fn what_is_to_be_done_once_survives_the_death_of_its_leader() -> Result<()
 
 #[tokio::test]
 async fn each_host_can_do_it_once_for_itself() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     for id in ["a", "b"] {
         let mut host = host(&cluster, id, "complete")?
             .arg("--once-each-host")
@@ -223,7 +223,7 @@ async fn each_host_can_do_it_once_for_itself() -> Result<()> {
 
 #[tokio::test]
 async fn only_a_single_task_can_be_run_once() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let plugin = build::artifacts()?.guest("misbehave").display().to_string();
     let task = |name: &str| format!("[[task]]\nname = \"{name}\"\nplugin = {plugin:?}\n");
     let two = cluster.file("two.toml", task("one") + &task("two"))?;

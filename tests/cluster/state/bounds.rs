@@ -16,7 +16,7 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is too large, too many or badly named is refused, and what just fits is kept.
 #[tokio::test]
 async fn limits_hold() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = Cluster::embedded().await?;
     let leader = Leader::elected(&cluster, "a").await?;
     for key in [
         "",

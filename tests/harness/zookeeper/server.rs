@@ -5,32 +5,17 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use anyhow::{Context, Result};
 
 use super::Settings;
 use super::installation::{class_path, java};
+use super::words::{self, Mode};
 use crate::clock::Clock;
 use crate::netns::Node;
 use crate::ports::Port;
 use crate::process::{self, Process};
 use crate::{PATIENCE, eventually};
-
-/// What a server says it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// It serves alone.
-    Standalone,
-    /// It leads the ensemble.
-    Leader,
-    /// It follows the leader.
-    Follower,
-    /// It has lost the quorum and serves reads only.
-    ReadOnly,
-}
 
 /// A server, running or not.
 #[derive(Debug)]
@@ -171,7 +156,7 @@ impl Server {
         let what = format!("ZooKeeper server {} to serve", self.number);
         let serving = eventually(&what, PATIENCE, async || {
             match self.process.as_mut()?.status() {
-                Ok(None) => self.mode().await.ok().map(Ok),
+                Ok(None) => words::mode(self.address()).await.ok().map(Ok),
                 _ => Some(Err(anyhow::anyhow!(
                     "ZooKeeper server {} has ended",
                     self.number
@@ -182,30 +167,6 @@ impl Server {
             .await
             .and_then(|mode| mode)
             .with_context(|| format!("its log:\n{}", self.log()))
-    }
-
-    /// What the server says it is.
-    pub(super) async fn mode(&self) -> Result<Mode> {
-        let answer = self.ask("srvr").await?;
-        match answer.lines().find_map(|line| line.strip_prefix("Mode: ")) {
-            Some("standalone") => Ok(Mode::Standalone),
-            Some("leader") => Ok(Mode::Leader),
-            Some("follower") => Ok(Mode::Follower),
-            Some("read-only") => Ok(Mode::ReadOnly),
-            _ => bail!("ZooKeeper server {} does not serve: {answer}", self.number),
-        }
-    }
-
-    /// Sends one of the four-letter words to the server, for its answer.
-    pub(super) async fn ask(&self, word: &str) -> Result<String> {
-        let asking = async {
-            let mut stream = TcpStream::connect(self.address()).await?;
-            stream.write_all(word.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            Ok(answer)
-        };
-        tokio::time::timeout(Duration::from_secs(5), asking).await?
     }
 
     /// What the server has logged since it was last started.

@@ -12,10 +12,23 @@ pub struct Settings {
     pub(super) properties: Vec<(String, String)>,
     pub(super) system_properties: Vec<(String, String)>,
     pub(super) nodes: Vec<Node>,
+    pub(super) place: Place,
+}
+
+/// Whether the servers can be the ensemble in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is to be that, unless real servers are asked for throughout.
+    Embedded,
+    /// It is not to be that, unless the embedded one is asked for throughout.
+    Apart,
+    /// It cannot be that.
+    Real,
 }
 
 impl Settings {
-    /// One server alone, with a tick of 500 ms: sessions of 1 to 10 seconds.
+    /// One server alone, with a tick of 500 ms: sessions of 1 to 10 seconds. Where `SOLOIST_ENSEMBLE=embedded` is set it is
+    /// the ensemble in this process, which has no faults: see [`Settings::real`].
     pub fn standalone() -> Self {
         Self {
             servers: 1,
@@ -23,6 +36,16 @@ impl Settings {
             properties: Vec::new(),
             system_properties: Vec::new(),
             nodes: Vec::new(),
+            place: Place::Apart,
+        }
+    }
+
+    /// The same as the ensemble in this process, which has no faults and starts at once. Where `SOLOIST_ENSEMBLE=real` is set
+    /// it is a server.
+    pub fn embedded() -> Self {
+        Self {
+            place: Place::Embedded,
+            ..Self::standalone()
         }
     }
 
@@ -30,8 +53,15 @@ impl Settings {
     pub fn ensemble() -> Self {
         Self {
             servers: 3,
-            ..Self::standalone()
+            ..Self::standalone().real()
         }
+    }
+
+    /// Has the servers be real whatever is set: to be killed, paused or asked for what they log.
+    #[must_use]
+    pub fn real(mut self) -> Self {
+        self.place = Place::Real;
+        self
     }
 
     /// An ensemble with one server on each of those nodes, rather than on the loopback device.
@@ -39,7 +69,7 @@ impl Settings {
         Self {
             servers: nodes.len(),
             nodes: nodes.to_vec(),
-            ..Self::standalone()
+            ..Self::standalone().real()
         }
     }
 
@@ -54,7 +84,7 @@ impl Settings {
     #[must_use]
     pub fn property(mut self, name: &str, value: &str) -> Self {
         self.properties.push((name.to_owned(), value.to_owned()));
-        self
+        self.real()
     }
 
     /// Sets a property of the servers' Java machine.
@@ -62,6 +92,6 @@ impl Settings {
     pub fn system_property(mut self, name: &str, value: &str) -> Self {
         self.system_properties
             .push((name.to_owned(), value.to_owned()));
-        self
+        self.real()
     }
 }

@@ -122,10 +122,10 @@ impl Machine {
     /// Ends the sessions whose time is over.
     pub(super) fn tick(&mut self, now: Now) {
         while let Some(session) = self.sessions.expired(now.elapsed) {
-            self.end(session, now);
+            self.end(session);
         }
         if now.elapsed >= self.next_container_check {
-            self.next_container_check = now.elapsed + CONTAINER_INTERVAL;
+            self.next_container_check = now.elapsed.saturating_add(CONTAINER_INTERVAL);
             for path in self.tree.emptied_containers() {
                 self.zxid += 1;
                 self.remove(&path);
@@ -134,9 +134,9 @@ impl Machine {
     }
 
     /// Ends a session as if its time were over; tells whether there was one.
-    pub(super) fn expire(&mut self, session: i64, now: Now) -> bool {
+    pub(super) fn expire(&mut self, session: i64) -> bool {
         self.sessions.get(session).is_some() && {
-            self.end(session, now);
+            self.end(session);
             true
         }
     }
@@ -245,7 +245,7 @@ impl Machine {
     }
 
     /// Ends a session: what is ephemeral goes with it.
-    fn end(&mut self, id: i64, _now: Now) {
+    fn end(&mut self, id: i64) {
         self.zxid += 1;
         let Some(session) = self.sessions.end(id) else {
             return;

@@ -220,8 +220,7 @@ impl Ensemble {
 
     /// Ends a session at once, as if its time were over; tells whether there was one.
     pub fn expire(&self, session: i64) -> bool {
-        self.shared
-            .with(|machine, now| machine.expire(session, now))
+        self.shared.with(|machine, _| machine.expire(session))
     }
 
     /// Closes the connection of a session, and gives it no other one for a while; tells whether there is such a session.
@@ -297,7 +296,7 @@ async fn expire(shared: Arc<Shared>, mut running: watch::Receiver<()>) {
     const IDLE: Duration = Duration::from_secs(60);
     loop {
         let next = shared.lock().machine.next_tick();
-        let next = next.unwrap_or_else(|| shared.clock.elapsed() + IDLE);
+        let next = next.unwrap_or_else(|| shared.clock.elapsed().saturating_add(IDLE));
         tokio::select! {
             () = shared.clock.sleep_until(next) => shared.with(Machine::tick),
             () = shared.sooner.notified() => {}

@@ -142,7 +142,7 @@ impl Sessions {
 /// ZooKeeper ends sessions at whole ticks only: the first one after the timeout.
 fn expiry(tick: Duration, timeout: Duration, now: Duration) -> Duration {
     let tick = tick.as_millis().max(1);
-    let ticks = (now + timeout).as_millis() / tick + 1;
+    let ticks = now.saturating_add(timeout).as_millis() / tick + 1;
     Duration::from_millis(u64::try_from(ticks * tick).unwrap_or(u64::MAX))
 }
 

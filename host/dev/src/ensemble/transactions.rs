@@ -4,7 +4,7 @@ use super::access::{self, Identity, permission};
 use super::node::{CONTAINER, Node, Record, Stat};
 use super::path;
 use super::refusal::Refusal;
-use super::tree::{Tree, node_bytes};
+use super::tree::{Tree, acl_bytes, node_bytes};
 use super::watches::Change;
 use super::wire::{Create, Write};
 
@@ -90,12 +90,13 @@ pub(super) fn apply(tree: &mut Tree, write: Write, author: &Author<'_>) -> Resul
         Write::SetAcl { path, acl, version } => {
             path::validate(&path)?;
             let acl = access::expand(&acl, author.identities)?;
-            let node = tree.get_mut(&path).ok_or(Refusal::NoNode)?;
+            let node = tree.expect(&path)?;
             access::check(&node.acl, permission::ADMIN, author.identities)?;
-            node.record.aversion = next_version(node.record.aversion, version)?;
-            node.acl = acl;
+            let aversion = next_version(node.record.aversion, version)?;
+            tree.make_room(acl_bytes(&acl), acl_bytes(&node.acl))?;
+            let stat = tree.set_acl(&path, acl, aversion).ok_or(Refusal::NoNode)?;
             Ok(Made {
-                outcome: Outcome::Set(node.stat()),
+                outcome: Outcome::Set(stat),
                 change: None,
                 undo: Undo::Nothing,
             })
@@ -284,4 +285,114 @@ fn next_version(current: i32, expected: i32) -> Result<i32, Refusal> {
     let is_expected = expected == -1 || expected == current;
     let next = current.wrapping_add(1);
     is_expected.then_some(next).ok_or(Refusal::BadVersion)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::access::Acl;
+    use super::*;
+
+    fn create(path: &str, data: usize) -> Write {
+        Write::Create(Create {
+            path: path.into(),
+            data: Some(vec![0; data]),
+            acl: access::open(),
+            flags: 0,
+            is_container: false,
+            with_stat: false,
+        })
+    }
+
+    fn set_data(path: &str, data: usize) -> Write {
+        let (path, data) = (path.into(), Some(vec![0; data]));
+        Write::SetData {
+            path,
+            data,
+            version: -1,
+        }
+    }
+
+    fn delete(path: &str) -> Write {
+        let path = path.into();
+        Write::Delete { path, version: -1 }
+    }
+
+    fn applied(tree: &mut Tree, writes: Vec<Write>, zxid: i64) -> Result<usize, (usize, Refusal)> {
+        let identities = [Identity::new("digest", "user:digest")];
+        let author = Author {
+            session: 1,
+            identities: &identities,
+            zxid,
+            time: zxid,
+        };
+        apply_all(tree, writes, &author).map(|made| made.len())
+    }
+
+    fn content(tree: &Tree) -> Vec<(String, Option<Vec<u8>>, Stat)> {
+        let all = tree.sorted().into_iter();
+        all.map(|(path, node)| (path.clone(), node.data.clone(), node.stat()))
+            .collect()
+    }
+
+    /// What the nodes take, counted anew.
+    fn counted(tree: &Tree) -> usize {
+        let all = tree.sorted().into_iter();
+        all.map(|(path, node)| node_bytes(path, node)).sum()
+    }
+
+    #[test]
+    fn what_is_refused_in_part_leaves_no_trace() {
+        let mut tree = Tree::new(1_000_000);
+        assert_eq!(
+            applied(
+                &mut tree,
+                vec![create("/a", 3), create("/a/b", 4), create("/c", 0)],
+                1
+            ),
+            Ok(3)
+        );
+        let (before, bytes) = (content(&tree), tree.bytes());
+        let writes = vec![
+            set_data("/a", 100),
+            delete("/a/b"),
+            create("/a/new", 7),
+            create("/a/new/er", 7),
+            delete("/c"),
+            set_data("/a/new", 1),
+            delete("/nowhere"),
+        ];
+        assert_eq!(applied(&mut tree, writes, 2), Err((6, Refusal::NoNode)));
+        assert_eq!((content(&tree), tree.bytes()), (before, bytes));
+        assert_eq!(tree.bytes(), counted(&tree));
+    }
+
+    #[test]
+    fn what_nodes_take_is_counted_whatever_is_done_to_them() {
+        let mut tree = Tree::new(1_000_000);
+        let acl = Acl {
+            permissions: access::permission::ALL,
+            identity: Identity::new("auth", ""),
+        };
+        let set_acl = |path: &str| Write::SetAcl {
+            path: path.into(),
+            acl: vec![acl.clone()],
+            version: -1,
+        };
+        for writes in [
+            vec![create("/a", 10), create("/a/b", 0), set_data("/a", 100)],
+            vec![set_acl("/a/b")],
+            vec![set_data("/a/b", 5), set_data("/a", 0)],
+            vec![set_acl("/a")],
+            vec![delete("/a/b"), delete("/a")],
+        ] {
+            applied(&mut tree, writes, 1).unwrap();
+            assert_eq!(tree.bytes(), counted(&tree));
+        }
+        assert_eq!(tree.bytes(), Tree::new(0).bytes());
+        let room = vec![create("/a", 1_000_000)];
+        assert_eq!(
+            applied(&mut tree, room, 2),
+            Err((0, Refusal::QuotaExceeded))
+        );
+    }
 }

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::access;
-use super::node::{CONTAINER, Node, Record};
+use super::access::{self, Acl};
+use super::node::{CONTAINER, Node, Record, Stat};
 use super::path;
 use super::refusal::Refusal;
 
 /// What a node takes beside its path, its data and its ACL.
 const NODE_BYTES: usize = 256;
+
+/// What an entry of an ACL takes beside its texts.
+const ENTRY_BYTES: usize = 64;
 
 /// All nodes, by their paths. A parent is always there.
 #[derive(Debug)]
@@ -136,8 +139,19 @@ impl Tree {
             std::mem::replace(&mut node.data, data),
             std::mem::replace(&mut node.record, record),
         );
-        self.bytes = self.bytes - length(&before.0) + more;
+        self.bytes = self.bytes + more - length(&before.0);
         Some(before)
+    }
+
+    /// Changes who may do what with a node; gives what it is then.
+    pub(super) fn set_acl(&mut self, path: &str, acl: Vec<Acl>, aversion: i32) -> Option<Stat> {
+        let more = acl_bytes(&acl);
+        let node = self.get_mut(path)?;
+        let before = std::mem::replace(&mut node.acl, acl);
+        node.record.aversion = aversion;
+        let stat = node.stat();
+        self.bytes = self.bytes + more - acl_bytes(&before);
+        Some(stat)
     }
 
     /// The nodes that go with a session.
@@ -189,10 +203,15 @@ impl Tree {
 
 /// About how much memory a node takes.
 pub(super) fn node_bytes(path: &str, node: &Node) -> usize {
-    let acl = node.acl.iter();
-    let acl: usize = acl
-        .map(|entry| entry.identity.scheme.len() + entry.identity.id.len())
-        .sum();
     // The path stands in the tree, its name in the parent, and both once more if it is ephemeral.
-    NODE_BYTES + 4 * path.len() + node.data.as_ref().map_or(0, Vec::len) + acl
+    let data = node.data.as_ref().map_or(0, Vec::len);
+    NODE_BYTES + 4 * path.len() + data + acl_bytes(&node.acl)
+}
+
+/// About how much memory an ACL takes.
+pub(super) fn acl_bytes(acl: &[Acl]) -> usize {
+    let texts = acl
+        .iter()
+        .map(|entry| entry.identity.scheme.len() + entry.identity.id.len());
+    texts.sum::<usize>() + acl.len() * ENTRY_BYTES
 }

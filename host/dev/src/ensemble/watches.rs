@@ -12,6 +12,9 @@ use super::wire::{WatchKind, WatchMode};
 /// A connection, by the number that the server gave it.
 pub(super) type ConnectionId = u64;
 
+/// What a watch takes beside its path, which stands in it twice.
+const WATCH_BYTES: usize = 128;
+
 /// A change of the tree.
 #[derive(Clone, Debug)]
 pub(super) enum Change {
@@ -61,6 +64,8 @@ struct Table {
     paths: HashMap<String, BTreeMap<ConnectionId, Option<WatchMode>>>,
     connections: HashMap<ConnectionId, BTreeSet<String>>,
     recursive: usize,
+    /// About how much memory they take.
+    bytes: usize,
 }
 
 impl Watches {
@@ -97,15 +102,15 @@ impl Watches {
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         for table in [&mut self.data, &mut self.child] {
             for path in table.connections.remove(&connection).unwrap_or_default() {
+                table.bytes -= watch_bytes(&path);
                 table.remove_from_path(&path, connection);
             }
         }
     }
 
-    /// How many watches a connection has.
-    pub(super) fn count_of(&self, connection: ConnectionId) -> usize {
-        let count = |table: &Table| table.connections.get(&connection).map_or(0, BTreeSet::len);
-        count(&self.data) + count(&self.child)
+    /// About how much memory they take.
+    pub(super) fn bytes(&self) -> usize {
+        self.data.bytes + self.child.bytes
     }
 
     /// How many watches there are.
@@ -174,10 +179,10 @@ impl Table {
         let before = watchers.insert(connection, mode).flatten();
         self.recursive += usize::from(is_recursive(mode));
         self.recursive -= usize::from(is_recursive(before));
-        self.connections
-            .entry(connection)
-            .or_default()
-            .insert(path.to_owned());
+        let paths = self.connections.entry(connection).or_default();
+        if paths.insert(path.to_owned()) {
+            self.bytes += watch_bytes(path);
+        }
     }
 
     fn remove(&mut self, path: &str, connection: ConnectionId) -> bool {
@@ -189,6 +194,7 @@ impl Table {
             self.connections.remove(&connection);
         }
         if was_there {
+            self.bytes -= watch_bytes(path);
             self.remove_from_path(path, connection);
         }
         was_there
@@ -240,6 +246,11 @@ impl Table {
     }
 }
 
+/// About how much memory a watch on a path takes.
+pub(super) fn watch_bytes(path: &str) -> usize {
+    WATCH_BYTES + 2 * path.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -272,7 +283,7 @@ mod tests {
         ];
         assert_eq!(heard(&mut watches, &deleted("/a")), expected);
         assert_eq!(heard(&mut watches, &deleted("/a")), []);
-        assert_eq!(watches.count(), 0);
+        assert_eq!((watches.count(), watches.bytes()), (0, 0));
     }
 
     #[test]
@@ -290,5 +301,6 @@ mod tests {
         watches.forget(2);
         assert_eq!(heard(&mut watches, &deleted("/a/b")), []);
         assert_eq!((watches.data.recursive, watches.child.recursive), (0, 0));
+        assert_eq!((watches.count(), watches.bytes()), (0, 0));
     }
 }

@@ -1,6 +1,7 @@
 //! What comes of each request.
 
 use super::super::access::{self, permission};
+use super::super::watches::watch_bytes;
 use super::super::wire::{Paths, Read, WatchMode, Write};
 use super::answer::{self, Found};
 use super::{
@@ -8,8 +9,13 @@ use super::{
     Request, Writer, transactions, xid,
 };
 
-/// How many watches a connection may have.
-const WATCHES_MAX: usize = 200_000;
+/// How much memory all watches may take, about.
+const WATCHES_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The longest answer to a request that reads several things.
+const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// How many identities a connection may show, and how long what it shows for one may be.
+const IDENTITIES_MAX: usize = 64;
+const SECRET_BYTES_MAX: usize = 4096;
 
 impl Machine {
     pub(super) fn serve(
@@ -64,7 +70,7 @@ impl Machine {
                 Err(Refusal::ReconfigDisabled)
             }
             Request::CloseSession => {
-                self.close_session(connection, session, header, now);
+                self.close_session(connection, session, header);
                 return;
             }
         };
@@ -182,13 +188,14 @@ impl Machine {
         session: i64,
         read: &Read,
     ) -> Result<Found, Refusal> {
-        let (Read::Exists { watch, .. } | Read::Data { watch, .. } | Read::Children { watch, .. }) =
-            read
+        let (Read::Exists { path, watch }
+        | Read::Data { path, watch }
+        | Read::Children { path, watch, .. }) = read
         else {
             return self.read_without_watch(connection, session, read);
         };
         if *watch {
-            self.check_room_for_watches(connection, 1)?;
+            self.check_room_for_watches([path])?;
         }
         let found = self.read_without_watch(connection, session, read);
         match read {
@@ -269,6 +276,9 @@ impl Machine {
                 Ok(found) => answer::found_part(&mut reply, &found),
                 Err(refusal) => answer::error_part(&mut reply, refusal.code()),
             }
+            if reply.len() > ANSWER_BYTES_MAX {
+                return self.refusal(header, Refusal::QuotaExceeded);
+            }
         }
         answer::end(&mut reply);
         reply
@@ -284,7 +294,9 @@ impl Machine {
         let Some(known) = self.connections.get_mut(&connection) else {
             return;
         };
+        let has_room = known.identities.len() < IDENTITIES_MAX && secret.len() <= SECRET_BYTES_MAX;
         let shown = Identity::authenticate(scheme, secret, &known.address);
+        let shown = shown.filter(|_| has_room);
         let is_known = shown.is_some();
         if let Some(shown) = shown.filter(|shown| !known.identities.contains(shown)) {
             known.identities.push(shown);
@@ -314,11 +326,8 @@ impl Machine {
             persistent,
             recursive,
         } = paths;
-        let count = [data, exist, child, persistent, recursive]
-            .map(Vec::len)
-            .iter()
-            .sum();
-        self.check_room_for_watches(connection, count)?;
+        let all = [data, exist, child, persistent, recursive];
+        self.check_room_for_watches(all.into_iter().flatten())?;
         for path in data {
             match self.tree.get(path) {
                 None => self.tell_one(connection, EventKind::Deleted, path),
@@ -356,16 +365,21 @@ impl Machine {
     fn add_watch(
         &mut self,
         connection: ConnectionId,
-        path: &str,
+        path: &String,
         mode: WatchMode,
     ) -> Result<(), Refusal> {
-        self.check_room_for_watches(connection, 1)?;
+        self.check_room_for_watches([path])?;
         self.watches.watch(path, connection, mode);
         Ok(())
     }
 
-    fn check_room_for_watches(&self, connection: ConnectionId, more: usize) -> Result<(), Refusal> {
-        let fits = self.watches.count_of(connection) + 2 * more <= WATCHES_MAX;
+    fn check_room_for_watches<'a>(
+        &self,
+        paths: impl IntoIterator<Item = &'a String>,
+    ) -> Result<(), Refusal> {
+        // Each may be one of the node and one of its children.
+        let more: usize = paths.into_iter().map(|path| 2 * watch_bytes(path)).sum();
+        let fits = self.watches.bytes().saturating_add(more) <= WATCHES_BYTES_MAX;
         fits.then_some(()).ok_or(Refusal::QuotaExceeded)
     }
 
@@ -378,12 +392,12 @@ impl Machine {
         });
     }
 
-    fn close_session(&mut self, connection: ConnectionId, session: i64, header: Header, now: Now) {
+    fn close_session(&mut self, connection: ConnectionId, session: i64, header: Header) {
         // The connection is closed by hand below, after the answer.
         if let Some(session) = self.sessions.get_mut(session) {
             session.connection = None;
         }
-        self.end(session, now);
+        self.end(session);
         let answer: Message = self.reply(header).finish();
         self.send(connection, answer);
         self.close(connection);

@@ -25,6 +25,11 @@ impl Writer {
         writer
     }
 
+    /// How long it is by now.
+    pub(in super::super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     pub(in super::super) fn finish(mut self) -> Message {
         let length = u32::try_from(self.bytes.len() - 4).unwrap_or(u32::MAX);
         self.bytes[..4].copy_from_slice(&length.to_be_bytes());
