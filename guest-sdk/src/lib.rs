@@ -52,6 +52,7 @@ struct Documents;
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod config;
 #[cfg(target_os = "wasi")]
 mod exit;
 #[doc(hidden)]
@@ -72,6 +73,7 @@ use std::time::Duration;
 
 pub use bindings::soloist::plugin::leadership::{Demotion, Term};
 pub use bindings::soloist::plugin::log::Level;
+pub use config::{config, config_as};
 #[doc(hidden)]
 pub use log::write as __write;
 pub use tasks::{Either, join, join_all, select, spawn_scoped};
@@ -131,11 +133,6 @@ impl fmt::Display for Demotion {
 /// Panics before the plugin was elected, as in the initialiser of a static.
 pub fn term() -> Term {
     export::current_term().expect("there is no term before on_elected")
-}
-
-/// The value of `key` in the task's configuration.
-pub fn config(key: &str) -> Option<String> {
-    imports::config(key)
 }
 
 /// How long the plugin may still run, as known now: while it leads, the lease, which the host keeps extending; once

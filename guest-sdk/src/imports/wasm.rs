@@ -16,6 +16,11 @@ pub(crate) fn config(key: &str) -> Option<String> {
     store::get(key).ok().flatten()
 }
 
+/// Every entry of the task's configuration.
+pub(crate) fn config_all() -> Vec<(String, String)> {
+    store::get_all().unwrap_or_default()
+}
+
 /// Waits until the monotonic clock shows `deadline`, in nanoseconds.
 pub(crate) async fn wait_until(deadline: u64) {
     monotonic_clock::wait_until(deadline).await;

@@ -32,6 +32,12 @@ pub(crate) fn config(key: &str) -> Option<String> {
     World::of("config").config.borrow().get(key).cloned()
 }
 
+pub(crate) fn config_all() -> Vec<(String, String)> {
+    let world = World::of("config_as");
+    let config = world.config.borrow();
+    config.clone().into_iter().collect()
+}
+
 pub(crate) fn now() -> u64 {
     World::of("time").clock.now()
 }

@@ -1,0 +1,453 @@
+//! Text as whatever type a field has.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer};
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess,
+    VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use super::Error;
+
+/// How much of a value an error shows.
+const SHOWN_CHARS: usize = 60;
+
+/// Reads all entries as the fields of a struct, or as a map.
+pub(super) fn whole<T: DeserializeOwned>(entries: Vec<(String, String)>) -> Result<T, Error> {
+    T::deserialize(MapAccessDeserializer::new(Entries {
+        entries: entries.into_iter(),
+        value: None,
+    }))
+}
+
+/// Reads the value of one key.
+pub(super) fn one<T: DeserializeOwned>(key: &str, text: String) -> Result<T, Error> {
+    let key = key.to_owned();
+    T::deserialize(Value {
+        key: key.clone(),
+        text,
+    })
+    .map_err(|error| error.of(key))
+}
+
+impl Error {
+    /// The error, as one of `key` unless it is of another one already.
+    fn of(mut self, key: String) -> Self {
+        self.key.get_or_insert(key);
+        self
+    }
+}
+
+impl de::Error for Error {
+    fn custom<T: fmt::Display>(reason: T) -> Self {
+        Self {
+            key: None,
+            reason: reason.to_string(),
+        }
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self {
+            key: Some(field.to_owned()),
+            reason: "it is missing".into(),
+        }
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        Self {
+            key: Some(field.to_owned()),
+            reason: format!(
+                "there is no such key: the plugin knows {}",
+                listed(expected)
+            ),
+        }
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        Self::custom(format!(
+            "{} is none of {}",
+            shown(variant),
+            listed(expected)
+        ))
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    if names.is_empty() {
+        return "none".into();
+    }
+    names.join(", ")
+}
+
+fn shown(text: &str) -> String {
+    let mut shown: String = text.chars().take(SHOWN_CHARS).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    format!("{shown:?}")
+}
+
+struct Entries {
+    entries: std::vec::IntoIter<(String, String)>,
+    value: Option<Value>,
+}
+
+impl<'de> MapAccess<'de> for Entries {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
+        let Some((key, text)) = self.entries.next() else {
+            return Ok(None);
+        };
+        self.value = Some(Value {
+            key: key.clone(),
+            text,
+        });
+        seed.deserialize(key.into_deserializer()).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
+        let value = self.value.take();
+        let value = value.ok_or_else(|| de::Error::custom("a value was read before its key"))?;
+        let key = value.key.clone();
+        seed.deserialize(value).map_err(|error| error.of(key))
+    }
+}
+
+/// A value, or an item of one that is a list.
+struct Value {
+    key: String,
+    text: String,
+}
+
+impl IntoDeserializer<'_, Error> for Value {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl Value {
+    fn wrong(&self, wanted: &str) -> Error {
+        de::Error::custom(format!("{} is not {wanted}", shown(&self.text)))
+    }
+
+    fn parse<T: FromStr>(&self, wanted: &str) -> Result<T, Error> {
+        self.text.trim().parse().map_err(|_| self.wrong(wanted))
+    }
+
+    /// Reads the value as JSON, then as what `read` makes of that.
+    fn json<T>(
+        &self,
+        wanted: &str,
+        read: impl FnOnce(serde_json::Value) -> serde_json::Result<T>,
+    ) -> Result<T, Error> {
+        let value = serde_json::from_str(&self.text).and_then(read);
+        value.map_err(|error| {
+            de::Error::custom(format!("{} is not {wanted}: {error}", shown(&self.text)))
+        })
+    }
+}
+
+macro_rules! whole_numbers {
+    ($($method:ident $visit:ident $type:ident)*) => {
+        $(
+            fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+                let (min, max) = ($type::MIN, $type::MAX);
+                visitor.$visit(self.parse(&format!("a whole number from {min} to {max}"))?)
+            }
+        )*
+    };
+}
+
+impl<'de> Deserializer<'de> for Value {
+    type Error = Error;
+
+    whole_numbers! {
+        deserialize_i8 visit_i8 i8
+        deserialize_i16 visit_i16 i16
+        deserialize_i32 visit_i32 i32
+        deserialize_i64 visit_i64 i64
+        deserialize_i128 visit_i128 i128
+        deserialize_u8 visit_u8 u8
+        deserialize_u16 visit_u16 u16
+        deserialize_u32 visit_u32 u32
+        deserialize_u64 visit_u64 u64
+        deserialize_u128 visit_u128 u128
+    }
+
+    forward_to_deserialize_any! { char str string bytes byte_buf unit unit_struct identifier ignored_any }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_string(self.text)
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_bool(self.parse("true or false")?)
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_f32(self.parse("a number")?)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_f64(self.parse("a number")?)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let text = self.text.trim();
+        if text.starts_with('[') {
+            return self.json("a list", |json| json.deserialize_seq(visitor));
+        }
+        let items: Vec<_> = text
+            .split(',')
+            .map(str::trim)
+            .filter(|_| !text.is_empty())
+            .map(|item| Self {
+                key: self.key.clone(),
+                text: item.to_owned(),
+            })
+            .collect();
+        visitor.visit_seq(SeqDeserializer::new(items.into_iter()))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: usize,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.json("a table, as JSON", |json| json.deserialize_map(visitor))
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        // What serde makes of `std::time::Duration`.
+        if name == "Duration" && fields == ["secs", "nanos"] {
+            let duration = humantime::parse_duration(self.text.trim())
+                .map_err(|_| self.wrong("a duration, such as 250ms or 1h 30m"))?;
+            let parts = [
+                ("secs", duration.as_secs()),
+                ("nanos", duration.subsec_nanos().into()),
+            ];
+            return visitor.visit_map(MapDeserializer::new(parts.into_iter()));
+        }
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        if self.text.trim_start().starts_with('{') {
+            return self.json("a variant, as JSON", |json| {
+                json.deserialize_enum(name, variants, visitor)
+            });
+        }
+        visitor.visit_enum(self)
+    }
+}
+
+impl<'de> EnumAccess<'de> for Value {
+    type Error = Error;
+    type Variant = Plain;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Plain), Error> {
+        let variant = seed.deserialize(self.text.trim().to_owned().into_deserializer());
+        variant.map(|variant| (variant, Plain { text: self.text }))
+    }
+}
+
+/// A variant that is named alone.
+struct Plain {
+    text: String,
+}
+
+impl Plain {
+    fn bare<T>(&self) -> Result<T, Error> {
+        let text = shown(&self.text);
+        Err(de::Error::custom(format!(
+            "{text} has more to say: write it as JSON, {{{text}: ...}}"
+        )))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Plain {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, _: T) -> Result<T::Value, Error> {
+        self.bare()
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, _: V) -> Result<V::Value, Error> {
+        self.bare()
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Error> {
+        self.bare()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use bytesize::ByteSize;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Mode {
+        Fast,
+        ToTheEnd,
+        Custom { speed: u8 },
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Range {
+        min: u32,
+        max: u32,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Name(String);
+
+    fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+        one("key", text.to_owned()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn text_becomes_what_the_type_says() {
+        assert_eq!(read(" 42 "), Ok(42_u16));
+        assert_eq!(read("-1.5"), Ok(-1.5_f64));
+        assert_eq!(read("true"), Ok(true));
+        assert_eq!(read("x"), Ok('x'));
+        assert_eq!(read(" as it is "), Ok(Name(" as it is ".into())));
+        assert_eq!(read("3"), Ok(Some(3_u8)));
+        assert_eq!(read("2h 37min"), Ok(Duration::from_secs(9420)));
+        assert_eq!(read("64KiB"), Ok(ByteSize::kib(64)));
+        assert_eq!(read("to-the-end"), Ok(Mode::ToTheEnd));
+        assert_eq!(
+            read(r#"{"custom": {"speed": 3}}"#),
+            Ok(Mode::Custom { speed: 3 })
+        );
+        assert_eq!(
+            read("1s, 2s"),
+            Ok(vec![Duration::from_secs(1), Duration::from_secs(2)])
+        );
+        assert_eq!(
+            read(r#"["a,b", "c"]"#),
+            Ok(vec![String::from("a,b"), String::from("c")])
+        );
+        assert_eq!(read(""), Ok(Vec::<u8>::new()));
+        assert_eq!(read("1, 2"), Ok((1_u8, 2_u8)));
+        assert_eq!(
+            read(r#"{"min": 1, "max": 2}"#),
+            Ok(Range { min: 1, max: 2 })
+        );
+        let all = vec![("a".into(), "1".into()), ("b".into(), "2".into())];
+        assert_eq!(
+            whole(all),
+            Ok(BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 2)]))
+        );
+    }
+
+    #[test]
+    fn an_error_names_the_key_and_says_what_is_wrong() {
+        let wrong = |error: Result<(), String>| error.unwrap_err();
+        assert_eq!(
+            wrong(read::<u8>("256").map(drop)),
+            "config `key`: \"256\" is not a whole number from 0 to 255"
+        );
+        assert_eq!(
+            wrong(read::<bool>("yes").map(drop)),
+            "config `key`: \"yes\" is not true or false"
+        );
+        assert_eq!(
+            wrong(read::<Duration>("5").map(drop)),
+            "config `key`: \"5\" is not a duration, such as 250ms or 1h 30m"
+        );
+        assert_eq!(
+            wrong(read::<Mode>("slow").map(drop)),
+            "config `key`: \"slow\" is none of `fast`, `to-the-end`, `custom`"
+        );
+        assert_eq!(
+            wrong(read::<Mode>("custom").map(drop)),
+            "config `key`: \"custom\" has more to say: write it as JSON, {\"custom\": ...}"
+        );
+        assert_eq!(
+            wrong(read::<Vec<u8>>("1, x").map(drop)),
+            "config `key`: \"x\" is not a whole number from 0 to 255"
+        );
+        let range = wrong(read::<Range>(r#"{"min": 1}"#).map(drop));
+        assert!(range.contains("missing field `max`"), "{range}");
+        let long = wrong(read::<u8>(&"9".repeat(1000)).map(drop));
+        assert!(long.len() < 150 && long.contains("9…\""), "{long}");
+    }
+
+    #[test]
+    fn a_key_that_is_missing_or_unknown_is_named() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Settings {
+            #[serde(rename = "url")]
+            _url: String,
+        }
+        let error = whole::<Settings>(Vec::new()).unwrap_err();
+        assert_eq!(
+            (error.key(), error.to_string().as_str()),
+            (Some("url"), "config `url`: it is missing")
+        );
+        let entries = vec![("uri".into(), String::new())];
+        let error = whole::<Settings>(entries).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "config `uri`: there is no such key: the plugin knows `url`"
+        );
+    }
+}
