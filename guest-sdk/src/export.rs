@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::{Poll, Waker};
 
 use crate::tasks::Scope;
-use crate::{Demotion, Error, Plugin, Term};
+use crate::{Demotion, Error, Plugin, Term, bridges};
 
 /// The version of this crate, as one line.
 #[cfg(target_family = "wasm")]
@@ -59,6 +59,7 @@ impl<P: Plugin> Stage<P> {
     /// The author's error, with its sources.
     pub async fn on_elected(&self, term: Term) -> Result<(), String> {
         report_panics();
+        bridges::install();
         replace_term(Some(term.clone()));
         let mut plugin = P::default();
         let outcome = {

@@ -52,6 +52,7 @@ struct Documents;
 
 #[doc(hidden)]
 pub mod bindings;
+mod bridges;
 pub mod config;
 #[cfg(target_os = "wasi")]
 mod exit;

@@ -11,7 +11,7 @@ use super::answer::{Answer, Request};
 use super::drive::{Driven, settle};
 use super::elected::Elected;
 use super::world::{Line, World, nanos};
-use crate::Plugin;
+use crate::{Plugin, bridges};
 
 /// Everything around a plugin in a test: it outlives the terms, as an ensemble does.
 ///
@@ -49,6 +49,7 @@ impl Harness {
     /// A task without configuration and without state, that nobody leads. Its clock stands at zero, its calendar at
     /// midnight (UTC) of the first day of 2026.
     pub fn new() -> Self {
+        bridges::install();
         Self {
             world: World::new(),
         }
