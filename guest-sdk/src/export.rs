@@ -137,7 +137,7 @@ impl Signal {
     }
 }
 
-/// Makes a type that implements [`Plugin`] the plugin that this library is.
+/// Makes a type that implements [`Plugin`] the plugin that this library is, or a function that does its work.
 ///
 /// ```
 /// # use soloist_sdk::{Plugin, Result, Term};
@@ -153,8 +153,40 @@ impl Signal {
 /// soloist_sdk::export!(Nothing);
 /// # fn main() {}
 /// ```
+///
+/// A plugin that has nothing to put away at the end can be its `on_elected` alone. In a test, its type is `Exported`:
+///
+/// ```
+/// use soloist_sdk::testing::Harness;
+/// use soloist_sdk::{Result, Term, info};
+///
+/// async fn hello(term: Term) -> Result {
+///     info!("hello from {}", term.host);
+///     Ok(())
+/// }
+///
+/// soloist_sdk::export!(fn hello);
+///
+/// # fn main() {
+/// let test = Harness::new();
+/// test.elect::<Exported>().finish().unwrap();
+/// assert_eq!(test.messages(), ["hello from host-1"]);
+/// # }
+/// ```
 #[macro_export]
 macro_rules! export {
+    (fn $function:path) => {
+        #[derive(Default)]
+        struct Exported;
+
+        impl $crate::Plugin for Exported {
+            async fn on_elected(&mut self, term: $crate::Term) -> $crate::Result {
+                $function(term).await
+            }
+        }
+
+        $crate::export!(Exported);
+    };
     ($plugin:ty) => {
         const _: () = {
             // Names the trait that is missing, at the type, on every target.
@@ -169,9 +201,9 @@ macro_rules! export {
                 static STAGE: ::std::rc::Rc<$crate::export::Stage<$plugin>> = ::std::default::Default::default();
             }
 
-            struct Exported;
+            struct Guest;
 
-            impl $crate::bindings::Guest for Exported {
+            impl $crate::bindings::Guest for Guest {
                 async fn on_elected(term: $crate::Term) -> ::std::result::Result<(), ::std::string::String> {
                     STAGE.with(::std::rc::Rc::clone).on_elected(term).await
                 }
@@ -181,7 +213,7 @@ macro_rules! export {
                 }
             }
 
-    $crate::bindings::export!(Exported with_types_in $crate::bindings);
+            $crate::bindings::export!(Guest with_types_in $crate::bindings);
         };
     };
 }

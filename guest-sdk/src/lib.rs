@@ -50,9 +50,14 @@
 #[doc = include_str!("../../GUIDE.md")]
 struct Documents;
 
+// The first, because those below use its macros.
+#[macro_use]
+mod log;
+
 #[doc(hidden)]
 pub mod bindings;
 mod bridges;
+pub mod checkpoint;
 pub mod config;
 #[cfg(target_os = "wasi")]
 mod exit;
@@ -60,8 +65,6 @@ mod exit;
 pub mod export;
 pub mod http;
 mod imports;
-#[macro_use]
-mod log;
 pub mod schedule;
 pub mod state;
 pub mod tasks;

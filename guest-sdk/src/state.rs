@@ -178,13 +178,8 @@ pub async fn get_entry<T: DeserializeOwned>(key: &str) -> Result<Option<Entry<T>
     let Some(Entry { value, version }) = get_bytes(key).await? else {
         return Ok(None);
     };
-    match serde_json::from_slice(&value) {
-        Ok(value) => Ok(Some(Entry { value, version })),
-        Err(source) => Err(Error::Decode {
-            key: key.to_owned(),
-            source,
-        }),
-    }
+    let value = decode(key, &value)?;
+    Ok(Some(Entry { value, version }))
 }
 
 /// Writes the value of `key`, whether it is there or not; gives its version.
@@ -303,7 +298,14 @@ pub async fn compare_and_set_bytes(
         .map_err(|error| Error::new(key, error))
 }
 
-fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Vec<u8>, Error> {
+pub(crate) fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(value).map_err(|source| Error::Decode {
+        key: key.to_owned(),
+        source,
+    })
+}
+
+pub(crate) fn encode<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(value).map_err(|source| Error::Encode {
         key: key.to_owned(),
         source,

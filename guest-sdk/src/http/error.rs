@@ -6,7 +6,7 @@ use std::time::Duration;
 #[cfg(target_family = "wasm")]
 use crate::bindings::wasi::http::types::ErrorCode;
 
-/// Why there is no answer.
+/// Why there is no answer, or none to use.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -49,6 +49,13 @@ pub enum Error {
     TooManyRedirects {
         /// Where the last one pointed.
         url: String,
+    },
+    /// The answer has a status that tells of an error; see [`Response::error_for_status`](super::Response::error_for_status).
+    Status {
+        /// Where it comes from.
+        url: String,
+        /// The status.
+        status: u16,
     },
     /// The value cannot be written as JSON.
     Encode(serde_json::Error),
@@ -108,6 +115,7 @@ impl fmt::Display for Error {
             Self::TimedOut { url, timeout } => write!(f, "{url} did not answer within {timeout:?}"),
             Self::TooLarge { url, max } => write!(f, "{url} answers with more than {max} bytes"),
             Self::TooManyRedirects { url } => write!(f, "redirected too often, at last to {url}"),
+            Self::Status { url, status } => write!(f, "{url} answered with status {status}"),
             Self::Encode(source) => write!(
                 f,
                 "the body of a request cannot be written as JSON: {source}"

@@ -3,25 +3,22 @@
 
 use std::time::Duration;
 
-use soloist_sdk::{Plugin, Result, Term, config, info, sleep, state};
+use soloist_sdk::{Plugin, Result, Term, config, every, info, state};
 
 #[derive(Default)]
 struct Counter;
 
 impl Plugin for Counter {
     async fn on_elected(&mut self, term: Term) -> Result {
-        let interval = match config("interval") {
-            Some(text) => humantime::parse_duration(&text)
-                .map_err(|error| format!("config `interval`: {error}"))?,
-            None => Duration::from_secs(1),
-        };
+        let interval = config::get_as("interval")?.unwrap_or(Duration::from_secs(1));
+        let mut turns = every(interval);
         loop {
+            turns.tick().await;
             let count = state::update("count", |count: Option<u64>| count.unwrap_or(0) + 1).await?;
             info!(
                 count = count,
                 "{} counts {count} in term {}", term.host, term.number
             );
-            sleep(interval).await;
         }
     }
 }

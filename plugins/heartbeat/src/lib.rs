@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use soloist_sdk::{Demotion, Plugin, Result, Term, config, info, sleep};
+use soloist_sdk::{Demotion, Plugin, Result, Term, config, every, info};
 
 #[derive(Default)]
 struct Heartbeat {
@@ -11,18 +11,15 @@ struct Heartbeat {
 
 impl Plugin for Heartbeat {
     async fn on_elected(&mut self, term: Term) -> Result {
-        let interval = match config("interval") {
-            Some(text) => humantime::parse_duration(&text)
-                .map_err(|error| format!("config `interval`: {error}"))?,
-            None => Duration::from_secs(1),
-        };
+        let interval = config::get_as("interval")?.unwrap_or(Duration::from_secs(1));
+        let mut beats = every(interval);
         loop {
+            beats.tick().await;
             self.beats += 1;
             info!(
                 beat = self.beats,
                 "{} leads {} in term {}", term.host, term.task, term.number
             );
-            sleep(interval).await;
         }
     }
 

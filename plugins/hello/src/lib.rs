@@ -1,18 +1,10 @@
 //! The smallest plugin: says hello once, on the one host that leads.
 
-use soloist_sdk::{Plugin, Result, Term, info};
+use soloist_sdk::{Result, Term, info};
 
-#[derive(Default)]
-struct Hello;
-
-impl Plugin for Hello {
-    async fn on_elected(&mut self, term: Term) -> Result {
-        info!(
-            "hello from {}, leader of {} in term {}",
-            term.host, term.task, term.number
-        );
-        Ok(())
-    }
+async fn hello(term: Term) -> Result {
+    info!("hello from {}, leader of {}", term.host, term.task);
+    Ok(())
 }
 
-soloist_sdk::export!(Hello);
+soloist_sdk::export!(fn hello);
