@@ -7,6 +7,7 @@ mod demo;
 mod election;
 mod ensemble;
 mod events;
+mod examples;
 mod failover;
 mod foreign;
 mod harness;

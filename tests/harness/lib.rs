@@ -9,6 +9,7 @@
 //! | [`effects`] | what plugins did, who came after whom, and how long nobody did anything |
 //! | [`load`] | a machine that is busy with something else |
 //! | [`ports`] | loopback ports that stay reserved |
+//! | [`postgres`] | a private PostgreSQL server |
 //! | [`zookeeper`] | private ZooKeeper servers: one alone, or an ensemble |
 //! | [`build`] | the binaries and guests under test, built once |
 //! | [`host`] | a running `soloist`, with its events |
@@ -34,6 +35,7 @@ pub mod load;
 pub mod netns;
 pub mod oracle;
 pub mod ports;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod reference;

@@ -17,4 +17,5 @@ mod mounts;
 mod network;
 mod plugin;
 mod schedule;
+mod sdk;
 mod state;

@@ -1,0 +1,103 @@
+//! What the SDK adds to the contract, in the sandbox. That it does what it says, its own tests show, natively.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use soloist_core::term::Demotion;
+use soloist_dev::testbed::{PATIENCE, Tested};
+use soloist_runtime::activation::ActivationSettings;
+use soloist_sandbox::Plugin;
+
+use crate::guests::{config, engine, guest};
+
+/// Runs the guest `toolbox` with these steps, as it was built to `file`.
+fn start(file: &Path, steps: &str) -> Tested {
+    let settings = config(&[("steps", steps), ("pause", "20ms")]);
+    let plugin = Plugin::load(&engine(), file, settings).expect("the guest loads");
+    let activation = ActivationSettings {
+        demote_timeout: PATIENCE,
+        ..ActivationSettings::default()
+    };
+    Tested::start(Arc::new(plugin), activation)
+}
+
+fn end(tested: &mut Tested) {
+    tested.activation().demote(Demotion::Shutdown);
+    assert!(!tested.stopped());
+}
+
+#[test]
+fn time_tasks_and_checkpoints_work_in_the_sandbox() {
+    let mut tested = start(&guest("toolbox"), "time, tasks, checkpoint");
+    tested.wait_for("plugin-completed", "", 1);
+    assert_eq!(
+        tested.lines(),
+        [
+            "time is done",
+            "tasks is done",
+            "at 3",
+            "checkpoint is done"
+        ]
+    );
+    assert_eq!(tested.state.get("at").unwrap(), b"3");
+    end(&mut tested);
+}
+
+#[test]
+fn a_task_ends_with_on_elected() {
+    let mut tested = start(&guest("toolbox"), "hang");
+    tested.wait_for("plugin-log", "hangs", 1);
+    end(&mut tested);
+    assert_eq!(tested.lines(), ["hangs", "the task is dropped"]);
+}
+
+#[test]
+fn a_configuration_that_does_not_fit_is_said_with_its_key() {
+    let mut tested = start(&guest("toolbox"), "nonsense");
+    let failed = tested.wait_for("plugin-failed", "", 1);
+    let told = |failed: &serde_json::Value, what: &str| {
+        assert!(
+            failed["message"].as_str().unwrap().contains(what),
+            "{failed:#}"
+        );
+    };
+    told(&failed, "there is no step nonsense");
+    end(&mut tested);
+
+    let settings = config(&[("steps", "time"), ("pause", "20")]);
+    let plugin = Plugin::load(&engine(), &guest("toolbox"), settings).unwrap();
+    let mut tested = Tested::start(Arc::new(plugin), ActivationSettings::default());
+    let failed = tested.wait_for("plugin-failed", "", 1);
+    let message = "config `pause`: \"20\" is not a duration, such as 250ms or 1h 30m";
+    told(&failed, message);
+    end(&mut tested);
+}
+
+#[test]
+fn lines_of_log_and_tracing_arrive_with_level_and_fields() {
+    let test = std::env::current_exe().unwrap();
+    let directory = test.ancestors().nth(3).unwrap().join("toolbox");
+    let target = "wasm32-wasip2";
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--package", "toolbox"])
+        .args(["--features", "bridges", "--target", target, "--target-dir"])
+        .arg(&directory)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap())
+        .status()
+        .unwrap();
+    assert!(built.success(), "toolbox does not build with its bridges");
+
+    let file = directory.join(target).join("release/toolbox.wasm");
+    let mut tested = start(&file, "bridges");
+    let by_log = tested.wait_for("plugin-log", "by log", 1);
+    assert_eq!(by_log["level"], "WARN", "{by_log:#}");
+    assert_eq!(by_log["fields"]["bytes"], "12");
+    assert_eq!(by_log["fields"]["target"], "toolbox");
+    let by_tracing = tested.wait_for("plugin-log", "by tracing", 1);
+    assert_eq!(by_tracing["level"], "ERROR", "{by_tracing:#}");
+    for (field, value) in [("left", "3"), ("task", "t"), ("span", "outer")] {
+        assert_eq!(by_tracing["fields"][field], value, "{by_tracing:#}");
+    }
+    end(&mut tested);
+}
