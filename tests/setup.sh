@@ -47,6 +47,10 @@ if [ "${1:-all}" = all ]; then
     if ! has npm; then
         wanted+=(nodejs npm)
     fi
+    # An example relays what is in a database.
+    if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! has initdb; then
+        wanted+=(postgresql)
+    fi
     # Faults of the network are made in network namespaces.
     if ! has ip; then
         wanted+=(iproute2)
@@ -72,6 +76,12 @@ if [ ${#missing[@]} -gt 0 ]; then
         exit 1
     fi
     install "${missing[@]}"
+fi
+if [[ " ${wanted[*]} " == *" postgresql "* ]] && can_install && [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+    # The tests start a database of their own. This keeps the package from starting one for the machine.
+    install postgresql-common &&
+        "${root[@]}" sed -i 's/^#* *create_main_cluster *=.*/create_main_cluster = false/' \
+            /etc/postgresql-common/createcluster.conf || true
 fi
 if [ ${#wanted[@]} -gt 0 ]; then
     if ! can_install || ! install "${wanted[@]}"; then

@@ -35,8 +35,18 @@
 //!
 //! Make it a library of crate type `cdylib` and build it with `cargo build --release --target wasm32-wasip2`.
 //!
-//! What is to be done at certain times, each time once, has a [`schedule`]. What the next leader has to know goes into the
-//! [`state`]; [`http`] reaches what the task is granted.
+//! | for | see |
+//! |---|---|
+//! | waiting, and several things at once | [`time`], [`tasks`] |
+//! | what is to be done at certain times, each time once | [`schedule`] |
+//! | what the next leader has to know | [`state`], [`checkpoint`] |
+//! | the task's configuration | [`mod@config`] |
+//! | requests to what the task is granted | [`http`] |
+//! | lines of the log | [`info!`] and its kin; the crates `log` and `tracing`, with the features of those names |
+//! | tests by `cargo test`, in virtual time | [`testing`] |
+//!
+//! The README of this crate has the first plugin step by step, and says which crates cannot work in a plugin (`reqwest`,
+//! `tokio::time`) and what to use instead.
 //!
 //! Two things to know:
 //! - Wait with [`sleep`], not with `std::thread::sleep`: the latter holds the whole plugin, so `on_demoted` cannot
@@ -46,6 +56,7 @@
 
 /// The plugins that the documents show are plugins.
 #[cfg(doctest)]
+#[doc = include_str!("../README.md")]
 #[doc = include_str!("../../README.md")]
 #[doc = include_str!("../../GUIDE.md")]
 struct Documents;
@@ -75,7 +86,32 @@ pub mod time;
 use std::fmt;
 use std::time::Duration;
 
-pub use bindings::soloist::plugin::leadership::{Demotion, Term};
+/// ```
+/// use soloist_sdk::{Demotion, warn};
+///
+/// fn tell(reason: Demotion) {
+///     if reason == Demotion::LeaseExpiring {
+///         warn!("the ensemble is out of reach ({reason})");
+///     }
+/// }
+/// ```
+pub use bindings::soloist::plugin::leadership::Demotion;
+/// ```
+/// use soloist_sdk::{Term, info};
+///
+/// fn tell(term: &Term) {
+///     info!(token = term.fencing_token, "{} leads {} in term {}", term.host, term.task, term.number);
+/// }
+/// ```
+pub use bindings::soloist::plugin::leadership::Term;
+/// ```
+/// use soloist_sdk::{Level, log};
+///
+/// fn tell(failures: u32) {
+///     let level = if failures > 3 { Level::Error } else { Level::Warn };
+///     log!(level, failures = failures, "the shop is closed");
+/// }
+/// ```
 pub use bindings::soloist::plugin::log::Level;
 pub use config::{config, config_as};
 #[doc(hidden)]
@@ -84,12 +120,59 @@ pub use tasks::{Either, join, join_all, select, spawn_scoped};
 pub use time::{every, interval, sleep, sleep_until, timeout};
 
 /// An error of any type: `?` makes one of whatever a library returns.
+///
+/// ```
+/// let error: soloist_sdk::Error = "out of paper".into();
+/// assert_eq!(error.to_string(), "out of paper");
+/// ```
 pub type Error = Box<dyn std::error::Error>;
 
 /// What `on_elected` returns.
+///
+/// ```
+/// fn port(text: &str) -> soloist_sdk::Result<u16> {
+///     let port = text.parse()?;
+///     if port == 0 {
+///         return Err("0 is no port".into());
+///     }
+///     Ok(port)
+/// }
+/// assert!(port("80").is_ok() && port("x").is_err());
+/// ```
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// A task that runs on exactly one machine.
+///
+/// ```
+/// use soloist_sdk::testing::Harness;
+/// use soloist_sdk::{Demotion, Plugin, Result, Term, info, state};
+///
+/// #[derive(Default)]
+/// struct Greeter {
+///     greeted: u32,
+/// }
+///
+/// impl Plugin for Greeter {
+///     async fn on_elected(&mut self, term: Term) -> Result {
+///         info!("hello from {}", term.host);
+///         self.greeted += 1;
+///         std::future::pending().await
+///     }
+///
+///     async fn on_demoted(&mut self, _: Demotion) {
+///         if let Err(error) = state::set("greeted", &self.greeted).await {
+///             info!("{error}");
+///         }
+///     }
+/// }
+///
+/// soloist_sdk::export!(Greeter);
+/// # fn main() {
+/// let test = Harness::new();
+/// test.elect::<Greeter>().demote(Demotion::Shutdown);
+/// assert_eq!(test.state::<u32>("greeted"), Some(1));
+/// # }
+/// ```
 ///
 /// A fresh value is made with `Default` for every run: for every term, after a failure, and with `on_complete = "restart"`
 /// after a completion.
@@ -133,6 +216,14 @@ impl fmt::Display for Demotion {
 
 /// The term that this host leads in.
 ///
+/// ```
+/// use soloist_sdk::testing::Harness;
+/// use soloist_sdk::term;
+///
+/// let test = Harness::new().task("report");
+/// assert_eq!(test.block_on(async { term().task }), "report");
+/// ```
+///
 /// # Panics
 /// Panics before the plugin was elected, as in the initialiser of a static.
 pub fn term() -> Term {
@@ -141,6 +232,34 @@ pub fn term() -> Term {
 
 /// How long the plugin may still run, as known now: while it leads, the lease, which the host keeps extending; once
 /// demotion has begun, what is left of it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use soloist_sdk::testing::Harness;
+/// use soloist_sdk::{Demotion, Plugin, Result, Term, info, remaining, sleep};
+///
+/// #[derive(Default)]
+/// struct Tidy;
+///
+/// impl Plugin for Tidy {
+///     async fn on_elected(&mut self, _: Term) -> Result {
+///         Ok(())
+///     }
+///
+///     async fn on_demoted(&mut self, _: Demotion) {
+///         // As much as there is time for, and some to spare.
+///         while remaining() > Duration::from_millis(500) {
+///             sleep(Duration::from_millis(300)).await;
+///             info!("one more is put away");
+///         }
+///     }
+/// }
+///
+/// let test = Harness::new();
+/// test.elect::<Tidy>().demote(Demotion::Shutdown);
+/// assert_eq!(test.messages().len(), 5);
+/// ```
 pub fn remaining() -> Duration {
     Duration::from_nanos(imports::remaining())
 }
@@ -148,6 +267,23 @@ pub fn remaining() -> Duration {
 /// Gives leadership up, so that another host takes over; `on_demoted` follows, unless `on_elected` fails before.
 ///
 /// Returns at once. Only the first call of a term counts.
+///
+/// ```
+/// use soloist_sdk::testing::Harness;
+/// use soloist_sdk::{Result, Term, resign};
+///
+/// async fn work(_: Term) -> Result {
+///     resign("the printer of this machine is out of paper");
+///     Ok(())
+/// }
+///
+/// soloist_sdk::export!(fn work);
+/// # fn main() {
+/// let test = Harness::new();
+/// assert!(!test.elect::<Exported>().leads());
+/// assert!(test.resigned().is_some());
+/// # }
+/// ```
 pub fn resign(reason: &str) {
     imports::resign(reason);
 }

@@ -25,7 +25,7 @@ pub fn write(level: Level, message: &str, fields: &[(String, String)]) {
 
 /// Writes a line at a [`Level`](crate::Level): fields first, then the message as for `format!`.
 ///
-/// ```no_run
+/// ```
 /// # let (path, bytes) = ("a", 1);
 /// soloist_sdk::log!(soloist_sdk::Level::Info, path = path, bytes = bytes, "wrote {path}");
 /// ```
@@ -57,13 +57,38 @@ macro_rules! levels {
 
 levels! {
     /// Writes a line that only somebody who hunts a bug wants; see [`log!`](crate::log!).
+    ///
+    /// ```
+    /// # let url = "http://a.example";
+    /// soloist_sdk::trace!(url = url, "asked {url}");
+    /// ```
     trace = Trace;
     /// Writes a line for whoever wants the details; see [`log!`](crate::log!).
+    ///
+    /// ```
+    /// # let url = "http://a.example";
+    /// soloist_sdk::debug!(url = url, "asked {url}");
+    /// ```
     debug = Debug;
     /// Writes a line about what goes as it should; see [`log!`](crate::log!).
+    ///
+    /// ```
+    /// # let url = "http://a.example";
+    /// soloist_sdk::info!(url = url, "asked {url}");
+    /// ```
     info = Info;
     /// Writes a line about what somebody should look at; see [`log!`](crate::log!).
+    ///
+    /// ```
+    /// # let url = "http://a.example";
+    /// soloist_sdk::warn!(url = url, "asked {url} twice");
+    /// ```
     warn = Warn;
     /// Writes a line about what went wrong; see [`log!`](crate::log!).
+    ///
+    /// ```
+    /// # let url = "http://a.example";
+    /// soloist_sdk::error!(url = url, "{url} is gone");
+    /// ```
     error = Error;
 }

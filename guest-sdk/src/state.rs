@@ -164,6 +164,17 @@ impl Error {
 
 /// The value of `key`, if it is there.
 ///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().block_on(async {
+///     assert_eq!(state::get::<u32>("count").await.unwrap(), None);
+///     state::set("count", &1).await.unwrap();
+///     assert_eq!(state::get::<u32>("count").await.unwrap(), Some(1));
+/// });
+/// ```
+///
 /// # Errors
 /// [`Error::BadKey`], [`Error::Unavailable`], [`Error::Decode`].
 pub async fn get<T: DeserializeOwned>(key: &str) -> Result<Option<T>, Error> {
@@ -171,6 +182,17 @@ pub async fn get<T: DeserializeOwned>(key: &str) -> Result<Option<T>, Error> {
 }
 
 /// The value of `key` with its version, for [`compare_and_set`].
+///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().block_on(async {
+///     let version = state::set("at", &7).await.unwrap();
+///     let entry = state::get_entry::<u32>("at").await.unwrap().unwrap();
+///     assert_eq!((entry.value, entry.version), (7, version));
+/// });
+/// ```
 ///
 /// # Errors
 /// As [`get`].
@@ -184,6 +206,16 @@ pub async fn get_entry<T: DeserializeOwned>(key: &str) -> Result<Option<Entry<T>
 
 /// Writes the value of `key`, whether it is there or not; gives its version.
 ///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().block_on(async {
+///     let first = state::set("names", &["Ada", "Grace"]).await.unwrap();
+///     assert!(state::set("names", &["Ada"]).await.unwrap() > first);
+/// });
+/// ```
+///
 /// # Errors
 /// Any but [`Error::Changed`] and [`Error::Decode`].
 pub async fn set<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<u64, Error> {
@@ -192,6 +224,17 @@ pub async fn set<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<u64, Err
 
 /// Writes the value of `key` if it has the version expected; if none is expected, only if it is not there. Gives its
 /// version.
+///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().block_on(async {
+///     let version = state::compare_and_set("owner", None, "Ada").await.unwrap();
+///     let taken = state::compare_and_set("owner", None, "Grace").await.unwrap_err();
+///     assert!(matches!(taken, state::Error::Changed { version: Some(found), .. } if found == version));
+/// });
+/// ```
 ///
 /// # Errors
 /// [`Error::Changed`] when it has another version, and as [`set`].
@@ -205,6 +248,18 @@ pub async fn compare_and_set<T: Serialize + ?Sized>(
 
 /// Changes the value of `key` to what `change` makes of it, and gives the new one: as one step, however many tasks of
 /// the plugin do so at once. `change` is called again whenever another was quicker.
+///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().block_on(async {
+///     for _ in 0..3 {
+///         state::update("runs", |runs: Option<u32>| runs.unwrap_or(0) + 1).await.unwrap();
+///     }
+///     assert_eq!(state::get::<u32>("runs").await.unwrap(), Some(3));
+/// });
+/// ```
 ///
 /// # Errors
 /// Any but [`Error::Changed`].
@@ -227,6 +282,18 @@ pub async fn update<T: Serialize + DeserializeOwned>(
 
 /// Deletes `key`, if it is there.
 ///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().block_on(async {
+///     state::set("a", &1).await.unwrap();
+///     state::delete("a").await.unwrap();
+///     state::delete("a").await.unwrap(); // it need not be there
+///     assert!(state::list().await.unwrap().is_empty());
+/// });
+/// ```
+///
 /// # Errors
 /// [`Error::BadKey`], [`Error::Unavailable`].
 pub async fn delete(key: &str) -> Result<(), Error> {
@@ -236,6 +303,17 @@ pub async fn delete(key: &str) -> Result<(), Error> {
 }
 
 /// Every key there is, sorted.
+///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().block_on(async {
+///     state::set("b", &1).await.unwrap();
+///     state::set("a", &2).await.unwrap();
+///     assert_eq!(state::list().await.unwrap(), ["a", "b"]);
+/// });
+/// ```
 ///
 /// # Errors
 /// [`Error::Unavailable`].
@@ -265,6 +343,17 @@ pub async fn list_prefix(prefix: &str) -> Result<Vec<String>, Error> {
 
 /// As [`get_entry`], for bytes as they are.
 ///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().block_on(async {
+///     state::set_bytes("raw", vec![0, 255]).await.unwrap();
+///     let entry = state::get_bytes("raw").await.unwrap().unwrap();
+///     assert_eq!(entry.value, [0, 255]);
+/// });
+/// ```
+///
 /// # Errors
 /// [`Error::BadKey`], [`Error::Unavailable`].
 pub async fn get_bytes(key: &str) -> Result<Option<Entry<Vec<u8>>>, Error> {
@@ -276,6 +365,15 @@ pub async fn get_bytes(key: &str) -> Result<Option<Entry<Vec<u8>>>, Error> {
 
 /// As [`set`], for bytes as they are.
 ///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().block_on(async {
+///     state::set_bytes("raw", b"as it is".to_vec()).await.unwrap();
+/// });
+/// ```
+///
 /// # Errors
 /// Any but [`Error::Changed`], [`Error::Encode`] and [`Error::Decode`].
 pub async fn set_bytes(key: &str, value: Vec<u8>) -> Result<u64, Error> {
@@ -285,6 +383,16 @@ pub async fn set_bytes(key: &str, value: Vec<u8>) -> Result<u64, Error> {
 }
 
 /// As [`compare_and_set`], for bytes as they are.
+///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().block_on(async {
+///     let version = state::compare_and_set_bytes("raw", None, vec![1]).await.unwrap();
+///     state::compare_and_set_bytes("raw", Some(version), vec![2]).await.unwrap();
+/// });
+/// ```
 ///
 /// # Errors
 /// Any but [`Error::Encode`] and [`Error::Decode`].

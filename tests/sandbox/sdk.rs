@@ -1,5 +1,6 @@
 //! What the SDK adds to the contract, in the sandbox. That it does what it says, its own tests show, natively.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use soloist_core::term::Demotion;
 use soloist_dev::testbed::{PATIENCE, Tested};
 use soloist_runtime::activation::ActivationSettings;
-use soloist_sandbox::Plugin;
+use soloist_sandbox::{Plugin, PluginSettings};
 
 use crate::guests::{config, engine, guest};
 
@@ -71,6 +72,59 @@ fn a_configuration_that_does_not_fit_is_said_with_its_key() {
     let failed = tested.wait_for("plugin-failed", "", 1);
     let message = "config `pause`: \"20\" is not a duration, such as 250ms or 1h 30m";
     told(&failed, message);
+    end(&mut tested);
+}
+
+/// What a reader has who follows `guest-sdk/README.md` from an empty folder.
+#[test]
+fn the_first_plugin_of_the_readme_is_tested_built_refused_and_run() {
+    let test = std::env::current_exe().unwrap();
+    let directory = test.ancestors().nth(3).unwrap().join("first-plugin");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let sdk = workspace.join("guest-sdk");
+    let readme = fs::read_to_string(sdk.join("README.md")).unwrap();
+    let code: String = readme
+        .split("```rust\n")
+        .skip(1)
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    fs::create_dir_all(directory.join("src")).unwrap();
+    fs::write(directory.join("src/lib.rs"), code).unwrap();
+    let manifest = format!(
+        "[package]\nname = \"greeter\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
+         [dependencies]\nsoloist-sdk = {{ path = {sdk:?} }}\n\n\
+         [lib]\ncrate-type = [\"cdylib\"]\n\n[workspace]\n"
+    );
+    fs::write(directory.join("Cargo.toml"), manifest).unwrap();
+    // The versions that are tested here, which are on this machine.
+    fs::copy(workspace.join("Cargo.lock"), directory.join("Cargo.lock")).unwrap();
+    let cargo = |args: &[&str]| {
+        let output = Command::new(env!("CARGO"))
+            .args(args)
+            .args(["--offline", "--target-dir"])
+            .arg(directory.join("target"))
+            .current_dir(&directory)
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "cargo {args:?}: {told}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let tested = cargo(&["test"]);
+    assert!(
+        tested.contains("the_next_leader_counts_on ... ok"),
+        "{tested}"
+    );
+    cargo(&["build", "--release", "--target", "wasm32-wasip2"]);
+
+    let file = directory.join("target/wasm32-wasip2/release/greeter.wasm");
+    let refused = Plugin::load(&engine(), &file, PluginSettings::default()).unwrap_err();
+    let told = refused.problem.to_string();
+    assert!(told.contains("soloist:plugin/state"), "{told}");
+
+    let plugin = Plugin::load(&engine(), &file, config(&[])).unwrap();
+    let mut tested = Tested::start(Arc::new(plugin), ActivationSettings::default());
+    tested.wait_for("plugin-log", "hello from tested", 1);
     end(&mut tested);
 }
 

@@ -48,6 +48,13 @@ impl Default for Harness {
 impl Harness {
     /// A task without configuration and without state, that nobody leads. Its clock stands at zero, its calendar at
     /// midnight (UTC) of the first day of 2026.
+    ///
+    /// ```
+    /// use soloist_sdk::testing::Harness;
+    ///
+    /// let test = Harness::new();
+    /// assert!(test.now().is_zero() && test.messages().is_empty());
+    /// ```
     pub fn new() -> Self {
         bridges::install();
         Self {
@@ -56,6 +63,14 @@ impl Harness {
     }
 
     /// Sets the name of the task; `test` otherwise.
+    ///
+    /// ```
+    /// use soloist_sdk::testing::Harness;
+    /// use soloist_sdk::term;
+    ///
+    /// let test = Harness::new().task("report");
+    /// assert_eq!(test.block_on(async { term().task }), "report");
+    /// ```
     #[allow(clippy::return_self_not_must_use, reason = "it is the same harness")]
     pub fn task(&self, name: &str) -> Self {
         name.clone_into(&mut self.world.task.borrow_mut());
@@ -63,6 +78,15 @@ impl Harness {
     }
 
     /// Sets an entry of the task's configuration.
+    ///
+    /// ```
+    /// use soloist_sdk::testing::Harness;
+    /// use soloist_sdk::config;
+    ///
+    /// let test = Harness::new().config("limit", 5);
+    /// let limit = test.block_on(async { config::get_as::<u8>("limit") });
+    /// assert_eq!(limit.unwrap(), Some(5));
+    /// ```
     #[allow(clippy::return_self_not_must_use, reason = "it is the same harness")]
     #[allow(
         clippy::needless_pass_by_value,
@@ -131,6 +155,14 @@ impl Harness {
 
     /// Writes an entry of the state, as a term before would have.
     ///
+    /// ```
+    /// use soloist_sdk::testing::Harness;
+    /// use soloist_sdk::state;
+    ///
+    /// let test = Harness::new().set_state("count", &4);
+    /// assert_eq!(test.block_on(state::get::<u32>("count")).unwrap(), Some(4));
+    /// ```
+    ///
     /// # Panics
     /// Panics if the state does not take it.
     #[allow(clippy::return_self_not_must_use, reason = "it is the same harness")]
@@ -161,6 +193,16 @@ impl Harness {
     }
 
     /// Sets how long a call to the state takes; nothing otherwise. A demotion within that time finds the plugin there.
+    ///
+    /// ```
+    /// use soloist_sdk::testing::Harness;
+    /// use soloist_sdk::state;
+    /// use std::time::Duration;
+    ///
+    /// let test = Harness::new().state_takes(Duration::from_secs(2));
+    /// test.block_on(state::set("a", &1)).unwrap();
+    /// assert_eq!(test.now(), Duration::from_secs(2));
+    /// ```
     #[allow(clippy::return_self_not_must_use, reason = "it is the same harness")]
     pub fn state_takes(&self, time: Duration) -> Self {
         self.world.state_takes.set(time);
@@ -168,6 +210,15 @@ impl Harness {
     }
 
     /// Sets the time of day at which the clock of the test stood at zero.
+    ///
+    /// ```
+    /// use soloist_sdk::testing::Harness;
+    /// use soloist_sdk::time;
+    /// use std::time::UNIX_EPOCH;
+    ///
+    /// let test = Harness::new().began(UNIX_EPOCH);
+    /// assert_eq!(test.block_on(async { time::now() }), UNIX_EPOCH);
+    /// ```
     #[allow(clippy::return_self_not_must_use, reason = "it is the same harness")]
     pub fn began(&self, time: SystemTime) -> Self {
         self.world.began.set(time);
@@ -175,6 +226,15 @@ impl Harness {
     }
 
     /// Sets what [`remaining`](crate::remaining) says while the plugin leads; 10 seconds otherwise.
+    ///
+    /// ```
+    /// use soloist_sdk::testing::Harness;
+    /// use soloist_sdk::remaining;
+    /// use std::time::Duration;
+    ///
+    /// let test = Harness::new().lease(Duration::from_secs(3));
+    /// assert_eq!(test.block_on(async { remaining() }), Duration::from_secs(3));
+    /// ```
     #[allow(clippy::return_self_not_must_use, reason = "it is the same harness")]
     pub fn lease(&self, time: Duration) -> Self {
         self.world.lease.set(time);
@@ -198,6 +258,19 @@ impl Harness {
     }
 
     /// Runs a future to its end, in time that passes as fast as the future waits.
+    ///
+    /// ```
+    /// use soloist_sdk::testing::Harness;
+    /// use soloist_sdk::sleep;
+    /// use std::time::Duration;
+    ///
+    /// let test = Harness::new();
+    /// let sum = test.block_on(async {
+    ///     sleep(Duration::from_hours(1)).await;
+    ///     1 + 1
+    /// });
+    /// assert_eq!((sum, test.now()), (2, Duration::from_hours(1)));
+    /// ```
     ///
     /// # Panics
     /// Panics if the future waits for something that never comes.
@@ -229,6 +302,15 @@ impl Harness {
     }
 
     /// What every line that was logged says, without fields, in order.
+    ///
+    /// ```
+    /// use soloist_sdk::testing::Harness;
+    /// use soloist_sdk::info;
+    ///
+    /// let test = Harness::new();
+    /// test.block_on(async { info!(n = 1, "one"); });
+    /// assert_eq!(test.messages(), ["one"]);
+    /// ```
     pub fn messages(&self) -> Vec<String> {
         let logs = self.world.logs.borrow();
         logs.iter().map(|line| line.message.clone()).collect()
@@ -252,6 +334,14 @@ impl Harness {
     }
 
     /// The keys of the state, sorted.
+    ///
+    /// ```
+    /// use soloist_sdk::testing::Harness;
+    ///
+    /// let test = Harness::new().set_state("b", &1).set_state("a", &2);
+    /// assert_eq!(test.state_keys(), ["a", "b"]);
+    /// assert_eq!(test.state::<u32>("b"), Some(1));
+    /// ```
     pub fn state_keys(&self) -> Vec<String> {
         self.world.kept.borrow().keys()
     }
