@@ -41,6 +41,7 @@ demo:
 
 test: setup
 	$(CARGO) test --release --no-fail-fast
+	$(CARGO) test --release --package soloist-sdk --features log,tracing --lib
 
 soak: export SOLOIST_SOAK ?= 30m
 soak: setup
