@@ -22,7 +22,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use gate::CONNECT_TIME;
-pub use http::HEADER_BYTES;
+pub use http::{AnswerHttp, HEADER_BYTES};
 pub use resolver::{ADDRESSES_MAX, LOOKUP_TIME, Resolve, SystemResolver};
 use rustix::io::Errno;
 pub(super) use tcp::{SocketsView, add_to_linker};
@@ -51,6 +51,8 @@ struct Outbound {
     term: Arc<Term>,
     policy: NetworkPolicy,
     resolver: Arc<dyn Resolve>,
+    /// What answers in the place of servers, for those who try a plugin.
+    answers: Option<Arc<dyn AnswerHttp>>,
     log: PluginLog,
     gate: Arc<Gate>,
     /// The addresses of granted names, each with a port that is granted there.
@@ -66,6 +68,7 @@ impl NetworkAccess {
         permit: Permit,
         policy: NetworkPolicy,
         resolver: Arc<dyn Resolve>,
+        answers: Option<Arc<dyn AnswerHttp>>,
         sockets_max: usize,
         log: PluginLog,
     ) -> Self {
@@ -74,6 +77,7 @@ impl NetworkAccess {
             term,
             policy,
             resolver,
+            answers,
             log,
             gate,
             vetted: Mutex::default(),
@@ -88,6 +92,10 @@ impl NetworkAccess {
     /// host, `EACCES` once effects have ended.
     fn open_socket(&self, ipv6: bool) -> io::Result<tcp::Socket> {
         if self.outbound.policy.tcp.is_none() {
+            return Err(Errno::ACCESS.into());
+        }
+        if self.outbound.answers.is_some() {
+            self.outbound.report(&NoSockets);
             return Err(Errno::ACCESS.into());
         }
         tcp::Socket::open(&self.outbound.gate, ipv6).inspect_err(|error| {
@@ -192,3 +200,8 @@ impl Outbound {
         self.vetted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// Whoever tries a plugin answers its HTTP requests, and nothing answers a socket.
+#[derive(Debug, thiserror::Error)]
+#[error("there are no sockets where a script answers HTTP requests: nothing would answer them")]
+struct NoSockets;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::imports::writes::Bucket;
-use crate::network::{Resolve, SystemResolver};
+use crate::network::{AnswerHttp, Resolve, SystemResolver};
 use soloist_core::clock::TaskClock;
 use soloist_core::digest::Digest;
 use soloist_core::grants::{Directory, Grant, Grants};
@@ -34,6 +34,8 @@ pub struct PluginSettings {
     pub all_dirs: Vec<Directory>,
     /// What looks names up for the plugin.
     pub resolver: Arc<dyn Resolve>,
+    /// What answers the plugin's HTTP requests in the place of servers. A host has none.
+    pub answers: Option<Arc<dyn AnswerHttp>>,
     /// How much all plugins of the host may write to their states.
     pub host_writes: Arc<Bucket>,
     /// The time that the plugin lives by.
@@ -52,6 +54,7 @@ impl Default for PluginSettings {
             host_files: Vec::new(),
             all_dirs: Vec::new(),
             resolver: Arc::new(SystemResolver::default()),
+            answers: None,
             host_writes: Arc::new(Bucket::of_host(HOST_STATE_RATE)),
             clock: TaskClock::default(),
         }

@@ -21,11 +21,13 @@ use super::gate::CONNECT_TIME;
 use super::{NetworkAccess, Outbound};
 use soloist_core::grants::Origin;
 
+mod answers;
 mod body;
 mod connect;
 mod failure;
 mod request;
 
+pub use answers::AnswerHttp;
 use body::ResponseBody;
 use request::{complete, origin};
 
@@ -70,7 +72,9 @@ impl WasiHttpHooks for NetworkAccess {
                 answered = outbound.send(request, options.unwrap_or_default()) => answered?,
             };
             let exchange: Exchange = Box::new(async move {
-                driver.await;
+                if let Some(driver) = driver {
+                    driver.await;
+                }
                 Ok(())
             });
             Ok((response, exchange))
@@ -92,7 +96,7 @@ impl Outbound {
         self: &Arc<Self>,
         mut request: Request<WasiBody>,
         options: RequestOptions,
-    ) -> Result<(Response<WasiBody>, AbortOnDropJoinHandle<()>), Error> {
+    ) -> Result<(Response<WasiBody>, Option<AbortOnDropJoinHandle<()>>), Error> {
         let origin = origin(request.uri())?;
         if request.method() == Method::CONNECT {
             // A server that obeys becomes a tunnel to anywhere.
@@ -104,6 +108,10 @@ impl Outbound {
         }
         let identity = self.policy.identify.then_some(&*self.term);
         complete(&mut request, &origin, identity)?;
+        if let Some(answers) = &self.answers {
+            let answered = self.answered(&**answers, &origin, request).await?;
+            return Ok((answered, None));
+        }
         let slot = self.gate.slot().ok_or_else(|| {
             self.report_no_room(&Errno::MFILE.into());
             Error::ConnectionLimitReached
@@ -152,7 +160,7 @@ impl Outbound {
         let silence = options.between_bytes_timeout.unwrap_or(SILENCE);
         let outbound = Arc::clone(self);
         let body = |incoming| ResponseBody::new(incoming, silence, outbound).boxed_unsync();
-        Ok((response.map(body), driver))
+        Ok((response.map(body), Some(driver)))
     }
 }
 

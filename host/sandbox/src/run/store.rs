@@ -116,6 +116,7 @@ impl InstanceData {
                 leadership.permit.clone(),
                 settings.grants.network.clone(),
                 Arc::clone(&settings.resolver),
+                settings.answers.clone(),
                 count(limits.sockets.into()),
                 log.clone(),
             ),
