@@ -26,6 +26,7 @@ mod plugins;
 mod resign;
 mod run;
 mod status;
+mod test;
 
 pub(crate) use output::print_error;
 
@@ -59,6 +60,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Dev(dev::Dev),
+    Test(test::Test),
     Inspect(inspect::Inspect),
     Status(status::Status),
     Resign(resign::Resign),
@@ -143,6 +145,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Run(run) => run.execute(matches),
         Command::Check(check) => check.execute(matches),
         Command::Dev(dev) => dev.execute(matches),
+        Command::Test(test) => test.execute(matches),
         Command::Inspect(inspect) => inspect.execute(matches),
         Command::Status(status) => status.execute(matches),
         Command::Resign(resign) => resign.execute(matches),

@@ -7,3 +7,4 @@ mod inspect;
 mod precedence;
 mod reference;
 mod rooms;
+mod trial;

@@ -283,8 +283,8 @@ fn flags(help: &str) -> BTreeMap<String, Option<String>> {
     flags
 }
 
-const COMMANDS: [&str; 8] = [
-    "run", "check", "status", "history", "resign", "ensemble", "inspect", "dev",
+const COMMANDS: [&str; 9] = [
+    "run", "check", "status", "history", "resign", "ensemble", "inspect", "dev", "test",
 ];
 
 #[test]

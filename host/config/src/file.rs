@@ -12,6 +12,7 @@ use toml::de::DeTable;
 use crate::json;
 use crate::problem::{ConfigError, Place};
 use crate::tree::last_key;
+use crate::written::{Source, Written};
 
 /// The largest document that is read.
 const BYTES_MAX: usize = 1024 * 1024;
@@ -89,7 +90,10 @@ impl Document {
     }
 
     /// Reads a file.
-    pub(crate) fn open(path: &Path, format: Format) -> Result<Self, ConfigError> {
+    ///
+    /// # Errors
+    /// [`ConfigError`], if it is no file, cannot be read, has more than 1 MiB or is not text.
+    pub fn open(path: &Path, format: Format) -> Result<Self, ConfigError> {
         let unreadable = |source| ConfigError::Read {
             path: path.to_owned(),
             source,
@@ -123,7 +127,8 @@ impl Document {
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// The path of the file, or what stands for one.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
@@ -136,7 +141,7 @@ impl Document {
     ///
     /// # Errors
     /// The first place at which the document is not TOML or JSON, or has an unknown key or a value of another type.
-    pub(crate) fn parse<T: DeserializeOwned>(&self, root: &str) -> Result<T, ConfigError> {
+    pub fn parse<T: DeserializeOwned>(&self, root: &str) -> Result<T, ConfigError> {
         let syntax = |span, key: Option<String>, message| {
             let parts = [Some(root.to_owned()).filter(|root| !root.is_empty()), key];
             let key: Vec<_> = parts.into_iter().flatten().collect();
@@ -159,6 +164,17 @@ impl Document {
                 // The message alone: the error as a whole quotes the line, and that may hold a secret.
                 syntax(span, key, error.message().to_owned())
             })
+    }
+
+    /// Where in the document a value that was read from it stands. `key` is what to call it.
+    ///
+    /// A value that comes from elsewhere is told to be where that is.
+    pub fn place_of<T>(&self, written: &Written<T>, key: &str) -> Place {
+        match written.source() {
+            Source::Flag(name) => Place::Flag(name.clone()),
+            Source::Variable(name) => Place::Variable(name.clone()),
+            Source::Document(span) => self.place(span, Some(key.to_owned())),
+        }
     }
 
     /// Where in the document some of its bytes are.

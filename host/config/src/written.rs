@@ -42,6 +42,11 @@ impl<T> Written<T> {
         }
     }
 
+    /// The value as it was written: nobody has judged it.
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+
     /// The place that the value comes from.
     pub(crate) fn source(&self) -> &Source {
         &self.source

@@ -61,4 +61,4 @@ pub use network::{
 pub use plugin::{Plugin, inspect};
 pub use run::failure::Failure;
 pub use run::{AfterCompletion, RunEnd};
-pub use settings::PluginSettings;
+pub use settings::{ObserveCalls, PluginSettings};

@@ -3,18 +3,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::imports::writes::Bucket;
 use crate::leadership::Leadership;
 use crate::load::inspection::{Inspected, Inspection};
 use crate::load::plugin_engine::PluginEngine;
 use crate::load::problem::{LoadError, PluginProblem};
 use crate::load::{self, Loaded};
+use crate::network::AnswerHttp;
 use crate::run::failure::Failure;
 use crate::run::linker::linker;
 use crate::run::{AfterCompletion, Linked, RunEnd};
-use crate::settings::PluginSettings;
+use crate::settings::{ObserveCalls, PluginSettings};
 use soloist_core::clock::TaskClock;
 use soloist_core::digest::Digest;
-use soloist_core::limits::Limits;
+use soloist_core::limits::{HOST_STATE_RATE, Limits};
 use soloist_core::secret::Secret;
 
 /// A plugin that is compiled and linked: starting it takes microseconds.
@@ -59,6 +61,29 @@ impl Plugin {
                 warnings: loaded.warnings,
             })
         })
+    }
+
+    /// The plugin for those who try it: it lives by this clock, these answers stand for servers, and `calls` hears of each of
+    /// its calls. It has a whole processor, and all that a host counts over its terms begins anew.
+    #[must_use]
+    pub fn tried(
+        &self,
+        clock: TaskClock,
+        answers: Arc<dyn AnswerHttp>,
+        calls: Arc<dyn ObserveCalls>,
+    ) -> Self {
+        let mut settings = self.linked.settings().clone();
+        settings.clock = clock;
+        settings.answers = Some(answers);
+        settings.calls = Some(calls);
+        settings.host_writes = Arc::new(Bucket::of_host(HOST_STATE_RATE));
+        // A rest would be measured by the processor, and so let another time pass in each run.
+        settings.limits.cpu = settings.limits.cpu.max(100);
+        Self {
+            linked: self.linked.with(settings),
+            digest: self.digest,
+            warnings: self.warnings.clone(),
+        }
     }
 
     /// Runs the plugin in a fresh store: `on_elected`, and `on_demoted` once demotion has begun. Returns when both have

@@ -69,7 +69,7 @@ pub(crate) struct Linked {
     exports: Exports,
     /// Whether the plugin was ever stopped for not hearing.
     was_unheard: AtomicBool,
-    directories: Directories,
+    directories: Arc<Directories>,
     settings: Arc<PluginSettings>,
     writes: Writes,
     log_volume: LogVolume,
@@ -91,11 +91,26 @@ impl Linked {
             pre,
             exports,
             was_unheard: AtomicBool::new(false),
-            directories,
+            directories: Arc::new(directories),
             writes: Writes::new(&settings.limits, Arc::clone(&settings.host_writes)),
             log_volume: LogVolume::new(&settings.limits),
             settings: Arc::new(settings),
             ticker,
+        }
+    }
+
+    /// The same with other settings, which must not ask for another way to load it. All that is counted over terms begins anew.
+    pub(crate) fn with(&self, settings: PluginSettings) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            pre: self.pre.clone(),
+            exports: self.exports,
+            was_unheard: AtomicBool::new(false),
+            directories: Arc::clone(&self.directories),
+            writes: Writes::new(&settings.limits, Arc::clone(&settings.host_writes)),
+            log_volume: LogVolume::new(&settings.limits),
+            settings: Arc::new(settings),
+            ticker: Arc::clone(&self.ticker),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a task's configuration says about its plugin.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,6 +41,18 @@ pub struct PluginSettings {
     pub host_writes: Arc<Bucket>,
     /// The time that the plugin lives by.
     pub clock: TaskClock,
+    /// What hears of each call of the plugin. A host has none.
+    pub calls: Option<Arc<dyn ObserveCalls>>,
+}
+
+/// Hears of each call that a plugin makes to the host, on the thread that runs the plugin. It may end the term's permit: the
+/// host looks at the permit right after.
+pub trait ObserveCalls: fmt::Debug + Send + Sync {
+    /// The plugin is about to call the host.
+    fn before(&self);
+
+    /// The call is about to return; `import` is the group of imports that it belongs to.
+    fn after(&self, import: &'static str);
 }
 
 impl Default for PluginSettings {
@@ -57,6 +70,7 @@ impl Default for PluginSettings {
             answers: None,
             host_writes: Arc::new(Bucket::of_host(HOST_STATE_RATE)),
             clock: TaskClock::default(),
+            calls: None,
         }
     }
 }

@@ -20,7 +20,7 @@ use super::plugins;
 mod input;
 mod supply;
 
-use supply::Supply;
+pub(super) use supply::Supply;
 
 /// Try a plugin: two hosts and an ensemble, in this process, and a key for everything that can happen to them
 ///

@@ -73,6 +73,31 @@ impl Memory {
         self.kept().refusal = Some(error);
     }
 
+    /// Answers the plugin's calls again: none fails, and none is held back.
+    pub fn answer(&self) {
+        self.kept().refusal = None;
+        self.held.send_replace(false);
+    }
+
+    /// Writes an entry, as an earlier term might have, even while calls are held back or refused.
+    ///
+    /// # Errors
+    /// [`StateError`], where the plugin's own write would be refused for good.
+    pub fn put(&self, key: &str, value: &[u8]) -> Result<(), StateError> {
+        self.kept()
+            .write(key.to_owned(), value.to_owned())
+            .map(drop)
+    }
+
+    /// All entries, by their keys.
+    pub fn entries(&self) -> BTreeMap<String, Vec<u8>> {
+        let kept = self.kept();
+        let entries = kept.entries.iter();
+        entries
+            .map(|(key, entry)| (key.clone(), entry.value.clone()))
+            .collect()
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept
             .lock()

@@ -53,6 +53,8 @@ pub(crate) struct InstanceData {
     state: StateAccess,
     schedule: ScheduleAccess,
     pub(crate) start: Start,
+    /// The group of imports that the plugin has called last.
+    import: &'static str,
     pub(crate) cpu: Cpu,
     pub(crate) turn: Turn,
     /// Is dropped before the table, so that the connections that lie there are cut.
@@ -129,6 +131,7 @@ impl InstanceData {
             asks: false,
             elected: Elected::default(),
             start: Start::within(limits.start_timeout),
+            import: "",
             cpu: Cpu::new(limits.cpu),
             turn: Turn::default(),
             open_files: OpenFiles::new(limits.files),
@@ -143,8 +146,13 @@ impl InstanceData {
 
 /// The views. An import that asks for its view was called by the plugin, which is a sign of life.
 impl InstanceData {
-    pub(super) fn leadership(&mut self) -> LeadershipView<'_> {
+    fn called(&mut self, import: &'static str) {
         self.start.called_host();
+        self.import = import;
+    }
+
+    pub(super) fn leadership(&mut self) -> LeadershipView<'_> {
+        self.called("leadership");
         LeadershipView {
             leadership: &self.leadership,
             log: &self.log,
@@ -154,7 +162,7 @@ impl InstanceData {
     }
 
     pub(super) fn log(&mut self) -> LogView<'_> {
-        self.start.called_host();
+        self.called("log");
         LogView {
             log: &self.log,
             panic: &mut self.panic,
@@ -162,12 +170,12 @@ impl InstanceData {
     }
 
     pub(super) fn schedule(&mut self) -> ScheduleView<'_> {
-        self.start.called_host();
+        self.called("schedule");
         ScheduleView(&self.schedule)
     }
 
     pub(super) fn state(&mut self) -> StateView<'_> {
-        self.start.called_host();
+        self.called("state");
         StateView(&self.state)
     }
 
@@ -181,17 +189,17 @@ impl InstanceData {
     }
 
     pub(super) fn blocking_state(&mut self) -> BlockingStateView<'_> {
-        self.start.called_host();
+        self.called("state");
         BlockingStateView(&self.state)
     }
 
     pub(super) fn config(&mut self) -> ConfigView<'_> {
-        self.start.called_host();
+        self.called("config");
         ConfigView(&self.settings.config)
     }
 
     pub(super) fn clocks(&mut self) -> ClocksView<'_> {
-        self.start.called_host();
+        self.called("clocks");
         ClocksView {
             clock: &self.settings.clock,
             table: &mut self.table,
@@ -200,7 +208,7 @@ impl InstanceData {
     }
 
     pub(super) fn files(&mut self) -> FilesView<'_> {
-        self.start.called_host();
+        self.called("files");
         FilesView {
             ctx: self.wasi.filesystem(),
             table: &mut self.table,
@@ -211,7 +219,7 @@ impl InstanceData {
     }
 
     pub(super) fn sockets(&mut self) -> SocketsView<'_> {
-        self.start.called_host();
+        self.called("sockets");
         SocketsView {
             network: &self.network,
             table: &mut self.table,
@@ -229,7 +237,7 @@ impl Drop for InstanceData {
 
 impl WasiView for InstanceData {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        self.start.called_host();
+        self.called("wasi");
         WasiCtxView {
             ctx: &mut self.wasi,
             table: &mut self.table,
@@ -239,7 +247,7 @@ impl WasiView for InstanceData {
 
 impl WasiHttpView for InstanceData {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        self.start.called_host();
+        self.called("http");
         WasiHttpCtxView {
             hooks: &mut self.network,
             table: &mut self.table,
@@ -281,15 +289,19 @@ pub(crate) fn new(
         }
         Ok(UpdateDeadline::YieldCustom(1, Box::pin(give_way(host))))
     });
-    store.call_hook(|store, hook| match hook {
-        CallHook::CallingHost | CallHook::ReturningFromHost => store
-            .data()
-            .leadership
+    store.call_hook(|store, hook| {
+        let data = store.data();
+        match (hook, &data.settings.calls) {
+            (CallHook::CallingWasm | CallHook::ReturningFromWasm, _) => return Ok(()),
+            (CallHook::CallingHost, Some(calls)) => calls.before(),
+            (CallHook::ReturningFromHost, Some(calls)) => calls.after(data.import),
+            (CallHook::CallingHost | CallHook::ReturningFromHost, None) => {}
+        }
+        data.leadership
             .permit
             .check()
             .map(drop)
-            .map_err(<LeaseLost as Into<wasmtime::Error>>::into),
-        CallHook::CallingWasm | CallHook::ReturningFromWasm => Ok(()),
+            .map_err(<LeaseLost as Into<wasmtime::Error>>::into)
     });
     Ok(store)
 }

@@ -24,7 +24,7 @@ const TICK: &str = "500ms";
 const CONFIGURATIONS: [&str; 2] = ["soloist.toml", "soloist.json"];
 
 /// Builds, reads and loads.
-pub(super) struct Supply {
+pub(in crate::cli) struct Supply {
     subject: PathBuf,
     options: TaskOptions,
     matches: ArgMatches,
@@ -35,7 +35,7 @@ pub(super) struct Supply {
 
 impl Supply {
     /// Of this plugin, or the project in this folder.
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         subject: &Path,
         options: TaskOptions,
         matches: ArgMatches,
@@ -55,7 +55,7 @@ impl Supply {
     }
 
     /// Makes what is played.
-    pub(super) fn supply(&self) -> Result<Made, Failure> {
+    pub(in crate::cli) fn supply(&self) -> Result<Made, Failure> {
         let plugin = if self.subject.is_dir() {
             build(&self.subject)?
         } else {

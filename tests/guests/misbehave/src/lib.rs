@@ -120,6 +120,7 @@ impl Plugin for Misbehave {
                     info!("acts after its time");
                 }
             },
+            "pair" | "pair-at-once" => state::pair(config("do").as_deref() == Some("pair")).await?,
             "linger" | "linger-loop" | "linger-panic" | "state-drain" => sleep(FOREVER).await,
             other => output::run(other).await?,
         }

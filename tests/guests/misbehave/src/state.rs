@@ -285,3 +285,19 @@ async fn all<T>(mut futures: Vec<Boxed<'_, T>>) -> Vec<T> {
     all.as_mut().await;
     done
 }
+
+/// Counts in two entries that belong together, every ten minutes: one after the other, or both at once.
+pub async fn pair(apart: bool) -> Result {
+    let mut count = state::get::<u64>("one").await?.unwrap_or_default();
+    loop {
+        count += 1;
+        if apart {
+            state::set("one", &count).await?;
+            state::set("other", &count).await?;
+        } else {
+            let both = state::transaction().set("one", &count).set("other", &count);
+            both.commit().await?;
+        }
+        sleep(Duration::from_secs(600)).await;
+    }
+}

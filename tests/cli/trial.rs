@@ -1,0 +1,219 @@
+//! `soloist test`: lives of a task in virtual time, and failovers at each call of its plugin.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use soloist_tests::build;
+
+use crate::input::case::{Input, refused, soloist};
+
+fn guest(name: &str) -> Result<String> {
+    Ok(build::artifacts()?.guest(name).display().to_string())
+}
+
+/// Runs `soloist test`: its exit code, and what it prints.
+fn tested(plugin: &str, options: &[&str]) -> Result<(Option<i32>, String)> {
+    let plugin = guest(plugin)?;
+    let mut args = vec!["test", plugin.as_str()];
+    args.extend(options);
+    let output = soloist(&args)?;
+    let mut text = String::from_utf8(output.stdout)?;
+    text.push_str(&String::from_utf8(output.stderr)?);
+    Ok((output.status.code(), text))
+}
+
+/// The options by which `misbehave` does something.
+fn doing(what: &str) -> [String; 5] {
+    let config = format!("do={what}");
+    [
+        "--config",
+        &config,
+        "--allow-state",
+        "--allow-tcp",
+        "127.0.0.1:9",
+    ]
+    .map(str::to_owned)
+}
+
+fn misbehaved(what: &str, more: &[&str]) -> Result<(Option<i32>, String)> {
+    let doing = doing(what);
+    let mut options: Vec<&str> = doing.iter().map(String::as_str).collect();
+    options.extend(more);
+    tested("misbehave", &options)
+}
+
+#[test]
+fn a_plugin_that_sleeps_for_ten_years_is_tested_in_a_moment() -> Result<()> {
+    let script = Input::new(
+        "sleep.toml",
+        "step = [{ elect = \"a\" }, { advance = \"3650days\" }, { demote = \"shutdown\" }, { expect = { ended = \"demoted\" } }]",
+    )?;
+    let began = Instant::now();
+    let (code, text) = misbehaved("idle", &["--script", script.path()])?;
+    ensure!(code == Some(0) && text.starts_with("ok "), "{text}");
+    ensure!(text.contains("1 term, 9years"), "{text}");
+    ensure!(began.elapsed() < Duration::from_secs(300), "{text}");
+    Ok(())
+}
+
+#[test]
+fn the_script_of_the_heartbeat_holds() -> Result<()> {
+    let script = build::workspace().join("plugins/heartbeat/tests/handover.toml");
+    let script = script.display().to_string();
+    let (code, text) = tested("heartbeat", &["--script", &script])?;
+    ensure!(
+        code == Some(0) && text.contains(": 2 terms, 1h 1m 30s in "),
+        "{text}"
+    );
+    Ok(())
+}
+
+#[test]
+fn what_is_not_as_expected_is_told_with_its_place_and_what_is_there_instead() -> Result<()> {
+    let script = Input::new(
+        "bad.toml",
+        "[[step]]\nelect = \"a\"\n[[step]]\nadvance = \"2s\"\n[[step]]\n\
+         expect = { log = \"leads\", times = 9, state = { last = \"7\" }, ended = \"demoted\", requests = 1 }\n",
+    )?;
+    let (code, text) = tested("heartbeat", &["--script", script.path()])?;
+    ensure!(code == Some(1), "{text}");
+    for words in [
+        "bad.toml:5:1: step: expected a line with \"leads\" 9 times, and there are 3",
+        "info: a leads heartbeat in term 1",
+        "expected state \"last\" to be \"7\", and it is not there",
+        "expected the term to be demoted, and it is running",
+        "expected 1 requests so far, and it made 0",
+    ] {
+        ensure!(text.contains(words), "{words:?} is not in {text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_state_that_refuses_and_one_that_holds_something_are_seen_by_the_plugin() -> Result<()> {
+    let script = Input::new(
+        "state.toml",
+        "[[step]]\nset = { one = \"41\" }\n[[step]]\nelect = \"a\"\n[[step]]\nadvance = \"1m\"\n[[step]]\n\
+         expect = { state = { one = \"42\", other = \"42\" }, absent = [\"third\"] }\n[[step]]\nkill = true\n\
+         [[step]]\nstate = \"refuse\"\n[[step]]\nelect = \"b\"\n[[step]]\nadvance = \"1m\"\n[[step]]\n\
+         expect = { event = \"plugin-failed\", state = { one = \"42\" } }\n",
+    )?;
+    let (code, text) = misbehaved("pair-at-once", &["--script", script.path()])?;
+    ensure!(code == Some(0), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_plugin_that_fails_or_ignores_its_demotion_fails_the_test() -> Result<()> {
+    for (what, words) in [
+        ("error", "the plugin failed: "),
+        (
+            "linger",
+            "did not stop within 2s (`demote_timeout`) of its demotion",
+        ),
+    ] {
+        let (code, text) = misbehaved(what, &[])?;
+        ensure!(code == Some(1) && text.contains(words), "{what}: {text}");
+    }
+    Ok(())
+}
+
+#[test]
+fn exploring_finds_the_state_that_a_failover_tears_and_shows_it_again() -> Result<()> {
+    let (code, text) = misbehaved("pair", &["--explore"])?;
+    ensure!(
+        code == Some(1) && text.contains("state torn: the next host finds one = "),
+        "{text}"
+    );
+    let point = text
+        .split("--at ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next())
+        .unwrap_or_default();
+    let (code, again) = misbehaved("pair", &["--at", point])?;
+    ensure!(
+        code == Some(1) && again.contains("state torn"),
+        "{point}: {again}"
+    );
+    ensure!(again.contains("1 failover at "), "{again}");
+    let (code, text) = misbehaved("pair-at-once", &["--explore"])?;
+    ensure!(code == Some(0) && text.contains("; 0 findings"), "{text}");
+    ensure!(text.contains(" a second"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn exploring_is_bounded_and_says_what_it_left_out() -> Result<()> {
+    let (code, text) = misbehaved("pair-at-once", &["--explore", "--explore-max", "7"])?;
+    ensure!(
+        code == Some(0) && text.contains(" were not tried (--explore-max)"),
+        "{text}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_bad_script_is_refused_with_its_place_and_a_remedy() -> Result<()> {
+    let plugin = guest("heartbeat")?;
+    for (text, words) in [
+        (
+            "[[step]]\nelct = \"a\"\n",
+            &["s.toml:2:1", "elct", "elect"][..],
+        ),
+        ("[[step]]\nelect = 7\n", &["s.toml:2:9", "string"]),
+        (
+            "[[step]]\nadvance = \"soon\"\n",
+            &["s.toml:2:11", "not a duration", "1day"],
+        ),
+        (
+            "[[step]]\nadvance = \"4000days\"\n",
+            &["s.toml:2:11", "too long"],
+        ),
+        (
+            "[[step]]\ndemote = \"boredom\"\n",
+            &["s.toml:2:10", "shutdown"],
+        ),
+        ("[[step]]\nelect = \"a\"\nkill = true\n", &["s.toml:"]),
+        ("[[step]]\nkill = false\n", &["s.toml:2:8", "write `true`"]),
+        (
+            "[[step]]\nexpect = { logs = \"x\" }\n",
+            &["s.toml:2:", "logs", "log"],
+        ),
+        (
+            "[[step]]\nexpect = {}\n",
+            &["s.toml:1:1", "expects nothing"],
+        ),
+        (
+            "[[step]]\nexpect = { times = 2 }\n",
+            &["s.toml:2:20", "log"],
+        ),
+        (
+            "[[step]]\nexpect = { event = \"gone\" }\n",
+            &["s.toml:2:20", "no event", "REFERENCE.md"],
+        ),
+        (
+            "[[step]]\nexpect = { log = \"x\", level = \"loud\" }\n",
+            &["s.toml:2:31", "\"warn\""],
+        ),
+        ("[[answer]]\nurl = \"/jobs\"\n", &["s.toml:2:7", "scheme"]),
+        (
+            "[[step]]\nset = { \"a/b\" = \"c\" }\n",
+            &["s.toml:2:", "bad key"],
+        ),
+        ("", &["s.toml:1:1", "write at least one"]),
+        ("[[step]\n", &["s.toml:1:"]),
+    ] {
+        let script = Input::new("s.toml", text)?;
+        refused(&["test", &plugin, "--script", script.path()], words)?;
+    }
+    refused(
+        &["test", &plugin, "--script", "/nowhere.toml"],
+        &["/nowhere.toml", "cannot be read"],
+    )?;
+    refused(
+        &["test", "/nowhere.wasm"],
+        &["/nowhere.wasm", "name a plugin"],
+    )?;
+    refused(&["test", &plugin, "--at", "17"], &["CALL:KIND", "17:kill"])?;
+    Ok(())
+}
