@@ -6,6 +6,7 @@
 mod c;
 mod javascript;
 mod python;
+mod text;
 mod tools;
 
 use std::path::Path;
@@ -21,12 +22,12 @@ struct Said {
     second: Vec<String>,
 }
 
-/// Starts a plugin on one host, hands it over to another when it has said `line`, and waits for that line there. The plugin is
-/// demoted in good order on both.
+/// Starts a plugin on one host, hands it over to another when an event with such a message has come, and waits for the same
+/// there. The plugin is demoted in good order on both.
 async fn through_a_failover(
     cluster: &Cluster,
     plugin: &Path,
-    line: &str,
+    (event, message): (&str, &str),
     more: impl Fn(Command) -> Command,
 ) -> Result<Said> {
     let command = |id| -> Result<Command> {
@@ -37,14 +38,14 @@ async fn through_a_failover(
                 .flag("--limit", "compile_timeout=1h"),
         ))
     };
-    let says = |event: &Event| event.message.contains(line);
+    let says = |event: &Event| event.message.contains(message);
     let mut first = command("a")?.start(&cluster.history)?;
-    first.event_where("plugin-log", says).await?;
+    first.event_where(event, says).await?;
     let mut second = command("b")?.start(&cluster.history)?;
     second.event("standby").await?;
     let ended = first.terminate().await?;
     ensure!(ended.code() == Some(0), "{ended}: {}", first.errors());
-    second.event_where("plugin-log", says).await?;
+    second.event_where(event, says).await?;
     let ended = second.terminate().await?;
     ensure!(ended.code() == Some(0), "{ended}: {}", second.errors());
     cluster.verdict().check()?;

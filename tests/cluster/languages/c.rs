@@ -27,7 +27,7 @@ async fn a_worker_in_c_goes_on_where_the_last_one_stopped() -> Result<()> {
     }
     run("clang", &source, &args)?;
     let cluster = Cluster::start().await?;
-    let said = through_a_failover(&cluster, &built, "piece ", |command| {
+    let said = through_a_failover(&cluster, &built, ("plugin-log", "piece "), |command| {
         // The sleep between two pieces ends with the term.
         command.flag("--config", "interval_ms=3600000")
     })

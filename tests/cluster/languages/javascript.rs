@@ -50,7 +50,7 @@ async fn a_plugin_in_javascript_runs_and_is_told() -> Result<()> {
     }
     lock.unlock()?;
     let cluster = Cluster::start().await?;
-    let said = through_a_failover(&cluster, &built, "beat 1", |command| {
+    let said = through_a_failover(&cluster, &built, ("plugin-log", "beat 1"), |command| {
         command
             .flag("--config", "interval_ms=3600000")
             .env("XDG_CACHE_HOME", kept.join("cache"))

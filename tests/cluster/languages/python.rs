@@ -124,7 +124,7 @@ async fn a_plugin_in_python_is_cancelled_in_a_long_wait_and_then_told() -> Resul
         return Ok(());
     };
     let cluster = Cluster::start().await?;
-    let said = through_a_failover(&cluster, &plugin, "beat 1", |command| {
+    let said = through_a_failover(&cluster, &plugin, ("plugin-log", "beat 1"), |command| {
         granted(command.flag("--config", "interval_ms=3600000")).expect("it is kept somewhere")
     })
     .await?;
@@ -177,7 +177,7 @@ async fn a_plugin_in_python_is_cancelled_in_a_sleep_and_its_exceptions_come_as_l
         return Ok(());
     };
     let cluster = Cluster::start().await?;
-    let said = through_a_failover(&cluster, &plugin, "elected", |command| {
+    let said = through_a_failover(&cluster, &plugin, ("plugin-log", "elected"), |command| {
         granted(command.flag("--config", "do=sleep")).expect("it is kept somewhere")
     })
     .await?;
