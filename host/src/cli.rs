@@ -14,11 +14,13 @@ use soloist_coordination::observer::ObserverError;
 use soloist_core::text::{printable, printable_lines};
 use soloist_runtime::host::HostError;
 
+mod build;
 mod check;
 mod dev;
 mod ensemble;
 mod history;
 mod inspect;
+mod new;
 mod operator;
 mod options;
 mod output;
@@ -62,6 +64,8 @@ enum Command {
     Dev(dev::Dev),
     Test(test::Test),
     Inspect(inspect::Inspect),
+    New(new::New),
+    Build(build::Build),
     Status(status::Status),
     Resign(resign::Resign),
     History(history::History),
@@ -147,6 +151,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Dev(dev) => dev.execute(matches),
         Command::Test(test) => test.execute(matches),
         Command::Inspect(inspect) => inspect.execute(matches),
+        Command::New(new) => new.execute(matches),
+        Command::Build(build) => build.execute(matches),
         Command::Status(status) => status.execute(matches),
         Command::Resign(resign) => resign.execute(matches),
         Command::History(history) => history.execute(matches),

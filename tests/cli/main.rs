@@ -1,9 +1,11 @@
 //! What one types and reads: flags, environment, files, errors, and the tables of the documents.
 
+mod build;
 mod circles;
 mod documents;
 mod input;
 mod inspect;
+mod new;
 mod precedence;
 mod reference;
 mod rooms;

@@ -283,8 +283,9 @@ fn flags(help: &str) -> BTreeMap<String, Option<String>> {
     flags
 }
 
-const COMMANDS: [&str; 9] = [
-    "run", "check", "status", "history", "resign", "ensemble", "inspect", "dev", "test",
+const COMMANDS: [&str; 11] = [
+    "run", "check", "status", "history", "resign", "ensemble", "inspect", "dev", "test", "new",
+    "build",
 ];
 
 #[test]

@@ -13,6 +13,8 @@
 //! | [`zookeeper`] | private ZooKeeper servers: one alone, or an ensemble |
 //! | [`build`] | the binaries and guests under test, built once |
 //! | [`host`] | a running `soloist`, with its events |
+//! | [`project`] | a plugin's project, made and built as its author would |
+//! | [`python`] | what makes plugins of Python |
 //! | [`history`] | all that happened, from every host, in one place to wait on |
 //! | [`cluster`] | servers and the hosts that contend on them |
 //! | [`oracle`] | judges a history: at most one host active, tokens that grow |
@@ -37,7 +39,9 @@ pub mod oracle;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod project;
 pub mod proxy;
+pub mod python;
 pub mod reference;
 pub mod revocation;
 pub mod session;

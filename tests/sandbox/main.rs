@@ -16,6 +16,7 @@ mod minimal;
 mod mounts;
 mod network;
 mod plugin;
+mod projects;
 mod schedule;
 mod sdk;
 mod state;

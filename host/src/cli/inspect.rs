@@ -153,6 +153,17 @@ impl<'a> Plugin<'a> {
         text
     }
 
+    /// What its author wants to see of it when it is built.
+    pub(super) fn brief(&self) -> String {
+        let found = &self.inspection;
+        let mut text = format!("{}\n", self.file.display());
+        line(&mut text, "size", &format!("{} bytes", found.bytes));
+        line(&mut text, "sha256", &found.sha256.to_string());
+        line(&mut text, "contract", &contract(found));
+        lines(&mut text, "imports", found.imports.iter().map(import));
+        text
+    }
+
     /// The task that the plugin could be, in TOML.
     fn task(&self) -> String {
         let found = &self.inspection;

@@ -149,7 +149,9 @@ pub enum PluginProblem {
     #[error("the WebAssembly is cut short or broken, or uses what this host does not offer")]
     Malformed(#[source] Told),
     /// One of the two functions is not there.
-    #[error("it does not export `{export}`: a plugin exports both on_elected and on_demoted")]
+    #[error(
+        "it does not export `{export}`: a plugin exports both on_elected and on_demoted, in Rust with soloist_sdk::export!"
+    )]
     MissingExport {
         /// The function's name, as a component or a bare module spells it.
         export: Cow<'static, str>,

@@ -14,6 +14,7 @@ use soloist_runtime::report::Hidden;
 
 use super::check_subject;
 use crate::cli::Failure;
+use crate::cli::build::make;
 use crate::cli::options::TaskOptions;
 use crate::cli::plugins::{self, Loader};
 
@@ -57,7 +58,7 @@ impl Supply {
     /// Makes what is played.
     pub(in crate::cli) fn supply(&self) -> Result<Made, Failure> {
         let plugin = if self.subject.is_dir() {
-            build(&self.subject)?
+            make(&self.subject)?
         } else {
             self.subject.clone()
         };
@@ -160,41 +161,5 @@ impl Maker for Supply {
 
     fn builds(&self) -> bool {
         self.subject.is_dir()
-    }
-}
-
-/// Makes the plugin of the project in a folder.
-fn build(folder: &Path) -> Result<PathBuf, Failure> {
-    use std::process::{Command, Stdio};
-    let output = Command::new("cargo")
-        .args([
-            "build",
-            "--release",
-            "--lib",
-            "--target",
-            "wasm32-wasip2",
-            "--message-format",
-            "json-render-diagnostics",
-        ])
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| Failure::RunTime(anyhow!("cannot run cargo: {error}")))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let mut made = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| {
-            let files = message["filenames"].as_array()?.clone();
-            files
-                .iter()
-                .filter_map(|file| file.as_str())
-                .find(|file| Path::new(file).extension().is_some_and(|it| it == "wasm"))
-                .map(PathBuf::from)
-        });
-    match (output.status.success(), made.next_back()) {
-        (true, Some(made)) => Ok(made),
-        _ => Err(Failure::RunTime(anyhow!("the build has failed"))),
     }
 }

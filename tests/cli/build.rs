@@ -1,0 +1,285 @@
+//! `soloist build`: what is no project, or makes no plugin, is told with the line to write.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use soloist_tests::project::soloist;
+use tempfile::TempDir;
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> Result<TempDir> {
+    let place = TempDir::new()?;
+    for (path, text) in files {
+        let path = place.path().join(path);
+        fs::create_dir_all(path.parent().unwrap_or(place.path()))?;
+        fs::write(path, text)?;
+    }
+    Ok(place)
+}
+
+/// Expects this exit code, and all of `words` in what is said.
+fn ends(place: &Path, args: &[&str], code: i32, words: &[&str]) -> Result<()> {
+    let output = soloist(place, &[&["build"], args].concat())?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.code() == Some(code),
+        "{}: {said}",
+        output.status
+    );
+    for word in words {
+        ensure!(said.contains(word), "{word:?} is not in: {said}");
+    }
+    ensure!(!said.contains("panicked"), "{said}");
+    Ok(())
+}
+
+const PACKAGE: &str =
+    "[package]\nname = \"it\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[workspace]\n";
+
+const CDYLIB: &str = "[lib]\ncrate-type = [\"cdylib\"]\n";
+
+#[test]
+fn what_is_no_project_is_told() -> Result<()> {
+    let place = folder(&[("notes.txt", ""), ("two/a.wat", ""), ("two/b.wat", "")])?;
+    let place = place.path();
+    ends(place, &[], 2, &[". is no project", "soloist new"])?;
+    ends(
+        place,
+        &["nowhere"],
+        2,
+        &["cannot look into the folder nowhere"],
+    )?;
+    ends(
+        place,
+        &["notes.txt"],
+        2,
+        &["notes.txt is a file", "soloist inspect"],
+    )?;
+    ends(place, &["two"], 2, &["two has more than one .wat"])?;
+    ends(place, &["two", "three"], 2, &["'three'"])?;
+    ends(place, &["--realease"], 2, &["--realease"])
+}
+
+#[test]
+fn a_crate_that_makes_no_plugin_is_told_what_to_write() -> Result<()> {
+    let program = folder(&[("Cargo.toml", PACKAGE), ("src/main.rs", "fn main() {}")])?;
+    let line = "crate-type = [\"cdylib\"]";
+    ends(
+        program.path(),
+        &[],
+        2,
+        &["rename src/main.rs", "[lib]", line],
+    )?;
+    let library = folder(&[("Cargo.toml", PACKAGE), ("src/lib.rs", "")])?;
+    ends(
+        library.path(),
+        &[],
+        2,
+        &["no file that a host can load", "[lib]", line],
+    )?;
+    let workspace = folder(&[
+        ("Cargo.toml", "[workspace]\nmembers = [\"a\"]\n"),
+        ("a/Cargo.toml", &PACKAGE.replace("[workspace]\n", "")),
+        ("a/src/lib.rs", ""),
+    ])?;
+    ends(workspace.path(), &[], 2, &["is a workspace", "/a"])?;
+    let manifest = [PACKAGE, CDYLIB].concat();
+    let nothing = folder(&[("Cargo.toml", &manifest), ("src/lib.rs", "")])?;
+    ends(
+        nothing.path(),
+        &[],
+        2,
+        &["it.wasm", "does not export `on-elected`"],
+    )
+}
+
+/// The compiler's own words are shown.
+#[test]
+fn a_build_that_fails_ends_with_code_1() -> Result<()> {
+    let manifest = [PACKAGE, CDYLIB].concat();
+    let broken = folder(&[
+        ("Cargo.toml", &manifest),
+        ("src/lib.rs", "fn f() -> u8 { \"a\" }"),
+    ])?;
+    let words = ["mismatched types", "error: `cargo build --release"];
+    ends(broken.path(), &[], 1, &words)?;
+    let broken = folder(&[("Cargo.toml", "[package"), ("src/lib.rs", "")])?;
+    ends(broken.path(), &[], 1, &["Cargo.toml", "`cargo metadata"])
+}
+
+#[test]
+fn native_code_among_the_dependencies_is_named() -> Result<()> {
+    let manifest = [
+        PACKAGE,
+        CDYLIB,
+        "[dependencies]\nnative-sys = { path = \"native-sys\" }\n",
+    ]
+    .concat();
+    let native = "[package]\nname = \"native-sys\"\nversion = \"0.1.0\"\nedition = \"2024\"\nlinks = \"native\"\n";
+    let place = folder(&[
+        ("Cargo.toml", &manifest),
+        ("src/lib.rs", ""),
+        ("native-sys/Cargo.toml", native),
+        ("native-sys/src/lib.rs", ""),
+        (
+            "native-sys/build.rs",
+            "fn main() { panic!(\"there is no libnative for wasm\") }",
+        ),
+    ])?;
+    let words = [
+        "there is no libnative for wasm",
+        "native-sys is native code (native)",
+        "cargo tree --target wasm32-wasip2 --invert native-sys",
+    ];
+    // The compiler quotes the panic of the build script.
+    let output = soloist(place.path(), &["build"])?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1), "{said}");
+    for word in words {
+        ensure!(said.contains(word), "{word:?} is not in: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn text_is_checked() -> Result<()> {
+    let good = r#"(module (func (export "on_elected")) (func (export "on_demoted")))"#;
+    let place = folder(&[("a.wat", good), ("bad/b.wat", "(module")])?;
+    let output = soloist(place.path(), &["build"])?;
+    let said = String::from_utf8(output.stdout)?;
+    ensure!(
+        output.status.success() && said.starts_with("./a.wat\n"),
+        "{said}"
+    );
+    ends(place.path(), &["bad"], 2, &["bad/b.wat", "mistake"])
+}
+
+/// Tools are looked for where the user has them: here there are none.
+#[test]
+fn a_tool_that_is_not_installed_is_told_with_what_to_install() -> Result<()> {
+    let manifest = [PACKAGE, CDYLIB].concat();
+    let place = folder(&[
+        ("Cargo.toml", &manifest),
+        ("src/lib.rs", ""),
+        ("none/x", ""),
+    ])?;
+    let mut command = std::process::Command::new(&soloist_tests::build::artifacts()?.soloist);
+    soloist_tests::host::clear_settings(&mut command);
+    let output = command
+        .args(["build"])
+        .env("PATH", place.path().join("none"))
+        .current_dir(place.path())
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(2), "{said}");
+    ensure!(
+        said.contains("no `cargo` here") && said.contains("https://rustup.rs"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
+fn componentize_py_is_looked_for_in_the_project_and_on_the_path() -> Result<()> {
+    let place = folder(&[("app.py", ""), ("wit/plugin.wit", ""), ("none/x", "")])?;
+    let run = |folder: &Path| {
+        let mut command = std::process::Command::new(&soloist_tests::build::artifacts()?.soloist);
+        soloist_tests::host::clear_settings(&mut command);
+        let none = place.path().join("none");
+        let output = command
+            .arg("build")
+            .env("PATH", none)
+            .current_dir(folder)
+            .output()?;
+        Ok::<_, anyhow::Error>((output.status.code(), String::from_utf8(output.stderr)?))
+    };
+    let (code, said) = run(place.path())?;
+    ensure!(
+        code == Some(2) && said.contains("pip install componentize-py=="),
+        "{said}"
+    );
+    let tool = place.path().join("venv/bin/componentize-py");
+    fs::create_dir_all(place.path().join("venv/bin"))?;
+    fs::write(&tool, "#!/bin/sh\necho 'app.py: a mistake' >&2\nexit 1\n")?;
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755))?;
+    let (code, said) = run(place.path())?;
+    ensure!(
+        code == Some(1) && said.contains("app.py: a mistake"),
+        "{said}"
+    );
+    ensure!(said.contains("error: `componentize-py -d wit"), "{said}");
+    Ok(())
+}
+
+/// Where clang has no C library for WASI, that is said besides its own errors. What was made before stays.
+#[test]
+fn a_clang_without_wasi_is_told_with_what_to_install() -> Result<()> {
+    let place = folder(&[("a.c", "int x;\n"), ("plugin.wasm", "old"), ("none/x", "")])?;
+    let run = || {
+        let mut command = std::process::Command::new(&soloist_tests::build::artifacts()?.soloist);
+        soloist_tests::host::clear_settings(&mut command);
+        let path = place.path().join("none");
+        let output = command
+            .arg("build")
+            .env("PATH", path)
+            .current_dir(place.path())
+            .output()?;
+        Ok::<_, anyhow::Error>((output.status.code(), String::from_utf8(output.stderr)?))
+    };
+    let (code, said) = run()?;
+    ensure!(
+        code == Some(2) && said.contains("no `clang` here"),
+        "{said}"
+    );
+    ensure!(said.contains("apt-get install clang"), "{said}");
+    let tool = place.path().join("none/clang");
+    fs::write(&tool, "#!/bin/sh\necho \"no such header\" >&2\nexit 1\n")?;
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755))?;
+    let (code, said) = run()?;
+    ensure!(code == Some(1) && said.contains("no such header"), "{said}");
+    ensure!(said.contains("this clang lacks what WASI needs"), "{said}");
+    ensure!(fs::read_to_string(place.path().join("plugin.wasm"))? == "old");
+    ensure!(!place.path().join(".plugin.wasm.new").exists());
+    Ok(())
+}
+
+/// A toolchain without the target, played by tools of our own: the target is added, and that is said before.
+#[test]
+fn a_target_that_is_missing_is_added_and_that_is_said() -> Result<()> {
+    let manifest = [PACKAGE, CDYLIB].concat();
+    let place = folder(&[
+        ("Cargo.toml", &manifest),
+        ("src/lib.rs", ""),
+        ("bin/rustc", "#!/bin/sh\necho /nowhere/lib\n"),
+        (
+            "bin/rustup",
+            "#!/bin/sh\necho \"ran rustup $*\" >&2\nexit 1\n",
+        ),
+    ])?;
+    for tool in ["bin/rustc", "bin/rustup"] {
+        let tool = place.path().join(tool);
+        fs::set_permissions(tool, fs::Permissions::from_mode(0o755))?;
+    }
+    let path = std::env::var("PATH")?;
+    let mut command = std::process::Command::new(&soloist_tests::build::artifacts()?.soloist);
+    soloist_tests::host::clear_settings(&mut command);
+    let output = command
+        .args(["build"])
+        .env(
+            "PATH",
+            format!("{}:{path}", place.path().join("bin").display()),
+        )
+        .env("RUSTC", "rustc")
+        .current_dir(place.path())
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.code() == Some(1), "{said}");
+    let (told, ran) = (
+        said.find("adding it, with `rustup target add wasm32-wasip2`"),
+        said.find("ran rustup target add"),
+    );
+    ensure!(told.is_some() && told < ran, "{said}");
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! `soloist new`: a project is there as a whole, or nothing of it.
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use anyhow::{Result, ensure};
+use soloist_tests::build;
+use soloist_tests::project::{Project, cargo, has_clang, soloist};
+use soloist_tests::python::{COMPONENTIZE, run};
+use tempfile::TempDir;
+
+/// Expects exit code 2, all of `words` in the message, and nothing new in the folder.
+fn refused(place: &Path, args: &[&str], words: &[&str]) -> Result<()> {
+    let entries = || Ok::<_, anyhow::Error>(fs::read_dir(place)?.count());
+    let before = entries()?;
+    let output = soloist(place, &[&["new"], args].concat())?;
+    told(&output, 2, words)?;
+    ensure!(entries()? == before, "{args:?} left something");
+    Ok(())
+}
+
+fn told(output: &Output, code: i32, words: &[&str]) -> Result<()> {
+    let message = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.code() == Some(code),
+        "{}: {message}",
+        output.status
+    );
+    for word in words {
+        ensure!(message.contains(word), "{word:?} is not in: {message}");
+    }
+    ensure!(!message.contains("panicked"), "{message}");
+    Ok(())
+}
+
+/// Each combination is made, built, and tested as its README says, and a host takes its configuration. `tests/sandbox` has
+/// each of them lead a term.
+#[test]
+fn every_project_builds_and_passes_its_test() -> Result<()> {
+    let projects = [
+        ("rust", "hello"),
+        ("rust", "cron"),
+        ("rust", "worker"),
+        ("python", "hello"),
+        ("python", "worker"),
+        ("c", "hello"),
+        ("c", "worker"),
+        ("js", "hello"),
+        ("wat", "hello"),
+    ];
+    for (lang, template) in projects {
+        let project = Project::new(
+            &format!("new-{template}"),
+            &["--lang", lang, "--template", template],
+        )?;
+        if lang == "python" {
+            run("python3", project.folder(), &["-m", "unittest", "--quiet"])?;
+            if !project.find_python()? {
+                println!("SKIPPED: {COMPONENTIZE} is not to be had here");
+                continue;
+            }
+        }
+        if lang == "js" {
+            if !project.find_node()? {
+                println!("SKIPPED: npm, or what it installs, is not to be had here");
+                continue;
+            }
+            run("npm", project.folder(), &["test"])?;
+        }
+        if lang == "c" && !has_clang() {
+            println!("SKIPPED: clang for WASI is not to be had here");
+            continue;
+        }
+        let said = project.build()?;
+        ensure!(said.contains("size") && said.contains("sha256"), "{said}");
+        ensure!(project.plugin()?.is_file(), "{said}");
+        if lang == "rust" {
+            let said = cargo(project.folder(), &["test", "--quiet"])?;
+            ensure!(said.contains("1 passed"), "{said}");
+            let said = cargo(project.folder(), &["fmt", "--check"])?;
+            ensure!(said.is_empty(), "{said}");
+        }
+        let checked = soloist(project.folder(), &["check", "soloist.toml"])?;
+        told(&checked, 0, &[])?;
+        let readme = fs::read_to_string(project.folder().join("README.md"))?;
+        ensure!(readme.starts_with("# new-"), "{readme}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_plugin_that_sleeps_as_a_thread_is_told_by_the_linter() -> Result<()> {
+    let project = Project::new("sleepy", &[])?;
+    let source = project.folder().join("src/lib.rs");
+    let text = fs::read_to_string(&source)?;
+    cargo(
+        project.folder(),
+        &["clippy", "--quiet", "--", "--deny", "warnings"],
+    )?;
+    let sleeps = text.replace(
+        "        Ok(())",
+        "        std::thread::sleep(std::time::Duration::from_secs(1));\n        Ok(())",
+    );
+    ensure!(sleeps != text, "{text}");
+    fs::write(&source, sleeps)?;
+    let error = cargo(
+        project.folder(),
+        &["clippy", "--quiet", "--", "--deny", "warnings"],
+    );
+    let error = error
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
+    ensure!(error.contains("soloist_sdk::sleep"), "{error:?}");
+    Ok(())
+}
+
+#[test]
+fn the_sdk_can_be_a_checkout_its_crate_or_a_repository() -> Result<()> {
+    let checkout = build::workspace().display().to_string();
+    let folder = format!("{checkout}/guest-sdk");
+    let path = format!("soloist-sdk = {{ path = \"{folder}\" }}");
+    for (sdk, line) in [
+        (&*checkout, &*path),
+        (&*folder, &*path),
+        (
+            "https://example.com/soloist.git",
+            "soloist-sdk = { git = \"https://example.com/soloist.git\" }",
+        ),
+    ] {
+        let project = Project::new("task", &["--sdk", sdk])?;
+        let text = fs::read_to_string(project.folder().join("Cargo.toml"))?;
+        ensure!(text.contains(line), "{text}");
+    }
+    Ok(())
+}
+
+/// What would be published builds a plugin, far from this repository: the contract lies within the crate.
+#[test]
+fn the_sdk_builds_plugins_outside_of_this_repository() -> Result<()> {
+    let target = build::target()?.join("package");
+    let args = [
+        "package",
+        "--package",
+        "soloist-sdk",
+        "--allow-dirty",
+        "--no-verify",
+        "--quiet",
+    ];
+    let directory = target.display().to_string();
+    cargo(
+        build::workspace(),
+        &[&args[..], &["--target-dir", &directory]].concat(),
+    )?;
+    let name = format!("soloist-sdk-{}", env!("CARGO_PKG_VERSION"));
+    let archive = target
+        .join("package")
+        .join(&name)
+        .with_added_extension("crate");
+    let place = TempDir::new()?;
+    run(
+        "tar",
+        place.path(),
+        &["-xzf", &archive.display().to_string()],
+    )?;
+    let sdk = place.path().join(name);
+    ensure!(sdk.join("wit/plugin.wit").is_file());
+    let project = Project::new("far", &["--sdk", &sdk.display().to_string()])?;
+    let said = project.build()?;
+    ensure!(said.contains("soloist:plugin/leadership"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn the_usual_mistakes() -> Result<()> {
+    let place = TempDir::new()?;
+    let place = place.path();
+    fs::create_dir_all(place.join("full/src"))?;
+    fs::write(place.join("file"), "")?;
+    refused(place, &[], &["NAME", "Usage"])?;
+    refused(place, &["full"], &["full is there already", "empty folder"])?;
+    refused(place, &["file"], &["file is there already"])?;
+    refused(
+        place,
+        &["no/such/task"],
+        &["no folder no/such", "make that first"],
+    )?;
+    refused(place, &["file/task"], &["no folder file"])?;
+    refused(
+        place,
+        &["Hello World"],
+        &["\"Hello World\"", "small letters"],
+    )?;
+    refused(place, &["test"], &["something else to Rust"])?;
+    refused(place, &["."], &["\".\" is not the name"])?;
+    refused(place, &[""], &["NAME"])?;
+    refused(place, &["a\u{202e}b"], &["\\u{202e}"])?;
+    refused(
+        place,
+        &["task", "--lang", "cobol"],
+        &["cobol", "rust", "wat"],
+    )?;
+    refused(place, &["task", "--template", "helo"], &["helo", "hello"])?;
+    refused(
+        place,
+        &["task", "--lang=wat", "--template=worker"],
+        &["no template worker for wat"],
+    )?;
+    for lang in ["python", "c", "js", "wat"] {
+        let lang = format!("--lang={lang}");
+        let words = ["no template cron for", "--lang rust"];
+        refused(place, &["task", &lang, "--template=cron"], &words)?;
+    }
+    refused(
+        place,
+        &["task", "--lang=js", "--template=worker"],
+        &["no template worker for js", "--lang rust"],
+    )?;
+    refused(
+        place,
+        &["task", "--lang=wat", "--sdk=/"],
+        &["--sdk", "only Rust"],
+    )?;
+    refused(
+        place,
+        &["task", "--sdk", "/nowhere"],
+        &["--sdk", "/nowhere", "checkout"],
+    )?;
+    refused(place, &["task", "--sdk", "full"], &["full holds neither"])?;
+    refused(place, &["task", "--sdk", "git@host:a/b"], &["ssh://"])?;
+    refused(place, &["task", "more"], &["'more'"])
+}
+
+/// Even the superuser writes nothing there.
+#[test]
+fn a_place_that_cannot_be_written_to() -> Result<()> {
+    let output = soloist(Path::new("/proc"), &["new", "task"])?;
+    told(&output, 1, &["cannot write"])
+}
