@@ -10,6 +10,7 @@ use soloist_tests::client::{close, connect};
 use soloist_tests::{PATIENCE, eventually};
 use zookeeper_client::{Acls, Client, CreateMode, SessionState};
 
+use crate::operation::{CREATE, Operation};
 use crate::raw::{Claim, Raw};
 
 const TICK: Duration = Duration::from_millis(500);
@@ -41,6 +42,16 @@ async fn create_ephemeral(client: &Client, path: &str) -> Result<()> {
     Ok(())
 }
 
+fn ephemeral(path: &str) -> Operation {
+    Operation::Create {
+        code: CREATE,
+        path: path.into(),
+        data: None,
+        acl: vec![(31, "world", "anyone".into())],
+        flags: 1,
+    }
+}
+
 async fn reached(client: &Client, state: SessionState) -> Result<()> {
     let mut states = client.state_watcher();
     let reached = async {
@@ -48,7 +59,7 @@ async fn reached(client: &Client, state: SessionState) -> Result<()> {
             states.changed().await;
         }
     };
-    let what = || format!("waited in vain for {state}");
+    let what = || format!("waited in vain for {state}: it is {}", client.state());
     tokio::time::timeout(PATIENCE, reached)
         .await
         .with_context(what)
@@ -178,14 +189,23 @@ async fn a_door_is_closed_without_the_others() -> Result<()> {
     ensure!(other.check_stat("/").await?.is_some());
     door.mend();
     reached(&through, SessionState::SyncConnected).await?;
+    close(through).await;
+    let mut raw = Raw::dial(door.address()).await?;
+    raw.greet(&Claim::default(), 1000)
+        .await?
+        .context("no session")?;
     drop(door);
-    reached(&through, SessionState::Disconnected).await
+    ensure!(raw.receive().await?.is_none());
+    Ok(())
 }
 
 #[tokio::test]
 async fn nobody_listens_where_it_has_stopped() -> Result<()> {
     let ensemble = Ensemble::start(settings()).await?;
-    let client = client(&ensemble).await?;
+    let mut raw = Raw::dial(ensemble.address()).await?;
+    raw.greet(&Claim::default(), 1000)
+        .await?
+        .context("no session")?;
     let listen = ensemble.address();
     let taken = Ensemble::start(Settings {
         listen,
@@ -197,7 +217,7 @@ async fn nobody_listens_where_it_has_stopped() -> Result<()> {
         "{taken:?}"
     );
     ensemble.stop().await?;
-    reached(&client, SessionState::Disconnected).await?;
+    ensure!(raw.receive().await?.is_none());
     Ensemble::start(Settings {
         listen,
         ..settings()
@@ -248,27 +268,33 @@ fn snapshot() -> Result<(tempfile::TempDir, PathBuf)> {
 async fn a_session_goes_on_after_a_restart_from_a_snapshot() -> Result<()> {
     let (_directory, path) = snapshot()?;
     let first = Ensemble::start(with_snapshot(&path)).await?;
-    let listen = first.address();
-    let client = client(&first).await?;
-    create_ephemeral(&client, "/held").await?;
-    let before = client.check_stat("/held").await?;
+    let mut raw = Raw::dial(first.address()).await?;
+    let (_, claim) = raw
+        .greet(&Claim::default(), 10_000)
+        .await?
+        .context("no session")?;
+    ensure!(raw.asked(&ephemeral("/held")).await? == 0);
     first.stop().await?;
-    let second = Ensemble::start(Settings {
-        listen,
-        ..with_snapshot(&path)
-    })
-    .await?;
-    reached(&client, SessionState::SyncConnected).await?;
-    let after = client.check_stat("/held").await?;
-    ensure!(after == before, "{before:?}, then {after:?}");
-    // The newest transaction is newer than any that the client has heard of.
-    client.set_data("/held", b"", None).await?;
+    let second = Ensemble::start(with_snapshot(&path)).await?;
+    let node = second.node("/held").context("no node")?;
+    ensure!(node.ephemeral_owner == Some(claim.session), "{node:?}");
+    let claim = Claim {
+        // The newest transaction is newer than any that the client can have heard of.
+        last_zxid: 1000,
+        ..claim
+    };
+    let mut raw = Raw::dial(second.address()).await?;
+    let (agreed, again) = raw.greet(&claim, 10_000).await?.context("no session")?;
+    ensure!(
+        (agreed, again.session) == (10_000, claim.session),
+        "{again:?}"
+    );
     // And so without a word: what is seen in the file outlives the process.
     let is_there = || {
         let file = std::fs::read(&path).unwrap_or_default();
         file.windows(5).any(|part| part == b"/late").then_some(())
     };
-    create_ephemeral(&client, "/late").await?;
+    ensure!(raw.asked(&ephemeral("/late")).await? == 0);
     eventually("the snapshot", PATIENCE, async || is_there()).await?;
     drop(second);
     let third = Ensemble::start(with_snapshot(&path)).await?;

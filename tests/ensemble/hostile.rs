@@ -186,16 +186,6 @@ async fn there_is_an_end_to_what_it_holds() -> Result<()> {
     Ok(())
 }
 
-/// Sends an operation and gives the error that it is answered with.
-async fn asked(raw: &mut Raw, operation: &Operation) -> Result<i32> {
-    raw.request(1, operation.code(), &operation.body()).await?;
-    let answer = raw.receive().await?.context("closed")?;
-    let mut parts = Parts(&answer);
-    parts.int()?;
-    parts.long()?;
-    parts.int()
-}
-
 #[tokio::test]
 async fn there_is_an_end_to_what_is_watched_and_room_again_when_the_connection_is_gone()
 -> Result<()> {
@@ -206,15 +196,15 @@ async fn there_is_an_end_to_what_is_watched_and_room_again_when_the_connection_i
     };
     let mut raw = greeted(ensemble.address()).await?;
     let mut number = 0;
-    while asked(&mut raw, &watch(number)).await? == -101 {
+    while raw.asked(&watch(number)).await? == -101 {
         number += 1;
         ensure!(number < 100, "never full");
     }
-    ensure!(number > 10 && asked(&mut raw, &watch(number)).await? == -125);
+    ensure!(number > 10 && raw.asked(&watch(number)).await? == -125);
     drop(raw);
     let mut raw = greeted(ensemble.address()).await?;
     eventually("room for watches", PATIENCE, async || {
-        (asked(&mut raw, &watch(0)).await.ok()? == -101).then_some(())
+        (raw.asked(&watch(0)).await.ok()? == -101).then_some(())
     })
     .await
 }
@@ -230,14 +220,14 @@ async fn one_request_does_not_ask_for_gigabytes() -> Result<()> {
         acl: vec![(31, "world", "anyone".into())],
         flags: 0,
     };
-    ensure!(asked(&mut raw, &create).await? == 0);
+    ensure!(raw.asked(&create).await? == 0);
     let read = Operation::GetData {
         path: "/large".into(),
         watch: false,
     };
     let reads = |count| Operation::MultiRead(vec![read.clone(); count]);
-    ensure!(asked(&mut raw, &reads(20)).await? == 0);
-    ensure!(asked(&mut raw, &reads(40_000)).await? == -125);
+    ensure!(raw.asked(&reads(20)).await? == 0);
+    ensure!(raw.asked(&reads(40_000)).await? == -125);
     Ok(())
 }
 
@@ -256,13 +246,13 @@ async fn nobody_is_more_people_than_there_is_room_for() -> Result<()> {
     };
     let mut raw = greeted(ensemble.address()).await?;
     let mut shown = 0;
-    while asked(&mut raw, &auth(&format!("user{shown}:secret"))).await? == 0 {
+    while raw.asked(&auth(&format!("user{shown}:secret"))).await? == 0 {
         shown += 1;
         ensure!(shown < 1000, "never full");
     }
     ensure!(is_closed(&mut raw.0).await?);
     let mut raw = greeted(ensemble.address()).await?;
-    ensure!(asked(&mut raw, &auth(&"x".repeat(100_000))).await? == -115);
+    ensure!(raw.asked(&auth(&"x".repeat(100_000))).await? == -115);
     ensure!(is_closed(&mut raw.0).await?);
     Ok(())
 }

@@ -8,6 +8,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::operation::Operation;
+
 /// What an answer to a ping is numbered with.
 pub(crate) const PING: i32 = -2;
 /// What an event is numbered with.
@@ -150,6 +152,16 @@ impl Raw {
             Ok(Some(message))
         };
         timeout(PATIENCE, reading).await.context("no message")?
+    }
+
+    /// Makes a request and gives the error that it is answered with.
+    pub(crate) async fn asked(&mut self, operation: &Operation) -> Result<i32> {
+        self.request(1, operation.code(), &operation.body()).await?;
+        let answer = self.receive().await?.context("closed")?;
+        let mut parts = Parts(&answer);
+        parts.int()?;
+        parts.long()?;
+        parts.int()
     }
 
     /// Asks for a session; tells the timeout that was agreed on and who the session is, or nothing if the connection was
