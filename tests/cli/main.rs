@@ -2,6 +2,7 @@
 
 mod build;
 mod circles;
+mod dev;
 mod documents;
 mod input;
 mod inspect;

@@ -94,6 +94,11 @@ impl Process {
         (self.child.stdout.take(), self.child.stderr.take())
     }
 
+    /// The end of the pipe to its stdin, if the command asked for one.
+    pub fn input(&mut self) -> Option<std::process::ChildStdin> {
+        self.child.stdin.take()
+    }
+
     /// Sends a signal. A process that has ended gets none: its id may already be somebody else's.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
         anyhow::ensure!(self.status()?.is_none(), "{} has already ended", self.name);

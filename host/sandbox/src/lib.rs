@@ -56,7 +56,8 @@ pub use load::problem::{LoadError, PluginProblem, Told};
 pub use load::{MAX_FILE_BYTES, MAX_TEXT_BYTES};
 pub use log::MAX_FIELDS;
 pub use network::{
-    ADDRESSES_MAX, AnswerHttp, CONNECT_TIME, HEADER_BYTES, LOOKUP_TIME, Resolve, SystemResolver,
+    ADDRESSES_MAX, AnswerHttp, CONNECT_TIME, Contacted, Contacts, HEADER_BYTES, LOOKUP_TIME,
+    Resolve, SystemResolver,
 };
 pub use plugin::{Plugin, inspect};
 pub use run::failure::Failure;

@@ -9,6 +9,7 @@
 //! plugin, and cuts all of them when the term ends.
 
 mod connection;
+mod contacts;
 mod gate;
 mod http;
 mod resolver;
@@ -21,6 +22,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use contacts::{Contacted, Contacts};
 pub use gate::CONNECT_TIME;
 pub use http::{AnswerHttp, HEADER_BYTES};
 pub use resolver::{ADDRESSES_MAX, LOOKUP_TIME, Resolve, SystemResolver};
@@ -32,7 +34,7 @@ use self::gate::Gate;
 use self::resolver::LookupError;
 use crate::descriptors;
 use crate::log::PluginLog;
-use soloist_core::grants::{Endpoint, HostPattern, NetworkPolicy, Refusal};
+use soloist_core::grants::{Endpoint, HostPattern, Network, NetworkPolicy, Refusal};
 use soloist_core::permit::Permit;
 use soloist_core::term::Term;
 
@@ -50,6 +52,8 @@ struct Outbound {
     /// What a server is told of who asks, if the policy says so.
     term: Arc<Term>,
     policy: NetworkPolicy,
+    /// Where somebody only tries what would have to be granted: what the policy refuses passes, and is recorded.
+    contacts: Option<Contacts>,
     resolver: Arc<dyn Resolve>,
     /// What answers in the place of servers, for those who try a plugin.
     answers: Option<Arc<dyn AnswerHttp>>,
@@ -60,13 +64,14 @@ struct Outbound {
 }
 
 impl NetworkAccess {
-    /// What `policy` grants, for as long as `permit` lasts. At most `sockets_max` sockets are open at once.
+    /// What `policy` grants, for as long as `permit` lasts, and everything if there are `contacts`. At most `sockets_max`
+    /// sockets are open at once.
     ///
     /// Must be called on the runtime on which the connections live.
     pub(super) fn new(
         term: Arc<Term>,
         permit: Permit,
-        policy: NetworkPolicy,
+        (policy, contacts): (NetworkPolicy, Option<Contacts>),
         resolver: Arc<dyn Resolve>,
         answers: Option<Arc<dyn AnswerHttp>>,
         sockets_max: usize,
@@ -76,6 +81,7 @@ impl NetworkAccess {
         let outbound = Outbound {
             term,
             policy,
+            contacts,
             resolver,
             answers,
             log,
@@ -111,14 +117,26 @@ impl NetworkAccess {
             .policy
             .tcp_ports(&host)
             .is_ok_and(|ports| ports.contains(&endpoint.port()));
-        if named || self.outbound.vetted().contains(&endpoint) {
-            return Ok(());
-        }
-        self.outbound.report(&Refusal::Endpoint(Endpoint {
-            host,
-            port: endpoint.port(),
-        }));
-        Err(Errno::ACCESS.into())
+        let is_granted = named || self.outbound.vetted().contains(&endpoint);
+        let asked = match &self.outbound.contacts {
+            Some(contacts) => contacts.endpoint(endpoint),
+            None => Endpoint {
+                host,
+                port: endpoint.port(),
+            },
+        };
+        let judged = if is_granted {
+            Ok(())
+        } else {
+            Err(Refusal::Endpoint(asked.clone()))
+        };
+        let passed = self
+            .outbound
+            .pass(judged, |contacts| contacts.add_endpoint(&asked));
+        passed.map_err(|refusal| {
+            self.outbound.report(&refusal);
+            Errno::ACCESS.into()
+        })
     }
 
     /// The addresses of a name that is granted for TCP. From then on a socket may connect to them, at the granted ports.
@@ -130,10 +148,15 @@ impl NetworkAccess {
         async move {
             let host =
                 HostPattern::new(&name).map_err(|source| LookupError::NoName { name, source })?;
-            let ports = outbound
-                .policy
-                .tcp_ports(&host)
-                .map_err(LookupError::Refused);
+            let ports =
+                outbound
+                    .policy
+                    .tcp_ports(&host)
+                    .or_else(|refusal| match &outbound.contacts {
+                        // It is the connection that is recorded.
+                        Some(_) => Ok(Vec::new()),
+                        None => Err(LookupError::Refused(refusal)),
+                    });
             let found = match ports {
                 Ok(ports) => outbound
                     .addresses(&host)
@@ -142,6 +165,9 @@ impl NetworkAccess {
                 Err(refused) => Err(refused),
             };
             let (addresses, ports) = found.inspect_err(|error| outbound.report(error))?;
+            if let Some(contacts) = &outbound.contacts {
+                contacts.found(&host, &addresses);
+            }
             let mut vetted = outbound.vetted();
             for address in &addresses {
                 for endpoint in ports.iter().map(|port| SocketAddr::new(*address, *port)) {
@@ -168,10 +194,52 @@ impl Outbound {
         if !self.gate.is_open() {
             return Err(LookupError::Ended);
         }
+        let found = self.addresses_in(&self.policy, host).await;
+        if self.contacts.is_none() || !matches!(found, Err(LookupError::Refused(_))) {
+            return found;
+        }
+        let everywhere = ["0.0.0.0/0", "::/0"].map(Network::new).into_iter();
+        let policy = NetworkPolicy {
+            networks: everywhere.filter_map(Result::ok).collect(),
+            ..self.policy.clone()
+        };
+        let found = self.addresses_in(&policy, host).await?;
+        for address in &found {
+            let judged = self.policy.check_address(host, *address);
+            self.pass(judged, |contacts| contacts.add_address(*address))
+                .map_err(LookupError::Refused)?;
+        }
+        Ok(found)
+    }
+
+    async fn addresses_in(
+        &self,
+        policy: &NetworkPolicy,
+        host: &HostPattern,
+    ) -> Result<Vec<IpAddr>, LookupError> {
         tokio::select! {
             () = self.gate.closed() => Err(LookupError::Ended),
-            found = resolver::addresses(&*self.resolver, &self.policy, host) => found,
+            found = resolver::addresses(&*self.resolver, policy, host) => found,
         }
+    }
+
+    /// Lets what the policy refuses pass if that is to be recorded, and says so the first time.
+    fn pass(
+        &self,
+        judged: Result<(), Refusal>,
+        record: impl FnOnce(&Contacts) -> bool,
+    ) -> Result<(), Refusal> {
+        let Some(contacts) = &self.contacts else {
+            return judged;
+        };
+        let is_new = record(contacts);
+        if let Err(refusal) = judged
+            && is_new
+        {
+            let told = format!("let pass, and recorded: {refusal}");
+            self.log.warn(&told, "network");
+        }
+        Ok(())
     }
 
     /// Tells in the log what was refused or failed. The guest gets no more than a code.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::imports::writes::Bucket;
-use crate::network::{AnswerHttp, Resolve, SystemResolver};
+use crate::network::{AnswerHttp, Contacts, Resolve, SystemResolver};
 use soloist_core::clock::TaskClock;
 use soloist_core::digest::Digest;
 use soloist_core::grants::{Directory, Grant, Grants};
@@ -37,6 +37,9 @@ pub struct PluginSettings {
     pub resolver: Arc<dyn Resolve>,
     /// What answers the plugin's HTTP requests in the place of servers. A host has none.
     pub answers: Option<Arc<dyn AnswerHttp>>,
+    /// Where somebody only tries what the task would have to grant: the plugin may contact every name and address, and each is
+    /// recorded here. A host never has it.
+    pub contacts: Option<Contacts>,
     /// How much all plugins of the host may write to their states.
     pub host_writes: Arc<Bucket>,
     /// The time that the plugin lives by.
@@ -68,6 +71,7 @@ impl Default for PluginSettings {
             all_dirs: Vec::new(),
             resolver: Arc::new(SystemResolver::default()),
             answers: None,
+            contacts: None,
             host_writes: Arc::new(Bucket::of_host(HOST_STATE_RATE)),
             clock: TaskClock::default(),
             calls: None,

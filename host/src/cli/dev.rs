@@ -7,9 +7,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use soloist_core::clock::TaskClock;
-use soloist_dev::playground::{Game, Manner, PlayError, Sources, Teller, play};
+use soloist_dev::playground::{Game, Maker, Manner, PlayError, Sources, Teller, play};
 use soloist_runtime::report::{self, Hidden, Levels, LineQueue, Lines, LogFormat};
 use soloist_runtime::signals::{self, Hangup};
+use soloist_sandbox::Contacts;
 use tracing::Level;
 
 use super::Failure;
@@ -17,6 +18,7 @@ use super::options::TaskOptions;
 use super::output::stdout;
 use super::plugins;
 
+mod grants;
 mod input;
 mod supply;
 
@@ -44,6 +46,11 @@ pub(super) struct Dev {
     #[arg(long)]
     json: bool,
 
+    /// Let the plugin contact whatever it wants by HTTP and TCP, and print at the end the [task.allow] that covers it. Needs
+    /// no grant of state either. Directories are not opened
+    #[arg(long)]
+    record_grants: bool,
+
     #[command(flatten)]
     task: TaskOptions,
 }
@@ -53,8 +60,10 @@ impl Dev {
         let Self {
             subject,
             json,
+            record_grants,
             task,
         } = self;
+        let contacts = record_grants.then(Contacts::default);
         let (queue, _flushed_when_dropped) = LineQueue::to(io::stdout())
             .context("cannot start the thread that writes")
             .map_err(Failure::RunTime)?;
@@ -81,6 +90,7 @@ impl Dev {
             matches.clone(),
             hidden,
             clock.clone(),
+            contacts,
         )?);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
@@ -100,13 +110,18 @@ impl Dev {
             let orders = input::orders(&shutdown)?;
             let game = Game {
                 first,
-                maker: supply,
+                maker: Arc::clone(&supply) as Arc<dyn Maker>,
                 sources,
                 clock,
-                teller,
+                teller: Arc::clone(&teller),
                 is_script,
             };
-            play(game, orders, shutdown).await.map_err(Failure::from)
+            let played = play(game, orders, shutdown).await;
+            if let Some(toml) = supply.grants() {
+                let message = format!("what was contacted is granted by\n{}", toml.trim_end());
+                teller.say(Level::INFO, None, "grants", &message);
+            }
+            played.map_err(Failure::from)
         })
     }
 }

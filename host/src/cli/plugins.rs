@@ -8,7 +8,9 @@ use anyhow::{Context as _, anyhow};
 use soloist_config::{Config, TaskConfig};
 use soloist_core::clock::TaskClock;
 use soloist_core::secret::{SecretError, others_can_read};
-use soloist_sandbox::{Bucket, Compiler, Plugin, PluginEngine, PluginSettings};
+use soloist_sandbox::{
+    Bucket, Compiler, Contacts, Inspection, Plugin, PluginEngine, PluginSettings, inspect,
+};
 use tokio::sync::oneshot;
 
 use super::Failure;
@@ -56,21 +58,28 @@ pub(super) struct Loader {
     engine: Arc<PluginEngine>,
     writes: Arc<Bucket>,
     clock: TaskClock,
+    contacts: Option<Contacts>,
 }
 
 impl Loader {
     fn new(config: &Config) -> Result<Self, Failure> {
-        Self::on_clock(config, TaskClock::system())
+        Self::of_trial(config, TaskClock::system(), None)
     }
 
-    /// The plugins live by this clock.
-    pub(super) fn on_clock(config: &Config, clock: TaskClock) -> Result<Self, Failure> {
+    /// For those who only try plugins, which live by this clock. With `contacts` a plugin may contact whatever it wants, and
+    /// that is recorded.
+    pub(super) fn of_trial(
+        config: &Config,
+        clock: TaskClock,
+        contacts: Option<Contacts>,
+    ) -> Result<Self, Failure> {
         let engine =
             PluginEngine::new(Compiler::this_program()).context("cannot run WebAssembly here");
         Ok(Self {
             engine: Arc::new(engine.map_err(Failure::RunTime)?),
             writes: Arc::new(Bucket::of_host(config.zookeeper.state_rate)),
             clock,
+            contacts,
         })
     }
 
@@ -91,6 +100,11 @@ impl Loader {
         } else {
             Err(Failure::Invalid(anyhow!(bad.join("\n"))))
         }
+    }
+
+    /// Says what a plugin needs, whatever it is granted.
+    pub(super) fn inspect(&self, plugin: &Path) -> Result<Inspection, Failure> {
+        inspect(&self.engine, plugin).map_err(|error| Failure::Invalid(error.into()))
     }
 
     fn load_one(&self, config: &Config, task: &TaskConfig) -> anyhow::Result<Plugin> {
@@ -114,6 +128,7 @@ impl Loader {
                 .collect(),
             host_writes: Arc::clone(&self.writes),
             clock: self.clock.clone(),
+            contacts: self.contacts.clone(),
             ..PluginSettings::default()
         };
         Ok(Plugin::load(&self.engine, &task.plugin, settings)?)

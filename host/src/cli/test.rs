@@ -73,6 +73,7 @@ impl Test {
             matches.clone(),
             hidden,
             TaskClock::system(),
+            None,
         )?;
         // What is wrong with a script is known before anything is built.
         let scripts = scripts(&self.subject, self.script)?;

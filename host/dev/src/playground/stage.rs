@@ -8,7 +8,7 @@ use soloist_config::Config;
 use soloist_coordination::observer::{Observer, ObserverError};
 use soloist_core::clock::TaskClock;
 use soloist_core::lease::Timing;
-use soloist_core::records::{TaskPaths, host_path};
+use soloist_core::records::{TaskPaths, host_path, hosts_path};
 use soloist_runtime::host::{HostError, ensemble};
 use soloist_runtime::reload::{NeedsRestart, Setup};
 use tokio::time::{sleep, timeout};
@@ -23,8 +23,11 @@ use crate::ensemble::Ensemble;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest that a connection is cut for a while.
 const CUT_TIME: Duration = Duration::from_secs(2);
-/// How long an order waits until both hosts stand, after whatever has happened before.
-const SETTLE_TIME: Duration = Duration::from_secs(3);
+/// How long an order waits until both hosts have a session, after whatever has happened before: one that was cut off looks
+/// for the ensemble every third of its session timeout.
+const RETURN_TIME: Duration = Duration::from_secs(10);
+/// How long it waits until both stand.
+const STAND_TIME: Duration = Duration::from_secs(2);
 /// The pause between two looks at the ensemble.
 const LOOK_PAUSE: Duration = Duration::from_millis(20);
 /// How far the clock of the tasks is put ahead.
@@ -298,17 +301,21 @@ impl Stage {
 
     /// Waits a little until both hosts stand. A host that stays out after a failure does not.
     pub(super) async fn settle(&self) {
-        let both_stand = async {
-            while self.standing() < HOSTS.len() {
-                sleep(LOOK_PAUSE).await;
-            }
-        };
-        let _ = timeout(SETTLE_TIME, both_stand).await;
+        let root = &self.config.zookeeper.root;
+        let candidates = &self.paths().candidates;
+        for (parent, time) in [(&hosts_path(root), RETURN_TIME), (candidates, STAND_TIME)] {
+            let both_are_there = async {
+                while self.children(parent) < HOSTS.len() {
+                    sleep(LOOK_PAUSE).await;
+                }
+            };
+            let _ = timeout(time, both_are_there).await;
+        }
     }
 
-    /// How many hosts stand for the task.
-    fn standing(&self) -> usize {
-        let below = format!("{}/", self.paths().candidates);
+    /// How many nodes lie below one.
+    fn children(&self, parent: &str) -> usize {
+        let below = format!("{parent}/");
         let nodes = self.ensemble.nodes();
         nodes
             .iter()

@@ -11,7 +11,7 @@ use soloist_runtime::report::LineQueue;
 use tokio::sync::watch;
 use tracing::Level;
 
-use super::told::{Manner, Told};
+use super::told::{Manner, Told, Voice};
 
 thread_local! {
     /// The host whose session and elections go on on this thread.
@@ -53,8 +53,8 @@ impl Teller {
         }
     }
 
-    /// What the playground itself has to say, of a host if it is about one.
-    pub(super) fn say(&self, level: Level, host: Option<&str>, event: &str, message: &str) {
+    /// Tells what no host reports, under this name, of a host if it is about one. A message may have several lines.
+    pub fn say(&self, level: Level, host: Option<&str>, event: &str, message: &str) {
         self.say_with(level, host, event, message, Map::new());
     }
 
@@ -73,7 +73,7 @@ impl Teller {
             level,
             host,
             event,
-            is_of_plugin: false,
+            voice: Voice::Ours,
             message,
             fields,
         });
@@ -148,7 +148,11 @@ impl Subscriber for Teller {
                 level: report.event.level(),
                 host,
                 event: report.event.name(),
-                is_of_plugin: report.event.is_of_plugin(),
+                voice: if report.event.is_of_plugin() {
+                    Voice::Plugin
+                } else {
+                    Voice::Host
+                },
                 message: &report.event.message(),
                 fields: report.fields(),
             });

@@ -17,6 +17,17 @@ pub enum Manner {
     Json,
 }
 
+/// Who says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Voice {
+    /// A plugin.
+    Plugin,
+    /// A host.
+    Host,
+    /// The playground itself: it alone says more than a line at once.
+    Ours,
+}
+
 /// Something that is told.
 #[derive(Debug)]
 pub(super) struct Told<'a> {
@@ -28,8 +39,7 @@ pub(super) struct Told<'a> {
     pub(super) host: Option<&'a str>,
     /// The name of the event.
     pub(super) event: &'a str,
-    pub(super) is_of_plugin: bool,
-    /// What is said; several lines, if the playground itself says it.
+    pub(super) voice: Voice,
     pub(super) message: &'a str,
     pub(super) fields: Map<String, Value>,
 }
@@ -94,10 +104,13 @@ impl Told<'_> {
         };
         let (seconds, host) = (self.after.as_secs_f64(), self.host.unwrap_or(" "));
         let mut text = format!("{dim}{seconds:>9.3} s{reset}  {}  ", printable(host));
-        let mut lines = self.message.lines();
-        let first = printable(lines.next().unwrap_or_default());
+        let (first, more) = match self.message.split_once('\n') {
+            Some((first, more)) if self.voice == Voice::Ours => (first, more),
+            _ => (self.message, ""),
+        };
+        let first = printable(first);
         // Writing to a String cannot fail.
-        let _ = if self.is_of_plugin {
+        let _ = if self.voice == Voice::Plugin {
             match self.level {
                 Level::ERROR | Level::WARN => {
                     write!(text, "| {paint}{}{reset} {first}", self.level)
@@ -123,7 +136,7 @@ impl Told<'_> {
             .get("backtrace")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        for line in lines.chain(backtrace.lines()) {
+        for line in more.lines().chain(backtrace.lines()) {
             let _ = write!(text, "\n{INDENT}{}", printable(line));
         }
         text
@@ -144,7 +157,7 @@ mod tests {
 
     use super::*;
 
-    fn told(message: &str, is_of_plugin: bool, fields: Value) -> Told<'_> {
+    fn told(message: &str, voice: Voice, fields: Value) -> Told<'_> {
         let Value::Object(fields) = fields else {
             panic!("fields are an object")
         };
@@ -153,12 +166,12 @@ mod tests {
             after: Duration::from_millis(1500),
             level: Level::INFO,
             host: Some("a"),
-            event: if is_of_plugin {
+            event: if voice == Voice::Plugin {
                 "plugin-log"
             } else {
                 "demoted"
             },
-            is_of_plugin,
+            voice,
             message,
             fields,
         }
@@ -168,17 +181,17 @@ mod tests {
     fn a_line_for_a_person_says_when_who_and_what() {
         let fields = json!({ "reason": "resigned", "term": 7, "task": "t", "fencing_token": 9 });
         assert_eq!(
-            told("the plugin has stopped", false, fields).line(Manner::Text(None)),
+            told("the plugin has stopped", Voice::Host, fields).line(Manner::Text(None)),
             "    1.500 s  a  demoted   the plugin has stopped reason=resigned\n"
         );
         let fields = json!({ "fields": { "beat": "3" }, "stream": "stdout" });
         assert_eq!(
-            told("heartbeat", true, fields).line(Manner::Text(None)),
+            told("heartbeat", Voice::Plugin, fields).line(Manner::Text(None)),
             "    1.500 s  a  | heartbeat beat=3\n"
         );
         let warned = Told {
             level: Level::WARN,
-            ..told("late", true, json!({}))
+            ..told("late", Voice::Plugin, json!({}))
         };
         assert_eq!(
             warned.line(Manner::Text(None)),
@@ -191,14 +204,14 @@ mod tests {
         for manner in [Manner::Text(None), Manner::Json] {
             let line = told(
                 "x\u{1b}[2J\u{202e}",
-                true,
+                Voice::Plugin,
                 json!({ "fields": { "a\n": "\u{9b}" } }),
             )
             .line(manner);
             assert!(line.trim_end().chars().all(is_printable), "{line:?}");
         }
-        let forged =
-            told("x\n    0.000 s  a  demoted  it", true, json!({})).line(Manner::Text(None));
+        let forged = told("x\n    0.000 s  a  demoted  it", Voice::Plugin, json!({}))
+            .line(Manner::Text(None));
         assert!(
             forged.lines().skip(1).all(|line| line.starts_with(INDENT)),
             "{forged}"
@@ -209,7 +222,7 @@ mod tests {
     fn json_has_every_field() {
         let line = told(
             "the plugin has stopped",
-            false,
+            Voice::Host,
             json!({ "reason": "resigned", "term": 7 }),
         )
         .line(Manner::Json);

@@ -102,7 +102,8 @@ impl Outbound {
             // A server that obeys becomes a tunnel to anywhere.
             return Err(Error::HttpRequestMethodInvalid);
         }
-        if let Err(refusal) = self.policy.check_origin(&origin) {
+        let judged = self.policy.check_origin(&origin);
+        if let Err(refusal) = self.pass(judged, |contacts| contacts.add_origin(&origin)) {
             self.report(&refusal);
             return Err(Error::HttpRequestDenied);
         }

@@ -116,7 +116,7 @@ impl InstanceData {
             network: NetworkAccess::new(
                 Arc::clone(&leadership.term),
                 leadership.permit.clone(),
-                settings.grants.network.clone(),
+                (settings.grants.network.clone(), settings.contacts.clone()),
                 Arc::clone(&settings.resolver),
                 settings.answers.clone(),
                 count(limits.sockets.into()),

@@ -1,18 +1,20 @@
 //! What is played: built, read and loaded, as often as its sources change.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use anyhow::anyhow;
 use clap::ArgMatches;
 use soloist_config::{Config, EnsembleWire, Given, Written};
 use soloist_core::clock::TaskClock;
+use soloist_core::grants::{Grant, Grants};
 use soloist_core::secret::Secret;
 use soloist_dev::playground::{Made, Maker};
 use soloist_runtime::reload::Setup;
 use soloist_runtime::report::Hidden;
+use soloist_sandbox::Contacts;
 
-use super::check_subject;
+use super::{check_subject, grants};
 use crate::cli::Failure;
 use crate::cli::build::make;
 use crate::cli::options::TaskOptions;
@@ -31,27 +33,33 @@ pub(in crate::cli) struct Supply {
     matches: ArgMatches,
     hidden: Hidden,
     clock: TaskClock,
+    contacts: Option<Contacts>,
     loader: OnceLock<Loader>,
+    /// What the plugin that was loaded last needs, and what its task grants.
+    latest: Mutex<Option<(Vec<Grant>, Grants)>>,
 }
 
 impl Supply {
-    /// Of this plugin, or the project in this folder.
+    /// Of this plugin, or the project in this folder. With `contacts` the plugin may contact whatever it wants, and that is
+    /// recorded.
     pub(in crate::cli) fn new(
         subject: &Path,
         options: TaskOptions,
         matches: ArgMatches,
         hidden: Hidden,
         clock: TaskClock,
+        contacts: Option<Contacts>,
     ) -> Result<Self, Failure> {
         check_subject(subject)?;
-        let (subject, loader) = (subject.to_owned(), OnceLock::new());
         Ok(Self {
-            subject,
+            subject: subject.to_owned(),
             options,
             matches,
             hidden,
             clock,
-            loader,
+            contacts,
+            loader: OnceLock::new(),
+            latest: Mutex::default(),
         })
     }
 
@@ -62,18 +70,18 @@ impl Supply {
         } else {
             self.subject.clone()
         };
-        let config = self.config(&plugin)?;
+        let mut config = self.config(&plugin)?;
         if self.loader.get().is_none() {
-            let loader = Loader::on_clock(&config, self.clock.clone())?;
+            let loader = Loader::of_trial(&config, self.clock.clone(), self.contacts.clone())?;
             self.loader.get_or_init(|| loader);
         }
-        let loader = self.loader.get();
-        let mut plugins = loader
-            .map(|loader| loader.load(&config))
-            .transpose()?
-            .unwrap_or_default();
+        let loader = self.loader.get().ok_or_else(no_task)?;
+        if self.contacts.is_some() {
+            self.open(loader, &mut config)?;
+        }
+        let mut plugins = loader.load(&config)?;
         let (Some(plugin), [task]) = (plugins.pop(), &config.tasks[..]) else {
-            return Err(Failure::RunTime(anyhow!("there is no task")));
+            return Err(no_task());
         };
         let secrets: Vec<Secret> = plugin.secrets().cloned().collect();
         self.hidden.set(&secrets);
@@ -89,6 +97,39 @@ impl Supply {
             setup,
             plugin,
         })
+    }
+
+    /// Opens what is recorded; the import must be granted for that. Notes what the plugin needs.
+    fn open(&self, loader: &Loader, config: &mut Config) -> Result<(), Failure> {
+        let task = config.tasks.first_mut().ok_or_else(no_task)?;
+        let needs = loader.inspect(&task.plugin)?.grants;
+        let has = task.grants.clone();
+        task.grants.state |= needs.contains(&Grant::State);
+        let network = &mut task.grants.network;
+        for (grant, is_there) in [
+            (Grant::Http, network.http.is_some()),
+            (Grant::Tcp, network.tcp.is_some()),
+        ] {
+            match grant {
+                _ if is_there || !needs.contains(&grant) => {}
+                Grant::Http => network.http = Some(Vec::new()),
+                _ => network.tcp = Some(Vec::new()),
+            }
+        }
+        *self.latest() = Some((needs, has));
+        Ok(())
+    }
+
+    /// The grants that cover what was contacted, if that is recorded.
+    pub(super) fn grants(&self) -> Option<String> {
+        let contacted = self.contacts.as_ref()?.contacted();
+        let latest = self.latest();
+        let (needs, has) = latest.as_ref()?;
+        Some(grants::allow(needs, has, &contacted))
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Option<(Vec<Grant>, Grants)>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The configuration with this plugin as its only task.
@@ -162,4 +203,8 @@ impl Maker for Supply {
     fn builds(&self) -> bool {
         self.subject.is_dir()
     }
+}
+
+fn no_task() -> Failure {
+    Failure::RunTime(anyhow!("there is no task"))
 }

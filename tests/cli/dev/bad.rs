@@ -1,0 +1,89 @@
+//! The usual mistakes: what is wrong, where, what to do, and the exit code.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use soloist_tests::build;
+use tempfile::TempDir;
+
+use super::game::Game;
+use crate::input::case::{GOOD, refused};
+
+#[test]
+fn what_cannot_be_played_is_refused_with_a_remedy() -> Result<()> {
+    let folder = TempDir::new()?;
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(at("good.wat"), GOOD)?;
+    fs::write(at("bad.wat"), "(module")?;
+    fs::write(at("deploy.toml"), "")?;
+    fs::create_dir(at("empty"))?;
+    let counter = build::artifacts()?.guest("counter").display().to_string();
+    refused(
+        &["dev", &at("none.wasm")],
+        &["none.wasm", "no such file or folder", "name a plugin"],
+    )?;
+    refused(
+        &["dev", &at("deploy.toml")],
+        &["deploy.toml", "is a configuration", "name the folder"],
+    )?;
+    refused(&["dev", &at("bad.wat")], &["bad.wat"])?;
+    refused(&["dev", &counter], &["state", "--allow-state"])?;
+    refused(
+        &["dev", &at("good.wat"), "--limit", "memory=much"],
+        &["--limit memory"],
+    )?;
+    refused(
+        &["dev", &at("good.wat"), "--zookeeper", "zk:2181"],
+        &["--zookeeper"],
+    )?;
+    refused(
+        &["dev", &at("good.wat"), "--demote-timeout", "1h"],
+        &["--demote-timeout", "session timeout"],
+    )?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_unknown_order_of_a_script_ends_it_in_good_order() -> Result<()> {
+    let folder = TempDir::new()?;
+    let plugin = folder.path().join("good.wat");
+    fs::write(&plugin, GOOD)?;
+    let mut game = Game::start(&[&plugin.display().to_string(), "--json"])?;
+    game.order("elect")?;
+    game.order("explode")?;
+    let status = game.ended().await?;
+    ensure!(status.code() == Some(2), "{status}");
+    let errors = game.errors();
+    ensure!(
+        errors.contains("no order \"explode\"; there are elect, fail over"),
+        "{errors}"
+    );
+    ensure!(
+        game.told("session-closed").len() == 2,
+        "both hosts have ended well"
+    );
+    Ok(())
+}
+
+/// A plugin that fails on both hosts leads nowhere: what cannot be carried out is said, and counts at the end.
+#[tokio::test]
+async fn an_order_that_is_not_carried_out_is_an_error_at_the_end_of_a_script() -> Result<()> {
+    let folder = TempDir::new()?;
+    let plugin = folder.path().join("good.wat");
+    fs::write(&plugin, GOOD)?;
+    let mut game = Game::start(&[&plugin.display().to_string(), "--json"])?;
+    game.wait_for("a leader", |line| line["event"] == "activated")
+        .await?;
+    fs::write(&plugin, "no plugin any more")?;
+    game.order("reload")?;
+    game.order("quit")?;
+    let status = game.ended().await?;
+    ensure!(status.code() == Some(1), "{status}");
+    ensure!(
+        game.errors().contains("1 of the orders"),
+        "{}",
+        game.errors()
+    );
+    ensure!(game.told("not-reloaded").len() >= 1);
+    Ok(())
+}
