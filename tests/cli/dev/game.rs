@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{ChildStdin, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
@@ -21,6 +21,8 @@ pub(super) struct Game {
     pub(super) history: History,
     errors: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
+    /// How long a line may take to come.
+    patience: Duration,
 }
 
 impl Game {
@@ -31,7 +33,8 @@ impl Game {
             .arg("dev")
             .args(args)
             .env("XDG_CACHE_HOME", build::target()?.join("cache"))
-            .env("CARGO_TARGET_DIR", build::target()?)
+            .env("CARGO_TARGET_DIR", build::target()?.join("projects"))
+            .env("CARGO_NET_OFFLINE", "true")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -56,6 +59,7 @@ impl Game {
             history,
             errors,
             readers,
+            patience: PATIENCE,
         })
     }
 
@@ -101,11 +105,22 @@ impl Game {
     ) -> Result<(usize, Value)> {
         let is_it =
             |record: &Record| matches!(&record.what, What::Event(event) if fits(&event.line));
-        let found = self.history.wait_for(from, what, PATIENCE, is_it).await;
+        let found = self
+            .history
+            .wait_for(from, what, self.patience, is_it)
+            .await;
         let record = found.with_context(|| self.errors())?;
         let line = record.event().context("no event")?.line.clone();
         let position = self.history.since(from).iter().position(is_it);
         Ok((from + position.context("it was there")? + 1, line))
+    }
+
+    /// Waits until a line for a person has that in it.
+    pub(super) async fn reads(&self, text: &str) -> Result<()> {
+        let is_it =
+            |record: &Record| matches!(&record.what, What::Unreadable(line) if line.contains(text));
+        let found = self.history.wait_for(0, text, self.patience, is_it).await;
+        found.map(drop).with_context(|| self.errors())
     }
 
     /// All lines of JSON with this event.

@@ -253,6 +253,8 @@ impl Stage {
         (self.config, self.setup, self.part) = (config, setup, part);
         for member in self.standby_first(leads.as_ref()) {
             member.exchange(self.part.clone()).await;
+            // The leader finds a successor.
+            self.settle().await;
         }
         match leads {
             Some(leads) => self.follower(leads.term).await,
