@@ -21,6 +21,7 @@ mod policy;
 mod queue;
 mod refusals;
 mod reload;
+mod schedule;
 mod shutdown;
 mod state;
 mod terms;
