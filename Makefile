@@ -11,7 +11,7 @@ help:
 	@echo "make test    every test, against ZooKeeper servers of their own"
 	@echo "make soak    faults for SOLOIST_SOAK=30m, two at a time chosen by SOLOIST_SEED; shows what came of them;"
 	@echo "             before that, SOLOIST_WORLDS=20000 worlds of the model of election and lease"
-	@echo "make fuzz    hostile input for FUZZ_TIME=10m, in turns of the loader, the configuration and the records"
+	@echo "make fuzz    hostile input for FUZZ_TIME=10m, in turns of the loader, the configuration, the records and schedules"
 	@echo "make mutants changes in the code of election and lease, one at a time, and what none of the tests notices"
 	@echo "make bench   measure failover, start, memory, revocation, heartbeats and fairness"
 	@echo "make lint    formatting, clippy, documentation, dependencies"
@@ -50,20 +50,20 @@ soak: setup
 	@$(CARGO) test --release --package soloist-tests --test faults
 
 FUZZ_TIME ?= 10m
-# The seconds of a turn, one of three, or nothing where that is not even one: libFuzzer takes 0 for no limit.
+# The seconds of a turn, one of four, or nothing where that is not even one: libFuzzer takes 0 for no limit.
 FUZZ_TURN = $(shell echo '$(FUZZ_TIME)' | awk '/^[0-9]+[hms]?$$/ { seconds = $$0 * (/h$$/ ? 3600 : /m$$/ ? 60 : 1); \
-	if (seconds >= 3 && seconds <= 1e9) printf "%d", seconds / 3 }')
+	if (seconds >= 4 && seconds <= 1e9) printf "%d", seconds / 4 }')
 FUZZ := target/release/fuzz
 # What it finds is kept, for the next run to begin with.
 FUZZ_KEPT := target/fuzz
 
 fuzz: setup
 	@[ -n "$(FUZZ_TURN)" ] || \
-		{ echo "FUZZ_TIME is a number with s, m or h, like 10m, and at least 3s: not '$(FUZZ_TIME)'" >&2; exit 2; }
+		{ echo "FUZZ_TIME is a number with s, m or h, like 10m, and at least 4s: not '$(FUZZ_TIME)'" >&2; exit 2; }
 	RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/tests/fuzz/instrumented.sh" \
 		$(CARGO) build --release --package soloist-fuzz --features libfuzzer --bin fuzz
 	@echo "SOLOIST_SEED=$(SOLOIST_SEED)"
-	@for target in loader config records; do \
+	@for target in loader config records schedules; do \
 		mkdir -p $(FUZZ_KEPT)/seeds/$$target $(FUZZ_KEPT)/corpus/$$target && \
 		echo "== $$target" && SOLOIST_FUZZ=$$target SOLOIST_FUZZ_SEEDS=$(FUZZ_KEPT)/seeds/$$target \
 		$(FUZZ) -seed=$(SOLOIST_SEED) -max_total_time=$(FUZZ_TURN) -timeout=30 -rss_limit_mb=6000 -malloc_limit_mb=2000 \

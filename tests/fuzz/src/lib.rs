@@ -7,12 +7,15 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use soloist_config::{Config, Document, EnsembleConfig, EnsembleWire, Format, Given, TaskConfig};
 use soloist_core::records::{
     Candidate, FailedRecord, History, HostRecord, MasterRecord, NUMBER_MAX, ResignOrder, TermEntry,
     TermRecord, decode, encode, holder_name,
+};
+use soloist_core::schedule::{
+    Now, OnMissed, Overlap, Record, Rule, Schedule, Settings, Then, Time,
 };
 use soloist_core::text::{is_printable, printable};
 use soloist_sandbox::{Compiler, Plugin, PluginEngine, PluginProblem, PluginSettings, component};
@@ -23,8 +26,12 @@ use wit_parser::Resolve;
 pub type Target = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Target); 3] =
-    [("loader", loader), ("config", config), ("records", records)];
+pub const TARGETS: [(&str, Target); 4] = [
+    ("loader", loader),
+    ("config", config),
+    ("records", records),
+    ("schedules", schedules),
+];
 
 /// The inputs that a target begins with, by name. The loader's are text, kept also as the binaries that they mean.
 pub fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -202,11 +209,68 @@ pub fn records(data: &[u8]) {
         }
     }
     let _ = decode::<MasterRecord>(data);
+    slots(data);
     shown(&holder_name(data, i64::from(version)));
     let name = String::from_utf8_lossy(data).into_owned();
     if let Some(candidate) = Candidate::read(name.clone()) {
         assert_eq!(candidate.name, name);
         assert!(name.contains(&candidate.host));
+    }
+}
+
+/// What plugins write as an expression of cron: a line with the expression, and one with the time zone.
+pub fn schedules(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (expression, zone) = text.split_once('\n').unwrap_or((&text, "UTC"));
+    let rule = Rule::Cron {
+        expression: expression.to_owned(),
+        zone: zone.to_owned(),
+    };
+    match schedule(rule) {
+        Ok(schedule) => {
+            let mut last = Time::from_secs(1_774_000_000);
+            for _ in 0..50 {
+                let Some(next) = schedule.next_after(last) else {
+                    return;
+                };
+                assert!(next > last, "{next} follows {last}");
+                last = next;
+            }
+        }
+        Err(told) => assert!(told.len() < 2_000, "{told}"),
+    }
+}
+
+fn schedule(rule: Rule) -> Result<Schedule, String> {
+    let settings = Settings {
+        name: "main".into(),
+        rule,
+        jitter: Duration::ZERO,
+        overlap: Overlap::Skip,
+        catch_up: Duration::from_secs(3600),
+        on_missed: OnMissed::RunAll,
+    };
+    Schedule::new("report", settings).map_err(|invalid| invalid.to_string())
+}
+
+/// The record of a schedule, whoever wrote it, decides as any other does.
+fn slots(data: &[u8]) {
+    let Ok(record) = Record::decode(data) else {
+        return;
+    };
+    assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
+    let minutes = schedule(Rule::Every(Duration::from_secs(60))).expect("it can be used");
+    let time = Time::from_secs(1_795_662_090);
+    let now = Now {
+        time,
+        waiting_since: time,
+        busy: None,
+        token: 7,
+    };
+    let decision = minutes.decide(Some(&record), now);
+    match decision.then {
+        Then::Wait(until) => assert!(until > time),
+        Then::Again | Then::Run(_) => assert_ne!(decision.record, Some(record)),
     }
 }
 

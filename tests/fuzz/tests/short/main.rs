@@ -12,7 +12,13 @@ use soloist_fuzz::{TARGETS, inputs};
 use soloist_seed::{Random, seed};
 
 /// Mutations for each target: seconds on a slow machine.
-const MUTATIONS: [(&str, u64); 3] = [("loader", 50_000), ("config", 20_000), ("records", 200_000)];
+const MUTATIONS: [(&str, u64); 4] = [
+    ("loader", 50_000),
+    ("config", 20_000),
+    ("records", 200_000),
+    // To find that a day never comes takes a while.
+    ("schedules", 5_000),
+];
 
 fn run(name: &str) {
     let (_, target) = TARGETS.iter().find(|(target, _)| *target == name).unwrap();
@@ -68,4 +74,9 @@ fn the_configuration_takes_anything() {
 #[test]
 fn records_may_hold_anything() {
     run("records");
+}
+
+#[test]
+fn schedules_may_say_anything() {
+    run("schedules");
 }
