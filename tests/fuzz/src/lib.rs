@@ -247,7 +247,7 @@ fn schedule(rule: Rule) -> Result<Schedule, String> {
         rule,
         jitter: Duration::ZERO,
         overlap: Overlap::Skip,
-        catch_up: Duration::from_secs(3600),
+        catch_up: Duration::from_hours(1),
         on_missed: OnMissed::RunAll,
     };
     Schedule::new("report", settings).map_err(|invalid| invalid.to_string())
@@ -259,7 +259,7 @@ fn slots(data: &[u8]) {
         return;
     };
     assert_eq!(Record::decode(&record.encode()), Ok(record.clone()));
-    let minutes = schedule(Rule::Every(Duration::from_secs(60))).expect("it can be used");
+    let minutes = schedule(Rule::Every(Duration::from_mins(1))).expect("it can be used");
     let time = Time::from_secs(1_795_662_090);
     let now = Now {
         time,
