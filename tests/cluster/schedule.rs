@@ -132,40 +132,41 @@ async fn every_slot_changes_the_state_once_whatever_becomes_of_its_leader() -> R
         host.event(first).await?;
         hosts.push(host);
     }
-    let [a, b, c, d, e] = &mut hosts[..] else {
+    let [first, stuck, again, frozen, last] = &mut hosts[..] else {
         unreachable!("there are five of them")
     };
-    until_made(&cluster, a, 2).await?;
-    ensure!(a.terminate().await?.success(), "{}", a.errors());
+    until_made(&cluster, first, 2).await?;
+    ensure!(first.terminate().await?.success(), "{}", first.errors());
 
-    let claimed = b
+    let claimed = stuck
         .event_where("plugin-log", |event| says(event, "making the report"))
         .await?;
     let key = |event: &Event| event.line["fields"]["key"].as_str().map(str::to_owned);
     let key_of_b = claimed.event().and_then(key).context("no key")?;
-    b.kill()?;
-    let again = c
+    stuck.kill()?;
+    let rerun = again
         .event_where("plugin-log", |event| says(event, "making the report"))
         .await?;
-    let again = again.event().context("no event")?;
+    let rerun = rerun.event().context("no event")?;
     ensure!(
-        key(again).as_ref() == Some(&key_of_b) && again.line["fields"]["attempt"] == "2",
+        key(rerun).as_ref() == Some(&key_of_b) && rerun.line["fields"]["attempt"] == "2",
         "{key_of_b} was not run again first: {}",
-        again.line
+        rerun.line
     );
-    until_made(&cluster, c, 2).await?;
-    c.kill()?;
+    until_made(&cluster, again, 2).await?;
+    again.kill()?;
 
-    d.event_where("plugin-log", |event| says(event, "made the report"))
+    frozen
+        .event_where("plugin-log", |event| says(event, "made the report"))
         .await?;
-    d.pause().await?;
-    e.event_where("plugin-log", |event| says(event, "made the report"))
+    frozen.pause().await?;
+    last.event_where("plugin-log", |event| says(event, "made the report"))
         .await?;
     let woken = cluster.history.len();
-    d.resume()?;
-    d.event_after(woken, "revoked", |_| true).await?;
-    until_made(&cluster, e, 2).await?;
-    for host in [e, d] {
+    frozen.resume()?;
+    frozen.event_after(woken, "revoked", |_| true).await?;
+    until_made(&cluster, last, 2).await?;
+    for host in [last, frozen] {
         ensure!(host.terminate().await?.success(), "{}", host.errors());
     }
 
