@@ -6,6 +6,7 @@ mod dev;
 mod documents;
 mod input;
 mod inspect;
+mod modules;
 mod new;
 mod precedence;
 mod reference;
