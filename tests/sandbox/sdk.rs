@@ -145,11 +145,11 @@ fn lines_of_log_and_tracing_arrive_with_level_and_fields() {
     let file = directory.join(target).join("release/toolbox.wasm");
     let mut tested = start(&file, "bridges");
     let by_log = tested.wait_for("plugin-log", "by log", 1);
-    assert_eq!(by_log["level"], "WARN", "{by_log:#}");
+    assert_eq!(by_log["level"], "warn", "{by_log:#}");
     assert_eq!(by_log["fields"]["bytes"], "12");
     assert_eq!(by_log["fields"]["target"], "toolbox");
     let by_tracing = tested.wait_for("plugin-log", "by tracing", 1);
-    assert_eq!(by_tracing["level"], "ERROR", "{by_tracing:#}");
+    assert_eq!(by_tracing["level"], "error", "{by_tracing:#}");
     for (field, value) in [("left", "3"), ("task", "t"), ("span", "outer")] {
         assert_eq!(by_tracing["fields"][field], value, "{by_tracing:#}");
     }
