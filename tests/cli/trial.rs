@@ -217,3 +217,32 @@ fn a_bad_script_is_refused_with_its_place_and_a_remedy() -> Result<()> {
     refused(&["test", &plugin, "--at", "17"], &["CALL:KIND", "17:kill"])?;
     Ok(())
 }
+
+#[test]
+fn a_script_answers_what_is_granted_and_nothing_else() -> Result<()> {
+    let script = Input::new(
+        "http.toml",
+        "[[answer]]\nurl = \"https://api.example.com/jobs\"\nbody = \"hello\"\nafter = \"3s\"\n\
+         [[step]]\nelect = \"a\"\n[[step]]\nexpect = { log = \"hello\", times = 0, requests = 1 }\n\
+         [[step]]\nadvance = \"3s\"\n[[step]]\nexpect = { log = \"hello\", requests = 1 }\n",
+    )?;
+    for (grant, expected) in [("https://api.example.com", 0), ("https://other.example", 1)] {
+        let options = [
+            "--config",
+            "do=get",
+            "--config",
+            "url=https://api.example.com/jobs",
+            "--allow-tcp",
+            "127.0.0.1:9",
+            "--allow-http",
+            grant,
+            "--script",
+            script.path(),
+        ];
+        let (code, text) = tested("network", &options)?;
+        ensure!(code == Some(expected), "{grant}: {text}");
+        let is_refused = text.contains("https://api.example.com is not granted to this task");
+        ensure!(is_refused == (expected == 1), "{grant}: {text}");
+    }
+    Ok(())
+}
