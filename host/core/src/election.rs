@@ -14,8 +14,8 @@
 //!    +--------------------------------------------------------------------+
 //! ```
 //!
-//! Inputs are what has happened, actions what is to be done. At most one request to the ensemble is under way at a
-//! time; its answer is an input. A `Changed` input is a hint only: whatever matters is read again. Nothing but a
+//! Inputs tell what has happened, actions what is to be done. At most one request to the ensemble is under way at a
+//! time; its answer is an input. A `Changed` input is only a hint, after which the host reads the nodes again. Only a
 //! shutdown or a withdrawal ends the machine.
 
 mod setbacks;
@@ -39,19 +39,19 @@ pub struct Election {
     settings: Settings,
     state: State,
     session: bool,
-    /// This host stands no more: what it holds is given back, and then the machine ends.
+    /// This host stands no more. It gives back what it holds, and then the machine ends.
     leaving: bool,
-    /// The session ends as well, whatever is given back before: that is not waited for beyond the lease.
+    /// The session ends as well, so the machine does not wait beyond the lease for what is to be given back.
     shutdown: bool,
     setbacks: Setbacks,
     announced: Option<(usize, Option<String>)>,
-    /// The record of the term whose successor delay this session has waited out. Its number alone would not do: numbers begin
-    /// anew when somebody deletes what tells them. It is forgotten with the session, which may have held that term itself, by
-    /// an election that was never answered: then the term is over only when the session is.
+    /// The record of the term whose successor delay this session has waited out. The number of the term is not enough: numbers
+    /// begin anew when somebody deletes the record. The machine forgets this with the session, because the session itself may
+    /// have held that term, by an election that was never answered; then the term ends only with the session.
     delayed_for: Option<Record>,
     holds: Holdings,
-    /// What the record will be once it is this host's turn, if all goes well: it stands right behind the leader, who is
-    /// about to release. To elect over it at once saves a read, and fails harmlessly if anything else has happened.
+    /// The record that this host expects to find: it stands right behind the leader, and foresees the leader's release. An
+    /// election over the foreseen record saves a read. The ensemble refuses the election if anything else has happened.
     foreseen: Option<Record>,
 }
 
@@ -164,7 +164,7 @@ impl Election {
             State::Waiting | State::Delaying { .. } | State::Retrying { .. } => {
                 self.release(None, AT_ONCE, actions);
             }
-            // A request under way is waited for: it may bring leadership, which has to be given back.
+            // The host waits for the request under way: it may bring leadership, which the host has to give back.
             _ => {}
         }
     }
@@ -264,7 +264,8 @@ impl Election {
         }
     }
 
-    /// The ensemble refused a request, and will again: nothing was done. A host that is held up so must not hold up others.
+    /// The ensemble refused a request, did nothing, and will refuse it again. A host that is held up in this way must not hold
+    /// up others.
     fn refused(&mut self, now: Now, actions: &mut Vec<Action>) {
         match self.state {
             State::Looking | State::Electing | State::Waiting | State::Delaying { .. }
@@ -278,7 +279,7 @@ impl Election {
             State::Releasing { ref mut until, .. } if !self.shutdown => {
                 if let Some(rest) = self.setbacks.release_refused() {
                     *until = (*until).max(now.time + rest);
-                    // Nothing more is asked for: the end of the session gives it all back.
+                    // The host asks for nothing more: the end of the session gives everything back.
                     return actions.push(Action::LeaveSession);
                 }
             }
@@ -324,7 +325,7 @@ impl Election {
                 }
                 self.state = State::Away { until: *until };
             }
-            // An answer to a question no longer asked: the session it was put in has ended.
+            // This answers a request of a session that has ended.
             _ => {}
         }
     }
@@ -337,7 +338,7 @@ impl Election {
             .filter(|record| *record == queue.record);
         self.holds.place = queue.ahead.is_some();
         match (queue.ahead, queue.predecessor) {
-            // A host that may hold the master node must not wait behind anybody: they would wait for it, and it for them.
+            // A host that may hold the master node must not wait behind another host: each would wait for the other.
             (None, _) | (Some(_), Some(_)) if self.holds.master => {
                 self.release(None, AT_ONCE, actions);
             }
@@ -352,7 +353,7 @@ impl Election {
                 actions.push(Action::AwaitPredecessor(predecessor));
             }
             (Some(_), None) if queue.appointed => actions.push(Action::StepBack),
-            // A lease that is not renewed would end leadership before it began: let the next one have it.
+            // The lease would run out before leadership could begin: the host lets the next one lead.
             (Some(_), None) if self.demotion_due(now) => {
                 let until = self.setbacks.failed(now);
                 self.release(None, until, actions);
@@ -428,8 +429,8 @@ impl Election {
         }
     }
 
-    /// What leadership hangs on was read while this host leads. Without any part of it, it ends: a master node without a
-    /// candidate would let the next one lead the moment that somebody deletes it too.
+    /// A leading host has read the nodes that leadership needs. If one of them is missing, leadership ends: with the candidate
+    /// gone, the next host would lead as soon as somebody deleted the master node too.
     fn inspected(&mut self, holder: &Holder, actions: &mut Vec<Action>) {
         let State::Leading {
             term,
@@ -483,7 +484,7 @@ impl Election {
             State::Leading {
                 retry_at: Some(at), ..
             } if now.time >= *at => self.read_master(actions),
-            // Past the deadline the ensemble ends the session by itself: nobody is helped by waiting longer.
+            // Past the deadline the ensemble ends the session by itself: waiting longer helps nobody.
             State::Looking | State::Electing | State::Releasing { .. }
                 if self.shutdown && now.time >= now.deadline =>
             {

@@ -41,11 +41,11 @@ pub(crate) const MAX_CODE_BYTES: usize = 512 << 20;
 /// How large a plugin's file may be when it is text, in bytes: reading it takes hundreds of times its size.
 pub const MAX_TEXT_BYTES: usize = 4 << 20;
 
-/// How much longer than a compilation a whole load may take: so a compilation that takes too long is ended as such, and
-/// what it has left is removed.
+/// How much longer than a compilation a whole load may take. In this time the host ends a compilation that takes too long, says
+/// so, and removes what it has left.
 const BESIDE_COMPILING: Duration = Duration::from_secs(10);
 
-/// Without this nobody opens a file.
+/// A plugin that does not import this opens no file.
 const OPEN: &str = "[method]descriptor.open-at";
 
 /// A plugin that was read and compiled, in an engine of its own.
@@ -148,8 +148,8 @@ fn open_directories(
     })
 }
 
-/// What a plugin can do that its task grants it no place for. It runs all the same: it may do without, and much that
-/// languages' libraries import is never used. Variables are not told of: every program asks for them.
+/// Says what a plugin imports and its task does not grant. The plugin runs all the same: the standard libraries of languages
+/// import much that no plugin uses. Variables are left out, because every program asks for them.
 fn unused(engine: &Engine, component: &types::Component, grants: &Grants) -> Option<String> {
     let import =
         opens_files(engine, component).filter(|_| grants.dirs.is_empty() && !grants.dirs_said)?;

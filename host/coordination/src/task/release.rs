@@ -13,24 +13,25 @@ use soloist_core::term::Term;
 /// How often a release is tried against nodes that change under it.
 const RELEASE_ATTEMPTS: usize = 5;
 
-/// A term that has ended on this host, and what is to be written of it.
+/// A term that has ended on this host, and what the host writes about it.
 #[derive(Clone, Debug)]
 pub struct TermEnding {
     /// The term.
     pub term: Term,
     /// Its record, given back.
     pub record: TermRecord,
-    /// Whether that says of something that it has been done which was not done before.
+    /// Whether this record tells of a completion that the record before did not tell of.
     pub completes: bool,
     /// Its entry in the history.
     pub entry: TermEntry,
-    /// The history, if it was read in this term: nobody else writes there while it lasts.
+    /// The history, if the host has read it in this term. No other host writes the history while the term lasts.
     pub kept: Option<HistorySnapshot>,
 }
 
 impl TermEnding {
-    /// A term that ended by `end`, to be followed by `successor` if that host stands; `done` is what has been done in it that was
-    /// to be done once. `record` and `kept` are what was read of the term record and of the history in the term.
+    /// A term that ended by `end`. `successor` follows, if that host stands. `done` names what the plugin has completed in the
+    /// term, of what is to be done once. `record` and `kept` are the term record and the history as the host read them in the
+    /// term.
     pub fn new(
         term: Term,
         record: Option<TermRecord>,
@@ -55,7 +56,7 @@ impl TermEnding {
     }
 }
 
-/// What of a task is this session's, as read.
+/// What this session holds in a task, as the host has read it.
 struct OwnNodes {
     /// The version of the master node, if it is.
     master: Option<i32>,
@@ -65,12 +66,12 @@ struct OwnNodes {
     candidates: Vec<String>,
 }
 
-/// What a release writes besides deleting the candidates. Those are what fences it: their names carry the session, and
-/// they go with whatever is above them, so that nothing is written to a task made anew.
+/// What a release writes besides deleting the candidates. The candidates fence it: their names carry the session, and they
+/// are gone if somebody has deleted the task's nodes, so a release never writes to a task that was made anew.
 struct Writes<'a> {
     /// The version of the master node, if it is to be deleted.
     master: Option<i32>,
-    /// The term to be recorded as released; not if its record is another by now.
+    /// The term to be recorded as released. None if the record is of another term by now.
     record: Option<&'a TermEnding>,
     /// The term to be added to the history, and that.
     history: Option<(&'a TermEnding, Option<&'a HistorySnapshot>)>,
@@ -83,16 +84,16 @@ impl Writes<'_> {
 }
 
 impl TaskNodes {
-    /// Gives back all that this session holds in the task; `candidates` are its candidates as last seen, `ended` a term
-    /// of this host. Says whether the end of that term is written, as far as is known: not if somebody else has changed
-    /// its record before.
+    /// Gives back all that this session holds in the task. `candidates` are its candidates as last seen, `ended` a term of this
+    /// host. Says whether the end of that term is written, as far as the host knows: it is not if another client has changed
+    /// the term record before.
     pub async fn release(
         self,
         ended: Option<TermEnding>,
         candidates: Vec<String>,
     ) -> Result<bool, TaskError> {
         let release_error = NodeError::at(Doing::Release, &self.paths.master);
-        // As things usually are: one request.
+        // The usual case takes one request.
         if let Some(
             ended @ TermEnding {
                 kept: Some(kept), ..
@@ -114,7 +115,7 @@ impl TaskNodes {
         for _ in 0..RELEASE_ATTEMPTS {
             let own = self.read_own().await.map_err(release_error)?;
             let writes = own.writes(ended.as_ref());
-            // An earlier attempt may have written it, unheard.
+            // An earlier attempt may have written it, and its answer was lost.
             let recorded = writes.record.is_some()
                 || ended.as_ref().is_some_and(|ended| own.has_recorded(ended));
             let written = match own.candidates.as_slice() {
@@ -213,7 +214,7 @@ impl TaskNodes {
             let history = kept.map(|kept| kept.history.clone()).unwrap_or_default();
             let history = records::encode(&history.with(entry.clone()));
             if let Some(kept) = kept {
-                // Whoever is next may count on the versions that a release leaves which asks nothing of it: see `given_back`.
+                // The next host foresees the versions that a release leaves which names no successor: see `given_back`.
                 let writes =
                     RELEASE_WRITES + i32::from(record.successor.is_some()) + i32::from(*completes);
                 for written in 0..writes {
@@ -256,8 +257,8 @@ impl OwnNodes {
         }
     }
 
-    /// Whether the end of a term is written already, with what it completed. The history alone may have got it after its
-    /// record was gone, and what was completed is carried on by every record since.
+    /// Whether the end of a term is written already, with what it completed. If the term's record was gone, only the history
+    /// tells of the end; every later record carries on what was completed.
     fn has_recorded(&self, ended: &TermEnding) -> bool {
         let has_ended = self
             .kept

@@ -10,7 +10,7 @@ use crate::clock::Moment;
 const RETRY_INITIAL: Duration = Duration::from_millis(100);
 /// The longest pause after a step failed.
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// How often the ensemble refuses a host in the queue before that makes way for others.
+/// How often the ensemble refuses a host in the queue before the host makes way for others.
 const REFUSALS_MAX: u32 = 3;
 /// The first rest of a host that has made way; it doubles with every further one.
 const REST_INITIAL: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@ const REST_INITIAL: Duration = Duration::from_secs(5);
 const REST_MAX: Duration = Duration::from_mins(2);
 /// The longest rest of a host that had to let its session go.
 const LEAVE_REST_MAX: Duration = Duration::from_hours(1);
-/// How often a host that shuts down tries to give back what it holds. What it cannot, the end of its session does.
+/// How often a host that shuts down tries to give back what it holds. After that, the end of its session gives it back.
 pub(super) const LAST_RELEASES: u32 = 8;
 
 /// The setbacks of one host in one election.
@@ -64,7 +64,7 @@ impl Setbacks {
         self.releases_refused = 0;
     }
 
-    /// All is given back. The failures are not over: what follows may be the same again.
+    /// The host has given everything back. The count of failures goes on, because the next attempt may fail in the same way.
     pub(super) fn released(&mut self) {
         self.releases_refused = 0;
         self.sessions_left.reset();
@@ -75,8 +75,8 @@ impl Setbacks {
         now.time + self.failures.step()
     }
 
-    /// The ensemble has refused what a host in the queue asks for; gives the rest that is due if it has often enough. It
-    /// has, from then on, until the host is elected.
+    /// The ensemble has refused a request of a host in the queue. Gives the rest that is due once the ensemble has refused
+    /// often enough; from then on each refusal gives one, until the host is elected.
     pub(super) fn refused(&mut self) -> Option<Duration> {
         self.refusals = self.refusals.saturating_add(1);
         if self.refusals < REFUSALS_MAX {
@@ -85,9 +85,9 @@ impl Setbacks {
         Some(self.rests.step())
     }
 
-    /// The ensemble has refused to take back what this host holds; gives the rest that is due, once the session has been let
-    /// go, if it has often enough. Each session that is lost this way takes all tasks of the host with it, so the rest grows
-    /// until a release succeeds.
+    /// The ensemble has refused a release of this host. Once it has refused often enough, gives the rest that is due after the
+    /// host has let its session go. The end of a session takes all tasks of the host with it, so the rest grows until a
+    /// release succeeds.
     pub(super) fn release_refused(&mut self) -> Option<Duration> {
         self.releases_refused = self.releases_refused.saturating_add(1);
         if self.releases_refused < REFUSALS_MAX {

@@ -7,20 +7,20 @@ use super::Record;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Not in the queue, nothing under way; `until` keeps this host out of it for a while.
+    /// The host is not in the queue, and stays out of it until `until`. No request is under way.
     Away { until: Moment },
     /// Looking at, or joining, the queue.
     Looking,
     /// Standing by; a watch tells when to look again.
     Waiting,
-    /// At the head of the queue, giving effects of the term before time to end: from when its master node is known to be
-    /// gone, which is being read as long as there is no `until`.
+    /// At the head of the queue. The host gives effects of the term before time to end, counted from the moment at which it
+    /// knows that the master node is gone. Without `until` it is still reading that node.
     Delaying { until: Option<Moment>, over: Record },
     /// The election, or the reading of the master node after it, is under way.
     Electing,
     /// A step failed; look again at `at`.
     Retrying { at: Moment },
-    /// The plugin runs. `reading` is a read of the master node under way, `again` says that another must follow.
+    /// The plugin runs. `reading`: a read of the master node is under way. `again`: another read must follow.
     Leading {
         term: Term,
         reading: bool,
@@ -29,7 +29,7 @@ pub(super) enum State {
     },
     /// The plugin is being stopped; this host does not stand again before `until`.
     Stopping { term: Term, until: Moment },
-    /// All is being given back; a failed attempt is made again at `retry_at`.
+    /// The host gives everything back. After a failed attempt it tries again at `retry_at`.
     Releasing {
         term: Option<Term>,
         until: Moment,
@@ -44,6 +44,6 @@ pub(super) enum State {
 pub(super) struct Holdings {
     /// A place in the queue.
     pub(super) place: bool,
-    /// The master node: an election was never answered.
+    /// The master node, because an election was never answered.
     pub(super) master: bool,
 }

@@ -10,9 +10,9 @@ use crate::term::{Demotion, Term};
 pub struct Queue {
     /// How many candidates stand before this host; `None` when it is not in the queue.
     pub ahead: Option<usize>,
-    /// The candidate right before this host: the only one it watches.
+    /// The candidate right before this host. The host watches no other.
     pub predecessor: Option<String>,
-    /// The term before was given back in favour of another host, and that one stands.
+    /// The previous leader gave its term back in favour of another host, and that host stands.
     pub appointed: bool,
     /// What the term record says.
     pub record: Record,
@@ -29,20 +29,21 @@ pub struct Record {
     pub history: i32,
     /// The host that leads, or led, that term.
     pub host: Option<String>,
-    /// The term was given back in order: whoever led it has stopped.
+    /// The term was released in order: the plugin of its leader has stopped.
     pub released: bool,
 }
 
-/// How often a release writes the history; one that names a successor, or says that the task has been done, writes it once
-/// more for each, so that whoever is next reads it first. An election writes it once when the term before was lost.
+/// How often a release writes the history. A release that names a successor, or says that the task has been done, writes it
+/// once more for each: the next host then finds other versions than it foresaw, and reads first. An election writes the
+/// history once, if the term before was lost.
 pub const RELEASE_WRITES: i32 = 2;
 
 impl Record {
-    /// What a release of this term that names no successor makes of it.
+    /// The record as a release of this term leaves it, if the release names no successor.
     ///
-    /// Nothing else leads to these two versions before the only candidate ahead has gone. If it is elected, and be it
-    /// several times because it never hears of it, each time over a term that was lost, both versions grow by as much;
-    /// its release, the last thing it does, is what makes them grow apart.
+    /// No other writes lead to these two versions while the only candidate ahead is there. That candidate may be elected,
+    /// even several times if it never hears of its election, each time over a term that was lost: then both versions grow
+    /// by the same number. Its release is the last thing it does, and that alone makes the versions grow apart.
     #[must_use]
     pub fn given_back(self) -> Self {
         Self {
@@ -53,7 +54,8 @@ impl Record {
         }
     }
 
-    /// Whether an election over `over` may rest on this record, which was read: it is `over`, or is once it is given back.
+    /// Whether an election over `over` may rest on this record, which the host has read. The record is `over`, or becomes
+    /// `over` by its release.
     pub fn leads_to(&self, over: &Self) -> bool {
         self == over || self.clone().given_back() == *over
     }
@@ -64,13 +66,13 @@ impl Record {
 pub enum Holder {
     /// This session, in the term given.
     Me(Term),
-    /// This session, but by an attempt that no term record belongs to.
+    /// This session, by an attempt whose term record is not there.
     MeWithoutTerm,
-    /// This session, but its candidate is gone: nothing would hold a successor back should this node go as well.
+    /// This session, whose candidate is gone: if this node went as well, nothing would hold a successor back.
     MeWithoutPlace,
-    /// Another session; its name for the log.
+    /// Another session, by the name that the log shows.
     Other(String),
-    /// Nobody, but a node that no session owns stands in its place, and does not go by itself.
+    /// Nobody: a node that no session owns stands in its place, and does not go by itself.
     Unowned,
     /// Nobody.
     Nobody,
@@ -81,7 +83,7 @@ pub enum Holder {
 pub enum Input {
     /// A session that can write is there.
     SessionStarted,
-    /// The session has ended: what it owned is gone or will be.
+    /// The session has ended. The ensemble deletes, or has deleted, what the session owned.
     SessionEnded,
     /// Answer to [`Action::Look`].
     Looked(Queue),
@@ -89,33 +91,33 @@ pub enum Input {
     Joined,
     /// Answer to [`Action::Elect`]: the election is committed.
     Elected(Term),
-    /// Answer to [`Action::Elect`]: what it rested on has changed; nothing was written.
+    /// Answer to [`Action::Elect`]: the ensemble wrote nothing, because the record that the election rests on has changed.
     Outdated,
-    /// Answer to [`Action::Elect`] when the node is there already, and to [`Action::ReadMaster`]. What was read is
-    /// watched.
+    /// Answer to [`Action::Elect`] when the node is there already, and to [`Action::ReadMaster`]. The host watches the nodes
+    /// that it has read.
     MasterSeen(Holder),
-    /// Answer to [`Action::AwaitPredecessor`]: it and this host's own candidate are there, and watched.
+    /// Answer to [`Action::AwaitPredecessor`]: the predecessor and this host's own candidate are there, and watched.
     Awaiting,
     /// Answer to [`Action::AwaitPredecessor`]: one of the two is gone already.
     Gone,
-    /// Answer to [`Action::Release`]: nothing of this host is left in the task.
+    /// Answer to [`Action::Release`]: the host has nothing left in the task.
     Released,
-    /// The request under way failed; whether it had an effect is not known.
+    /// The request under way failed. It may or may not have had an effect.
     Failed,
-    /// The ensemble refused the request under way, and will again: nothing was done.
+    /// The ensemble refused the request under way, did nothing, and will refuse it again.
     Refused,
     /// A watch has fired.
     Changed,
     /// The connection was lost and is there again: something may have changed.
     Reconnected,
-    /// The plugin or an operator wants leadership given up; `stay_out` keeps this host from the queue for a while.
+    /// The plugin or an operator asks the host to give leadership up, and to stay out of the queue for a while.
     Resign {
         /// How long this host does not stand again.
         stay_out: Duration,
     },
-    /// The plugin has stopped: its store is dropped and nothing of it can act any more.
+    /// The plugin has stopped: its store is dropped, so it can have no effect any more.
     Stopped,
-    /// This host stands for the task no more. Its session goes on, so all that it holds in the task is given back first.
+    /// This host no longer stands for the task. Its session goes on, so it first gives back all that it holds in the task.
     Withdraw,
     /// The host is shutting down, and its session ends.
     Shutdown,
@@ -139,7 +141,7 @@ pub enum Action {
         /// The record as it was read, or as it is once its term is given back.
         over: Record,
     },
-    /// Read and watch all that leadership hangs on: the master node, the term record, this host's own candidate.
+    /// Read and watch the three nodes that leadership needs: the master node, the term record, this host's own candidate.
     ReadMaster,
     /// Start the plugin.
     Activate(Term),
@@ -152,9 +154,9 @@ pub enum Action {
         /// The term to be recorded as released.
         term: Option<Term>,
     },
-    /// Let the session go, and with it all that this host holds: the ensemble refuses to take it back otherwise.
+    /// Let the session go, and with it all that this host holds: the ensemble refuses every release.
     LeaveSession,
-    /// Say that this host leaves the queue for so long, since the ensemble refuses what it asks for.
+    /// Say that this host leaves the queue for so long, because the ensemble refuses its requests.
     AnnounceRest(Duration),
     /// Say that this host stands by.
     AnnounceStandby {
@@ -177,7 +179,7 @@ pub enum Stage {
     /// It does not stand: it has no session, or stays out of the queue for a while.
     #[default]
     Away,
-    /// It stands, or is about to, and is not known to be at the head of the queue.
+    /// It stands, or is about to. As far as it knows, it is not at the head of the queue.
     Standby,
     /// It is at the head of the queue, and is about to be elected.
     Electing,
@@ -191,7 +193,7 @@ pub enum Stage {
     Finished,
 }
 
-/// What the machine goes by besides its inputs.
+/// What the machine knows besides its inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// The time.
