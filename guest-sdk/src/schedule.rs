@@ -27,7 +27,7 @@
 //!
 //! The host knows when slots are due, and keeps which were claimed and completed, in transactions that check the term. So
 //! over all terms a slot is claimed as a new one at most once, and it is completed at most once, together with what the
-//! plugin then writes to its [`state`](crate::state). The task has to grant `state`.
+//! plugin then writes to its [`state`]. The task has to grant `state`.
 //!
 //! | the plugin | its state changes for a slot | its other effects happen for a slot |
 //! |---|---|---|
@@ -235,7 +235,7 @@ pub enum Error {
     },
     /// The writes were refused.
     Refused(state::Error),
-    /// The records cannot be read or written, or demotion has begun.
+    /// The records cannot be read or written, or demotion had begun before the call.
     Unavailable {
         /// Why.
         reason: String,

@@ -77,6 +77,8 @@ impl Calendar {
 fn demote(mut tested: Tested) {
     tested.activation().demote(Demotion::Shutdown);
     assert!(!stopped(&mut tested), "it was stopped by force");
+    let story = tested.story();
+    assert!(!story.contains(&"plugin-failed".to_owned()), "{story:?}");
 }
 
 /// As [`Tested::stopped`], for a state that the test holds as well.

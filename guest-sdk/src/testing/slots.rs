@@ -39,10 +39,14 @@ struct Claim {
 pub(crate) async fn next(schedule: Schedule) -> Result<Slot, Error> {
     let world = World::of("schedule");
     let waiting_since = world.clock.now();
+    let is_ending = || matches!(world.standing.get(), Standing::Demoting { .. });
+    if is_ending() {
+        let reason = "demotion has begun: no slot is claimed any more";
+        return Err(Error::Unavailable(reason.into()));
+    }
     loop {
-        if matches!(world.standing.get(), Standing::Demoting { .. }) {
-            let reason = "demotion has begun: no slot is claimed any more";
-            return Err(Error::Unavailable(reason.into()));
+        if is_ending() {
+            return std::future::pending().await;
         }
         if let Some(slot) = claim(&world, &schedule, waiting_since)? {
             return Ok(slot);

@@ -132,10 +132,14 @@ impl ScheduleAccess {
         let waiting = self.runs.wait(&schedule)?;
         let waiting_since = self.now();
         let mut is_told = false;
+        if self.state.permit().check()? != Phase::Held {
+            return Err(is_ending());
+        }
         loop {
-            // Whatever was waited for: nothing is claimed once demotion has begun.
+            // Whatever it waited for, nothing is claimed once demotion has begun. An error would end `on_elected` before the
+            // plugin hears of its demotion, so it waits on, and the plugin gives the call up.
             if self.state.permit().check()? != Phase::Held {
-                return Err(is_ending());
+                return std::future::pending().await;
             }
             let (read, record) = self.read(name).await?;
             let now = Now {
@@ -177,7 +181,7 @@ impl ScheduleAccess {
                     }
                     tokio::select! {
                         () = self.wait_until(until) => {}
-                        () = self.state.permit().effects_ended() => return Err(is_ending()),
+                        () = self.state.permit().effects_ended() => {}
                     }
                 }
             }
