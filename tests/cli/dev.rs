@@ -139,6 +139,9 @@ async fn when_asked_to_stop_it_gives_the_task_back_and_ends_well() -> Result<()>
         let mut game = Game::start(&[&counter()?, "--allow-state", "--json"])?;
         game.wait_for("a leader", |line| line["event"] == "activated")
             .await?;
+        // Only then do both have a session.
+        game.wait_for("a standby", |line| line["event"] == "standby")
+            .await?;
         game.signal(signal)?;
         let status = game.ended().await?;
         ensure!(
@@ -146,10 +149,8 @@ async fn when_asked_to_stop_it_gives_the_task_back_and_ends_well() -> Result<()>
             "{signal:?}: {status}: {}",
             game.errors()
         );
-        ensure!(
-            game.told("released").len() == 1 && game.told("session-closed").len() == 2,
-            "{signal:?}"
-        );
+        let told = ["released", "session-closed"].map(|event| game.told(event).len());
+        ensure!(told == [1, 2], "{signal:?}: {told:?}");
         let verdict = oracle::judge_ended(&game.history);
         ensure!(verdict.violations.is_empty(), "{:?}", verdict.violations);
     }

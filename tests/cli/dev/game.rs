@@ -22,7 +22,7 @@ pub(super) struct Game {
     errors: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
     /// How long a line may take to come.
-    patience: Duration,
+    pub(super) patience: Duration,
 }
 
 impl Game {
