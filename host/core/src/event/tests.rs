@@ -64,6 +64,7 @@ fn every_event_has_an_example_and_all_its_fields_are_serialised() {
         json!({ "reason": "resigned" }),
         json!({ "reason": "lease-expiring", "overdue": 0.00125 }),
         json!({}),
+        json!({}),
         json!({ "stands_again_in": 90.0 }),
         json!({ "retry_in": 1.5 }),
     ];
@@ -163,6 +164,8 @@ fn every_message_says_what_happened() {
         "the plugin has stopped",
         "leadership has ended and the plugin was stopped by force",
         "the plugin cannot be stopped: the system does not come back from a call, to a file or a pipe, that it made",
+        "the plugin was stopped at once, and will be at every demotion that finds it in on_elected: it is not async and \
+         imports neither should-stop nor sleep, so it could not hear of it. This is said once",
         "released term 7; this host stands again in 1m 30s",
         "why",
     ];
