@@ -17,9 +17,33 @@ pub(crate) fn is_in(module: &[u8]) -> bool {
         _ => None,
     });
     sections.any(|data| {
-        let types = component(data).and_then(|component| validator().validate_all(component).ok());
+        let Some(component) = component(data) else {
+            return false;
+        };
+        let types = validator().validate_all(component).ok();
         types.is_some_and(|types| Packages::of(&types).need_each_other())
+            || is_decoded_in(component)
     })
+}
+
+/// Whether wit-parser itself, once it has read the types, sees such a circle: it follows one when it merges what it has read.
+fn is_decoded_in(component: &[u8]) -> bool {
+    let Ok(decoded) = wit_parser::decoding::decode(component) else {
+        return false;
+    };
+    let resolve = decoded.resolve();
+    let mut needing: HashSet<_> = resolve.packages.iter().map(|(id, _)| id).collect();
+    loop {
+        let before = needing.clone();
+        needing.retain(|id| {
+            resolve
+                .package_direct_deps(*id)
+                .any(|it| before.contains(&it))
+        });
+        if needing.len() == before.len() {
+            return !needing.is_empty();
+        }
+    }
 }
 
 /// As wit-parser does it.
