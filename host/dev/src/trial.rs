@@ -10,6 +10,8 @@
 //! | `record` | what the plugin and its terms report, in the order in which it happened |
 //! | `answers` | the answers to the plugin's requests, and which it made |
 //! | `calls` | the calls of the plugin, and the one at which a failover strikes |
+//! | `lived` | what is tried, and what is known of it afterwards |
+//! | `patience` | how long a step may take in real time |
 //! | `life` | the driver: step by step, through one term after another |
 //! | `expect` | whether what was expected is so, and what is there instead |
 //! | `explore` | the same life again, with a failover at each call |
@@ -19,11 +21,14 @@ mod calls;
 mod expect;
 mod explore;
 mod life;
+mod lived;
+mod patience;
 mod record;
 mod script;
 
 pub use self::calls::{BadPoint, Point};
 pub use self::explore::{Explored, Finding, explore};
-pub use self::life::{Lived, Subject, Unmet, live};
+pub use self::life::live;
+pub use self::lived::{Lived, Subject, Unmet};
 pub use self::record::Listener;
 pub use self::script::{BadStep, Script, ScriptError};

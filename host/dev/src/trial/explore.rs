@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::answers::Made;
 use super::calls::{Entries, Point};
 use super::expect::{shown, unmet_state};
-use super::life::{Lived, Subject, Traces, live_with};
+use super::life::live_with;
+use super::lived::{Lived, Subject, Traces};
 use super::script::{Act, Expectation, Script};
 
 /// What a failover at one point would do that it should not.

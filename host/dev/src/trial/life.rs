@@ -2,11 +2,8 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
-use std::thread;
 use std::time::Duration;
 
-use soloist_config::Place;
 use soloist_core::clock::{self, Moment, TaskClock};
 use soloist_core::event::Event;
 use soloist_core::permit::{Permit, SharedDeadline};
@@ -15,11 +12,13 @@ use soloist_core::term::{Demotion, FencingToken, Term};
 use soloist_runtime::activation::{Activation, ActivationSettings, Notice};
 use soloist_sandbox::Plugin;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use super::answers::{Answers, Made};
 use super::calls::{Calls, Entries, Point, Strike};
 use super::expect::{self, Found};
+use super::lived::{Lived, Subject, Traces, Unmet};
+use super::patience::{Patience, STEP_MAX};
 use super::record::{self, Record};
 use super::script::{Act, Expectation, Script, Standing, StateMode, Step};
 use crate::testbed::Memory;
@@ -28,62 +27,10 @@ use crate::testbed::Memory;
 const LEASE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// What a host has to do at once is done when this has passed and nobody has anything left to do.
 const SETTLE: Duration = Duration::from_millis(1);
-/// How long a step may take in real time.
-const STEP_MAX: Duration = Duration::from_secs(60);
 /// When the session of a host that has died is over.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// The host that takes over after a failover that is not in the script.
 const SUCCESSOR: &str = "successor";
-
-/// What is tried.
-#[derive(Clone, Debug)]
-pub struct Subject {
-    /// The plugin, as a host has loaded it.
-    pub plugin: Arc<Plugin>,
-    /// How a host runs it.
-    pub settings: ActivationSettings,
-    /// The name of its task.
-    pub task: Arc<str>,
-}
-
-/// Something that is not as it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unmet {
-    /// The step at which that was found, if the life was scripted.
-    pub place: Option<Place>,
-    /// What is wrong, for a person.
-    pub what: String,
-}
-
-/// A life that was lived to its end, or until its plugin took too long.
-#[derive(Debug)]
-pub struct Lived {
-    /// How many terms there were.
-    pub terms: u64,
-    /// How much time has passed, by the clock of the task.
-    pub passed: Duration,
-    /// Everything that is not as it should be.
-    pub unmet: Vec<Unmet>,
-    pub(super) traces: Traces,
-}
-
-/// What a life leaves for comparison.
-#[derive(Debug, Default)]
-pub(super) struct Traces {
-    pub(super) imports: Vec<&'static str>,
-    /// The states in which the plugin has let time pass.
-    pub(super) states: Vec<Entries>,
-    pub(super) made: Vec<Made>,
-    pub(super) end: Entries,
-    pub(super) has_struck: bool,
-    /// What the host that took over has found, after a failover.
-    pub(super) taken_over: Option<Entries>,
-    /// How the plugin has failed after the failover.
-    pub(super) failures: Vec<String>,
-    /// Whether the plugin was stopped by force though it was asked to stop.
-    pub(super) was_forced: bool,
-    pub(super) stalled: bool,
-}
 
 /// The plugin computes without end, or the system does not come back from what it asked for.
 struct Stalled;
@@ -489,41 +436,5 @@ async fn next(tenure: &mut Option<Tenure>) -> Notice {
             None => pending().await,
         },
         None => pending().await,
-    }
-}
-
-/// Measures real time, on a thread of its own: that of the life may have none to spare.
-struct Patience {
-    began: Sender<()>,
-    over: Arc<Notify>,
-}
-
-impl Patience {
-    fn new() -> Self {
-        let (began, steps) = channel();
-        let over = Arc::new(Notify::new());
-        thread::spawn({
-            let over = Arc::clone(&over);
-            move || {
-                loop {
-                    match steps.recv_timeout(STEP_MAX) {
-                        Ok(()) => {}
-                        Err(RecvTimeoutError::Timeout) => over.notify_one(),
-                        Err(RecvTimeoutError::Disconnected) => return,
-                    }
-                }
-            }
-        });
-        Self { began, over }
-    }
-
-    /// A step begins.
-    fn begin(&self) {
-        // The thread ends with this value.
-        let _ = self.began.send(());
-    }
-
-    async fn over(&self) {
-        self.over.notified().await;
     }
 }

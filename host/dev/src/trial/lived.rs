@@ -1,0 +1,61 @@
+//! What is tried, and what is known of it afterwards.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use soloist_config::Place;
+use soloist_runtime::activation::ActivationSettings;
+use soloist_sandbox::Plugin;
+
+use super::answers::Made;
+use super::calls::Entries;
+
+/// What is tried.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// The plugin, as a host has loaded it.
+    pub plugin: Arc<Plugin>,
+    /// How a host runs it.
+    pub settings: ActivationSettings,
+    /// The name of its task.
+    pub task: Arc<str>,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmet {
+    /// The step at which that was found, if the life was scripted.
+    pub place: Option<Place>,
+    /// What is wrong, for a person.
+    pub what: String,
+}
+
+/// A life that was lived to its end, or until its plugin took too long.
+#[derive(Debug)]
+pub struct Lived {
+    /// How many terms there were.
+    pub terms: u64,
+    /// How much time has passed, by the clock of the task.
+    pub passed: Duration,
+    /// Everything that is not as it should be.
+    pub unmet: Vec<Unmet>,
+    pub(super) traces: Traces,
+}
+
+/// What a life leaves for comparison.
+#[derive(Debug, Default)]
+pub(super) struct Traces {
+    pub(super) imports: Vec<&'static str>,
+    /// The states in which the plugin has let time pass.
+    pub(super) states: Vec<Entries>,
+    pub(super) made: Vec<Made>,
+    pub(super) end: Entries,
+    pub(super) has_struck: bool,
+    /// What the host that took over has found, after a failover.
+    pub(super) taken_over: Option<Entries>,
+    /// How the plugin has failed after the failover.
+    pub(super) failures: Vec<String>,
+    /// Whether the plugin was stopped by force though it was asked to stop.
+    pub(super) was_forced: bool,
+    pub(super) stalled: bool,
+}
