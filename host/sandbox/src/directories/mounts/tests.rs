@@ -8,9 +8,9 @@ const LIST: &[u8] = br"22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 30 22 0:5 / /srv/jail\040one/dev rw - devtmpfs udev rw
 31 22 0:21 / /srv/b\134s/proc rw - proc proc rw
 32 22 0:40 / /srv/data rw - tmpfs - rw
-33 22 254:0 /home/app/cache /home2/.cache rw - ext4 /dev/vda1 rw
+33 22 254:0 /vol/app/cache /vol2/.cache rw - ext4 /dev/vda1 rw
 34 22 0:50 / /merged rw - overlay overlay rw,lowerdir=/l\134:1:/l2\054x,upperdir=/up,workdir=/work,xino=off
-35 22 0:60 / /home3 rw - nfs4 server:/home rw
+35 22 0:60 / /vol3 rw - nfs4 server:/vol rw
 36 22 0:60 / /data3 rw - nfs4 server:/data rw
 37 22 0:70 / /pts rw - devpts devpts rw
 cut short - proc";
@@ -37,27 +37,27 @@ fn what_the_kernel_has_mounted_below_a_directory_is_found() {
         "/srv/data",
         "/srv/jail",
         "/sys/fs/cgroup/system.slice",
-        "/home",
+        "/vol",
     ] {
         assert_eq!(found(directory), None, "{directory}");
     }
     assert!(Mounts::parse(b"\xff\\7 \\ - \n\n - -").0.is_empty());
     let below = mounts.below(Path::new("/sys/fs/cgroup"));
     assert_eq!(below.count(), 0);
-    let below: Vec<_> = mounts.below(Path::new("/home2")).collect();
-    let place = mount(&mounts, 22).place(Path::new("home/app/cache"));
-    assert_eq!(below, [(Path::new("/home2/.cache"), place)]);
+    let below: Vec<_> = mounts.below(Path::new("/vol2")).collect();
+    let place = mount(&mounts, 22).place(Path::new("vol/app/cache"));
+    assert_eq!(below, [(Path::new("/vol2/.cache"), place)]);
 }
 
 #[test]
 fn a_bind_mount_shows_what_lies_elsewhere() {
     let mounts = Mounts::parse(LIST);
     let place = |id, within: &str| mount(&mounts, id).place(Path::new(within));
-    assert_eq!(place(33, "soloist"), place(22, "home/app/cache/soloist"));
-    assert!(place(22, "home/app").holds(&place(33, "")));
-    assert!(place(33, "").holds(&place(22, "home/app/cache/soloist")));
-    assert!(!place(22, "home/ap").holds(&place(33, "")));
-    assert!(!place(33, "").holds(&place(22, "home/app")));
+    assert_eq!(place(33, "soloist"), place(22, "vol/app/cache/soloist"));
+    assert!(place(22, "vol/app").holds(&place(33, "")));
+    assert!(place(33, "").holds(&place(22, "vol/app/cache/soloist")));
+    assert!(!place(22, "vol/ap").holds(&place(33, "")));
+    assert!(!place(33, "").holds(&place(22, "vol/app")));
     assert!(!place(32, "").holds(&place(22, "")));
     // A server's directories look alike.
     assert!(!place(35, "").holds(&place(36, "")));
