@@ -73,6 +73,13 @@ pub struct Settings {
     pub on_missed: OnMissed,
 }
 
+impl Settings {
+    /// Whether one of its texts is longer than any that can be used: [`Schedule::new`] refuses it, and nobody should keep it.
+    pub fn is_too_long(&self) -> bool {
+        self.name.len() > NAME_MAX_BYTES || self.rule.is_too_long()
+    }
+}
+
 /// A part of a schedule that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]

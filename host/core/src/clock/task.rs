@@ -71,11 +71,11 @@ impl TaskClock {
             Wall::System => (SystemTime::now(), self.ahead()),
             Wall::Since(date) => (date, self.elapsed()),
         };
-        // Nobody lives to see a date that cannot be told.
+        // A date beyond the range of `SystemTime` is shown without the advance.
         now.checked_add(ahead).unwrap_or(now)
     }
 
-    /// Lets so much time have passed at once. What waits for a moment in it goes on.
+    /// Puts the clock ahead by `time`. Waits that would have ended within it end now.
     pub fn advance(&self, time: Duration) {
         self.0
             .ahead

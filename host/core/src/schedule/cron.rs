@@ -7,7 +7,7 @@ use croner::parser::{CronParser, Seconds, Year};
 use super::Invalid;
 
 /// The longest expression, in bytes.
-const EXPRESSION_MAX_BYTES: usize = 128;
+pub(super) const EXPRESSION_MAX_BYTES: usize = 128;
 
 /// The fields, in their order.
 const FIELDS: [&str; 6] = [

@@ -290,15 +290,15 @@ impl Schedule {
     }
 }
 
-/// The slots that are missed, those of one cause in a row together.
+/// The slots that are missed, those of one cause together: a plugin decides how they alternate, and each is an event.
 fn causes(slots: &[Due]) -> Vec<Missed> {
     let mut missed: Vec<Missed> = Vec::new();
     for due in slots {
         let Some(cause) = due.missed else { continue };
-        match missed.last_mut().filter(|last| last.cause == cause) {
-            Some(last) => {
-                last.slots = last.slots.map(|slots| slots.saturating_add(1));
-                last.last = due.slot;
+        match missed.iter_mut().find(|told| told.cause == cause) {
+            Some(told) => {
+                told.slots = told.slots.map(|slots| slots.saturating_add(1));
+                told.last = due.slot;
             }
             None => missed.push(Missed {
                 cause,

@@ -33,6 +33,18 @@ pub enum Rule {
     Every(Duration),
 }
 
+impl Rule {
+    /// Whether one of its texts is longer than any that can be used.
+    pub(super) fn is_too_long(&self) -> bool {
+        match self {
+            Self::Cron { expression, zone } => {
+                expression.len() > cron::EXPRESSION_MAX_BYTES || zone.len() > ZONE_MAX_BYTES
+            }
+            Self::Every(_) => false,
+        }
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -93,29 +105,50 @@ impl Slots {
     /// The slots after `after` and up to `now`, in their order: the last [`REMEMBERED_MAX`] of them; and if there are more,
     /// the first and the last of those before.
     pub(super) fn between(&self, after: Time, now: Time) -> (Vec<Time>, Option<(Time, Time)>) {
-        let first = self.next_after(after).filter(|slot| *slot <= now);
-        let Some(first) = first else {
-            return (Vec::new(), None);
-        };
-        // How dense they are is not known, so the window grows until it has enough of them.
-        let whole = now.saturating_since(after);
-        let mut window = Duration::from_secs(REMEMBERED_MAX as u64 + 1);
-        loop {
-            let from = if window < whole { now - window } else { after };
-            let next = |time: &Time| self.next_after(*time);
-            let all = std::iter::successors(self.next_after(from), next);
-            let mut slots: Vec<Time> = all.take_while(|slot| *slot <= now).collect();
-            if let Some(surplus) = slots.len().checked_sub(REMEMBERED_MAX)
-                && surplus > 0
-            {
-                let last = slots.drain(..surplus).next_back();
-                return (slots, last.map(|last| (first, last)));
-            }
-            if from == after {
-                return (slots, None);
-            }
-            window = window.saturating_mul(2);
+        last_between(after, now, |time| self.next_after(time))
+    }
+}
+
+/// As [`Slots::between`], where `next` gives the first slot after a moment.
+///
+/// Nobody knows how dense the slots are, and they may be rare first and then come every second. So a window that ends now
+/// grows until it has enough slots, and shrinks when it has too many: no more than some ten thousand slots are looked for.
+pub(super) fn last_between(
+    after: Time,
+    now: Time,
+    next: impl Fn(Time) -> Option<Time>,
+) -> (Vec<Time>, Option<(Time, Time)>) {
+    let Some(first) = next(after).filter(|slot| *slot <= now) else {
+        return (Vec::new(), None);
+    };
+    let whole = now.saturating_since(after);
+    let too_many = 2 * REMEMBERED_MAX + 1;
+    // A window with too few slots, and one with too many. Slots are a second apart at least, so one between them is found.
+    let (mut small, mut large) = (Duration::ZERO, None);
+    let mut window = Duration::from_secs(REMEMBERED_MAX as u64 + 1);
+    loop {
+        let from = if window < whole { now - window } else { after };
+        let all = std::iter::successors(next(from), |slot| next(*slot));
+        let mut slots: Vec<Time> = all.take_while(|slot| *slot <= now).take(too_many).collect();
+        if slots.len() == too_many {
+            let cut = window.min(whole);
+            large = Some(cut);
+            window = small + cut.saturating_sub(small) / 2;
+            continue;
         }
+        if slots.len() > REMEMBERED_MAX {
+            let surplus = slots.len() - REMEMBERED_MAX;
+            let last = slots.drain(..surplus).next_back();
+            return (slots, last.map(|last| (first, last)));
+        }
+        if from == after {
+            return (slots, None);
+        }
+        small = window;
+        window = match large {
+            Some(large) => small + large.saturating_sub(small) / 2,
+            None => window.saturating_mul(2),
+        };
     }
 }
 

@@ -190,3 +190,54 @@ fn a_slot_has_a_key_and_a_delay_of_its_own() {
         "{delays:?}"
     );
 }
+
+/// The slots that a plugin would have looked for are counted: none of them may hold the thread for long.
+#[test]
+fn slots_that_are_rare_and_then_dense_are_not_all_looked_for() {
+    use std::cell::Cell;
+
+    use crate::schedule::rule::last_between;
+
+    let (start, now) = (at("2026-01-01T00:00:00Z"), at("2026-12-31T00:00:00Z"));
+    for gap_days in [1, 30, 180, 363] {
+        // Every second up to a day, and nothing since.
+        let end = now - Duration::from_secs(gap_days * 24 * 60 * 60);
+        let searches = Cell::new(0);
+        let next = |time: Time| {
+            searches.set(searches.get() + 1);
+            let slot = Time::from_secs(time.as_secs() + 1);
+            (slot <= end).then_some(slot)
+        };
+        let (slots, forgotten) = last_between(start, now, next);
+        assert!(searches.get() < 100_000, "{gap_days}: {}", searches.get());
+        assert!(
+            slots.len() <= REMEMBERED_MAX && slots.last() == Some(&end),
+            "{gap_days}"
+        );
+        assert!(slots.is_sorted());
+        if end.saturating_since(start) > Duration::from_secs(REMEMBERED_MAX as u64) {
+            assert_eq!(slots.len(), REMEMBERED_MAX);
+            let (_, last) = forgotten.unwrap();
+            assert_eq!(last + Duration::from_secs(1), slots[0]);
+        }
+    }
+}
+
+#[test]
+fn texts_that_are_longer_than_any_are_known_before_they_are_kept() {
+    let long = "x".repeat(1000);
+    let fine = settings(cron("@hourly", "UTC"));
+    assert!(!fine.is_too_long());
+    let named = Settings {
+        name: long.clone(),
+        ..fine
+    };
+    for bad in [
+        named,
+        settings(cron(&long, "UTC")),
+        settings(cron("@hourly", &long)),
+    ] {
+        assert!(bad.is_too_long());
+        assert!(Schedule::new("task", bad).is_err());
+    }
+}
