@@ -264,6 +264,32 @@ pub fn remaining() -> Duration {
     Duration::from_nanos(imports::remaining())
 }
 
+/// Whether demotion has begun, for a plugin that computes: where `on_elected` waits it is ended without asking.
+///
+/// ```
+/// use soloist_sdk::testing::Harness;
+/// use soloist_sdk::{Result, Term, info, should_stop};
+///
+/// async fn count(_: Term) -> Result {
+///     let mut counted: u64 = 0;
+///     while !should_stop() {
+///         counted += 1;
+///     }
+///     info!("counted to {counted}");
+///     Ok(())
+/// }
+///
+/// soloist_sdk::export!(fn count);
+/// # fn main() {
+/// let test = Harness::new().stop_after(1_000);
+/// test.elect::<Exported>().finish().unwrap();
+/// assert_eq!(test.messages(), ["counted to 1000"]);
+/// # }
+/// ```
+pub fn should_stop() -> bool {
+    imports::should_stop()
+}
+
 /// Gives leadership up, so that another host takes over; `on_demoted` follows, unless `on_elected` fails before.
 ///
 /// Returns at once. Only the first call of a term counts.

@@ -235,7 +235,7 @@ pub enum Error {
     },
     /// The writes were refused.
     Refused(state::Error),
-    /// The records cannot be read or written, or demotion had begun before the call.
+    /// The records cannot be read or written, or the plugin is being demoted.
     Unavailable {
         /// Why.
         reason: String,

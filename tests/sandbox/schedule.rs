@@ -139,9 +139,12 @@ fn a_slot_can_be_completed_while_the_plugin_is_demoted_and_none_is_claimed() {
     tested.wait_for("plugin-log", "completed", 1);
     tested.wait_for("plugin-log", "no slot is claimed any more", 1);
     assert!(calendar.state.get("completed").is_some());
-    // One that waits is let go at once.
+    // One that waits is let go at once, and so is one that asks before it has heard of its demotion: neither has failed.
     let waiting = calendar.start("schedule-daily");
     demote(waiting);
+    let late = calendar.start("schedule-late");
+    late.wait_for("plugin-log", "computing", 1);
+    demote(late);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-pub(crate) use crate::bindings::soloist::plugin::leadership::{remaining, resign};
+pub(crate) use crate::bindings::soloist::plugin::leadership::{remaining, resign, should_stop};
 pub(crate) use crate::bindings::soloist::plugin::log::log;
 pub(crate) use crate::bindings::soloist::plugin::{schedule, state};
 use crate::bindings::wasi::clocks::monotonic_clock;

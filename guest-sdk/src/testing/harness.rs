@@ -225,6 +225,14 @@ impl Harness {
         self.clone()
     }
 
+    /// Has [`should_stop`](crate::should_stop) say so after it was asked so often, as if demotion began then: a plugin that
+    /// computes lets the test do nothing meanwhile. It never does otherwise, until the plugin is demoted.
+    #[allow(clippy::return_self_not_must_use, reason = "it is the same harness")]
+    pub fn stop_after(&self, asks: u64) -> Self {
+        self.world.asks.set(Some(asks));
+        self.clone()
+    }
+
     /// Sets what [`remaining`](crate::remaining) says while the plugin leads; 10 seconds otherwise.
     ///
     /// ```

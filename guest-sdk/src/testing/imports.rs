@@ -22,6 +22,13 @@ pub(crate) fn remaining() -> u64 {
     }
 }
 
+pub(crate) fn should_stop() -> bool {
+    let world = World::of("should_stop");
+    let left = world.asks.get();
+    world.asks.set(left.map(|left| left.saturating_sub(1)));
+    left == Some(0) || matches!(world.standing.get(), Standing::Demoting { .. })
+}
+
 pub(crate) fn resign(reason: &str) {
     let world = World::of("resign");
     let mut resigned = world.resigned.borrow_mut();

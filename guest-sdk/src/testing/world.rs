@@ -101,6 +101,8 @@ pub(super) struct World {
     pub(super) logs: RefCell<Vec<Line>>,
     pub(super) lease: Cell<Duration>,
     pub(super) demote_timeout: Cell<Duration>,
+    /// How often the plugin still hears that it need not stop, if that has an end.
+    pub(super) asks: Cell<Option<u64>>,
     pub(super) terms: Cell<u64>,
     pub(super) standing: Cell<Standing>,
     pub(super) resigned: RefCell<Option<String>>,
@@ -135,6 +137,7 @@ impl World {
             logs: RefCell::default(),
             lease: Cell::new(Duration::from_secs(10)),
             demote_timeout: Cell::new(Duration::from_secs(2)),
+            asks: Cell::default(),
             terms: Cell::new(0),
             standing: Cell::new(Standing::Idle),
             resigned: RefCell::default(),

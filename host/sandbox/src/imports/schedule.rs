@@ -9,6 +9,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use wasmtime::component::{Accessor, HasData, Linker};
 
 use self::runs::Runs;
@@ -31,6 +32,8 @@ const NAP: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct ScheduleAccess {
     state: StateAccess,
+    /// Whether `on_elected` runs.
+    is_elected: watch::Receiver<bool>,
     term: Arc<Term>,
     clock: TaskClock,
     log: PluginLog,
@@ -40,12 +43,14 @@ pub(crate) struct ScheduleAccess {
 impl ScheduleAccess {
     pub(crate) fn new(
         state: StateAccess,
+        is_elected: watch::Receiver<bool>,
         term: Arc<Term>,
         clock: TaskClock,
         log: PluginLog,
     ) -> Self {
         Self {
             state,
+            is_elected,
             term,
             clock,
             log,
@@ -119,27 +124,17 @@ fn ended<R>(outcome: Result<R, Stop>) -> wasmtime::Result<Result<R, Error>> {
     }
 }
 
-fn is_ending() -> Stop {
-    let reason = "demotion has begun: no slot is claimed any more";
-    Error::Unavailable(reason.into()).into()
-}
-
 impl ScheduleAccess {
-    /// Waits until a slot is due, and claims it.
+    /// Waits until a slot is due, and claims it. Nothing is claimed once demotion has begun.
     async fn next(&self, asked: wit::Schedule) -> Result<Slot, Stop> {
         let schedule = self.runs.schedule(&self.term.task, asked.into())?;
         let name = schedule.name();
         let waiting = self.runs.wait(&schedule)?;
         let waiting_since = self.now();
         let mut is_told = false;
-        if self.state.permit().check()? != Phase::Held {
-            return Err(is_ending());
-        }
         loop {
-            // Whatever it waited for, nothing is claimed once demotion has begun. An error would end `on_elected` before the
-            // plugin hears of its demotion, so it waits on, and the plugin gives the call up.
             if self.state.permit().check()? != Phase::Held {
-                return std::future::pending().await;
+                return Err(self.is_ending().await);
             }
             let (read, record) = self.read(name).await?;
             let now = Now {
@@ -149,15 +144,19 @@ impl ScheduleAccess {
                 token: self.term.fencing_token.0,
             };
             let decision = schedule.decide(record.as_ref(), now);
-            for missed in decision.missed {
-                self.report(name, missed);
-            }
             if let Some(record) = decision.record {
-                match self.write(name, read, &record, Vec::new()).await? {
+                match self
+                    .write(name, read, &record, Vec::new(), Phase::Held)
+                    .await?
+                {
                     Ok(()) => {}
                     Err(refusal) if is_outdated(&refusal) => continue,
                     Err(refusal) => return Err(unwritten(refusal.error).into()),
                 }
+            }
+            // What is not written down is found again, and a plugin decides how often.
+            for missed in decision.missed {
+                self.report(name, missed);
             }
             match decision.then {
                 Then::Run(claim) => {
@@ -186,6 +185,15 @@ impl ScheduleAccess {
                 }
             }
         }
+    }
+
+    /// What a call comes to once demotion has begun. While `on_elected` runs, an error could end it before the plugin hears of
+    /// its demotion, as a failure: the call waits on, and the plugin gives it up.
+    async fn is_ending(&self) -> Stop {
+        // The sender lies beside this in the store.
+        let _ = self.is_elected.clone().wait_for(|running| !running).await;
+        let reason = "demotion has begun: no slot is claimed any more";
+        Error::Unavailable(reason.into()).into()
     }
 
     fn now(&self) -> Time {
@@ -219,7 +227,7 @@ impl ScheduleAccess {
                 return Err(Error::OutOfTurn(reason).into());
             };
             match self
-                .write(name, read, &completed, operations.clone())
+                .write(name, read, &completed, operations.clone(), Phase::Draining)
                 .await?
             {
                 Ok(()) => {
@@ -249,12 +257,15 @@ impl ScheduleAccess {
         Ok((read, record))
     }
 
+    /// Writes a record, unless the term is past `latest` by the time that the plugin may write: then the record is to be decided
+    /// anew.
     async fn write(
         &self,
         name: &str,
         over: Option<Vec<u8>>,
         record: &Record,
         operations: Vec<kept::Operation>,
+        latest: Phase,
     ) -> Result<Result<(), kept::Refusal>, Stop> {
         let record = record.encode();
         let bytes = name.len() + record.len() + written(&operations);
@@ -263,8 +274,15 @@ impl ScheduleAccess {
             over,
             record,
         };
+        let permit = self.state.permit().clone();
         self.state
-            .call(Some(bytes), |state| state.write_schedule(write, operations))
+            .call(Some(bytes), |state| {
+                if permit.check().is_ok_and(|phase| phase <= latest) {
+                    state.write_schedule(write, operations)
+                } else {
+                    Box::pin(async { Err(StateError::Changed(None).into()) })
+                }
+            })
             .await
             .map_err(Stop::Ended)
     }

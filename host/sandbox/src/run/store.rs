@@ -105,9 +105,11 @@ impl InstanceData {
             writes,
             limits,
         );
+        let elected = Elected::default();
         Ok(Self {
             schedule: ScheduleAccess::new(
                 state.clone(),
+                elected.watch(),
                 Arc::clone(&leadership.term),
                 settings.clock.clone(),
                 log.clone(),
@@ -129,7 +131,7 @@ impl InstanceData {
             panic: None,
             resigned: false,
             asks: false,
-            elected: Elected::default(),
+            elected,
             start: Start::within(limits.start_timeout),
             import: "",
             cpu: Cpu::new(limits.cpu),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use soloist_sdk::schedule::{self, Error, Slot};
-use soloist_sdk::{Result, info, sleep, state};
+use soloist_sdk::{Result, info, should_stop, sleep, state};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const FOREVER: Duration = Duration::from_secs(1_000_000);
@@ -48,6 +48,13 @@ pub async fn run(what: &str) -> Result {
             info!("claimed {}", slot.key());
             CLAIMED.set(Some(slot));
             sleep(FOREVER).await;
+            Ok(())
+        }
+        // It computes when demotion begins, and then asks for a slot.
+        "schedule-late" => {
+            info!("computing");
+            while !should_stop() {}
+            schedule::every(DAY).next().await?;
             Ok(())
         }
         other => super::state::run(other).await,
