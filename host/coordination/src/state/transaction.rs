@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use futures::future::try_join_all;
 use zookeeper_client::{CreateMode, Error, MultiWriteResult};
 
-use super::{Fence, Refused, TaskState, pause};
+use super::{Fence, READS_MAX, Refused, TaskState, pause};
 use soloist_core::records;
 use soloist_core::state::{Entry, Operation, Refusal, StateError};
 
@@ -162,8 +162,12 @@ impl TaskState {
         let mut cut_off = 0;
         let mut first: Option<Vec<Option<u64>>> = None;
         loop {
-            let reads = parts.iter().map(|part| self.read(&part.path));
-            let seen = try_join_all(reads).await.map_err(told)?;
+            let mut seen = Vec::with_capacity(parts.len());
+            // Heartbeats share the connection, and must not queue behind all that a transaction reads.
+            for parts in parts.chunks(READS_MAX as usize) {
+                let reads = parts.iter().map(|part| self.read(&part.path));
+                seen.extend(try_join_all(reads).await.map_err(told)?);
+            }
             let before = first.get_or_insert_with(|| seen.iter().map(version).collect());
             if cut_off > 0
                 && let Some(Done(version)) = done(parts, before, &seen)
