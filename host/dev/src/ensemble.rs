@@ -1,7 +1,7 @@
 //! An ensemble in the process, for development: a server that speaks ZooKeeper's protocol on the loopback device, in memory.
 //!
 //! The session, election and lease code in front of it is the one that runs in production. It answers as ZooKeeper 3.8 does,
-//! alone (`standalone`): `tests/cluster/ensemble` compares them. It promises nothing of what ZooKeeper is there for: it is
+//! alone (`standalone`): `tests/ensemble` compares them. It promises nothing of what ZooKeeper is there for: it is
 //! one process, and what it holds is gone with it, but for a snapshot where one is asked for.
 //!
 //! | module | what |

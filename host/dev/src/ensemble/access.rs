@@ -97,8 +97,17 @@ pub(super) fn check(acl: &[Acl], rights: i32, shown: &[Identity]) -> Result<(), 
     is_permitted.then_some(()).ok_or(Refusal::NoAuth)
 }
 
+/// How many entries an ACL has at most, and how long its identities are together, in bytes: each node below keeps a copy
+/// while a transaction is made.
+const ENTRIES_MAX: usize = 128;
+const IDENTITIES_BYTES_MAX: usize = 16 * 1024;
+
 /// An ACL as it is kept: `auth` becomes the identities that were shown.
 pub(super) fn expand(acl: &[Acl], shown: &[Identity]) -> Result<Vec<Acl>, Refusal> {
+    let bytes: usize = acl.iter().map(|entry| entry.identity.id.len()).sum();
+    if acl.len() > ENTRIES_MAX || bytes > IDENTITIES_BYTES_MAX {
+        return Err(Refusal::InvalidAcl);
+    }
     let mut expanded = Vec::new();
     for (index, entry) in acl.iter().enumerate() {
         if acl[..index].contains(entry) {

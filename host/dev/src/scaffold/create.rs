@@ -56,10 +56,11 @@ impl Project {
         if is_occupied(folder) {
             return Err(CreateError::Occupied(folder.to_owned()));
         }
-        let name = format!(".{}.new-{}", self.name, process::id());
-        let draft = Draft(parent.join(name));
+        let path = parent.join(format!(".{}.new-{}", self.name, process::id()));
         let write = |path: &Path, error| CreateError::Write(path.to_owned(), error);
-        fs::create_dir(&draft.0).map_err(|error| write(&draft.0, error))?;
+        fs::create_dir(&path).map_err(|error| write(&path, error))?;
+        // From here on it is ours to remove.
+        let draft = Draft(path);
         for (path, text) in files {
             let file = draft.0.join(path);
             let below = file.parent().unwrap_or(&draft.0);

@@ -210,12 +210,14 @@ impl State for Memory {
         expected: Option<u64>,
         value: Vec<u8>,
     ) -> BoxFuture<'_, Result<u64, StateError>> {
-        self.call(
-            move |kept| match kept.entries.get(&key).map(|entry| entry.version) {
+        self.call(move |kept| {
+            check_key(&key)?;
+            check_value(&value)?;
+            match kept.entries.get(&key).map(|entry| entry.version) {
                 version if version == expected => kept.write(key, value),
                 version => Err(StateError::Changed(version)),
-            },
-        )
+            }
+        })
     }
 
     fn transact(&self, operations: Vec<Operation>) -> BoxFuture<'_, Result<Option<u64>, Refusal>> {

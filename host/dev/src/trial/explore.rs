@@ -66,11 +66,9 @@ pub fn explore(
             ),
         });
     }
-    let step = all.div_ceil(max.max(1)).max(1);
-    let points = (1..).take(calls).flat_map(Point::at);
-    let points: Vec<Point> = match only {
+    let points = match only {
         Some(point) => vec![point],
-        None => points.step_by(step).collect(),
+        None => spread(calls, max),
     };
     let at_end = at_end(script);
     for point in points {
@@ -87,8 +85,21 @@ pub fn explore(
                 what,
             }));
     }
-    explored.left = all.saturating_sub(explored.tried);
+    if only.is_none() {
+        explored.left = all.saturating_sub(explored.tried);
+    }
     explored
+}
+
+/// At most `max` failovers that are spread over the life, and over all that can happen at a call.
+fn spread(calls: usize, max: usize) -> Vec<Point> {
+    let kinds = Point::at(1).count();
+    let least = (calls * kinds).div_ceil(max.max(1)).max(1);
+    // A step with a factor in common would leave out the same kinds at every call.
+    let mut steps = (least..).filter(|step| (1..kinds).all(|times| times * step % kinds != 0));
+    let step = steps.next().unwrap_or(least);
+    let points = (1..).take(calls).flat_map(Point::at);
+    points.step_by(step).collect()
 }
 
 /// What the script expects of the state when all time has passed.
@@ -188,4 +199,29 @@ fn listed(state: &Entries) -> String {
         return "nothing".to_owned();
     }
     entries.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failovers_of_every_kind_are_tried_however_long_the_life_is() {
+        for (calls, max) in [
+            (1, 2000),
+            (333, 2000),
+            (400, 2000),
+            (2000, 2000),
+            (5000, 100),
+        ] {
+            let points = spread(calls, max);
+            assert!(points.len() <= max, "{calls}: {}", points.len());
+            let kinds = points.iter().map(|point| {
+                let text = point.to_string();
+                text.split_once(':').map(|(_, kind)| kind.to_owned())
+            });
+            let kinds: std::collections::BTreeSet<_> = kinds.collect();
+            assert_eq!(kinds.len(), Point::at(1).count(), "{calls}: {kinds:?}");
+        }
+    }
 }
