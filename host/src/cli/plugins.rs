@@ -15,8 +15,8 @@ use tokio::sync::oneshot;
 
 use super::Failure;
 
-/// Does what takes long on a thread of its own. Nor does that hold up the end of the process, with which that of a compiler
-/// ends.
+/// Runs a long job on a thread of its own. The end of the process does not wait for the job, and a compiler that the job has
+/// started ends with the process.
 ///
 /// # Cancellation safety
 /// Dropped, what was begun goes on, and nobody hears what comes of it.
