@@ -54,7 +54,7 @@ pub async fn run(what: &str) -> Result {
         "schedule-late" => {
             info!("computing");
             while !should_stop() {}
-            schedule::every(DAY).next().await?;
+            let _unclaimed = schedule::every(DAY).next().await?;
             Ok(())
         }
         other => super::state::run(other).await,
