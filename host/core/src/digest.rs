@@ -1,8 +1,11 @@
 //! What a file's content is known by.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 /// The SHA-256 of some bytes; shown as 64 hexadecimal digits.
@@ -56,6 +59,20 @@ impl fmt::Display for Digest {
     }
 }
 
+/// As 64 hexadecimal digits.
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| D::Error::custom("expected 64 hexadecimal digits"))
+    }
+}
+
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -74,6 +91,9 @@ mod tests {
         assert_eq!(digest.to_string(), OF_ABC);
         assert_eq!(Digest::of_all(&b"abc"[..]).unwrap(), digest);
         assert_eq!(Digest::parse(OF_ABC), Some(digest));
+        let json = serde_json::to_string(&digest).unwrap();
+        assert_eq!(json, format!("\"{OF_ABC}\""));
+        assert_eq!(serde_json::from_str::<Digest>(&json).unwrap(), digest);
         assert_eq!(Digest::parse(&OF_ABC.to_uppercase()), Some(digest));
     }
 
@@ -90,6 +110,8 @@ mod tests {
             " ",
         ] {
             assert_eq!(Digest::parse(text), None, "{text:?}");
+            let json = serde_json::to_string(text).unwrap();
+            assert!(serde_json::from_str::<Digest>(&json).is_err(), "{text:?}");
         }
     }
 }

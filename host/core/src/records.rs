@@ -12,6 +12,11 @@
 //! <root>/tasks/<task>/resign                       persistent  ResignOrder; for one term, deleted when the leader follows it
 //! <root>/tasks/<task>/candidates/c-<session>-<host>-<seq>
 //!                                                  ephemeral   empty; it exists until its host has stopped
+//! <root>/tasks/<task>/manifest                     persistent  RolloutRecord; which generation terms run
+//! <root>/tasks/<task>/generations/<generation>     persistent  Envelope: a manifest and its signatures; written once
+//! <root>/tasks/<task>/ready/<host>                 ephemeral   ReadyRecord; how far the host has come with a generation
+//! <root>/tasks/<task>/saved/<key>                  persistent  the state as it was before a generation on probation
+//! <root>/artefacts/<sha256>/...                    persistent  a small artefact, in chunks
 //! ```
 //!
 //! Anybody may have written what a host reads. So the length of a record is bounded, and a host reports a record that it
@@ -22,19 +27,31 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::term::Term;
+use crate::text::printable;
 
 mod candidate;
 mod failed;
+mod format;
+mod generation;
 mod history;
 mod paths;
+mod ready;
 mod resign;
+mod rollout;
 mod terms;
 
 pub use candidate::{Candidate, is_session, queue};
 pub use failed::FailedRecord;
+pub use format::FormatError;
+pub use generation::{Envelope, GENERATION_MAX_BYTES, Generation, SIGNATURES_MAX};
 pub use history::{History, PAST_TERMS_MAX};
-pub use paths::{TaskPaths, WATCHED_BYTES_MAX, host_path, hosts_path, parent, tasks_path};
+pub use paths::{
+    TaskPaths, WATCHED_BYTES_MAX, artefact_path, artefacts_path, host_path, hosts_path, parent,
+    tasks_path,
+};
+pub use ready::{Readiness, ReadyRecord};
 pub use resign::ResignOrder;
+pub use rollout::{Changed, Failure, Paused, RolloutRecord, Stage, StateCopy};
 pub use terms::{Completion, End, NUMBER_MAX, TermEntry, TermRecord, TermState};
 
 /// The longest record that is decoded, in bytes. No host writes a longer one.
@@ -69,6 +86,13 @@ pub struct MasterRecord {
 /// A text about the end of a term, cut to [`DETAIL_MAX_CHARS`].
 fn bounded(text: &str) -> String {
     text.chars().take(DETAIL_MAX_CHARS).collect()
+}
+
+/// A text made printable, and cut to [`DETAIL_MAX_CHARS`].
+fn clean(text: &str) -> String {
+    // What comes after so many characters is cut in any case.
+    let text: String = text.chars().take(DETAIL_MAX_CHARS).collect();
+    bounded(&printable(&text))
 }
 
 /// Whether a record with this token and this number is about the term. The token decides. Hosts and operators of an earlier

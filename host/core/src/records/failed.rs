@@ -18,6 +18,9 @@ pub struct FailedRecord {
     /// The fencing token of that term. Hosts of an earlier version did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fencing_token: Option<u64>,
+    /// The generation that those terms ran, if the task was deployed. It says nothing about another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
     /// The host that led that term.
     pub host: String,
     /// When the plugin failed: RFC 3339, UTC, by that host's clock.
@@ -51,12 +54,24 @@ impl FailedRecord {
             terms,
             term: term.number,
             fencing_token: Some(term.fencing_token.0),
+            generation: None,
             host: term.host.to_string(),
             at: shown(now),
             cause: failed.cause.name().to_owned(),
             detail: bounded(&failed.cause.to_string()),
             retry_at: retry_at.map(shown),
         }
+    }
+
+    /// The mark on terms that ran this generation.
+    #[must_use]
+    pub fn in_generation(self, generation: Option<u64>) -> Self {
+        Self { generation, ..self }
+    }
+
+    /// Whether the mark is about this generation. Marks of another one neither count nor hold hosts back.
+    pub fn is_about_generation(&self, generation: Option<u64>) -> bool {
+        self.generation == generation
     }
 
     /// When a host stands again, if that is after `now`.

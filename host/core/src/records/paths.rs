@@ -1,6 +1,7 @@
 //! The paths of the nodes.
 
 use super::{Candidate, TermRecord};
+use crate::digest::Digest;
 
 /// How many bytes the paths of all nodes that one session watches may have together. When a session reconnects, the client
 /// library sends all these paths to the server in messages of 128 KiB, and it misreads the answers if there are two.
@@ -27,6 +28,14 @@ pub struct TaskPaths {
     pub state: String,
     /// The parent of the records of the plugin's schedules.
     pub schedules: String,
+    /// The record of the rollout.
+    pub manifest: String,
+    /// The parent of the generations.
+    pub generations: String,
+    /// The parent of what hosts say about a generation that they prepare.
+    pub ready: String,
+    /// The parent of the copy of the state, whose keys are those of the state.
+    pub saved: String,
 }
 
 impl TaskPaths {
@@ -43,7 +52,21 @@ impl TaskPaths {
             resign: format!("{own}/resign"),
             state: format!("{own}/state"),
             schedules: format!("{own}/schedules"),
+            manifest: format!("{own}/manifest"),
+            generations: format!("{own}/generations"),
+            ready: format!("{own}/ready"),
+            saved: format!("{own}/saved"),
         }
+    }
+
+    /// The path of a generation.
+    pub fn generation(&self, number: u64) -> String {
+        format!("{}/{number}", self.generations)
+    }
+
+    /// The path of what a host says about a generation that it prepares.
+    pub fn ready_of(&self, host: &str) -> String {
+        format!("{}/{host}", self.ready)
     }
 
     /// The path of the master node, as `record` says it.
@@ -83,6 +106,16 @@ pub fn hosts_path(root: &str) -> String {
 /// The parent of all tasks.
 pub fn tasks_path(root: &str) -> String {
     format!("{root}/tasks")
+}
+
+/// The parent of all artefacts.
+pub fn artefacts_path(root: &str) -> String {
+    format!("{root}/artefacts")
+}
+
+/// The parent of an artefact's chunks.
+pub fn artefact_path(root: &str, sha256: Digest) -> String {
+    format!("{}/{sha256}", artefacts_path(root))
 }
 
 /// The path of a host's node.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{bounded, decode, timestamp};
+use crate::digest::Digest;
 use crate::election::Record;
 use crate::restart::PluginFailed;
 
@@ -70,6 +71,12 @@ pub struct TermEntry {
     pub host: String,
     /// When the term began: RFC 3339, UTC, by that host's clock.
     pub since: String,
+    /// The number of the generation that the term runs, if the task was deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+    /// The SHA-256 of the plugin that the term runs, if its leader wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     /// The fencing token of the term, once it has ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fencing_token: Option<u64>,
@@ -146,6 +153,8 @@ impl TermRecord {
             number,
             host: host.to_owned(),
             since: timestamp(),
+            generation: None,
+            digest: None,
             fencing_token: None,
             end: None,
         };
@@ -156,6 +165,14 @@ impl TermRecord {
             path: path.map(str::to_owned),
             completed: Vec::new(),
         }
+    }
+
+    /// This record of a term that runs this generation and this plugin.
+    #[must_use]
+    pub fn running(mut self, generation: Option<u64>, digest: Option<Digest>) -> Self {
+        self.term.generation = generation;
+        self.term.digest = digest;
+        self
     }
 
     /// The completion of the run with the name `what`, if it has completed.
