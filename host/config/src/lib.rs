@@ -60,5 +60,5 @@ pub use limits::LimitsWire;
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use restart::RestartWire;
 pub use servers::ConnectString;
-pub use task::{TaskConfig, TaskName, TaskWire};
+pub use task::{TaskConfig, TaskName, TaskSettings, TaskWire};
 pub use written::Written;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +28,10 @@ const DEMOTE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 const CONFIG_ENTRIES_MAX: usize = 256;
 const CONFIG_VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// One task. It is written, with all its defaults, as a document that [`TaskConfig::read`] reads.
+/// One task of a host: its settings, and where this host finds its plugin. It is written, with all its defaults, as a
+/// document that [`TaskConfig::read`] reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TaskConfig {
-    /// Its name.
-    #[serde(serialize_with = "write_text")]
-    pub name: TaskName,
     /// The file that holds its plugin.
     pub plugin: PathBuf,
     /// What the SHA-256 of that file must be.
@@ -42,6 +40,17 @@ pub struct TaskConfig {
         serialize_with = "write_digest"
     )]
     pub sha256: Option<Digest>,
+    /// All else. It is read as if it were the task's own.
+    #[serde(flatten)]
+    pub settings: TaskSettings,
+}
+
+/// What is set of a task, wherever its plugin is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TaskSettings {
+    /// Its name.
+    #[serde(serialize_with = "write_text")]
+    pub name: TaskName,
     /// Its master node, below the chroot (not below the root), when it is not the usual one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -69,6 +78,20 @@ pub struct TaskConfig {
     /// What follows when the plugin fails.
     #[serde(serialize_with = "restart::write")]
     pub restart: RestartPolicy,
+}
+
+impl Deref for TaskConfig {
+    type Target = TaskSettings;
+
+    fn deref(&self) -> &TaskSettings {
+        &self.settings
+    }
+}
+
+impl DerefMut for TaskConfig {
+    fn deref_mut(&mut self) -> &mut TaskSettings {
+        &mut self.settings
+    }
 }
 
 fn write_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
@@ -201,13 +224,7 @@ impl TaskWire {
         source: &Source,
         validator: &mut Validator<'_>,
     ) -> Result<TaskConfig, Reported> {
-        let name = validator.required(
-            "task.name",
-            self.name.as_ref(),
-            source,
-            "give the task a name",
-            |text| TaskName::new(text),
-        );
+        let settings = self.validate_settings(source, validator);
         let plugin = self
             .plugin
             .as_ref()
@@ -220,11 +237,27 @@ impl TaskWire {
             "name the file that holds the plugin",
             |_| Ok(plugin),
         );
-        let sha256 = validator.optional("task.sha256", self.sha256.as_ref(), |text| {
-            Digest::parse(text).ok_or_else(|| BadValue::Digest {
-                text: Excerpt::of(text),
-            })
-        });
+        let sha256 = validator.optional("task.sha256", self.sha256.as_ref(), |text| digest(text));
+        Ok(TaskConfig {
+            plugin: plugin?,
+            sha256: sha256?,
+            settings: settings?,
+        })
+    }
+
+    /// Validates all but the plugin; `source` is the place of the task's table.
+    pub(crate) fn validate_settings(
+        &self,
+        source: &Source,
+        validator: &mut Validator<'_>,
+    ) -> Result<TaskSettings, Reported> {
+        let name = validator.required(
+            "task.name",
+            self.name.as_ref(),
+            source,
+            "give the task a name",
+            |text| TaskName::new(text),
+        );
         let path = validator.optional("task.path", self.path.as_ref(), |text| node::path(text));
         let config = self.plugin_config(source, validator);
         let grants = self.allow.validate(source, validator);
@@ -244,10 +277,8 @@ impl TaskWire {
                 on_complete(text)
             });
         let restart = self.restart.validate(validator);
-        Ok(TaskConfig {
+        Ok(TaskSettings {
             name: name?,
-            plugin: plugin?,
-            sha256: sha256?,
             path: path?,
             config: config?,
             grants: grants?,
@@ -286,6 +317,13 @@ impl TaskWire {
             })
         }))
     }
+}
+
+/// Reads a SHA-256.
+pub(crate) fn digest(text: &str) -> Result<Digest, BadValue> {
+    Digest::parse(text).ok_or_else(|| BadValue::Digest {
+        text: Excerpt::of(text),
+    })
 }
 
 fn on_complete(text: &str) -> Result<OnComplete, BadValue> {

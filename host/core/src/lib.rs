@@ -14,6 +14,7 @@
 //! | [`schedule`] | when the slots of a task are due, and which of them are run |
 //! | [`grants`], [`limits`] | what a task may use, and how much of it |
 //! | [`access`] | who a host is to the ensemble, and who may change its nodes |
+//! | [`artefact`] | where an artefact comes from, and which of such places are trusted |
 //! | [`event`], [`cause`] | what a host tells the world, and why a plugin failed |
 //! | [`text`], [`secret`] | what may be printed, and what may not |
 //! | [`bucket`], [`volume`] | how much may be written in a time |
@@ -22,6 +23,7 @@
 //! It builds within seconds, so that the model in `tests/model` and `make mutants` can try it many times.
 
 pub mod access;
+pub mod artefact;
 pub mod backoff;
 pub mod bucket;
 pub mod cause;

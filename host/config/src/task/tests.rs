@@ -26,8 +26,8 @@ fn a_task_is_validated_alone() {
             "{ \"name\": \"a/b\",\n\"limits\": { \"cpu\": 0 } }",
             &[
                 "/soloist/manifest:1:11: task.name: ",
-                "/soloist/manifest:1:1: task.plugin: is missing",
                 "/soloist/manifest:2:20: task.limits.cpu: ",
+                "/soloist/manifest:1:1: task.plugin: is missing",
             ][..],
         ),
         (

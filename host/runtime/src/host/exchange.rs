@@ -147,11 +147,9 @@ mod tests {
         let [task] = &config.tasks[..] else {
             panic!("one task: {config:?}")
         };
-        let task = TaskConfig {
-            name: TaskName::new(name).unwrap(),
-            path: path.map(str::to_owned),
-            ..task.clone()
-        };
+        let mut task = task.clone();
+        task.name = TaskName::new(name).unwrap();
+        task.path = path.map(str::to_owned);
         Place::of(&task, "/soloist")
     }
 
