@@ -118,7 +118,8 @@ impl Amount {
         })
     }
 
-    fn excerpt(&self) -> Excerpt {
+    /// The beginning of it, to be printed.
+    pub(crate) fn excerpt(&self) -> Excerpt {
         match self {
             Self::Number(number) => Excerpt::of(&number.to_string()),
             Self::Text(text) => Excerpt::of(text),

@@ -15,6 +15,7 @@
 //! | files | what |
 //! |---|---|
 //! | `host` | the whole of a host, and the rules that only the whole knows |
+//! | `manifest` | a task as it is deployed |
 //! | `task`, `ensemble` | a task, which can be validated alone; the ensemble |
 //! | `grants`, `limits`, `restart`, `identity`, `servers` | parts of these |
 //! | `validator` | judges value by value, and collects what is wrong |
@@ -38,6 +39,7 @@ mod host;
 mod identity;
 mod json;
 mod limits;
+mod manifest;
 mod node;
 mod problem;
 mod restart;
@@ -57,6 +59,7 @@ pub use grants::{DirectoryWire, GrantsWire, SecretFileWire, SecretWire};
 pub use host::{Config, Given};
 pub use identity::AclWire;
 pub use limits::LimitsWire;
+pub use manifest::{Artefact, MANIFEST_BYTES_MAX, Manifest, OnRollback, Replaced, TaskToDeploy};
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use restart::RestartWire;
 pub use servers::ConnectString;

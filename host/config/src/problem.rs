@@ -44,6 +44,25 @@ pub enum ConfigError {
         /// The most that is read.
         max_bytes: u64,
     },
+    /// The text is too long to be a manifest.
+    #[error(
+        "{} has {found} bytes: a manifest has {max} at most; put what is larger into the artefact, or into files of the hosts",
+        printable_path(path)
+    )]
+    ManifestTooLarge {
+        /// What stands for its place.
+        path: PathBuf,
+        /// How long it is.
+        found: usize,
+        /// How long it may be.
+        max: usize,
+    },
+    /// The manifest cannot be written as JSON, like a path that is not text in UTF-8.
+    #[error("the manifest cannot be written")]
+    Unwritable {
+        /// Why not.
+        source: serde_json::Error,
+    },
     /// The file is not text.
     #[error("{} is not text in UTF-8", printable_path(path))]
     NotText {
@@ -307,6 +326,56 @@ pub enum BadValue {
         initial: Duration,
         /// The longest wait.
         max: Duration,
+    },
+    /// A manifest in another format.
+    #[error(
+        "{text} is not a version that is known here, {known}: run the version of soloist that wrote it"
+    )]
+    ManifestVersion {
+        /// What was written.
+        text: Excerpt,
+        /// The version that is known.
+        known: u64,
+    },
+    /// What belongs to a host, not to a manifest.
+    #[error("cannot be in a manifest: {remedy}")]
+    NotInManifest {
+        /// What to do instead.
+        remedy: &'static str,
+    },
+    /// A path in a manifest that means something else on every host. The path of a file that holds a secret is no secret.
+    #[error(
+        "{text} is not a whole path: write the path that it has on every host, from its first slash on and without . and .."
+    )]
+    NotAbsolute {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// What looks like a secret, where everybody could read it. It is kept out of the message.
+    #[error(
+        "looks like a secret (its value is not shown), and everybody who reads the ensemble can read a manifest: keep it in a \
+         variable or a file of the hosts, and name that in allow.secrets"
+    )]
+    SecretInManifest,
+    /// Not where an artefact comes from. The text is kept out of the message: it may have a password or a token in it.
+    #[error("is not where an artefact comes from: it {source}")]
+    Artefact {
+        /// The rule it breaks.
+        source: soloist_core::artefact::SourceError,
+    },
+    /// Not a time.
+    #[error("{text} is not a time: write it in UTC, like \"2026-11-26T21:00:00Z\"")]
+    Time {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Not who made a manifest.
+    #[error("{text} {rule}: write who made the manifest, like \"ops@build-1\"")]
+    By {
+        /// What was written.
+        text: Excerpt,
+        /// The rule it breaks.
+        rule: &'static str,
     },
     /// Values that leave a lease no room.
     #[error("session_timeout, tick_time and demote_timeout do not go together: {0}")]

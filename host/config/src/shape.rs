@@ -6,6 +6,8 @@ use std::marker::PhantomData;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 
+use crate::written::Written;
+
 /// A text where there should be none. It is not quoted: somebody may have written a secret there.
 const TEXT: Unexpected<'static> = Unexpected::Other("text");
 
@@ -14,6 +16,23 @@ pub(crate) fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     deserializer.deserialize_map(Table(PhantomData))
+}
+
+/// Takes a table, and keeps its place.
+pub(crate) fn some_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Written<T>>, D::Error> {
+    struct NoList<T>(T);
+
+    impl<'de, T: Deserialize<'de>> Deserialize<'de> for NoList<T> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            table(deserializer).map(Self)
+        }
+    }
+
+    let Written { value, source } = Written::deserialize(deserializer)?;
+    let NoList(value) = value;
+    Ok(Some(Written { value, source }))
 }
 
 /// Takes a list.

@@ -94,7 +94,11 @@ impl DerefMut for TaskConfig {
     }
 }
 
-fn write_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes what is shown of a value.
+pub(crate) fn write_text<S: Serializer>(
+    value: &impl fmt::Display,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }
 

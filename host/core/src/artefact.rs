@@ -142,9 +142,9 @@ impl SourcePrefix {
     /// Whether an artefact from there is one from these places.
     pub fn covers(&self, source: &ArtefactSource) -> bool {
         let (kind, origin, path) = source.place();
-        let below = path
-            .strip_prefix(&self.path)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || self.path.ends_with('/'));
+        let below = path.strip_prefix(&self.path).is_some_and(|rest| {
+            rest.is_empty() || rest.starts_with('/') || self.path.ends_with('/')
+        });
         kind == self.kind && origin == self.origin.as_ref() && below
     }
 }
@@ -274,7 +274,8 @@ fn path(kind: Kind, text: &str) -> Result<String, SourceError> {
 
 fn is_repository_part(part: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    part.bytes().all(|byte| plain(byte) || b"._-".contains(&byte))
+    part.bytes()
+        .all(|byte| plain(byte) || b"._-".contains(&byte))
         && part.bytes().next().is_some_and(plain)
         && part.bytes().last().is_some_and(plain)
 }

@@ -53,8 +53,14 @@ fn what_is_no_place_is_told_why() {
         (&oci("/report:1.2"), "since a tag can be moved"),
         (&oci("/report@sha256:ab"), "64 hexadecimal"),
         (&oci(&format!("/report@md5:{SHA}")), "64 hexadecimal"),
-        (&oci(&format!("/Report@sha256:{SHA}")), "a repository that is none"),
-        (&oci(&format!("/-report@sha256:{SHA}")), "a repository that is none"),
+        (
+            &oci(&format!("/Report@sha256:{SHA}")),
+            "a repository that is none",
+        ),
+        (
+            &oci(&format!("/-report@sha256:{SHA}")),
+            "a repository that is none",
+        ),
         (&oci(&format!("/a/../b@sha256:{SHA}")), "component of dots"),
         (&format!("https://a/{}", "b".repeat(1024)), "1024 bytes"),
     ] {
@@ -67,7 +73,8 @@ fn what_is_no_place_is_told_why() {
 fn a_prefix_ends_with_a_component_and_covers_what_is_below_it() {
     let covers = |prefix: &str, source: &str| {
         let source = source.replace("@@", &format!("@sha256:{SHA}"));
-        let source = ArtefactSource::new(&source).unwrap_or_else(|error| panic!("{source}: {error}"));
+        let source =
+            ArtefactSource::new(&source).unwrap_or_else(|error| panic!("{source}: {error}"));
         SourcePrefix::new(prefix).unwrap().covers(&source)
     };
     for (prefix, source) in [
@@ -79,8 +86,14 @@ fn a_prefix_ends_with_a_component_and_covers_what_is_below_it() {
         ("https://A.:443/", "https://a/b/c"),
         ("https://a:8443/b/", "https://a:8443/b/c"),
         ("oci://registry.example", "oci://registry.example/a@@"),
-        ("oci://registry.example/team/", "oci://registry.example/team/a/b@@"),
-        ("oci://registry.example/team/a", "oci://registry.example/team/a@@"),
+        (
+            "oci://registry.example/team/",
+            "oci://registry.example/team/a/b@@",
+        ),
+        (
+            "oci://registry.example/team/a",
+            "oci://registry.example/team/a@@",
+        ),
     ] {
         assert!(covers(prefix, source), "{prefix} {source}");
     }
@@ -96,12 +109,27 @@ fn a_prefix_ends_with_a_component_and_covers_what_is_below_it() {
         ("https://a/b/", "https://a/b"),
         ("https://a/b/", "https://a/B/c"),
         ("oci://registry.example/", "oci://registry.example.evil/a@@"),
-        ("oci://registry.example/team/", "oci://registry.example/team-evil/a@@"),
-        ("oci://registry.example/team", "oci://registry.example:5000/team/a@@"),
+        (
+            "oci://registry.example/team/",
+            "oci://registry.example/team-evil/a@@",
+        ),
+        (
+            "oci://registry.example/team",
+            "oci://registry.example:5000/team/a@@",
+        ),
     ] {
         assert!(!covers(prefix, source), "{prefix} {source}");
     }
-    for bad in ["https://", "oci:///a", "https://a//", "https://a/../b/", "https://u@a/", "file://a/", "*", "https://*/"] {
+    for bad in [
+        "https://",
+        "oci:///a",
+        "https://a//",
+        "https://a/../b/",
+        "https://u@a/",
+        "file://a/",
+        "*",
+        "https://*/",
+    ] {
         assert!(SourcePrefix::new(bad).is_err(), "{bad}");
     }
 }
