@@ -8,11 +8,12 @@ use serde_json::Value;
 use soloist_tests::build;
 
 /// Each crate below `host/`, and the crates of ours that it may depend on. Tests of a crate may use `soloist-seed` as well.
-const ROOMS: [(&str, &[&str]); 7] = [
+const ROOMS: [(&str, &[&str]); 8] = [
     ("soloist-core", &[]),
     ("soloist-coordination", &["soloist-core"]),
     ("soloist-sandbox", &["soloist-core"]),
     ("soloist-config", &["soloist-core"]),
+    ("soloist-deploy", &["soloist-core"]),
     (
         "soloist-runtime",
         &[

@@ -10,6 +10,9 @@ use crate::digest::Digest;
 use crate::grants::{HostPattern, Origin};
 use crate::text::is_printable;
 
+/// How large an artefact may be, in bytes.
+pub const MAX_BYTES: u64 = 256 << 20;
+
 /// The longest text of a place, in bytes.
 const BYTES_MAX: usize = 1024;
 

@@ -33,7 +33,7 @@ use soloist_core::digest::Digest;
 use soloist_core::grants::{Grants, NotGranted};
 
 /// How large a plugin's file may be, in bytes.
-pub const MAX_FILE_BYTES: u64 = 256 << 20;
+pub use soloist_core::artefact::MAX_BYTES as MAX_FILE_BYTES;
 
 /// How large the code of a plugin may be, in bytes, with the first content of its memories.
 pub(crate) const MAX_CODE_BYTES: usize = 512 << 20;
