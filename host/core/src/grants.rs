@@ -1,6 +1,7 @@
 //! What a task grants to its plugin, and whether that covers what the plugin imports.
 
 mod address;
+mod bound;
 mod policy;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use serde::Serialize;
 use crate::secret::SecretSource;
 
 pub use address::{AddressKind, Nat64};
+pub use bound::{DirectoryBound, Excess, GrantsBound, SecretBound, is_below};
 pub use policy::{
     Endpoint, HostPattern, Network, NetworkPolicy, Origin, PolicyError, Refusal, Scheme,
 };

@@ -13,6 +13,7 @@
 //! | [`state`] | what a keeper of a plugin's state promises |
 //! | [`schedule`] | when the slots of a task are due, and which of them are run |
 //! | [`grants`], [`limits`] | what a task may use, and how much of it |
+//! | [`pattern`] | which names are meant |
 //! | [`access`] | who a host is to the ensemble, and who may change its nodes |
 //! | [`artefact`] | where an artefact comes from, and which of such places are trusted |
 //! | [`event`], [`cause`] | what a host tells the world, and why a plugin failed |
@@ -34,6 +35,7 @@ pub mod event;
 pub mod grants;
 pub mod lease;
 pub mod limits;
+pub mod pattern;
 pub mod permit;
 pub mod records;
 pub mod restart;

@@ -51,7 +51,16 @@ impl HostPattern {
         }
     }
 
-    pub(super) fn bracketed(&self) -> String {
+    /// Whether every host that the other pattern covers is covered by this one.
+    pub(in crate::grants) fn covers_all(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Below(suffix), Self::Below(below)) if suffix == below => true,
+            (Self::Below(_), Self::Below(below)) => self.covers(&Self::Name(below.clone())),
+            (pattern, host) => pattern.covers(host),
+        }
+    }
+
+    pub(in crate::grants) fn bracketed(&self) -> String {
         match self {
             Self::Address(IpAddr::V6(address)) => format!("[{address}]"),
             host => host.to_string(),

@@ -36,7 +36,15 @@ impl Network {
         }
     }
 
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
+    /// Whether every address of it is in one of the others.
+    pub(in crate::grants) fn is_within(&self, others: &[Self]) -> bool {
+        let others: Vec<_> = others.iter().map(|network| network.0).collect();
+        // Those that border on each other become one.
+        let joined = IpNet::aggregate(&others);
+        joined.iter().any(|network| network.contains(&self.0))
+    }
+
+    pub(in crate::grants) fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)
     }
 }

@@ -78,6 +78,11 @@ impl Origin {
         }
     }
 
+    /// Whether every origin that the other grant covers is covered by this one.
+    pub(in crate::grants) fn covers_all(&self, other: &Self) -> bool {
+        (self.scheme, self.port) == (other.scheme, other.port) && self.host.covers_all(&other.host)
+    }
+
     pub(super) fn covers(&self, asked: &Self) -> bool {
         (self.scheme, self.port) == (asked.scheme, asked.port) && self.host.covers(&asked.host)
     }
