@@ -59,7 +59,7 @@ pub use grants::{DirectoryWire, GrantsWire, SecretFileWire, SecretWire};
 pub use host::{Config, Given};
 pub use identity::AclWire;
 pub use limits::LimitsWire;
-pub use manifest::{Artefact, MANIFEST_BYTES_MAX, Manifest, OnRollback, Replaced, TaskToDeploy};
+pub use manifest::{Artefact, MANIFEST_BYTES_MAX, Manifest, OnRollback, TaskToDeploy};
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use restart::RestartWire;
 pub use servers::ConnectString;

@@ -6,32 +6,28 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use soloist_core::artefact::ArtefactSource;
 use soloist_core::digest::Digest;
-use soloist_core::records::NUMBER_MAX;
+use soloist_core::records::Generation;
 use soloist_core::schedule::Time;
-use soloist_core::text::is_printable;
 
+use self::wire::{ManifestWire, VersionWire};
 use crate::amount::{Amount, write_duration};
 use crate::file::{Document, Format};
-use crate::problem::{BadValue, ConfigError, Excerpt};
-use crate::shape;
+use crate::problem::{BadValue, ConfigError};
 use crate::task::{TaskSettings, TaskWire, digest, write_text};
-use crate::validator::{Reported, Validator};
+use crate::validator::Validator;
 use crate::written::{Source, Written};
 
 mod plain;
+mod wire;
 
 /// The longest text of a manifest, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
 
 /// The version of the format that is read and written.
 const VERSION: u64 = 1;
-/// The longest name of who deployed, in bytes.
-const BY_BYTES_MAX: usize = 256;
-const HEALTHY_AFTER_DEFAULT: Duration = Duration::from_mins(1);
-const READY_TIMEOUT_DEFAULT: Duration = Duration::from_mins(1);
 
 /// One generation of a task: what runs, and how it comes to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,7 +36,7 @@ pub struct Manifest {
     pub generation: u64,
     /// The generation that it follows on, and that it can be taken back to. `None` for the first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub replaces: Option<Replaced>,
+    pub replaces: Option<Generation>,
     /// The file of the plugin.
     pub artefact: Artefact,
     /// All that is set of the task.
@@ -61,21 +57,10 @@ pub struct Manifest {
     pub by: String,
 }
 
-/// The generation that another one follows on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Replaced {
-    /// Its number.
-    pub generation: u64,
-    /// The SHA-256 of its manifest's text.
-    #[serde(serialize_with = "write_text")]
-    pub sha256: Digest,
-}
-
 /// The file of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Artefact {
     /// The SHA-256 of the file.
-    #[serde(serialize_with = "write_text")]
     pub sha256: Digest,
     /// Where to fetch it.
     #[serde(serialize_with = "write_text")]
@@ -188,229 +173,6 @@ impl Manifest {
             })
         })
     }
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct VersionWire {
-    manifest: Option<Written<Amount>>,
-}
-
-/// A manifest as it is written.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ManifestWire {
-    #[serde(rename = "manifest")]
-    _version: Option<Written<Amount>>,
-    generation: Option<Written<Amount>>,
-    #[serde(deserialize_with = "shape::some_table")]
-    replaces: Option<Written<ReplacedWire>>,
-    #[serde(deserialize_with = "shape::some_table")]
-    artefact: Option<Written<ArtefactWire>>,
-    #[serde(deserialize_with = "shape::some_table")]
-    task: Option<Written<TaskWire>>,
-    healthy_after: Option<Written<String>>,
-    ready_timeout: Option<Written<String>>,
-    on_rollback: Option<Written<String>>,
-    migrates: Option<Written<bool>>,
-    at: Option<Written<String>>,
-    by: Option<Written<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ReplacedWire {
-    generation: Option<Written<Amount>>,
-    sha256: Option<Written<String>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ArtefactWire {
-    sha256: Option<Written<String>>,
-    source: Option<Written<String>>,
-}
-
-impl ManifestWire {
-    fn validate(&self, validator: &mut Validator<'_>) -> Result<Manifest, Reported> {
-        let start = Source::Document(0..0);
-        let generation = number(
-            "generation",
-            self.generation.as_ref(),
-            &start,
-            NUMBER_MAX,
-            validator,
-        );
-        let replaces = self.replaces.as_ref().map(|replaces| {
-            // The number of a generation that cannot be read says nothing about the one that it replaces.
-            let before = generation.as_ref().map_or(NUMBER_MAX, |number| number - 1);
-            replaces.value.validate(&replaces.source, before, validator)
-        });
-        let artefact = match &self.artefact {
-            Some(artefact) => artefact.value.validate(&artefact.source, validator),
-            None => Err(missing(
-                "artefact",
-                "write { \"sha256\": \"...\", \"source\": \"ensemble:\" }",
-                validator,
-            )),
-        };
-        let task = match &self.task {
-            Some(task) => {
-                plain::refuse_plugin(&task.value, validator);
-                plain::check(&task.value, validator);
-                task.value.validate_settings(&task.source, validator)
-            }
-            None => Err(missing(
-                "task",
-                "write the keys of a [[task]] in it, \"name\" at least",
-                validator,
-            )),
-        };
-        let healthy_after = validator.duration(
-            "healthy_after",
-            self.healthy_after.as_ref(),
-            HEALTHY_AFTER_DEFAULT,
-        );
-        let ready_timeout = validator.duration(
-            "ready_timeout",
-            self.ready_timeout.as_ref(),
-            READY_TIMEOUT_DEFAULT,
-        );
-        let on_rollback = validator.optional("on_rollback", self.on_rollback.as_ref(), |text| {
-            on_rollback(text)
-        });
-        let at = validator.required(
-            "at",
-            self.at.as_ref(),
-            &start,
-            "write when the manifest was made, like \"2026-11-26T21:00:00Z\"",
-            |text| time(text),
-        );
-        let by = validator.required(
-            "by",
-            self.by.as_ref(),
-            &start,
-            "write who made the manifest, like \"ops@build-1\"",
-            |text| by(text),
-        );
-        Ok(Manifest {
-            generation: generation?,
-            replaces: replaces.transpose()?,
-            artefact: artefact?,
-            task: task?,
-            healthy_after: healthy_after?,
-            ready_timeout: ready_timeout?,
-            on_rollback: on_rollback?.unwrap_or_default(),
-            migrates: self.migrates.as_ref().is_none_or(|migrates| migrates.value),
-            at: at?,
-            by: by?,
-        })
-    }
-}
-
-fn missing(key: &str, remedy: &'static str, validator: &mut Validator<'_>) -> Reported {
-    validator.report(key, &Source::Document(0..0), BadValue::Missing { remedy })
-}
-
-fn number(
-    key: &str,
-    written: Option<&Written<Amount>>,
-    table: &Source,
-    max: u64,
-    validator: &mut Validator<'_>,
-) -> Result<u64, Reported> {
-    let remedy = "write the number of the generation, from 1";
-    validator.required(key, written, table, remedy, |number| number.count(1..=max))
-}
-
-impl ReplacedWire {
-    /// `max` is the highest generation that can be replaced.
-    fn validate(
-        &self,
-        table: &Source,
-        max: u64,
-        validator: &mut Validator<'_>,
-    ) -> Result<Replaced, Reported> {
-        if max == 0 {
-            let bad = BadValue::NotInManifest {
-                remedy: "the first generation replaces none: leave the key out",
-            };
-            return Err(validator.report("replaces", table, bad));
-        }
-        let generation = number(
-            "replaces.generation",
-            self.generation.as_ref(),
-            table,
-            max,
-            validator,
-        );
-        let sha256 = validator.required(
-            "replaces.sha256",
-            self.sha256.as_ref(),
-            table,
-            "write the SHA-256 of the text of the manifest that is replaced",
-            |text| digest(text),
-        );
-        Ok(Replaced {
-            generation: generation?,
-            sha256: sha256?,
-        })
-    }
-}
-
-impl ArtefactWire {
-    fn validate(
-        &self,
-        table: &Source,
-        validator: &mut Validator<'_>,
-    ) -> Result<Artefact, Reported> {
-        let sha256 = validator.required(
-            "artefact.sha256",
-            self.sha256.as_ref(),
-            table,
-            "write the SHA-256 of the plugin's file, as `soloist check` and `sha256sum` print it",
-            |text| digest(text),
-        );
-        let source = validator.required(
-            "artefact.source",
-            self.source.as_ref(),
-            table,
-            "write where to fetch the plugin's file, like \"ensemble:\"",
-            |text| ArtefactSource::new(text).map_err(|source| BadValue::Artefact { source }),
-        );
-        Ok(Artefact {
-            sha256: sha256?,
-            source: source?,
-        })
-    }
-}
-
-fn on_rollback(text: &str) -> Result<OnRollback, BadValue> {
-    match text {
-        "restore" => Ok(OnRollback::Restore),
-        "keep" => Ok(OnRollback::Keep),
-        _ => Err(BadValue::choice(text, "\"restore\" or \"keep\"")),
-    }
-}
-
-fn time(text: &str) -> Result<Time, BadValue> {
-    let time = humantime::parse_rfc3339(text).map_err(|_| BadValue::Time {
-        text: Excerpt::of(text),
-    })?;
-    Ok(time.into())
-}
-
-fn by(text: &str) -> Result<String, BadValue> {
-    let rule = match text {
-        "" => "is empty",
-        text if text.len() > BY_BYTES_MAX => "has more than 256 bytes",
-        text if !text.chars().all(is_printable) => "has a character that is not printable",
-        text => return Ok(text.to_owned()),
-    };
-    Err(BadValue::By {
-        text: Excerpt::of(text),
-        rule,
-    })
 }
 
 #[cfg(test)]

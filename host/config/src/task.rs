@@ -35,10 +35,7 @@ pub struct TaskConfig {
     /// The file that holds its plugin.
     pub plugin: PathBuf,
     /// What the SHA-256 of that file must be.
-    #[serde(
-        skip_serializing_if = "Option::is_none",
-        serialize_with = "write_digest"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
     /// All else. It is read as if it were the task's own.
     #[serde(flatten)]
@@ -100,17 +97,6 @@ pub(crate) fn write_text<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
-}
-
-#[expect(
-    clippy::ref_option,
-    reason = "serde hands over a reference to the field"
-)]
-fn write_digest<S: Serializer>(digest: &Option<Digest>, serializer: S) -> Result<S::Ok, S::Error> {
-    match digest {
-        Some(digest) => serializer.collect_str(digest),
-        None => serializer.serialize_none(),
-    }
 }
 
 #[expect(

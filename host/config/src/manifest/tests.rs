@@ -2,6 +2,8 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
+use soloist_core::records::NUMBER_MAX;
+
 use super::*;
 use crate::task::TaskName;
 
@@ -79,7 +81,7 @@ fn a_manifest_has_the_defaults_of_a_task_and_its_own() {
          \"ready_timeout\": \"3s\", \"on_rollback\": \"keep\", \"migrates\": false"
     ));
     let manifest = read(&all).unwrap();
-    assert_eq!(manifest.replaces.unwrap().generation, 6);
+    assert_eq!(manifest.replaces.unwrap().number, 6);
     assert_eq!(manifest.healthy_after, Duration::from_mins(2));
     assert_eq!(manifest.ready_timeout, Duration::from_secs(3));
     assert_eq!(manifest.on_rollback, OnRollback::Keep);
@@ -283,8 +285,8 @@ fn manifests() -> impl Strategy<Value = Manifest> {
             |((generation, replaces, name), source, (migrates, millis, at), (by, config))| {
                 let mut manifest = read(&with("")).unwrap();
                 manifest.generation = generation;
-                let replaced = Replaced {
-                    generation: generation.saturating_sub(1),
+                let replaced = Generation {
+                    number: generation.saturating_sub(1),
                     sha256: Digest::of(name.as_bytes()),
                 };
                 manifest.replaces = Some(replaced).filter(|_| replaces && generation > 1);
