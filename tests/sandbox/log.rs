@@ -222,7 +222,7 @@ fn nothing_is_left_to_be_said_after_the_end_of_effects() {
 #[test]
 fn a_stream_of_wasi_0_2_takes_what_it_has_allowed_and_no_more() {
     for (what, said) in [("write-unasked", 0), ("write-too-much", 65536)] {
-        let tested = Tested::start(limited(what, Limits::default()), settings());
+        let tested = Tested::start(limited(what, unbounded()), settings());
         let failed = tested.wait_for("plugin-failed", "more than `check-write` allowed", 1);
         assert!(
             failed["backtrace"].as_str().unwrap().contains("misbehave"),
