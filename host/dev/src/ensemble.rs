@@ -7,7 +7,7 @@
 //! | module | what |
 //! |---|---|
 //! | `wire` | messages: read with bounds, and written |
-//! | `access`, `path`, `node`, `tree` | the nodes, and who may do what with them |
+//! | `access`, `acls`, `path`, `node`, `tree` | the nodes, and who may do what with them |
 //! | `transactions` | changes: all or nothing |
 //! | `sessions`, `watches` | who is there, and who hears of what |
 //! | `machine` | all of that as one: messages and time go in, messages come out |
@@ -25,6 +25,7 @@
 //! ```
 
 mod access;
+mod acls;
 mod clock;
 mod error;
 mod machine;

@@ -9,14 +9,14 @@ use super::refusal::Refusal;
 pub(super) mod permission;
 
 /// Somebody, as a scheme knows them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Identity {
     pub(super) scheme: String,
     pub(super) id: String,
 }
 
 /// An entry of an ACL.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Acl {
     pub(super) permissions: i32,
     pub(super) identity: Identity,
@@ -97,17 +97,13 @@ pub(super) fn check(acl: &[Acl], rights: i32, shown: &[Identity]) -> Result<(), 
     is_permitted.then_some(()).ok_or(Refusal::NoAuth)
 }
 
-/// How many entries an ACL has at most, and how long its identities are together, in bytes: each node below keeps a copy
-/// while a transaction is made.
+/// How many entries an ACL has at most, and how long its identities are together, in bytes.
 const ENTRIES_MAX: usize = 128;
 const IDENTITIES_BYTES_MAX: usize = 16 * 1024;
 
 /// An ACL as it is kept: `auth` becomes the identities that were shown.
 pub(super) fn expand(acl: &[Acl], shown: &[Identity]) -> Result<Vec<Acl>, Refusal> {
-    let bytes: usize = acl.iter().map(|entry| entry.identity.id.len()).sum();
-    if acl.len() > ENTRIES_MAX || bytes > IDENTITIES_BYTES_MAX {
-        return Err(Refusal::InvalidAcl);
-    }
+    check_bounds(acl)?;
     let mut expanded = Vec::new();
     for (index, entry) in acl.iter().enumerate() {
         if acl[..index].contains(entry) {
@@ -132,7 +128,15 @@ pub(super) fn expand(acl: &[Acl], shown: &[Identity]) -> Result<Vec<Acl>, Refusa
     if expanded.is_empty() {
         return Err(Refusal::InvalidAcl);
     }
+    // One entry for `auth` becomes as many as there are identities.
+    check_bounds(&expanded)?;
     Ok(expanded)
+}
+
+fn check_bounds(acl: &[Acl]) -> Result<(), Refusal> {
+    let bytes: usize = acl.iter().map(|entry| entry.identity.id.len()).sum();
+    let fits = acl.len() <= ENTRIES_MAX && bytes <= IDENTITIES_BYTES_MAX;
+    fits.then_some(()).ok_or(Refusal::InvalidAcl)
 }
 
 /// An ACL as it is shown to those who may not change it: without what passwords can be guessed from.
@@ -200,6 +204,25 @@ mod tests {
         assert!(
             !holds("127.0.0.2") && !holds("127.0.0.1/33") && !holds("127.0.0") && !holds("::1")
         );
+    }
+
+    #[test]
+    fn an_acl_is_as_bounded_when_it_stands_for_identities_that_were_shown() {
+        let shown: Vec<_> = (0..64)
+            .map(|user| Identity::new("digest", &format!("{user}:{}", "x".repeat(200))))
+            .collect();
+        let auth = |permissions| Acl {
+            permissions,
+            identity: Identity::new("auth", ""),
+        };
+        assert_eq!(expand(&[auth(1)], &shown).map(|acl| acl.len()), Ok(64));
+        let refused = Err(Refusal::InvalidAcl);
+        // Too many entries of short identities, too many bytes of long ones.
+        let short: Vec<_> = (0..64)
+            .map(|user| Identity::new("digest", &format!("{user}:x")))
+            .collect();
+        assert_eq!(expand(&[auth(1), auth(2), auth(4)], &short), refused);
+        assert_eq!(expand(&[auth(1), auth(2)], &shown), refused);
     }
 
     #[test]

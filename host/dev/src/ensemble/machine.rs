@@ -16,7 +16,7 @@ mod answer;
 mod serve;
 
 /// How many sessions there may be.
-const SESSIONS_MAX: usize = 10_000;
+pub(super) const SESSIONS_MAX: usize = 10_000;
 /// How often containers are looked for that are not needed any more.
 const CONTAINER_INTERVAL: Duration = Duration::from_secs(60);
 /// What clients are told a connected server's state is.

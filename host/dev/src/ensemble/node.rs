@@ -1,6 +1,7 @@
 //! A node, and what is told of it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::access::Acl;
 
@@ -11,7 +12,8 @@ pub(super) const CONTAINER: i64 = i64::MIN;
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) data: Option<Vec<u8>>,
-    pub(super) acl: Vec<Acl>,
+    /// The one copy that all nodes share that have it.
+    pub(super) acl: Arc<[Acl]>,
     pub(super) children: BTreeSet<String>,
     pub(super) record: Record,
 }
@@ -52,7 +54,7 @@ impl Node {
     /// A node that is made in this transaction.
     pub(super) fn new(
         data: Option<Vec<u8>>,
-        acl: Vec<Acl>,
+        acl: Arc<[Acl]>,
         owner: i64,
         zxid: i64,
         time: i64,
@@ -70,7 +72,7 @@ impl Node {
     }
 
     /// A node that was there before. Its children come after it.
-    pub(super) fn restored(data: Option<Vec<u8>>, acl: Vec<Acl>, record: Record) -> Self {
+    pub(super) fn restored(data: Option<Vec<u8>>, acl: Arc<[Acl]>, record: Record) -> Self {
         Self {
             data,
             acl,

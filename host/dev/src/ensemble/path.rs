@@ -3,7 +3,8 @@
 use super::refusal::Refusal;
 
 /// The nodes that nobody may delete.
-const PERMANENT: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
+pub(super) const PERMANENT: [&str; 4] =
+    ["/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"];
 
 /// Whether a node could be made there. What Java counts as a surrogate, ZooKeeper refuses.
 pub(super) fn validate(path: &str) -> Result<(), Refusal> {

@@ -4,7 +4,7 @@ use super::access::{self, Identity, permission};
 use super::node::{CONTAINER, Node, Record, Stat};
 use super::path;
 use super::refusal::Refusal;
-use super::tree::{Tree, acl_bytes, node_bytes};
+use super::tree::Tree;
 use super::watches::Change;
 use super::wire::{Create, Write};
 
@@ -93,8 +93,7 @@ pub(super) fn apply(tree: &mut Tree, write: Write, author: &Author<'_>) -> Resul
             let node = tree.expect(&path)?;
             access::check(&node.acl, permission::ADMIN, author.identities)?;
             let aversion = next_version(node.record.aversion, version)?;
-            tree.make_room(acl_bytes(&acl), acl_bytes(&node.acl))?;
-            let stat = tree.set_acl(&path, acl, aversion).ok_or(Refusal::NoNode)?;
+            let stat = tree.set_acl(&path, acl, aversion)?;
             Ok(Made {
                 outcome: Outcome::Set(stat),
                 change: None,
@@ -167,8 +166,8 @@ fn create(tree: &mut Tree, create: Create, author: &Author<'_>) -> Result<Made, 
         (false, true) => author.session,
         (false, false) => 0,
     };
-    let node = Node::new(data, acl, owner, author.zxid, author.time);
-    tree.make_room(node_bytes(&path, &node), 0)?;
+    let node = Node::new(data, acl.into(), owner, author.zxid, author.time);
+    tree.make_room_for(&path, &node)?;
     let (acl, stat) = (node.acl.clone(), with_stat.then(|| node.stat()));
     tree.insert(&path, node);
     let parent_node = tree.get_mut(&parent).ok_or(Refusal::NoNode)?;
@@ -289,7 +288,11 @@ fn next_version(current: i32, expected: i32) -> Result<i32, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::super::access::Acl;
+    use super::super::acls::acl_bytes;
+    use super::super::tree::node_bytes;
     use super::*;
 
     fn create(path: &str, data: usize) -> Write {
@@ -336,8 +339,10 @@ mod tests {
 
     /// What the nodes take, counted anew.
     fn counted(tree: &Tree) -> usize {
-        let all = tree.sorted().into_iter();
-        all.map(|(path, node)| node_bytes(path, node)).sum()
+        let all = tree.sorted();
+        let acls: HashSet<_> = all.iter().map(|(_, node)| &node.acl).collect();
+        let nodes = all.iter().map(|(path, node)| node_bytes(path, node));
+        nodes.sum::<usize>() + acls.into_iter().map(|acl| acl_bytes(acl)).sum::<usize>()
     }
 
     #[test]

@@ -1,17 +1,16 @@
 //! The nodes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::access::{self, Acl};
+use super::acls::Acls;
 use super::node::{CONTAINER, Node, Record, Stat};
 use super::path;
 use super::refusal::Refusal;
 
-/// What a node takes beside its path, its data and its ACL.
+/// What a node takes beside its path and its data.
 const NODE_BYTES: usize = 256;
-
-/// What an entry of an ACL takes beside its texts.
-const ENTRY_BYTES: usize = 64;
 
 /// All nodes, by their paths. A parent is always there.
 #[derive(Debug)]
@@ -19,6 +18,7 @@ pub(super) struct Tree {
     nodes: HashMap<String, Node>,
     ephemerals: BTreeMap<i64, BTreeSet<String>>,
     containers: BTreeSet<String>,
+    acls: Acls,
     /// About how much memory they take, and may take.
     bytes: usize,
     bytes_max: usize,
@@ -31,6 +31,7 @@ impl Tree {
             nodes: HashMap::new(),
             ephemerals: BTreeMap::new(),
             containers: BTreeSet::new(),
+            acls: Acls::default(),
             bytes: 0,
             bytes_max,
         }
@@ -39,8 +40,8 @@ impl Tree {
     /// The nodes that are always there.
     pub(super) fn new(bytes_max: usize) -> Self {
         let mut tree = Self::empty(bytes_max);
-        let node = |acl, aversion| {
-            let mut node = Node::new(Some(Vec::new()), acl, 0, 0, 0);
+        let node = |acl: Vec<Acl>, aversion| {
+            let mut node = Node::new(Some(Vec::new()), Arc::from(acl), 0, 0, 0);
             node.record.aversion = aversion;
             node
         };
@@ -72,8 +73,14 @@ impl Tree {
         fits.then_some(()).ok_or(Refusal::QuotaExceeded)
     }
 
+    /// Makes room for a node at a path.
+    pub(super) fn make_room_for(&self, path: &str, node: &Node) -> Result<(), Refusal> {
+        let more = node_bytes(path, node) + self.acls.bytes_to_add(&node.acl);
+        self.make_room(more, 0)
+    }
+
     /// Puts a node at a path, whose parent is there.
-    pub(super) fn insert(&mut self, path: &str, node: Node) {
+    pub(super) fn insert(&mut self, path: &str, mut node: Node) {
         if let Ok((parent, name)) = path::split(path)
             && path != "/"
             && let Some(parent) = self.get_mut(parent)
@@ -90,25 +97,15 @@ impl Tree {
                     .insert(path.to_owned()),
             ),
         }
-        self.bytes += node_bytes(path, &node);
+        self.bytes += node_bytes(path, &node) + self.acls.bytes_to_add(&node.acl);
+        node.acl = self.acls.add(node.acl);
         self.nodes.insert(path.to_owned(), node);
-    }
-
-    /// Puts a node back that was there before, after its parent.
-    pub(super) fn restore(&mut self, path: &str, node: Node) -> Result<(), Refusal> {
-        path::validate(path)?;
-        let (parent, _) = path::split(path)?;
-        if self.nodes.contains_key(path) || path != "/" && self.get(parent).is_none() {
-            return Err(Refusal::BadArguments);
-        }
-        self.insert(path, node);
-        Ok(())
     }
 
     /// Takes a node without children away.
     pub(super) fn remove(&mut self, path: &str) -> Option<Node> {
         let node = self.nodes.remove(path)?;
-        self.bytes -= node_bytes(path, &node);
+        self.bytes -= node_bytes(path, &node) + self.acls.remove(&node.acl);
         if let Ok((parent, name)) = path::split(path)
             && let Some(parent) = self.get_mut(parent)
         {
@@ -143,15 +140,22 @@ impl Tree {
         Some(before)
     }
 
-    /// Changes who may do what with a node; gives what it is then.
-    pub(super) fn set_acl(&mut self, path: &str, acl: Vec<Acl>, aversion: i32) -> Option<Stat> {
-        let more = acl_bytes(&acl);
-        let node = self.get_mut(path)?;
+    /// Changes who may do what with a node, if there is room for that; gives what it is then.
+    pub(super) fn set_acl(
+        &mut self,
+        path: &str,
+        acl: Vec<Acl>,
+        aversion: i32,
+    ) -> Result<Stat, Refusal> {
+        let more = self.acls.bytes_to_add(&acl);
+        self.make_room(more, 0)?;
+        let node = self.nodes.get_mut(path::named(path));
+        let node = node.ok_or(Refusal::NoNode)?;
+        let acl = self.acls.add(acl.into());
         let before = std::mem::replace(&mut node.acl, acl);
         node.record.aversion = aversion;
-        let stat = node.stat();
-        self.bytes = self.bytes + more - acl_bytes(&before);
-        Some(stat)
+        self.bytes = self.bytes + more - self.acls.remove(&before);
+        Ok(node.stat())
     }
 
     /// The nodes that go with a session.
@@ -172,6 +176,11 @@ impl Tree {
                 .is_some_and(|node| node.children.is_empty() && node.record.creations > 0)
         };
         self.containers.iter().filter(is_emptied).cloned().collect()
+    }
+
+    /// The ACLs that nodes have, each once.
+    pub(super) fn acls(&self) -> impl ExactSizeIterator<Item = &Arc<[Acl]>> {
+        self.acls.all()
     }
 
     /// How many nodes there are.
@@ -201,17 +210,9 @@ impl Tree {
     }
 }
 
-/// About how much memory a node takes.
+/// About how much memory a node takes beside its ACL.
 pub(super) fn node_bytes(path: &str, node: &Node) -> usize {
     // The path stands in the tree, its name in the parent, and both once more if it is ephemeral.
     let data = node.data.as_ref().map_or(0, Vec::len);
-    NODE_BYTES + 4 * path.len() + data + acl_bytes(&node.acl)
-}
-
-/// About how much memory an ACL takes.
-pub(super) fn acl_bytes(acl: &[Acl]) -> usize {
-    let texts = acl
-        .iter()
-        .map(|entry| entry.identity.scheme.len() + entry.identity.id.len());
-    texts.sum::<usize>() + acl.len() * ENTRY_BYTES
+    NODE_BYTES + 4 * path.len() + data
 }

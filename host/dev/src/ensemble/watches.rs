@@ -4,6 +4,7 @@
 //! A connection has at most one watch on a path in each, whose mode is the one that was asked for last.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::access::Acl;
 use super::path;
@@ -20,17 +21,17 @@ const WATCH_BYTES: usize = 128;
 pub(super) enum Change {
     Created {
         path: String,
-        acl: Vec<Acl>,
-        parent_acl: Vec<Acl>,
+        acl: Arc<[Acl]>,
+        parent_acl: Arc<[Acl]>,
     },
     Deleted {
         path: String,
-        acl: Vec<Acl>,
-        parent_acl: Vec<Acl>,
+        acl: Arc<[Acl]>,
+        parent_acl: Arc<[Acl]>,
     },
     Set {
         path: String,
-        acl: Vec<Acl>,
+        acl: Arc<[Acl]>,
     },
 }
 
@@ -266,8 +267,8 @@ mod tests {
     fn deleted(path: &str) -> Change {
         Change::Deleted {
             path: path.into(),
-            acl: Vec::new(),
-            parent_acl: Vec::new(),
+            acl: Arc::default(),
+            parent_acl: Arc::default(),
         }
     }
 

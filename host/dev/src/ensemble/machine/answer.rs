@@ -1,5 +1,7 @@
 //! What is written into answers.
 
+use std::sync::Arc;
+
 use super::super::access::{Acl, Identity};
 use super::super::transactions::Outcome;
 use super::super::wire::code;
@@ -10,7 +12,7 @@ use super::{Stat, Writer};
 pub(super) enum Found {
     Stat(Stat),
     Data(Option<Vec<u8>>, Stat),
-    Acl(Vec<Acl>, Stat),
+    Acl(Arc<[Acl]>, Stat),
     Names(Vec<String>, Option<Stat>),
     Count(usize),
     Identities(Vec<Identity>),

@@ -239,7 +239,7 @@ impl Machine {
                 let node = readable(path, permission::READ | permission::ADMIN)?;
                 let acl = match access::check(&node.acl, permission::ADMIN, shown) {
                     Ok(()) => node.acl.clone(),
-                    Err(_) => access::masked(&node.acl),
+                    Err(_) => access::masked(&node.acl).into(),
                 };
                 Found::Acl(acl, node.stat())
             }

@@ -69,6 +69,11 @@ impl<'a> Reader<'a> {
         Ok(Some(list))
     }
 
+    /// How many things follow.
+    pub(in super::super) fn count(&mut self) -> Result<usize, Malformed> {
+        self.length()?.ok_or(Malformed)
+    }
+
     fn length(&mut self) -> Result<Option<usize>, Malformed> {
         match self.int()? {
             -1 => Ok(None),
