@@ -38,6 +38,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(super) enum OrderError {
     #[error("nobody has come to lead within {0:?}: see what the hosts say above")]
     NobodyLeads(Duration),
+    #[error("{what} within {time:?}: see what the hosts say above")]
+    NotSeen { what: &'static str, time: Duration },
     #[error("host {0} has no session at the moment: try again")]
     NoSession(String),
     #[error(transparent)]
@@ -153,8 +155,8 @@ impl Stage {
         self.teller
             .say(Level::WARN, Some(&leads.host), "cut-off", &message);
         self.ensemble.cut(session, Duration::MAX);
-        self.see(|| self.ensemble.sessions().iter().all(|it| it.id != session))
-            .await?;
+        let is_over = || self.ensemble.sessions().iter().all(|it| it.id != session);
+        see("the session has not expired", self.patience(), is_over).await?;
         self.follower(leads.term).await
     }
 
@@ -181,7 +183,7 @@ impl Stage {
                 .all(|it| it.id != session || it.connected)
         };
         sleep(time).await;
-        self.see(is_back).await
+        see("the host has not come back", self.patience(), is_back).await
     }
 
     /// It is an hour later for the plugin.
@@ -359,19 +361,6 @@ impl Stage {
         }
     }
 
-    /// Waits until the ensemble is in that state.
-    async fn see(&self, is_so: impl Fn() -> bool) -> Result<(), OrderError> {
-        let patience = self.patience();
-        let seen = async {
-            while !is_so() {
-                sleep(LOOK_PAUSE).await;
-            }
-        };
-        timeout(patience, seen)
-            .await
-            .map_err(|_| OrderError::NobodyLeads(patience))
-    }
-
     /// How long it may take until somebody leads again.
     fn patience(&self) -> Duration {
         let task = &self.part.task;
@@ -405,5 +394,37 @@ impl Stage {
 
     fn plugin_time(&self) -> String {
         humantime::format_rfc3339_seconds(self.clock.date()).to_string()
+    }
+}
+
+/// Waits until something is so; `what` is not true otherwise.
+async fn see(
+    what: &'static str,
+    time: Duration,
+    is_so: impl Fn() -> bool,
+) -> Result<(), OrderError> {
+    let seen = async {
+        while !is_so() {
+            sleep(LOOK_PAUSE).await;
+        }
+    };
+    let not_seen = |_| OrderError::NotSeen { what, time };
+    timeout(time, seen).await.map_err(not_seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_come_is_named_and_not_taken_for_a_lack_of_leaders() {
+        let looks = Cell::new(0);
+        let third = || looks.replace(looks.get() + 1) == 2;
+        see("nothing came", PATIENCE, third).await.unwrap();
+        let error = see("nothing came", PATIENCE, || false).await.unwrap_err();
+        let text = "nothing came within 30s: see what the hosts say above";
+        assert_eq!(error.to_string(), text);
     }
 }
