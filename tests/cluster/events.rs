@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 use soloist_tests::cluster::{Cluster, DEAF, TASK, stuck};
 use soloist_tests::history::{History, What};
 use soloist_tests::reference::Schema;
@@ -27,7 +28,7 @@ const PRINTS: &str = r#"(module
 #[tokio::test]
 async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let ((), (), (), (), (), (), (), others) = tokio::try_join!(
+    let ((), (), (), (), (), (), (), (), others) = tokio::try_join!(
         plugins_that_log_complete_and_fail(&cluster),
         a_leader_that_loses_its_session(&cluster),
         a_plugin_that_cannot_be_stopped(&cluster),
@@ -35,6 +36,7 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it
         a_master_node_that_belongs_to_somebody_else(&cluster),
         nodes_with_other_rights(&cluster),
         a_task_that_has_been_done(&cluster),
+        a_configuration_that_changes(&cluster),
         async {
             let (refused, shortened, read_only) = tokio::try_join!(
                 refused_credentials(),
@@ -258,6 +260,19 @@ async fn a_task_that_has_been_done(cluster: &Cluster) -> Result<()> {
         })
         .await?;
     ensure!(later.ended().await?.success(), "{}", later.errors());
+    Ok(())
+}
+
+async fn a_configuration_that_changes(cluster: &Cluster) -> Result<()> {
+    let good = misbehaving("complete", "")?;
+    let file = cluster.file("changes.toml", &good)?;
+    let mut host = cluster.host_of("reloads", &file)?.start(&cluster.history)?;
+    host.event("standby").await?;
+    for (text, event) in [("nothing", "not-reloaded"), (&*good, "reloaded")] {
+        cluster.file("changes.toml", text)?;
+        host.signal(Signal::HUP)?;
+        host.event(event).await?;
+    }
     Ok(())
 }
 

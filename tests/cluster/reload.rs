@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 use soloist_tests::cluster::{Cluster, TASK};
-use soloist_tests::history::Record;
+use soloist_tests::history::{Event, Record};
 use soloist_tests::host::Host;
 use soloist_tests::{PATIENCE, build, eventually};
 
@@ -36,14 +36,31 @@ async fn reload(cluster: &Cluster, host: &mut Host, text: &str) -> Result<(Strin
     cluster.file(FILE, text)?;
     let from = cluster.history.len();
     host.signal(Signal::HUP)?;
-    Ok((said(host, from).await?, from))
+    Ok((said(cluster, host, from).await?, from))
 }
 
-/// What the host says of a reload.
-async fn said(host: &mut Host, from: usize) -> Result<String> {
-    let is_said = |message: &str| message.starts_with("the configuration is ");
-    let record = host.event_after(from, "", |event| is_said(&event.message));
-    Ok(record.await?.event().context("no event")?.message.clone())
+/// What the host says of a reload, whatever comes of it.
+async fn said(cluster: &Cluster, host: &Host, from: usize) -> Result<String> {
+    let pid = host.pid();
+    let fits = |record: &Record| record.pid == pid && record.event().is_some_and(is_outcome);
+    let what = "what comes of a reload";
+    let record = cluster.history.wait_for(from, what, PATIENCE, fits).await?;
+    Ok(record.event().context("no event")?.message.clone())
+}
+
+fn is_outcome(event: &Event) -> bool {
+    ["reloaded", "not-reloaded"].contains(&&*event.name)
+}
+
+/// How many tasks the host says were added, removed, replaced and left as they were.
+fn counts(cluster: &Cluster, from: usize) -> Vec<[Option<u64>; 4]> {
+    let count = |event: &Event| {
+        ["added", "removed", "replaced", "unchanged"].map(|field| event.line[field].as_u64())
+    };
+    let records = cluster.history.since(from);
+    let events = records.iter().filter_map(Record::event);
+    let reloaded = events.filter(|event| event.name == "reloaded");
+    reloaded.map(count).collect()
 }
 
 /// Waits for a line of the plugin of that task.
@@ -84,6 +101,7 @@ async fn tasks_come_go_and_are_replaced_while_the_others_go_on() -> Result<()> {
         said == "the configuration is reloaded: added comes; removed goes; replaced changes",
         "{said}"
     );
+    ensure!(counts(&cluster, from) == [[Some(1); 4]]);
     let after = cluster.history.len();
     ensure!(token(&beats(&mut host, after, "stays").await?) == led);
     let untouched = ["draining", "released", "elected"];
@@ -107,11 +125,12 @@ async fn tasks_come_go_and_are_replaced_while_the_others_go_on() -> Result<()> {
         "{history:?}"
     );
 
-    let (said, _) = reload(&cluster, &mut host, &second.concat()).await?;
+    let (said, from) = reload(&cluster, &mut host, &second.concat()).await?;
     ensure!(
         said == "the configuration is reloaded: nothing has changed",
         "{said}"
     );
+    ensure!(counts(&cluster, from) == [[Some(0), Some(0), Some(0), Some(3)]]);
     let status = host.terminate().await?;
     ensure!(status.code() == Some(0), "{status}: {}", host.errors());
     cluster.verdict().check()
@@ -189,7 +208,7 @@ async fn what_is_wrong_changes_nothing_and_is_told() -> Result<()> {
             "{named}: {said}"
         );
         let line = host
-            .event_after(from, "", |event| event.message == said)
+            .event_after(from, "not-reloaded", |event| event.message == said)
             .await?;
         let level = line
             .event()
@@ -243,7 +262,7 @@ async fn leaders_lead_on_while_a_plugin_is_compiled_and_the_next_reload_is_not_l
     ensure!(is_compiler(compiler), "the test is too slow for its plugin");
     for told in ["added slow", "added comes; removed slow"] {
         let told = format!("the configuration is reloaded: {told}");
-        host.event_after(from, "", |event| event.message == told)
+        host.event_after(from, "reloaded", |event| event.message == told)
             .await?;
     }
     beats(&mut host, from, "comes").await?;
@@ -271,10 +290,10 @@ async fn a_host_that_is_to_stop_while_it_reloads_does_not_wait_for_that() -> Res
         host.event(name).await?;
     }
     ensure!(
-        !host.records().iter().any(|record| {
-            let message = record.event().map(|event| event.message.as_str());
-            message.is_some_and(|message| message.starts_with("the configuration is "))
-        }),
+        !host
+            .records()
+            .iter()
+            .any(|record| record.event().is_some_and(is_outcome)),
         "it went on"
     );
     eventually("no process that compiles", PATIENCE, async || {

@@ -248,10 +248,11 @@ enum Due {
     Never,
 }
 
-/// What an event is about: a session, a task, or a term.
+/// What an event is about: a host or its session, a task, or a term.
 fn about(event: &str) -> [(&'static str, Due); 3] {
     let (task, term) = match event {
         _ if event.starts_with("session-") || event.starts_with("acl-") => (Due::Never, Due::Never),
+        "reloaded" | "not-reloaded" => (Due::Never, Due::Never),
         "standby" | "completed-before" => (Due::Always, Due::Never),
         "election-error" => (Due::Always, Due::Sometimes),
         _ => (Due::Always, Due::Always),

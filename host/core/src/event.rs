@@ -121,6 +121,26 @@ pub enum Event {
         #[serde(skip)]
         hint: String,
     },
+    /// The host has read its configuration again, and done what has changed.
+    Reloaded {
+        /// How many tasks it stands for that it did not stand for before.
+        added: usize,
+        /// How many tasks it does not stand for any more.
+        removed: usize,
+        /// How many tasks have changed: it stands for them anew.
+        replaced: usize,
+        /// How many tasks go on untouched.
+        unchanged: usize,
+        /// Which tasks these are, as the end of a sentence.
+        #[serde(skip)]
+        changes: String,
+    },
+    /// The host has read its configuration again, and cannot use it. All goes on as before.
+    NotReloaded {
+        /// What is wrong, and where.
+        #[serde(skip)]
+        problem: String,
+    },
     /// The host waits its turn for a task.
     Standby {
         /// How many candidates stand before this host.

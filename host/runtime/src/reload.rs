@@ -4,6 +4,7 @@ use std::fmt;
 
 use soloist_config::{Config, EnsembleConfig, TaskConfig};
 use soloist_core::digest::Digest;
+use soloist_core::event::Event;
 use soloist_core::secret::Secret;
 
 /// A task, and all else that decides what runs: two of these that are equal run the same.
@@ -26,6 +27,8 @@ pub struct Changes {
     pub removed: Vec<String>,
     /// Those that are set up in another way.
     pub replaced: Vec<String>,
+    /// How many go on untouched.
+    pub unchanged: usize,
 }
 
 impl Changes {
@@ -37,12 +40,25 @@ impl Changes {
             names.sort();
             names
         };
+        let is_unchanged = |setup: &&Setup| find(old, &setup.task.name) == Some(setup);
         Self {
             added: named(new, &|setup| find(old, &setup.task.name).is_none()),
             removed: named(old, &|setup| find(new, &setup.task.name).is_none()),
             replaced: named(new, &|setup| {
                 find(old, &setup.task.name).is_some_and(|old| old != setup)
             }),
+            unchanged: new.iter().filter(is_unchanged).count(),
+        }
+    }
+
+    /// What a host tells once these changes are done.
+    pub fn done(&self) -> Event {
+        Event::Reloaded {
+            added: self.added.len(),
+            removed: self.removed.len(),
+            replaced: self.replaced.len(),
+            unchanged: self.unchanged,
+            changes: self.to_string(),
         }
     }
 

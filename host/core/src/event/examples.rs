@@ -65,6 +65,14 @@ fn of_sessions() -> Vec<Event> {
             node: "/soloist".into(),
             hint: String::new(),
         },
+        Event::Reloaded {
+            added: 1,
+            removed: 2,
+            replaced: 3,
+            unchanged: 4,
+            changes: "added a; removed b, c; replaced d, e, f".into(),
+        },
+        Event::NotReloaded { problem: text() },
     ]
 }
 

@@ -38,6 +38,8 @@ kinds! {
     SessionError = "session-error", WARN;
     AclCorrected = "acl-corrected", WARN;
     AclDiffers = "acl-differs", ERROR;
+    Reloaded = "reloaded", INFO;
+    NotReloaded = "not-reloaded", ERROR;
     Standby = "standby", INFO;
     Elected = "elected", INFO;
     Activated = "activated", INFO;

@@ -67,6 +67,10 @@ impl Event {
                  right: whom they admit may change who leads; set them right with setAcl in zkCli.sh{hint}",
                 printable(node)
             ),
+            Self::Reloaded { changes, .. } => format!("the configuration is reloaded: {changes}"),
+            Self::NotReloaded { problem } => {
+                format!("the configuration is not reloaded, and nothing has changed: {problem}")
+            }
             Self::Standby { ahead, leader } => {
                 let leader = leader.as_deref().unwrap_or("nobody");
                 format!("standing by behind {ahead}; {leader} leads")

@@ -42,6 +42,8 @@ fn every_event_has_an_example_and_all_its_fields_are_serialised() {
         json!({ "retry_in": 1.5 }),
         json!({ "nodes": 2, "node": "/soloist" }),
         json!({ "nodes": 2, "node": "/soloist" }),
+        json!({ "added": 1, "removed": 2, "replaced": 3, "unchanged": 4 }),
+        json!({}),
         json!({ "ahead": 1, "leader": "b" }),
         json!({}),
         json!({}),
@@ -147,6 +149,8 @@ fn every_message_says_what_happened() {
         "2 nodes gave other rights than `acl` says, /soloist and maybe others: they are right now",
         "2 nodes give other rights than `acl` says, /soloist and maybe others, and this host may not set them right: whom \
          they admit may change who leads; set them right with setAcl in zkCli.sh",
+        "the configuration is reloaded: added a; removed b, c; replaced d, e, f",
+        "the configuration is not reloaded, and nothing has changed: why",
         "standing by behind 1; b leads",
         "elected for term 7",
         "the plugin leads",

@@ -24,7 +24,11 @@ fn setup(name: &str) -> Setup {
 fn what_is_the_same_is_no_change_in_whatever_order() {
     let (one, other) = ([setup("a"), setup("b")], [setup("b"), setup("a")]);
     let changes = Changes::between(&one, &other);
-    assert_eq!(changes, Changes::default());
+    let expected = Changes {
+        unchanged: 2,
+        ..Changes::default()
+    };
+    assert_eq!(changes, expected);
     assert_eq!(changes.to_string(), "nothing has changed");
 }
 
@@ -35,6 +39,7 @@ fn tasks_come_go_and_are_replaced() {
     new[2].task.limits.memory += 1;
     let changes = Changes::between(&old, &new);
     assert_eq!(changes.to_string(), "added c, d; removed e; replaced b");
+    assert_eq!(changes.unchanged, 1);
     let touched = |is: &dyn Fn(&str) -> bool| {
         "abcde"
             .split("")

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::ArgMatches;
 use soloist_config::{Config, TaskConfig};
 use soloist_core::access::Auth;
+use soloist_core::event::{About, Event};
 use soloist_core::secret::Secret;
 use soloist_runtime::host::{Host, HostError};
 use soloist_runtime::reload::{Changes, NeedsRestart, Setup};
@@ -79,9 +80,10 @@ impl Reloader {
                         break;
                     }
                 }
-                Err(failure) => tracing::error!(
-                    "the configuration is not reloaded, and nothing has changed: {failure}"
-                ),
+                Err(failure) => {
+                    let problem = failure.to_string();
+                    About::Session.report(&Event::NotReloaded { problem });
+                }
             }
         }
         host.end().await
@@ -132,7 +134,7 @@ impl Reloader {
         let leaving = old.tasks.iter().filter(|task| changes.stops(&task.name));
         host.exchange(leaving.cloned().collect(), starting, WHY)
             .await?;
-        tracing::info!("the configuration is reloaded: {changes}");
+        About::Session.report(&changes.done());
         Some(())
     }
 
