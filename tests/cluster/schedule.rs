@@ -1,6 +1,8 @@
 //! Slots of a schedule: none is lost, none changes the state twice, whatever becomes of the host that runs it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
@@ -11,10 +13,12 @@ use soloist_tests::host::{Command, Host};
 use soloist_tests::proxy::{Op, Proxy};
 use soloist_tests::zookeeper::Settings;
 use soloist_tests::{build, client};
-use zookeeper_client::Client;
+use zookeeper_client::{Acls, Client, CreateMode};
 
 const REPORTS: &str = "/soloist/tasks/beat/state/reports";
 const RECORD: &str = "/soloist/tasks/beat/schedules/main";
+/// The operation that reads what a node holds.
+const GET_DATA: i32 = 4;
 
 /// A host that makes a report every second, and takes so long for each.
 fn reporter(cluster: &Cluster, id: &str, takes: &str) -> Result<Command> {
@@ -216,6 +220,45 @@ async fn a_claim_and_a_completion_whose_answers_were_lost_are_done_once() -> Res
         "{writes} writes for {} reports",
         reports.len()
     );
+    client::close(operator).await;
+    cluster.verdict().check()
+}
+
+/// What somebody has put in the place of a record, as large as a message can be, is never fetched: the plugin is told what to
+/// do, and the schedule begins anew once that is done.
+#[tokio::test]
+async fn a_record_that_is_too_large_is_not_read_but_told() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
+    let operator = cluster.client().await?;
+    let cluster = cluster.through(proxy.connect_string());
+    let (parent, _) = RECORD.rsplit_once('/').context("no parent")?;
+    client::make_path(&operator, parent).await?;
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let large = vec![b' '; 1_000_000];
+    operator.create(RECORD, &large, &options).await?;
+    let reads = Arc::new(AtomicUsize::new(0));
+    proxy.lose_reply_to({
+        let reads = reads.clone();
+        move |request| {
+            let is_read = request.op == Op::Other(GET_DATA) && request.mentions(RECORD);
+            reads.fetch_add(usize::from(is_read), Ordering::Relaxed);
+            false
+        }
+    });
+    let mut host = reporter(&cluster, "a", "10ms")?.start(&cluster.history)?;
+    let told = |event: &Event| {
+        let line = event.line.to_string();
+        line.contains(RECORD) && line.contains("1000000 bytes") && line.contains("delete the node")
+    };
+    for _ in 0..2 {
+        let before = cluster.history.len();
+        host.event_after(before, "plugin-failed", told).await?;
+    }
+    ensure!(reads.load(Ordering::Relaxed) == 0, "it was fetched");
+    operator.delete(RECORD, None).await?;
+    until_made(&cluster, &mut host, 1).await?;
+    ensure!(host.terminate().await?.success(), "{}", host.errors());
     client::close(operator).await;
     cluster.verdict().check()
 }

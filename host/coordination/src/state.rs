@@ -4,7 +4,6 @@
 //! see every write of the terms before it: those were committed before the election that this session has seen.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -15,21 +14,19 @@ use super::error::{hint, is_refusal};
 use super::fence::Fence;
 use super::session::Session;
 use soloist_core::records::TaskPaths;
-use soloist_core::schedule::SCHEDULES_MAX;
+use soloist_core::schedule::{RECORD_MAX_BYTES, SCHEDULES_MAX};
 use soloist_core::state::{
     Entry, KEYS_MAX, Operation, RecordWrite, Refusal, State, StateError, check_key,
     check_transaction, check_value,
 };
 
+mod attempts;
 mod transaction;
+
+use attempts::{ATTEMPTS_MAX, Attempts};
 
 /// Reads under way at once. Heartbeats share the connection, and must not queue behind a flood.
 const READS_MAX: u32 = 8;
-/// How often a request is made before it is given up. One that the ensemble takes for an attack (its `jute.maxbuffer` may
-/// be small) breaks the connection each time, and with it, in the end, the lease.
-const ATTEMPTS_MAX: u32 = 10;
-/// The pause before a request that was cut off is made again.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
 /// The state of one task in one term.
 #[derive(Debug)]
@@ -100,6 +97,23 @@ impl TaskState {
         .await
     }
 
+    /// Says whether a schedule's record can be one, before it is read: what somebody else has put there may be as large as a
+    /// message, and a plugin asks for the record again and again.
+    async fn check_record(&self, path: &str) -> Result<(), Refused> {
+        let check = || async { Ok(self.session.client().check_stat(path).await?) };
+        let bytes = until_answered(check)
+            .await?
+            .map_or(0, |stat| stat.data_length);
+        if usize::try_from(bytes).is_ok_and(|bytes| bytes <= RECORD_MAX_BYTES) {
+            return Ok(());
+        }
+        let reason = format!(
+            "node {path}: it has {bytes} bytes, and no record of a schedule has more than {RECORD_MAX_BYTES}: delete the \
+             node, and the schedule begins anew"
+        );
+        Err(Refused::State(StateError::Unavailable(reason)))
+    }
+
     /// Writes if the term lasts; gives the new version.
     async fn write(&self, path: &str, write: Write<'_>) -> Result<u64, Refused> {
         let options = CreateMode::Persistent.with_acls(self.session.acls());
@@ -147,6 +161,7 @@ impl TaskState {
     }
 
     async fn set_or_create(&self, path: &str, value: &[u8]) -> Result<u64, Refused> {
+        let mut attempts = Attempts::new();
         loop {
             let written = match self.write(path, Write::Set { value, over: None }).await {
                 Err(Refused::NoNode) => self.create(path, value).await,
@@ -154,7 +169,7 @@ impl TaskState {
             };
             match written {
                 // An attempt that was cut off has created it after all, or an operator was quicker.
-                Err(Refused::NoNode | Refused::NodeExists) => {}
+                Err(refused) if refused.may_pass() => attempts.again(refused).await?,
                 written => return written,
             }
         }
@@ -166,14 +181,16 @@ impl TaskState {
         expected: Option<u64>,
         value: &[u8],
     ) -> Result<u64, Refused> {
-        let mut cut_off = 0;
+        let mut attempts = Attempts::new();
         loop {
             let current = self.read(path).await?;
             let version = current.as_ref().map(|(entry, _)| entry.version);
             if version != expected {
                 return match current {
                     // What stands there is what the attempt that was cut off has written.
-                    Some((entry, _)) if cut_off > 0 && entry.value == value => Ok(entry.version),
+                    Some((entry, _)) if attempts.was_cut_off() && entry.value == value => {
+                        Ok(entry.version)
+                    }
                     _ => Err(Refused::State(StateError::Changed(version))),
                 };
             }
@@ -191,9 +208,7 @@ impl TaskState {
                 None => self.create(path, value).await,
             };
             match written {
-                // It is not what was read: a server that lags behind was asked, or an operator was quicker.
-                Err(Refused::NoNode | Refused::NodeExists | Refused::BadVersion) => {}
-                Err(Refused::Unanswered(error)) => pause(&mut cut_off, error).await?,
+                Err(refused) if refused.may_pass() => attempts.again(refused).await?,
                 written => return written,
             }
         }
@@ -221,7 +236,7 @@ impl State for TaskState {
             check_value(&value)?;
             let path = self.path(&key);
             let _turn = self.turn.write().await;
-            let written = until_answered(|| self.set_or_create(&path, &value)).await;
+            let written = self.set_or_create(&path, &value).await;
             written.map_err(|refused| refused.told(&path))
         }
         .boxed()
@@ -292,10 +307,9 @@ impl State for TaskState {
             check_key(&name)?;
             let path = format!("{}/{name}", self.paths.schedules);
             let _turn = self.turn.read().await;
-            let read = self
-                .read(&path)
-                .await
-                .map_err(|refused| refused.told(&path))?;
+            let told = |refused: Refused| refused.told(&path);
+            self.check_record(&path).await.map_err(told)?;
+            let read = self.read(&path).await.map_err(told)?;
             Ok(read.map(|(entry, _)| entry.value))
         }
         .boxed()
@@ -328,23 +342,13 @@ async fn until_answered<T, F>(request: impl Fn() -> F) -> Result<T, Refused>
 where
     F: Future<Output = Result<T, Refused>>,
 {
-    let mut cut_off = 0;
+    let mut attempts = Attempts::new();
     loop {
         match request().await {
-            Err(Refused::Unanswered(error)) => pause(&mut cut_off, error).await?,
+            Err(refused @ Refused::Unanswered(_)) => attempts.again(refused).await?,
             answered => return answered,
         }
     }
-}
-
-/// Waits before the next attempt, unless there have been enough.
-async fn pause(cut_off: &mut u32, error: Error) -> Result<(), Refused> {
-    *cut_off += 1;
-    if *cut_off >= ATTEMPTS_MAX {
-        return Err(Refused::Unanswered(error));
-    }
-    tokio::time::sleep(RETRY_PAUSE).await;
-    Ok(())
 }
 
 /// What the ensemble said of a request.
@@ -360,12 +364,22 @@ enum Refused {
 }
 
 impl Refused {
+    /// Whether the nodes are to be read again, and the request to be made again: it was cut off, or it was not as was read,
+    /// since a server that lags behind was asked, or somebody else was quicker.
+    fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::NoNode | Self::NodeExists | Self::BadVersion | Self::Unanswered(_)
+        )
+    }
+
     fn told(self, path: &str) -> StateError {
         match self {
             Self::State(error) => error,
-            Self::NoNode => denied(path, &Error::NoNode),
-            Self::NodeExists => denied(path, &Error::NodeExists),
-            Self::BadVersion => denied(path, &Error::BadVersion),
+            Self::NoNode | Self::NodeExists | Self::BadVersion => StateError::Unavailable(format!(
+                "node {path}: {ATTEMPTS_MAX} times in a row it was not as it had just been read: find out who else writes \
+                 it, as only this task should"
+            )),
             Self::Denied(error) => denied(path, &error),
             Self::Unanswered(error) => StateError::Unavailable(format!(
                 "node {path}: {ATTEMPTS_MAX} times without an answer ({error}); a write may have been done"

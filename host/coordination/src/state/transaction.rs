@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use futures::future::try_join_all;
 use zookeeper_client::{CreateMode, Error, MultiWriteResult};
 
-use super::{Fence, READS_MAX, Refused, TaskState, pause};
+use super::{Attempts, Fence, READS_MAX, Refused, TaskState};
 use soloist_core::records;
 use soloist_core::state::{Entry, Operation, Refusal, StateError};
 
@@ -159,7 +159,7 @@ impl TaskState {
             Refused::State(error) => Refusal::from(error),
             refused => refused.told(&self.paths.state).into(),
         };
-        let mut cut_off = 0;
+        let mut attempts = Attempts::new();
         let mut first: Option<Vec<Option<u64>>> = None;
         loop {
             let mut seen = Vec::with_capacity(parts.len());
@@ -169,7 +169,7 @@ impl TaskState {
                 seen.extend(try_join_all(reads).await.map_err(told)?);
             }
             let before = first.get_or_insert_with(|| seen.iter().map(version).collect());
-            if cut_off > 0
+            if attempts.was_cut_off()
                 && let Some(Done(version)) = done(parts, before, &seen)
             {
                 return Ok(version);
@@ -178,10 +178,8 @@ impl TaskState {
                 part.check(seen)?;
             }
             match self.try_write_all(parts, &seen).await {
-                // It is not what was read: a server that lags behind was asked, or an operator was quicker.
-                Err(Refused::NoNode | Refused::NodeExists | Refused::BadVersion) => {}
-                Err(Refused::Unanswered(error)) => {
-                    pause(&mut cut_off, error).await.map_err(told)?;
+                Err(refused) if refused.may_pass() => {
+                    attempts.again(refused).await.map_err(told)?;
                 }
                 written => return written.map_err(told),
             }
