@@ -146,7 +146,7 @@ impl From<Duration> for Amount {
 }
 
 /// A number of bytes as one would write it.
-fn with_unit(bytes: u64) -> String {
+pub(crate) fn with_unit(bytes: u64) -> String {
     let unit = [(GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")]
         .into_iter()
         .find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));

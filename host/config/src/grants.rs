@@ -16,7 +16,7 @@ use crate::validator::{Reported, Validator, every};
 use crate::written::{Source, Written};
 
 /// The most entries of each kind of grant.
-const GRANTS_MAX: usize = 256;
+pub(crate) const GRANTS_MAX: usize = 256;
 /// The longest value of a variable.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 
@@ -264,7 +264,8 @@ pub(crate) fn reachable<T>(
     }
 }
 
-fn check_variable(name: &str) -> Result<(), BadValue> {
+/// Checks the name of a variable.
+pub(crate) fn check_variable(name: &str) -> Result<(), BadValue> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let first_is_digit = name.starts_with(|first: char| first.is_ascii_digit());
     if name.is_empty() || name.len() > 128 || first_is_digit || !name.bytes().all(plain) {

@@ -15,6 +15,8 @@
 //! | files | what |
 //! |---|---|
 //! | `host` | the whole of a host, and the rules that only the whole knows |
+//! | `deploy` | whether a host takes deployed tasks, and the most that it lets them have |
+//! | `widening` | what one task may more than another |
 //! | `manifest` | a task as it is deployed |
 //! | `task`, `ensemble` | a task, which can be validated alone; the ensemble |
 //! | `grants`, `limits`, `restart`, `identity`, `servers` | parts of these |
@@ -32,6 +34,7 @@
 //! In JSON it has the same keys and values: tables are objects, and `[[task]]` is the list `"task"`.
 
 mod amount;
+mod deploy;
 mod ensemble;
 mod file;
 mod grants;
@@ -50,18 +53,21 @@ mod task;
 mod testing;
 mod tree;
 mod validator;
+mod widening;
 mod written;
 
 pub use amount::Amount;
+pub use deploy::{DeployConfig, PublicKey, Refusal};
 pub use ensemble::{EnsembleConfig, EnsembleWire};
 pub use file::{Document, Format};
 pub use grants::{DirectoryWire, GrantsWire, SecretFileWire, SecretWire};
 pub use host::{Config, Given};
 pub use identity::AclWire;
-pub use limits::LimitsWire;
+pub use limits::{LimitsWire, RaisedLimit};
 pub use manifest::{Artefact, MANIFEST_BYTES_MAX, Manifest, OnRollback, TaskToDeploy};
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use restart::RestartWire;
 pub use servers::ConnectString;
 pub use task::{TaskConfig, TaskName, TaskSettings, TaskWire};
+pub use widening::{Widening, widened};
 pub use written::Written;

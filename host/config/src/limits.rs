@@ -1,5 +1,7 @@
 //! How much a task's plugin may have and do: `[task.limits]`, or `--limit KEY=VALUE` for a single plugin.
 
+use std::fmt;
+
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serializer};
 use soloist_core::limits::Limits;
@@ -40,14 +42,34 @@ macro_rules! limits {
                 all.into_iter().find_map(|(key, written)| Some((key, &written?.source)))
             }
 
-            pub(crate) fn validate(&self, validator: &mut Validator<'_>) -> Result<Limits, Reported> {
+            /// Validates them; `table` is the key of their table.
+            pub(crate) fn validate(
+                &self,
+                table: &str,
+                validator: &mut Validator<'_>,
+            ) -> Result<Limits, Reported> {
                 let default = Limits::default();
                 $(
-                    let key = concat!("task.limits.", stringify!($key));
-                    let $key = validator.optional(key, self.$key.as_ref(), |amount| amount.$kind($range));
+                    let key = format!("{table}.{}", stringify!($key));
+                    let $key = validator.optional(&key, self.$key.as_ref(), |amount| amount.$kind($range));
                 )*
                 Ok(Limits { $($key: $key?.unwrap_or(default.$key),)* })
             }
+        }
+
+        /// Those of the limits that are higher than the others.
+        pub(crate) fn raised(limits: &Limits, others: &Limits) -> Vec<RaisedLimit> {
+            let mut all = Vec::new();
+            $(
+                if limits.$key > others.$key {
+                    all.push(RaisedLimit {
+                        key: stringify!($key),
+                        value: shown::$kind(limits.$key),
+                        other: shown::$kind(others.$key),
+                    });
+                }
+            )*
+            all
         }
 
         /// Writes every limit.
@@ -57,6 +79,53 @@ macro_rules! limits {
             map.end()
         }
     };
+}
+
+/// A limit that is higher than another one. It is displayed as the line of `[task.limits]` that sets it, with the other value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RaisedLimit {
+    key: &'static str,
+    value: String,
+    other: String,
+}
+
+impl fmt::Display for RaisedLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, value, other } = self;
+        write!(f, "{key} = {value} instead of {other}")
+    }
+}
+
+/// Values as one would write them, each kind in its own way.
+mod shown {
+    use std::time::Duration;
+
+    use crate::amount::with_unit;
+
+    pub(super) fn bytes(bytes: u64) -> String {
+        let text = with_unit(bytes);
+        if text.parse::<u64>().is_ok() {
+            text
+        } else {
+            format!("\"{text}\"")
+        }
+    }
+
+    pub(super) fn count(count: u64) -> String {
+        count.to_string()
+    }
+
+    pub(super) fn number(number: u32) -> String {
+        number.to_string()
+    }
+
+    pub(super) fn percent(percent: u32) -> String {
+        format!("\"{percent}%\"")
+    }
+
+    pub(super) fn duration(duration: Duration) -> String {
+        format!("\"{}\"", humantime::format_duration(duration))
+    }
 }
 
 limits! {

@@ -23,6 +23,8 @@ use crate::written::{Source, Written};
 mod plain;
 mod wire;
 
+pub(crate) use plain::check_absolute;
+
 /// The longest text of a manifest, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;
 

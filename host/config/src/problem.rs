@@ -345,7 +345,7 @@ pub enum BadValue {
     },
     /// A path in a manifest that means something else on every host. The path of a file that holds a secret is no secret.
     #[error(
-        "{text} is not a whole path: write the path that it has on every host, from its first slash on and without . and .."
+        "{text} is not a whole path: write it as it is on the host, from its first slash on and without . and .."
     )]
     NotAbsolute {
         /// What was written.
@@ -362,6 +362,40 @@ pub enum BadValue {
     Artefact {
         /// The rule it breaks.
         source: soloist_core::artefact::SourceError,
+    },
+    /// Not a public key.
+    #[error(
+        "is not a public key of minisign: {rule}; write the 56 characters that `minisign -G` prints, like \"RWQ...\""
+    )]
+    PublicKey {
+        /// The rule it breaks.
+        rule: &'static str,
+    },
+    /// A public key is in a file that cannot be read.
+    #[error("{} cannot be read: {source}", printable_path(path))]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A public key that is there already. It would count once.
+    #[error("is there already: write each key once, since it counts once")]
+    KeyTwice,
+    /// Not which names are meant.
+    #[error("{text} is no pattern: write a name, with one * at most, like \"report-*\"")]
+    Pattern {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// A plugin could change what its host goes by.
+    #[error(
+        "{text} meets the directory of [deploy], in which a plugin could change what this host has accepted: choose one apart \
+         from it"
+    )]
+    DeployDirectory {
+        /// What was written.
+        text: Excerpt,
     },
     /// Not a time.
     #[error("{text} is not a time: write it in UTC, like \"2026-11-26T21:00:00Z\"")]

@@ -251,7 +251,7 @@ impl TaskWire {
         let path = validator.optional("task.path", self.path.as_ref(), |text| node::path(text));
         let config = self.plugin_config(source, validator);
         let grants = self.allow.validate(source, validator);
-        let limits = self.limits.validate(validator);
+        let limits = self.limits.validate("task.limits", validator);
         let demote_timeout = validator.duration(
             "task.demote_timeout",
             self.demote_timeout.as_ref(),

@@ -63,13 +63,22 @@ pub(super) fn check(task: &TaskWire, validator: &mut Validator<'_>) {
 }
 
 fn absolute<T>(key: &str, written: &Written<T>, path: &Path, validator: &mut Validator<'_>) {
+    if let Err(bad) = check_absolute(path) {
+        validator.report(key, written.source(), bad);
+    }
+}
+
+/// Checks that a path means the same wherever it is read.
+pub(crate) fn check_absolute(path: &Path) -> Result<(), BadValue> {
     // `components` would pass over a dot within a path.
     let text = path.to_string_lossy();
     let dots = text.split('/').any(|part| matches!(part, "." | ".."));
-    if !path.is_absolute() || dots {
-        let text = Excerpt::of(&text);
-        validator.report(key, written.source(), BadValue::NotAbsolute { text });
+    if path.is_absolute() && !dots {
+        return Ok(());
     }
+    Err(BadValue::NotAbsolute {
+        text: Excerpt::of(&text),
+    })
 }
 
 /// Whether this looks like a secret: by its name, as a private key, or as a URL with a password in it. What is kept elsewhere
