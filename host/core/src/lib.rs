@@ -12,6 +12,7 @@
 //! | [`records`] | the nodes in ZooKeeper: their names, and what they hold |
 //! | [`state`] | what a keeper of a plugin's state promises |
 //! | [`schedule`] | when the slots of a task are due, and which of them are run |
+//! | [`rollout`] | which generation of a task is run, and when that changes |
 //! | [`grants`], [`limits`] | what a task may use, and how much of it |
 //! | [`pattern`] | which names are meant |
 //! | [`access`] | who a host is to the ensemble, and who may change its nodes |
@@ -39,6 +40,7 @@ pub mod pattern;
 pub mod permit;
 pub mod records;
 pub mod restart;
+pub mod rollout;
 pub mod schedule;
 pub mod secret;
 pub mod state;

@@ -22,7 +22,7 @@ const FORMAT: Format = Format {
 /// Which generation of a task terms run, which one is wanted, and how far the rollout has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RolloutRecord {
-    version: u32,
+    pub(crate) version: u32,
     /// The highest number that any generation of the task has had. It is not used again.
     pub newest: u64,
     /// The generation that terms run. None if the task is undeployed.
@@ -50,7 +50,7 @@ pub struct RolloutRecord {
     pub changed: Changed,
     /// What hosts and operators of another build have written besides.
     #[serde(flatten)]
-    other: BTreeMap<String, Value>,
+    pub(crate) other: BTreeMap<String, Value>,
 }
 
 /// What is known of the current generation.
@@ -59,9 +59,9 @@ pub struct RolloutRecord {
 pub enum Stage {
     /// It has to show that it is healthy.
     Probation {
-        /// How often its plugin has resigned before it had shown that.
+        /// How many terms have ended before it had shown that, because the plugin resigned or its host could not run it.
         #[serde(default)]
-        resigned: u32,
+        inconclusive: u32,
     },
     /// It has been healthy.
     Healthy,
@@ -111,6 +111,15 @@ pub struct Paused {
     /// The operator's reason, for people to read.
     #[serde(default)]
     pub reason: String,
+}
+
+impl Paused {
+    /// The order. The reason is made printable, and cut to a bounded length.
+    pub fn new(reason: &str) -> Self {
+        Self {
+            reason: clean(reason),
+        }
+    }
 }
 
 /// Who changed a record, and when: for people to read, no rule goes by it.
@@ -194,7 +203,7 @@ impl RolloutRecord {
         let deployed = self.stage != Stage::Undeployed;
         let bounded = |it: Generation| it.is_valid() && it.number <= self.newest;
         deployed == self.current.is_some()
-            && (deployed || self.wanted.is_none() && self.back.is_none() && !self.restore)
+            && (deployed || self.wanted.is_none() && self.back.is_none())
             && self.newest <= NUMBER_MAX
             && self.named().all(bounded)
             && (!self.restore || self.copy == Some(StateCopy::Kept))
@@ -207,7 +216,7 @@ impl RolloutRecord {
             *failure = Failure::new(failure.from, &failure.cause, &failure.detail);
         }
         if let Some(paused) = &mut self.paused {
-            paused.reason = clean(&paused.reason);
+            *paused = Paused::new(&paused.reason);
         }
         self
     }

@@ -43,7 +43,7 @@ fn a_record_reads_as_it_was_written() {
     let first = RolloutRecord {
         newest: 1,
         current: Some(generation(1)),
-        stage: Stage::Probation { resigned: 2 },
+        stage: Stage::Probation { inconclusive: 2 },
         ..RolloutRecord::before_the_first(Changed::new("a", "b"))
     };
     for record in [first.clone(), full()] {
@@ -55,7 +55,7 @@ fn a_record_reads_as_it_was_written() {
         "version": 1,
         "newest": 1,
         "current": {"generation": 1, "sha256": sha256},
-        "stage": {"probation": {"resigned": 2}},
+        "stage": {"probation": {"inconclusive": 2}},
         "changed": {"by": "a", "at": "b"},
     });
     let read: Value = serde_json::from_slice(&first.encode().unwrap()).unwrap();
