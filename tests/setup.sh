@@ -51,6 +51,10 @@ if [ "${1:-all}" = all ]; then
     if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null && ! has initdb; then
         wanted+=(postgresql)
     fi
+    # Manifests are signed with it.
+    if ! has minisign; then
+        wanted+=(minisign)
+    fi
     # Faults of the network are made in network namespaces.
     if ! has ip; then
         wanted+=(iproute2)

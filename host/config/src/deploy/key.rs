@@ -9,7 +9,11 @@ use crate::problem::BadValue;
 
 /// A public key of minisign, in the form that `minisign` prints.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PublicKey(String);
+pub struct PublicKey {
+    text: String,
+    /// Without its id, which anybody can choose.
+    key: Vec<u8>,
+}
 
 /// How the signatures of a key are made, its id, and the key itself.
 const BYTES: usize = 2 + 8 + 32;
@@ -22,9 +26,10 @@ impl PublicKey {
             _ if text.starts_with("untrusted comment:") => {
                 refuse("it is a whole file: write its second line alone, or { file = \"FILE\" }")
             }
-            Ok(bytes) if bytes.len() == BYTES && bytes.starts_with(b"Ed") => {
-                Ok(Self(text.to_owned()))
-            }
+            Ok(bytes) if bytes.len() == BYTES && bytes.starts_with(b"Ed") => Ok(Self {
+                text: text.to_owned(),
+                key: bytes[2 + 8..].to_vec(),
+            }),
             Ok(bytes) if bytes.starts_with(b"Ed") && bytes.len() > BYTES => {
                 refuse("it is as long as a signature or a secret key")
             }
@@ -42,18 +47,23 @@ impl PublicKey {
 
     /// The key as minisign writes it.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Whether both are of one owner, whatever their ids.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.key == other.key
     }
 }
 
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }

@@ -90,6 +90,7 @@ fn every_bad_value_is_named_with_its_place() {
         (enabled(&format!("keys = [\"{signature}\"]")), "4:9", "keys", "as long as a signature"),
         (enabled("keys = [\"untrusted comment: a\\nRW\"]"), "4:9", "keys", "its second line alone"),
         (enabled(&format!("keys = [\"{KEY}\", \"{KEY}\"]")), "4:69", "keys", "counts once"),
+        (enabled(&format!("keys = [\"{KEY}\", \"RWQAAAAAAAAAA{}\"]", &KEY[13..])), "4:69", "keys", "counts once"),
         (enabled("keys = [{ file = \"/nowhere/key.pub\" }]"), "4:9", "keys", "/nowhere/key.pub cannot be read"),
         (enabled("keys = [5]"), "4:8", "keys", "a key of minisign"),
         (enabled("keys = \"a\""), "4:8", "keys", "a list, in brackets"),

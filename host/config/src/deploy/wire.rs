@@ -189,7 +189,7 @@ impl DeployWire {
                     (KeyWire::Text(text), _) => PublicKey::new(text)?,
                     (_, file) => key_of_file(file.as_deref().unwrap_or(Path::new("")))?,
                 };
-                if seen.contains(&key) {
+                if seen.iter().any(|other| other.is_same(&key)) {
                     return Err(BadValue::KeyTwice);
                 }
                 seen.push(key.clone());
