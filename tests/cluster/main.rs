@@ -4,6 +4,7 @@ mod access;
 mod acl;
 mod addresses;
 mod demo;
+mod deploy;
 mod election;
 mod ensemble;
 mod events;

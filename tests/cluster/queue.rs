@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use soloist_coordination::task::Generation;
 use soloist_core::election::{self, Stage};
 use soloist_runtime::activation::ActivationSettings;
-use soloist_runtime::contender::{Contender, ContenderHandle, Task};
+use soloist_runtime::contender::{Contender, ContenderHandle, Task, Work};
 use soloist_runtime::shutdown::Shutdown;
 use soloist_sandbox::{Compiler, Plugin, PluginEngine, PluginSettings};
 use soloist_tests::cluster::{Cluster, TASK};
@@ -25,8 +26,8 @@ async fn queue(client: &Client) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// A contender for [`TASK`] within the test, on a session of its own.
-async fn contender(own: &OwnSession) -> Result<(Contender, ContenderHandle)> {
+/// What a host does for [`TASK`], as this generation of it.
+pub(crate) async fn work(generation: Option<Generation>) -> Result<Arc<Work>> {
     let artifacts = build::artifacts()?;
     let (file, compiler) = (
         artifacts.guest("heartbeat"),
@@ -45,18 +46,25 @@ async fn contender(own: &OwnSession) -> Result<(Contender, ContenderHandle)> {
         )?)
     };
     let activation = ActivationSettings::default();
-    let task = Task {
-        name: TASK.into(),
-        paths: own.paths.clone(),
+    Ok(Arc::new(Work {
         plugin: Arc::new(tokio::task::spawn_blocking(load).await??),
         activation,
         election: election::Settings {
             demote_timeout: activation.demote_timeout,
             successor_delay: Duration::ZERO,
         },
+        generation,
+    }))
+}
+
+/// A contender for [`TASK`] within the test, on a session of its own.
+pub(crate) fn contender(own: &OwnSession, work: Arc<Work>) -> (Contender, ContenderHandle) {
+    let task = Task {
+        name: TASK.into(),
+        paths: own.paths.clone(),
         once: None,
     };
-    Ok(Contender::new(task, Handle::current()))
+    Contender::new(task, work, Handle::current())
 }
 
 /// Where a contender is can be watched; one that withdraws gives everything back, and its session goes on.
@@ -65,7 +73,7 @@ async fn a_contender_says_where_it_is_and_withdraws_while_its_session_goes_on() 
     let cluster = Cluster::start().await?;
     let operator = cluster.client().await?;
     let own = OwnSession::begin(&cluster, "a").await?;
-    let (contender, handle) = contender(&own).await?;
+    let (contender, handle) = contender(&own, work(None).await?);
     let mut status = handle.status();
     ensure!(status.borrow().stage == Stage::Away);
     let contending = tokio::spawn(contender.run(own.view.clone(), Shutdown::new()));
@@ -123,7 +131,7 @@ async fn a_host_that_may_hold_the_master_node_waits_for_nobody() -> Result<()> {
         elects
     });
     let shutdown = Shutdown::new();
-    let (contender, _handle) = contender(&own).await?;
+    let (contender, _handle) = contender(&own, work(None).await?);
     let contending = tokio::spawn(contender.run(own.view.clone(), shutdown.clone()));
     proxy.replies_lost(1).await?;
     let owner = client::owner(&operator, &Cluster::master(TASK))

@@ -22,7 +22,7 @@ mod order;
 mod read;
 mod release;
 
-pub use elect::ElectOutcome;
+pub use elect::{ElectOutcome, Generation};
 pub use error::TaskError;
 pub use read::MasterSnapshot;
 pub use release::TermEnding;

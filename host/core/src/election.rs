@@ -118,6 +118,7 @@ impl Election {
         match input {
             Input::SessionStarted => self.session = true,
             Input::SessionEnded => self.session_ended(&mut actions),
+            Input::Renewed(settings) => self.renewed(settings, &mut actions),
             Input::Withdraw => self.leave(&mut actions),
             Input::Shutdown => {
                 self.shutdown = true;
@@ -154,6 +155,17 @@ impl Election {
             State::Away { .. } | State::Finished => {}
             State::Releasing { until, .. } => self.state = State::Away { until: *until },
             _ => self.state = State::Away { until: AT_ONCE },
+        }
+    }
+
+    fn renewed(&mut self, settings: Settings, actions: &mut Vec<Action>) {
+        self.settings = settings;
+        match &mut self.state {
+            State::Leading { .. } => self.stop(Demotion::Resigned, AT_ONCE, actions),
+            State::Away { until }
+            | State::Stopping { until, .. }
+            | State::Releasing { until, .. } => *until = AT_ONCE,
+            _ => {}
         }
     }
 

@@ -12,7 +12,7 @@
 //! <root>/tasks/<task>/resign                       persistent  ResignOrder; for one term, deleted when the leader follows it
 //! <root>/tasks/<task>/candidates/c-<session>-<host>-<seq>
 //!                                                  ephemeral   empty; it exists until its host has stopped
-//! <root>/tasks/<task>/manifest                     persistent  RolloutRecord; which generation terms run
+//! <root>/manifests/<task>                          persistent  RolloutRecord; which generation terms run
 //! <root>/tasks/<task>/generations/<generation>     persistent  Envelope: a manifest and its signatures; written once
 //! <root>/tasks/<task>/ready/<host>                 ephemeral   ReadyRecord; how far the host has come with a generation
 //! <root>/tasks/<task>/saved/<key>                  persistent  the state as it was before a generation on probation
@@ -46,8 +46,8 @@ pub use format::FormatError;
 pub use generation::{Envelope, GENERATION_MAX_BYTES, Generation, SIGNATURES_MAX};
 pub use history::{History, PAST_TERMS_MAX};
 pub use paths::{
-    TaskPaths, WATCHED_BYTES_MAX, artefact_path, artefacts_path, host_path, hosts_path, parent,
-    tasks_path,
+    TaskPaths, WATCHED_BYTES_MAX, artefact_path, artefacts_path, host_path, hosts_path,
+    manifests_path, parent, tasks_path,
 };
 pub use ready::{Readiness, ReadyRecord};
 pub use resign::ResignOrder;

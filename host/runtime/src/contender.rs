@@ -15,7 +15,7 @@ use crate::activation::{ActivationSettings, Notice};
 use crate::shutdown::Shutdown;
 use soloist_coordination::fence::Fence;
 use soloist_coordination::session::{Session, View};
-use soloist_coordination::task::TaskNodes;
+use soloist_coordination::task::{Generation, TaskNodes};
 use soloist_core::clock::{self, Moment};
 use soloist_core::election::{Election, Input, Now, Settings};
 use soloist_core::records::TaskPaths;
@@ -37,21 +37,28 @@ pub use status::{ContenderHandle, Status};
 use standing::{Happened, Standing};
 use tenure::Tenure;
 
-/// What a contender stands for, and with what.
+/// What a contender stands for.
 #[derive(Debug)]
 pub struct Task {
     /// The task's name.
     pub name: Arc<str>,
     /// Where its nodes are.
     pub paths: Arc<TaskPaths>,
+    /// Whether to stand only until the plugin has completed once, or failed for good on this host.
+    pub once: Option<Once>,
+}
+
+/// What a host does while it leads a task, and how. Each term has one from its election on.
+#[derive(Debug)]
+pub struct Work {
     /// What runs while this host leads.
     pub plugin: Arc<Plugin>,
     /// How it runs.
     pub activation: ActivationSettings,
     /// How the election goes.
     pub election: Settings,
-    /// Whether to stand only until the plugin has completed once, or failed for good on this host.
-    pub once: Option<Once>,
+    /// Which generation of the task that is, if it was deployed.
+    pub generation: Option<Generation>,
 }
 
 /// What came of a task that is run once.
@@ -75,6 +82,10 @@ pub struct Stuck {
 /// Stands for one task until shutdown, or until it is asked to withdraw.
 pub struct Contender {
     task: Task,
+    /// What the next term does.
+    works: watch::Receiver<Arc<Work>>,
+    /// What the term does for which an election is under way.
+    electing: Option<Arc<Work>>,
     plugins: Handle,
     withdrawal: oneshot::Receiver<String>,
     status: watch::Sender<Status>,
@@ -99,14 +110,17 @@ pub struct Contender {
 }
 
 impl Contender {
-    /// A contender for `task` whose plugin runs on `plugins`.
-    pub fn new(task: Task, plugins: Handle) -> (Self, ContenderHandle) {
+    /// A contender for `task` that does `work`, on `plugins`. It may be told of other work.
+    pub fn new(task: Task, work: Arc<Work>, plugins: Handle) -> (Self, ContenderHandle) {
         let (withdraw, withdrawal) = oneshot::channel();
         let (sender, status) = watch::channel(Status::default());
-        let election = Election::new(task.election);
-        let given_up = Runs::new(task.activation.restart);
+        let election = Election::new(work.election);
+        let given_up = Runs::new(work.activation.restart);
+        let (renew, works) = watch::channel(work);
         let contender = Self {
             task,
+            works,
+            electing: None,
             plugins,
             withdrawal,
             status: sender,
@@ -121,7 +135,12 @@ impl Contender {
             notices: mpsc::unbounded_channel(),
             inputs: VecDeque::new(),
         };
-        (contender, ContenderHandle { status, withdraw })
+        let handle = ContenderHandle {
+            status,
+            renew,
+            withdraw,
+        };
+        (contender, handle)
     }
 
     /// Stands, leads and stands again, until shutdown or withdrawal is asked for and the plugin has stopped. Says what came
@@ -166,6 +185,8 @@ impl Contender {
                     self.explain(why);
                     self.inputs.push_back(Input::Withdraw);
                 }
+                // The handle may have gone away, as for one that withdraws.
+                Ok(()) = self.works.changed() => self.renewed(),
                 // One end of this channel is our own, so it never ends.
                 Some(notice) = self.notices.1.recv() => self.notified(notice),
                 Some(happened) = OptionFuture::from(self.standing.as_mut().map(Standing::next)) => {
@@ -262,6 +283,29 @@ impl Contender {
         }
     }
 
+    /// There is other work.
+    fn renewed(&mut self) {
+        let work = Arc::clone(&self.works.borrow_and_update());
+        let is_same = |tenure: &Tenure| tenure.work.number() == work.number();
+        if self.tenure.as_ref().is_some_and(is_same) {
+            return;
+        }
+        if let Some(number) = work.number() {
+            self.explain(format!("generation {number} takes over"));
+        }
+        // What the plugin before has given up is no fault of this one.
+        self.given_up = Runs::new(work.activation.restart);
+        self.inputs.push_back(Input::Renewed(work.election));
+    }
+
+    /// Whether the work of the present term is no longer to be done.
+    fn is_outdated(&self) -> bool {
+        let next = self.works.borrow().number();
+        self.tenure
+            .as_ref()
+            .is_some_and(|tenure| tenure.work.number() != next)
+    }
+
     /// Hands an input to the election and does what follows; says whether this was the end.
     fn handle(&mut self, input: Input) -> bool {
         let now = Now {
@@ -290,6 +334,13 @@ impl Contender {
             }
             changed
         });
+    }
+}
+
+impl Work {
+    /// The number of its generation.
+    fn number(&self) -> Option<u64> {
+        self.generation.map(|generation| generation.number)
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::activation::ActivationSettings;
-use crate::contender::{Contender, ContenderHandle, Once, Outcome, Stuck, Task};
+use crate::contender::{Contender, ContenderHandle, Once, Outcome, Stuck, Task, Work};
 use crate::shutdown::Shutdown;
 use soloist_config::{Config, EnsembleConfig, TaskConfig};
 use soloist_coordination::rights::set_right;
@@ -153,10 +153,11 @@ impl Host {
 
     /// Stands for a task with this plugin. Another task of the same name must have left before.
     pub fn start(&mut self, task: &TaskConfig, plugin: Arc<Plugin>) {
-        let contested = self.contested(task, Arc::clone(&plugin));
+        let contested = self.contested(task);
+        let work = Arc::new(self.work(task, Arc::clone(&plugin)));
         let name = Arc::clone(&contested.name);
         self.unguarded.push(Arc::clone(&contested.paths));
-        let (contender, handle) = Contender::new(contested, self.plugins.handle());
+        let (contender, handle) = Contender::new(contested, work, self.plugins.handle());
         let standing = Standing {
             plugin,
             demote_timeout: task.demote_timeout,
@@ -316,12 +317,18 @@ impl Host {
         }
     }
 
-    fn contested(&self, task: &TaskConfig, plugin: Arc<Plugin>) -> Task {
+    fn contested(&self, task: &TaskConfig) -> Task {
         let name: Arc<str> = Arc::from(&*task.name);
         let paths = TaskPaths::new(&self.ensemble.root, &name, task.path.as_deref());
         Task {
             paths: Arc::new(paths),
             name,
+            once: self.once.clone(),
+        }
+    }
+
+    fn work(&self, task: &TaskConfig, plugin: Arc<Plugin>) -> Work {
+        Work {
             plugin,
             activation: ActivationSettings {
                 demote_timeout: task.demote_timeout,
@@ -337,7 +344,7 @@ impl Host {
                 demote_timeout: task.demote_timeout,
                 successor_delay: task.successor_delay,
             },
-            once: self.once.clone(),
+            generation: None,
         }
     }
 }

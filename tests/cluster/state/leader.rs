@@ -36,7 +36,7 @@ impl Leader {
                 continue;
             };
             let over = seen.queue.record.clone();
-            match own.nodes().elect(Some(seen), over).await? {
+            match own.nodes().elect(Some(seen), over, None).await? {
                 ElectOutcome::Won(term, _) => {
                     let fence = Fence::new(&own.paths, &term, &candidate);
                     let state = TaskState::new(own.session.clone(), own.paths.clone(), fence);
@@ -48,7 +48,7 @@ impl Leader {
                     });
                 }
                 ElectOutcome::Outdated => {}
-                ElectOutcome::Held => bail!("somebody else leads"),
+                ElectOutcome::Held | ElectOutcome::OtherManifest => bail!("somebody else leads"),
             }
         }
     }

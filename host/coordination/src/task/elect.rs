@@ -4,9 +4,13 @@ use zookeeper_client::{CreateMode, Error, MultiWriteError, MultiWriteResult};
 
 use super::{MASTER_VERSION, QueueSnapshot, TaskError, TaskNodes};
 use crate::error::{Doing, NodeError};
+use soloist_core::digest::Digest;
 use soloist_core::election::Record;
 use soloist_core::records::{self, MasterRecord, NUMBER_MAX, TermRecord};
 use soloist_core::term::Term;
+
+/// The place in the transaction of the check of the manifest, which is the last one.
+const MANIFEST_CHECK: usize = 5;
 
 /// What came of an attempt to be elected.
 #[derive(Debug)]
@@ -17,6 +21,19 @@ pub enum ElectOutcome {
     Held,
     /// The queue or the term record is no longer as it was read; nothing was written.
     Outdated,
+    /// The manifest is no longer as this host knows it; nothing was written.
+    OtherManifest,
+}
+
+/// What a term runs, if the task was deployed: its election fails once the manifest has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Generation {
+    /// Its number.
+    pub number: u64,
+    /// What its plugin is known by.
+    pub digest: Digest,
+    /// The data version of the manifest that says that terms run it.
+    pub manifest_version: i32,
 }
 
 impl TaskNodes {
@@ -26,6 +43,7 @@ impl TaskNodes {
         self,
         seen: Option<QueueSnapshot>,
         over: Record,
+        generation: Option<Generation>,
     ) -> Result<ElectOutcome, TaskError> {
         let Some(seen) = seen.filter(|seen| seen.queue.record.leads_to(&over)) else {
             return Ok(ElectOutcome::Outdated);
@@ -37,7 +55,10 @@ impl TaskNodes {
         let path = self.paths.elsewhere.then_some(self.paths.master.as_str());
         let record = TermRecord {
             completed: seen.record.completed.clone(),
-            ..TermRecord::new(number, host, path)
+            ..TermRecord::new(number, host, path).running(
+                generation.map(|generation| generation.number),
+                generation.map(|generation| generation.digest),
+            )
         };
         let master = records::encode(&MasterRecord {
             host: host.to_string(),
@@ -83,12 +104,24 @@ impl TaskNodes {
             None => multi.add_check_version(&self.paths.history, over.history),
         }
         .map_err(elect_error)?;
+        if let Some(Generation {
+            manifest_version, ..
+        }) = generation
+        {
+            multi
+                .add_check_version(&self.paths.manifest, manifest_version)
+                .map_err(elect_error)?;
+        }
         match multi.commit().await {
             Ok(results) => self.elected(number, record, &results),
             Err(MultiWriteError::OperationFailed {
                 index: 1,
                 source: Error::NodeExists,
             }) => Ok(ElectOutcome::Held),
+            Err(MultiWriteError::OperationFailed {
+                index: MANIFEST_CHECK,
+                source: Error::BadVersion | Error::NoNode,
+            }) => Ok(ElectOutcome::OtherManifest),
             Err(
                 MultiWriteError::OperationFailed {
                     index: 0,

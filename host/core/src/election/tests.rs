@@ -10,6 +10,7 @@ mod delay;
 mod leading;
 mod master;
 mod queue;
+mod renewal;
 mod setbacks;
 mod shutdown;
 mod withdrawal;

@@ -117,6 +117,9 @@ pub enum Input {
     },
     /// The plugin has stopped: its store is dropped, so it can have no effect any more.
     Stopped,
+    /// The task is to be done in another way from the next term on, with these settings: a term under way ends, and nothing that
+    /// kept this host out of the queue does any more.
+    Renewed(Settings),
     /// This host no longer stands for the task. Its session goes on, so it first gives back all that it holds in the task.
     Withdraw,
     /// The host is shutting down, and its session ends.

@@ -52,7 +52,7 @@ impl TaskPaths {
             resign: format!("{own}/resign"),
             state: format!("{own}/state"),
             schedules: format!("{own}/schedules"),
-            manifest: format!("{own}/manifest"),
+            manifest: format!("{}/{task}", manifests_path(root)),
             generations: format!("{own}/generations"),
             ready: format!("{own}/ready"),
             saved: format!("{own}/saved"),
@@ -106,6 +106,11 @@ pub fn hosts_path(root: &str) -> String {
 /// The parent of all tasks.
 pub fn tasks_path(root: &str) -> String {
     format!("{root}/tasks")
+}
+
+/// The parent of all manifests. They lie beside each other, and nothing else lies there, so that one watch follows all.
+pub fn manifests_path(root: &str) -> String {
+    format!("{root}/manifests")
 }
 
 /// The parent of all artefacts.

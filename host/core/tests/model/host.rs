@@ -260,8 +260,13 @@ impl Host {
 
 /// An election that begins.
 fn election(plan: &Plan) -> Election {
-    Election::new(Settings {
+    Election::new(settings(plan))
+}
+
+/// The settings of an election.
+pub fn settings(plan: &Plan) -> Settings {
+    Settings {
         demote_timeout: time(plan.demote_timeout),
         successor_delay: time(plan.successor_delay),
-    })
+    }
 }

@@ -37,6 +37,7 @@ struct Explored {
     effects: u64,
     terms: u64,
     withdrawals: u64,
+    renewals: u64,
     recovered_within: u64,
 }
 
@@ -56,6 +57,7 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         explored.effects += world.effects;
         explored.terms += world.terms;
         explored.withdrawals += world.withdrawals;
+        explored.renewals += world.renewals;
         explored.recovered_within = explored.recovered_within.max(world.recovered_within);
         if let Some(violation) = world.violation {
             explored.violation = Some((seed, violation));
@@ -67,11 +69,12 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         effects,
         terms,
         withdrawals,
+        renewals,
         recovered_within,
     } = &explored;
     println!(
-        "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, {withdrawals} withdrawals, recovered within \
-         {recovered_within}% of the time allowed; {violation:?}",
+        "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, {withdrawals} withdrawals, {renewals} renewals, recovered \
+         within {recovered_within}% of the time allowed; {violation:?}",
         began.elapsed()
     );
     explored
@@ -95,6 +98,11 @@ fn at_most_one_host_can_have_effects() {
         explored.withdrawals >= worlds() / 2,
         "{} withdrawals",
         explored.withdrawals
+    );
+    assert!(
+        explored.renewals >= worlds() / 8,
+        "{} renewals",
+        explored.renewals
     );
 }
 

@@ -33,6 +33,8 @@ pub struct Plan {
     pub failing: u64,
     /// Operators take the task away from hosts, and give it back later, by reloads of their configuration.
     pub reloads: bool,
+    /// Other generations of the task take over.
+    pub renewals: bool,
 }
 
 /// What the ensemble refuses: nothing of it is done, and it will be refused again.
@@ -95,6 +97,7 @@ impl Plan {
             },
             failing: 10 + random.below(200),
             reloads: seed % 2 == 1,
+            renewals: seed % 8 == 5,
         }
     }
 

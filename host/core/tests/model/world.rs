@@ -51,6 +51,8 @@ pub struct World {
     pub terms: u64,
     /// How often a task was taken away from a host, and given back.
     pub withdrawals: u64,
+    /// How often another generation took over.
+    pub renewals: u64,
     /// How long it took until all was well again, at most, in percent of the time allowed.
     pub recovered_within: u64,
 }
@@ -93,6 +95,7 @@ impl World {
             effects: 0,
             terms: 0,
             withdrawals: 0,
+            renewals: 0,
             recovered_within: 0,
         };
         for host in 0..plan.hosts {

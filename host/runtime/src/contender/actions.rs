@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::tenure::{Tenure, report_released};
-use super::{Contender, request};
+use super::{Contender, Work, request};
 use crate::activation::Activation;
 use soloist_coordination::state::TaskState;
 use soloist_core::election::{Action, Input};
@@ -28,7 +28,11 @@ impl Contender {
                 request::await_predecessor(nodes, name, standing.candidate())
             }),
             Action::Elect { over } => {
-                self.request(|nodes, standing| request::elect(nodes, standing.seen.clone(), over));
+                let works = self.works.clone();
+                self.electing = Some(Arc::clone(&works.borrow()));
+                self.request(|nodes, standing| {
+                    request::elect(nodes, standing.seen.clone(), over, works)
+                });
             }
             Action::ReadMaster => {
                 self.request(|nodes, standing| request::read_master(nodes, standing.candidate()));
@@ -65,7 +69,9 @@ impl Contender {
             }
             Action::AnnounceElected(term) => {
                 // Whether it is ever activated or not, it ends by itself.
-                self.tenure = Some(Tenure::begin());
+                let work = self.electing.take();
+                let work = work.unwrap_or_else(|| Arc::clone(&self.works.borrow()));
+                self.tenure = Some(Tenure::begin(work));
                 let number = term.number;
                 About::Term(&term).report(&Event::Elected { number });
             }
@@ -100,7 +106,7 @@ impl Contender {
     }
 
     fn activate(&mut self, term: Term) {
-        if self.standing.is_some() && self.only_has_to_be_written() {
+        if self.standing.is_some() && (self.only_has_to_be_written() || self.is_outdated()) {
             // The end of the term does that.
             self.inputs.extend([
                 Input::Resign {
@@ -119,14 +125,17 @@ impl Contender {
         standing.marking = None;
         standing.order = Some(nodes.resign_order(term.clone()).boxed());
         let permit = Permit::new(standing.session.deadline().clone());
-        let keys_max = usize::try_from(self.task.plugin.limits().state_keys).unwrap_or(usize::MAX);
+        let Work {
+            plugin, activation, ..
+        } = &*tenure.work;
+        let keys_max = usize::try_from(plugin.limits().state_keys).unwrap_or(usize::MAX);
         let fence = self.task.fence(standing, &term);
         let session = Arc::clone(&standing.session);
         let state = TaskState::new(session, self.task.paths.clone(), fence).with_keys_max(keys_max);
         tenure.activation = Some(Activation::start(
             &self.plugins,
-            self.task.plugin.clone(),
-            self.task.activation,
+            Arc::clone(plugin),
+            *activation,
             term,
             permit,
             Arc::new(state),

@@ -23,7 +23,7 @@ impl Contender {
         };
         tenure.failed = Some(failed.clone());
         let was_healthy = tenure.healthy;
-        let (policy, stays) = (self.task.activation.restart, self.task.once.is_none());
+        let (policy, stays) = (tenure.work.activation.restart, self.task.once.is_none());
         let Some((marking, term, mark)) = self.mark_of_term() else {
             return;
         };

@@ -1,11 +1,13 @@
 //! Requests to the ensemble, and what their answers bring.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::watch;
 
-use super::Contender;
 use super::standing::Standing;
+use super::{Contender, Work};
 use soloist_coordination::task::{
     self, HistorySnapshot, MasterSnapshot, QueueSnapshot, TaskError, TaskNodes, TermEnding,
 };
@@ -13,6 +15,9 @@ use soloist_coordination::watches::WatchSet;
 use soloist_core::election::{Input, Record};
 use soloist_core::event::{About, Event, chain};
 use soloist_core::records::TermRecord;
+
+/// How long a host waits to hear of a manifest that has changed, before it looks again.
+const MANIFEST_TIME: Duration = Duration::from_secs(1);
 
 /// How many nodes that are no candidates are named at once.
 const STRANGERS_NAMED: usize = 3;
@@ -162,14 +167,21 @@ pub(super) async fn elect(
     nodes: TaskNodes,
     seen: Option<QueueSnapshot>,
     over: Record,
+    mut works: watch::Receiver<Arc<Work>>,
 ) -> Result<Answer, TaskError> {
     let own = seen.as_ref().and_then(|seen| seen.candidate.clone());
-    match nodes.clone().elect(seen, over).await? {
+    let generation = works.borrow_and_update().generation;
+    match nodes.clone().elect(seen, over, generation).await? {
         task::ElectOutcome::Won(term, record) => Ok(Answer {
             record: Some(*record),
             ..Input::Elected(term).into()
         }),
         task::ElectOutcome::Outdated => Ok(Input::Outdated.into()),
+        task::ElectOutcome::OtherManifest => {
+            // This host is about to hear of the change. Until then every attempt would fail.
+            let _ = tokio::time::timeout(MANIFEST_TIME, works.changed()).await;
+            Ok(Input::Outdated.into())
+        }
         task::ElectOutcome::Held => read_master(nodes, own).await,
     }
 }

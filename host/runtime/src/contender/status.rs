@@ -1,7 +1,10 @@
 //! Where a contender is, for whoever wants to know.
 
+use std::sync::Arc;
+
 use tokio::sync::{oneshot, watch};
 
+use super::Work;
 use soloist_core::clock::Moment;
 use soloist_core::election::Stage;
 use soloist_core::term::Term;
@@ -21,6 +24,7 @@ pub struct Status {
 #[derive(Debug)]
 pub struct ContenderHandle {
     pub(super) status: watch::Receiver<Status>,
+    pub(super) renew: watch::Sender<Arc<Work>>,
     pub(super) withdraw: oneshot::Sender<String>,
 }
 
@@ -28,6 +32,13 @@ impl ContenderHandle {
     /// Where the contender is. It ends with the contender.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// Gives the contender other work: for every term from the next one on. If it leads another generation, it hands that term
+    /// over first. It keeps its place in the queue.
+    pub fn renew(&self, work: Arc<Work>) {
+        // A contender that has ended does nothing.
+        let _ = self.renew.send(work);
     }
 
     /// Asks the contender to withdraw: to give back what it holds and to end, while the session goes on. `why` goes into the

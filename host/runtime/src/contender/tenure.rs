@@ -1,8 +1,9 @@
 //! What a contender has in one term: from its election until it is given back, or lost.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::Contender;
+use super::{Contender, Work};
 use crate::activation::Activation;
 use soloist_coordination::task::{HistorySnapshot, TermEnding};
 use soloist_core::clock::{self, Moment};
@@ -14,6 +15,8 @@ use soloist_core::term::{Demotion, Term};
 
 /// A contender's part in one term. It outlives the session that ends it, since the plugin has to be stopped then.
 pub(super) struct Tenure {
+    /// What it does.
+    pub(super) work: Arc<Work>,
     /// Since when this host leads.
     pub(super) since: Moment,
     /// The terms before it, once they are read.
@@ -34,8 +37,9 @@ pub(super) struct Tenure {
 }
 
 impl Tenure {
-    pub(super) fn begin() -> Self {
+    pub(super) fn begin(work: Arc<Work>) -> Self {
         Self {
+            work,
             since: clock::now(),
             kept: None,
             activation: None,
@@ -84,7 +88,10 @@ impl Contender {
             .and_then(|standing| standing.record.clone());
         let tenure = self.tenure.as_ref();
         let kept = tenure.and_then(|tenure| tenure.kept.clone());
-        let end = tenure.map_or_else(|| Tenure::begin().end(), Tenure::end);
+        let end = tenure.map_or_else(
+            || End::now(Demotion::LeaseExpiring.name(), None),
+            Tenure::end,
+        );
         let successor = tenure.and_then(|tenure| tenure.successor.clone());
         TermEnding::new(term, record, kept, end, successor, self.has_done())
     }

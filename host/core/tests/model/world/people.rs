@@ -5,7 +5,7 @@ use soloist_core::election::Input;
 use super::stages::Stage;
 use super::{Event, World};
 use crate::change::Change;
-use crate::host::Ask;
+use crate::host::{Ask, settings};
 use crate::plan::{HostId, Refusal, SECOND, Session, time};
 use crate::tree::NOBODY;
 
@@ -13,6 +13,9 @@ impl World {
     pub(super) fn somebody_acts(&mut self, host: HostId) {
         if self.plan.reloads && self.random.below(3) == 0 {
             return self.withdraw(host);
+        }
+        if self.plan.renewals && self.random.below(3) == 0 {
+            return self.renew(host);
         }
         match self.random.below(10) {
             0 => self.end_process(host),
@@ -66,6 +69,21 @@ impl World {
                 host,
                 input: Input::Withdraw,
                 successor: None,
+            },
+        );
+    }
+
+    /// A host hears that another generation of the task takes over.
+    fn renew(&mut self, host: HostId) {
+        self.renewals += 1;
+        let input = Input::Renewed(settings(&self.plan));
+        let successor = None;
+        self.after(
+            0,
+            Event::Told {
+                host,
+                input,
+                successor,
             },
         );
     }

@@ -1,0 +1,150 @@
+//! The manifests of all deployed tasks, followed by one watch.
+//!
+//! They lie beside each other, and nothing else lies there: a host hears of each change of one, and of nothing else, whatever
+//! the number of tasks is.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
+use zookeeper_client::{
+    AddWatchMode, Error, EventType, PersistentWatcher, SessionState, WatchedEvent,
+};
+
+use super::error::{Doing, NodeError};
+use super::session::Session;
+use soloist_core::records;
+
+/// How many manifests a host reads at once.
+const READS_MAX: usize = 32;
+
+/// The manifests, as one session sees them.
+#[derive(Debug)]
+pub struct Manifests {
+    session: Arc<Session>,
+    path: String,
+    watcher: PersistentWatcher,
+}
+
+/// The node of a manifest, as read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// The task.
+    pub task: String,
+    /// What the node says; None if it is not there.
+    pub node: Option<(Vec<u8>, i32)>,
+}
+
+/// What has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// The manifests of these tasks, as they are now.
+    Some(Vec<Manifest>),
+    /// Whatever was missed: all manifests there are. Others are gone.
+    All(Vec<Manifest>),
+}
+
+impl Manifests {
+    /// Follows the manifests below `root`; also gives all there are.
+    ///
+    /// # Errors
+    /// If the nodes cannot be made or read.
+    pub async fn follow(
+        session: Arc<Session>,
+        root: &str,
+    ) -> Result<(Self, Vec<Manifest>), NodeError> {
+        let path = records::manifests_path(root);
+        session
+            .ensure(&path)
+            .await
+            .map_err(NodeError::at(Doing::Create, &path))?;
+        let watcher = session
+            .client()
+            .watch(&path, AddWatchMode::PersistentRecursive)
+            .await
+            .map_err(NodeError::at(Doing::Read, &path))?;
+        let manifests = Self {
+            session,
+            path,
+            watcher,
+        };
+        let all = manifests.all().await?;
+        Ok((manifests, all))
+    }
+
+    /// Waits for changes, and reads what has changed. None once the session has ended: it must not be called again then.
+    ///
+    /// # Errors
+    /// If a node cannot be read.
+    ///
+    /// # Cancellation safety
+    /// None: what was heard and not read is lost.
+    pub async fn changed(&mut self) -> Result<Option<Changed>, NodeError> {
+        let mut tasks = BTreeSet::new();
+        let mut next = Some(self.watcher.changed().await);
+        // A hundred that change at once are read together.
+        while let Some(event) = next {
+            match self.heard(&event) {
+                Heard::Task(task) => {
+                    tasks.insert(task);
+                }
+                Heard::Other => {}
+                Heard::Reconnection => return Ok(Some(Changed::All(self.all().await?))),
+                Heard::End => return Ok(None),
+            }
+            next = self.watcher.changed().now_or_never();
+        }
+        Ok(Some(Changed::Some(self.these(tasks).await?)))
+    }
+
+    fn heard(&self, event: &WatchedEvent) -> Heard {
+        match event.event_type {
+            EventType::Session if event.session_state.is_terminated() => Heard::End,
+            // What changed in between is not told: https://issues.apache.org/jira/browse/ZOOKEEPER-4698.
+            EventType::Session if event.session_state == SessionState::SyncConnected => {
+                Heard::Reconnection
+            }
+            EventType::Session => Heard::Other,
+            _ => {
+                let task = event.path.strip_prefix(&self.path);
+                task.and_then(|task| task.strip_prefix('/'))
+                    .map_or(Heard::Other, |task| Heard::Task(task.to_owned()))
+            }
+        }
+    }
+
+    async fn all(&self) -> Result<Vec<Manifest>, NodeError> {
+        let tasks = self.session.client().list_children(&self.path).await;
+        self.these(tasks.map_err(NodeError::at(Doing::Read, &self.path))?)
+            .await
+    }
+
+    async fn these(
+        &self,
+        tasks: impl IntoIterator<Item = String>,
+    ) -> Result<Vec<Manifest>, NodeError> {
+        let reads = tasks.into_iter().map(async |task| {
+            let path = format!("{}/{task}", self.path);
+            match self.session.client().get_data(&path).await {
+                Ok((data, stat)) => Ok(Manifest {
+                    task,
+                    node: Some((data, stat.version)),
+                }),
+                Err(Error::NoNode) => Ok(Manifest { task, node: None }),
+                Err(error) => Err(NodeError::at(Doing::Read, &path)(error)),
+            }
+        });
+        stream::iter(reads).buffered(READS_MAX).try_collect().await
+    }
+}
+
+/// What an event is about.
+enum Heard {
+    /// The manifest of a task was written or removed.
+    Task(String),
+    /// The session has a connection again, and may have missed something.
+    Reconnection,
+    /// The session has ended.
+    End,
+    Other,
+}
