@@ -117,17 +117,17 @@ pub struct Progress {
 
 /// What a leader does next. After everything but a wait it reads again, and asks again.
 ///
-/// A record is written over the one that was decided by, in a transaction with the checks of the fence. If the answer is lost,
-/// the record that is read next shows whether it was written.
+/// Every transaction checks the fence and the version of the record that was decided by: the one that writes the record, and each
+/// one that copies, restores or deletes before it. If an answer is lost, the record that is read next shows whether it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Write this record.
     Write(RolloutRecord),
-    /// Copy the state, anew if part of a copy is there, in fenced transactions; then write this record.
+    /// Copy the state, anew if part of a copy is there; then write this record.
     Copy(RolloutRecord),
-    /// Make the state what the copy says, in fenced transactions; then write this record.
+    /// Make the state what the copy says; then write this record.
     Restore(RolloutRecord),
-    /// Delete the copy, in fenced transactions; then write this record.
+    /// Delete the copy; then write this record.
     Drop(RolloutRecord),
     /// Start the plugin.
     Activate,

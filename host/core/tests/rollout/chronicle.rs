@@ -196,10 +196,10 @@ impl Seen {
     pub(crate) fn is_enough(&self) -> bool {
         self.elections > 100
             && self.healthy > 100
-            && self.rolled_back > 100
+            && self.rolled_back > 50
             && self.by_operators > 10
             && self.unready > 0
-            && self.frozen > 10
+            && self.frozen > 50
             && self.restored > 10
             && self.refused > 10
     }
