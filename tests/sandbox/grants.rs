@@ -6,3 +6,4 @@ mod directories;
 mod imports;
 mod open_files;
 mod secrets;
+mod ungranted;

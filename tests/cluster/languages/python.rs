@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use soloist_tests::build;
 use soloist_tests::cluster::Cluster;
-use soloist_tests::host::Command;
+use soloist_tests::history::Event;
+use soloist_tests::host::{Command, Host};
 
 use super::tools::{contract, is_fresh, kept, or_skipped, run};
 use super::{place, through_a_failover};
@@ -139,7 +140,7 @@ async fn a_plugin_in_python_is_cancelled_in_a_long_wait_and_then_told() -> Resul
     Ok(())
 }
 
-/// Blocks in `time.sleep`, or fails, as its configuration says.
+/// Blocks in `time.sleep`, fails, or opens what is not granted, as its configuration says.
 const APP: &str = r#"
 import time
 
@@ -156,6 +157,8 @@ class WitWorld(wit_world.WitWorld):
             time.sleep(3600)
         elif store.get("do") == "raise":
             self.fail()
+        elif store.get("do") == "open":
+            open("/data/orders")
 
     def fail(self):
         raise ValueError("no luck")
@@ -183,9 +186,14 @@ async fn a_plugin_in_python_is_cancelled_in_a_sleep_and_its_exceptions_come_as_l
     .await?;
     ensure!(said.first == ["elected", "demoted"], "{:?}", said.first);
 
-    let command = cluster.host_of("c", &plugin)?.flag("--task", "raises");
-    let command = granted(command.arg("--allow-state").flag("--config", "do=raise"))?;
-    let mut host = command.start(&cluster.history)?;
+    let start = |what: &str| -> Result<Host> {
+        let command = cluster.host_of(what, &plugin)?.flag("--task", what);
+        let command = command
+            .arg("--allow-state")
+            .flag("--config", &format!("do={what}"));
+        granted(command)?.start(&cluster.history)
+    };
+    let mut host = start("raise")?;
     let failed = host.event("plugin-failed").await?;
     let failed = failed.event().context("it is an event")?;
     ensure!(failed.line["cause"] == "error", "{failed:?}");
@@ -208,6 +216,28 @@ async fn a_plugin_in_python_is_cancelled_in_a_sleep_and_its_exceptions_come_as_l
             .iter()
             .any(|line| line.contains("app.py") && line.contains("in fail")),
         "{lines:#?}"
+    );
+    host.terminate().await?;
+
+    let mut host = start("open")?;
+    let told = |event: &Event| {
+        let path = "/data/orders is in no directory that is granted to this task";
+        event.message.starts_with(path) && event.message.contains(r#"guest = "/data" }"#)
+    };
+    host.event_where("plugin-log", told).await?;
+    let failed = host.event("plugin-failed").await?;
+    let failed = failed.event().context("it is an event")?;
+    ensure!(
+        failed.message.contains("PermissionError") && failed.message.contains("'/data/orders'"),
+        "{}",
+        failed.message
+    );
+    // Of what the plugin has not asked for, nothing is said.
+    let records = host.records();
+    let mut lines = records.iter().filter_map(|record| record.event());
+    ensure!(
+        !lines.any(|event| event.message.contains(".py is in no directory")),
+        "{records:#?}"
     );
     host.terminate().await.map(drop)
 }

@@ -65,9 +65,13 @@ fn a_reactor_of_wasi_preview_1_is_initialized_and_has_clocks_random_numbers_and_
             (import "wasi_snapshot_preview1" "args_sizes_get" (func $args (param i32 i32) (result i32)))
             (import "wasi_snapshot_preview1" "environ_sizes_get" (func $environ (param i32 i32) (result i32)))
             (import "wasi_snapshot_preview1" "fd_prestat_get" (func $prestat (param i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_prestat_dir_name" (func $name (param i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "path_open"
+                (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
             (memory (export "memory") 1)
             (data (i32.const 0) "\10\00\00\00\05\00\00\00")
             (data (i32.const 16) "fine\0a")
+            (data (i32.const 32) "data/x")
             (global $initialized (mut i32) (i32.const 0))
             (func (export "_initialize") (global.set $initialized (i32.const 1)))
             (func $check (param i32) (if (i32.eqz (local.get 0)) (then unreachable)))
@@ -77,16 +81,28 @@ fn a_reactor_of_wasi_preview_1_is_initialized_and_has_clocks_random_numbers_and_
                 (call $check (i64.ne (i64.load (i32.const 64)) (i64.const 0)))
                 (call $check (i32.eqz (call $random (i32.const 72) (i32.const 16))))
                 (call $check (i64.ne (i64.load (i32.const 72)) (i64.load (i32.const 80))))
-                ;; No arguments, no variables, no directory.
+                ;; No arguments, no variables, and no directory but one that denies (2) all that it is asked for.
                 (call $check (i32.eqz (call $args (i32.const 96) (i32.const 100))))
                 (call $check (i32.eqz (i32.load (i32.const 96))))
                 (call $check (i32.eqz (call $environ (i32.const 96) (i32.const 100))))
                 (call $check (i32.eqz (i32.load (i32.const 96))))
-                (call $check (i32.eq (call $prestat (i32.const 3) (i32.const 96)) (i32.const 8)))
+                (call $check (i32.eqz (call $prestat (i32.const 3) (i32.const 96))))
+                (call $check (i32.eq (i32.load (i32.const 100)) (i32.const 1)))
+                (call $check (i32.eqz (call $name (i32.const 3) (i32.const 96) (i32.const 1))))
+                (call $check (i32.eq (i32.load8_u (i32.const 96)) (i32.const 47)))
+                (call $check (i32.eq (i32.const 2)
+                    (call $open (i32.const 3) (i32.const 0) (i32.const 32) (i32.const 6) (i32.const 0)
+                        (i64.const 2) (i64.const 2) (i32.const 0) (i32.const 96))))
+                (call $check (i32.eq (call $prestat (i32.const 4) (i32.const 96)) (i32.const 8)))
                 (call $check (i32.eqz (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))
             (func (export "on_demoted")))"#,
     ));
-    assert_eq!(lines, ["fine"]);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(
+        lines[0].starts_with("/data/x is in no directory that is granted"),
+        "{lines:?}"
+    );
+    assert_eq!(lines[1], "fine");
 }
 
 #[test]

@@ -3,11 +3,12 @@
 //! wasmtime resolves paths, and lets none lead out of a granted directory. These functions stand in the place of some of
 //! wasmtime's, in both versions of the interface, because wasmtime sets no bound to what they take of the host: how many
 //! files a plugin has open ([`OpenFiles`]), how much of a listing is in memory (`listing`), and how long a write goes on
-//! (`writing`).
+//! (`writing`). Others tell what is missing to who asks for a path that no grant covers ([`Ungranted`]).
 
 mod listing;
 mod p2;
 mod p3;
+mod ungranted;
 mod writing;
 
 use std::fs::File;
@@ -18,6 +19,7 @@ use wasmtime_wasi::filesystem::{
     Descriptor, WasiFilesystemCtx, WasiFilesystemCtxView, WasiFilesystemView,
 };
 
+pub(crate) use self::ungranted::Ungranted;
 use crate::descriptors;
 use crate::log::PluginLog;
 use soloist_core::limits::count;
@@ -28,6 +30,7 @@ pub(crate) struct FilesView<'a> {
     pub(crate) ctx: &'a mut WasiFilesystemCtx,
     pub(crate) table: &'a mut ResourceTable,
     pub(crate) open: &'a mut OpenFiles,
+    pub(crate) ungranted: &'a mut Ungranted,
     pub(crate) permit: &'a Permit,
     pub(crate) log: &'a PluginLog,
 }
@@ -49,14 +52,28 @@ pub(crate) fn add_to_linker<T: WasiFilesystemView + 'static>(
     Ok(())
 }
 
-fn functions<T: WasiFilesystemView + 'static>() -> [(&'static str, Add<T>); 11] {
+fn functions<T: WasiFilesystemView + 'static>() -> [(&'static str, Add<T>); 25] {
     [
+        (p2::PREOPENS, p2::add_directories),
+        (p2::INTERFACE, p2::add_stat),
+        (p2::INTERFACE, p2::add_hash),
+        (p2::INTERFACE, p2::add_make_directory),
+        (p2::INTERFACE, p2::add_remove_directory),
+        (p2::INTERFACE, p2::add_remove_file),
+        (p2::INTERFACE, p2::add_read_link),
         (p2::INTERFACE, p2::add_write),
         (p2::INTERFACE, p2::add_append),
         (p2::INTERFACE, p2::add_open),
         (p2::INTERFACE, p2::add_list),
         (p2::INTERFACE, p2::add_next_entry),
         (p2::INTERFACE, p2::add_listing),
+        (p3::PREOPENS, p3::add_directories),
+        (p3::INTERFACE, p3::add_stat),
+        (p3::INTERFACE, p3::add_hash),
+        (p3::INTERFACE, p3::add_make_directory),
+        (p3::INTERFACE, p3::add_remove_directory),
+        (p3::INTERFACE, p3::add_remove_file),
+        (p3::INTERFACE, p3::add_read_link),
         (p3::INTERFACE, p3::add_write),
         (p3::INTERFACE, p3::add_append),
         (p3::INTERFACE, p3::add_read),

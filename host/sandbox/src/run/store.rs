@@ -15,7 +15,7 @@ use crate::imports::blocking_clock::BlockingClockView;
 use crate::imports::blocking_state::BlockingStateView;
 use crate::imports::clocks::ClocksView;
 use crate::imports::config::ConfigView;
-use crate::imports::files::{FilesView, OpenFiles};
+use crate::imports::files::{FilesView, OpenFiles, Ungranted};
 use crate::imports::leadership::LeadershipView;
 use crate::imports::log::LogView;
 use crate::imports::schedule::{ScheduleAccess, ScheduleView};
@@ -61,6 +61,7 @@ pub(crate) struct InstanceData {
     network: NetworkAccess,
     table: ResourceTable,
     open_files: OpenFiles,
+    ungranted: Ungranted,
     usage: Usage,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -137,6 +138,7 @@ impl InstanceData {
             cpu: Cpu::new(limits.cpu),
             turn: Turn::default(),
             open_files: OpenFiles::new(limits.files),
+            ungranted: Ungranted::new(&settings.grants),
             usage: Usage::new(limits.clone()),
             settings,
             wasi,
@@ -215,6 +217,7 @@ impl InstanceData {
             ctx: self.wasi.filesystem(),
             table: &mut self.table,
             open: &mut self.open_files,
+            ungranted: &mut self.ungranted,
             permit: &self.leadership.permit,
             log: &self.log,
         }

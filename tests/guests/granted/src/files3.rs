@@ -146,6 +146,53 @@ pub async fn list_many() -> String {
     }
 }
 
+/// Tries everything with the directory that stands for what is not granted; `/data` is granted to write.
+pub async fn ungranted() -> String {
+    let directories = get_directories();
+    let [(data, _), (nowhere, name)] = &directories[..] else {
+        return format!("{} directories", directories.len());
+    };
+    let none = PathFlags::empty();
+    let file = || String::from("file");
+    let open = |path: &str, create, how| nowhere.open_at(none, path.into(), create, how);
+    let codes = [
+        open("file", OpenFlags::empty(), DescriptorFlags::READ)
+            .await
+            .err(),
+        open("file", OpenFlags::CREATE, DescriptorFlags::WRITE)
+            .await
+            .err(),
+        open(".", OpenFlags::DIRECTORY, DescriptorFlags::READ)
+            .await
+            .err(),
+        open("../..", OpenFlags::DIRECTORY, DescriptorFlags::READ)
+            .await
+            .err(),
+        nowhere.stat_at(none, file()).await.err(),
+        nowhere.create_directory_at(file()).await.err(),
+        nowhere.remove_directory_at(file()).await.err(),
+        nowhere.unlink_file_at(file()).await.err(),
+        nowhere.readlink_at(file()).await.err(),
+    ];
+    let others = [
+        nowhere.symlink_at("/etc".into(), file()).await,
+        nowhere.rename_at(file(), data, "moved".into()).await,
+        data.rename_at(file(), nowhere, file()).await,
+        nowhere.link_at(none, file(), data, "moved".into()).await,
+        data.link_at(none, file(), nowhere, file()).await,
+        stream(nowhere, b"x".to_vec(), Some(0)).await,
+        stream(nowhere, b"x".to_vec(), None).await,
+        nowhere.read_directory().1.await,
+        nowhere.read_via_stream(0).1.await,
+    ];
+    let denied = |code: &Option<ErrorCode>| matches!(code, Some(ErrorCode::Access));
+    format!(
+        "{name}: {} denied, {} failed",
+        codes.iter().filter(|code| denied(code)).count(),
+        others.iter().filter(|other| other.is_err()).count()
+    )
+}
+
 async fn stream(file: &Descriptor, data: Vec<u8>, place: Option<u64>) -> Result<(), ErrorCode> {
     let (mut writer, reader) = wit_stream::new::<u8>();
     let end = match place {

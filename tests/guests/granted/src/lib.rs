@@ -84,6 +84,7 @@ impl Plugin for Granted {
             "list3" => info!("{}", files3::list().await),
             "list-many3" => info!("{}", files3::list_many().await),
             "write3" => info!("{}", files3::write().await),
+            "ungranted3" => info!("{}", files3::ungranted().await),
             "refused3" => info!("{}", files3::refused().await),
             // Never ends by itself; each round is another one, so that late bytes show.
             "write-on" => {
@@ -118,6 +119,8 @@ fn files(step: &str) -> String {
         words.next().unwrap_or_default(),
     );
     let outcome = match what {
+        Some("why") => return format!("{:?}", fs::read(path).map_err(|error| error.kind())),
+        Some("look") => fs::metadata(path).map(|_| String::from("there")),
         Some("read") => fs::read_to_string(path),
         Some("write") => fs::write(path, value).map(|()| String::from("written")),
         Some("fill") => fs::write(path, vec![b'x'; 1 << 20]).map(|()| String::from("written")),
@@ -135,6 +138,8 @@ fn files(step: &str) -> String {
             Ok(names.join(","))
         }),
         Some("remove") => fs::remove_file(path).map(|()| String::from("removed")),
+        Some("empty") => fs::remove_dir(path).map(|()| String::from("removed")),
+        Some("follow") => fs::read_link(path).map(|path| path.display().to_string()),
         Some("make") => fs::create_dir(path).map(|()| String::from("made")),
         Some("rename") => fs::rename(path, value).map(|()| String::from("renamed")),
         #[expect(deprecated, reason = "what stands in its place is not stable for WASI")]

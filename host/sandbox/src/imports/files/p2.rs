@@ -5,21 +5,106 @@ use rustix::fs::FileType;
 use wasmtime::StoreContextMut;
 use wasmtime::component::{LinkerInstance, Resource, ResourceType};
 use wasmtime_wasi::filesystem::Descriptor;
+use wasmtime_wasi::p2::bindings::filesystem::preopens::Host as _;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
-    DescriptorFlags, DescriptorType, DirectoryEntry, DirectoryEntryStream, ErrorCode,
-    HostDescriptor, OpenFlags, PathFlags,
+    DescriptorFlags, DescriptorStat, DescriptorType, DirectoryEntry, DirectoryEntryStream,
+    ErrorCode, HostDescriptor, MetadataHashValue, OpenFlags, PathFlags,
 };
-use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamError, StreamResult};
+use wasmtime_wasi::p2::{
+    DynOutputStream, FsResult, OutputStream, Pollable, StreamError, StreamResult,
+};
 
 use super::listing::{Entry, Listing};
 use super::writing::{CHUNK_BYTES, Place, Refused, Writing};
 use super::{FilesView, GetView, NoRoom};
 
 pub(super) const INTERFACE: &str = "wasi:filesystem/types@0.2.12";
+pub(super) const PREOPENS: &str = "wasi:filesystem/preopens@0.2.12";
 
-type Begun = (Result<Resource<DynOutputStream>, ErrorCode>,);
-type Opened = (Result<Resource<Descriptor>, ErrorCode>,);
-type Listed = (Result<Resource<DirectoryEntryStream>, ErrorCode>,);
+type Answer<V> = (Result<V, ErrorCode>,);
+type Begun = Answer<Resource<DynOutputStream>>;
+type Opened = Answer<Resource<Descriptor>>;
+type Listed = Answer<Resource<DirectoryEntryStream>>;
+
+pub(super) fn add_directories<T: 'static>(
+    preopens: &mut LinkerInstance<'_, T>,
+    view: GetView<T>,
+) -> wasmtime::Result<()> {
+    preopens.func_wrap("get-directories", move |mut store, (): ()| {
+        let mut view = view(store.data_mut());
+        let granted = view.wasi().get_directories()?;
+        Ok((view.directories(granted)?,))
+    })
+}
+
+/// Has wasmtime do what the guest asks for by a path, if a grant covers the path.
+macro_rules! add_path_function {
+    ($add:ident, $name:literal, $function:ident, ($($more:ident: $type:ty)?), $value:ty) => {
+        pub(super) fn $add<T: Send + 'static>(
+            types: &mut LinkerInstance<'_, T>,
+            view: GetView<T>,
+        ) -> wasmtime::Result<()> {
+            type Parameters = (Resource<Descriptor>, $($type,)? String);
+            types.func_wrap_async(
+                $name,
+                move |mut store: StoreContextMut<'_, T>, (place, $($more,)? path): Parameters| {
+                    Box::new(async move {
+                        let mut view = view(store.data_mut());
+                        if view.is_ungranted(&place, &path, false)? {
+                            return Ok((Err(ErrorCode::Access),));
+                        }
+                        answer::<$value>(view.wasi().$function(place, $($more,)? path).await)
+                    })
+                },
+            )
+        }
+    };
+}
+
+add_path_function!(add_stat, "[method]descriptor.stat-at", stat_at, (links: PathFlags), DescriptorStat);
+add_path_function!(
+    add_hash,
+    "[method]descriptor.metadata-hash-at",
+    metadata_hash_at,
+    (links: PathFlags),
+    MetadataHashValue
+);
+add_path_function!(
+    add_make_directory,
+    "[method]descriptor.create-directory-at",
+    create_directory_at,
+    (),
+    ()
+);
+add_path_function!(
+    add_remove_directory,
+    "[method]descriptor.remove-directory-at",
+    remove_directory_at,
+    (),
+    ()
+);
+add_path_function!(
+    add_remove_file,
+    "[method]descriptor.unlink-file-at",
+    unlink_file_at,
+    (),
+    ()
+);
+add_path_function!(
+    add_read_link,
+    "[method]descriptor.readlink-at",
+    readlink_at,
+    (),
+    String
+);
+
+/// What wasmtime's function returns, as the guest gets it.
+fn answer<V>(returned: FsResult<V>) -> wasmtime::Result<Answer<V>> {
+    match returned {
+        Ok(value) => Ok((Ok(value),)),
+        Err(error) => Ok((Err(error.downcast()?),)),
+    }
+}
 
 pub(super) fn add_write<T: 'static>(
     types: &mut LinkerInstance<'_, T>,
@@ -87,20 +172,20 @@ async fn open(
     how: OpenFlags,
     flags: DescriptorFlags,
 ) -> wasmtime::Result<Opened> {
+    if view.is_ungranted(&directory, &path, how.contains(OpenFlags::DIRECTORY))? {
+        return Ok((Err(ErrorCode::Access),));
+    }
     if let Err(NoRoom) = view.room_for_file(&directory)? {
         return Ok((Err(ErrorCode::Quota),));
     }
-    match view
+    let opened = view
         .wasi()
         .open_at(directory, links, path, how, flags)
-        .await
-    {
-        Ok(opened) => {
-            view.opened(&opened)?;
-            Ok((Ok(opened),))
-        }
-        Err(error) => Ok((Err(error.downcast()?),)),
+        .await;
+    if let Ok(opened) = &opened {
+        view.opened(opened)?;
     }
+    answer(opened)
 }
 
 pub(super) fn add_list<T: 'static>(
