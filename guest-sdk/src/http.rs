@@ -43,6 +43,8 @@ mod url;
 pub use error::{Error, Refused};
 pub use request::Request;
 pub use response::Response;
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use response::header_text;
 
 /// How long a request may take, redirections and all, unless it says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use soloist_core::digest::Digest;
+use soloist_core::grants::Grants;
 use soloist_core::term::Demotion;
 use soloist_dev::testbed::{Tested, wait_for_message};
 use soloist_sandbox::{LoadError, Plugin, PluginProblem, PluginSettings};
@@ -380,6 +381,53 @@ fn a_plugin_for_another_version_of_the_contract_is_refused_with_those_that_the_h
         );
         let says = format!("`{import}` says: this host speaks soloist:plugin@0.1.");
         assert!(told.contains(&says), "{told}");
+    }
+}
+
+/// Before the first release of 0.1.0, `list` took no prefix.
+#[test]
+fn a_plugin_for_a_draft_of_the_contract_is_refused_with_what_has_changed() {
+    for (interface, form, told_form) in [
+        ("state", "func async", "async func() -> "),
+        ("blocking-state", "func", "func() -> "),
+    ] {
+        let import = format!(
+            r#"(component (import "soloist:plugin/{interface}@0.1.0" (instance
+                (type $reason (variant
+                    (case "bad-key" string) (case "too-large") (case "too-many")
+                    (case "changed" (option u64)) (case "unavailable" string)))
+                (export "error" (type $error (eq $reason)))
+                (export "list" ({form} (result (result (list string) (error $error))))))) "#
+        );
+        let old = component("async", "async").replacen("(component", &import, 1);
+        let file = File::new("wat", old.as_bytes());
+        let grants = Grants {
+            state: true,
+            ..Grants::default()
+        };
+        let settings = PluginSettings {
+            grants,
+            ..PluginSettings::default()
+        };
+        let loaded = Plugin::load(&engine(), &file.0, settings).unwrap_err();
+        let inspected = soloist_sandbox::inspect(&engine(), &file.0).unwrap_err();
+        for refused in [loaded, inspected] {
+            let told = refused.problem.to_string();
+            assert!(
+                matches!(refused.problem, PluginProblem::Draft { .. }),
+                "{told}"
+            );
+            for part in [
+                "made for a draft of the contract",
+                "`list`",
+                &*format!("`soloist:plugin/{interface}@0.1.0`"),
+                told_form,
+                "soloist:plugin@0.1",
+                "Build it with an SDK of this host's version",
+            ] {
+                assert!(told.contains(part), "{part} is missing in: {told}");
+            }
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::bindings::{wit_future, wit_stream};
 
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// Sends it once, and reads the whole answer.
+/// Sends the request once, without following a redirection, and reads the whole answer.
 pub(crate) async fn exchange(sent: &Request) -> Result<Response, Error> {
     let failed = |error: ErrorCode| error::failure(&sent.url, error);
     let body = (!sent.body.is_empty()).then(wit_stream::new::<u8>);
@@ -23,7 +23,7 @@ pub(crate) async fn exchange(sent: &Request) -> Result<Response, Error> {
     address(sent, &request)?;
     let mut write = pin!(async {
         if let Some(mut writer) = writer {
-            // What is left over was not wanted: then the answer tells why.
+            // A server may answer without reading the whole body. Its answer says why, so the rest is dropped.
             writer.write_all(sent.body.clone()).await;
         }
         let _ = no_trailers.write(Ok(None)).await;

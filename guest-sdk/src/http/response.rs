@@ -58,11 +58,7 @@ impl Response {
 
     /// The first value of a header, if it is there and text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self
-            .headers
-            .iter()
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(value).ok()
+        header_text(&self.headers, name)
     }
 
     /// The body as text; what is not UTF-8 is replaced.
@@ -80,4 +76,12 @@ impl Response {
             source,
         })
     }
+}
+
+/// The first value of a header, if it is there and text.
+pub(crate) fn header_text<'a>(headers: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a str> {
+    let (_, value) = headers
+        .iter()
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(value).ok()
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::http::header_text;
+
 /// A request as the server sees it.
 ///
 /// ```
@@ -35,11 +37,7 @@ pub struct Request {
 impl Request {
     /// The first value of a header, if it is there and text.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, value) = self
-            .headers
-            .iter()
-            .find(|(found, _)| found.eq_ignore_ascii_case(name))?;
-        std::str::from_utf8(value).ok()
+        header_text(&self.headers, name)
     }
 
     /// The body as text; what is not UTF-8 is replaced.

@@ -13,6 +13,7 @@ pub(crate) mod needs;
 pub(crate) mod plugin_engine;
 pub(crate) mod problem;
 pub(crate) mod scratch;
+pub(crate) mod unlinked;
 
 use std::fs::File;
 use std::io::Read;

@@ -8,7 +8,7 @@ use crate::leadership::Leadership;
 use crate::load::inspection::{Inspected, Inspection};
 use crate::load::plugin_engine::PluginEngine;
 use crate::load::problem::{LoadError, PluginProblem};
-use crate::load::{self, Loaded};
+use crate::load::{self, Loaded, unlinked};
 use crate::network::AnswerHttp;
 use crate::run::failure::Failure;
 use crate::run::linker::linker;
@@ -47,7 +47,7 @@ impl Plugin {
             let pre = linker(&loaded.engine)
                 .map_err(PluginProblem::Imports)?
                 .instantiate_pre(&loaded.component)
-                .map_err(PluginProblem::Link)?;
+                .map_err(|error| unlinked::problem(&loaded.engine, &loaded.component, error))?;
             Ok(Self {
                 linked: Linked::new(
                     loaded.engine,
@@ -150,7 +150,7 @@ pub fn inspect(engine: &Arc<PluginEngine>, path: &Path) -> Result<Inspection, Lo
         linker(&inspected.engine)
             .map_err(PluginProblem::Imports)?
             .instantiate_pre(&inspected.component)
-            .map_err(PluginProblem::Link)?;
+            .map_err(|error| unlinked::problem(&inspected.engine, &inspected.component, error))?;
         Ok(inspected.inspection())
     })
 }

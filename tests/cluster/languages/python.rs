@@ -190,7 +190,7 @@ async fn a_plugin_in_python_is_cancelled_in_a_sleep_and_its_exceptions_come_as_l
         let command = cluster.host_of(what, &plugin)?.flag("--task", what);
         let command = command
             .arg("--allow-state")
-            .flag("--config", &format!("do={what}"));
+            .flag("--config", format!("do={what}"));
         granted(command)?.start(&cluster.history)
     };
     let mut host = start("raise")?;

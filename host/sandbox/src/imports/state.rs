@@ -1,14 +1,14 @@
 //! The import `state`: what the task keeps from term to term.
 
+mod wire;
+
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 use wasmtime::component::{Accessor, HasData, Linker};
 
-use crate::contract::bindings::state::{
-    self, Assignment, Entry, Error, Expectation, Operation, Refusal,
-};
+use crate::contract::bindings::state::{self, Entry, Error, Operation, Refusal};
 use crate::imports::writes::Writes;
 use soloist_core::limits::{Limits, count};
 use soloist_core::permit::{LeaseLost, Permit};
@@ -42,7 +42,7 @@ impl StateAccess {
         }
     }
 
-    pub(crate) fn is_too_large(&self, value: &[u8]) -> bool {
+    fn is_too_large(&self, value: &[u8]) -> bool {
         value.len() as u64 > self.value_max_bytes
     }
 
@@ -103,6 +103,62 @@ impl StateAccess {
         }
     }
 
+    /// Reads an entry.
+    pub(crate) async fn get<N: From<kept::Entry>, E: From<StateError>>(
+        &self,
+        key: String,
+    ) -> wasmtime::Result<Result<Option<N>, E>> {
+        let read = self.call(None, |state| state.get(key)).await?;
+        Ok(read.map(|entry| entry.map(N::from)))
+    }
+
+    /// Writes an entry, whether it is there or not.
+    pub(crate) async fn set<E: From<StateError>>(
+        &self,
+        key: String,
+        value: Vec<u8>,
+    ) -> wasmtime::Result<Result<u64, E>> {
+        let bytes = value.len();
+        if self.is_too_large(&value) {
+            return Ok(Err(StateError::TooLarge { bytes }.into()));
+        }
+        self.call(Some(key.len() + bytes), |state| state.set(key, value))
+            .await
+    }
+
+    /// Deletes an entry, if it is there.
+    pub(crate) async fn delete<E: From<StateError>>(
+        &self,
+        key: String,
+    ) -> wasmtime::Result<Result<(), E>> {
+        self.call(Some(key.len()), |state| state.delete(key)).await
+    }
+
+    /// The keys that begin with `prefix`.
+    pub(crate) async fn list<E: From<StateError>>(
+        &self,
+        prefix: String,
+    ) -> wasmtime::Result<Result<Vec<String>, E>> {
+        self.call(None, |state| state.list(prefix)).await
+    }
+
+    /// Writes an entry if it has the version expected.
+    pub(crate) async fn compare_and_set<E: From<StateError>>(
+        &self,
+        key: String,
+        expected: Option<u64>,
+        value: Vec<u8>,
+    ) -> wasmtime::Result<Result<u64, E>> {
+        let bytes = value.len();
+        if self.is_too_large(&value) {
+            return Ok(Err(StateError::TooLarge { bytes }.into()));
+        }
+        self.call(Some(key.len() + bytes), |state| {
+            state.compare_and_set(key, expected, value)
+        })
+        .await
+    }
+
     /// Does all of these or none.
     pub(crate) async fn transact<E: From<kept::Refusal>>(
         &self,
@@ -140,13 +196,7 @@ impl<T> state::HostWithStore<T> for Import {
         accessor: &Accessor<T, Self>,
         key: String,
     ) -> wasmtime::Result<Result<Option<Entry>, Error>> {
-        let read = call(accessor, None, |state| state.get(key)).await?;
-        Ok(read.map(|entry| {
-            entry.map(|entry| Entry {
-                value: entry.value,
-                version: entry.version,
-            })
-        }))
+        access(accessor).get(key).await
     }
 
     async fn set(
@@ -154,27 +204,21 @@ impl<T> state::HostWithStore<T> for Import {
         key: String,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<u64, Error>> {
-        if is_too_large(accessor, &value) {
-            return Ok(Err(Error::TooLarge));
-        }
-        call(accessor, Some(key.len() + value.len()), |state| {
-            state.set(key, value)
-        })
-        .await
+        access(accessor).set(key, value).await
     }
 
     async fn delete(
         accessor: &Accessor<T, Self>,
         key: String,
     ) -> wasmtime::Result<Result<(), Error>> {
-        call(accessor, Some(key.len()), |state| state.delete(key)).await
+        access(accessor).delete(key).await
     }
 
     async fn list(
         accessor: &Accessor<T, Self>,
         prefix: String,
     ) -> wasmtime::Result<Result<Vec<String>, Error>> {
-        call(accessor, None, |state| state.list(prefix)).await
+        access(accessor).list(prefix).await
     }
 
     async fn compare_and_set(
@@ -183,78 +227,25 @@ impl<T> state::HostWithStore<T> for Import {
         expected: Option<u64>,
         value: Vec<u8>,
     ) -> wasmtime::Result<Result<u64, Error>> {
-        if is_too_large(accessor, &value) {
-            return Ok(Err(Error::TooLarge));
-        }
-        let bytes = key.len() + value.len();
-        call(accessor, Some(bytes), |state| {
-            state.compare_and_set(key, expected, value)
-        })
-        .await
+        access(accessor).compare_and_set(key, expected, value).await
     }
 
     async fn transact(
         accessor: &Accessor<T, Self>,
         operations: Vec<Operation>,
     ) -> wasmtime::Result<Result<Option<u64>, Refusal>> {
-        let access = accessor.with(|mut store| store.get().0.clone());
         let operations = operations.into_iter().map(Into::into).collect();
-        access.transact(operations).await
+        access(accessor).transact(operations).await
     }
+}
+
+/// The state, without holding the store for longer than it takes to begin a call.
+fn access<T>(accessor: &Accessor<T, Import>) -> StateAccess {
+    accessor.with(|mut store| store.get().0.clone())
 }
 
 /// What operations count for among what is written, in bytes.
 pub(crate) fn written(operations: &[kept::Operation]) -> usize {
     let bytes = |operation: &kept::Operation| operation.key().len() + operation.value().len();
     operations.iter().map(bytes).sum()
-}
-
-fn is_too_large<T>(accessor: &Accessor<T, Import>, value: &[u8]) -> bool {
-    accessor.with(|mut store| store.get().0.is_too_large(value))
-}
-
-/// Makes a request, and holds the store no longer than it takes to begin it.
-async fn call<T, R, E, F>(
-    accessor: &Accessor<T, Import>,
-    written: Option<usize>,
-    request: impl for<'a> FnOnce(&'a dyn State) -> BoxFuture<'a, Result<R, F>>,
-) -> wasmtime::Result<Result<R, E>>
-where
-    F: From<StateError> + PartialEq,
-    E: From<F>,
-{
-    let access = accessor.with(|mut store| store.get().0.clone());
-    access.call(written, request).await
-}
-
-impl From<Operation> for kept::Operation {
-    fn from(operation: Operation) -> Self {
-        match operation {
-            Operation::Check(Expectation { key, expected }) => Self::Check { key, expected },
-            Operation::Set(Assignment { key, value }) => Self::Set { key, value },
-            Operation::Delete(key) => Self::Delete { key },
-        }
-    }
-}
-
-impl From<kept::Refusal> for Refusal {
-    fn from(refusal: kept::Refusal) -> Self {
-        Self {
-            at: refusal.at.and_then(|at| u32::try_from(at).ok()),
-            reason: refusal.error.into(),
-        }
-    }
-}
-
-impl From<StateError> for Error {
-    fn from(error: StateError) -> Self {
-        match error {
-            StateError::BadKey(reason) => Self::BadKey(reason.into()),
-            StateError::TooLarge { .. } => Self::TooLarge,
-            StateError::TooMany => Self::TooMany,
-            StateError::Changed(version) => Self::Changed(version),
-            StateError::Unavailable(reason) => Self::Unavailable(reason),
-            StateError::Fenced => Self::Unavailable(error.to_string()),
-        }
-    }
 }

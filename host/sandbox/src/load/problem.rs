@@ -228,6 +228,21 @@ pub enum PluginProblem {
         /// The import, as `package/interface@version`.
         import: String,
     },
+    /// A component imports a function of the contract in a form that it had before the contract's first release.
+    #[error(
+        "it is made for a draft of the contract: it takes `{function}` of its import `{import}` for `{found}`, which \
+         soloist:plugin@{} has in another form. Build it with an SDK of this host's version",
+        CONTRACTS.join(" and ")
+    )]
+    #[serde(skip)]
+    Draft {
+        /// The import, as `package/interface@version`.
+        import: String,
+        /// The function.
+        function: String,
+        /// Its type, as the component has it.
+        found: String,
+    },
     /// A component imports something that the host does not have, or not with that type.
     #[error(
         "it imports something that this host does not offer: something unknown, or what a newer version of the contract or of \
