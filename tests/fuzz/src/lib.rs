@@ -9,7 +9,10 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime};
 
-use soloist_config::{Config, Document, EnsembleConfig, EnsembleWire, Format, Given, TaskConfig};
+use soloist_config::{
+    Config, DeployConfig, Document, EnsembleConfig, EnsembleWire, Format, Given, Manifest,
+    TaskConfig,
+};
 use soloist_core::records::{
     Candidate, FailedRecord, History, HostRecord, MasterRecord, NUMBER_MAX, ResignOrder, TermEntry,
     TermRecord, decode, encode, holder_name,
@@ -124,7 +127,7 @@ pub fn loader(data: &[u8]) {
 
 const PASSWORD: &str = "hunter2";
 
-/// A configuration in TOML and in JSON, and a task in JSON: each is understood, or what is wrong with it is said in lines
+/// A configuration in TOML and in JSON, a task and a manifest in JSON, and what a host takes in TOML: each is understood, or what is wrong with it is said in lines
 /// that can be printed.
 pub fn config(data: &[u8]) {
     // Every corpus entry that has an identity has this one. Moved elsewhere it is no identity.
@@ -133,12 +136,16 @@ pub fn config(data: &[u8]) {
         .lines()
         .filter(|line| line.contains(PASSWORD))
         .all(is_identity);
-    let manifest = Document::new("manifest".into(), Format::Json, data.to_vec());
-    let mut errors = vec![
-        manifest
-            .and_then(|manifest| TaskConfig::read(&manifest))
-            .err(),
-    ];
+    let document = |name: &str, format| Document::new(name.into(), format, data.to_vec());
+    let task = document("task", Format::Json).and_then(|task| TaskConfig::read(&task));
+    let deploy = document("deploy", Format::Toml).and_then(|table| DeployConfig::read(&table));
+    let manifest = Manifest::read(Path::new("manifest"), data);
+    if let Ok(manifest) = &manifest {
+        let text = manifest.text().expect("what is read can be written");
+        let again = Manifest::read(Path::new("manifest"), text.as_bytes());
+        assert_eq!(&again.expect("what is written is read"), manifest);
+    }
+    let mut errors = vec![task.err(), deploy.err(), manifest.err()];
     for name in ["soloist.toml", "soloist.json"] {
         errors.extend(file(name, data, |path| {
             [
