@@ -16,17 +16,19 @@ pub struct TaskClock(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     origin: Instant,
-    wall: Wall,
+    pace: Pace,
     ahead: watch::Sender<Duration>,
 }
 
-/// What tells the date.
+/// How time passes beside the advance, and what tells the date.
 #[derive(Debug)]
-enum Wall {
-    /// The system's clock, which may be set.
+enum Pace {
+    /// As Tokio's clock goes; the date is that of the system's clock, which may be set.
     System,
-    /// The date at the origin: time passes as Tokio's clock does.
+    /// As Tokio's clock goes; this was the date at the origin.
     Since(SystemTime),
+    /// Not at all; this was the date at the origin.
+    Still(SystemTime),
 }
 
 impl Default for TaskClock {
@@ -38,27 +40,34 @@ impl Default for TaskClock {
 impl TaskClock {
     /// The clocks of the system.
     pub fn system() -> Self {
-        Self::with(Wall::System)
+        Self::with(Pace::System)
     }
 
     /// A clock that shows this date now, and goes on as Tokio's clock does, which may be paused.
     pub fn simulated(date: SystemTime) -> Self {
-        Self::with(Wall::Since(date))
+        Self::with(Pace::Since(date))
     }
 
-    fn with(wall: Wall) -> Self {
+    /// A clock that shows this date, and stands still until it is put ahead.
+    pub fn still(date: SystemTime) -> Self {
+        Self::with(Pace::Still(date))
+    }
+
+    fn with(pace: Pace) -> Self {
         Self(Arc::new(Inner {
             origin: tokio_now(),
-            wall,
+            pace,
             ahead: watch::Sender::default(),
         }))
     }
 
     /// How long the clock has run. It never goes back.
     pub fn elapsed(&self) -> Duration {
-        tokio_now()
-            .saturating_duration_since(self.0.origin)
-            .saturating_add(self.ahead())
+        let passed = match self.0.pace {
+            Pace::System | Pace::Since(_) => tokio_now().saturating_duration_since(self.0.origin),
+            Pace::Still(_) => Duration::ZERO,
+        };
+        passed.saturating_add(self.ahead())
     }
 
     /// The date. It goes back when somebody sets the system's clock back.
@@ -67,9 +76,9 @@ impl TaskClock {
         reason = "plugins and schedules may see the date; no rule of election and lease goes by it"
     )]
     pub fn date(&self) -> SystemTime {
-        let (now, ahead) = match self.0.wall {
-            Wall::System => (SystemTime::now(), self.ahead()),
-            Wall::Since(date) => (date, self.elapsed()),
+        let (now, ahead) = match self.0.pace {
+            Pace::System => (SystemTime::now(), self.ahead()),
+            Pace::Since(date) | Pace::Still(date) => (date, self.elapsed()),
         };
         // A date beyond the range of `SystemTime` is shown without the advance.
         now.checked_add(ahead).unwrap_or(now)
@@ -103,7 +112,7 @@ impl TaskClock {
                 return;
             }
             tokio::select! {
-                () = tokio::time::sleep(left) => {}
+                () = tokio::time::sleep(left), if !matches!(self.0.pace, Pace::Still(_)) => {}
                 // It changes as long as the clock is there, and that is longer than this call.
                 _ = ahead.changed() => {}
             }
@@ -154,6 +163,24 @@ mod tests {
         clock.advance(Duration::MAX);
         clock.sleep(DAY).await;
         clock.date();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_stands_still_goes_only_as_it_is_put_ahead() {
+        let clock = TaskClock::still(UNIX_EPOCH + DAY);
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep(DAY).await }
+        });
+        tokio::time::sleep(2 * DAY).await;
+        assert!(!waiting.is_finished());
+        assert_eq!(
+            (clock.elapsed(), clock.date()),
+            (Duration::ZERO, UNIX_EPOCH + DAY)
+        );
+        clock.advance(DAY);
+        waiting.await.unwrap();
+        assert_eq!((clock.elapsed(), clock.date()), (DAY, UNIX_EPOCH + 2 * DAY));
     }
 
     #[test]
