@@ -256,3 +256,110 @@ async fn nobody_is_more_people_than_there_is_room_for() -> Result<()> {
     ensure!(is_closed(&mut raw.0).await?);
     Ok(())
 }
+
+/// Whoever says nothing, or not all of it, takes no place of those who do.
+#[tokio::test]
+async fn a_greeting_that_does_not_end_ends_the_connection() -> Result<()> {
+    let ensemble = Ensemble::start(Settings::default()).await?;
+    let begun = [
+        &[][..],
+        &[0, 0],
+        &[0, 0, 0, 45],
+        &[0, 0, 0, 45, 0, 0, 0, 0, 7],
+    ];
+    let mut streams = Vec::new();
+    for begin in begun {
+        let mut stream = TcpStream::connect(ensemble.address()).await?;
+        stream.write_all(begin).await?;
+        streams.push(stream);
+    }
+    // The word is asked for by itself, so none of the others counts.
+    let mut words = TcpStream::connect(ensemble.address()).await?;
+    words.write_all(b"mntr").await?;
+    let mut told = String::new();
+    words.read_to_string(&mut told).await?;
+    ensure!(told.contains("zk_num_alive_connections\t0\n"), "{told}");
+    for stream in &mut streams {
+        ensure!(is_closed(stream).await?);
+    }
+    // A greeting is short: nobody keeps what is long.
+    let mut long = TcpStream::connect(ensemble.address()).await?;
+    long.write_all(&100_000_i32.to_be_bytes()).await?;
+    ensure!(is_closed(&mut long).await?);
+    Ok(())
+}
+
+/// The end of a session closes its connection, even if what waits to be sent is never read.
+#[tokio::test]
+async fn a_connection_that_is_to_close_does_not_wait_for_who_never_reads() -> Result<()> {
+    let ensemble = Ensemble::start(Settings::default()).await?;
+    let mut raw = greeted(ensemble.address()).await?;
+    let create = Operation::Create {
+        code: CREATE,
+        path: "/large".into(),
+        data: Some(vec![0; 1_000_000]),
+        acl: vec![(31, "world", "anyone".into())],
+        flags: 0,
+    };
+    ensure!(raw.asked(&create).await? == 0);
+    let read = Operation::GetData {
+        path: "/large".into(),
+        watch: false,
+    };
+    // More than the system keeps for both ends, and than the ensemble listens on for.
+    for xid in 0..40 {
+        raw.request(xid, read.code(), &read.body()).await?;
+    }
+    let [session] = &ensemble.sessions()[..] else {
+        anyhow::bail!("one session")
+    };
+    ensure!(ensemble.expire(session.id));
+    // A closed end refuses what is sent to it; an open one takes it, or has no room for the moment.
+    eventually("the connection to close", PATIENCE, async || {
+        let refused = raw.0.try_write(&[0]).err()?;
+        (refused.kind() != std::io::ErrorKind::WouldBlock).then_some(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_thousand_strangers_disturb_no_session() -> Result<()> {
+    let ensemble = Ensemble::start(Settings::default()).await?;
+    let client = connect(&ensemble.address().to_string(), TIMEOUT).await?;
+    let session = client.session_id().0;
+    // Guessed sessions, the client's own among them, with passwords that are none.
+    for guess in 0..300 {
+        let mut raw = Raw::dial(ensemble.address()).await?;
+        let claim = Claim {
+            session: if guess % 2 == 0 { session } else { guess },
+            password: vec![0; 16],
+            ..Claim::default()
+        };
+        let (agreed, told) = raw.greet(&claim, 10_000).await?.context("closed")?;
+        ensure!((agreed, told.session) == (0, 0), "{guess}");
+    }
+    let mut random = Random::new(seed());
+    let mut open = Vec::new();
+    for _ in 0..1000 {
+        // The system may have no more room for files: then the ensemble has not either.
+        let Ok(mut raw) = Raw::dial(ensemble.address()).await else {
+            break;
+        };
+        match random.below(3) {
+            0 => {
+                raw.0.write_all(&[0, 0, 0]).await?;
+                open.push(raw);
+            }
+            1 => drop(raw.greet(&Claim::default(), 10_000).await?),
+            _ => {}
+        }
+    }
+    ensure!(client.check_stat("/").await?.is_some());
+    ensure!(client.session_id().0 == session);
+    let is_there = ensemble
+        .sessions()
+        .iter()
+        .any(|it| it.id == session && it.connected);
+    ensure!(is_there, "its connection was taken");
+    Ok(())
+}

@@ -19,6 +19,9 @@ mod serve;
 pub(super) const SESSIONS_MAX: usize = 10_000;
 /// How often containers are looked for that are not needed any more.
 const CONTAINER_INTERVAL: Duration = Duration::from_secs(60);
+/// When events of that many bytes come of one message, whoever would hear of more is closed: it comes back, and sees what is
+/// there then.
+const EVENTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What clients are told a connected server's state is.
 const SYNC_CONNECTED: i32 = 3;
 
@@ -59,6 +62,8 @@ pub(super) struct Machine {
     zxid: i64,
     next_container_check: Duration,
     effects: Vec<Effect>,
+    /// How many bytes of events are among them.
+    events_bytes: usize,
 }
 
 impl Machine {
@@ -72,6 +77,7 @@ impl Machine {
             zxid,
             next_container_check: Duration::ZERO,
             effects: Vec::new(),
+            events_bytes: 0,
         }
     }
 
@@ -111,6 +117,7 @@ impl Machine {
 
     /// What the server has to do now, in order.
     pub(super) fn take_effects(&mut self) -> Vec<Effect> {
+        self.events_bytes = 0;
         std::mem::take(&mut self.effects)
     }
 
@@ -285,7 +292,13 @@ impl Machine {
             .int(event.kind as i32)
             .int(SYNC_CONNECTED)
             .text(&event.path);
-        self.send(event.connection, message.finish());
+        let message = message.finish();
+        self.events_bytes += message.len();
+        if self.events_bytes <= EVENTS_BYTES_MAX {
+            self.send(event.connection, message);
+        } else if self.connections.contains_key(&event.connection) {
+            self.close(event.connection);
+        }
     }
 
     fn send(&mut self, connection: ConnectionId, message: Message) {

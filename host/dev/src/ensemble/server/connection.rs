@@ -18,8 +18,11 @@ use super::words;
 
 /// While that much waits to be sent, a client is not listened to.
 const QUEUED_BYTES_ENOUGH: usize = 4 * 1024 * 1024;
-/// How long a client may take to say who it is.
+/// How long a client may take to say who it is, and how long what it says may be.
 const GREETING_TIME: Duration = Duration::from_secs(10);
+const GREETING_BYTES_MAX: usize = 1024;
+/// How long a client may take to read what was sent before its connection is closed.
+const CLOSING_TIME: Duration = Duration::from_secs(10);
 /// What a message's length takes.
 const LENGTH_BYTES: usize = 4;
 
@@ -34,6 +37,7 @@ pub(super) async fn serve(shared: Arc<Shared>, mut stream: TcpStream, address: S
         return;
     }
     if let Some(answer) = words::answer(&incoming[..LENGTH_BYTES], &shared) {
+        // It fits into what the system keeps, so nobody has to read it.
         let _ = stream.write_all(answer.as_bytes()).await;
         let _ = stream.shutdown().await;
         return;
@@ -67,14 +71,21 @@ fn open(shared: &Shared, address: SocketAddr) -> Option<(ConnectionId, Outlet)> 
     Some((connection, outlet))
 }
 
-/// Reads at least the length of the first message, which may be a word instead.
+/// Reads the first message, or a word instead. Whoever begins one and does not end it has no connection that counts.
 async fn greeting(stream: &mut TcpStream, incoming: &mut BytesMut) -> io::Result<()> {
-    while incoming.len() < LENGTH_BYTES {
+    loop {
+        if let Some(begin) = incoming.first_chunk::<LENGTH_BYTES>() {
+            if words::is_word(begin) || has_message(incoming)? {
+                return Ok(());
+            }
+            if length(incoming)?.is_some_and(|length| length > GREETING_BYTES_MAX) {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
         if stream.read_buf(incoming).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    Ok(())
 }
 
 async fn exchange(
@@ -92,7 +103,10 @@ async fn exchange(
     let mut is_closing = false;
     let (mut reader, mut writer) = stream.split();
     loop {
-        let is_listening = !is_closing && queued.get() < QUEUED_BYTES_ENOUGH;
+        if queued.is_given_up() {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let is_listening = queued.get() < QUEUED_BYTES_ENOUGH;
         if is_listening && let Some(message) = take_message(&mut incoming)? {
             shared.with(|machine, now| machine.receive(*connection, &message, now));
             // Whatever came of it goes out before the next message is looked at, if there is room.
@@ -103,10 +117,13 @@ async fn exchange(
                 Outgoing::Close => is_closing = true,
             }
         }
-        if is_closing && pending.is_empty() {
+        if is_closing {
+            // Nobody waits for long for a client that does not read: what it is sent takes memory.
+            let rest = timeout(CLOSING_TIME, writer.write_all(&pending)).await;
+            rest.map_err(|_| io::ErrorKind::TimedOut)??;
             return writer.shutdown().await;
         }
-        if is_listening && !is_closing && has_message(&incoming)? {
+        if is_listening && has_message(&incoming)? {
             continue;
         }
         tokio::select! {
@@ -115,11 +132,11 @@ async fn exchange(
                 pending.advance(written);
                 queued.sent(written);
             }
-            outgoing = messages.recv(), if !is_closing => match outgoing {
+            outgoing = messages.recv() => match outgoing {
                 Some(Outgoing::Message(message)) => pending.extend_from_slice(&message),
                 Some(Outgoing::Close) | None => is_closing = true,
             },
-            read = reader.read_buf(&mut incoming), if is_listening && !is_closing => {
+            read = reader.read_buf(&mut incoming), if is_listening => {
                 if read? == 0 {
                     return Ok(());
                 }

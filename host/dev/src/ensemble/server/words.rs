@@ -2,6 +2,11 @@
 
 use super::Shared;
 
+/// Whether a connection begins with such a word.
+pub(super) fn is_word(begin: &[u8]) -> bool {
+    matches!(begin, b"ruok" | b"isro" | b"srvr" | b"mntr")
+}
+
 /// The answer to what a connection begins with, if that is such a word.
 pub(super) fn answer(begin: &[u8], shared: &Shared) -> Option<String> {
     let state = shared.lock();
