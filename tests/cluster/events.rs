@@ -264,10 +264,11 @@ async fn a_task_that_has_been_done(cluster: &Cluster) -> Result<()> {
 }
 
 async fn a_configuration_that_changes(cluster: &Cluster) -> Result<()> {
-    let good = misbehaving("complete", "")?;
+    let plugin = build::artifacts()?.guest("heartbeat").display().to_string();
+    let good = format!("[[task]]\nname = \"changes\"\nplugin = {plugin:?}\n");
     let file = cluster.file("changes.toml", &good)?;
     let mut host = cluster.host_of("reloads", &file)?.start(&cluster.history)?;
-    host.event("standby").await?;
+    host.event("plugin-log").await?;
     for (text, event) in [("nothing", "not-reloaded"), (&*good, "reloaded")] {
         cluster.file("changes.toml", text)?;
         host.signal(Signal::HUP)?;
