@@ -7,13 +7,16 @@
 //! | module | what |
 //! |---|---|
 //! | `script` | what is to happen and what is expected, as somebody wrote it |
+//! | `point` | where a failover strikes, and which |
+//! | `recorder` | what the plugin does: its calls, its states, its requests, its slots. It is bounded |
+//! | `calls`, `answers`, `watched` | where the recorder listens: at each call, in the place of servers, before the state |
 //! | `record` | what the plugin and its terms report, in the order in which it happened |
-//! | `answers` | the answers to the plugin's requests, and which it made |
-//! | `calls` | the calls of the plugin, and the one at which a failover strikes |
-//! | `lived` | what is tried, and what is known of it afterwards |
+//! | `terms` | one term after another, and what happens to the leader |
 //! | `patience` | how long a step may take in real time |
-//! | `life` | the driver: step by step, through one term after another |
+//! | `life` | the driver, step by step |
+//! | `lived` | what is tried, and what is known of it afterwards |
 //! | `expect` | whether what was expected is so, and what is there instead |
+//! | `slots` | whether a failover loses a slot, or has it done twice |
 //! | `explore` | the same life again, with a failover at each call |
 
 mod answers;
@@ -23,12 +26,18 @@ mod explore;
 mod life;
 mod lived;
 mod patience;
+mod point;
 mod record;
+mod recorder;
 mod script;
+mod shown;
+mod slots;
+mod terms;
+mod watched;
 
-pub use self::calls::{BadPoint, Point};
 pub use self::explore::{Explored, Finding, explore};
 pub use self::life::live;
 pub use self::lived::{Lived, Subject, Unmet};
+pub use self::point::{BadPoint, Point};
 pub use self::record::Listener;
 pub use self::script::{BadStep, Script, ScriptError};

@@ -9,6 +9,7 @@ pub(crate) mod exit;
 pub(crate) mod files;
 pub(crate) mod leadership;
 pub(crate) mod log;
+pub(crate) mod random;
 pub(crate) mod schedule;
 pub(crate) mod state;
 pub(crate) mod stdio;

@@ -41,6 +41,7 @@ pub use directories::places::Danger;
 pub use engine::MAX_HELD_BYTES;
 pub use engine::ticker::EPOCH_TICK;
 pub use engine::turn::{be_nice, plugin_threads};
+pub use imports::random::SeededRandom;
 pub use imports::writes::{Bucket, WRITE_WAIT};
 pub use leadership::{Drain, Leadership};
 pub use load::bounds::{

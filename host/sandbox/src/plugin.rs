@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::imports::random::SeededRandom;
 use crate::imports::writes::Bucket;
 use crate::leadership::Leadership;
 use crate::load::inspection::{Inspected, Inspection};
@@ -63,17 +64,19 @@ impl Plugin {
         })
     }
 
-    /// The plugin for those who try it: it lives by this clock, these answers stand for servers, and `calls` hears of each of
-    /// its calls. It has a whole processor, and all that a host counts over its terms begins anew.
+    /// The plugin for those who try it: it lives by this clock, its random numbers are these, `answers` stands for
+    /// servers, and `calls` hears of each of its calls. It has a whole processor, and all that a host counts over its terms begins anew.
     #[must_use]
     pub fn tried(
         &self,
         clock: TaskClock,
+        random: SeededRandom,
         answers: Arc<dyn AnswerHttp>,
         calls: Arc<dyn ObserveCalls>,
     ) -> Self {
         let mut settings = self.linked.settings().clone();
         settings.clock = clock;
+        settings.random = Some(random);
         settings.answers = Some(answers);
         settings.calls = Some(calls);
         settings.host_writes = Arc::new(Bucket::of_host(HOST_STATE_RATE));

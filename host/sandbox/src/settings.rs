@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::imports::random::SeededRandom;
 use crate::imports::writes::Bucket;
 use crate::network::{AnswerHttp, Contacts, Resolve, SystemResolver};
 use soloist_core::clock::TaskClock;
@@ -44,6 +45,8 @@ pub struct PluginSettings {
     pub host_writes: Arc<Bucket>,
     /// The time that the plugin lives by.
     pub clock: TaskClock,
+    /// What the plugin's random numbers come of, in the place of the system's. A host has none.
+    pub random: Option<SeededRandom>,
     /// What hears of each call of the plugin. A host has none.
     pub calls: Option<Arc<dyn ObserveCalls>>,
 }
@@ -74,6 +77,7 @@ impl Default for PluginSettings {
             contacts: None,
             host_writes: Arc::new(Bucket::of_host(HOST_STATE_RATE)),
             clock: TaskClock::default(),
+            random: None,
             calls: None,
         }
     }

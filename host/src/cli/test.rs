@@ -51,6 +51,10 @@ pub(super) struct Test {
     #[arg(long, value_name = "CALL:KIND")]
     at: Option<Point>,
 
+    /// What the plugin's random numbers come of: the same number has it draw the same ones
+    #[arg(long, value_name = "NUMBER", default_value = "0")]
+    seed: u64,
+
     #[command(flatten)]
     task: TaskOptions,
 }
@@ -87,6 +91,7 @@ impl Test {
                 on_complete: task.on_complete,
             },
             task: task.name.clone().into(),
+            seed: self.seed,
         };
         let (number, mut failed) = (scripts.len(), 0);
         for (name, script) in scripts {
@@ -94,9 +99,17 @@ impl Test {
             let lived = live(&subject, &script);
             let (terms, passed) = (counted(lived.terms, "term"), whole(lived.passed));
             let took = began.elapsed().as_millis();
-            let mut told = format!("{name}: {terms}, {passed} in {took} ms\n");
+            let mut told = format!("{name}: {terms}, {passed} in {took} ms, seed {}\n", self.seed);
             let mut is_good = lived.unmet.is_empty();
             tell_unmet(&mut told, &lived.unmet);
+            if let Some(beyond) = self.at.filter(|at| at.call() > lived.calls() as u64) {
+                let calls = counted(lived.calls() as u64, "call");
+                let what = anyhow!(
+                    "--at {beyond}: the plugin makes {calls} in {name}, and there is no call {}",
+                    beyond.call()
+                );
+                return Err(Failure::Invalid(what));
+            }
             if self.explore || self.at.is_some() {
                 let began = Instant::now();
                 let max = usize::try_from(self.explore_max).unwrap_or(usize::MAX);

@@ -1,6 +1,7 @@
 //! A task's state that no other host shares.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Mutex, MutexGuard};
 
 use futures::future::BoxFuture;
@@ -56,6 +57,18 @@ impl Memory {
             .values()
             .map(|entry| entry.value.len())
             .sum()
+    }
+
+    /// Tells this state from any other, without its versions; and the bytes of all values.
+    pub fn fingerprint(&self) -> (u64, usize) {
+        let kept = self.kept();
+        let mut hasher = DefaultHasher::new();
+        let mut bytes = 0;
+        for (key, entry) in &kept.entries {
+            (key, &entry.value).hash(&mut hasher);
+            bytes += entry.value.len();
+        }
+        (hasher.finish(), bytes)
     }
 
     /// The number of writes so far; a refused one does not count.

@@ -1,10 +1,10 @@
 //! Whether what was expected is so, and what is there instead.
 
 use soloist_core::event::Event;
-use soloist_core::text::quoted;
 
-use super::calls::Entries;
+use super::recorder::Entries;
 use super::script::{Expectation, Standing};
+use super::shown::shown;
 
 /// How many lines are shown of what there is instead.
 const SHOWN: usize = 5;
@@ -13,6 +13,8 @@ const SHOWN: usize = 5;
 pub(super) struct Found<'a> {
     /// What was told in the term.
     pub(super) told: &'a [Event],
+    /// Whether that is all of it.
+    pub(super) is_whole: bool,
     pub(super) state: &'a Entries,
     pub(super) requests: usize,
     pub(super) standing: Option<Standing>,
@@ -21,6 +23,10 @@ pub(super) struct Found<'a> {
 /// Everything that is not as expected, a sentence each.
 pub(super) fn unmet(expected: &Expectation, found: &Found<'_>) -> Vec<String> {
     let mut unmet = unmet_state(expected, found.state);
+    if expected.times.is_some() && !found.is_whole {
+        let what = "cannot be counted: this term has more events than are kept, so count in an earlier step";
+        unmet.push(what.to_owned());
+    }
     if let Some(text) = &expected.log {
         let lines: Vec<_> = lines(found.told).collect();
         let count = lines
@@ -104,11 +110,6 @@ pub(super) fn unmet_state(expected: &Expectation, state: &Entries) -> Vec<String
         }
     }
     unmet
-}
-
-/// A value, for a person.
-pub(super) fn shown(value: &[u8]) -> String {
-    quoted(&String::from_utf8_lossy(value))
 }
 
 fn lines(told: &[Event]) -> impl Iterator<Item = (tracing::Level, &str)> {

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::answers::Made;
-use super::calls::{Entries, Point};
-use super::expect::{shown, unmet_state};
+use super::expect::unmet_state;
 use super::life::live_with;
-use super::lived::{Lived, Subject, Traces};
+use super::lived::{Early, Lived, Subject, Traces};
+use super::point::{Point, Strike};
+use super::recorder::{Act as Did, Kept, Made};
 use super::script::{Act, Expectation, Script};
+use super::shown::listed;
+use super::slots::{self, Target, Work, target};
 
 /// What a failover at one point would do that it should not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,51 +46,108 @@ pub fn explore(
     max: usize,
     only: Option<Point>,
 ) -> Explored {
-    let calls = base.traces.imports.len();
-    let all = calls * Point::at(1).count();
-    let mut explored = Explored {
-        calls,
-        tried: 0,
-        left: 0,
-        findings: Vec::new(),
-    };
-    let tokenless = base
-        .traces
-        .made
-        .iter()
-        .find(|made| made.has_effect() && !made.has_token);
-    if let Some(Made { method, url, .. }) = tokenless {
-        explored.findings.push(Finding {
-            point: None,
-            import: "http",
-            what: format!(
-                "{method} {url} carries no fencing token: a server cannot refuse it from an old leader (`identify`)"
-            ),
-        });
-    }
+    let calls = base.calls();
     let points = match only {
         Some(point) => vec![point],
         None => spread(calls, max),
     };
-    let at_end = at_end(script);
-    for point in points {
-        let lived = live_with(subject, script, Some(point));
-        explored.tried += 1;
-        let call = usize::try_from(point.call - 1).unwrap_or(usize::MAX);
-        let import = base.traces.imports.get(call).copied().unwrap_or_default();
-        let found = judge(&base.traces, &lived.traces, &at_end);
-        explored
-            .findings
-            .extend(found.into_iter().map(|what| Finding {
-                point: Some(point),
-                import,
-                what,
-            }));
+    let mut explorer = Explorer {
+        subject,
+        script,
+        base: &base.traces,
+        work: Work::of(&base.traces.kept.acts),
+        at_end: at_end(script),
+        controls: BTreeMap::new(),
+    };
+    let mut findings = explorer.calm();
+    for point in &points {
+        let call = usize::try_from(point.call() - 1).unwrap_or(usize::MAX);
+        let import = base.traces.kept.imports.get(call);
+        let import = import.copied().unwrap_or_default();
+        findings.extend(explorer.at(*point).into_iter().map(|what| Finding {
+            point: Some(*point),
+            import,
+            what,
+        }));
     }
-    if only.is_none() {
-        explored.left = all.saturating_sub(explored.tried);
+    let all = calls * Point::at(1).count();
+    Explored {
+        calls,
+        tried: points.len(),
+        left: if only.is_none() {
+            all.saturating_sub(points.len())
+        } else {
+            0
+        },
+        findings,
     }
-    explored
+}
+
+/// What the lives with a failover are compared with.
+struct Explorer<'a> {
+    subject: &'a Subject,
+    script: &'a Script,
+    base: &'a Traces,
+    work: Work<'a>,
+    at_end: Vec<Expectation>,
+    /// What the plugin did in lives whose failover came before a slot had left a trace.
+    controls: BTreeMap<Point, Vec<Did>>,
+}
+
+impl Explorer<'_> {
+    /// What is wrong in every life.
+    fn calm(&self) -> Vec<Finding> {
+        let mut found = slots::judge_calm(&self.work);
+        let mut made = self.base.kept.made();
+        if let Some(Made { method, url, .. }) =
+            made.find(|made| made.has_effect() && !made.has_token)
+        {
+            found.push(format!(
+                "{method} {url} carries no fencing token: a server cannot refuse it from an old leader (`identify`)"
+            ));
+        }
+        let found = found.into_iter().map(|what| Finding {
+            point: None,
+            import: "",
+            what,
+        });
+        found.collect()
+    }
+
+    /// What is wrong with the life in which that failover strikes.
+    fn at(&mut self, point: Point) -> Vec<String> {
+        let lived = live_with(self.subject, self.script, Some(point)).traces;
+        if !lived.has_struck {
+            return vec![
+                "the plugin did not get to this call: it does not go the same way each time"
+                    .to_owned(),
+            ];
+        }
+        let mut found = judge(self.base, &lived, &self.at_end);
+        let work = Work::of(&lived.kept.acts);
+        let mut faults = slots::judge(&self.work, &work, !self.script.stops_state());
+        if point.strike != Strike::Demote {
+            for doubt in slots::doubts(&self.work, &work, point) {
+                faults.extend(slots::compare(&doubt, &work, &self.control(doubt.control)));
+            }
+        }
+        let told: Vec<_> = faults
+            .iter()
+            .filter_map(|fault| fault.request.clone())
+            .collect();
+        found.extend(faults.into_iter().map(|fault| fault.what));
+        found.extend(repeated(&self.base.kept, &lived.kept, &told));
+        found
+    }
+
+    fn control(&mut self, point: Point) -> Work<'_> {
+        let (subject, script) = (self.subject, self.script);
+        let acts = self.controls.entry(point).or_insert_with(|| {
+            let lived = live_with(subject, script, Some(point));
+            lived.traces.kept.acts
+        });
+        Work::of(acts)
+    }
 }
 
 /// At most `max` failovers that are spread over the life, and over all that can happen at a call.
@@ -114,28 +173,23 @@ fn at_end(script: &Script) -> Vec<Expectation> {
     expected.collect()
 }
 
-/// What is wrong with a life after a failover, beside the same life without.
+/// What is wrong with a life after a failover, beside the same life without, apart from its slots and its requests.
 fn judge(base: &Traces, lived: &Traces, at_end: &[Expectation]) -> Vec<String> {
     let mut found = Vec::new();
-    if !lived.has_struck {
-        return vec![
-            "the plugin did not get to this call: it does not go the same way each time".to_owned(),
-        ];
-    }
-    if let Some(state) = &lived.taken_over
-        && !base.states.contains(state)
+    let mut states = base.kept.states.iter();
+    if let Some(taken) = &lived.taken_over
+        && !states.any(|state| state.fingerprint == taken.fingerprint)
     {
         found.push(format!(
             "state torn: the next host finds {}, in which the plugin never rests without a failover: write what belongs \
              together in one transaction",
-            listed(state)
+            listed(&taken.entries)
         ));
     }
     for expected in at_end {
         let unmet = unmet_state(expected, &lived.end);
         found.extend(unmet.into_iter().map(|what| format!("at the end, {what}")));
     }
-    found.extend(repeated(&base.made, &lived.made));
     if lived.was_forced && !base.was_forced {
         found.push(
             "the plugin did not stop within `demote_timeout` of its demotion: it was stopped by force".to_owned(),
@@ -148,31 +202,39 @@ fn judge(base: &Traces, lived: &Traces, at_end: &[Expectation]) -> Vec<String> {
         .filter(|failure| !before.contains(failure));
     found
         .extend(failures.map(|failure| format!("the plugin failed after the takeover: {failure}")));
-    if lived.stalled {
-        found.push("the plugin computes without end after the takeover".to_owned());
+    if base.end_early.is_none() {
+        found.extend(lived.end_early.map(|early| {
+            let does = match early {
+                Early::Stalled => "computes without end",
+                Early::Full => "does more than is kept",
+            };
+            format!("the plugin {does} after the takeover")
+        }));
     }
     found
 }
 
-/// Requests that are sent more often than without the failover, and that a server cannot know again.
-fn repeated(base: &[Made], lived: &[Made]) -> Vec<String> {
-    let count = |made: &[Made]| {
-        let mut counts: BTreeMap<String, (usize, String)> = BTreeMap::new();
-        for made in made
-            .iter()
-            .filter(|made| made.has_effect() && made.idempotency_key.is_none())
+/// Requests that are sent more often than without the failover, and that a server cannot know again. Those that are `told`
+/// already are left out.
+fn repeated(base: &Kept, lived: &Kept, told: &[Target]) -> Vec<String> {
+    let count = |kept: &Kept| {
+        let mut counts: BTreeMap<(String, u64), usize> = BTreeMap::new();
+        for made in kept
+            .made()
+            .filter(|made| made.adds_up() && made.idempotency_key.is_none())
+            .filter(|made| !told.contains(&target(made)))
         {
             let name = format!("{} {}", made.method, made.url);
-            let key = format!("{name} {:?}", made.body);
-            counts.entry(key).or_insert((0, name)).0 += 1;
+            *counts.entry((name, made.body)).or_default() += 1;
         }
         counts
     };
     let (base, lived) = (count(base), count(lived));
     lived
         .into_iter()
-        .filter_map(|(key, (times, name))| {
-            let before = base.get(&key).map_or(0, |(times, _)| *times);
+        .filter_map(|(key, times)| {
+            let before = base.get(&key).copied().unwrap_or_default();
+            let (name, _) = key;
             (before > 0 && times > before).then(|| {
                 format!(
                     "{name} is sent {times} times instead of {before}, without an Idempotency-Key: the server cannot know \
@@ -181,24 +243,6 @@ fn repeated(base: &[Made], lived: &[Made]) -> Vec<String> {
             })
         })
         .collect()
-}
-
-fn listed(state: &Entries) -> String {
-    const SHOWN: usize = 4;
-    let entries = state.iter().take(SHOWN);
-    let mut entries: Vec<_> = entries
-        .map(|(key, value)| {
-            let value = shown(&value[..value.len().min(40)]);
-            format!("{key} = {value}")
-        })
-        .collect();
-    if state.len() > SHOWN {
-        entries.push(format!("and {} more", state.len() - SHOWN));
-    }
-    if entries.is_empty() {
-        return "nothing".to_owned();
-    }
-    entries.join(", ")
 }
 
 #[cfg(test)]

@@ -7,8 +7,7 @@ use soloist_config::Place;
 use soloist_runtime::activation::ActivationSettings;
 use soloist_sandbox::Plugin;
 
-use super::answers::Made;
-use super::calls::Entries;
+use super::recorder::{Entries, Kept};
 
 /// What is tried.
 #[derive(Clone, Debug)]
@@ -19,6 +18,8 @@ pub struct Subject {
     pub settings: ActivationSettings,
     /// The name of its task.
     pub task: Arc<str>,
+    /// What its random numbers come of.
+    pub seed: u64,
 }
 
 /// Something that is not as it should be.
@@ -30,7 +31,7 @@ pub struct Unmet {
     pub what: String,
 }
 
-/// A life that was lived to its end, or until its plugin took too long.
+/// A life that was lived to its end, or until its plugin took too long, or did too much.
 #[derive(Debug)]
 pub struct Lived {
     /// How many terms there were.
@@ -42,20 +43,42 @@ pub struct Lived {
     pub(super) traces: Traces,
 }
 
+impl Lived {
+    /// How many calls the plugin has made to its host.
+    pub fn calls(&self) -> usize {
+        self.traces.kept.imports.len()
+    }
+}
+
 /// What a life leaves for comparison.
 #[derive(Debug, Default)]
 pub(super) struct Traces {
-    pub(super) imports: Vec<&'static str>,
-    /// The states in which the plugin has let time pass.
-    pub(super) states: Vec<Entries>,
-    pub(super) made: Vec<Made>,
+    pub(super) kept: Kept,
     pub(super) end: Entries,
     pub(super) has_struck: bool,
     /// What the host that took over has found, after a failover.
-    pub(super) taken_over: Option<Entries>,
+    pub(super) taken_over: Option<TakenOver>,
     /// How the plugin has failed after the failover.
     pub(super) failures: Vec<String>,
     /// Whether the plugin was stopped by force though it was asked to stop.
     pub(super) was_forced: bool,
-    pub(super) stalled: bool,
+    pub(super) end_early: Option<Early>,
+}
+
+/// What a host has found when it took over.
+#[derive(Clone, Debug)]
+pub(super) struct TakenOver {
+    /// The term of that host.
+    pub(super) term: u64,
+    pub(super) entries: Entries,
+    pub(super) fingerprint: u64,
+}
+
+/// Why a life has ended before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Early {
+    /// The plugin computes without end, or the system does not come back from what it asked for.
+    Stalled,
+    /// The plugin has done more than is kept.
+    Full,
 }

@@ -161,6 +161,12 @@ impl Script {
         })
     }
 
+    /// Whether the state does not answer at times.
+    pub(super) fn stops_state(&self) -> bool {
+        let stops = |act: &Act| matches!(act, Act::State(StateMode::Refuse | StateMode::Hold));
+        self.steps.iter().any(|step| stops(&step.act))
+    }
+
     fn expectations(&self) -> impl Iterator<Item = &Expectation> {
         self.steps.iter().filter_map(|step| match &step.act {
             Act::Expect(expected) => Some(expected),

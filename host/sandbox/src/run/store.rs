@@ -93,6 +93,7 @@ impl InstanceData {
         let wasi = directories.give(wasi::context(
             variables,
             settings.clock.clone(),
+            settings.random.as_ref(),
             stdout.clone(),
             stderr.clone(),
         ))?;
