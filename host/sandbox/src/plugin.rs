@@ -65,7 +65,8 @@ impl Plugin {
     }
 
     /// The plugin for those who try it: it lives by this clock, its random numbers are these, `answers` stands for
-    /// servers, and `calls` hears of each of its calls. It has a whole processor, and all that a host counts over its terms begins anew.
+    /// servers, and `calls` hears of each of its calls. It has a whole processor, and all that a host counts over its terms begins anew. Nothing
+    /// but [`Plugin::interrupt`] interrupts it, so that it makes the same calls in each run.
     #[must_use]
     pub fn tried(
         &self,
@@ -87,6 +88,11 @@ impl Plugin {
             digest: self.digest,
             warnings: self.warnings.clone(),
         }
+    }
+
+    /// Interrupts the plugin where it computes, once: others on its thread have their turn.
+    pub fn interrupt(&self) {
+        self.linked.interrupt();
     }
 
     /// Runs the plugin in a fresh store: `on_elected`, and `on_demoted` once demotion has begun. Returns when both have

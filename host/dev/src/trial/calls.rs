@@ -89,6 +89,11 @@ impl Calls {
 impl ObserveCalls for Calls {
     fn before(&self) {
         let call = self.recorder.begin();
+        if self.recorder.is_full()
+            && let Some(leader) = self.lock().leader.take()
+        {
+            leader.revoke();
+        }
         self.strike(call, false);
     }
 

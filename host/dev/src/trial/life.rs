@@ -91,19 +91,19 @@ impl<'a> Life<'a> {
         let recorder = Arc::new(Recorder::new(KEPT_BYTES_MAX));
         let answers = Answers::new(script.answers.clone(), Arc::clone(&recorder));
         let calls = Arc::new(Calls::new(Arc::clone(&memory), Arc::clone(&recorder), at));
-        let plugin = subject.plugin.tried(
+        let plugin = Arc::new(subject.plugin.tried(
             TaskClock::simulated(script.date),
             SeededRandom::new(subject.seed),
             Arc::new(answers),
             calls.clone(),
-        );
+        ));
         let state = WatchedState::new(Arc::clone(&memory), Arc::clone(&recorder));
         Self {
             subject,
             script,
             at,
             terms: Terms::new(
-                Arc::new(plugin),
+                Arc::clone(&plugin),
                 subject.settings,
                 Arc::clone(&subject.task),
                 Arc::new(state),
@@ -113,7 +113,7 @@ impl<'a> Life<'a> {
                 memory,
                 recorder,
                 calls,
-                patience: Patience::new(),
+                patience: Patience::new(plugin),
                 _record: Record::begin(),
             },
             taken_over: None,
