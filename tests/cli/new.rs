@@ -83,6 +83,8 @@ fn every_project_builds_and_passes_its_test() -> Result<()> {
         }
         let checked = soloist(project.folder(), &["check", "soloist.toml"])?;
         told(&checked, 0, &[])?;
+        let tested = soloist(project.folder(), &["test"])?;
+        told(&tested, 0, &[])?;
         let readme = fs::read_to_string(project.folder().join("README.md"))?;
         ensure!(readme.starts_with("# new-"), "{readme}");
     }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use soloist_tests::build;
+use soloist_tests::project::{self, Project};
 
 use crate::input::case::{Input, refused, soloist};
 
@@ -142,6 +143,234 @@ fn exploring_finds_the_state_that_a_failover_tears_and_shows_it_again() -> Resul
     Ok(())
 }
 
+/// A life with an HTTP server: two terms, and a slot of `failover` every minute.
+const SERVED: &str = "[[answer]]\nurl = \"http://api.example.com/jobs\"\n\
+     [[step]]\nelect = \"a\"\n[[step]]\nadvance = \"190s\"\n[[step]]\ndemote = \"shutdown\"\n\
+     [[step]]\nelect = \"b\"\n[[step]]\nadvance = \"190s\"\n[[step]]\ndemote = \"shutdown\"\n";
+
+/// Has `failover` do something in such a life.
+fn failed_over(what: &str, more: &[&str]) -> Result<(Option<i32>, String)> {
+    let script = Input::new("life.toml", SERVED)?;
+    let config = format!("do={what}");
+    let mut options = vec!["--config", &config, "--allow-state", "--allow-http"];
+    options.extend(["http://api.example.com", "--script", script.path()]);
+    options.extend(more);
+    tested("failover", &options)
+}
+
+/// Exploring finds this and nothing else, and the first of the numbers that it names shows it again.
+fn shown_again(what: &str, words: &str) -> Result<()> {
+    let (code, text) = failed_over(what, &["--explore", "--explore-max", "400"])?;
+    ensure!(code == Some(1) && text.contains(words), "{what}: {text}");
+    let told = text.lines().filter(|line| line.starts_with("  --at "));
+    let others: Vec<_> = told.filter(|line| !line.contains(words)).collect();
+    ensure!(others.is_empty(), "{what}: {others:?}");
+    let line = text.lines().find(|line| line.contains(words));
+    let point = line.and_then(|line| line.trim().split(' ').nth(1));
+    let point = point.context(text.clone())?;
+    let (code, again) = failed_over(what, &["--at", point])?;
+    ensure!(
+        code == Some(1) && again.contains("1 failover at ") && again.contains(words),
+        "{what} at {point}: {again}"
+    );
+    Ok(())
+}
+
+fn nothing_found(what: &str) -> Result<()> {
+    let (code, text) = failed_over(what, &["--explore", "--explore-max", "400"])?;
+    ensure!(
+        code == Some(0) && text.contains("; 0 findings"),
+        "{what}: {text}"
+    );
+    Ok(())
+}
+
+#[test]
+fn exploring_finds_the_slot_that_a_failover_loses() -> Result<()> {
+    let (url, is_lost) = (
+        "http://api.example.com/jobs",
+        "slot lost: a slot of the schedule main",
+    );
+    let words =
+        format!("{is_lost} is completed, and POST {url} is sent 0 times for it instead of 1");
+    shown_again("done-send", &words)?;
+    let words =
+        format!("{is_lost} is completed, and what it writes to state \"count\" is not there");
+    shown_again("done-count", &words)
+}
+
+#[test]
+fn exploring_finds_the_slot_that_a_failover_does_twice() -> Result<()> {
+    let words = "slot done twice: POST http://api.example.com/jobs is sent again";
+    for what in ["send-done", "send-random"] {
+        shown_again(what, words)?;
+    }
+    let words =
+        "slot done twice: what a slot of the schedule main writes to state \"count\" counts again";
+    shown_again("count-done", words)
+}
+
+#[test]
+fn exploring_finds_the_slot_that_is_never_completed() -> Result<()> {
+    shown_again(
+        "forget",
+        "slot never completed: a slot of the schedule main is claimed, and",
+    )?;
+    let (code, text) = failed_over("keep", &["--explore", "--explore-max", "400"])?;
+    ensure!(
+        code == Some(1) && text.contains("is claimed in 2 runs, and completed in none"),
+        "{text}"
+    );
+    Ok(())
+}
+
+#[test]
+fn exploring_finds_nothing_where_slots_are_done_with_care() -> Result<()> {
+    for what in [
+        "send-key",
+        "send-header",
+        "put-slot",
+        "count-with",
+        "beside",
+    ] {
+        nothing_found(what)?;
+    }
+    let script = Input::new("life.toml", SERVED)?;
+    let options = [
+        "--allow-state",
+        "--config",
+        "cron=* * * * *",
+        "--config",
+        "takes=20s",
+        "--script",
+        script.path(),
+        "--explore",
+    ];
+    let (code, text) = tested("cron-report", &options)?;
+    ensure!(code == Some(0) && text.contains("; 0 findings"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn exploring_finds_the_request_that_is_sent_again() -> Result<()> {
+    let words =
+        "POST http://api.example.com/jobs is sent 2 times instead of 1, without an Idempotency-Key";
+    shown_again("send", words)?;
+    // It does no more when it is sent again.
+    nothing_found("put")
+}
+
+#[test]
+fn a_request_without_a_token_is_told_where_the_task_does_without() -> Result<()> {
+    let words = "POST http://api.example.com/jobs carries no fencing token";
+    let (code, text) = failed_over("send", &["--identify", "false", "--at", "1:kill"])?;
+    ensure!(code == Some(1) && text.contains(words), "{text}");
+    let (code, text) = failed_over("send", &["--at", "1:kill"])?;
+    ensure!(code == Some(0) && !text.contains(words), "{text}");
+    Ok(())
+}
+
+#[test]
+fn exploring_finds_the_plugin_that_does_not_stop_in_the_middle_of_something() -> Result<()> {
+    shown_again("busy", "the plugin did not stop within `demote_timeout`")
+}
+
+#[test]
+fn exploring_finds_the_plugin_that_fails_on_what_the_last_host_has_left() -> Result<()> {
+    let words =
+        "the plugin failed after the takeover: the plugin failed: it was begun and not ended";
+    shown_again("begin", words)
+}
+
+#[test]
+fn the_random_numbers_of_a_seed_are_the_same_in_each_life() -> Result<()> {
+    // It makes as many calls as the number that it has drawn says.
+    let calls = |seed: &str| -> Result<String> {
+        let (code, text) = failed_over("random", &["--seed", seed, "--at", "9999:kill"])?;
+        ensure!(code == Some(2), "{text}");
+        let calls = text.split("the plugin makes ").nth(1);
+        let calls = calls.and_then(|rest| rest.split(' ').next());
+        Ok(calls.context(text.clone())?.to_owned())
+    };
+    let first = calls("0")?;
+    for _ in 0..3 {
+        ensure!(calls("0")? == first);
+    }
+    let mut others = Vec::new();
+    for seed in ["1", "2", "3"] {
+        others.push(calls(seed)?);
+    }
+    ensure!(others.iter().any(|other| *other != first), "{others:?}");
+    let (code, text) = failed_over(
+        "random",
+        &["--seed", "7", "--explore", "--explore-max", "100"],
+    )?;
+    ensure!(code == Some(0) && text.contains(", seed 7\n"), "{text}");
+    Ok(())
+}
+
+#[test]
+fn a_plugin_makes_the_same_calls_in_each_life() -> Result<()> {
+    // Longer than it takes to interrupt a plugin on a host.
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let (code, text) = tested("heartbeat", &["--at", "999999:kill"])?;
+        ensure!(
+            code == Some(2) && text.contains("so there is no call 999999"),
+            "{text}"
+        );
+        seen.push(text);
+    }
+    ensure!(seen.windows(2).all(|two| two[0] == two[1]), "{seen:?}");
+    Ok(())
+}
+
+#[test]
+fn a_plugin_that_does_more_than_is_kept_is_stopped() -> Result<()> {
+    let (code, text) = failed_over("flood", &[])?;
+    ensure!(
+        code == Some(1)
+            && text.contains("life.toml:5:1: step: what the plugin has called, sent and written"),
+        "{text}"
+    );
+    ensure!(
+        text.contains("more than 128 MiB") && text.len() < 2_000,
+        "{text}"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_folder_is_built_and_goes_through_each_of_its_scripts() -> Result<()> {
+    let project = Project::new("tried", &["--lang", "wat"])?;
+    let run = |folder: &std::path::Path, args: &[&str]| -> Result<(Option<i32>, String)> {
+        let output = project::soloist(folder, args)?;
+        let text = [output.stdout, output.stderr].concat();
+        Ok((output.status.code(), String::from_utf8(text)?))
+    };
+    let (code, text) = run(project.folder(), &["test"])?;
+    ensure!(
+        code == Some(0) && text.starts_with("ok a usual life: 2 terms, 2h in "),
+        "{text}"
+    );
+    let tests = project.folder().join("tests");
+    std::fs::create_dir(&tests)?;
+    std::fs::write(tests.join("b.toml"), SERVED)?;
+    let bad = "[[step]]\nelect = \"a\"\n[[step]]\nexpect = { log = \"never\" }\n";
+    std::fs::write(tests.join("a.toml"), bad)?;
+    std::fs::write(tests.join("notes.txt"), "no script")?;
+    let above = project.folder().parent().context("a folder")?;
+    let (code, text) = run(above, &["test", "tried"])?;
+    ensure!(code == Some(1), "{text}");
+    let (first, second) = (
+        text.find("FAILED tests/a.toml: 1 term"),
+        text.find("ok tests/b.toml: 2 terms"),
+    );
+    ensure!(first.is_some() && first < second, "{text}");
+    ensure!(text.contains("1 of 2 did not go as it should"), "{text}");
+    Ok(())
+}
+
 #[test]
 fn exploring_is_bounded_and_says_what_it_left_out() -> Result<()> {
     let (code, text) = misbehaved("pair-at-once", &["--explore", "--explore-max", "7"])?;
@@ -215,6 +444,24 @@ fn a_bad_script_is_refused_with_its_place_and_a_remedy() -> Result<()> {
         &["/nowhere.wasm", "name a plugin"],
     )?;
     refused(&["test", &plugin, "--at", "17"], &["CALL:KIND", "17:kill"])?;
+    let script = Input::new("s.toml", "[[step]]\nelect = \"a\"\n")?;
+    refused(
+        &[
+            "test",
+            &plugin,
+            "--script",
+            script.path(),
+            "--at",
+            "170:kill",
+        ],
+        &[
+            "--at 170:kill",
+            "the plugin makes ",
+            " calls",
+            "no call 170",
+        ],
+    )?;
+    refused(&["test", &plugin, "--seed", "x"], &["--seed", "x"])?;
     Ok(())
 }
 

@@ -99,13 +99,16 @@ impl Test {
             let lived = live(&subject, &script);
             let (terms, passed) = (counted(lived.terms, "term"), whole(lived.passed));
             let took = began.elapsed().as_millis();
-            let mut told = format!("{name}: {terms}, {passed} in {took} ms, seed {}\n", self.seed);
+            let mut told = format!(
+                "{name}: {terms}, {passed} in {took} ms, seed {}\n",
+                self.seed
+            );
             let mut is_good = lived.unmet.is_empty();
             tell_unmet(&mut told, &lived.unmet);
             if let Some(beyond) = self.at.filter(|at| at.call() > lived.calls() as u64) {
                 let calls = counted(lived.calls() as u64, "call");
                 let what = anyhow!(
-                    "--at {beyond}: the plugin makes {calls} in {name}, and there is no call {}",
+                    "--at {beyond}: the plugin makes {calls} in {name}, so there is no call {}: choose one of them, or another --script",
                     beyond.call()
                 );
                 return Err(Failure::Invalid(what));

@@ -74,7 +74,7 @@ impl Sessions {
         self.last_id = self.last_id.max(id);
         let session = Session {
             timeout,
-            expiry: self.expiry(timeout, now),
+            expiry: expiry(self.tick, timeout, now),
             connection: None,
             cut_until: Duration::ZERO,
         };
@@ -132,10 +132,6 @@ impl Sessions {
     /// The highest id that was ever given.
     pub(super) fn last_id(&self) -> i64 {
         self.last_id
-    }
-
-    fn expiry(&self, timeout: Duration, now: Duration) -> Duration {
-        expiry(self.tick, timeout, now)
     }
 }
 

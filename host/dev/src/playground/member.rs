@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use soloist_config::{Config, TaskConfig};
 use soloist_runtime::host::{Host, HostError};
+use soloist_runtime::reload::Setup;
 use soloist_runtime::shutdown::Shutdown;
 use soloist_sandbox::Plugin;
 use tokio::sync::{mpsc, oneshot};
@@ -25,8 +26,14 @@ pub(super) const HOSTS: [&str; 2] = ["a", "b"];
 /// A task with its plugin.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
-    pub(super) task: TaskConfig,
+    pub(super) setup: Setup,
     pub(super) plugin: Arc<Plugin>,
+}
+
+impl Part {
+    pub(super) fn task(&self) -> &TaskConfig {
+        &self.setup.task
+    }
 }
 
 /// What is done to a host from outside.
@@ -138,14 +145,18 @@ async fn stand(
     mut demanded: mpsc::UnboundedReceiver<Demand>,
 ) -> Result<Option<Host>, HostError> {
     let mut host = Host::new(config, None, shutdown)?;
-    host.start(&part.task, Arc::clone(&part.plugin));
+    host.start(part.task(), Arc::clone(&part.plugin));
     while let Some(Some(demand)) = host.run(demanded.recv()).await {
         match demand {
             Demand::Die => return Ok(Some(host)),
             Demand::Exchange(new, done) => {
                 let old = std::mem::replace(&mut part, *new);
-                let starting = vec![(part.task.clone(), Arc::clone(&part.plugin))];
-                if host.exchange(vec![old.task], starting, WHY).await.is_none() {
+                let starting = vec![(part.task().clone(), Arc::clone(&part.plugin))];
+                if host
+                    .exchange(vec![old.setup.task], starting, WHY)
+                    .await
+                    .is_none()
+                {
                     break;
                 }
                 let _ = done.send(());

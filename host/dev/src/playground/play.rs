@@ -131,11 +131,8 @@ pub async fn play(
         Order::keys()
     );
     teller.say(Level::INFO, None, "playing", &message);
-    let part = Part {
-        task: setup.task.clone(),
-        plugin,
-    };
-    let stage = Stage::start(ensemble, config, setup, part, Arc::clone(&teller), clock)
+    let part = Part { setup, plugin };
+    let stage = Stage::start(ensemble, config, part, Arc::clone(&teller), clock)
         .map_err(PlayError::Thread)?;
     let sources = Arc::new(Watched {
         sources: Mutex::new(sources),
@@ -300,11 +297,8 @@ impl Table {
                 "the plugin is the same: it goes on",
             );
         }
-        let part = Part {
-            task: setup.task.clone(),
-            plugin,
-        };
-        match self.stage.exchange(&config, setup, part).await {
+        let part = Part { setup, plugin };
+        match self.stage.exchange(&config, part).await {
             Ok(()) => self
                 .teller
                 .say(Level::INFO, None, "reloaded", "the new plugin leads"),

@@ -57,7 +57,7 @@ pub(super) struct Stage {
     ensemble: Ensemble,
     /// Of both hosts; it says where the ensemble is.
     config: Config,
-    setup: Setup,
+    /// What each host stands for.
     part: Part,
     /// Each host, unless it is being killed.
     members: [Option<Member>; 2],
@@ -73,7 +73,6 @@ impl Stage {
     pub(super) fn start(
         ensemble: Ensemble,
         config: Config,
-        setup: Setup,
         part: Part,
         teller: Arc<Teller>,
         clock: TaskClock,
@@ -83,7 +82,6 @@ impl Stage {
         Ok(Self {
             ensemble,
             config,
-            setup,
             part,
             members,
             teller,
@@ -93,7 +91,7 @@ impl Stage {
 
     /// What is being played.
     pub(super) fn setup(&self) -> &Setup {
-        &self.setup
+        &self.part.setup
     }
 
     /// The leader hands over, to the other host or to whoever is next.
@@ -102,7 +100,7 @@ impl Stage {
         let to = HOSTS
             .into_iter()
             .find(|host| to_the_other && *host != leads.host);
-        let (task, patience) = (&*self.part.task.name, self.patience());
+        let (task, patience) = (&*self.part.task().name, self.patience());
         let reason = if to_the_other {
             "ordered: elect"
         } else {
@@ -164,7 +162,7 @@ impl Stage {
     pub(super) async fn cut(&self) -> Result<(), OrderError> {
         let leads = self.leader().await?;
         let session = self.session_of(&leads.host)?;
-        let (zookeeper, task) = (&self.config.zookeeper, &self.part.task);
+        let (zookeeper, task) = (&self.config.zookeeper, self.part.task());
         let timing = Timing::new(
             zookeeper.session_timeout,
             zookeeper.tick_time,
@@ -198,7 +196,7 @@ impl Stage {
 
     /// Who leads, and what is kept.
     pub(super) async fn show(&self) -> Result<(), OrderError> {
-        let task = &self.part.task;
+        let task = self.part.task();
         let (status, terms) = self
             .ask(async |observer| {
                 Ok((
@@ -236,12 +234,7 @@ impl Stage {
     }
 
     /// Exchanges the plugin: on the standby first, to which the leader then hands over.
-    pub(super) async fn exchange(
-        &mut self,
-        config: &Config,
-        setup: Setup,
-        part: Part,
-    ) -> Result<(), OrderError> {
+    pub(super) async fn exchange(&mut self, config: &Config, part: Part) -> Result<(), OrderError> {
         let mut config = config.clone();
         config.zookeeper.servers = self.config.zookeeper.servers.clone();
         NeedsRestart::check(&self.config, &config)?;
@@ -249,10 +242,10 @@ impl Stage {
         Timing::new(
             zookeeper.session_timeout,
             zookeeper.tick_time,
-            part.task.demote_timeout,
+            part.task().demote_timeout,
         )?;
         let leads = self.teller.leads().borrow().clone();
-        (self.config, self.setup, self.part) = (config, setup, part);
+        (self.config, self.part) = (config, part);
         for member in self.standby_first(leads.as_ref()) {
             member.exchange(self.part.clone()).await;
             // The leader finds a successor.
@@ -328,7 +321,7 @@ impl Stage {
     }
 
     fn paths(&self) -> TaskPaths {
-        let task = &self.part.task;
+        let task = self.part.task();
         TaskPaths::new(
             &self.config.zookeeper.root,
             &task.name,
@@ -363,7 +356,7 @@ impl Stage {
 
     /// How long it may take until somebody leads again.
     fn patience(&self) -> Duration {
-        let task = &self.part.task;
+        let task = self.part.task();
         PATIENCE
             + self.config.zookeeper.session_timeout * 2
             + task.demote_timeout

@@ -6,9 +6,9 @@ use super::expect::unmet_state;
 use super::life::live_with;
 use super::lived::{Early, Lived, Subject, Traces};
 use super::point::{Point, Strike};
-use super::recorder::{Act as Did, Kept, Made};
+use super::recorder::{Act as Did, Kept};
 use super::script::{Act, Expectation, Script};
-use super::shown::listed;
+use super::shown::{self, listed};
 use super::slots::{self, Target, Work, target};
 
 /// What a failover at one point would do that it should not.
@@ -99,11 +99,10 @@ impl Explorer<'_> {
     fn calm(&self) -> Vec<Finding> {
         let mut found = slots::judge_calm(&self.work);
         let mut made = self.base.kept.made();
-        if let Some(Made { method, url, .. }) =
-            made.find(|made| made.has_effect() && !made.has_token)
-        {
+        if let Some(made) = made.find(|made| made.has_effect() && !made.has_token) {
+            let request = shown::request(made.method.as_str(), &made.url.to_string());
             found.push(format!(
-                "{method} {url} carries no fencing token: a server cannot refuse it from an old leader (`identify`)"
+                "{request} carries no fencing token: a server cannot refuse it from an old leader (`identify`)"
             ));
         }
         let found = found.into_iter().map(|what| Finding {
@@ -218,14 +217,14 @@ fn judge(base: &Traces, lived: &Traces, at_end: &[Expectation]) -> Vec<String> {
 /// already are left out.
 fn repeated(base: &Kept, lived: &Kept, told: &[Target]) -> Vec<String> {
     let count = |kept: &Kept| {
-        let mut counts: BTreeMap<(String, u64), usize> = BTreeMap::new();
+        let mut counts: BTreeMap<(String, String, u64), usize> = BTreeMap::new();
         for made in kept
             .made()
             .filter(|made| made.adds_up() && made.idempotency_key.is_none())
             .filter(|made| !told.contains(&target(made)))
         {
-            let name = format!("{} {}", made.method, made.url);
-            *counts.entry((name, made.body)).or_default() += 1;
+            let (method, url) = (made.method.to_string(), made.url.to_string());
+            *counts.entry((method, url, made.body)).or_default() += 1;
         }
         counts
     };
@@ -234,10 +233,11 @@ fn repeated(base: &Kept, lived: &Kept, told: &[Target]) -> Vec<String> {
         .into_iter()
         .filter_map(|(key, times)| {
             let before = base.get(&key).copied().unwrap_or_default();
-            let (name, _) = key;
+            let (method, url, _) = key;
+            let request = shown::request(&method, &url);
             (before > 0 && times > before).then(|| {
                 format!(
-                    "{name} is sent {times} times instead of {before}, without an Idempotency-Key: the server cannot know \
+                    "{request} is sent {times} times instead of {before}, without an Idempotency-Key: the server cannot know \
                      it again"
                 )
             })

@@ -19,6 +19,7 @@ use super::point::{Point, Strike};
 use super::record::{self, Record};
 use super::recorder::{KEPT_BYTES_MAX, Made, Recorder, What};
 use super::script::{Act, Expectation, Script, StateMode, Step};
+use super::shown;
 use super::terms::Terms;
 use super::watched::WatchedState;
 use crate::testbed::Memory;
@@ -415,11 +416,12 @@ impl Verdict {
 
     /// Whoever expected something of a request that nothing answered wants to know that first.
     fn blame_answers(&mut self, unanswered: Option<Made>) {
-        if let Some(Made { method, url, .. }) = unanswered
+        if let Some(made) = unanswered
             && !self.unmet.is_empty()
         {
+            let request = shown::request(made.method.as_str(), &made.url.to_string());
             let what = format!(
-                "no [[answer]] of the script was for {method} {url}: the connection was refused"
+                "no [[answer]] of the script was for {request}: the connection was refused"
             );
             self.add(Unmet { place: None, what });
         }

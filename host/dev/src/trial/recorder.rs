@@ -10,7 +10,6 @@ use soloist_core::clock::{self, Moment};
 use soloist_core::schedule::Time;
 use tokio::sync::Notify;
 
-
 /// How much is kept of a life, in bytes: of the plugin's calls, its requests and its writes, and in its state.
 pub(super) const KEPT_BYTES_MAX: usize = 128 * 1024 * 1024;
 

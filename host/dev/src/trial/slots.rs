@@ -11,6 +11,7 @@ use soloist_core::clock::Moment;
 
 use super::point::Point;
 use super::recorder::{Act, Made, SlotId, What};
+use super::shown;
 
 /// How much longer than without the failover a plugin may take for a slot, beside twice that time.
 const SLACK: Duration = Duration::from_secs(60);
@@ -113,8 +114,7 @@ impl<'a> Work<'a> {
         let (mut within, mut beside) = (BTreeSet::new(), BTreeSet::new());
         for (position, act) in self.acts.iter().enumerate() {
             let Some(kind) = of(&act.what) else { continue };
-            let is_in =
-                |window: &Window| window.slot.schedule == schedule && window.has(position);
+            let is_in = |window: &Window| window.slot.schedule == schedule && window.has(position);
             if self.windows.iter().any(is_in) {
                 within.insert(kind);
             } else {
@@ -163,18 +163,21 @@ impl<'a> Work<'a> {
             return false;
         };
         let later = self.acts.iter().skip(struck.max(completed));
-        let mut later = later.skip_while(|act| {
-            completed < struck && !matches!(act.what, What::TermBegan)
-        });
+        let mut later =
+            later.skip_while(|act| completed < struck && !matches!(act.what, What::TermBegan));
         later.any(|act| matches!(&act.what, What::Asked(schedule) if *schedule == slot.schedule))
     }
 
     /// The fingerprint of what a key holds when a slot is over.
     fn value_after(&self, slot: &SlotId, key: &str) -> Option<u64> {
-        let mut written = self.span(slot).iter().rev().filter_map(|act| match &act.what {
-            What::Wrote(written) if written.key == key => Some(written.value),
-            _ => None,
-        });
+        let mut written = self
+            .span(slot)
+            .iter()
+            .rev()
+            .filter_map(|act| match &act.what {
+                What::Wrote(written) if written.key == key => Some(written.value),
+                _ => None,
+            });
         written.next().flatten()
     }
 
@@ -288,9 +291,10 @@ fn lost(base: &Work<'_>, lived: &Work<'_>, slot: &SlotId) -> Vec<SlotFault> {
             && made < due.len()
         {
             let (method, url) = target(first);
+            let request = shown::request(&method, &url);
             lost.push(SlotFault {
                 what: format!(
-                    "slot lost: a slot of the schedule {} is completed, and {method} {url} is sent {made} times for it instead \
+                    "slot lost: a slot of the schedule {} is completed, and {request} is sent {made} times for it instead \
                      of {}: complete a slot when its effects are done",
                     slot.schedule,
                     due.len()
@@ -319,8 +323,9 @@ fn twice(base: &Work<'_>, lived: &Work<'_>, slot: &SlotId) -> Vec<SlotFault> {
     again
         .map(|(method, url)| SlotFault {
             what: format!(
-                "slot done twice: {method} {url} is sent again when a slot of the schedule {} is claimed again, with neither \
-                 the slot's key nor the Idempotency-Key of before: the server cannot know it again",
+                "slot done twice: {} is sent again when a slot of the schedule {} is claimed again, with neither the slot's \
+                 key nor the Idempotency-Key of before: the server cannot know it again",
+                shown::request(&method, &url),
                 slot.schedule
             ),
             request: Some((method, url)),
@@ -393,9 +398,7 @@ pub(super) fn compare(doubt: &Doubt, lived: &Work<'_>, control: &Work<'_>) -> Ve
     let is_before = |position: usize| control.struck.is_some_and(|struck| position < struck);
     let leaves_nothing = struck(control).any(|window| window.slot == *slot)
         && !control.acts.iter().enumerate().any(|(position, act)| {
-            let is_of_slot = control
-                .windows_of(slot)
-                .any(|window| window.has(position));
+            let is_of_slot = control.windows_of(slot).any(|window| window.has(position));
             is_before(position)
                 && is_of_slot
                 && match &act.what {
@@ -408,8 +411,7 @@ pub(super) fn compare(doubt: &Doubt, lived: &Work<'_>, control: &Work<'_>) -> Ve
         return Vec::new();
     }
     let was_completed = lived.completed(slot) < lived.struck;
-    let differs =
-        |key: &&String| lived.value_after(slot, key) != control.value_after(slot, key);
+    let differs = |key: &&String| lived.value_after(slot, key) != control.value_after(slot, key);
     let faults = keys.iter().filter(differs).map(|key| {
         let what = if was_completed {
             format!(

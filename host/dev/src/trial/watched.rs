@@ -109,7 +109,9 @@ impl State for WatchedState {
         operations: Vec<Operation>,
     ) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move {
-            let done = self.memory.write_schedule(write.clone(), operations.clone());
+            let done = self
+                .memory
+                .write_schedule(write.clone(), operations.clone());
             done.await?;
             let before = write.over.as_deref().and_then(claim);
             let after = claim(&write.record);

@@ -12,7 +12,6 @@ use soloist_sdk::{Demotion, Plugin, Result, Term, config, info, sleep, state};
 
 /// What it sends its requests to.
 const URL: &str = "http://api.example.com/jobs";
-const MINUTE: Duration = Duration::from_secs(60);
 const FOREVER: Duration = Duration::from_secs(1_000_000_000);
 
 thread_local! {
@@ -52,6 +51,7 @@ impl Plugin for Failover {
             "busy" => {
                 BUSY.set(true);
                 state::set("one", &1).await?;
+                sleep(Duration::from_secs(30)).await;
                 BUSY.set(false);
             }
             "random" => {

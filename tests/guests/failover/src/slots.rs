@@ -6,9 +6,9 @@ use soloist_sdk::http::Request;
 use soloist_sdk::schedule::{self, Slot};
 use soloist_sdk::{Result, join, sleep, state};
 
-use crate::{FOREVER, MINUTE, URL, random, send};
+use crate::{FOREVER, URL, random, send};
 
-const PERIOD: Duration = Duration::from_secs(20 * 60);
+const PERIOD: Duration = Duration::from_secs(60);
 
 pub(super) async fn run(what: &str) -> Result {
     if what == "beside" {
@@ -31,7 +31,7 @@ async fn beats() -> Result {
     loop {
         send(Request::put(URL)).await?;
         count("beats").await?;
-        sleep(7 * MINUTE).await;
+        sleep(Duration::from_secs(25)).await;
     }
 }
 
@@ -54,12 +54,11 @@ async fn work(what: &str, slot: &Slot) -> Result {
             send(job().idempotency_key(slot.key())).await?;
             slot.done().await?;
         }
-        "send-url" => {
-            let time = slot.to_string().replace(':', "%3A");
-            send(Request::post(format!("{URL}/{time}"))).await?;
+        "send-header" => {
+            send(job().header("x-slot", slot)).await?;
             slot.done().await?;
         }
-        "put" => {
+        "put-slot" => {
             send(Request::put(URL).body(slot.attempt().to_string())).await?;
             slot.done().await?;
         }
@@ -75,12 +74,6 @@ async fn work(what: &str, slot: &Slot) -> Result {
             let count: u64 = state::get("count").await?.unwrap_or_default();
             let writes = state::transaction().set("count", &(count + 1));
             slot.complete(writes).await?;
-        }
-        // What it has begun it begins again, and that is the same.
-        "mark" => {
-            state::set("began", &slot.key().to_owned()).await?;
-            slot.complete(state::transaction().set("done", &slot.key().to_owned()))
-                .await?;
         }
         // Whoever takes over has nothing left of it.
         "forget" if slot.attempt() == 1 => {
