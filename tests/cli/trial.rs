@@ -330,7 +330,7 @@ fn a_plugin_that_does_more_than_is_kept_is_stopped() -> Result<()> {
     let (code, text) = failed_over("flood", &[])?;
     ensure!(
         code == Some(1)
-            && text.contains("life.toml:5:1: step: what the plugin has called, sent and written"),
+            && text.contains("life.toml:3:1: step: what the plugin has called, sent and written"),
         "{text}"
     );
     ensure!(

@@ -46,6 +46,7 @@ impl Plugin for Failover {
                     return Err("it was begun and not ended".into());
                 }
                 state::set("begun", &true).await?;
+                sleep(Duration::from_secs(30)).await;
                 state::set("ended", &true).await?;
             }
             "busy" => {
