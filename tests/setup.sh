@@ -55,6 +55,10 @@ if [ "${1:-all}" = all ]; then
     if ! has minisign; then
         wanted+=(minisign)
     fi
+    # Plugins are fetched from a registry.
+    if ! has docker-registry; then
+        wanted+=(docker-registry)
+    fi
     # Faults of the network are made in network namespaces.
     if ! has ip; then
         wanted+=(iproute2)

@@ -18,6 +18,7 @@ mod build;
 mod check;
 mod dev;
 mod ensemble;
+mod fetch;
 mod history;
 mod inspect;
 mod new;
@@ -25,6 +26,7 @@ mod operator;
 mod options;
 mod output;
 mod plugins;
+mod push;
 mod resign;
 mod run;
 mod status;
@@ -66,6 +68,7 @@ enum Command {
     Inspect(inspect::Inspect),
     New(new::New),
     Build(build::Build),
+    Push(push::Push),
     Status(status::Status),
     Resign(resign::Resign),
     History(history::History),
@@ -153,6 +156,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Inspect(inspect) => inspect.execute(matches),
         Command::New(new) => new.execute(matches),
         Command::Build(build) => build.execute(matches),
+        Command::Push(push) => push.execute(matches),
         Command::Status(status) => status.execute(matches),
         Command::Resign(resign) => resign.execute(matches),
         Command::History(history) => history.execute(matches),

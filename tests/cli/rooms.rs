@@ -40,6 +40,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
             "soloist-coordination",
             "soloist-sandbox",
             "soloist-config",
+            "soloist-deploy",
             "soloist-runtime",
             "soloist-dev",
         ],

@@ -18,7 +18,7 @@ use crate::node;
 use crate::problem::{BadValue, ConfigError, Excerpt};
 use crate::servers::is_host_name_character;
 use crate::shape;
-use crate::task::{TaskConfig, TaskWire};
+use crate::task::{PluginSource, TaskConfig, TaskWire};
 use crate::validator::{Reported, Validator, every};
 use crate::written::{Source, Written};
 
@@ -80,9 +80,13 @@ impl Config {
     /// # Errors
     /// Every bad value at once, unless the file cannot be read as a configuration in the first place.
     pub fn load(subject: &Path, given: Given) -> Result<Self, ConfigError> {
+        // What is fetched is a plugin, whatever it is called.
+        let is_fetched = !matches!(PluginSource::read(subject), Ok(PluginSource::Path(_)));
         match Format::of(subject)? {
-            Some(format) => Self::from_document(&Document::open(subject, format)?, given),
-            None => Self::from_plugin(subject, given),
+            Some(format) if !is_fetched => {
+                Self::from_document(&Document::open(subject, format)?, given)
+            }
+            _ => Self::from_plugin(subject, given),
         }
     }
 
@@ -99,9 +103,10 @@ impl Config {
     fn from_plugin(plugin: &Path, mut given: Given) -> Result<Self, ConfigError> {
         let mut task = std::mem::take(&mut given.task);
         task.name = task.name.or_else(|| {
-            let name = plugin.file_stem().unwrap_or(plugin.as_os_str());
+            // Why it cannot be read is told of the plugin itself.
+            let name = PluginSource::read(plugin).map_or_else(|_| "plugin".into(), |it| it.stem());
             Some(Written::flag(
-                name.to_string_lossy().into_owned(),
+                name,
                 "PLUGIN, after which the task is named unless --task names it",
             ))
         });

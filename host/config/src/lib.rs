@@ -68,6 +68,6 @@ pub use manifest::{Artefact, MANIFEST_BYTES_MAX, Manifest, OnRollback, TaskToDep
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use restart::RestartWire;
 pub use servers::ConnectString;
-pub use task::{TaskConfig, TaskName, TaskSettings, TaskWire};
+pub use task::{PluginSource, TaskConfig, TaskName, TaskSettings, TaskWire};
 pub use widening::{Widening, widened};
 pub use written::Written;

@@ -397,6 +397,12 @@ pub enum BadValue {
         /// What was written.
         text: Excerpt,
     },
+    /// What is fetched could be any file.
+    #[error(
+        "is fetched from elsewhere, and nothing says which file is meant: set sha256 too, as `sha256sum` or `soloist inspect` \
+         prints it"
+    )]
+    NoDigest,
     /// Not a time.
     #[error("{text} is not a time: write it in UTC, like \"2026-11-26T21:00:00Z\"")]
     Time {

@@ -24,6 +24,10 @@ use crate::shape;
 use crate::validator::{Reported, Validator, every};
 use crate::written::{Source, Written};
 
+mod plugin;
+
+pub use self::plugin::PluginSource;
+
 const DEMOTE_TIMEOUT_DEFAULT: Duration = Duration::from_secs(2);
 const CONFIG_ENTRIES_MAX: usize = 256;
 const CONFIG_VALUE_BYTES_MAX: usize = 64 * 1024;
@@ -32,9 +36,9 @@ const CONFIG_VALUE_BYTES_MAX: usize = 64 * 1024;
 /// document that [`TaskConfig::read`] reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TaskConfig {
-    /// The file that holds its plugin.
-    pub plugin: PathBuf,
-    /// What the SHA-256 of that file must be.
+    /// Where its plugin is.
+    pub plugin: PluginSource,
+    /// What the SHA-256 of the plugin's file must be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
     /// All else. It is read as if it were the task's own.
@@ -215,17 +219,22 @@ impl TaskWire {
         validator: &mut Validator<'_>,
     ) -> Result<TaskConfig, Reported> {
         let settings = self.validate_settings(source, validator);
-        let plugin = self
+        let path = self
             .plugin
             .as_ref()
             .map(|plugin| validator.beside_file(plugin))
             .unwrap_or_default();
+        let sha256 = self.sha256.is_some();
         let plugin = validator.required(
             "task.plugin",
             self.plugin.as_ref(),
             source,
-            "name the file that holds the plugin",
-            |_| Ok(plugin),
+            "name the file that holds the plugin, or where to fetch it",
+            |written| match PluginSource::read(written)? {
+                PluginSource::Path(_) => Ok(PluginSource::Path(path)),
+                plugin if plugin.needs_digest() && !sha256 => Err(BadValue::NoDigest),
+                plugin => Ok(plugin),
+            },
         );
         let sha256 = validator.optional("task.sha256", self.sha256.as_ref(), |text| digest(text));
         Ok(TaskConfig {

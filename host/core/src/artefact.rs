@@ -3,9 +3,12 @@
 //! A place has one way to be written, so that none can be written in a guise: no user, no percent-encoding, no `..`, no empty
 //! component, and names of hosts in lower case.
 
+mod tag;
+
 use std::fmt;
 use std::str::FromStr;
 
+pub use self::tag::OciTag;
 use crate::digest::Digest;
 use crate::grants::{HostPattern, Origin};
 use crate::text::is_printable;

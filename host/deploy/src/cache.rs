@@ -20,7 +20,7 @@ use std::time::SystemTime;
 
 use soloist_core::digest::Digest;
 
-pub use self::part::Part;
+pub(crate) use self::part::Part;
 
 /// Why an artefact cannot be kept.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ impl Cache {
     ///
     /// # Errors
     /// It is damaged and cannot be removed.
-    pub fn find(&self, digest: Digest) -> Result<Option<PathBuf>, CacheError> {
+    pub(crate) fn find(&self, digest: Digest) -> Result<Option<PathBuf>, CacheError> {
         let path = self.path(digest);
         let Ok(file) = File::open(&path) else {
             return Ok(None);
@@ -135,7 +135,7 @@ impl Cache {
     ///
     /// # Errors
     /// No file can be made.
-    pub fn begin(&self, digest: Digest) -> Result<Option<Part>, CacheError> {
+    pub(crate) fn begin(&self, digest: Digest) -> Result<Option<Part>, CacheError> {
         Part::begin(self.clone(), digest)
     }
 
@@ -143,7 +143,7 @@ impl Cache {
     ///
     /// # Errors
     /// They cannot be written.
-    pub fn keep(&self, bytes: &[u8]) -> Result<(), CacheError> {
+    pub(crate) fn keep(&self, bytes: &[u8]) -> Result<(), CacheError> {
         let digest = Digest::of(bytes);
         // Another process that is fetching it will keep it.
         let Some(mut part) = self.begin(digest)? else {

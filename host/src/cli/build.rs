@@ -30,7 +30,7 @@ impl Build {
         // As somebody who is here would type it.
         let here = env::current_dir().unwrap_or_default();
         let file = made.strip_prefix(&here).unwrap_or(&made);
-        print(&Plugin::inspect(&engine()?, file)?.brief()).map(drop)
+        print(&Plugin::inspect(&engine()?, file, None)?.brief()).map(drop)
     }
 }
 

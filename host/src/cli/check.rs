@@ -83,7 +83,7 @@ fn task(
     ensemble: &EnsembleConfig,
 ) -> std::fmt::Result {
     writeln!(text, "task {}", task.name)?;
-    line(text, "plugin", task.plugin.display())?;
+    line(text, "plugin", &task.plugin)?;
     line(text, "sha256", plugin.digest())?;
     match &task.path {
         Some(path) => line(text, "master node", path)?,

@@ -8,11 +8,13 @@ use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use serde::Serialize;
 use soloist_config::TaskName;
+use soloist_core::digest::Digest;
 use soloist_core::grants::Grant;
 use soloist_core::text;
 use soloist_sandbox::{Compiler, Import, Inspection, PluginEngine, PluginKind, inspect};
 
 use super::Failure;
+use super::fetch;
 use super::output::{print, print_json, tell_on_stderr};
 
 /// What a plugin gets from its task if it can open files.
@@ -40,13 +42,17 @@ const DIRS: &str = "dirs = [{ host = \"/DIRECTORY\", guest = \"/data\" }]";
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Inspect {
-    /// A component, a core module, or the text form of either
+    /// A component, a core module, or the text form of either: a file, or an artefact to fetch
     #[arg(value_name = "PLUGIN")]
     plugin: PathBuf,
 
     /// A newer version of it, to be compared with
     #[arg(value_name = "NEW")]
     new: Option<PathBuf>,
+
+    /// SHA-256 that the plugin must have; needed if it is fetched by https:// or from file:// [default: any]
+    #[arg(long, value_name = "DIGITS")]
+    sha256: Option<String>,
 
     /// Print JSON instead of text
     #[arg(long)]
@@ -80,7 +86,11 @@ impl Inspect {
     pub(super) fn execute(self, _: &ArgMatches) -> Result<(), Failure> {
         tell_on_stderr("inspect").map_err(Failure::RunTime)?;
         let engine = engine()?;
-        let old = Plugin::inspect(&engine, &self.plugin)?;
+        let sha256 = self.sha256.as_deref().map(|text| {
+            Digest::parse(text)
+                .ok_or_else(|| Failure::Invalid(anyhow!("--sha256: write 64 hexadecimal digits")))
+        });
+        let old = Plugin::inspect(&engine, &self.plugin, sha256.transpose()?)?;
         let Some(new) = &self.new else {
             return if self.json {
                 print_json(&old).map(drop)
@@ -88,7 +98,7 @@ impl Inspect {
                 print(&old.text()).map(drop)
             };
         };
-        let new = Plugin::inspect(&engine, new)?;
+        let new = Plugin::inspect(&engine, new, None)?;
         let more = More::of(&old.inspection, &new.inspection);
         let (verdict, text) = (more.verdict(), more.text(&old, &new));
         if self.json {
@@ -109,9 +119,21 @@ pub(super) fn engine() -> Result<Arc<PluginEngine>, Failure> {
 }
 
 impl<'a> Plugin<'a> {
-    pub(super) fn inspect(engine: &Arc<PluginEngine>, file: &'a Path) -> Result<Self, Failure> {
-        let inspection =
-            inspect(engine, file).map_err(|error| Failure::Invalid(anyhow::Error::new(error)))?;
+    /// `sha256` is what the file must have, which only says something of one that is fetched.
+    pub(super) fn inspect(
+        engine: &Arc<PluginEngine>,
+        file: &'a Path,
+        sha256: Option<Digest>,
+    ) -> Result<Self, Failure> {
+        let fetched = fetch::named(file, sha256)?;
+        let inspection = inspect(engine, &fetched.path)
+            .map_err(|error| Failure::Invalid(anyhow::Error::new(error)))?;
+        if let Some(wanted) = fetched.sha256.filter(|wanted| *wanted != inspection.sha256) {
+            let (file, found) = (file.display(), inspection.sha256);
+            return Err(Failure::Invalid(anyhow!(
+                "{file}: its SHA-256 is {found}, and not {wanted}"
+            )));
+        }
         Ok(Self { file, inspection })
     }
 

@@ -14,6 +14,7 @@ use soloist_sandbox::{
 use tokio::sync::oneshot;
 
 use super::Failure;
+use super::fetch::{self, Fetched};
 
 /// Runs a long job on a thread of its own. The end of the process does not wait for the job, and a compiler that the job has
 /// started ends with the process.
@@ -86,8 +87,11 @@ impl Loader {
     /// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong.
     pub(super) fn load(&self, config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
         let (mut plugins, mut bad) = (Vec::new(), Vec::new());
-        for task in &config.tasks {
-            match self.load_one(config, task) {
+        let fetched: Vec<_> = config.tasks.iter().map(fetch::plugin).collect();
+        let files = files(config, &fetched);
+        for (task, fetched) in config.tasks.iter().zip(fetched) {
+            let loaded = fetched.and_then(|fetched| self.load_one(config, task, &fetched, &files));
+            match loaded {
                 Ok(plugin) => plugins.push(Arc::new(plugin)),
                 Err(error) => bad.push(format!(
                     "{:#}",
@@ -107,7 +111,13 @@ impl Loader {
         inspect(&self.engine, plugin).map_err(|error| Failure::Invalid(error.into()))
     }
 
-    fn load_one(&self, config: &Config, task: &TaskConfig) -> anyhow::Result<Plugin> {
+    fn load_one(
+        &self,
+        config: &Config,
+        task: &TaskConfig,
+        fetched: &Fetched,
+        files: &[PathBuf],
+    ) -> anyhow::Result<Plugin> {
         let secrets = task
             .grants
             .secrets
@@ -118,9 +128,9 @@ impl Loader {
             grants: task.grants.clone(),
             secrets: secrets.collect::<Result<_, SecretError>>()?,
             limits: task.limits.clone(),
-            sha256: task.sha256,
+            sha256: fetched.sha256,
             configuration: config.file.clone(),
-            host_files: files(config),
+            host_files: files.to_vec(),
             all_dirs: config
                 .tasks
                 .iter()
@@ -131,18 +141,18 @@ impl Loader {
             contacts: self.contacts.clone(),
             ..PluginSettings::default()
         };
-        Ok(Plugin::load(&self.engine, &task.plugin, settings)?)
+        Ok(Plugin::load(&self.engine, &fetched.path, settings)?)
     }
 }
 
 /// The files that a host with this configuration reads besides the configuration.
-fn files(config: &Config) -> Vec<PathBuf> {
+fn files(config: &Config, fetched: &[anyhow::Result<Fetched>]) -> Vec<PathBuf> {
     let mut files: Vec<_> = config.zookeeper.auth_file.iter().cloned().collect();
     for task in &config.tasks {
         let secrets = task.grants.secrets.iter();
         files.extend(secrets.filter_map(|source| source.file.clone()));
-        files.push(task.plugin.clone());
     }
+    files.extend(fetched.iter().flatten().map(|it| it.path.clone()));
     files
 }
 

@@ -19,7 +19,7 @@ fn read(data: &[u8]) -> Result<TaskConfig, ConfigError> {
 #[test]
 fn a_task_is_validated_alone() {
     let task = read(br#"{ "name": "a", "plugin": "a.wasm", "limits": { "cpu": 50 } }"#).unwrap();
-    assert_eq!(task.plugin, PathBuf::from("a.wasm"));
+    assert_eq!(task.plugin, PathBuf::from("a.wasm").into());
     assert_eq!(task.limits.cpu, 50);
     for (data, told) in [
         (

@@ -12,7 +12,7 @@ use super::{Cache, CacheError};
 
 /// What was fetched of an artefact so far. It stays for the next attempt when this is dropped, also in another process.
 #[derive(Debug)]
-pub struct Part {
+pub(crate) struct Part {
     cache: Cache,
     digest: Digest,
     path: PathBuf,
@@ -57,20 +57,25 @@ impl Part {
     }
 
     /// How many bytes there are.
-    pub fn length(&self) -> u64 {
+    pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
     /// The digest of the bytes that there are.
-    pub fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         self.hasher.digest()
+    }
+
+    /// The digest that the artefact must have.
+    pub(crate) fn wanted(&self) -> Digest {
+        self.digest
     }
 
     /// Adds bytes at the end.
     ///
     /// # Errors
     /// They cannot be written. If the disk is full, the part is removed, so that it takes no room from others.
-    pub fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
         if let Err(error) = self.file.write_all(bytes) {
             let error = CacheError::of(&self.path, error);
             if matches!(error, CacheError::Full { .. }) {
@@ -87,7 +92,7 @@ impl Part {
     ///
     /// # Errors
     /// The file cannot be emptied.
-    pub fn restart(&mut self) -> Result<(), CacheError> {
+    pub(crate) fn restart(&mut self) -> Result<(), CacheError> {
         self.file
             .set_len(0)
             .and_then(|()| self.file.rewind())
@@ -104,7 +109,7 @@ impl Part {
     ///
     /// # Panics
     /// If it has another digest.
-    pub fn keep(self) -> Result<PathBuf, CacheError> {
+    pub(crate) fn keep(self) -> Result<PathBuf, CacheError> {
         assert_eq!(
             self.digest(),
             self.digest,
@@ -126,7 +131,7 @@ impl Part {
     }
 
     /// Removes what there is: it is of no use to the next attempt.
-    pub fn discard(self) {
+    pub(crate) fn discard(self) {
         self.remove();
     }
 

@@ -56,7 +56,7 @@ fn whatever_decides_how_a_task_runs_is_a_change_of_it() {
     let changes: [fn(&mut Setup); 8] = [
         |setup| setup.digest = Digest::of(b"other"),
         |setup| setup.secrets = vec![Secret::new("t".into())],
-        |setup| setup.task.plugin = "elsewhere.wasm".into(),
+        |setup| setup.task.plugin = std::path::PathBuf::from("elsewhere.wasm").into(),
         |setup| setup.task.path = Some("/leader".into()),
         |setup| drop(setup.task.config.insert("key".into(), "value".into())),
         |setup| setup.task.grants.state = true,

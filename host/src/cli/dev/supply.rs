@@ -102,7 +102,8 @@ impl Supply {
     /// Opens what is recorded; the import must be granted for that. Notes what the plugin needs.
     fn open(&self, loader: &Loader, config: &mut Config) -> Result<(), Failure> {
         let task = config.tasks.first_mut().ok_or_else(no_task)?;
-        let needs = loader.inspect(&task.plugin)?.grants;
+        let plugin = task.plugin.path().ok_or_else(no_task)?;
+        let needs = loader.inspect(plugin)?.grants;
         let has = task.grants.clone();
         task.grants.state |= needs.contains(&Grant::State);
         let network = &mut task.grants.network;
@@ -176,7 +177,7 @@ impl Supply {
                 "{file}: describes {tasks} tasks, and one is tried at a time: name the plugin instead of its folder"
             )));
         };
-        plugin.clone_into(&mut task.plugin);
+        task.plugin = plugin.to_owned().into();
         // What is being written is not what was released.
         task.sha256 = None;
         let zookeeper = &mut config.zookeeper;
