@@ -83,11 +83,51 @@ fn every_project_builds_and_passes_its_test() -> Result<()> {
         }
         let checked = soloist(project.folder(), &["check", "soloist.toml"])?;
         told(&checked, 0, &[])?;
-        let tested = soloist(project.folder(), &["test"])?;
-        told(&tested, 0, &[])?;
+        let remarks = String::from_utf8_lossy(&checked.stderr);
+        ensure!(!remarks.contains("WARN"), "{lang}: {remarks}");
+        lives(&project, lang, template)?;
         let readme = fs::read_to_string(project.folder().join("README.md"))?;
         ensure!(readme.starts_with("# new-"), "{readme}");
     }
+    Ok(())
+}
+
+/// What breaks the plugin of a project: a text in a file, and what stands there instead.
+fn broken(lang: &str, template: &str) -> (&'static str, &'static str, &'static str) {
+    match (lang, template) {
+        ("rust", "hello") => ("src/lib.rs", "hello from", "goodbye from"),
+        ("rust", "cron") => ("src/lib.rs", "*/10", "*/20"),
+        ("rust", _) => ("src/lib.rs", "done.advance(item).await?", "drop(item)"),
+        ("python", "hello") => ("work.py", "hello from", "goodbye from"),
+        ("python", _) => ("app.py", "await state.set(", "print("),
+        ("c", "hello") => ("plugin.c", "hello from", "goodbye from"),
+        ("c", _) => ("plugin.c", "state_set(\"done\"", "state_set(\"gone\""),
+        ("js", _) => ("work.js", "hello from", "goodbye from"),
+        _ => ("plugin.wat", "(param $term i64)", "unreachable"),
+    }
+}
+
+/// `soloist test` goes through the life that the project comes with, and fails once the plugin is broken.
+fn lives(project: &Project, lang: &str, template: &str) -> Result<()> {
+    let lived = soloist(project.folder(), &["test"])?;
+    let said = String::from_utf8_lossy(&lived.stdout);
+    ensure!(
+        said.starts_with("ok tests/failover.toml: 2 terms"),
+        "{lang} {template}: {said}"
+    );
+    told(&lived, 0, &[])?;
+    let (path, right, wrong) = broken(lang, template);
+    let path = project.folder().join(path);
+    let text = fs::read_to_string(&path)?;
+    ensure!(text.contains(right), "{lang} {template}: {text}");
+    fs::write(&path, text.replacen(right, wrong, 1))?;
+    let lived = soloist(project.folder(), &["test"])?;
+    told(&lived, 1, &[])?;
+    let said = String::from_utf8_lossy(&lived.stdout);
+    ensure!(
+        said.starts_with("FAILED tests/failover.toml"),
+        "{lang} {template}: {said}"
+    );
     Ok(())
 }
 

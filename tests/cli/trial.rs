@@ -440,6 +440,21 @@ fn a_bad_script_is_refused_with_its_place_and_a_remedy() -> Result<()> {
         &["/nowhere.toml", "cannot be read"],
     )?;
     refused(
+        &["test", &plugin, "--script", "/"],
+        &["/ is a folder", "name a script"],
+    )?;
+    let long = Input::new("long.toml", &"# No more than this.\n".repeat(100_000))?;
+    refused(
+        &["test", &plugin, "--script", long.path()],
+        &["long.toml", "more than 1048576 bytes"],
+    )?;
+    let latin = Input::new("latin.toml", "")?;
+    std::fs::write(latin.path(), b"[[step]]\nelect = \"\xe9\"\n")?;
+    refused(
+        &["test", &plugin, "--script", latin.path()],
+        &["latin.toml", "not text in UTF-8"],
+    )?;
+    refused(
         &["test", "/nowhere.wasm"],
         &["/nowhere.wasm", "name a plugin"],
     )?;
@@ -463,6 +478,25 @@ fn a_bad_script_is_refused_with_its_place_and_a_remedy() -> Result<()> {
     )?;
     refused(&["test", &plugin, "--seed", "x"], &["--seed", "x"])?;
     Ok(())
+}
+
+/// Where a file is asked for, a folder is told with what to name instead.
+#[test]
+fn a_folder_in_the_place_of_a_plugin_is_told_what_to_name() -> Result<()> {
+    let plugin = guest("heartbeat")?;
+    let folder = tempfile::TempDir::new()?;
+    let path = folder.path().display().to_string();
+    for args in [
+        &["inspect", &path][..],
+        &["inspect", &plugin, &path],
+        &["check", &path],
+        &["run", &path],
+        &["check", "."],
+    ] {
+        refused(args, &["is a folder", "`soloist build ", "soloist.toml"])?;
+    }
+    refused(&["test", &path], &["is no project", "soloist new"])?;
+    refused(&["dev", &path], &["is no project", "soloist new"])
 }
 
 #[test]

@@ -83,13 +83,26 @@ fn the_first_plugin_of_the_readme_is_tested_built_refused_and_run() {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let sdk = workspace.join("guest-sdk");
     let readme = fs::read_to_string(sdk.join("README.md")).unwrap();
-    let code: String = readme
-        .split("```rust\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
+    let blocks = |language: &str| -> Vec<String> {
+        let rest = readme.split(&format!("```{language}\n")[..]).skip(1);
+        rest.filter_map(|rest| rest.split("```").next().map(str::to_owned))
+            .collect()
+    };
+    let [code, tests, ..] = &blocks("rust")[..] else {
+        panic!("the README begins with a plugin and its test");
+    };
+    let [grant, script] = &blocks("toml")[..] else {
+        panic!("the README has one grant and one script");
+    };
     fs::create_dir_all(directory.join("src")).unwrap();
+    fs::create_dir_all(directory.join("tests")).unwrap();
     fs::write(directory.join("src/lib.rs"), code).unwrap();
+    fs::write(directory.join("src/tests.rs"), tests).unwrap();
+    fs::write(directory.join("tests/failover.toml"), script).unwrap();
+    let configuration = format!(
+        "[[task]]\nname = \"greeter\"\nplugin = \"target/wasm32-wasip2/release/greeter.wasm\"\n{grant}"
+    );
+    fs::write(directory.join("soloist.toml"), configuration).unwrap();
     let manifest = format!(
         "[package]\nname = \"greeter\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n\
          [dependencies]\nsoloist-sdk = {{ path = {sdk:?} }}\n\n\
@@ -126,6 +139,14 @@ fn the_first_plugin_of_the_readme_is_tested_built_refused_and_run() {
     let mut tested = Tested::start(Arc::new(plugin), ActivationSettings::default());
     tested.wait_for("plugin-log", "hello from tested", 1);
     end(&mut tested);
+
+    let lived = soloist_tests::project::soloist(&directory, &["test"]).unwrap();
+    let told = String::from_utf8_lossy(&lived.stdout);
+    assert!(
+        told.starts_with("ok tests/failover.toml: 2 terms, 1m"),
+        "{told}{}",
+        String::from_utf8_lossy(&lived.stderr)
+    );
 }
 
 #[test]

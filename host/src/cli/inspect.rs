@@ -110,6 +110,19 @@ impl Inspect {
     }
 }
 
+/// Refuses a folder where a file is asked for, and says which files a project has.
+pub(super) fn refuse_folder(path: &Path) -> Result<(), Failure> {
+    if !path.is_dir() {
+        return Ok(());
+    }
+    let path = path.display().to_string();
+    let path = text::printable(&path);
+    Err(Failure::Invalid(anyhow!(
+        "{path} is a folder: name a file in it; of a project, the plugin that `soloist build {path}` makes, or its soloist.toml \
+         for `run` and `check`"
+    )))
+}
+
 /// What compiles plugins, and keeps them for the host that will run them.
 pub(super) fn engine() -> Result<Arc<PluginEngine>, Failure> {
     PluginEngine::new(Compiler::this_program())
@@ -125,6 +138,7 @@ impl<'a> Plugin<'a> {
         file: &'a Path,
         sha256: Option<Digest>,
     ) -> Result<Self, Failure> {
+        refuse_folder(file)?;
         let fetched = fetch::named(file, sha256)?;
         let inspection = inspect(engine, &fetched.path)
             .map_err(|error| Failure::Invalid(anyhow::Error::new(error)))?;

@@ -74,8 +74,10 @@ impl New {
                 Failure::RunTime(error.into())
             }
         })?;
+        let once = self.lang.once().map(|once| format!("    {once}\n"));
         print(&format!(
-            "{folder} is a project now: its README.md has three commands, the first is\n    cd {folder} && soloist build\n"
+            "{folder} is a project now: its README.md says more. Next:\n    cd {folder}\n{}    soloist dev\n",
+            once.unwrap_or_default()
         ))
         .map(drop)
     }

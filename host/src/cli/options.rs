@@ -12,6 +12,7 @@ use soloist_config::{
 use soloist_core::secret::Secret;
 
 use super::Failure;
+use super::inspect::refuse_folder;
 
 mod task;
 
@@ -113,6 +114,7 @@ impl Options {
     /// Puts everything together; `matches` are those that the options come from.
     pub(super) fn config(self, matches: &ArgMatches) -> Result<Config, Failure> {
         let subject = self.subject.clone();
+        refuse_folder(&subject)?;
         self.given(matches)
             .and_then(|given| Config::load(&subject, given).map_err(anyhow::Error::from))
             .map_err(Failure::Invalid)

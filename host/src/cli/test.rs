@@ -198,6 +198,11 @@ fn scripts(subject: &Path, given: Vec<PathBuf>) -> Result<Vec<(String, Script)>,
     let (mut scripts, mut bad) = (Vec::new(), Vec::new());
     for path in paths {
         let name = path.strip_prefix(subject).unwrap_or(&path);
+        if path.is_dir() {
+            let path = path.display();
+            bad.push(format!("{path} is a folder: name a script, a file of TOML"));
+            continue;
+        }
         match Script::read(&path) {
             Ok(script) => scripts.push((name.display().to_string(), script)),
             Err(error) => bad.push(format!("{:#}", anyhow::Error::new(error))),

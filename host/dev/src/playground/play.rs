@@ -46,7 +46,7 @@ pub enum PlayError {
     #[error(transparent)]
     Unknown(#[from] UnknownOrder),
     /// Orders of a script were not carried out.
-    #[error("{0} of the orders were not carried out: see above")]
+    #[error("not all orders were carried out: {0} failed, see above")]
     Refused(usize),
 }
 

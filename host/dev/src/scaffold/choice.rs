@@ -40,6 +40,17 @@ impl Language {
             Self::Wat => "wat",
         }
     }
+
+    /// The command that a project in it needs once, before it can be built.
+    pub fn once(self) -> Option<&'static str> {
+        match self {
+            Self::Python => {
+                Some("python3 -m venv venv && venv/bin/pip install componentize-py==0.25.1")
+            }
+            Self::Js => Some("npm install"),
+            Self::Rust | Self::C | Self::Wat => None,
+        }
+    }
 }
 
 impl Template {

@@ -21,7 +21,7 @@ const RUST: [Raw; 4] = [
     ("README.md", include_str!("../../templates/rust/README.in")),
 ];
 
-const RUST_HELLO: [Raw; 3] = [
+const RUST_HELLO: [Raw; 4] = [
     (
         "src/lib.rs",
         include_str!("../../templates/rust-hello/lib.rs"),
@@ -31,9 +31,10 @@ const RUST_HELLO: [Raw; 3] = [
         include_str!("../../templates/rust-hello/tests.rs"),
     ),
     ("soloist.toml", include_str!("../../templates/soloist.toml")),
+    HELLO_TEST,
 ];
 
-const RUST_WORKER: [Raw; 3] = [
+const RUST_WORKER: [Raw; 4] = [
     (
         "src/lib.rs",
         include_str!("../../templates/rust-worker/lib.rs"),
@@ -46,9 +47,10 @@ const RUST_WORKER: [Raw; 3] = [
         "soloist.toml",
         include_str!("../../templates/with-state.toml"),
     ),
+    WORKER_TEST,
 ];
 
-const RUST_CRON: [Raw; 3] = [
+const RUST_CRON: [Raw; 4] = [
     (
         "src/lib.rs",
         include_str!("../../templates/rust-cron/lib.rs"),
@@ -61,7 +63,16 @@ const RUST_CRON: [Raw; 3] = [
         "soloist.toml",
         include_str!("../../templates/with-state.toml"),
     ),
+    CRON_TEST,
 ];
+
+/// What `soloist test` goes through.
+const SCRIPT: &str = "tests/failover.toml";
+
+const HELLO_TEST: Raw = (SCRIPT, include_str!("../../templates/tests/hello.toml"));
+const SILENT_TEST: Raw = (SCRIPT, include_str!("../../templates/tests/silent.toml"));
+const WORKER_TEST: Raw = (SCRIPT, include_str!("../../templates/tests/worker.toml"));
+const CRON_TEST: Raw = (SCRIPT, include_str!("../../templates/tests/cron.toml"));
 
 /// The contract, for those tools that read it.
 const WIT: [Raw; 6] = [
@@ -91,7 +102,7 @@ const WIT: [Raw; 6] = [
     ),
 ];
 
-const PYTHON: [Raw; 3] = [
+const PYTHON: [Raw; 4] = [
     (
         "README.md",
         include_str!("../../templates/python/README.in"),
@@ -104,9 +115,13 @@ const PYTHON: [Raw; 3] = [
         "soloist.toml",
         include_str!("../../templates/python/soloist.toml"),
     ),
+    (
+        "soloist.py",
+        include_str!("../../../../guest-sdk/python/soloist.py"),
+    ),
 ];
 
-const PYTHON_HELLO: [Raw; 3] = [
+const PYTHON_HELLO: [Raw; 4] = [
     (
         "app.py",
         include_str!("../../templates/python-hello/app.py"),
@@ -119,9 +134,10 @@ const PYTHON_HELLO: [Raw; 3] = [
         "test_work.py",
         include_str!("../../templates/python-hello/test_work.py"),
     ),
+    HELLO_TEST,
 ];
 
-const PYTHON_WORKER: [Raw; 3] = [
+const PYTHON_WORKER: [Raw; 4] = [
     (
         "app.py",
         include_str!("../../templates/python-worker/app.py"),
@@ -134,6 +150,7 @@ const PYTHON_WORKER: [Raw; 3] = [
         "test_work.py",
         include_str!("../../templates/python-worker/test_work.py"),
     ),
+    WORKER_TEST,
 ];
 
 const C: [Raw; 3] = [
@@ -145,12 +162,13 @@ const C: [Raw; 3] = [
     ),
 ];
 
-const C_HELLO: [Raw; 2] = [
+const C_HELLO: [Raw; 3] = [
     ("plugin.c", include_str!("../../templates/c-hello/plugin.c")),
     ("soloist.toml", include_str!("../../templates/soloist.toml")),
+    HELLO_TEST,
 ];
 
-const C_WORKER: [Raw; 2] = [
+const C_WORKER: [Raw; 3] = [
     (
         "plugin.c",
         include_str!("../../templates/c-worker/plugin.c"),
@@ -159,9 +177,10 @@ const C_WORKER: [Raw; 2] = [
         "soloist.toml",
         include_str!("../../templates/with-state.toml"),
     ),
+    WORKER_TEST,
 ];
 
-const JS_HELLO: [Raw; 7] = [
+const JS_HELLO: [Raw; 8] = [
     ("README.md", include_str!("../../templates/js/README.in")),
     (".gitignore", include_str!("../../templates/js/gitignore")),
     (
@@ -179,13 +198,15 @@ const JS_HELLO: [Raw; 7] = [
         "soloist.toml",
         include_str!("../../templates/with-state.toml"),
     ),
+    HELLO_TEST,
 ];
 
-const WAT_HELLO: [Raw; 4] = [
+const WAT_HELLO: [Raw; 5] = [
     ("plugin.wat", include_str!("../../templates/wat/plugin.wat")),
     (".gitignore", include_str!("../../templates/wat/gitignore")),
     ("README.md", include_str!("../../templates/wat/README.in")),
     ("soloist.toml", include_str!("../../templates/soloist.toml")),
+    SILENT_TEST,
 ];
 
 /// There is no such project, and why.
@@ -289,9 +310,9 @@ mod tests {
     }
 
     #[test]
-    fn every_project_has_a_readme_a_configuration_and_what_git_leaves_out() {
+    fn every_project_has_a_readme_a_configuration_a_test_and_what_git_leaves_out() {
         for (project, files) in projects() {
-            for name in ["README.md", "soloist.toml", ".gitignore"] {
+            for name in ["README.md", "soloist.toml", SCRIPT, ".gitignore"] {
                 assert!(
                     files.iter().any(|(path, _)| *path == name),
                     "{project:?} {name}"
@@ -299,8 +320,18 @@ mod tests {
             }
             let readme = files.iter().find(|(path, _)| *path == "README.md").unwrap();
             let mut blocks = readme.1.split("```");
-            let commands = blocks.nth(1).unwrap().lines().skip(1).count();
-            assert_eq!(commands, 3, "{project:?}");
+            let commands = blocks.nth(1).unwrap().lines().skip(1);
+            let commands: Vec<_> = commands
+                .map(|line| line.split("  ").next().unwrap())
+                .collect();
+            assert_eq!(
+                commands,
+                ["soloist build", "soloist test", "soloist dev"],
+                "{project:?}"
+            );
+            if let Some(once) = project.language.once() {
+                assert!(readme.1.contains(once), "{project:?}");
+            }
         }
     }
 
