@@ -46,7 +46,7 @@ pub enum PlayError {
     #[error(transparent)]
     Unknown(#[from] UnknownOrder),
     /// Orders of a script were not carried out.
-    #[error("not all orders were carried out: {0} failed, see above")]
+    #[error("orders that were not carried out: {0}, see above")]
     Refused(usize),
 }
 
