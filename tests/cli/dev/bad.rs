@@ -80,7 +80,8 @@ async fn an_order_that_is_not_carried_out_is_an_error_at_the_end_of_a_script() -
     let status = game.ended().await?;
     ensure!(status.code() == Some(1), "{status}");
     ensure!(
-        game.errors().contains("1 of the orders"),
+        game.errors()
+            .contains("orders that were not carried out: 1"),
         "{}",
         game.errors()
     );
