@@ -84,7 +84,8 @@ fn the_first_plugin_of_the_readme_is_tested_built_refused_and_run() {
     let sdk = workspace.join("guest-sdk");
     let readme = fs::read_to_string(sdk.join("README.md")).unwrap();
     let blocks = |language: &str| -> Vec<String> {
-        let rest = readme.split(&format!("```{language}\n")[..]).skip(1);
+        let fence = format!("```{language}\n");
+        let rest = readme.split(&fence[..]).skip(1);
         rest.filter_map(|rest| rest.split("```").next().map(str::to_owned))
             .collect()
     };
