@@ -310,6 +310,14 @@ async fn a_connection_that_is_to_close_does_not_wait_for_who_never_reads() -> Re
     for xid in 0..40 {
         raw.request(xid, read.code(), &read.body()).await?;
     }
+    // It does not listen any more.
+    let full = async {
+        loop {
+            raw.0.write_all(&[0; 4096]).await?;
+        }
+    };
+    let filled: Result<Result<()>, _> = tokio::time::timeout(Duration::from_secs(1), full).await;
+    ensure!(filled.is_err(), "it was closed before: {filled:?}");
     let [session] = &ensemble.sessions()[..] else {
         anyhow::bail!("one session")
     };
