@@ -155,30 +155,30 @@ impl TaskConfig {
     expecting = "a table with a name and a plugin"
 )]
 pub struct TaskWire {
-    /// See [`TaskConfig::name`].
+    /// See [`TaskSettings::name`].
     pub name: Option<Written<String>>,
     /// See [`TaskConfig::plugin`].
     pub plugin: Option<Written<PathBuf>>,
     /// See [`TaskConfig::sha256`].
     pub sha256: Option<Written<String>>,
-    /// See [`TaskConfig::path`].
+    /// See [`TaskSettings::path`].
     pub path: Option<Written<String>>,
-    /// See [`TaskConfig::config`].
+    /// See [`TaskSettings::config`].
     #[serde(deserialize_with = "shape::table")]
     pub config: BTreeMap<String, Written<String>>,
-    /// See [`TaskConfig::grants`].
+    /// See [`TaskSettings::grants`].
     #[serde(deserialize_with = "shape::table")]
     pub allow: GrantsWire,
-    /// See [`TaskConfig::limits`].
+    /// See [`TaskSettings::limits`].
     #[serde(deserialize_with = "shape::table")]
     pub limits: LimitsWire,
-    /// See [`TaskConfig::demote_timeout`].
+    /// See [`TaskSettings::demote_timeout`].
     pub demote_timeout: Option<Written<String>>,
-    /// See [`TaskConfig::successor_delay`].
+    /// See [`TaskSettings::successor_delay`].
     pub successor_delay: Option<Written<String>>,
-    /// See [`TaskConfig::on_complete`].
+    /// See [`TaskSettings::on_complete`].
     pub on_complete: Option<Written<String>>,
-    /// See [`TaskConfig::restart`].
+    /// See [`TaskSettings::restart`].
     #[serde(deserialize_with = "shape::table")]
     pub restart: RestartWire,
 }
