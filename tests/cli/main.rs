@@ -10,5 +10,6 @@ mod modules;
 mod new;
 mod precedence;
 mod reference;
+mod registry;
 mod rooms;
 mod trial;

@@ -1,0 +1,141 @@
+//! Plugins in a registry: Debian's docker-registry, on this machine.
+
+use std::fs;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Result, ensure};
+use soloist_tests::ports::Port;
+use soloist_tests::process::{self, Process};
+use soloist_tests::{PATIENCE, build, eventually};
+use tempfile::TempDir;
+
+/// A registry, and a home for who uses it. Stopped, and its files removed, when this is dropped.
+struct Registry {
+    // Before the directory: the server must be gone before its files are.
+    server: Process,
+    port: Port,
+    home: TempDir,
+}
+
+impl Registry {
+    /// Starts a registry and waits until it serves. `None` where it is not installed.
+    async fn start(auth: &str) -> Result<Option<Self>> {
+        let probe = Command::new("docker-registry").arg("--version").output();
+        if probe.is_err() {
+            ensure!(
+                std::env::var_os("CI").is_none(),
+                "docker-registry is not installed: `make setup`"
+            );
+            println!("skipped: docker-registry is not installed");
+            return Ok(None);
+        }
+        let (home, port) = (tempfile::tempdir()?, Port::reserve()?);
+        let directory = home.path().display();
+        let config = home.path().join("registry.yml");
+        fs::write(home.path().join("htpasswd"), HTPASSWD)?;
+        let auth = auth.replace("HTPASSWD", &format!("{directory}/htpasswd"));
+        fs::write(
+            &config,
+            format!(
+                "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {directory}/data}}}}\n\
+                 http: {{addr: \"{}\"}}\n{auth}",
+                port.address()
+            ),
+        )?;
+        let mut command = process::command("docker-registry");
+        command.arg("serve").arg(config);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stderr(Stdio::null());
+        let server = Process::spawn("docker-registry", command)?;
+        eventually("the registry to serve", PATIENCE, async || {
+            std::net::TcpStream::connect(port.address()).ok()
+        })
+        .await?;
+        Ok(Some(Self { server, port, home }))
+    }
+
+    fn image(&self) -> String {
+        format!("oci://{}/acme/hello:1.0", self.port.address())
+    }
+
+    fn soloist(&self, args: &[&str]) -> Result<(Output, String)> {
+        let output = Command::new(&build::artifacts()?.soloist)
+            .args(args)
+            .env("XDG_CACHE_HOME", self.home.path().join("cache"))
+            .env("DOCKER_CONFIG", self.home.path())
+            .stdin(Stdio::null())
+            .output()?;
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let text = format!("{}{told}", String::from_utf8_lossy(&output.stdout));
+        Ok((output, text))
+    }
+}
+
+/// The user `ada` with the password `between-you-and-me`.
+const HTPASSWD: &str = "ada:$2b$05$abcdefghijklmnopqrstuuUzclZUROD8of0OjJeHPZx22ayCBDVp2\n";
+
+fn plugin() -> Result<String> {
+    Ok(build::artifacts()?.guest("hello").display().to_string())
+}
+
+#[tokio::test]
+async fn what_was_pushed_is_run_by_its_tag_and_by_its_digest_also_when_the_registry_is_gone()
+-> Result<()> {
+    let Some(mut registry) = Registry::start("").await? else {
+        return Ok(());
+    };
+    let (plugin, image) = (plugin()?, registry.image());
+    let (output, text) = registry.soloist(&["push", &plugin, &image])?;
+    ensure!(output.status.success(), "{text}");
+    let line = text.lines().find_map(|line| {
+        let pinned = line.strip_prefix("plugin = \"")?;
+        pinned.strip_suffix('"')
+    });
+    let Some(pinned) = line else {
+        anyhow::bail!("no line to write: {text}");
+    };
+    let digest = soloist_core::digest::Digest::of(&fs::read(&plugin)?).to_string();
+    let (output, text) = registry.soloist(&["check", &image])?;
+    ensure!(output.status.success() && text.contains(&digest), "{text}");
+    ensure!(text.contains(&format!("{image} is {pinned} now")), "{text}");
+    let other = digest.replace(['a', '1'], "0");
+    let (output, text) = registry.soloist(&["check", pinned, "--sha256", &other])?;
+    ensure!(output.status.code() == Some(2), "{text}");
+    ensure!(text.contains("`sha256` says"), "{text}");
+    registry.server.kill()?;
+    let (output, text) = registry.soloist(&["check", pinned])?;
+    ensure!(output.status.success() && text.contains(&digest), "{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_credentials_gets_those_of_docker() -> Result<()> {
+    let auth = "auth: {htpasswd: {realm: x, path: \"HTPASSWD\"}}\n";
+    let Some(registry) = Registry::start(auth).await? else {
+        return Ok(());
+    };
+    let (plugin, image) = (plugin()?, registry.image());
+    let (output, text) = registry.soloist(&["push", &plugin, &image])?;
+    ensure!(output.status.code() == Some(1), "{text}");
+    ensure!(text.contains("docker login"), "{text}");
+    let config = registry.home.path().join("config.json");
+    // base64 of ada:wrong-one, and of ada:between-you-and-me.
+    for (pair, is_right) in [
+        ("YWRhOndyb25nLW9uZQ==", false),
+        ("YWRhOmJldHdlZW4teW91LWFuZC1tZQ==", true),
+    ] {
+        let address = registry.port.address();
+        let json = format!(r#"{{"auths": {{"{address}": {{"auth": "{pair}"}}}}}}"#);
+        fs::write(&config, json)?;
+        for args in [&["push", &*plugin, &*image][..], &["check", &*image]] {
+            let (output, text) = registry.soloist(args)?;
+            ensure!(output.status.success() == is_right, "{args:?}: {text}");
+            ensure!(
+                !text.contains(pair) && !text.contains("between-you"),
+                "{text}"
+            );
+            ensure!(is_right || text.contains("does not take"), "{text}");
+        }
+    }
+    Ok(())
+}
