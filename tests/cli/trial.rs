@@ -348,12 +348,14 @@ fn a_folder_is_built_and_goes_through_each_of_its_scripts() -> Result<()> {
         let text = [output.stdout, output.stderr].concat();
         Ok((output.status.code(), String::from_utf8(text)?))
     };
+    let tests = project.folder().join("tests");
+    // What the project comes with, tests of `soloist new` go through.
+    std::fs::remove_dir_all(&tests)?;
     let (code, text) = run(project.folder(), &["test"])?;
     ensure!(
         code == Some(0) && text.starts_with("ok a usual life: 2 terms, 2h in "),
         "{text}"
     );
-    let tests = project.folder().join("tests");
     std::fs::create_dir(&tests)?;
     std::fs::write(tests.join("b.toml"), SERVED)?;
     let bad = "[[step]]\nelect = \"a\"\n[[step]]\nexpect = { log = \"never\" }\n";
