@@ -157,6 +157,45 @@ fn a_network_may_lie_in_several_that_border_on_each_other() {
     assert!(!within(&[], "8.8.8.8"));
 }
 
+#[test]
+fn a_pattern_is_within_another_if_all_that_it_covers_is() {
+    let within = |bound: &str, granted: &str| {
+        let policy = |host: &str| NetworkPolicy {
+            http: Some(vec![format!("https://{host}").parse().unwrap()]),
+            tcp: Some(vec![format!("{host}:5432").parse().unwrap()]),
+            ..NetworkPolicy::default()
+        };
+        let bound = GrantsBound {
+            network: policy(bound),
+            ..GrantsBound::default()
+        };
+        let excess = bound.exceeded_by(&grants(policy(granted)));
+        assert!(excess.len() != 1, "{excess:?}");
+        excess.is_empty()
+    };
+    for (bound, granted) in [
+        ("a", "A."),
+        ("*.a", "b.a"),
+        ("*.a", "*.a"),
+        ("*.a", "*.b.a"),
+        ("10.0.0.1", "10.0.0.1"),
+    ] {
+        assert!(within(bound, granted), "{bound} {granted}");
+    }
+    for (bound, granted) in [
+        ("a", "b"),
+        ("a", "*.a"),
+        ("*.a", "a"),
+        ("*.b.a", "*.a"),
+        ("*.a", "*.ba"),
+        ("*.a", "*.b"),
+        ("*.a", "10.0.0.1"),
+        ("10.0.0.1", "10.0.0.2"),
+    ] {
+        assert!(!within(bound, granted), "{bound} {granted}");
+    }
+}
+
 const HOSTS: [&str; 9] = [
     "a", "b.a", "c.b.a", "ba", "x", "10.0.0.1", "10.0.0.2", "fd00::1", "8.8.8.8",
 ];
