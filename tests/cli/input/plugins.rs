@@ -139,5 +139,5 @@ fn a_plugin_with_unknown_imports() -> Result<()> {
 /// A file whose name cannot be that of a task: the flag that names the task is shown.
 #[test]
 fn a_plugin_whose_name_is_no_name() -> Result<()> {
-    refused(&["check", "."], &["PLUGIN", "only dots", "--task"])
+    refused(&["check", "....wasm"], &["PLUGIN", "only dots", "--task"])
 }
