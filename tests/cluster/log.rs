@@ -24,7 +24,10 @@ fn tells(cluster: &Cluster, levels: &str) -> Result<Host> {
     let command = command
         .flag("--allow-dir", format!("{directory}:/data"))
         .flag("--config", "do=files");
-    let command = command.flag("--config", format!("steps=make /data/{SECRET}"));
+    let command = command.flag(
+        "--config",
+        format!("steps=rename /data/{SECRET} /data/other"),
+    );
     command
         .flag("--secret", "SECRET")
         .env("SECRET", SECRET)
