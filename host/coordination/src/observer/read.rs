@@ -8,7 +8,7 @@ use zookeeper_client::{Error, Stat};
 use super::{HostStatus, Leader, Observer, ObserverError, TaskHealth, TaskStatus};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{
-    self, Candidate, FailedRecord, HostRecord, TaskPaths, TermRecord, TermState,
+    self, Candidate, FailedRecord, HostRecord, MasterRecord, TaskPaths, TermRecord, TermState,
 };
 
 /// How often a task is read that changes while it is read.
@@ -65,8 +65,10 @@ impl Observer {
             let (standing, standbys): (Vec<_>, Vec<_>) = queue
                 .into_iter()
                 .partition(|it| it.session == stat.ephemeral_owner);
-            if !elected && !standing.is_empty() && reads < READS_MAX {
-                // A Soloist host was elected between the reads.
+            let of_a_host =
+                || !standing.is_empty() || records::decode::<MasterRecord>(&data).is_some();
+            if !elected && of_a_host() && reads < READS_MAX {
+                // A Soloist host was elected between the reads, or joined the queue and was elected.
                 reads += 1;
                 continue;
             }
