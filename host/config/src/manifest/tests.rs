@@ -237,14 +237,14 @@ fn what_cannot_be_read_cannot_be_written() {
 #[test]
 fn a_task_in_a_file_is_deployed_with_the_plugin_beside_the_file() {
     let deploy = |text: &str| {
-        let document = Document::of_file("/home/me/report.toml", Format::Toml, text);
+        let document = Document::of_file("/etc/soloist/report.toml", Format::Toml, text);
         let task = document.parse("task").unwrap();
         Manifest::task_to_deploy(&task, Some(&document))
     };
     let task = deploy("name = \"report\"\nplugin = \"report.wasm\"\nallow.state = true\n").unwrap();
     assert_eq!(
         task.plugin.as_deref(),
-        Some(Path::new("/home/me/report.wasm"))
+        Some(Path::new("/etc/soloist/report.wasm"))
     );
     assert_eq!(&*task.settings.name, "report");
     assert!(task.settings.grants.state);
@@ -254,7 +254,7 @@ fn a_task_in_a_file_is_deployed_with_the_plugin_beside_the_file() {
     assert_eq!(message.lines().count(), 2, "{message}");
     assert!(
         message.starts_with(
-            "/home/me/report.toml:2:15: task.allow.dirs: \"data\" is not a whole path"
+            "/etc/soloist/report.toml:2:15: task.allow.dirs: \"data\" is not a whole path"
         ),
         "{message}"
     );
