@@ -1,5 +1,7 @@
 //! What deployed tasks rest on: terms that run one generation, manifests that are followed, artefacts in the ensemble.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result, ensure};
 use soloist_coordination::artefacts::{ArtefactError, Artefacts};
 use soloist_coordination::manifests::{Changed, Manifest, Manifests};
@@ -16,7 +18,7 @@ use soloist_tests::{PATIENCE, client, eventually};
 use tokio::sync::watch;
 use zookeeper_client::{Acls, Client, CreateMode};
 
-use crate::queue::{contender, work};
+use crate::queue::{contender, work, work_every};
 
 const ROOT: &str = "/soloist";
 
@@ -98,6 +100,42 @@ async fn a_term_runs_the_generation_that_the_manifest_names_when_it_begins() -> 
             == ("resigned", Some("generation 2 takes over")),
         "{end:?}"
     );
+    shutdown.trigger();
+    contending.await?.ok();
+    client::close(operator).await;
+    Ok(())
+}
+
+/// The manifest changes more often than the generation. What kept a host out of the queue ends with another generation only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rest_ends_by_another_generation_and_by_no_other_change() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let operator = cluster.client().await?;
+    let own = OwnSession::begin(&cluster, "a").await?;
+    Manifests::follow(own.session.clone(), ROOT).await?;
+    let path = manifest(TASK);
+    create(&operator, &path, b"1").await?;
+    let failing = async |version| {
+        let mut work = work_every("no interval", Some(generation(1, version))).await?;
+        work.activation.restart.max_restarts = 0;
+        anyhow::Ok(Arc::new(work))
+    };
+    let (contender, handle) = contender(&own, failing(0).await?);
+    let mut status = handle.status();
+    let shutdown = Shutdown::new();
+    let contending = tokio::spawn(contender.run(own.view.clone(), shutdown.clone()));
+    let led = status.wait_for(|status| status.stage == Stage::Leading);
+    tokio::time::timeout(PATIENCE, led).await??;
+    let rests = status.wait_for(|status| status.stage == Stage::Away);
+    tokio::time::timeout(PATIENCE, rests).await??;
+    for version in 1..=20 {
+        operator.set_data(&path, b"still 1", None).await?;
+        handle.renew(failing(version).await?);
+        ensure!(!status.has_changed()?, "{:?}", status.borrow());
+    }
+    operator.set_data(&path, b"2", None).await?;
+    handle.renew(work(Some(generation(2, 21))).await?);
+    leads(&mut status, 2).await?;
     shutdown.trigger();
     contending.await?.ok();
     client::close(operator).await;

@@ -28,14 +28,19 @@ async fn queue(client: &Client) -> Result<Vec<String>> {
 
 /// What a host does for [`TASK`], as this generation of it.
 pub(crate) async fn work(generation: Option<Generation>) -> Result<Arc<Work>> {
+    Ok(Arc::new(work_every("100ms", generation).await?))
+}
+
+/// The same, with a plugin that says something every `interval`.
+pub(crate) async fn work_every(interval: &str, generation: Option<Generation>) -> Result<Work> {
     let artifacts = build::artifacts()?;
     let (file, compiler) = (
         artifacts.guest("heartbeat"),
         Compiler::Process(artifacts.soloist.clone()),
     );
+    let config = [("interval".to_owned(), interval.to_owned())].into();
     let load = move || {
         let engine = Arc::new(PluginEngine::new(compiler)?);
-        let config = [("interval".to_owned(), "100ms".to_owned())].into();
         anyhow::Ok(Plugin::load(
             &engine,
             &file,
@@ -46,7 +51,7 @@ pub(crate) async fn work(generation: Option<Generation>) -> Result<Arc<Work>> {
         )?)
     };
     let activation = ActivationSettings::default();
-    Ok(Arc::new(Work {
+    Ok(Work {
         plugin: Arc::new(tokio::task::spawn_blocking(load).await??),
         activation,
         election: election::Settings {
@@ -54,7 +59,7 @@ pub(crate) async fn work(generation: Option<Generation>) -> Result<Arc<Work>> {
             successor_delay: Duration::ZERO,
         },
         generation,
-    }))
+    })
 }
 
 /// A contender for [`TASK`] within the test, on a session of its own.

@@ -34,8 +34,7 @@ const LEVEL: i32 = 12;
 pub struct Artefacts {
     client: Client,
     acl: Vec<Acl>,
-    /// Their parent.
-    path: String,
+    root: String,
 }
 
 /// An artefact that is whole: the checks of a transaction that relies on it.
@@ -128,7 +127,7 @@ impl Artefacts {
         Self {
             client,
             acl,
-            path: records::artefacts_path(root),
+            root: root.to_owned(),
         }
     }
 
@@ -246,7 +245,7 @@ impl Artefacts {
     /// [`ArtefactError::Node`].
     pub async fn sweep(&self, before: i64) -> Result<Vec<(Digest, Stored)>, ArtefactError> {
         let mut kept = Vec::new();
-        for name in self.children(&self.path).await? {
+        for name in self.children(&records::artefacts_path(&self.root)).await? {
             let Some(digest) = Digest::parse(&name) else {
                 continue;
             };
@@ -271,7 +270,7 @@ impl Artefacts {
     }
 
     fn node(&self, digest: Digest) -> String {
-        format!("{}/{digest}", self.path)
+        records::artefact_path(&self.root, digest)
     }
 
     async fn delete_all(&self, path: &str) -> Result<(), ArtefactError> {

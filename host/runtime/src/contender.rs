@@ -84,6 +84,8 @@ pub struct Contender {
     task: Task,
     /// What the next term does.
     works: watch::Receiver<Arc<Work>>,
+    /// The generation of the work that the election was told of last.
+    known: Option<u64>,
     /// What the term does for which an election is under way.
     electing: Option<Arc<Work>>,
     plugins: Handle,
@@ -116,10 +118,12 @@ impl Contender {
         let (sender, status) = watch::channel(Status::default());
         let election = Election::new(work.election);
         let given_up = Runs::new(work.activation.restart);
+        let known = work.number();
         let (renew, works) = watch::channel(work);
         let contender = Self {
             task,
             works,
+            known,
             electing: None,
             plugins,
             withdrawal,
@@ -286,8 +290,8 @@ impl Contender {
     /// There is other work.
     fn renewed(&mut self) {
         let work = Arc::clone(&self.works.borrow_and_update());
-        let is_same = |tenure: &Tenure| tenure.work.number() == work.number();
-        if self.tenure.as_ref().is_some_and(is_same) {
+        // The manifest changes more often than the generation: neither a term nor a rest ends by that.
+        if std::mem::replace(&mut self.known, work.number()) == work.number() {
             return;
         }
         if let Some(number) = work.number() {
@@ -298,12 +302,15 @@ impl Contender {
         self.inputs.push_back(Input::Renewed(work.election));
     }
 
-    /// Whether the work of the present term is no longer to be done.
+    /// Whether the work of the present term is no longer to be done, or is not what the term's record says: an election whose
+    /// answer was lost may have been for other work.
     fn is_outdated(&self) -> bool {
         let next = self.works.borrow().number();
+        let record = self.standing.as_ref().and_then(|it| it.record.as_ref());
+        let recorded = record.map_or(next, |record| record.term.generation);
         self.tenure
             .as_ref()
-            .is_some_and(|tenure| tenure.work.number() != next)
+            .is_some_and(|tenure| tenure.work.number() != next || recorded != next)
     }
 
     /// Hands an input to the election and does what follows; says whether this was the end.

@@ -64,7 +64,7 @@ pub(super) struct Inspect {
 pub(super) struct Plugin<'a> {
     file: &'a Path,
     #[serde(flatten)]
-    inspection: Inspection,
+    pub(super) inspection: Inspection,
 }
 
 #[derive(Serialize)]

@@ -39,11 +39,17 @@ impl Push {
             )),
         };
         let tag = tag.map_err(Failure::Invalid)?;
-        Plugin::inspect(&engine()?, &self.plugin, None)?;
+        let Plugin { inspection, .. } = Plugin::inspect(&engine()?, &self.plugin, None)?;
         let bytes = fs::read(&self.plugin)
             .with_context(|| self.plugin.display().to_string())
             .map_err(Failure::Invalid)?;
         let (length, digest) = (bytes.len(), Digest::of(&bytes));
+        if digest != inspection.sha256 {
+            return Err(Failure::Invalid(anyhow!(
+                "{}: it has changed while it was read: push it again",
+                self.plugin.display()
+            )));
+        }
         let image = Artefacts::of_user()
             .and_then(|artefacts| artefacts.push(bytes, &tag))
             .with_context(|| format!("{} is not pushed to {tag}", self.plugin.display()))

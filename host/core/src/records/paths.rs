@@ -64,11 +64,6 @@ impl TaskPaths {
         format!("{}/{number}", self.generations)
     }
 
-    /// The path of what a host says about a generation that it prepares.
-    pub fn ready_of(&self, host: &str) -> String {
-        format!("{}/{host}", self.ready)
-    }
-
     /// The path of the master node, as `record` says it.
     pub fn master_in(&self, record: &TermRecord) -> String {
         let usual = || {

@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use super::standing::Standing;
 use super::{Contender, Work};
 use soloist_coordination::task::{
-    self, HistorySnapshot, MasterSnapshot, QueueSnapshot, TaskError, TaskNodes, TermEnding,
+    self, Generation, HistorySnapshot, MasterSnapshot, QueueSnapshot, TaskError, TaskNodes,
+    TermEnding,
 };
 use soloist_coordination::watches::WatchSet;
 use soloist_core::election::{Input, Record};
@@ -167,10 +168,10 @@ pub(super) async fn elect(
     nodes: TaskNodes,
     seen: Option<QueueSnapshot>,
     over: Record,
+    generation: Option<Generation>,
     mut works: watch::Receiver<Arc<Work>>,
 ) -> Result<Answer, TaskError> {
     let own = seen.as_ref().and_then(|seen| seen.candidate.clone());
-    let generation = works.borrow_and_update().generation;
     match nodes.clone().elect(seen, over, generation).await? {
         task::ElectOutcome::Won(term, record) => Ok(Answer {
             record: Some(*record),
