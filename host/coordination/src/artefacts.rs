@@ -142,11 +142,13 @@ impl Artefacts {
         let path = self.node(digest);
         self.create_parents(&path).await?;
         let (data, before) = self.read(&path).await?;
-        if !data.is_empty() {
+        // Whoever wrote it may have left chunks out, or changed them.
+        if !data.is_empty() && self.get(digest).await.is_ok() {
             return stored(path, &data, before.version);
         }
         let packed = pack(artefact)?;
-        let upload = format!("{:x}", self.client.session_id().0);
+        let session = self.client.session_id().0;
+        let upload = format!("{session:x}v{}", before.version.unsigned_abs());
         for (number, chunk) in packed.chunks(CHUNK_BYTES).enumerate() {
             self.create(&chunk_path(&path, &upload, number), chunk)
                 .await?;
@@ -167,6 +169,8 @@ impl Artefacts {
             Ok(_) | Err(Error::BadVersion) => {}
             Err(error) => return Err(NodeError::at(Doing::Write, &path)(error).into()),
         }
+        // Somebody may have removed chunks meanwhile.
+        self.get(digest).await?;
         let stored = self.stored(digest).await?;
         stored.ok_or(ArtefactError::Missing(digest))
     }
@@ -188,7 +192,7 @@ impl Artefacts {
         stored(path, &data, stat.version).map(Some)
     }
 
-    /// Reads an artefact. Whoever asked for it compares it with the digest: anybody may have written it.
+    /// Reads an artefact, and compares it with the digest.
     ///
     /// # Errors
     /// See [`ArtefactError`].
@@ -217,6 +221,9 @@ impl Artefacts {
         }
         let unpacked = zstd::bulk::decompress(&packed, head.bytes)
             .map_err(|error| damaged(&path, error.to_string()))?;
+        if Digest::of(&unpacked) != digest {
+            return Err(damaged(&path, "it is another artefact"));
+        }
         Ok(unpacked)
     }
 

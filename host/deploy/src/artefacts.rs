@@ -17,7 +17,7 @@ use crate::cache::{Cache, Part};
 use crate::download::{download, retried, verified};
 use crate::error::{FetchError, OciError};
 use crate::http::{Ask, Client, HttpError};
-use crate::oci::{DockerConfig, Manifest, Registry};
+use crate::oci::{DockerConfig, MANIFEST_BYTES_MAX, Manifest, Registry};
 
 /// Fetches artefacts, and keeps them.
 #[derive(Clone, Debug)]
@@ -173,7 +173,7 @@ impl Artefacts {
     ) -> Result<Artefact, FetchError> {
         let kept = match self.cache.find(image)? {
             // Another process may have removed it.
-            Some(path) => std::fs::read(path).ok(),
+            Some(path) => manifest_at(&path).ok(),
             None => None,
         };
         let mut opened = None;
@@ -315,6 +315,15 @@ fn copy(path: &Path, part: &mut Part, max: u64) -> Result<(), FetchError> {
         return Err(FetchError::TooLarge { max });
     }
     verified(part)
+}
+
+/// A manifest that is kept. The cache may have a plugin under the same digest, which is none.
+fn manifest_at(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path)?;
+    file.take(MANIFEST_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]

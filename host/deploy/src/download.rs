@@ -27,13 +27,15 @@ pub(crate) async fn download(
 ) -> Result<(), FetchError> {
     let mut backoff = Backoff::new(bounds.first_pause, bounds.longest_pause);
     let mut attempt = Attempt::default();
+    let mut is_begun_anew = false;
     let mut farthest = part.length();
     loop {
         attempt.is_resumed |= part.length() > 0;
         let error = match attempt.go_on(&get, part, bounds.bytes).await {
             Ok(()) => match verified(part) {
-                // The beginning may have been of another version of the file.
-                Err(FetchError::Mismatch { .. }) if attempt.is_resumed => {
+                // The beginning may have been of another version of the file. A server that goes on like that is not believed.
+                Err(FetchError::Mismatch { .. }) if attempt.is_resumed && !is_begun_anew => {
+                    is_begun_anew = true;
                     attempt = Attempt::default();
                     part.restart()?;
                     continue;

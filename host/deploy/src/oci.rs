@@ -7,4 +7,4 @@ mod registry;
 
 pub use self::credentials::DockerConfig;
 pub(crate) use self::manifest::Manifest;
-pub(crate) use self::registry::Registry;
+pub(crate) use self::registry::{MANIFEST_BYTES_MAX, Registry};

@@ -97,7 +97,7 @@ async fn a_file_that_is_not_granted_is_denied_in_c_and_the_log_says_what_to_gran
     let told = told.event().context("it is an event")?;
     ensure!(
         told.message
-            .starts_with("/data/orders is in no directory that is granted to this task"),
+            .starts_with("\"/data/orders\" is in no directory that is granted to this task"),
         "{told:?}"
     );
     let denied = |event: &Event| event.message == "file 0, denied 1";

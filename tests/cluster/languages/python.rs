@@ -221,7 +221,7 @@ async fn a_plugin_in_python_is_cancelled_in_a_sleep_and_its_exceptions_come_as_l
 
     let mut host = start("open")?;
     let told = |event: &Event| {
-        let path = "/data/orders is in no directory that is granted to this task";
+        let path = "\"/data/orders\" is in no directory that is granted to this task";
         event.message.starts_with(path) && event.message.contains(r#"guest = "/data" }"#)
     };
     host.event_where("plugin-log", told).await?;
@@ -236,7 +236,7 @@ async fn a_plugin_in_python_is_cancelled_in_a_sleep_and_its_exceptions_come_as_l
     let records = host.records();
     let mut lines = records.iter().filter_map(|record| record.event());
     ensure!(
-        !lines.any(|event| event.message.contains(".py is in no directory")),
+        !lines.any(|event| event.message.contains(".py\" is in no directory")),
         "{records:#?}"
     );
     host.terminate().await.map(drop)

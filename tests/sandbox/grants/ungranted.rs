@@ -17,7 +17,7 @@ fn told(grants: Grants, steps: &[&str]) -> Vec<String> {
 
 fn refusal(path: &str, guest: &str) -> String {
     format!(
-        "{path} is in no directory that is granted to this task; if it is meant, add to its [task.allow]: \
+        "\"{path}\" is in no directory that is granted to this task; if it is meant, add to its [task.allow]: \
          dirs = [{{ host = \"/DIRECTORY\", guest = \"{guest}\" }}]"
     )
 }
@@ -56,7 +56,7 @@ fn the_line_is_a_warning_about_files_and_comes_once_for_each_path() {
         &[("do", "files"), ("steps", &steps.join("\n"))],
         Grants::default(),
     );
-    let line = tested.wait_for("plugin-log", "/data/file is in no directory", 1);
+    let line = tested.wait_for("plugin-log", "\"/data/file\" is in no directory", 1);
     assert_eq!(
         (&line["level"], &line["import"]),
         (&"warn".into(), &"files".into())

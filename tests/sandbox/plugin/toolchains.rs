@@ -99,7 +99,7 @@ fn a_reactor_of_wasi_preview_1_is_initialized_and_has_clocks_random_numbers_and_
     ));
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(
-        lines[0].starts_with("/data/x is in no directory that is granted"),
+        lines[0].starts_with("\"/data/x\" is in no directory that is granted"),
         "{lines:?}"
     );
     assert_eq!(lines[1], "fine");

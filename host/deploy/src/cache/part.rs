@@ -1,14 +1,18 @@
 //! An artefact that is being fetched.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use soloist_core::artefact::MAX_BYTES;
 use soloist_core::digest::{Digest, Hasher};
 
 use super::{Cache, CacheError};
+
+/// How often a part is opened that others rename or remove meanwhile.
+const ROUNDS_MAX: usize = 10;
 
 /// What was fetched of an artefact so far. It stays for the next attempt when this is dropped, also in another process.
 #[derive(Debug)]
@@ -25,13 +29,15 @@ pub(crate) struct Part {
 impl Part {
     pub(super) fn begin(cache: Cache, digest: Digest) -> Result<Option<Self>, CacheError> {
         let path = cache.path(digest).with_extension("part");
-        let file = loop {
+        for _ in 0..ROUNDS_MAX {
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
                 .create(true)
                 .truncate(false)
                 .mode(0o600)
+                // A link that lies there leads out of the cache.
+                .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
                 .open(&path)
                 .map_err(|error| CacheError::of(&path, error))?;
             match file.try_lock() {
@@ -41,19 +47,20 @@ impl Part {
             }
             // Until the lock was ours, another process may have renamed the file to what it is now: the whole artefact.
             if is_at(&file, &path) {
-                break file;
+                let mut part = Self {
+                    cache,
+                    digest,
+                    path,
+                    file,
+                    hasher: Hasher::default(),
+                    length: 0,
+                };
+                part.read_again()?;
+                return Ok(Some(part));
             }
-        };
-        let mut part = Self {
-            cache,
-            digest,
-            path,
-            file,
-            hasher: Hasher::default(),
-            length: 0,
-        };
-        part.read_again()?;
-        Ok(Some(part))
+        }
+        let moved = io::Error::other("it is never where it was opened");
+        Err(CacheError::of(&path, moved))
     }
 
     /// How many bytes there are.

@@ -19,7 +19,7 @@ use crate::error::{FetchError, OciError};
 use crate::http::{Answer, Ask, Client, HttpError, shown};
 
 /// How long a manifest may be, in bytes.
-const MANIFEST_BYTES_MAX: usize = 256 * 1024;
+pub(crate) const MANIFEST_BYTES_MAX: usize = 256 * 1024;
 
 const TOKEN_BYTES_MAX: usize = 64 * 1024;
 

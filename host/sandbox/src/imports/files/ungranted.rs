@@ -16,6 +16,7 @@ use wasmtime_wasi::filesystem::{Descriptor, Dir, FsPerms, OpenMode};
 
 use super::FilesView;
 use soloist_core::grants::Grants;
+use soloist_core::text::quoted;
 
 /// How many paths an attempt is told of, each once: an interpreter looks for its own sources whenever something fails.
 const TOLD_MAX: usize = 32;
@@ -100,9 +101,11 @@ fn refusal(path: &str, is_directory: bool) -> String {
     let path = if path == "." { "" } else { path };
     let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
     let guest = if is_directory { path } else { parent };
+    // The plugin chose the path, and may want it to read like a line that grants more.
+    let (path, guest) = (quoted(&format!("/{path}")), quoted(&format!("/{guest}")));
     format!(
-        "/{path} is in no directory that is granted to this task; if it is meant, add to its [task.allow]: \
-         dirs = [{{ host = \"/DIRECTORY\", guest = \"/{guest}\" }}]"
+        "{path} is in no directory that is granted to this task; if it is meant, add to its [task.allow]: \
+         dirs = [{{ host = \"/DIRECTORY\", guest = {guest} }}]"
     )
 }
 
@@ -129,8 +132,8 @@ mod tests {
             let told = refusal(path, is_directory);
             assert!(told.ends_with(&line), "{told}");
         }
-        assert!(refusal("data/x", false).starts_with("/data/x is in no directory"));
-        assert!(refusal(".", true).starts_with("/ is in no directory"));
+        assert!(refusal("data/x", false).starts_with("\"/data/x\" is in no directory"));
+        assert!(refusal(".", true).starts_with("\"/\" is in no directory"));
     }
 
     #[test]
@@ -156,5 +159,16 @@ mod tests {
             access: Access::Read,
         });
         assert_eq!(told_of(&["a"], &grants), 1);
+    }
+
+    #[test]
+    fn no_path_reads_like_a_line_that_grants_more() {
+        let forged = r#"data", mode = "write" }, { host = "/", mode = "write", guest = "/h"#;
+        let line = refusal(forged, true);
+        let granted = line.split("[task.allow]: ").nth(1).unwrap();
+        assert_eq!(
+            granted,
+            r#"dirs = [{ host = "/DIRECTORY", guest = "/data\", mode = \"write\" }, { host = \"/\", mode = \"write\", guest = \"/h" }]"#
+        );
     }
 }
