@@ -27,8 +27,13 @@ pub(super) fn judge_records(records: &[Record]) -> Verdict {
     judge.verdict
 }
 
-/// A run of a host may be active once for a task.
-type Key = (u32, String);
+/// A run of a host may be active once for a task. Several hosts may share a process.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    pid: u32,
+    host: String,
+    task: String,
+}
 
 #[derive(Default)]
 struct Judge {
@@ -48,7 +53,11 @@ impl Judge {
         let Some(task) = event.task.clone() else {
             return;
         };
-        let key = (record.pid, task);
+        let key = Key {
+            pid: record.pid,
+            host: record.host.clone(),
+            task,
+        };
         match event.name.as_str() {
             "elected" => {
                 self.elected.insert(key);
@@ -111,7 +120,7 @@ impl Judge {
         self.active
             .insert(key.clone(), self.verdict.activities.len());
         self.verdict.activities.push(Activity {
-            task: key.1,
+            task: key.task,
             host: record.host.clone(),
             pid: record.pid,
             term,
@@ -124,7 +133,7 @@ impl Judge {
     fn killed(&mut self, record: &Record) {
         let (ended, others) = std::mem::take(&mut self.active)
             .into_iter()
-            .partition(|((pid, _), _)| *pid == record.pid);
+            .partition(|(key, _)| (key.pid, &key.host) == (record.pid, &record.host));
         let ended: BTreeMap<Key, usize> = ended;
         self.active = others;
         for index in ended.into_values() {

@@ -45,6 +45,35 @@ fn a_clean_handover_is_no_overlap() {
     assert_eq!(verdict.activities.len(), 2);
 }
 
+/// As with both hosts of `soloist dev`: one may hear of its release once the other leads.
+#[test]
+fn hosts_of_one_process_are_told_apart() {
+    let of = |host: &str, mut record: Record| {
+        record.host = host.into();
+        record
+    };
+    let handed_over = [
+        of("a", event(0, 1, "activated", 1)),
+        of("a", event(10, 1, "demoted", 1)),
+        of("b", event(12, 1, "activated", 2)),
+        of("a", event(13, 1, "released", 1)),
+        of("a", done(14, 1, What::Killed)),
+    ];
+    let verdict = judge_records(&handed_over);
+    assert_eq!(verdict.violations, []);
+    let ends: Vec<_> = verdict.activities.iter().map(|it| it.to).collect();
+    assert_eq!(ends, [Some(at(10)), None]);
+
+    let both = [
+        of("a", event(0, 1, "activated", 1)),
+        of("b", event(12, 1, "activated", 2)),
+    ];
+    assert!(matches!(
+        judge_records(&both).violations[..],
+        [Violation::Overlap { time: None, .. }]
+    ));
+}
+
 #[test]
 fn two_active_at_once_are_seen_and_measured() {
     let verdict = judge_records(&[
