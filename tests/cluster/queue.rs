@@ -52,13 +52,14 @@ pub(crate) async fn work_every(interval: &str, generation: Option<Generation>) -
     };
     let activation = ActivationSettings::default();
     Ok(Work {
-        plugin: Arc::new(tokio::task::spawn_blocking(load).await??),
+        plugin: Some(Arc::new(tokio::task::spawn_blocking(load).await??)),
         activation,
         election: election::Settings {
             demote_timeout: activation.demote_timeout,
             successor_delay: Duration::ZERO,
         },
         generation,
+        rollout: None,
     })
 }
 

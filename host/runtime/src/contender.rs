@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::activation::{ActivationSettings, Notice};
+use crate::rollout::Rollout;
 use crate::shutdown::Shutdown;
 use soloist_coordination::fence::Fence;
 use soloist_coordination::session::{Session, View};
@@ -51,14 +52,16 @@ pub struct Task {
 /// What a host does while it leads a task, and how. Each term has one from its election on.
 #[derive(Debug)]
 pub struct Work {
-    /// What runs while this host leads.
-    pub plugin: Arc<Plugin>,
+    /// What runs while this host leads. None if its terms run nothing, because the host stands only to move a rollout on.
+    pub plugin: Option<Arc<Plugin>>,
     /// How it runs.
     pub activation: ActivationSettings,
     /// How the election goes.
     pub election: Settings,
     /// Which generation of the task that is, if it was deployed.
     pub generation: Option<Generation>,
+    /// The part in the rollout of the task, if it was deployed.
+    pub rollout: Option<Rollout>,
 }
 
 /// What came of a task that is run once.

@@ -329,7 +329,7 @@ impl Host {
 
     fn work(&self, task: &TaskConfig, plugin: Arc<Plugin>) -> Work {
         Work {
-            plugin,
+            plugin: Some(plugin),
             activation: ActivationSettings {
                 demote_timeout: task.demote_timeout,
                 restart: task.restart,
@@ -345,6 +345,7 @@ impl Host {
                 successor_delay: task.successor_delay,
             },
             generation: None,
+            rollout: None,
         }
     }
 }

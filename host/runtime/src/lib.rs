@@ -5,5 +5,6 @@ pub mod contender;
 pub mod host;
 pub mod reload;
 pub mod report;
+pub mod rollout;
 pub mod shutdown;
 pub mod signals;

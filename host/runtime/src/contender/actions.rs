@@ -128,8 +128,19 @@ impl Contender {
         standing.order = Some(nodes.resign_order(term.clone()).boxed());
         let permit = Permit::new(standing.session.deadline().clone());
         let Work {
-            plugin, activation, ..
-        } = &*tenure.work;
+            plugin: Some(plugin),
+            activation,
+            ..
+        } = &*tenure.work
+        else {
+            self.inputs.extend([
+                Input::Resign {
+                    stay_out: Duration::ZERO,
+                },
+                Input::Stopped,
+            ]);
+            return;
+        };
         let keys_max = usize::try_from(plugin.limits().state_keys).unwrap_or(usize::MAX);
         let fence = self.task.fence(standing, &term);
         let session = Arc::clone(&standing.session);
