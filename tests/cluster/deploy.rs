@@ -35,7 +35,7 @@ async fn create(client: &Client, path: &str, data: &[u8]) -> Result<()> {
 fn generation(number: u64, manifest_version: i32) -> Generation {
     Generation {
         number,
-        digest: Digest::of(&number.to_be_bytes()),
+        digest: Some(Digest::of(&number.to_be_bytes())),
         manifest_version,
     }
 }

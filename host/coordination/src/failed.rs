@@ -25,16 +25,25 @@ pub struct Mark {
     session: Arc<Session>,
     paths: Arc<TaskPaths>,
     term: Term,
+    /// The generation that the term runs, if the task was deployed.
+    generation: Option<u64>,
     fence: Fence,
 }
 
 impl Mark {
-    /// The mark on the task at `paths`, which this session leads in `term`.
-    pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, term: Term, fence: Fence) -> Self {
+    /// The mark on the task at `paths`, which this session leads in `term`. That runs `generation`, if the task was deployed.
+    pub fn new(
+        session: Arc<Session>,
+        paths: Arc<TaskPaths>,
+        term: Term,
+        generation: Option<u64>,
+        fence: Fence,
+    ) -> Self {
         Self {
             session,
             paths,
             term,
+            generation,
             fence,
         }
     }
@@ -70,7 +79,12 @@ impl Mark {
         let mut attempts = 0;
         loop {
             match self
-                .try_set(|before| FailedRecord::after(before, &self.term, failed, now, retry_at))
+                .try_set(|before| {
+                    // What another generation has done does not count against this one.
+                    let before = before.filter(|it| it.is_about_generation(self.generation));
+                    FailedRecord::after(before, &self.term, failed, now, retry_at)
+                        .in_generation(self.generation)
+                })
                 .await
             {
                 Err(error) => self.pause(&mut attempts, error).await?,

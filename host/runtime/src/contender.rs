@@ -21,6 +21,7 @@ use soloist_core::clock::{self, Moment};
 use soloist_core::election::{Election, Input, Now, Settings};
 use soloist_core::records::TaskPaths;
 use soloist_core::restart::{PluginFailed, Runs};
+use soloist_core::rollout::Purpose;
 use soloist_core::term::{FencingToken, Term};
 use soloist_sandbox::Plugin;
 
@@ -82,13 +83,16 @@ pub struct Stuck {
     pub task: Arc<str>,
 }
 
+/// The number of the generation that a work is, and what the host stands for.
+type WorkKey = (Option<u64>, Option<Purpose>);
+
 /// Stands for one task until shutdown, or until it is asked to withdraw.
 pub struct Contender {
     task: Task,
     /// What the next term does.
     works: watch::Receiver<Arc<Work>>,
-    /// The generation of the work that the election was told of last.
-    known: Option<u64>,
+    /// What the work was that the election was told of last.
+    known: WorkKey,
     /// What the term does for which an election is under way.
     electing: Option<Arc<Work>>,
     plugins: Handle,
@@ -121,7 +125,7 @@ impl Contender {
         let (sender, status) = watch::channel(Status::default());
         let election = Election::new(work.election);
         let given_up = Runs::new(work.activation.restart);
-        let known = work.number();
+        let known = work.key();
         let (renew, works) = watch::channel(work);
         let contender = Self {
             task,
@@ -294,11 +298,13 @@ impl Contender {
     fn renewed(&mut self) {
         let work = Arc::clone(&self.works.borrow_and_update());
         // The manifest changes more often than the generation: neither a term nor a rest ends by that.
-        if std::mem::replace(&mut self.known, work.number()) == work.number() {
-            return;
-        }
-        if let Some(number) = work.number() {
-            self.explain(format!("generation {number} takes over"));
+        let before = std::mem::replace(&mut self.known, work.key());
+        match work.key() {
+            key if key == before => return,
+            (Some(number), _) if Some(number) != before.0 => {
+                self.explain(format!("generation {number} takes over"));
+            }
+            _ => self.explain("this host has another part in the rollout"),
         }
         // What the plugin before has given up is no fault of this one.
         self.given_up = Runs::new(work.activation.restart);
@@ -308,12 +314,12 @@ impl Contender {
     /// Whether the work of the present term is no longer to be done, or is not what the term's record says: an election whose
     /// answer was lost may have been for other work.
     fn is_outdated(&self) -> bool {
-        let next = self.works.borrow().number();
+        let next = self.works.borrow().key();
         let record = self.standing.as_ref().and_then(|it| it.record.as_ref());
-        let recorded = record.map_or(next, |record| record.term.generation);
+        let recorded = record.map_or(next.0, |record| record.term.generation);
         self.tenure
             .as_ref()
-            .is_some_and(|tenure| tenure.work.number() != next || recorded != next)
+            .is_some_and(|tenure| tenure.work.key() != next || recorded != next.0)
     }
 
     /// Hands an input to the election and does what follows; says whether this was the end.
@@ -351,6 +357,11 @@ impl Work {
     /// The number of its generation.
     fn number(&self) -> Option<u64> {
         self.generation.map(|generation| generation.number)
+    }
+
+    /// What makes it other work: a host that rests, and is to move the rollout on, has to stand at once.
+    fn key(&self) -> WorkKey {
+        (self.number(), self.rollout.as_ref().map(|it| it.purpose))
     }
 }
 

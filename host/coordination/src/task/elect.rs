@@ -30,8 +30,8 @@ pub enum ElectOutcome {
 pub struct Generation {
     /// Its number.
     pub number: u64,
-    /// What its plugin is known by.
-    pub digest: Digest,
+    /// What its plugin is known by. None if the host does not know that: then its terms do not run it.
+    pub digest: Option<Digest>,
     /// The data version of the manifest that says that terms run it.
     pub manifest_version: i32,
 }
@@ -57,7 +57,7 @@ impl TaskNodes {
             completed: seen.record.completed.clone(),
             ..TermRecord::new(number, host, path).running(
                 generation.map(|generation| generation.number),
-                generation.map(|generation| generation.digest),
+                generation.and_then(|generation| generation.digest),
             )
         };
         let master = records::encode(&MasterRecord {

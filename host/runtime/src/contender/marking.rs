@@ -80,9 +80,16 @@ impl Contender {
             self.standing.as_mut()?,
             self.election.active_term()?.clone(),
         );
+        let generation = self.tenure.as_ref().and_then(|tenure| tenure.work.number());
         let fence = self.task.fence(standing, &term);
         let session = Arc::clone(&standing.session);
-        let mark = Mark::new(session, self.task.paths.clone(), term.clone(), fence);
+        let mark = Mark::new(
+            session,
+            self.task.paths.clone(),
+            term.clone(),
+            generation,
+            fence,
+        );
         Some((&mut standing.marking, term, mark))
     }
 }
