@@ -1,5 +1,5 @@
-//! The rules and values of Soloist: who leads, for how long, and what a plugin may do. Without IO, but for [`clock`] and for
-//! [`secret`], which reads the files that hold secrets.
+//! The rules and values of Soloist: who leads, for how long, and what a plugin may do. Without IO, but for [`clock`], for
+//! [`secret`], which reads the files that hold secrets, and for [`directories`], which looks who can write to one.
 //!
 //! | module | what |
 //! |---|---|
@@ -19,6 +19,7 @@
 //! | [`artefact`] | where an artefact comes from, and which of such places are trusted |
 //! | [`event`], [`cause`] | what a host tells the world, and why a plugin failed |
 //! | [`text`], [`secret`] | what may be printed, and what may not |
+//! | [`directories`] | where the user's cache is, and who else could exchange what lies in a directory |
 //! | [`bucket`], [`volume`] | how much may be written in a time |
 //! | [`clock`] | the clock that leases are measured on; pure code takes a moment as a parameter |
 //!
@@ -31,6 +32,7 @@ pub mod bucket;
 pub mod cause;
 pub mod clock;
 pub mod digest;
+pub mod directories;
 pub mod election;
 pub mod event;
 pub mod grants;

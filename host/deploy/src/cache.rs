@@ -1,69 +1,45 @@
 //! The artefacts that were fetched, by their SHA-256.
 //!
 //! ```text
-//! <directory>/DIGEST        an artefact, whole and verified
+//! <directory>/DIGEST        an artefact, whole and verified: whoever uses it shares its lock
 //! <directory>/DIGEST.part   one that is being fetched, or of which a part was: whoever fetches it holds its lock
 //! ```
 //!
 //! Several processes share the directory. An artefact appears by one `rename`, and is never changed. A disk can damage it, so
-//! its digest is computed again whenever it is asked for.
+//! its digest is computed again whenever it is asked for. Only whoever holds the lock of a file alone removes or renames it.
 
+mod error;
 mod part;
-mod tidy;
+mod room;
 
-use std::env;
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use rustix::fs::OFlags;
 use soloist_core::digest::Digest;
+use soloist_core::directories::{exposed, user_cache};
 
+pub use self::error::CacheError;
 pub(crate) use self::part::Part;
 
-/// Why an artefact cannot be kept.
-#[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the message says what the fields are")]
-pub enum CacheError {
-    /// There is no directory to keep it in.
-    #[error("no directory to keep artefacts in: set XDG_CACHE_HOME or HOME")]
-    NoDirectory,
-    /// The directory cannot be made.
-    #[error("cannot make the directory {path}", path = path.display())]
-    Create { path: PathBuf, source: io::Error },
-    /// Other users could exchange what is in the directory.
-    #[error(
-        "{path} belongs to another user, or others can write to it: artefacts are not kept there. Remove it, or set XDG_CACHE_HOME",
-        path = path.display()
-    )]
-    Exposed { path: PathBuf },
-    /// There is no more room on the disk.
-    #[error(
-        "no room left to keep the artefact in {path}: free some, or set XDG_CACHE_HOME to a directory that has some",
-        path = path.display()
-    )]
-    Full { path: PathBuf, source: io::Error },
-    /// Reading or writing has failed otherwise.
-    #[error("cannot keep the artefact in {path}", path = path.display())]
-    Keep { path: PathBuf, source: io::Error },
-}
-
-impl CacheError {
-    fn of(path: &Path, source: io::Error) -> Self {
-        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        let path = path.to_owned();
-        match source.kind() {
-            StorageFull | QuotaExceeded | FileTooLarge => Self::Full { path, source },
-            _ => Self::Keep { path, source },
-        }
-    }
-}
+/// How often a file is opened that others exchange meanwhile.
+const ROUNDS_MAX: usize = 10;
 
 /// A directory of artefacts.
 #[derive(Clone, Debug)]
 pub struct Cache {
     directory: PathBuf,
+}
+
+/// An artefact that is there and whole. Nobody removes it until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) path: PathBuf,
+    /// Its lock, which is shared.
+    _file: File,
 }
 
 impl Cache {
@@ -72,21 +48,15 @@ impl Cache {
     /// # Errors
     /// The user has no such directory, or see [`Cache::open`].
     pub fn of_user() -> Result<Self, CacheError> {
-        let absolute = |name| {
-            env::var_os(name)
-                .map(PathBuf::from)
-                .filter(|path| path.is_absolute())
-        };
-        let base = absolute("XDG_CACHE_HOME")
-            .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-            .ok_or(CacheError::NoDirectory)?;
-        Self::open(&base.join("soloist/artefacts"))
+        let base = user_cache().ok_or(CacheError::NoDirectory)?;
+        Self::open(&base.join("artefacts"))
     }
 
-    /// Opens the cache in a directory. Makes the directory if it is not there.
+    /// Opens the cache in a directory. Makes the directory if it is not there. Links on the way to it are followed now, and
+    /// not again.
     ///
     /// # Errors
-    /// The directory cannot be made, or other users can write to it.
+    /// The directory cannot be made, or other users can write to it or to one above it.
     pub fn open(directory: &Path) -> Result<Self, CacheError> {
         let directory = DirBuilder::new()
             .recursive(true)
@@ -97,44 +67,50 @@ impl Cache {
                 path: directory.to_owned(),
                 source,
             })?;
-        let found =
-            fs::symlink_metadata(&directory).map_err(|error| CacheError::of(&directory, error))?;
-        let is_ours = found.uid() == rustix::process::geteuid().as_raw();
-        if !is_ours || found.mode() & 0o022 != 0 {
-            return Err(CacheError::Exposed { path: directory });
+        match exposed(&directory, false) {
+            Ok(None) => Ok(Self { directory }),
+            Ok(Some(path)) => Err(CacheError::Exposed { path }),
+            Err((path, source)) => Err(CacheError::Inspect { path, source }),
         }
-        Ok(Self { directory })
     }
 
-    /// The path of an artefact that is there and whole. One that is damaged is removed.
-    ///
-    /// Other processes leave it alone for an hour from now. Whoever reads it compares the digest of what was read once more.
+    /// An artefact that is there and whole. One that is damaged is removed.
     ///
     /// # Errors
-    /// It is damaged and cannot be removed.
-    pub(crate) fn find(&self, digest: Digest) -> Result<Option<PathBuf>, CacheError> {
+    /// It cannot be looked at, or is damaged and cannot be removed.
+    pub(crate) fn find(&self, digest: Digest) -> Result<Option<Held>, CacheError> {
         let path = self.path(digest);
-        let Ok(file) = File::open(&path) else {
-            return Ok(None);
-        };
-        // Before it is read, which takes its time.
-        let _ = file.set_modified(SystemTime::now());
-        if Digest::of_all(file).is_ok_and(|found| found == digest) {
-            return Ok(Some(path));
-        }
-        tracing::warn!("{} is damaged: it is fetched anew", path.display());
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(CacheError::of(&path, error))
+        for _ in 0..ROUNDS_MAX {
+            let file = match open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(CacheError::of(&path, error)),
+            };
+            // Whoever has it alone is about to remove it, or has just made it.
+            file.lock_shared()
+                .map_err(|error| CacheError::of(&path, error))?;
+            if !is_at(&file, &path) {
+                continue;
             }
-            _ => Ok(None),
+            // What was used last goes last. It is no harm if the disk can only be read.
+            let _ = file.set_modified(SystemTime::now());
+            if Digest::of_all(&file).is_ok_and(|found| found == digest) {
+                return Ok(Some(Held { path, _file: file }));
+            }
+            tracing::warn!("{} is damaged: it is fetched anew", path.display());
+            // If somebody else reads it as well, the one that is fetched anew takes its place.
+            if file.try_lock().is_ok() && is_at(&file, &path) {
+                fs::remove_file(&path).map_err(|error| CacheError::of(&path, error))?;
+            }
+            return Ok(None);
         }
+        Err(CacheError::restless(&path))
     }
 
     /// Takes hold of the part of an artefact that was fetched so far. None if another process is fetching it.
     ///
     /// # Errors
-    /// No file can be made.
+    /// There is no room for it, or no file can be made.
     pub(crate) fn begin(&self, digest: Digest) -> Result<Option<Part>, CacheError> {
         Part::begin(self.clone(), digest)
     }
@@ -157,6 +133,23 @@ impl Cache {
     fn path(&self, digest: Digest) -> PathBuf {
         self.directory.join(digest.to_string())
     }
+}
+
+/// Opens a file of the cache to read. A link that lies there leads out of the cache, and a pipe would wait for a writer.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
+/// Whether it is this very file that lies there now.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(opened), Ok(there)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    (opened.dev(), opened.ino()) == (there.dev(), there.ino())
 }
 
 #[cfg(test)]

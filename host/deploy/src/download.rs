@@ -5,15 +5,13 @@ use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue,
     IF_RANGE, RANGE,
 };
-use soloist_core::backoff::Backoff;
-use tokio::time::sleep;
 
-use crate::bounds::Bounds;
 use crate::cache::Part;
 use crate::error::FetchError;
 use crate::http::{Answer, HttpError, shown};
+use crate::retries::Retries;
 
-/// Brings a part to its end. `get` asks for the artefact with the headers that it is given.
+/// Brings a part to its end, which is after `max` bytes at most. `get` asks for the artefact with the headers that it is given.
 ///
 /// # Errors
 /// Too many attempts have failed in a row, or one in a way that no other would mend.
@@ -23,15 +21,15 @@ use crate::http::{Answer, HttpError, shown};
 pub(crate) async fn download(
     get: impl AsyncFn(HeaderMap) -> Result<Answer, FetchError>,
     part: &mut Part,
-    bounds: &Bounds,
+    max: u64,
+    mut retries: Retries,
 ) -> Result<(), FetchError> {
-    let mut backoff = Backoff::new(bounds.first_pause, bounds.longest_pause);
     let mut attempt = Attempt::default();
     let mut is_begun_anew = false;
     let mut farthest = part.length();
     loop {
         attempt.is_resumed |= part.length() > 0;
-        let error = match attempt.go_on(&get, part, bounds.bytes).await {
+        let error = match attempt.go_on(&get, part, max).await {
             Ok(()) => match verified(part) {
                 // The beginning may have been of another version of the file. A server that goes on like that is not believed.
                 Err(FetchError::Mismatch { .. }) if attempt.is_resumed && !is_begun_anew => {
@@ -44,39 +42,12 @@ pub(crate) async fn download(
             },
             Err(error) => error,
         };
-        if !error.is_passing() {
-            return Err(error);
-        }
         // A beginning that comes again and again brings nothing.
         if part.length() > farthest {
             farthest = part.length();
-            backoff.reset();
+            retries.reset();
         }
-        if backoff.steps() + 1 >= bounds.attempts {
-            return Err(error);
-        }
-        tracing::debug!("fetching is tried again: {error}");
-        sleep(backoff.step()).await;
-    }
-}
-
-/// Asks for something short, again and again while that may help.
-///
-/// # Errors
-/// Too many attempts have failed, or one in a way that no other would mend.
-pub(crate) async fn retried<T>(
-    bounds: &Bounds,
-    ask: impl AsyncFn() -> Result<T, FetchError>,
-) -> Result<T, FetchError> {
-    let mut backoff = Backoff::new(bounds.first_pause, bounds.longest_pause);
-    loop {
-        match ask().await {
-            Err(error) if error.is_passing() && backoff.steps() + 1 < bounds.attempts => {
-                tracing::debug!("fetching is tried again: {error}");
-                sleep(backoff.step()).await;
-            }
-            told => return told,
-        }
+        retries.pause(error).await?;
     }
 }
 

@@ -34,17 +34,42 @@ pub enum FetchError {
     Mismatch { found: Digest, wanted: Digest },
     #[error("no SHA-256 says which artefact is meant: set `sha256`")]
     NoDigest,
-    #[error("not fetched within {after:?}")]
+    #[error("not done within {after:?}")]
     Late { after: Duration },
+    #[error("not begun within {after:?}: others were being fetched all that time")]
+    Busy { after: Duration },
     #[error("nothing here fetches from the ensemble: only what is deployed comes from there")]
     Ensemble,
-    #[error("fetching cannot be started")]
-    Runtime(#[source] io::Error),
+    #[error("the thread that fetches cannot be started, or has failed")]
+    Thread(#[source] io::Error),
 }
 
 impl FetchError {
-    /// Whether another attempt may go better.
+    /// Whether a later call may go better though nobody has changed what is asked for. Otherwise something has to be mended:
+    /// the source, its digest, the credentials, or this machine.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Cache(error) => error.is_transient(),
+            Self::Oci(error) => error.is_transient(),
+            Self::Late { .. } | Self::Busy { .. } | Self::Thread(_) => true,
+            error => error.is_passing(),
+        }
+    }
+
+    /// Whether another attempt may go better at once.
     pub(crate) fn is_passing(&self) -> bool {
-        matches!(self, Self::Http(error) if error.is_passing())
+        match self {
+            Self::Http(error) => error.is_passing(),
+            // A directory of another machine may come back.
+            Self::File { source, .. } => !matches!(
+                source.kind(),
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::IsADirectory
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::InvalidFilename
+            ),
+            _ => false,
+        }
     }
 }

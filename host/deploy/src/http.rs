@@ -7,6 +7,7 @@ mod connection;
 mod error;
 mod trust;
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,8 +30,8 @@ pub(crate) struct Client {
     bounds: Bounds,
 }
 
-/// A request to one server.
-#[derive(Clone, Debug)]
+/// A request to one server. Its headers and its body can hold secrets.
+#[derive(Clone)]
 pub(crate) struct Ask {
     pub(crate) method: Method,
     pub(crate) headers: HeaderMap,
@@ -51,6 +52,14 @@ impl Ask {
             credentials: None,
             body: Bytes::new(),
         }
+    }
+}
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
     }
 }
 
@@ -204,9 +213,10 @@ impl Answer {
     }
 }
 
-/// A URL without what may be secret in it.
+/// A URL without what may be secret in it: no user, no password, no query.
 pub(crate) fn shown(url: &Url) -> String {
-    url[..url::Position::AfterPath].to_owned()
+    let place = &url[url::Position::BeforeHost..url::Position::AfterPath];
+    format!("{}://{place}", url.scheme())
 }
 
 /// Where the server sends us, if we may go there.
@@ -231,4 +241,30 @@ fn redirected(url: &Url, headers: &HeaderMap) -> Result<Url, HttpError> {
 /// How long it takes to send a body at 64 KiB a second.
 fn sending(body: &Bytes) -> Duration {
     Duration::from_secs(body.len() as u64 >> 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_secret_of_a_request_is_shown() {
+        let ask = Ask {
+            credentials: Some(HeaderValue::from_static("Basic hush")),
+            headers: HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("hush"))]),
+            body: "grant_type=refresh_token&refresh_token=hush".into(),
+            ..Ask::new(Method::POST)
+        };
+        assert_eq!(format!("{ask:?}"), "Ask { method: POST, .. }");
+        for (url, expected) in [
+            (
+                "https://ada:hush@a.example:8443/token?key=hush#hush",
+                "https://a.example:8443/token",
+            ),
+            ("http://hush@[::1]/", "http://[::1]/"),
+            ("https://a.example/b", "https://a.example/b"),
+        ] {
+            assert_eq!(shown(&Url::parse(url).unwrap()), expected);
+        }
+    }
 }

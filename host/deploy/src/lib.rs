@@ -4,23 +4,28 @@
 //! |---|---|
 //! | [`trust`] | who signed a manifest, and whether that is enough |
 //! | [`accepted`] | which generations a host has accepted, so that none is replayed |
-//! | `artefacts` | from a source to a file of the cache |
+//! | `artefacts` | the door: what a thread with better things to do can wait for |
+//! | `apart` | work on a thread of its own, with a deadline |
+//! | `fetcher` | from a source to a file of the cache |
 //! | `download` | one artefact from a server, resumed after a cut |
 //! | `oci` | images of registries, and who may see them |
 //! | `http` | requests, redirects, TLS |
 //! | `cache` | the artefacts that were fetched, by their digests |
-//! | `bounds` | how much is waited for, and how long |
+//! | `bounds`, `retries` | how much is waited for, how long, and what is tried again |
 //!
-//! Nothing here runs on the thread that renews the lease: what fetches blocks the thread that calls it.
+//! [`Artefacts`] works on threads of its own: whoever renews a lease can wait for it.
 
 pub mod accepted;
+mod apart;
 mod artefacts;
 mod bounds;
 mod cache;
 mod download;
 mod error;
+mod fetcher;
 mod http;
 mod oci;
+mod retries;
 pub mod trust;
 
 pub use artefacts::{Artefact, Artefacts};

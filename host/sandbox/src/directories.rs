@@ -4,7 +4,6 @@
 //! the plugin sees.
 
 pub(crate) mod mounts;
-pub(crate) mod owners;
 pub(crate) mod places;
 pub(crate) mod walk;
 

@@ -87,22 +87,27 @@ impl Loader {
     /// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong.
     pub(super) fn load(&self, config: &Config) -> Result<Vec<Arc<Plugin>>, Failure> {
         let (mut plugins, mut bad) = (Vec::new(), Vec::new());
-        let fetched: Vec<_> = config.tasks.iter().map(fetch::plugin).collect();
+        // As long as all that fails is what may go better later, nothing is wrong with the configuration.
+        let mut kind: fn(anyhow::Error) -> Failure = Failure::RunTime;
+        let fetched = fetch::plugins(&config.tasks)?;
         let files = files(config, &fetched);
         for (task, fetched) in config.tasks.iter().zip(fetched) {
-            let loaded = fetched.and_then(|fetched| self.load_one(config, task, &fetched, &files));
+            let load = |fetched| self.load_one(config, task, &fetched, &files);
+            let loaded = fetched.and_then(|fetched| load(fetched).map_err(Failure::Invalid));
             match loaded {
                 Ok(plugin) => plugins.push(Arc::new(plugin)),
-                Err(error) => bad.push(format!(
-                    "{:#}",
-                    error.context(format!("task {}", task.name))
-                )),
+                Err(failure) => {
+                    if let Failure::Invalid(_) = failure {
+                        kind = Failure::Invalid;
+                    }
+                    bad.push(format!("task {}: {failure}", task.name));
+                }
             }
         }
         if bad.is_empty() {
             Ok(plugins)
         } else {
-            Err(Failure::Invalid(anyhow!(bad.join("\n"))))
+            Err(kind(anyhow!(bad.join("\n"))))
         }
     }
 
@@ -146,7 +151,7 @@ impl Loader {
 }
 
 /// The files that a host with this configuration reads besides the configuration.
-fn files(config: &Config, fetched: &[anyhow::Result<Fetched>]) -> Vec<PathBuf> {
+fn files(config: &Config, fetched: &[Result<Fetched, Failure>]) -> Vec<PathBuf> {
     let mut files: Vec<_> = config.zookeeper.auth_file.iter().cloned().collect();
     for task in &config.tasks {
         let secrets = task.grants.secrets.iter();

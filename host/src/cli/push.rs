@@ -7,9 +7,9 @@ use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use soloist_core::artefact::OciTag;
 use soloist_core::digest::Digest;
-use soloist_deploy::Artefacts;
 
 use super::Failure;
+use super::fetch;
 use super::inspect::{Plugin, engine};
 use super::output::{print, tell_on_stderr};
 
@@ -50,8 +50,7 @@ impl Push {
                 self.plugin.display()
             )));
         }
-        let image = Artefacts::of_user()
-            .and_then(|artefacts| artefacts.push(bytes, &tag))
+        let image = fetch::push(bytes, &tag)
             .with_context(|| format!("{} is not pushed to {tag}", self.plugin.display()))
             .map_err(Failure::RunTime)?;
         let text = format!(

@@ -1,18 +1,18 @@
 //! An artefact that is being fetched.
 
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::PathBuf;
 
 use rustix::fs::OFlags;
 use soloist_core::artefact::MAX_BYTES;
 use soloist_core::digest::{Digest, Hasher};
 
-use super::{Cache, CacheError};
+use super::{Cache, CacheError, Held, ROUNDS_MAX, is_at};
 
-/// How often a part is opened that others rename or remove meanwhile.
-const ROUNDS_MAX: usize = 10;
+/// For how many bytes room is made at once. Several processes that fetch at once can have that much each beyond the bound.
+const ROOM_BYTES: u64 = 4 << 20;
 
 /// What was fetched of an artefact so far. It stays for the next attempt when this is dropped, also in another process.
 #[derive(Debug)]
@@ -24,10 +24,13 @@ pub(crate) struct Part {
     file: File,
     hasher: Hasher,
     length: u64,
+    /// Up to which length room was made.
+    room: u64,
 }
 
 impl Part {
     pub(super) fn begin(cache: Cache, digest: Digest) -> Result<Option<Self>, CacheError> {
+        cache.make_room(digest, 0)?;
         let path = cache.path(digest).with_extension("part");
         for _ in 0..ROUNDS_MAX {
             let file = OpenOptions::new()
@@ -54,13 +57,13 @@ impl Part {
                     file,
                     hasher: Hasher::default(),
                     length: 0,
+                    room: 0,
                 };
                 part.read_again()?;
                 return Ok(Some(part));
             }
         }
-        let moved = io::Error::other("it is never where it was opened");
-        Err(CacheError::of(&path, moved))
+        Err(CacheError::restless(&path))
     }
 
     /// How many bytes there are.
@@ -81,8 +84,15 @@ impl Part {
     /// Adds bytes at the end.
     ///
     /// # Errors
-    /// They cannot be written. If the disk is full, the part is removed, so that it takes no room from others.
+    /// They cannot be written. If the disk or the cache is full, the part is removed, so that it takes no room from others.
     pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), CacheError> {
+        let length = self.length + bytes.len() as u64;
+        if length > self.room {
+            let room = length + ROOM_BYTES;
+            let made = self.cache.make_room(self.digest, room - self.length);
+            made.inspect_err(|_| self.remove())?;
+            self.room = room;
+        }
         if let Err(error) = self.file.write_all(bytes) {
             let error = CacheError::of(&self.path, error);
             if matches!(error, CacheError::Full { .. }) {
@@ -91,7 +101,7 @@ impl Part {
             return Err(error);
         }
         self.hasher.update(bytes);
-        self.length += bytes.len() as u64;
+        self.length = length;
         Ok(())
     }
 
@@ -106,6 +116,7 @@ impl Part {
             .map_err(|error| CacheError::of(&self.path, error))?;
         self.hasher = Hasher::default();
         self.length = 0;
+        self.room = 0;
         Ok(())
     }
 
@@ -116,7 +127,7 @@ impl Part {
     ///
     /// # Panics
     /// If it has another digest.
-    pub(crate) fn keep(self) -> Result<PathBuf, CacheError> {
+    pub(crate) fn keep(self) -> Result<Held, CacheError> {
         assert_eq!(
             self.digest(),
             self.digest,
@@ -133,8 +144,17 @@ impl Part {
             self.remove();
             return Err(error);
         }
-        self.cache.tidy(&whole);
-        Ok(whole)
+        // The lock that nobody could share becomes one that others can: for a moment it is nobody's.
+        self.file
+            .lock_shared()
+            .map_err(|error| CacheError::of(&whole, error))?;
+        if !is_at(&self.file, &whole) {
+            return Err(CacheError::restless(&whole));
+        }
+        Ok(Held {
+            path: whole,
+            _file: self.file,
+        })
     }
 
     /// Removes what there is: it is of no use to the next attempt.
@@ -143,7 +163,9 @@ impl Part {
     }
 
     fn remove(&self) {
-        let _ = fs::remove_file(&self.path);
+        if is_at(&self.file, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     /// Computes the digest of what an earlier attempt has left.
@@ -167,11 +189,4 @@ impl Part {
             .map_err(|error| CacheError::of(&self.path, error))?;
         Ok(())
     }
-}
-
-fn is_at(file: &File, path: &Path) -> bool {
-    let (Ok(opened), Ok(there)) = (file.metadata(), fs::symlink_metadata(path)) else {
-        return false;
-    };
-    (opened.dev(), opened.ino()) == (there.dev(), there.ino())
 }

@@ -57,3 +57,10 @@ pub enum OciError {
     #[error("the registry began no upload: it named no place for it")]
     NoUpload,
 }
+
+impl OciError {
+    /// Whether it may be better later, without anybody changing an image or credentials.
+    pub(crate) fn is_transient(&self) -> bool {
+        matches!(self, Self::HelperLate { .. })
+    }
+}

@@ -10,13 +10,10 @@ use std::os::fd::{AsFd, AsRawFd as _};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use soloist_core::directories::{mount_id, open_to_identify};
 
 /// How much of the list of mounts the host reads, in bytes. It is enough for the 100000 mounts that Linux allows.
 const LIST_BYTES: u64 = 16 << 20;
-
-/// How much of the kernel's text about a descriptor the host reads, in bytes.
-const DESCRIPTOR_BYTES: u64 = 4 << 10;
 
 /// The kinds of file systems that show the kernel's state and hold nobody's files, by their names in mount(8).
 const KERNEL_KINDS: [&str; 22] = [
@@ -122,7 +119,7 @@ impl Mounts {
         places.push(mount.place(&within));
         for (layer, is_whole) in mount.layers().iter().filter(|_| overlays < MAX_OVERLAYS) {
             // The options name a layer as the process that mounted the overlay saw it. In a container it may be out of sight.
-            if let Ok(layer) = open(layer) {
+            if let Ok(layer) = open_to_identify(layer) {
                 let below = if *is_whole { Path::new("") } else { &within };
                 self.add_places(&layer, below, overlays + 1, places);
             }
@@ -242,29 +239,9 @@ fn lower(value: &[u8]) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Opens a file or a directory, only to identify it: the descriptor cannot read.
-///
-/// # Errors
-/// The path does not exist, or this process may not reach it.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
-    Ok(openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?.into())
-}
-
 /// The present path of an open file, without links. None without /proc.
 pub(crate) fn path(file: &impl AsFd) -> Option<PathBuf> {
     std::fs::read_link(format!("/proc/self/fd/{}", file.as_fd().as_raw_fd())).ok()
-}
-
-/// The number of the mount by which an open file was reached. None without /proc.
-pub(crate) fn mount_id(file: &impl AsFd) -> Option<u64> {
-    let mut text = String::new();
-    File::open(format!("/proc/self/fdinfo/{}", file.as_fd().as_raw_fd()))
-        .ok()?
-        .take(DESCRIPTOR_BYTES)
-        .read_to_string(&mut text)
-        .ok()?;
-    let id = text.lines().find_map(|line| line.strip_prefix("mnt_id:"))?;
-    id.trim().parse().ok()
 }
 
 /// Decodes a word of the list. The kernel writes blanks, backslashes and separators as a backslash and three octal digits.

@@ -10,8 +10,9 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, openat};
 
+use soloist_core::directories::{is_safe, is_trusted, open_to_identify, others_write};
+
 use crate::directories::mounts::{self, Mounts, Place};
-use crate::directories::owners::{is_safe, is_trusted, others_write};
 
 /// As many links in one path as Linux follows.
 const LINKS_MAX: u32 = 40;
@@ -38,7 +39,7 @@ impl Spot {
 
     /// What the path leads to, if it is there.
     pub(crate) fn at(path: &Path, mounts: &Mounts) -> Option<Self> {
-        Self::of(&mounts::open(path).ok()?, mounts).ok()
+        Self::of(&open_to_identify(path).ok()?, mounts).ok()
     }
 
     /// All that is mounted below a path, whether it is seen or hidden by another mount.
@@ -54,7 +55,7 @@ impl Spot {
 
     /// What the path leads to, and all that is mounted in it.
     pub(crate) fn reached_by(path: &Path, mounts: &Mounts) -> Vec<Self> {
-        let Ok(file) = mounts::open(path) else {
+        let Ok(file) = open_to_identify(path) else {
             return Vec::new();
         };
         let inside = mounts::path(&file).map(|path| Self::all_mounted_below(&path, mounts));

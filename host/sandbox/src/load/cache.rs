@@ -16,7 +16,6 @@ mod key;
 mod tidy;
 mod trust;
 
-use std::env;
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -55,21 +54,6 @@ pub(crate) enum CacheError {
     },
     #[error("cannot keep what was compiled in {path}", path = path.display())]
     Keep { path: PathBuf, source: io::Error },
-}
-
-/// The directory `soloist` in the user's cache directory. None if the user has no such directory.
-pub(crate) fn user_directory() -> Option<PathBuf> {
-    let absolute = |name| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let base =
-        absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-    if base.is_none() {
-        tracing::debug!("compiled plugins are not kept: neither XDG_CACHE_HOME nor HOME is set");
-    }
-    base.map(|base| base.join("soloist"))
 }
 
 /// wasmtime's cache in a directory.

@@ -17,6 +17,7 @@ use crate::load::needs::Needs;
 use crate::load::problem::{PluginProblem, Told};
 use crate::load::scratch::Scratch;
 use soloist_core::digest::Digest;
+use soloist_core::directories::user_cache;
 use soloist_core::limits::Limits;
 
 /// Where plugins are compiled if there is no better place.
@@ -62,7 +63,13 @@ impl PluginEngine {
     /// # Errors
     /// [`EngineError`] when the machine cannot run WebAssembly at all.
     pub fn new(compiler: Compiler) -> Result<Self, EngineError> {
-        Self::with_cache(compiler, cache::user_directory().as_deref())
+        let directory = user_cache();
+        if directory.is_none() {
+            tracing::debug!(
+                "compiled plugins are not kept: neither XDG_CACHE_HOME nor HOME is set"
+            );
+        }
+        Self::with_cache(compiler, directory.as_deref())
     }
 
     /// As [`PluginEngine::new`], but compiled plugins are kept in `directory`, which is made if it is not there. With `None`

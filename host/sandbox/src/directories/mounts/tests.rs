@@ -89,7 +89,7 @@ fn an_overlay_is_made_of_layers() {
 #[test]
 fn this_machine_has_its_own_at_proc_and_everything_has_a_place() {
     let mounts = Mounts::read();
-    let proc = open(Path::new("/proc/self")).unwrap();
+    let proc = open_to_identify(Path::new("/proc/self")).unwrap();
     assert_eq!(mounts.kernel_kind(&proc), Some("proc"));
     assert_eq!(
         mounts
@@ -98,10 +98,13 @@ fn this_machine_has_its_own_at_proc_and_everything_has_a_place() {
         Some("proc")
     );
     let directory = tempfile::tempdir().unwrap();
-    let places = |path: &Path| mounts.places(&open(path).unwrap());
+    let places = |path: &Path| mounts.places(&open_to_identify(path).unwrap());
     let (outer, inner) = (places(&std::env::temp_dir()), places(directory.path()));
     assert!(outer[0].holds(&inner[0]) && !inner[0].holds(&outer[0]));
-    assert_eq!(mounts.kernel_kind(&open(directory.path()).unwrap()), None);
+    assert_eq!(
+        mounts.kernel_kind(&open_to_identify(directory.path()).unwrap()),
+        None
+    );
     assert!(Mounts::default().places(&proc).is_empty());
 }
 

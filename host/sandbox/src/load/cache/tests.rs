@@ -1,3 +1,4 @@
+use std::env;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 

@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use soloist_core::directories::{exposed, is_safe};
+
 use super::CacheError;
-use crate::directories::owners::is_safe;
 
 /// Whether the file is there. One that others could have written is an error.
 pub(super) fn is_there(below: &Path, path: &Path) -> Result<bool, CacheError> {
@@ -42,18 +43,9 @@ pub(crate) fn check_parent(directory: &Path) -> Result<(), CacheError> {
 }
 
 fn check(directory: &Path, is_parent: bool) -> Result<(), CacheError> {
-    let inspect = |path: &Path, source| CacheError::Inspect {
-        path: path.to_owned(),
-        source,
-    };
-    let real = fs::canonicalize(directory).map_err(|source| inspect(directory, source))?;
-    for (depth, path) in real.ancestors().enumerate() {
-        let metadata = fs::metadata(path).map_err(|source| inspect(path, source))?;
-        if !is_safe(path, &metadata, is_parent || depth > 0) {
-            return Err(CacheError::Exposed {
-                path: path.to_owned(),
-            });
-        }
+    match exposed(directory, is_parent) {
+        Ok(None) => Ok(()),
+        Ok(Some(path)) => Err(CacheError::Exposed { path }),
+        Err((path, source)) => Err(CacheError::Inspect { path, source }),
     }
-    Ok(())
 }
