@@ -1,6 +1,5 @@
 //! The door of this crate: fetching that a thread with better things to do can wait for.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use crate::apart::apart;
 use crate::bounds::Bounds;
-use crate::cache::{Cache, Held};
+use crate::cache::{Artefact, Cache};
 use crate::error::FetchError;
 use crate::fetcher::Fetcher;
 use crate::oci::DockerConfig;
@@ -35,25 +34,6 @@ pub struct Artefacts {
     fetcher: Fetcher,
     servers: Arc<Semaphore>,
     files: Arc<Semaphore>,
-}
-
-/// An artefact that was fetched and verified. Until this is dropped, no process removes the file from the cache.
-#[derive(Debug)]
-pub struct Artefact {
-    /// Its SHA-256.
-    pub digest: Digest,
-    held: Held,
-}
-
-impl Artefact {
-    pub(crate) fn new(digest: Digest, held: Held) -> Self {
-        Self { digest, held }
-    }
-
-    /// Its file. A disk can damage it: whoever reads it compares the SHA-256 of what was read once more.
-    pub fn path(&self) -> &PathBuf {
-        &self.held.path
-    }
 }
 
 impl Artefacts {

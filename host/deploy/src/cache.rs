@@ -34,10 +34,13 @@ pub struct Cache {
     directory: PathBuf,
 }
 
-/// An artefact that is there and whole. Nobody removes it until this is dropped.
+/// An artefact that is there, whole and verified. Until this is dropped, no process removes its file from the cache.
 #[derive(Debug)]
-pub(crate) struct Held {
-    pub(crate) path: PathBuf,
+pub struct Artefact {
+    /// Its file. A disk can damage it: whoever reads it compares the SHA-256 of what was read once more.
+    pub path: PathBuf,
+    /// Its SHA-256.
+    pub digest: Digest,
     /// Its lock, which is shared.
     _file: File,
 }
@@ -78,7 +81,7 @@ impl Cache {
     ///
     /// # Errors
     /// It cannot be looked at, or is damaged and cannot be removed.
-    pub(crate) fn find(&self, digest: Digest) -> Result<Option<Held>, CacheError> {
+    pub(crate) fn find(&self, digest: Digest) -> Result<Option<Artefact>, CacheError> {
         let path = self.path(digest);
         for _ in 0..ROUNDS_MAX {
             let file = match open(&path) {
@@ -95,7 +98,11 @@ impl Cache {
             // What was used last goes last. It is no harm if the disk can only be read.
             let _ = file.set_modified(SystemTime::now());
             if Digest::of_all(&file).is_ok_and(|found| found == digest) {
-                return Ok(Some(Held { path, _file: file }));
+                return Ok(Some(Artefact {
+                    path,
+                    digest,
+                    _file: file,
+                }));
             }
             tracing::warn!("{} is damaged: it is fetched anew", path.display());
             // If somebody else reads it as well, the one that is fetched anew takes its place.

@@ -13,9 +13,8 @@ use tokio::task::yield_now;
 use tokio::time::sleep;
 use url::Url;
 
-use crate::artefacts::Artefact;
 use crate::bounds::Bounds;
-use crate::cache::{Cache, Held, Part};
+use crate::cache::{Artefact, Cache, Part};
 use crate::download::{download, verified};
 use crate::error::{FetchError, OciError};
 use crate::http::{Ask, Client, HttpError};
@@ -92,18 +91,15 @@ impl Fetcher {
                 .await;
         }
         let digest = sha256.ok_or(FetchError::NoDigest)?;
-        let held = match source {
-            ArtefactSource::Ensemble | ArtefactSource::Oci { .. } => {
-                return Err(FetchError::Ensemble);
-            }
-            ArtefactSource::File(path) => self.fetch_file(path, digest, deadline).await?,
+        match source {
+            ArtefactSource::Ensemble | ArtefactSource::Oci { .. } => Err(FetchError::Ensemble),
+            ArtefactSource::File(path) => self.fetch_file(path, digest, deadline).await,
             ArtefactSource::Https { .. } => {
                 let url = source.to_string();
                 let url = Url::parse(&url).map_err(|_| HttpError::Url { url })?;
-                self.fetch_url(&url, digest, deadline).await?
+                self.fetch_url(&url, digest, deadline).await
             }
-        };
-        Ok(Artefact::new(digest, held))
+        }
     }
 
     async fn fetch_file(
@@ -111,7 +107,7 @@ impl Fetcher {
         path: &str,
         digest: Digest,
         deadline: Instant,
-    ) -> Result<Held, FetchError> {
+    ) -> Result<Artefact, FetchError> {
         self.obtain(digest, async |part| {
             let mut retries = self.retries(deadline);
             loop {
@@ -129,7 +125,7 @@ impl Fetcher {
         url: &Url,
         digest: Digest,
         deadline: Instant,
-    ) -> Result<Held, FetchError> {
+    ) -> Result<Artefact, FetchError> {
         self.obtain(digest, async |part| {
             let get = async |headers| {
                 let ask = Ask {
@@ -183,17 +179,15 @@ impl Fetcher {
         if bytes > max {
             return Err(FetchError::TooLarge { max });
         }
-        let held = self
-            .obtain(plugin, async |part| {
-                let registry = match opened {
-                    Some(registry) => registry,
-                    None => self.registry(registry, repository, false, deadline).await?,
-                };
-                let get = async |headers| registry.blob(plugin, headers).await;
-                download(get, part, bytes, self.retries(deadline)).await
-            })
-            .await?;
-        Ok(Artefact::new(plugin, held))
+        self.obtain(plugin, async |part| {
+            let registry = match opened {
+                Some(registry) => registry,
+                None => self.registry(registry, repository, false, deadline).await?,
+            };
+            let get = async |headers| registry.blob(plugin, headers).await;
+            download(get, part, bytes, self.retries(deadline)).await
+        })
+        .await
     }
 
     /// Opens a repository, in as many attempts as the bounds allow.
@@ -232,7 +226,7 @@ impl Fetcher {
         &self,
         digest: Digest,
         fill: impl AsyncFnOnce(&mut Part) -> Result<(), FetchError>,
-    ) -> Result<Held, FetchError> {
+    ) -> Result<Artefact, FetchError> {
         let mut part = loop {
             if let Some(held) = self.cache.find(digest)? {
                 return Ok(held);

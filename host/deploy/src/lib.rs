@@ -28,9 +28,9 @@ mod oci;
 mod retries;
 pub mod trust;
 
-pub use artefacts::{Artefact, Artefacts};
+pub use artefacts::Artefacts;
 pub use bounds::Bounds;
-pub use cache::{Cache, CacheError};
+pub use cache::{Artefact, Cache, CacheError};
 pub use error::{FetchError, OciError};
 pub use http::HttpError;
 pub use oci::DockerConfig;

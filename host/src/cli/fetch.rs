@@ -28,7 +28,7 @@ pub(super) struct Fetched {
 impl Fetched {
     fn artefact(artefact: Artefact) -> Self {
         Self {
-            path: artefact.path().to_owned(),
+            path: artefact.path.clone(),
             sha256: Some(artefact.digest),
             _held: Some(artefact),
         }

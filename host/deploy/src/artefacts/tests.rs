@@ -505,9 +505,9 @@ fn a_file_of_a_shared_directory_is_verified_and_kept() {
     let error = fetch(&path, None).unwrap_err();
     assert!(matches!(error, FetchError::NoDigest), "{error}");
     std::fs::write(&path, BODY).unwrap();
-    let kept = fetch(&path, digest).unwrap().path().clone();
+    let kept = fetch(&path, digest).unwrap().path;
     // It is there for the next time, whatever becomes of the directory.
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(*fetch(&path, digest).unwrap().path(), kept);
+    assert_eq!(fetch(&path, digest).unwrap().path, kept);
     assert_eq!(std::fs::read(kept).unwrap(), BODY);
 }

@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 use soloist_core::artefact::MAX_BYTES;
 use soloist_core::digest::{Digest, Hasher};
 
-use super::{Cache, CacheError, Held, ROUNDS_MAX, is_at};
+use super::{Artefact, Cache, CacheError, ROUNDS_MAX, is_at};
 
 /// For how many bytes room is made at once. Several processes that fetch at once can have that much each beyond the bound.
 const ROOM_BYTES: u64 = 4 << 20;
@@ -127,7 +127,7 @@ impl Part {
     ///
     /// # Panics
     /// If it has another digest.
-    pub(crate) fn keep(self) -> Result<Held, CacheError> {
+    pub(crate) fn keep(self) -> Result<Artefact, CacheError> {
         assert_eq!(
             self.digest(),
             self.digest,
@@ -151,8 +151,9 @@ impl Part {
         if !is_at(&self.file, &whole) {
             return Err(CacheError::restless(&whole));
         }
-        Ok(Held {
+        Ok(Artefact {
             path: whole,
+            digest: self.digest,
             _file: self.file,
         })
     }

@@ -144,7 +144,9 @@ fn parts_count_while_they_grow_and_a_cache_that_is_full_of_what_is_in_use_takes_
         .map(|it| put(&cache, it, "part", large, 10 - u64::from(it)))
         .collect();
     let held: Vec<_> = files.iter().map(|path| File::open(path).unwrap()).collect();
-    held.iter().for_each(|file| file.lock().unwrap());
+    for file in &held {
+        file.lock().unwrap();
+    }
     let mut part = cache.begin(Digest::of(b"abc")).unwrap().unwrap();
     let error = part.append(b"abc").unwrap_err();
     assert!(
