@@ -1,6 +1,6 @@
 //! Servers that do what they should not, and files that are not what they should be.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,9 @@ use url::Url;
 
 use super::*;
 use crate::http::{Ask, Client, HttpError};
+
+mod calls;
+mod images;
 
 /// What a server has been sent, one request after the other.
 type Asked = Arc<Mutex<Vec<String>>>;
@@ -26,16 +29,26 @@ fn server(answer: impl Fn(usize, &str, &mut TcpStream) + Send + 'static) -> (Soc
     thread::spawn(move || {
         for (number, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
-            let mut head = String::new();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            while !head.ends_with("\r\n\r\n")
-                && reader.read_line(&mut head).is_ok_and(|read| read > 0)
-            {}
+            // What asks whether it speaks TLS is told that it does not, after all of that was read.
+            let mut first = [0; 4096];
+            if stream.peek(&mut first).is_ok_and(|read| read > 0) && first[0] == 0x16 {
+                let _ = stream.read(&mut first);
+                say(&mut stream, "HTTP/1.1 400 Plain\r\n\r\n");
+                continue;
+            }
+            let head = read_head(&stream);
             noted.lock().unwrap().push(head.clone());
             answer(number, &head, &mut stream);
         }
     });
     (address, asked)
+}
+
+fn read_head(stream: &TcpStream) -> String {
+    let mut head = String::new();
+    let mut reader = BufReader::new(stream);
+    while !head.ends_with("\r\n\r\n") && reader.read_line(&mut head).is_ok_and(|read| read > 0) {}
+    head
 }
 
 /// A client that leaves by itself breaks what is sent to it.

@@ -42,7 +42,7 @@ pub(super) enum Credentials {
 /// The configuration of docker, which names credentials or who has them.
 #[derive(Clone, Debug)]
 pub struct DockerConfig {
-    path: Option<PathBuf>,
+    pub(crate) path: Option<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]

@@ -74,3 +74,108 @@ fn a_helper_that_could_be_any_program_is_not_run() {
         assert!(matches!(error, OciError::HelperFailed { .. }), "{error}");
     }
 }
+
+/// Writes helpers into a directory that a process of its own, which runs this very test, looks for them in. None in the
+/// process that starts that one.
+fn helpers(test: &str, programs: &[(&str, &str)]) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    const DIRECTORY: &str = "SOLOIST_TEST_DIRECTORY";
+    let Some(directory) = env::var_os(DIRECTORY).map(PathBuf::from) else {
+        let directory = tempfile::tempdir().unwrap();
+        let mut path = vec![directory.path().to_owned()];
+        path.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+        let told = Command::new(env::current_exe().unwrap())
+            .args(["--exact", "--nocapture"])
+            .arg(format!("oci::credentials::tests::{test}"))
+            .env(DIRECTORY, directory.path())
+            .env("PATH", env::join_paths(path).unwrap())
+            .output()
+            .unwrap();
+        assert!(told.status.success(), "{told:?}");
+        assert!(
+            String::from_utf8_lossy(&told.stdout).contains("1 passed"),
+            "{told:?}"
+        );
+        return None;
+    };
+    for (name, script) in programs {
+        let program = directory.join(format!("docker-credential-{name}"));
+        std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    Some(directory)
+}
+
+#[test]
+fn a_helper_is_asked_in_the_words_of_docker() {
+    let answers = r#"read -r server
+        test "$1" = get || exit 3
+        case $server in
+            a:5000) echo '{"ServerURL": "a:5000", "Username": "ada", "Secret": "hush"}' ;;
+            https://b) echo '{"Username": "<token>", "Secret": "long"}' ;;
+            *) echo 'credentials not found in native keychain'; exit 1 ;;
+        esac"#;
+    let test = "a_helper_is_asked_in_the_words_of_docker";
+    let programs = [
+        ("answers", answers),
+        ("unread", r#"echo '{"Username": "u", "Secret": "s"}'"#),
+    ];
+    if helpers(test, &programs).is_none() {
+        return;
+    }
+    let (_directory, config) = config(
+        r#"{"credsStore": "answers", "credHelpers": {"d": "unread", "e": "gone"},
+            "auths": {"c": {"username": "eve", "password": "secret"}}}"#,
+    );
+    for (registry, expected) in [
+        ("a:5000", "ada:hush"),
+        ("b", "token long"),
+        // The helper has none, but the file does.
+        ("c", "eve:secret"),
+        ("d", "u:s"),
+        ("other", "none"),
+    ] {
+        assert_eq!(
+            shown(config.find(registry).unwrap()),
+            expected,
+            "{registry}"
+        );
+    }
+    let error = config.find("e").unwrap_err();
+    assert!(matches!(error, OciError::Helper { .. }), "{error}");
+}
+
+#[test]
+fn a_helper_that_hangs_or_floods_is_ended_with_what_it_has_started() {
+    let test = "a_helper_that_hangs_or_floods_is_ended_with_what_it_has_started";
+    let hangs =
+        r#"sleep 100000 & echo $! > "${0%/*}/pid"; mv "${0%/*}/pid" "${0%/*}/hanging"; wait"#;
+    let floods = "echo secret; exec cat /dev/zero";
+    let nonsense = "echo secret";
+    let programs = [("hangs", hangs), ("floods", floods), ("nonsense", nonsense)];
+    let Some(directory) = helpers(test, &programs) else {
+        return;
+    };
+    for helper in ["floods", "nonsense"] {
+        let error = ask(helper, "a", Duration::from_secs(100)).unwrap_err();
+        assert!(matches!(error, OciError::HelperFailed { .. }), "{error}");
+        assert!(!format!("{error} {error:?}").contains("secret"));
+    }
+    let hanging = directory.join("hanging");
+    // On a busy machine the helper may take its time to begin.
+    let mut patience = Duration::from_millis(100);
+    while !hanging.exists() {
+        patience *= 2;
+        let error = ask("hangs", "a", patience).unwrap_err();
+        assert!(matches!(error, OciError::HelperLate { .. }), "{error}");
+        assert!(patience < Duration::from_secs(100), "it never began");
+    }
+    let pid = std::fs::read_to_string(hanging).unwrap();
+    let status = PathBuf::from(format!("/proc/{}/status", pid.trim()));
+    let begun = std::time::Instant::now();
+    // Gone, or killed and waiting for whoever adopts it.
+    while std::fs::read_to_string(&status).is_ok_and(|status| !status.contains("State:\tZ")) {
+        assert!(begun.elapsed() < Duration::from_secs(100), "it goes on");
+        thread::yield_now();
+    }
+}
