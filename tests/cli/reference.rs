@@ -174,6 +174,8 @@ fn every_key_of_the_configuration_is_in_the_reference() -> Result<()> {
     let tables = [
         ("key of the file", "nobody = 1", ""),
         ("key of `[zookeeper]`", "[zookeeper]\nnobody = 1", ""),
+        ("key of `[deploy]`", "[deploy]\nnobody = 1", ""),
+        ("key of `[deploy.allow]`", "[deploy.allow]\nnobody = 1", ""),
         ("key of `[[task]]`", "", "nobody = 1"),
         ("key of `[task.restart]`", "", "[task.restart]\nnobody = 1"),
         ("key of `[task.allow]`", "", "[task.allow]\nnobody = 1"),
@@ -201,9 +203,11 @@ fn defaults(title: &str, column: usize) -> Result<String> {
 #[test]
 fn every_default_of_the_configuration_is_that_of_the_reference() -> Result<()> {
     let before = format!(
-        "{}[zookeeper]\n{}",
+        "{}[zookeeper]\n{}[deploy]\n{}[deploy.allow]\n{}",
         defaults("key of the file", 2)?,
-        defaults("key of `[zookeeper]`", 2)?
+        defaults("key of `[zookeeper]`", 2)?,
+        defaults("key of `[deploy]`", 2)?,
+        defaults("key of `[deploy.allow]`", 2)?
     );
     let task = defaults("key of `[[task]]`", 2)?;
     let task = format!(
@@ -350,6 +354,8 @@ fn the_example_loads_and_uses_every_key() -> Result<()> {
     for title in [
         "key of the file",
         "key of `[zookeeper]`",
+        "key of `[deploy]`",
+        "key of `[deploy.allow]`",
         "key of `[[task]]`",
         "key of `[task.restart]`",
         "key of `[task.allow]`",

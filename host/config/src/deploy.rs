@@ -24,7 +24,7 @@ mod key;
 mod wire;
 
 pub use key::PublicKey;
-use wire::DeployWire;
+pub(crate) use wire::DeployWire;
 
 /// Which deployed tasks a host takes.
 #[derive(Clone, Debug, PartialEq, Eq)]

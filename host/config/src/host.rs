@@ -11,6 +11,7 @@ use soloist_core::grants::Nat64;
 use soloist_core::lease::Timing;
 use soloist_core::records::{TaskPaths, WATCHED_BYTES_MAX};
 
+use crate::deploy::{DeployConfig, DeployWire};
 use crate::ensemble::{EnsembleConfig, EnsembleWire};
 use crate::file::{Document, Format};
 use crate::grants::reachable;
@@ -38,7 +39,9 @@ pub struct Config {
     pub nat64: Vec<Nat64>,
     /// The file that all of this was read from, if there is one.
     pub file: Option<PathBuf>,
-    /// The tasks to stand for: at least one, each name once.
+    /// Which deployed tasks the host takes, if any.
+    pub deploy: Option<DeployConfig>,
+    /// The tasks to stand for, each name once: at least one, unless the host takes deployed ones.
     pub tasks: Vec<TaskConfig>,
 }
 
@@ -64,6 +67,8 @@ struct HostWire {
     nat64: Vec<Written<String>>,
     #[serde(deserialize_with = "shape::table")]
     zookeeper: EnsembleWire,
+    #[serde(deserialize_with = "shape::some_table")]
+    deploy: Option<Written<DeployWire>>,
     #[serde(deserialize_with = "tasks")]
     task: Vec<Written<TaskWire>>,
 }
@@ -147,6 +152,7 @@ impl Given {
             host_id: self.host_id.or(document.host_id),
             nat64: self.nat64.unwrap_or(document.nat64),
             zookeeper: self.zookeeper.over(document.zookeeper),
+            deploy: document.deploy,
             task: document.task,
         }
     }
@@ -166,7 +172,12 @@ impl HostWire {
         let nat64 = reachable("a NAT64 prefix", Nat64::new);
         let nat64 = validator.list("nat64", &self.nat64, nat64);
         let zookeeper = self.zookeeper.validate(validator);
-        self.check_number_of_tasks(validator)?;
+        let deploy = self.deploy.as_ref().map(|deploy| {
+            let Written { value, source } = deploy;
+            value.validate(source, validator)
+        });
+        let deploy = deploy.transpose().map(Option::flatten);
+        self.check_number_of_tasks(deploy.as_ref().ok(), validator)?;
         let tasks: Vec<_> = self
             .task
             .iter()
@@ -187,15 +198,21 @@ impl HostWire {
             host: host?.unwrap_or_else(host_id_default),
             nat64,
             file: None,
+            deploy: deploy?,
             tasks,
         };
         self.check_watched(&config, validator);
         Ok(config)
     }
 
-    fn check_number_of_tasks(&self, validator: &mut Validator<'_>) -> Result<(), Reported> {
-        if self.task.is_empty() {
-            let remedy = "describe at least one task, in a [[task]] with a name and a plugin (in JSON: in the list \"task\")";
+    /// `deploy` is none if it is not known whether deployed tasks are taken.
+    fn check_number_of_tasks(
+        &self,
+        deploy: Option<&Option<DeployConfig>>,
+        validator: &mut Validator<'_>,
+    ) -> Result<(), Reported> {
+        if self.task.is_empty() && deploy == Some(&None) {
+            let remedy = "describe at least one task, in a [[task]] with a name and a plugin (in JSON: in the list \"task\"), or take deployed ones, in [deploy]";
             let start = Source::Document(0..0);
             return Err(validator.report("task", &start, BadValue::Missing { remedy }));
         }

@@ -28,7 +28,7 @@ const CACHE_SIZE_DEFAULT: u64 = GIB;
 /// What can be set of deployments.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct DeployWire {
+pub(crate) struct DeployWire {
     enabled: Option<Written<bool>>,
     #[serde(deserialize_with = "shape::list")]
     keys: Vec<Written<KeyWire>>,
@@ -100,7 +100,7 @@ enum SecretBoundWire {
 
 impl DeployWire {
     /// Validates it; `table` is its place. `None` if deployed tasks are not taken.
-    pub(super) fn validate(
+    pub(crate) fn validate(
         &self,
         table: &Source,
         validator: &mut Validator<'_>,

@@ -385,3 +385,40 @@ proptest! {
         let _ = load(&text, Given::default()).map_err(|error| error.to_string());
     }
 }
+
+#[test]
+fn a_host_that_takes_deployed_tasks_needs_none_of_its_own() {
+    let key = "RWTUd9qENU85J8INv7FT0GbKGZtTGmOGJrnU+I1flbha8m9MJGApBX8j";
+    let deploy = format!(
+        "[deploy]\nenabled = true\nkeys = [\"{key}\"]\ntasks = [\"*\"]\ndirectory = \"/d\"\n"
+    );
+    let config = load(&deploy, Given::default()).unwrap();
+    assert!(config.tasks.is_empty() && config.deploy.is_some());
+    assert_eq!(load(TASK, Given::default()).unwrap().deploy, None);
+    are_named(&[
+        (
+            deploy.replace("true", "false"),
+            "1:1",
+            "task",
+            "or take deployed ones",
+        ),
+        (
+            format!("[deploy]\nrequire = 2\n{TASK}"),
+            "2:11",
+            "deploy.require",
+            "write 1 to 1",
+        ),
+        (
+            format!("[deploy]\nenabeld = true\n{TASK}"),
+            "2:1",
+            "deploy.enabeld",
+            "unknown field",
+        ),
+        (
+            format!("[[deploy]]\n{TASK}"),
+            "1:1",
+            "deploy",
+            "in one pair of brackets",
+        ),
+    ]);
+}
