@@ -21,6 +21,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
             "soloist-coordination",
             "soloist-sandbox",
             "soloist-config",
+            "soloist-deploy",
         ],
     ),
     (

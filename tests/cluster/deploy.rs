@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use soloist_coordination::artefacts::{ArtefactError, Artefacts};
-use soloist_coordination::manifests::{Changed, Manifest, Manifests};
+use soloist_coordination::manifests::{Changed, Manifest, Manifests, Node};
 use soloist_coordination::task::Generation;
 use soloist_core::digest::Digest;
 use soloist_core::election::Stage;
@@ -16,7 +16,7 @@ use soloist_tests::proxy::{Proxy, Traffic};
 use soloist_tests::session::OwnSession;
 use soloist_tests::{PATIENCE, client, eventually};
 use tokio::sync::watch;
-use zookeeper_client::{Acls, Client, CreateMode};
+use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Permission};
 
 use crate::queue::{contender, work, work_every};
 
@@ -145,7 +145,9 @@ async fn a_rest_ends_by_another_generation_and_by_no_other_change() -> Result<()
 fn read(task: &str, node: Option<(&[u8], i32)>) -> Manifest {
     Manifest {
         task: task.to_owned(),
-        node: node.map(|(data, version)| (data.to_vec(), version)),
+        node: node.map_or(Node::Gone, |(data, version)| {
+            Node::Data(data.to_vec(), version)
+        }),
     }
 }
 
@@ -179,8 +181,24 @@ async fn one_watch_follows_all_manifests() -> Result<()> {
         }
     })
     .await?;
-    let others = Manifests::follow(own.session.clone(), ROOT).await?;
-    ensure!(others.1 == [read("import", Some((b"1", 0)))]);
+    // One that the host may not read does not hide the others, nor does what lies below one.
+    let nobody = [Acl::new(
+        Permission::ALL,
+        AuthId::new("digest", "ann:bm9ib2R5"),
+    )];
+    let options = CreateMode::Persistent.with_acls(Acls::new(&nobody));
+    operator.create(&manifest("secret"), b"", &options).await?;
+    create(&operator, &manifest("import/below"), b"").await?;
+    let (_, mut others) = Manifests::follow(own.session.clone(), ROOT).await?;
+    others.sort_by(|one, other| one.task.cmp(&other.task));
+    ensure!(
+        others[0] == read("import", Some((b"1", 0))) && others.len() == 2,
+        "{others:?}"
+    );
+    ensure!(
+        matches!(&others[1].node, Node::Denied(why) if why.contains("/manifests/secret")),
+        "{others:?}"
+    );
     client::close(operator).await;
     Ok(())
 }

@@ -5,6 +5,7 @@ mod acl;
 mod addresses;
 mod demo;
 mod deploy;
+mod deployer;
 mod election;
 mod ensemble;
 mod events;

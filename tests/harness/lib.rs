@@ -30,6 +30,7 @@ pub mod build;
 pub mod client;
 pub mod clock;
 pub mod cluster;
+pub mod deployment;
 pub mod effects;
 pub mod history;
 pub mod host;

@@ -31,8 +31,19 @@ pub struct Manifests {
 pub struct Manifest {
     /// The task.
     pub task: String,
-    /// What the node says; None if it is not there.
-    pub node: Option<(Vec<u8>, i32)>,
+    /// What the node says.
+    pub node: Node,
+}
+
+/// What the node of a manifest says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// It is not there.
+    Gone,
+    /// It is there, and this host may not read it.
+    Denied(String),
+    /// What it holds, and the version of that.
+    Data(Vec<u8>, i32),
 }
 
 /// What has changed.
@@ -108,6 +119,8 @@ impl Manifests {
             _ => {
                 let task = event.path.strip_prefix(&self.path);
                 task.and_then(|task| task.strip_prefix('/'))
+                    // What lies below a manifest is none.
+                    .filter(|task| !task.contains('/'))
                     .map_or(Heard::Other, |task| Heard::Task(task.to_owned()))
             }
         }
@@ -125,14 +138,16 @@ impl Manifests {
     ) -> Result<Vec<Manifest>, NodeError> {
         let reads = tasks.into_iter().map(async |task| {
             let path = format!("{}/{task}", self.path);
-            match self.session.client().get_data(&path).await {
-                Ok((data, stat)) => Ok(Manifest {
-                    task,
-                    node: Some((data, stat.version)),
-                }),
-                Err(Error::NoNode) => Ok(Manifest { task, node: None }),
-                Err(error) => Err(NodeError::at(Doing::Read, &path)(error)),
-            }
+            let node = match self.session.client().get_data(&path).await {
+                Ok((data, stat)) => Node::Data(data, stat.version),
+                Err(Error::NoNode) => Node::Gone,
+                // One that this host may not read must not hide the others.
+                Err(error @ Error::NoAuth) => {
+                    Node::Denied(NodeError::at(Doing::Read, &path)(error).to_string())
+                }
+                Err(error) => return Err(NodeError::at(Doing::Read, &path)(error)),
+            };
+            Ok(Manifest { task, node })
         });
         stream::iter(reads).buffered(READS_MAX).try_collect().await
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::cause::Cause;
+use crate::digest::Digest;
 use crate::schedule::Missed;
 use crate::term::Demotion;
 
@@ -140,6 +141,36 @@ pub enum Event {
         /// What is wrong, and where.
         #[serde(skip)]
         problem: String,
+    },
+    /// What has been deployed cannot be heard of, or read.
+    DeployError {
+        /// What, and why.
+        #[serde(skip)]
+        text: String,
+        /// The pause before the host tries again. None if it goes on.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_in: Option<Seconds>,
+    },
+    /// The host can run a generation of a deployed task at once.
+    GenerationReady {
+        /// The number of the generation.
+        generation: u64,
+        /// The SHA-256 of the plugin.
+        digest: Digest,
+    },
+    /// The host cannot run a generation of a deployed task.
+    GenerationUnready {
+        /// The number of the generation.
+        generation: u64,
+        /// Why not.
+        reason: String,
+        /// The pause before it tries again.
+        retry_in: Seconds,
+    },
+    /// The host does not stand for a deployed task.
+    NotStanding {
+        /// Why not.
+        reason: String,
     },
     /// The host waits its turn for a task.
     Standby {

@@ -1,5 +1,9 @@
 //! Which generations of a task a host has accepted, so that nobody makes it run an old one again: a signature is good for
-//! ever, but a generation is not. Pure; the host keeps the record on its own disk.
+//! ever, but a generation is not. The rule is pure; the host keeps the record on its own disk.
+
+mod store;
+
+pub use store::{AcceptedStore, StoreError};
 
 use serde::{Deserialize, Serialize};
 use soloist_core::digest::Digest;

@@ -21,6 +21,9 @@ const SERVERS_MAX: usize = 4;
 /// keeps no server from being asked.
 const FILES_MAX: usize = 2;
 
+/// How often the cache alone is worked on at once.
+const CACHED_MAX: usize = 2;
+
 /// Fetches artefacts, and keeps them. Clones share what bounds how many are fetched at once.
 ///
 /// Every call works on a thread of its own: neither the files, nor the digests, nor a directory that does not answer hold up
@@ -34,6 +37,7 @@ pub struct Artefacts {
     fetcher: Fetcher,
     servers: Arc<Semaphore>,
     files: Arc<Semaphore>,
+    cached: Arc<Semaphore>,
 }
 
 impl Artefacts {
@@ -43,6 +47,7 @@ impl Artefacts {
             fetcher: Fetcher::new(cache, bounds, docker),
             servers: Arc::new(Semaphore::new(SERVERS_MAX)),
             files: Arc::new(Semaphore::new(FILES_MAX)),
+            cached: Arc::new(Semaphore::new(CACHED_MAX)),
         }
     }
 
@@ -76,6 +81,34 @@ impl Artefacts {
         let (fetcher, source) = (self.fetcher.clone(), source.clone());
         apart(slots, deadline, async move || {
             fetcher.fetch(&source, sha256, deadline).await
+        })
+        .await
+    }
+
+    /// An artefact that is in the cache. None if it is not.
+    ///
+    /// # Errors
+    /// It cannot be looked at by the deadline, or is damaged and cannot be removed.
+    pub async fn kept(
+        &self,
+        digest: Digest,
+        deadline: Instant,
+    ) -> Result<Option<Artefact>, FetchError> {
+        let fetcher = self.fetcher.clone();
+        apart(&self.cached, deadline, async move || {
+            Ok(fetcher.cache.find(digest)?)
+        })
+        .await
+    }
+
+    /// Puts an artefact that is at hand into the cache.
+    ///
+    /// # Errors
+    /// It cannot be written by the deadline.
+    pub async fn keep(&self, artefact: Vec<u8>, deadline: Instant) -> Result<Artefact, FetchError> {
+        let fetcher = self.fetcher.clone();
+        apart(&self.cached, deadline, async move || {
+            fetcher.keep(&artefact).await
         })
         .await
     }

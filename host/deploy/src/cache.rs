@@ -19,11 +19,21 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::OFlags;
+use soloist_core::artefact::MAX_BYTES;
 use soloist_core::digest::Digest;
 use soloist_core::directories::{exposed, user_cache};
 
 pub use self::error::CacheError;
 pub(crate) use self::part::Part;
+
+/// How many bytes a cache holds unless it is told otherwise: four artefacts of the largest size.
+const BYTES_MAX: u64 = 4 * MAX_BYTES;
+
+/// How many artefacts and parts a cache holds unless it is told otherwise.
+const FILES_MAX: usize = 100;
+
+/// How many the cache of a host holds.
+const HOST_FILES_MAX: usize = 10_000;
 
 /// How often a file is opened that others exchange meanwhile.
 const ROUNDS_MAX: usize = 10;
@@ -32,6 +42,10 @@ const ROUNDS_MAX: usize = 10;
 #[derive(Clone, Debug)]
 pub struct Cache {
     directory: PathBuf,
+    /// How many bytes it holds, with all parts.
+    bytes_max: u64,
+    /// How many artefacts and parts it holds.
+    files_max: usize,
 }
 
 /// An artefact that is there, whole and verified. Until this is dropped, no process removes its file from the cache.
@@ -71,9 +85,23 @@ impl Cache {
                 source,
             })?;
         match exposed(&directory, false) {
-            Ok(None) => Ok(Self { directory }),
+            Ok(None) => Ok(Self {
+                directory,
+                bytes_max: BYTES_MAX,
+                files_max: FILES_MAX,
+            }),
             Ok(Some(path)) => Err(CacheError::Exposed { path }),
             Err((path, source)) => Err(CacheError::Inspect { path, source }),
+        }
+    }
+
+    /// The same, with room for so many bytes, and as many files as a host may have tasks.
+    #[must_use]
+    pub fn with_room(self, bytes_max: u64) -> Self {
+        Self {
+            bytes_max,
+            files_max: HOST_FILES_MAX,
+            ..self
         }
     }
 

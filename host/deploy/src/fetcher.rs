@@ -220,6 +220,15 @@ impl Fetcher {
         Retries::new(self.client.bounds(), deadline)
     }
 
+    /// Puts an artefact that is at hand into the cache.
+    pub(crate) async fn keep(&self, artefact: &[u8]) -> Result<Artefact, FetchError> {
+        self.obtain(Digest::of(artefact), async |part| {
+            part.restart()?;
+            Ok(part.append(artefact)?)
+        })
+        .await
+    }
+
     /// The file in the cache, after `fill` has put all of it there unless it is there. While another process fetches it, this
     /// one waits.
     async fn obtain(

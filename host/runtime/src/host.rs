@@ -1,11 +1,11 @@
 //! A whole host: one session, one contender for each task, and a runtime of its own for the plugins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::activation::ActivationSettings;
@@ -23,11 +23,14 @@ use soloist_core::restart::PluginFailed;
 use soloist_sandbox::Plugin;
 
 mod exchange;
+mod handle;
 mod settings;
 mod threads;
 
+pub use handle::{HostHandle, NotStarted};
 pub use settings::ensemble;
 
+use handle::Request;
 use settings::session_settings;
 use threads::{PluginThreads, raise_descriptors};
 
@@ -63,6 +66,8 @@ pub enum HostError {
 #[derive(Debug)]
 pub struct Host {
     ensemble: EnsembleConfig,
+    /// The host's name.
+    id: Arc<str>,
     once: Option<Once>,
     shutdown: Shutdown,
     plugins: PluginThreads,
@@ -76,6 +81,10 @@ pub struct Host {
     contenders: JoinSet<Ended>,
     tasks: BTreeMap<Arc<str>, Standing>,
     leaving: BTreeMap<Arc<str>, Leaving>,
+    /// Those of both that were started by its handle.
+    deployed: BTreeSet<Arc<str>>,
+    asks: mpsc::UnboundedSender<Request>,
+    asked: mpsc::UnboundedReceiver<Request>,
     /// Tasks that were started since the host last checked the rights of nodes.
     unguarded: Vec<Arc<TaskPaths>>,
     guards: JoinSet<()>,
@@ -88,7 +97,8 @@ type Ended = (Arc<str>, Result<Option<Outcome>, Stuck>);
 /// A task that this host stands for.
 #[derive(Debug)]
 struct Standing {
-    plugin: Arc<Plugin>,
+    paths: Arc<TaskPaths>,
+    plugin: Option<Arc<Plugin>>,
     demote_timeout: Duration,
     contender: ContenderHandle,
 }
@@ -96,7 +106,8 @@ struct Standing {
 /// A task that this host is giving back.
 #[derive(Debug)]
 struct Leaving {
-    plugin: Arc<Plugin>,
+    paths: Arc<TaskPaths>,
+    plugin: Option<Arc<Plugin>>,
     demote_timeout: Duration,
     left: oneshot::Sender<()>,
 }
@@ -120,9 +131,11 @@ impl Host {
         let (keeper, view) = Keeper::new(session_settings(config));
         let demote_timeout = keeper.demote_timeout();
         let (end_session, end) = oneshot::channel();
+        let (asks, asked) = mpsc::unbounded_channel();
         let session = tokio::spawn(keeper.run(async { end.await.unwrap_or(SessionEnd::Close) }));
         Ok(Self {
             ensemble: config.zookeeper.clone(),
+            id: Arc::clone(&config.host),
             once,
             shutdown,
             plugins,
@@ -134,6 +147,9 @@ impl Host {
             contenders: JoinSet::new(),
             tasks: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            deployed: BTreeSet::new(),
+            asks,
+            asked,
             unguarded: Vec::new(),
             guards: JoinSet::new(),
             outcome: Ok(None),
@@ -153,22 +169,8 @@ impl Host {
 
     /// Stands for a task with this plugin. Another task of the same name must have left before.
     pub fn start(&mut self, task: &TaskConfig, plugin: Arc<Plugin>) {
-        let contested = self.contested(task);
-        let work = Arc::new(self.work(task, Arc::clone(&plugin)));
-        let name = Arc::clone(&contested.name);
-        self.unguarded.push(Arc::clone(&contested.paths));
-        let (contender, handle) = Contender::new(contested, work, self.plugins.handle());
-        let standing = Standing {
-            plugin,
-            demote_timeout: task.demote_timeout,
-            contender: handle,
-        };
-        let replaced = self.tasks.insert(Arc::clone(&name), standing);
-        debug_assert!(replaced.is_none() && !self.leaving.contains_key(&name));
-        self.keep_time();
-        let contending = contender.run(self.view.clone(), self.shutdown.clone());
-        self.contenders
-            .spawn(contending.map(move |left| (name, left)));
+        let work = Arc::new(self.work(task, plugin));
+        self.stand(self.contested(task), work);
     }
 
     /// Withdraws from a task. The returned future resolves when the task's plugin has stopped and everything is given back. It
@@ -178,27 +180,45 @@ impl Host {
     /// The task is given back whether or not anybody waits for it.
     pub fn stop(&mut self, task: &str, why: &str) -> impl Future<Output = ()> + use<> {
         let (left, has_left) = oneshot::channel();
-        if let Some((name, standing)) = self.tasks.remove_entry(task) {
-            let Standing {
-                plugin,
-                demote_timeout,
-                contender,
-            } = standing;
-            contender.withdraw(why);
-            let leaving = Leaving {
-                plugin,
-                demote_timeout,
-                left,
-            };
-            self.leaving.insert(name, leaving);
-        } else {
-            let _ = left.send(());
-        }
+        self.withdraw(task, why, left);
         async move {
             if has_left.await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Withdraws from a task, and says on `left` when everything is given back.
+    fn withdraw(&mut self, task: &str, why: &str, left: oneshot::Sender<()>) {
+        let Some((name, standing)) = self.tasks.remove_entry(task) else {
+            let _ = left.send(());
+            return;
+        };
+        let Standing {
+            paths,
+            plugin,
+            demote_timeout,
+            contender,
+        } = standing;
+        contender.withdraw(why);
+        let leaving = Leaving {
+            paths,
+            plugin,
+            demote_timeout,
+            left,
+        };
+        self.leaving.insert(name, leaving);
+    }
+
+    fn spawn(&mut self, name: Arc<str>, contender: Contender) {
+        let contending = contender.run(self.view.clone(), self.shutdown.clone());
+        self.contenders
+            .spawn(contending.map(move |left| (name, left)));
+    }
+
+    /// Where the host's session is.
+    pub fn view(&self) -> watch::Receiver<View> {
+        self.view.clone()
     }
 
     /// Runs until `until` resolves, and gives its value. None if the host is to end before: the caller then calls [`Host::end`].
@@ -214,6 +234,8 @@ impl Host {
                 biased;
                 Some(left) = self.contenders.join_next() => self.left(left),
                 () = self.shutdown.requested() => return None,
+                // This end is held by the host itself.
+                Some(request) = self.asked.recv() => self.asked(request),
                 kept = &mut self.session, if self.kept.is_none() => {
                     self.kept = Some(kept);
                     // Without a session nobody can stand.
@@ -292,6 +314,7 @@ impl Host {
     /// Drops the plugin of a task that has left. At a shutdown plugins stay until the session is closed: dropping one takes
     /// milliseconds of a processor that the next leader may need.
     fn forget(&mut self, task: &str) {
+        self.deployed.remove(task);
         if let Some(Leaving { plugin, left, .. }) = self.leaving.remove(task) {
             self.plugins.handle().spawn_blocking(move || drop(plugin));
             let _ = left.send(());

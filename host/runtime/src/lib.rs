@@ -1,7 +1,9 @@
 //! A host: it stands for its tasks, and runs their plugins while it leads.
 
 pub mod activation;
+pub mod apart;
 pub mod contender;
+pub mod deployer;
 pub mod host;
 pub mod reload;
 pub mod report;

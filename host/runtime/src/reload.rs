@@ -1,6 +1,7 @@
 //! What a new configuration changes, and what it cannot: pure, no IO.
 
 use std::fmt;
+use std::path::Path;
 
 use soloist_config::{Config, EnsembleConfig, TaskConfig};
 use soloist_core::digest::Digest;
@@ -146,6 +147,14 @@ impl NeedsRestart {
             ("zookeeper.auth", *auth != ensemble.auth),
             ("zookeeper.acl", *acl != ensemble.acl),
             ("zookeeper.state_rate", *state_rate != ensemble.state_rate),
+            (
+                "deploy.enabled",
+                old.deploy.is_some() != new.deploy.is_some(),
+            ),
+            (
+                "deploy.directory or deploy.cache_size",
+                kept(old).is_some() && kept(new).is_some_and(|it| kept(old) != Some(it)),
+            ),
         ];
         let changed: Vec<_> = keys
             .into_iter()
@@ -158,6 +167,12 @@ impl NeedsRestart {
             Err(Self(changed))
         }
     }
+}
+
+/// Where deployments are kept, and how much of them.
+fn kept(config: &Config) -> Option<(&Path, u64)> {
+    let deploy = config.deploy.as_ref()?;
+    Some((&deploy.directory, deploy.cache_size))
 }
 
 #[cfg(test)]

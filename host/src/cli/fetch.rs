@@ -26,7 +26,7 @@ pub(super) struct Fetched {
 }
 
 impl Fetched {
-    fn artefact(artefact: Artefact) -> Self {
+    pub(super) fn artefact(artefact: Artefact) -> Self {
         Self {
             path: artefact.path.clone(),
             sha256: Some(artefact.digest),

@@ -2,37 +2,27 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 
 use anyhow::{Context as _, anyhow};
-use soloist_config::{Config, TaskConfig};
+use soloist_config::{Config, DeployConfig, TaskConfig};
 use soloist_core::clock::TaskClock;
 use soloist_core::secret::{SecretError, others_can_read};
+use soloist_deploy::Artefact;
+use soloist_runtime::deployer::LoadPlugin;
+use soloist_runtime::report::Hidden;
 use soloist_sandbox::{
     Bucket, Compiler, Contacts, Inspection, Plugin, PluginEngine, PluginSettings, inspect,
 };
-use tokio::sync::oneshot;
 
 use super::Failure;
 use super::fetch::{self, Fetched};
 
-/// Runs a long job on a thread of its own. The end of the process does not wait for the job, and a compiler that the job has
-/// started ends with the process.
-///
-/// # Cancellation safety
-/// Dropped, what was begun goes on, and nobody hears what comes of it.
+/// Runs a long job on a thread of its own: see [`soloist_runtime::apart`].
 pub(super) async fn apart<T: Send + 'static>(
     job: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let (sender, done) = oneshot::channel();
-    thread::Builder::new()
-        .name("load".into())
-        // Nobody waits for it any more when the host is asked to stop.
-        .spawn(move || drop(sender.send(job())))
-        .context("cannot start the thread that loads plugins")
-        .map_err(Failure::RunTime)?;
-    done.await
-        .context("loading the plugins has failed")
+    let done = soloist_runtime::apart::apart(job).await;
+    done.context("loading the plugins has failed")
         .map_err(Failure::RunTime)?
 }
 
@@ -136,9 +126,9 @@ impl Loader {
             sha256: fetched.sha256,
             configuration: config.file.clone(),
             host_files: files.to_vec(),
-            all_dirs: config
-                .tasks
-                .iter()
+            all_dirs: [&task.settings]
+                .into_iter()
+                .chain(config.tasks.iter().map(|task| &task.settings))
                 .flat_map(|task| task.grants.dirs.iter().cloned())
                 .collect(),
             host_writes: Arc::clone(&self.writes),
@@ -150,9 +140,36 @@ impl Loader {
     }
 }
 
-/// The files that a host with this configuration reads besides the configuration.
+/// Loads the plugins of deployed tasks, and has their secrets hidden.
+pub(super) struct DeployedLoader {
+    pub(super) loader: Loader,
+    pub(super) hidden: Hidden,
+}
+
+impl LoadPlugin for DeployedLoader {
+    fn load(
+        &self,
+        config: &Config,
+        task: &TaskConfig,
+        artefact: Artefact,
+    ) -> Result<Plugin, String> {
+        warn_of_secrets(task);
+        let fetched = Fetched::artefact(artefact);
+        let mut files = files(config, &[]);
+        files.extend(task.grants.secrets.iter().filter_map(|it| it.file.clone()));
+        files.push(fetched.path.clone());
+        let loaded = self.loader.load_one(config, task, &fetched, &files);
+        let plugin = loaded.map_err(|error| format!("{error:#}"))?;
+        self.hidden.add(plugin.secrets());
+        warn_of_plugin(task, &plugin);
+        Ok(plugin)
+    }
+}
+
+/// The files that a host with this configuration reads besides the configuration, and what it keeps.
 fn files(config: &Config, fetched: &[Result<Fetched, Failure>]) -> Vec<PathBuf> {
     let mut files: Vec<_> = config.zookeeper.auth_file.iter().cloned().collect();
+    files.extend(config.deploy.iter().map(DeployConfig::accepted));
     for task in &config.tasks {
         let secrets = task.grants.secrets.iter();
         files.extend(secrets.filter_map(|source| source.file.clone()));

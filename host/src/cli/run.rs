@@ -1,12 +1,16 @@
 //! `soloist run`: stand for the tasks until asked to stop.
 
 use std::io;
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
-use soloist_config::{BadValue, TaskName};
+use soloist_config::{BadValue, DeployConfig, TaskName};
 use soloist_core::access::Auth;
+use soloist_deploy::accepted::AcceptedStore;
+use soloist_deploy::{Artefacts, Bounds, Cache, DockerConfig};
 use soloist_runtime::contender::Once;
+use soloist_runtime::deployer::Deployer;
 use soloist_runtime::host::{Host, HostError};
 use soloist_runtime::report::{self, Hidden, LastLines, Levels, LineQueue, Lines, LogFormat};
 use soloist_runtime::signals::{self, Hangup};
@@ -126,13 +130,41 @@ impl Run {
             };
             let reloader =
                 Reloader::new(options, matches.clone(), loader, hidden, config, &plugins);
-            let mut host = Host::new(reloader.config(), once, shutdown)?;
-            for (task, plugin) in reloader.config().tasks.iter().zip(plugins) {
+            let config = reloader.config();
+            let first = Arc::clone(&config.borrow());
+            let deployer = match &first.deploy {
+                Some(deploy) => Some(opened(deploy)?),
+                None => None,
+            };
+            let mut host = Host::new(&first, once, shutdown)?;
+            for (task, plugin) in first.tasks.iter().zip(plugins) {
                 host.start(task, plugin);
             }
-            reloader.run(host, &reloads).await.map_err(Failure::from)
+            // Dropped before the host gives everything back: it must not hold the session open.
+            let deployer = deployer.map(|(artefacts, accepted)| {
+                let loader = Arc::new(reloader.deployed_loader());
+                let (handle, view) = (host.handle(), host.view());
+                Deployer::new(handle, view, config, loader, artefacts, accepted).run()
+            });
+            reloader
+                .run(host, &reloads, deployer)
+                .await
+                .map_err(Failure::from)
         })
     }
+}
+
+/// Opens what a host that takes deployed tasks keeps on its disk.
+fn opened(deploy: &DeployConfig) -> Result<(Artefacts, AcceptedStore), Failure> {
+    let open = || {
+        let accepted = AcceptedStore::open(&deploy.accepted())?;
+        let cache = Cache::open(&deploy.artefacts())?.with_room(deploy.cache_size);
+        let artefacts = Artefacts::new(cache, Bounds::default(), DockerConfig::of_user());
+        anyhow::Ok((artefacts, accepted))
+    };
+    open()
+        .context("cannot take deployed tasks")
+        .map_err(Failure::RunTime)
 }
 
 /// What SIGHUP asks for.

@@ -7,6 +7,7 @@ use tracing::Level;
 
 use super::{Event, Origin, PluginLine, Seconds, SessionId};
 use crate::cause::Cause;
+use crate::digest::Digest;
 use crate::schedule::{Missed, MissedCause, Time};
 use crate::term::Demotion;
 
@@ -85,6 +86,22 @@ fn of_tasks() -> Vec<Event> {
         })
     };
     vec![
+        Event::GenerationReady {
+            generation: 7,
+            digest: Digest::of(b""),
+        },
+        Event::GenerationUnready {
+            generation: 7,
+            reason: "why".into(),
+            retry_in: Seconds(Duration::from_secs(5)),
+        },
+        Event::NotStanding {
+            reason: "why".into(),
+        },
+        Event::DeployError {
+            text: "what".into(),
+            retry_in: Some(Seconds(Duration::from_secs(5))),
+        },
         Event::Standby {
             ahead: 1,
             leader: Some("b".into()),

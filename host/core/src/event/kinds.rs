@@ -40,6 +40,10 @@ kinds! {
     AclDiffers = "acl-differs", ERROR;
     Reloaded = "reloaded", INFO;
     NotReloaded = "not-reloaded", ERROR;
+    DeployError = "deploy-error", WARN;
+    GenerationReady = "generation-ready", INFO;
+    GenerationUnready = "generation-unready", WARN;
+    NotStanding = "not-standing", INFO;
     Standby = "standby", INFO;
     Elected = "elected", INFO;
     Activated = "activated", INFO;

@@ -7,6 +7,7 @@ use crate::text::printable;
 
 impl Event {
     /// The sentence that tells the event to people.
+    #[expect(clippy::too_many_lines, reason = "each event has a sentence")]
     pub fn message(&self) -> Cow<'_, str> {
         let said = match self {
             Self::SessionReadOnly { text, .. }
@@ -71,6 +72,14 @@ impl Event {
             Self::NotReloaded { problem } => {
                 format!("the configuration is not reloaded, and nothing has changed: {problem}")
             }
+            Self::DeployError { text, .. } => text.clone(),
+            Self::GenerationReady { generation, .. } => {
+                format!("generation {generation} can run here at once")
+            }
+            Self::GenerationUnready {
+                generation, reason, ..
+            } => format!("generation {generation} cannot run here: {reason}"),
+            Self::NotStanding { reason } => format!("not standing: {reason}"),
             Self::Standby { ahead, leader } => {
                 let leader = leader.as_deref().unwrap_or("nobody");
                 format!("standing by behind {ahead}; {leader} leads")

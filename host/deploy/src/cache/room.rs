@@ -5,16 +5,9 @@ use std::fs::{self, Metadata};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use soloist_core::artefact::MAX_BYTES;
 use soloist_core::digest::Digest;
 
 use super::{Cache, CacheError, is_at, open};
-
-/// How many bytes the cache holds, with all parts: four artefacts of the largest size.
-pub(super) const BYTES_MAX: u64 = 4 * MAX_BYTES;
-
-/// How many artefacts and parts the cache holds.
-const FILES_MAX: usize = 100;
 
 struct Entry {
     path: PathBuf,
@@ -36,7 +29,7 @@ impl Cache {
         let mut bytes = entries.iter().map(|entry| entry.bytes).sum::<u64>() + more;
         entries.sort_by_key(|entry| (entry.is_whole, entry.used));
         for entry in &entries {
-            if bytes <= BYTES_MAX && files <= FILES_MAX {
+            if bytes <= self.bytes_max && files <= self.files_max {
                 return Ok(());
             }
             if !is_own(entry) && entry.is_removed() {
@@ -44,7 +37,7 @@ impl Cache {
                 files -= 1;
             }
         }
-        if bytes <= BYTES_MAX && files <= FILES_MAX {
+        if bytes <= self.bytes_max && files <= self.files_max {
             return Ok(());
         }
         Err(CacheError::NoRoom {

@@ -139,7 +139,7 @@ fn parts_go_before_what_is_whole_the_oldest_first_and_what_is_in_use_stays() {
 #[test]
 fn parts_count_while_they_grow_and_a_cache_that_is_full_of_what_is_in_use_takes_no_more() {
     let (_directory, cache) = cache();
-    let large = room::BYTES_MAX / 4;
+    let large = BYTES_MAX / 4;
     let files: Vec<_> = (0..4)
         .map(|it| put(&cache, it, "part", large, 10 - u64::from(it)))
         .collect();

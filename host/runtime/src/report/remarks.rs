@@ -27,18 +27,47 @@ const LINE_BYTES: usize = 8 << 10;
 
 /// The secrets that no such line tells. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Hidden(Arc<RwLock<Arc<Redactor>>>);
+pub struct Hidden(Arc<RwLock<HiddenSecrets>>);
+
+#[derive(Debug, Default)]
+struct HiddenSecrets {
+    set: Vec<Secret>,
+    added: Vec<Secret>,
+    redactor: Arc<Redactor>,
+}
 
 impl Hidden {
-    /// Hides these secrets from here on, and no others.
+    /// Hides these secrets from here on, in the place of those that were set before.
     pub fn set<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret>) {
-        let redactor = Arc::new(Redactor::of_bytes(secrets));
-        // Whatever was there is replaced.
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = redactor;
+        self.change(|hidden| hidden.set = secrets.into_iter().cloned().collect());
+    }
+
+    /// Hides these secrets as well, for as long as the process runs: a task that was taken back may come again.
+    pub fn add<'a>(&self, secrets: impl IntoIterator<Item = &'a Secret>) {
+        self.change(|hidden| {
+            for secret in secrets {
+                if !hidden.added.contains(secret) {
+                    hidden.added.push(secret.clone());
+                }
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut HiddenSecrets)) {
+        let mut hidden = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        change(&mut hidden);
+        let all = hidden.set.iter().chain(&hidden.added);
+        hidden.redactor = Arc::new(Redactor::of_bytes(all));
     }
 
     fn redactor(&self) -> Arc<Redactor> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(
+            &self
+                .0
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .redactor,
+        )
     }
 }
 

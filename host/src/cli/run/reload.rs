@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use soloist_config::{Config, TaskConfig};
 use soloist_core::access::Auth;
@@ -13,9 +13,11 @@ use soloist_runtime::reload::{Changes, NeedsRestart, Setup};
 use soloist_runtime::report::Hidden;
 use soloist_runtime::signals::Reloads;
 use soloist_sandbox::Plugin;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::{Failure, Options};
-use crate::cli::plugins::{self, Loader};
+use crate::cli::plugins::{self, DeployedLoader, Loader};
 
 /// What is written of a term that ends because its task has changed.
 const WHY: &str = "the configuration has changed";
@@ -26,7 +28,7 @@ pub(super) struct Reloader {
     matches: ArgMatches,
     loader: Loader,
     hidden: Hidden,
-    config: Arc<Config>,
+    config: watch::Sender<Arc<Config>>,
     setups: Arc<[Setup]>,
 }
 
@@ -55,19 +57,35 @@ impl Reloader {
             loader,
             hidden,
             setups: setups(&config, plugins),
-            config: Arc::new(config),
+            config: watch::Sender::new(Arc::new(config)),
         };
         reloader.hide(&[]);
         reloader
     }
 
-    /// The configuration that the host stands by.
-    pub(super) fn config(&self) -> &Config {
-        &self.config
+    /// The configuration that the host stands by, now and as it changes.
+    pub(super) fn config(&self) -> watch::Receiver<Arc<Config>> {
+        self.config.subscribe()
+    }
+
+    /// What loads the plugins of deployed tasks.
+    pub(super) fn deployed_loader(&self) -> DeployedLoader {
+        DeployedLoader {
+            loader: self.loader.clone(),
+            hidden: self.hidden.clone(),
+        }
     }
 
     /// Runs the host to its end, and does what is asked for on the way. A request that comes during another is the next.
-    pub(super) async fn run(mut self, mut host: Host, reloads: &Reloads) -> Result<(), HostError> {
+    /// `deployer` takes deployed tasks meanwhile.
+    pub(super) async fn run(
+        mut self,
+        mut host: Host,
+        reloads: &Reloads,
+        deployer: Option<impl Future<Output = ()> + Send + 'static>,
+    ) -> Result<(), HostError> {
+        let mut deploying = JoinSet::new();
+        deployer.map(|deployer| deploying.spawn(deployer));
         while host.run(reloads.next()).await.is_some() {
             tracing::info!("reading the configuration again");
             let Some(read) = host.run(self.read()).await else {
@@ -86,6 +104,8 @@ impl Reloader {
                 }
             }
         }
+        // It must not hold the session open.
+        deploying.shutdown().await;
         host.end().await
     }
 
@@ -94,7 +114,8 @@ impl Reloader {
     fn read(&self) -> impl Future<Output = Result<Reloaded, Failure>> + use<> {
         let (options, matches) = (self.options.clone(), self.matches.clone());
         let loader = self.loader.clone();
-        let (old_config, old_setups) = (Arc::clone(&self.config), Arc::clone(&self.setups));
+        let old_config = Arc::clone(&self.config.borrow());
+        let old_setups = Arc::clone(&self.setups);
         plugins::apart(move || {
             let config = options.config(&matches)?;
             NeedsRestart::check(&old_config, &config)
@@ -130,7 +151,7 @@ impl Reloader {
             plugins::warn_of_secrets(task);
             plugins::warn_of_plugin(task, plugin);
         }
-        let old = std::mem::replace(&mut self.config, Arc::new(config));
+        let old = self.config.send_replace(Arc::new(config));
         let leaving = old.tasks.iter().filter(|task| changes.stops(&task.name));
         host.exchange(leaving.cloned().collect(), starting, WHY)
             .await?;
@@ -140,7 +161,8 @@ impl Reloader {
 
     /// Keeps all secrets out of the log: the identity, those of the tasks, and those of `old` ones.
     fn hide(&self, old: &[Setup]) {
-        let identity = self.config.zookeeper.auth.as_ref().map(Auth::secrets);
+        let config = Arc::clone(&self.config.borrow());
+        let identity = config.zookeeper.auth.as_ref().map(Auth::secrets);
         let of_tasks = old.iter().chain(&*self.setups);
         let secrets: Vec<&Secret> = of_tasks
             .flat_map(|setup| &setup.secrets)
@@ -150,12 +172,22 @@ impl Reloader {
     }
 }
 
-/// Whether the session leaves time for the demotions of all tasks.
+/// Whether the session leaves time for the demotions of all tasks, and none of them is deployed as well.
 fn fits(host: &Host, reloaded: Reloaded) -> Result<Reloaded, Failure> {
     let demotions = reloaded.config.tasks.iter().map(|task| task.demote_timeout);
     host.has_room(demotions.max().unwrap_or_default())
         .context("the ensemble agrees to a shorter session than this needs")
         .map_err(Failure::Invalid)?;
+    let deployed = reloaded
+        .starting
+        .iter()
+        .find(|(task, _)| host.is_deployed(&task.name));
+    if let Some((task, _)) = deployed {
+        return Err(Failure::Invalid(anyhow!(
+            "task {0} is deployed to this host as well: take it out of the configuration, or `soloist undeploy {0}` first",
+            task.name
+        )));
+    }
     Ok(reloaded)
 }
 

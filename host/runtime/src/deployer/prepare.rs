@@ -1,0 +1,172 @@
+//! From the number of a generation to a plugin that can run at once.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use soloist_config::{Config, DeployConfig, Manifest, PluginSource, TaskConfig, TaskName};
+use soloist_coordination::artefacts::Artefacts;
+use soloist_coordination::deployed::DeployedNodes;
+use soloist_coordination::session::Session;
+use soloist_core::artefact::ArtefactSource;
+use soloist_core::event::chain;
+use soloist_core::lease::Timing;
+use soloist_core::records::{Generation, TaskPaths};
+use soloist_deploy::Artefact;
+use soloist_deploy::accepted::Accepted;
+use soloist_sandbox::Plugin;
+
+use super::Common;
+use super::policy::{self, Taken};
+use crate::apart::apart;
+
+/// How long fetching an artefact may take.
+const FETCH_TIME: Duration = Duration::from_mins(15);
+
+/// A generation that this host can run at once.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) manifest: Arc<Manifest>,
+    pub(super) accepted: Accepted,
+    pub(super) plugin: Arc<Plugin>,
+}
+
+/// A generation that this host cannot run.
+#[derive(Debug)]
+pub(super) struct Unready {
+    /// Why not, for a person.
+    pub(super) reason: String,
+    /// What its manifest says, if the host trusts that.
+    pub(super) manifest: Option<Arc<Manifest>>,
+}
+
+impl From<String> for Unready {
+    fn from(reason: String) -> Self {
+        Self {
+            reason,
+            manifest: None,
+        }
+    }
+}
+
+/// Prepares a generation: reads and judges its manifest, fetches its artefact, compiles and checks the plugin.
+///
+/// # Cancellation safety
+/// Dropped, a thread may go on with what was begun, and nobody hears what comes of it. What is fetched stays in the cache.
+pub(super) async fn prepare(
+    common: Arc<Common>,
+    task: TaskName,
+    paths: Arc<TaskPaths>,
+    generation: Generation,
+) -> Result<Ready, Unready> {
+    let config = Arc::clone(&common.config.borrow());
+    let deploy = config
+        .deploy
+        .clone()
+        .ok_or_else(|| "[deploy] is not enabled in the configuration of this host".to_owned())?;
+    if let Some(clash) = clash(&config, &task) {
+        return Err(clash.into());
+    }
+    let session = present(&common)?;
+    let number = generation.number;
+    let read = DeployedNodes::new(session, paths).generation(number).await;
+    let data = read
+        .map_err(|error| chain(&error))?
+        .ok_or_else(|| format!("the ensemble has no generation {number}: deploy it again"))?;
+    let store = common.accepted.clone();
+    let (bound, name) = (deploy.clone(), task.clone());
+    let judged = apart(move || policy::judge(&bound, &store, &name, generation, &data)).await;
+    let Taken { manifest, accepted } = judged.map_err(|error| chain(&error))??;
+    let manifest = Arc::new(manifest);
+    let unready = |reason| Unready {
+        reason,
+        manifest: Some(Arc::clone(&manifest)),
+    };
+    has_room(&common, &config, &manifest).map_err(unready)?;
+    let artefact = fetch(&common, &config, &manifest).await.map_err(unready)?;
+    let plugin = load(&common, config, deploy, &manifest, artefact)
+        .await
+        .map_err(unready)?;
+    Ok(Ready {
+        manifest,
+        accepted,
+        plugin: Arc::new(plugin),
+    })
+}
+
+/// Why a task cannot be taken because the host's own configuration has one of that name.
+fn clash(config: &Config, task: &TaskName) -> Option<String> {
+    let is_own = config.tasks.iter().any(|own| own.name == *task);
+    is_own.then(|| {
+        let file = config.file.as_deref().unwrap_or(Path::new("flags"));
+        format!(
+            "the configuration of this host ({}) has a task {task} as well, which goes on: take it out there, or undeploy the \
+             other",
+            file.display()
+        )
+    })
+}
+
+/// Whether the session leaves time for the demotion of the task.
+fn has_room(common: &Common, config: &Config, manifest: &Manifest) -> Result<(), String> {
+    let known = common.view.borrow().session_timeout;
+    let session_timeout = known.unwrap_or(config.zookeeper.session_timeout);
+    let demotion = manifest.task.demote_timeout;
+    Timing::new(session_timeout, config.zookeeper.tick_time, demotion)
+        .map(drop)
+        .map_err(|no_room| no_room.to_string())
+}
+
+/// The artefact, with the digest that the manifest says.
+async fn fetch(common: &Common, config: &Config, manifest: &Manifest) -> Result<Artefact, String> {
+    let deadline = Instant::now() + FETCH_TIME;
+    let (source, digest) = (&manifest.artefact.source, manifest.artefact.sha256);
+    let told = |error: &dyn std::error::Error| format!("{source} is not fetched: {}", chain(error));
+    let artefacts = &common.artefacts;
+    if *source != ArtefactSource::Ensemble {
+        let fetched = artefacts.fetch(source, Some(digest), deadline).await;
+        return fetched.map_err(|error| told(&error));
+    }
+    let kept = artefacts.kept(digest, deadline).await;
+    if let Some(kept) = kept.map_err(|error| told(&error))? {
+        return Ok(kept);
+    }
+    let session = present(common)?;
+    let stored = Artefacts::of(&session, &config.zookeeper.root);
+    let bytes = stored.get(digest).await.map_err(|error| told(&error))?;
+    drop((session, stored));
+    let kept = artefacts.keep(bytes, deadline).await;
+    kept.map_err(|error| told(&error))
+}
+
+async fn load(
+    common: &Common,
+    config: Arc<Config>,
+    deploy: DeployConfig,
+    manifest: &Manifest,
+    artefact: Artefact,
+) -> Result<Plugin, String> {
+    let permit = Arc::clone(&common.loads).acquire_owned().await;
+    let loader = Arc::clone(&common.loader);
+    let mut task = TaskConfig {
+        plugin: PluginSource::Path(artefact.path.clone()),
+        sha256: Some(artefact.digest),
+        settings: manifest.task.clone(),
+    };
+    // What this host's network does is known to its own configuration alone.
+    task.grants.network.nat64.clone_from(&config.nat64);
+    let done = apart(move || {
+        let _permit = permit;
+        // Right before they are opened: a plugin that may write to a directory can leave a link in it.
+        deploy
+            .judge_places(&task, Path::canonicalize)
+            .map_err(|refusals| policy::refused(&refusals))?;
+        loader.load(&config, &task, artefact)
+    });
+    done.await.map_err(|error| chain(&error))?
+}
+
+fn present(common: &Common) -> Result<Arc<Session>, String> {
+    let session = common.view.borrow().session.clone();
+    session.ok_or_else(|| "this host has no session with the ensemble".to_owned())
+}

@@ -1,0 +1,188 @@
+//! Hosts take what is deployed while they run, from those whom they trust, and nothing else.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use soloist_core::records::ReadyRecord;
+use soloist_core::rollout;
+use soloist_tests::cluster::Cluster;
+use soloist_tests::deployment::{Deployment, Signer};
+use soloist_tests::history::Record;
+use soloist_tests::host::Host;
+use soloist_tests::{PATIENCE, build, eventually};
+
+fn heartbeat() -> Result<PathBuf> {
+    Ok(build::artifacts()?.guest("heartbeat"))
+}
+
+/// A host that takes the task, with these lines besides.
+fn host(cluster: &Cluster, deployment: &Deployment, id: &str, besides: &str) -> Result<Host> {
+    let kept = cluster
+        .file(&format!("{id}.kept"), "")?
+        .with_extension("dir");
+    let config = format!("{}\n{besides}", deployment.taken_by(&kept, "state = true")?);
+    let config = cluster.file(&format!("{id}.toml"), config)?;
+    cluster.host_of(id, &config)?.start(&cluster.history)
+}
+
+async fn deployment(cluster: &Cluster, task: &str) -> Result<Deployment> {
+    Ok(Deployment::new(
+        cluster.client().await?,
+        task,
+        vec![Signer::new()?],
+    ))
+}
+
+fn is(record: &Record, host: &str, event: &str, task: &str) -> bool {
+    record.host == host && record.is_of(event, task)
+}
+
+/// Waits until a host says so of a task, from that position of the history on. Gives the line.
+async fn told(
+    cluster: &Cluster,
+    from: usize,
+    host: &str,
+    event: &str,
+    task: &str,
+) -> Result<Value> {
+    let what = format!("{event} of {host}");
+    let fits = |record: &Record| is(record, host, event, task);
+    let found = cluster
+        .history
+        .wait_for(from, &what, PATIENCE, fits)
+        .await?;
+    Ok(found.event().context("no event")?.line.clone())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_comes_and_goes_while_hosts_run_and_others_are_not_touched() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let deployment = deployment(&cluster, "report").await?;
+    let own = format!("[[task]]\nname = \"own\"\nplugin = {:?}\n", heartbeat()?);
+    let first = host(&cluster, &deployment, "a", &own)?;
+    told(&cluster, 0, "a", "activated", "own").await?;
+    let second = host(&cluster, &deployment, "b", "")?;
+    let text = deployment.text(&heartbeat()?, json!({}), json!({})).await?;
+    deployment.deploy(&text).await?;
+    let activated = |record: &Record| record.is_of("activated", "report");
+    let led = cluster
+        .history
+        .wait_for(0, "somebody to lead", PATIENCE, activated)
+        .await?;
+    let standby = if led.host == "a" { "b" } else { "a" };
+    told(&cluster, 0, standby, "standby", "report").await?;
+    let status = cluster
+        .operator(&[], &["status", "report", "--json"])
+        .await?
+        .json()?;
+    ensure!(status.to_string().contains(&led.host), "{status}");
+
+    let from = cluster.history.len();
+    deployment
+        .change(|record, by| rollout::undeploy(Some(record), by))
+        .await?;
+    told(&cluster, from, &led.host, "released", "report").await?;
+    told(&cluster, from, standby, "not-standing", "report").await?;
+    eventually("nobody to stand", PATIENCE, async || {
+        let client = cluster.client().await.ok()?;
+        let candidates = client
+            .list_children(&deployment.paths.candidates)
+            .await
+            .ok()?;
+        let ready = client.list_children(&deployment.paths.ready).await.ok()?;
+        soloist_tests::client::close(client).await;
+        (candidates.is_empty() && ready.is_empty()).then_some(())
+    })
+    .await?;
+    let of_own = cluster.history.since(0);
+    let ends = of_own
+        .iter()
+        .filter(|it| it.is_of("demoted", "own"))
+        .count();
+    ensure!(ends == 0, "the other task was touched");
+    deployment.close().await;
+    for mut host in [first, second] {
+        host.terminate().await?;
+    }
+    ensure!(
+        cluster.verdict().violations.is_empty(),
+        "{:?}",
+        cluster.verdict()
+    );
+    Ok(())
+}
+
+/// What a host says of a generation that it does not take.
+async fn refusal(cluster: &Cluster, deployment: &Deployment, host: &str) -> Result<String> {
+    let client = cluster.client().await?;
+    let path = format!("{}/{host}", deployment.paths.ready);
+    let reason = eventually("the host to say why not", PATIENCE, async || {
+        let (data, _) = client.get_data(&path).await.ok()?;
+        match ReadyRecord::read(&data)?.readiness {
+            soloist_core::records::Readiness::Unready { reason } => Some(reason),
+            _ => None,
+        }
+    })
+    .await?;
+    soloist_tests::client::close(client).await;
+    Ok(reason)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_can_write_to_the_ensemble_runs_nothing() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let heartbeat = heartbeat()?;
+    let mallory = Signer::new()?;
+    for (case, why) in [
+        ("unsigned", "0 of the 1 keys"),
+        ("stranger", "which this host does not trust"),
+        ("other-text", "does not fit the text"),
+        ("digest", "it is not the artefact that was asked for"),
+        ("widened", "[deploy.allow] of this host does not allow"),
+        ("source", "no entry in `sources`"),
+        ("unknown-key", "sudo"),
+    ] {
+        let deployment = deployment(&cluster, case).await?;
+        let mut host = host(&cluster, &deployment, case, "")?;
+        let (task, manifest) = match case {
+            "widened" => (
+                json!({"allow": {"http": ["https://evil.example"]}}),
+                json!({}),
+            ),
+            "source" => (
+                json!({}),
+                json!({"artefact": {"sha256": "0".repeat(64), "source": "https://evil.example/a.wasm"}}),
+            ),
+            "digest" => {
+                let source = format!("file://{}", heartbeat.display());
+                let artefact = json!({"sha256": "0".repeat(64), "source": source});
+                (json!({}), json!({ "artefact": artefact }))
+            }
+            "unknown-key" => (json!({}), json!({"sudo": true})),
+            _ => (json!({}), json!({})),
+        };
+        let text = deployment.text(&heartbeat, task, manifest).await?;
+        match case {
+            "unsigned" => deployment.deploy_signed(&text, vec![]).await?,
+            "stranger" => {
+                let signature = mallory.sign(&text)?;
+                deployment.deploy_signed(&text, vec![signature]).await?
+            }
+            "other-text" => {
+                let changed = text.replace("ann@ops", "mallory");
+                let signature = deployment.sign(&text)?;
+                deployment.deploy_signed(&changed, vec![signature]).await?
+            }
+            _ => deployment.deploy(&text).await?,
+        };
+        let reason = refusal(&cluster, &deployment, case).await?;
+        ensure!(reason.contains(why), "{case}: {reason}");
+        let activated = cluster.history.since(0);
+        let activated = activated.iter().any(|it| it.is_of("activated", case));
+        ensure!(!activated, "{case} ran");
+        deployment.close().await;
+        host.terminate().await?;
+    }
+    Ok(())
+}
