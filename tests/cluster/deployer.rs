@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use soloist_core::records::ReadyRecord;
+use soloist_core::records::{Readiness, ReadyRecord, RolloutRecord};
 use soloist_core::rollout;
 use soloist_tests::cluster::Cluster;
 use soloist_tests::deployment::{Deployment, Signer};
@@ -16,14 +17,20 @@ fn heartbeat() -> Result<PathBuf> {
     Ok(build::artifacts()?.guest("heartbeat"))
 }
 
-/// A host that takes the task, with these lines besides.
-fn host(cluster: &Cluster, deployment: &Deployment, id: &str, besides: &str) -> Result<Host> {
+/// The configuration of a host that takes the task, with these lines besides.
+fn config(cluster: &Cluster, deployment: &Deployment, id: &str, besides: &str) -> Result<String> {
     let kept = cluster
         .file(&format!("{id}.kept"), "")?
         .with_extension("dir");
-    let config = format!("{}\n{besides}", deployment.taken_by(&kept, "state = true")?);
-    let config = cluster.file(&format!("{id}.toml"), config)?;
-    cluster.host_of(id, &config)?.start(&cluster.history)
+    let taken = deployment.taken_by(&kept, "state = true")?;
+    Ok(format!("{taken}\n{besides}"))
+}
+
+/// A host that takes the task, with these lines in its configuration besides.
+fn host(cluster: &Cluster, deployment: &Deployment, id: &str, besides: &str) -> Result<Host> {
+    let config = config(cluster, deployment, id, besides)?;
+    let file = cluster.file(&format!("{id}.toml"), config)?;
+    cluster.host_of(id, &file)?.start(&cluster.history)
 }
 
 async fn deployment(cluster: &Cluster, task: &str) -> Result<Deployment> {
@@ -120,7 +127,7 @@ async fn refusal(cluster: &Cluster, deployment: &Deployment, host: &str) -> Resu
     let reason = eventually("the host to say why not", PATIENCE, async || {
         let (data, _) = client.get_data(&path).await.ok()?;
         match ReadyRecord::read(&data)?.readiness {
-            soloist_core::records::Readiness::Unready { reason } => Some(reason),
+            Readiness::Unready { reason } => Some(reason),
             _ => None,
         }
     })
@@ -184,5 +191,102 @@ async fn whoever_can_write_to_the_ensemble_runs_nothing() -> Result<()> {
         deployment.close().await;
         host.terminate().await?;
     }
+    Ok(())
+}
+
+/// A signature is good for ever, a generation is not: not even a host that was restarted runs an old one again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_generation_is_not_accepted_again() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let deployment = deployment(&cluster, "replayed").await?;
+    let mut running = host(&cluster, &deployment, "a", "")?;
+    let text = deployment.text(&heartbeat()?, json!({}), json!({})).await?;
+    let first = deployment.deploy(&text).await?;
+    told(&cluster, 0, "a", "activated", "replayed").await?;
+    // Whoever can write to the ensemble may do without the leader.
+    let set = async |generation| {
+        let becomes = |record: &RolloutRecord, changed| {
+            let mut record = record.clone();
+            (record.current, record.wanted, record.changed) = (Some(generation), None, changed);
+            Ok(record)
+        };
+        deployment.change(becomes).await
+    };
+    let text = deployment
+        .text(&heartbeat()?, json!({"config": {"x": "2"}}), json!({}))
+        .await?;
+    let second = deployment.deploy(&text).await?;
+    let from = cluster.history.len();
+    set(second).await?;
+    told(&cluster, from, "a", "activated", "replayed").await?;
+
+    set(first).await?;
+    let reason = refusal(&cluster, &deployment, "a").await?;
+    ensure!(reason.contains("generation 1 is old"), "{reason}");
+    running.terminate().await?;
+    let mut restarted = host(&cluster, &deployment, "a", "")?;
+    let reason = refusal(&cluster, &deployment, "a").await?;
+    ensure!(reason.contains("generation 1 is old"), "{reason}");
+    let from = cluster.history.len();
+    set(second).await?;
+    told(&cluster, from, "a", "activated", "replayed").await?;
+    restarted.terminate().await?;
+    deployment.close().await;
+    Ok(())
+}
+
+/// The file says what the host takes, now: a key that is taken out ends what it has signed, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_file_does_not_allow_any_more_ends_and_a_name_is_either_in_the_file_or_deployed()
+-> Result<()> {
+    let cluster = Cluster::start().await?;
+    let deployment = deployment(&cluster, "report").await?;
+    let mut running = host(&cluster, &deployment, "a", "")?;
+    let trusting = config(&cluster, &deployment, "a", "")?;
+    let text = deployment.text(&heartbeat()?, json!({}), json!({})).await?;
+    deployment.deploy(&text).await?;
+    told(&cluster, 0, "a", "activated", "report").await?;
+
+    // The name of a task that was deployed cannot be taken by the file.
+    let own = format!("[[task]]\nname = \"report\"\nplugin = {:?}\n", heartbeat()?);
+    cluster.file("a.toml", format!("{trusting}\n{own}"))?;
+    let mut from = cluster.history.len();
+    running.signal(Signal::HUP)?;
+    let refused = running.event_after(from, "not-reloaded", |_| true).await?;
+    let refused = refused.event().context("no event")?.line.to_string();
+    ensure!(refused.contains("task report is deployed"), "{refused}");
+
+    let other = Signer::new()?;
+    let distrusting = trusting.replace(&deployment.signers()[0].key, &other.key);
+    cluster.file("a.toml", distrusting)?;
+    from = cluster.history.len();
+    running.signal(Signal::HUP)?;
+    told(&cluster, from, "a", "released", "report").await?;
+    let reason = refusal(&cluster, &deployment, "a").await?;
+    ensure!(reason.contains("does not trust"), "{reason}");
+    cluster.file("a.toml", &trusting)?;
+    from = cluster.history.len();
+    running.signal(Signal::HUP)?;
+    told(&cluster, from, "a", "activated", "report").await?;
+    running.terminate().await?;
+
+    // Nor can one that the file has be deployed to this host.
+    let mut running = host(&cluster, &deployment, "b", &own)?;
+    from = cluster.history.len();
+    told(&cluster, 0, "b", "activated", "report").await?;
+    let reason = refusal(&cluster, &deployment, "b").await?;
+    ensure!(
+        reason.contains("b.toml") && reason.contains("has a task report as well"),
+        "{reason}"
+    );
+    ensure!(
+        cluster
+            .history
+            .since(from)
+            .iter()
+            .all(|it| !it.is_of("demoted", "report"))
+    );
+    running.terminate().await?;
+    deployment.close().await;
     Ok(())
 }

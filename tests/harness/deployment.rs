@@ -130,6 +130,11 @@ impl Deployment {
         Ok(serde_json::to_string_pretty(&text)?)
     }
 
+    /// Those who sign.
+    pub fn signers(&self) -> &[Signer] {
+        &self.signers
+    }
+
     /// The signature of the first who signs.
     pub fn sign(&self, text: &str) -> Result<String> {
         self.signers.first().context("nobody signs")?.sign(text)
