@@ -16,21 +16,29 @@ use soloist_runtime::host::HostError;
 
 mod build;
 mod check;
+mod deploy;
 mod dev;
+mod diff;
 mod ensemble;
 mod fetch;
+mod forget;
 mod history;
 mod inspect;
 mod new;
 mod operator;
 mod options;
 mod output;
+mod pause;
 mod plugins;
 mod push;
 mod resign;
+mod rollback;
+mod rollout;
 mod run;
 mod status;
+mod tasks;
 mod test;
+mod undeploy;
 
 pub(crate) use output::print_error;
 
@@ -69,6 +77,14 @@ enum Command {
     New(new::New),
     Build(build::Build),
     Push(push::Push),
+    Deploy(deploy::Deploy),
+    Tasks(tasks::Tasks),
+    Diff(diff::Diff),
+    Rollback(rollback::Rollback),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
+    Undeploy(undeploy::Undeploy),
+    Forget(forget::Forget),
     Status(status::Status),
     Resign(resign::Resign),
     History(history::History),
@@ -93,6 +109,17 @@ impl Failure {
             Self::Invalid(_) => 2,
             Self::Unreachable(_) => 3,
         })
+    }
+}
+
+impl Failure {
+    /// The same failure, with what it means before what it says.
+    fn context(self, context: String) -> Self {
+        match self {
+            Self::Invalid(error) => Self::Invalid(error.context(context)),
+            Self::RunTime(error) => Self::RunTime(error.context(context)),
+            Self::Unreachable(error) => Self::Unreachable(error.context(context)),
+        }
     }
 }
 
@@ -157,6 +184,14 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::New(new) => new.execute(matches),
         Command::Build(build) => build.execute(matches),
         Command::Push(push) => push.execute(matches),
+        Command::Deploy(deploy) => deploy.execute(matches),
+        Command::Tasks(tasks) => tasks.execute(matches),
+        Command::Diff(diff) => diff.execute(matches),
+        Command::Rollback(rollback) => rollback.execute(matches),
+        Command::Pause(pause) => pause.execute(matches),
+        Command::Resume(resume) => resume.execute(matches),
+        Command::Undeploy(undeploy) => undeploy.execute(matches),
+        Command::Forget(forget) => forget.execute(matches),
         Command::Status(status) => status.execute(matches),
         Command::Resign(resign) => resign.execute(matches),
         Command::History(history) => history.execute(matches),
@@ -213,11 +248,14 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
 
 fn command() -> clap::Command {
     // The help names the variables; what they hold now would only make it differ from machine to machine.
-    Cli::command().mut_subcommands(|command| {
-        command
-            .mut_args(|arg| arg.hide_env_values(true))
-            .after_help(format!("{SETTINGS}\n{EXIT_CODES}"))
-    })
+    Cli::command().mut_subcommands(helped)
+}
+
+fn helped(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(|arg| arg.hide_env_values(true))
+        .after_help(format!("{SETTINGS}\n{EXIT_CODES}"))
+        .mut_subcommands(helped)
 }
 
 #[cfg(test)]

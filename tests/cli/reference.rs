@@ -256,9 +256,7 @@ fn every_range_of_a_limit_is_that_of_the_reference() -> Result<()> {
 fn help(command: &str) -> Result<String> {
     let mut soloist = Command::new(&build::artifacts()?.soloist);
     host::clear_settings(&mut soloist);
-    if !command.is_empty() {
-        soloist.arg(command);
-    }
+    soloist.args(command.split_whitespace());
     Ok(String::from_utf8(soloist.arg("--help").output()?.stdout)?)
 }
 
@@ -287,9 +285,28 @@ fn flags(help: &str) -> BTreeMap<String, Option<String>> {
     flags
 }
 
-const COMMANDS: [&str; 11] = [
-    "run", "check", "status", "history", "resign", "ensemble", "inspect", "dev", "test", "new",
+const COMMANDS: [&str; 21] = [
+    "run",
+    "check",
+    "status",
+    "history",
+    "resign",
+    "ensemble",
+    "inspect",
+    "dev",
+    "test",
+    "new",
     "build",
+    "push",
+    "deploy",
+    "tasks",
+    "tasks show",
+    "diff",
+    "rollback",
+    "pause",
+    "resume",
+    "undeploy",
+    "forget",
 ];
 
 #[test]

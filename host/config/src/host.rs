@@ -73,7 +73,19 @@ struct HostWire {
     task: Vec<Written<TaskWire>>,
 }
 
-fn tasks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Written<TaskWire>>, D::Error> {
+/// Opens what is named on the command line, if it is a configuration by its name, and not a plugin.
+pub(crate) fn document(subject: &Path) -> Result<Option<Document>, ConfigError> {
+    // What is fetched is a plugin, whatever it is called.
+    let is_fetched = !matches!(PluginSource::read(subject), Ok(PluginSource::Path(_)));
+    match Format::of(subject)? {
+        Some(format) if !is_fetched => Document::open(subject, format).map(Some),
+        _ => Ok(None),
+    }
+}
+
+pub(crate) fn tasks<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Written<TaskWire>>, D::Error> {
     let wanted = "a table [[task]], its name in two pairs of brackets, for each task; in JSON a list of them";
     shape::list_of(wanted, deserializer)
 }
@@ -85,13 +97,9 @@ impl Config {
     /// # Errors
     /// Every bad value at once, unless the file cannot be read as a configuration in the first place.
     pub fn load(subject: &Path, given: Given) -> Result<Self, ConfigError> {
-        // What is fetched is a plugin, whatever it is called.
-        let is_fetched = !matches!(PluginSource::read(subject), Ok(PluginSource::Path(_)));
-        match Format::of(subject)? {
-            Some(format) if !is_fetched => {
-                Self::from_document(&Document::open(subject, format)?, given)
-            }
-            _ => Self::from_plugin(subject, given),
+        match document(subject)? {
+            Some(document) => Self::from_document(&document, given),
+            None => Self::from_plugin(subject, given),
         }
     }
 
@@ -106,18 +114,9 @@ impl Config {
     }
 
     fn from_plugin(plugin: &Path, mut given: Given) -> Result<Self, ConfigError> {
-        let mut task = std::mem::take(&mut given.task);
-        task.name = task.name.or_else(|| {
-            // Why it cannot be read is told of the plugin itself.
-            let name = PluginSource::read(plugin).map_or_else(|_| "plugin".into(), |it| it.stem());
-            Some(Written::flag(
-                name,
-                "PLUGIN, after which the task is named unless --task names it",
-            ))
-        });
-        task.plugin = Some(Written::flag(plugin.to_owned(), "PLUGIN"));
+        let task = std::mem::take(&mut given.task).of_plugin(plugin);
         let wire = HostWire {
-            task: vec![Written::flag(task, "PLUGIN")],
+            task: vec![task],
             ..HostWire::default()
         };
         Validator::run(None, |validator| given.over(wire).validate(validator))
@@ -159,7 +158,7 @@ impl Given {
 }
 
 /// Refuses settings of a single task where a file describes the tasks.
-fn refuse_task_settings(file: &Path, task: &TaskWire, validator: &mut Validator<'_>) {
+pub(crate) fn refuse_task_settings(file: &Path, task: &TaskWire, validator: &mut Validator<'_>) {
     for (key, source) in task.given() {
         let file = file.to_owned();
         validator.report(key, source, BadValue::OfOneTask { file, key });

@@ -64,7 +64,10 @@ pub use grants::{DirectoryWire, GrantsWire, SecretFileWire, SecretWire};
 pub use host::{Config, Given};
 pub use identity::AclWire;
 pub use limits::{LimitsWire, RaisedLimit};
-pub use manifest::{Artefact, MANIFEST_BYTES_MAX, Manifest, OnRollback, TaskToDeploy};
+pub use manifest::{
+    Artefact, Deployment, Difference, GivenDeployment, MANIFEST_BYTES_MAX, Manifest, OnRollback,
+    differences,
+};
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use restart::RestartWire;
 pub use servers::ConnectString;

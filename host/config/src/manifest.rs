@@ -3,7 +3,7 @@
 //! It lies in no directory and on no host: the paths in it are absolute, and mean the same place on every host. Everybody
 //! who reads the ensemble can read it, so it holds no secret, only the names of variables and files of the hosts that do.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,13 +16,17 @@ use self::wire::{ManifestWire, VersionWire};
 use crate::amount::{Amount, write_duration};
 use crate::file::{Document, Format};
 use crate::problem::{BadValue, ConfigError};
-use crate::task::{TaskSettings, TaskWire, digest, write_text};
+use crate::task::{TaskSettings, write_text};
 use crate::validator::Validator;
-use crate::written::{Source, Written};
+use crate::written::Source;
 
+mod deployment;
+mod difference;
 mod plain;
 mod wire;
 
+pub use deployment::{Deployment, GivenDeployment};
+pub use difference::{Difference, differences};
 pub(crate) use plain::check_absolute;
 
 /// The longest text of a manifest, in bytes.
@@ -78,17 +82,6 @@ pub enum OnRollback {
     Restore,
     /// It stays as the generation left it.
     Keep,
-}
-
-/// A task that somebody is about to deploy, as it is written in a file or in flags.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskToDeploy {
-    /// All that is set of it.
-    pub settings: TaskSettings,
-    /// The file of its plugin on this machine, if one is named.
-    pub plugin: Option<PathBuf>,
-    /// What the SHA-256 of the plugin's file must be, if it is said.
-    pub sha256: Option<Digest>,
 }
 
 impl Manifest {
@@ -148,32 +141,6 @@ impl Manifest {
         text.push('\n');
         Self::read(path, text.as_bytes())?;
         Ok(text)
-    }
-
-    /// Validates a task that is to be deployed. `document` is the one that the task was read from, if it was.
-    ///
-    /// # Errors
-    /// Every bad value at once, those among them that no manifest can have.
-    ///
-    /// # Panics
-    /// If the task was read from a document, and none is given.
-    pub fn task_to_deploy(
-        task: &Written<TaskWire>,
-        document: Option<&Document>,
-    ) -> Result<TaskToDeploy, ConfigError> {
-        Validator::run(document, |validator| {
-            let wire = &task.value;
-            let settings = wire.validate_settings(&task.source, validator);
-            plain::check(wire, validator);
-            let plugin = wire.plugin.as_ref();
-            let sha256 =
-                validator.optional("task.sha256", wire.sha256.as_ref(), |text| digest(text));
-            Ok(TaskToDeploy {
-                settings: settings?,
-                plugin: plugin.map(|plugin| validator.beside_file(plugin)),
-                sha256: sha256?,
-            })
-        })
     }
 }
 

@@ -212,6 +212,12 @@ pub enum BadValue {
         /// How much there may be.
         max: usize,
     },
+    /// Several tasks where one is deployed.
+    #[error("is one of {found} tasks, and each is deployed by itself: give it a file of its own")]
+    TasksToDeploy {
+        /// How many there are.
+        found: usize,
+    },
     /// Two tasks of one name.
     #[error("{text} is the name of another task already: give each task a name of its own")]
     NameTwice {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -212,6 +212,20 @@ impl TaskWire {
             .collect()
     }
 
+    /// The task that a plugin of the command line is run as. It is named after the plugin unless it has a name.
+    pub(crate) fn of_plugin(mut self, plugin: &Path) -> Written<Self> {
+        self.name = self.name.or_else(|| {
+            // Why it cannot be read is told of the plugin itself.
+            let name = PluginSource::read(plugin).map_or_else(|_| "plugin".into(), |it| it.stem());
+            Some(Written::flag(
+                name,
+                "PLUGIN, after which the task is named unless --task names it",
+            ))
+        });
+        self.plugin = Some(Written::flag(plugin.to_owned(), "PLUGIN"));
+        Written::flag(self, "PLUGIN")
+    }
+
     /// Validates the task; `source` is the place of its table.
     pub(crate) fn validate(
         &self,
@@ -219,13 +233,28 @@ impl TaskWire {
         validator: &mut Validator<'_>,
     ) -> Result<TaskConfig, Reported> {
         let settings = self.validate_settings(source, validator);
+        let plugin = self.validate_plugin(source, validator);
+        let sha256 = validator.optional("task.sha256", self.sha256.as_ref(), |text| digest(text));
+        Ok(TaskConfig {
+            plugin: plugin?,
+            sha256: sha256?,
+            settings: settings?,
+        })
+    }
+
+    /// Validates where the plugin is; `source` is the place of the task's table.
+    pub(crate) fn validate_plugin(
+        &self,
+        source: &Source,
+        validator: &mut Validator<'_>,
+    ) -> Result<PluginSource, Reported> {
         let path = self
             .plugin
             .as_ref()
             .map(|plugin| validator.beside_file(plugin))
             .unwrap_or_default();
         let sha256 = self.sha256.is_some();
-        let plugin = validator.required(
+        validator.required(
             "task.plugin",
             self.plugin.as_ref(),
             source,
@@ -235,13 +264,7 @@ impl TaskWire {
                 plugin if plugin.needs_digest() && !sha256 => Err(BadValue::NoDigest),
                 plugin => Ok(plugin),
             },
-        );
-        let sha256 = validator.optional("task.sha256", self.sha256.as_ref(), |text| digest(text));
-        Ok(TaskConfig {
-            plugin: plugin?,
-            sha256: sha256?,
-            settings: settings?,
-        })
+        )
     }
 
     /// Validates all but the plugin; `source` is the place of the task's table.

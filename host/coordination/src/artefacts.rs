@@ -346,6 +346,14 @@ fn damaged(path: &str, reason: impl Into<String>) -> ArtefactError {
     }
 }
 
+/// Whether the ensemble takes an artefact of that size.
+///
+/// # Errors
+/// [`ArtefactError::TooLarge`], [`ArtefactError::Compress`].
+pub fn check_size(artefact: &[u8]) -> Result<(), ArtefactError> {
+    pack(artefact).map(drop)
+}
+
 fn pack(artefact: &[u8]) -> Result<Vec<u8>, ArtefactError> {
     let bytes = artefact.len();
     if bytes > BYTES_MAX {

@@ -10,6 +10,7 @@ use soloist_core::records::{History, TaskPaths, TermEntry, TermState};
 mod error;
 mod read;
 mod resign;
+pub mod rollout;
 mod status;
 mod watch;
 

@@ -15,7 +15,7 @@
 //! |---|---|---|
 //! | a host | what it prepares, and whether it stands | [`prepares`], [`stand`] |
 //! | a leader | what it does next, and how the record changes | [`Leader::next`] |
-//! | an operator | what the record becomes, or why not | [`deploy`], [`rollback`], [`pause`], [`resume`], [`undeploy`] |
+//! | an operator | what the record becomes, or why not | [`deploy`], [`rollback`], [`pause`], [`resume`], [`undeploy`], [`purge`] |
 //!
 //! The term is the lock: a term runs the generation that was the current one when its leader was elected, and no other. So
 //! whoever changes the current generation changes nothing that runs; the leader sees the change and gives the term back.
@@ -33,8 +33,8 @@ use std::time::Duration;
 pub use host::{Idle, Prepared, Purpose, prepares, says, stand};
 pub use leader::{GiveBack, Leader, Next, Plugin, Progress, Seen, Standing, View};
 pub use operator::{
-    Draft, GENERATIONS_KEPT, Refused, Undone, deploy, draft, expendable, pause, resume, rollback,
-    undeploy,
+    Draft, GENERATIONS_KEPT, Refused, Undone, deploy, draft, expendable, pause, purge, purged,
+    resume, rollback, undeploy,
 };
 
 /// How long a leader waits for hosts to be ready, and a host for others to stand, where no manifest says.

@@ -21,6 +21,8 @@ pub(super) struct Fetched {
     pub(super) path: PathBuf,
     /// What the SHA-256 of the file must be, whenever it is read.
     pub(super) sha256: Option<Digest>,
+    /// Where it was fetched from, if it was: a tag is resolved.
+    pub(super) from: Option<ArtefactSource>,
     /// Keeps the file where it is.
     _held: Option<Artefact>,
 }
@@ -30,6 +32,7 @@ impl Fetched {
         Self {
             path: artefact.path.clone(),
             sha256: Some(artefact.digest),
+            from: None,
             _held: Some(artefact),
         }
     }
@@ -38,6 +41,7 @@ impl Fetched {
         Self {
             path: path.to_owned(),
             sha256,
+            from: None,
             _held: None,
         }
     }
@@ -58,8 +62,15 @@ pub(super) fn plugins(tasks: &[TaskConfig]) -> Result<Vec<Result<Fetched, Failur
 /// Fetches the plugin that is named on the command line, unless it is a file of this host. Blocks the thread.
 pub(super) fn named(plugin: &Path, sha256: Option<Digest>) -> Result<Fetched, Failure> {
     let source = PluginSource::read(plugin);
-    let source = source.map_err(|bad| Failure::Invalid(anyhow!("PLUGIN: {bad}")))?;
-    all(&[(&source, sha256)])?.remove(0)
+    one(
+        &source.map_err(|bad| Failure::Invalid(anyhow!("PLUGIN: {bad}")))?,
+        sha256,
+    )
+}
+
+/// Fetches a plugin, unless it is a file of this host. Blocks the thread.
+pub(super) fn one(source: &PluginSource, sha256: Option<Digest>) -> Result<Fetched, Failure> {
+    all(&[(source, sha256)])?.remove(0)
 }
 
 /// Puts a plugin into a registry. Blocks the thread.
@@ -109,7 +120,10 @@ async fn fetch(
         }
     };
     let artefact = artefacts.fetch(from, sha256, deadline).await?;
-    Ok(Fetched::artefact(artefact))
+    Ok(Fetched {
+        from: Some(from.clone()),
+        ..Fetched::artefact(artefact)
+    })
 }
 
 /// Whoever gets no answer has no bad configuration for that.

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use soloist_config::{Config, DeployConfig, TaskConfig};
+use soloist_config::{Config, DeployConfig, TaskConfig, TaskSettings};
 use soloist_core::clock::TaskClock;
+use soloist_core::digest::Digest;
+use soloist_core::grants::Grants;
 use soloist_core::secret::{SecretError, others_can_read};
 use soloist_deploy::Artefact;
 use soloist_runtime::deployer::LoadPlugin;
@@ -164,6 +166,35 @@ impl LoadPlugin for DeployedLoader {
         warn_of_plugin(task, &plugin);
         Ok(plugin)
     }
+}
+
+/// Checks that a plugin could run with these settings on any host that has what they name: its contract, its imports and what is
+/// granted of them. Directories and secrets are those of the hosts, and are not looked at.
+pub(super) fn check(task: &TaskSettings, path: &Path, sha256: Digest) -> Result<(), Failure> {
+    let grants = Grants {
+        // Whether the hosts have them is for them to see. That there are any is all that matters here.
+        dirs: Vec::new(),
+        dirs_said: task.grants.dirs_said || !task.grants.dirs.is_empty(),
+        ..task.grants.clone()
+    };
+    let settings = PluginSettings {
+        config: task.config.clone(),
+        grants,
+        limits: task.limits.clone(),
+        sha256: Some(sha256),
+        ..PluginSettings::default()
+    };
+    let engine = super::inspect::engine()?;
+    let checked = || -> anyhow::Result<()> {
+        let plugin = Plugin::load(&engine, path, settings)?;
+        for warning in plugin.warnings() {
+            tracing::warn!("task {}: {warning}", task.name);
+        }
+        Ok(())
+    };
+    checked()
+        .with_context(|| format!("task {}", task.name))
+        .map_err(Failure::Invalid)
 }
 
 /// The files that a host with this configuration reads besides the configuration, and what it keeps.

@@ -62,6 +62,43 @@ struct ArtefactWire {
     source: Option<Written<String>>,
 }
 
+/// What is written of the rollout, wherever.
+pub(super) struct RolloutKeys<'a> {
+    pub(super) healthy_after: Option<&'a Written<String>>,
+    pub(super) ready_timeout: Option<&'a Written<String>>,
+    pub(super) on_rollback: Option<&'a Written<String>>,
+    pub(super) migrates: Option<&'a Written<bool>>,
+}
+
+/// What a manifest says of its rollout.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RolloutSettings {
+    pub(super) healthy_after: Duration,
+    pub(super) ready_timeout: Duration,
+    pub(super) on_rollback: OnRollback,
+    pub(super) migrates: bool,
+}
+
+impl RolloutKeys<'_> {
+    pub(super) fn validate(
+        &self,
+        validator: &mut Validator<'_>,
+    ) -> Result<RolloutSettings, Reported> {
+        let healthy_after =
+            validator.duration("healthy_after", self.healthy_after, HEALTHY_AFTER_DEFAULT);
+        let ready_timeout =
+            validator.duration("ready_timeout", self.ready_timeout, READY_TIMEOUT_DEFAULT);
+        let on_rollback =
+            validator.optional("on_rollback", self.on_rollback, |text| on_rollback(text));
+        Ok(RolloutSettings {
+            healthy_after: healthy_after?,
+            ready_timeout: ready_timeout?,
+            on_rollback: on_rollback?.unwrap_or_default(),
+            migrates: self.migrates.is_none_or(|migrates| migrates.value),
+        })
+    }
+}
+
 impl ManifestWire {
     pub(super) fn validate(&self, validator: &mut Validator<'_>) -> Result<Manifest, Reported> {
         let start = Source::Document(0..0);
@@ -97,19 +134,13 @@ impl ManifestWire {
                 validator,
             )),
         };
-        let healthy_after = validator.duration(
-            "healthy_after",
-            self.healthy_after.as_ref(),
-            HEALTHY_AFTER_DEFAULT,
-        );
-        let ready_timeout = validator.duration(
-            "ready_timeout",
-            self.ready_timeout.as_ref(),
-            READY_TIMEOUT_DEFAULT,
-        );
-        let on_rollback = validator.optional("on_rollback", self.on_rollback.as_ref(), |text| {
-            on_rollback(text)
-        });
+        let rollout = RolloutKeys {
+            healthy_after: self.healthy_after.as_ref(),
+            ready_timeout: self.ready_timeout.as_ref(),
+            on_rollback: self.on_rollback.as_ref(),
+            migrates: self.migrates.as_ref(),
+        };
+        let rollout = rollout.validate(validator);
         let at = validator.required(
             "at",
             self.at.as_ref(),
@@ -124,15 +155,16 @@ impl ManifestWire {
             "write who made the manifest, like \"ops@build-1\"",
             |text| by(text),
         );
+        let rollout = rollout?;
         Ok(Manifest {
             generation: generation?,
             replaces: replaces.transpose()?,
             artefact: artefact?,
             task: task?,
-            healthy_after: healthy_after?,
-            ready_timeout: ready_timeout?,
-            on_rollback: on_rollback?.unwrap_or_default(),
-            migrates: self.migrates.as_ref().is_none_or(|migrates| migrates.value),
+            healthy_after: rollout.healthy_after,
+            ready_timeout: rollout.ready_timeout,
+            on_rollback: rollout.on_rollback,
+            migrates: rollout.migrates,
             at: at?,
             by: by?,
         })

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use super::rollout::Unreadable;
+use crate::artefacts::ArtefactError;
 use crate::error::NodeError;
 use soloist_core::records;
+use soloist_core::rollout::Refused;
 use soloist_core::text::printable;
 
 /// An operator's question could not be answered.
@@ -34,6 +37,83 @@ pub enum ObserverError {
     /// A node could not be read or written.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// A node was written by nobody who is known here.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The order does not fit the rollout as it is.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// An artefact could not be kept or read.
+    #[error(transparent)]
+    Artefact(Box<ArtefactError>),
+    /// The artefact was removed, or written again, before the transaction that relies on it.
+    #[error("the artefact is gone from the ensemble since it was put there: deploy it again")]
+    ArtefactGone,
+    /// There is a generation of that number, which the record knows nothing of.
+    #[error(
+        "node {} is there already, with another generation: make the manifest anew, under a higher number",
+        printable(path)
+    )]
+    NumberTaken {
+        /// The node.
+        path: String,
+    },
+    /// The node of a generation is not what was deployed.
+    #[error(
+        "node {} has another text than the one that was deployed: somebody has changed it. Deploy a new generation",
+        printable(path)
+    )]
+    OtherText {
+        /// The node.
+        path: String,
+    },
+    /// The task was never deployed.
+    #[error(
+        "task {task} was never deployed (nothing is at {path}/{task}): `soloist tasks` lists those that were"
+    )]
+    NoRollout {
+        /// The task asked for.
+        task: String,
+        /// Where the records are.
+        path: String,
+    },
+    /// The generation is not kept.
+    #[error(
+        "task {task} has no generation {number}; these are kept: {}",
+        numbers(there)
+    )]
+    NoGeneration {
+        /// The task.
+        task: String,
+        /// The number asked for.
+        number: u64,
+        /// Those there are, the newest first.
+        there: Vec<u64>,
+    },
+    /// Somebody stands for the task.
+    #[error(
+        "these stand for task {task}: {}. Stop them, or take the task out of their configuration",
+        names(hosts)
+    )]
+    Standing {
+        /// The task.
+        task: String,
+        /// Who stands, the leader among them.
+        hosts: Vec<String>,
+    },
+    /// Nobody should run the task any more, and somebody does.
+    #[error(
+        "not within {within:?}: {} still stand for task {task}. The order stands",
+        names(hosts)
+    )]
+    StillStanding {
+        /// The task.
+        task: String,
+        /// Who stands.
+        hosts: Vec<String>,
+        /// How long it was waited for.
+        within: Duration,
+    },
     /// Nobody has ever stood for the task.
     #[error("no task {task} below {path}: `soloist status` lists those there are")]
     NoTask {
@@ -130,6 +210,15 @@ impl ObserverError {
     /// Whether the same question may be answered later, by this connection or another.
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Node(error) if error.may_pass())
+    }
+}
+
+fn numbers(numbers: &[u64]) -> String {
+    let numbers: Vec<_> = numbers.iter().map(u64::to_string).collect();
+    if numbers.is_empty() {
+        "none".to_owned()
+    } else {
+        numbers.join(", ")
     }
 }
 

@@ -87,7 +87,7 @@ impl Observer {
     }
 
     /// The candidates of a task, without nodes that only bear the name of one.
-    async fn queue(&self, paths: &TaskPaths) -> Result<Vec<Candidate>, NodeError> {
+    pub(super) async fn queue(&self, paths: &TaskPaths) -> Result<Vec<Candidate>, NodeError> {
         let named = records::queue(self.children(&paths.candidates).await?);
         let owned = named.into_iter().map(async |candidate| {
             let path = format!("{}/{}", paths.candidates, candidate.name);

@@ -54,7 +54,7 @@ impl Observer {
     }
 
     /// Watches a node that may not be there.
-    async fn watch_node(&self, path: &str) -> Result<OneshotWatcher, NodeError> {
+    pub(super) async fn watch_node(&self, path: &str) -> Result<OneshotWatcher, NodeError> {
         let watched = self.client.check_and_watch_stat(path).await;
         watched
             .map(|(_, watcher)| watcher)

@@ -75,6 +75,12 @@ pub enum Refused {
     /// The task is not paused.
     #[error("the task is not paused")]
     NotPaused,
+    /// The task is deployed, and what it keeps is not purged then.
+    #[error("generation {current} of the task is deployed: undeploy the task first")]
+    Deployed {
+        /// The generation that runs.
+        current: u64,
+    },
 }
 
 impl Refused {
@@ -272,6 +278,33 @@ pub fn undeploy(
         changed,
         ..record.clone()
     })
+}
+
+/// Gives up the copy of the state of a task that is undeployed, before the state and the copy are deleted: nobody restores it
+/// any more.
+///
+/// # Errors
+/// The task is deployed, or never was.
+pub fn purge(record: Option<&RolloutRecord>, changed: Changed) -> Result<RolloutRecord, Refused> {
+    let record = record.ok_or(Refused::NotDeployed)?;
+    if let Some(current) = record.current {
+        let current = current.number;
+        return Err(Refused::Deployed { current });
+    }
+    Ok(RolloutRecord {
+        copy: record.copy.map(|_| StateCopy::Stale),
+        restore: false,
+        changed,
+        ..record.clone()
+    })
+}
+
+/// Notes that the state and its copy have been deleted.
+///
+/// # Errors
+/// The task is deployed again, or its record is gone.
+pub fn purged(record: Option<&RolloutRecord>, changed: Changed) -> Result<RolloutRecord, Refused> {
+    Ok(change::dropped(&purge(record, changed.clone())?, changed))
 }
 
 /// Which of the generations that are there nobody needs any more, by their numbers.

@@ -114,6 +114,22 @@ fn a_state_that_is_half_restored_is_restored_whatever_comes_between() {
 }
 
 #[test]
+fn a_state_that_is_purged_is_not_restored_any_more() {
+    let deployed = purge(Some(&rolled_back()), by("ann"));
+    assert_eq!(deployed, Err(Refused::Deployed { current: 1 }));
+    assert_eq!(purge(None, by("ann")), Err(Refused::NotDeployed));
+    let gone = undeploy(Some(&rolled_back()), by("ann")).unwrap();
+    let purging = purge(Some(&gone), by("ann")).unwrap();
+    assert_eq!(
+        (purging.copy, purging.restore),
+        (Some(StateCopy::Stale), false)
+    );
+    let purged = purged(Some(&purging), by("ann")).unwrap();
+    assert_eq!((purged.copy, purged.newest), (None, 2));
+    assert!(RolloutRecord::decode(&purged.encode().unwrap()).is_ok());
+}
+
+#[test]
 fn orders_that_make_no_sense_are_refused_and_say_why() {
     let record = wanted();
     let paused = pause(Some(&record), "a look\n", by("ann")).unwrap();

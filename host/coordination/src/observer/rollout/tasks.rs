@@ -1,0 +1,98 @@
+//! All tasks: those that were deployed, and those of which only terms are known.
+
+use std::collections::BTreeSet;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{Observer, ObserverError, READS_MAX, Running, Seen};
+use soloist_core::records;
+
+/// A task in the list of all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TaskListed {
+    /// It was deployed.
+    Deployed {
+        /// The task.
+        task: String,
+        /// How its rollout stands.
+        seen: Box<Seen>,
+    },
+    /// It was deployed, and its record cannot be read.
+    Unreadable {
+        /// The task.
+        task: String,
+        /// Why not.
+        problem: String,
+    },
+    /// Hosts stand for it by their own configuration.
+    OfFiles {
+        /// The task.
+        task: String,
+        /// Who runs it.
+        running: Option<Running>,
+    },
+}
+
+impl TaskListed {
+    /// The name of the task.
+    pub fn task(&self) -> &str {
+        match self {
+            Self::Deployed { task, .. }
+            | Self::Unreadable { task, .. }
+            | Self::OfFiles { task, .. } => task,
+        }
+    }
+}
+
+impl Observer {
+    /// All tasks, by their names.
+    ///
+    /// # Errors
+    /// [`ObserverError::Node`].
+    pub async fn tasks(&self) -> Result<Vec<TaskListed>, ObserverError> {
+        self.catch_up().await?;
+        let deployed = self.children(&records::manifests_path(&self.root)).await?;
+        let deployed: BTreeSet<String> = deployed.into_iter().collect();
+        let known = self.children(&records::tasks_path(&self.root)).await?;
+        let all: BTreeSet<String> = deployed.iter().cloned().chain(known).collect();
+        let reads = all.into_iter().map(async |task| {
+            if deployed.contains(&task) {
+                self.listed(task).await.map(Some)
+            } else {
+                self.listed_of_files(task).await
+            }
+        });
+        let read = stream::iter(reads).buffered(READS_MAX);
+        read.try_filter_map(async |task| Ok(task))
+            .try_collect()
+            .await
+    }
+
+    async fn listed(&self, task: String) -> Result<TaskListed, ObserverError> {
+        let record = match self.record(&task).await {
+            Ok(record) => record,
+            Err(ObserverError::Unreadable(unreadable)) => {
+                let problem = unreadable.to_string();
+                return Ok(TaskListed::Unreadable { task, problem });
+            }
+            Err(error) => return Err(error),
+        };
+        let seen = Seen {
+            record,
+            hosts: self.readiness(&task).await?,
+            running: self.running(&task).await?,
+        };
+        let seen = Box::new(seen);
+        Ok(TaskListed::Deployed { task, seen })
+    }
+
+    /// None if nobody has ever stood for it.
+    async fn listed_of_files(&self, task: String) -> Result<Option<TaskListed>, ObserverError> {
+        let is_known = self.latest(&task).await?.is_some();
+        if !is_known {
+            return Ok(None);
+        }
+        let running = self.running(&task).await?;
+        Ok(Some(TaskListed::OfFiles { task, running }))
+    }
+}

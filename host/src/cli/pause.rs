@@ -1,0 +1,146 @@
+//! `soloist pause` and `soloist resume`: have nobody run a task for a while.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::ArgMatches;
+use soloist_config::TaskName;
+use soloist_coordination::observer::rollout::Order;
+use soloist_coordination::observer::{Observer, ObserverError};
+use soloist_core::records::RolloutRecord;
+use soloist_core::rollout::{pause, resume};
+use tokio::time::{Instant, sleep};
+
+use super::Failure;
+use super::operator::{Operator, OperatorOptions, block_on, task_name};
+use super::output::print;
+use super::rollout::{changed, give};
+
+/// How often it is looked who leads.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Pause a deployed task: its leader stops, and nobody runs it until it is resumed
+///
+/// Hosts go on to prepare what is deployed meanwhile. The command waits until nobody runs the task.
+#[derive(Debug, clap::Args)]
+pub(super) struct Pause {
+    /// The task
+    #[arg(value_parser = task_name)]
+    task: TaskName,
+
+    /// Why, for whoever wonders: up to 200 characters [default: none]
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
+    /// Wait for nothing
+    #[arg(long)]
+    no_wait: bool,
+
+    /// How long to wait until nobody runs it; it is paused longer
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    options: OperatorOptions,
+}
+
+/// Resume a task that was paused: hosts that are ready stand for it again.
+#[derive(Debug, clap::Args)]
+pub(super) struct Resume {
+    /// The task
+    #[arg(value_parser = task_name)]
+    task: TaskName,
+
+    #[command(flatten)]
+    options: OperatorOptions,
+}
+
+impl Pause {
+    pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
+        let Self {
+            task,
+            reason,
+            no_wait,
+            timeout,
+            options,
+        } = self;
+        let (operator, by) = (options.operator(matches)?, changed());
+        let reason = reason.unwrap_or_default();
+        let decide = |record: Option<&RolloutRecord>| pause(record, &reason, by.clone());
+        block_on(async {
+            let mut observer = operator.connect().await?;
+            let done = async {
+                give_one(&operator, &mut observer, &task, &decide).await?;
+                print(&format!("{task} is paused\n"))?;
+                if no_wait {
+                    return Ok(());
+                }
+                vacant(&operator, &mut observer, &task, timeout).await?;
+                print(&format!("nobody runs {task}\n")).map(drop)
+            };
+            let done = done.await;
+            observer.close().await;
+            done
+        })
+    }
+}
+
+impl Resume {
+    pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
+        let Self { task, options } = self;
+        let (operator, by) = (options.operator(matches)?, changed());
+        let decide = |record: Option<&RolloutRecord>| resume(record, by.clone());
+        block_on(async {
+            let mut observer = operator.connect().await?;
+            let given = give_one(&operator, &mut observer, &task, &decide).await;
+            observer.close().await;
+            given
+        })?;
+        print(&format!("{task} is resumed\n")).map(drop)
+    }
+}
+
+/// Gives an order that writes nothing but the record.
+pub(super) async fn give_one(
+    operator: &Operator,
+    observer: &mut Observer,
+    task: &str,
+    decide: &soloist_coordination::observer::rollout::Decide<'_>,
+) -> Result<RolloutRecord, Failure> {
+    let order = Order {
+        task,
+        decide,
+        generation: None,
+        artefact: None,
+    };
+    give(operator, observer, &order).await
+}
+
+/// Waits until nobody stands for a task, and nobody runs it.
+pub(super) async fn vacant(
+    operator: &Operator,
+    observer: &mut Observer,
+    task: &str,
+    within: Duration,
+) -> Result<(), Failure> {
+    let deadline = Instant::now() + within;
+    let mut standing = Vec::new();
+    loop {
+        match observer.standing(task).await {
+            Ok(hosts) if hosts.is_empty() => return Ok(()),
+            Ok(hosts) => standing = hosts,
+            Err(_) if observer.is_lost() => *observer = operator.connect().await?,
+            Err(error) if error.may_pass() => {}
+            Err(error) => return Err(error.into()),
+        }
+        if Instant::now() >= deadline {
+            let error = ObserverError::StillStanding {
+                task: task.to_owned(),
+                hosts: standing,
+                within,
+            };
+            return Err(Failure::RunTime(anyhow!(error)));
+        }
+        sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,248 @@
+//! `soloist rollback`: have the generation before run again, or an older one as a new generation.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::ArgMatches;
+use soloist_config::{Manifest, TaskName};
+use soloist_coordination::observer::Observer;
+use soloist_coordination::observer::rollout::Order;
+use soloist_core::records::{Generation, RolloutRecord};
+use soloist_core::rollout::{OnRollback, Refused, Undone, rollback};
+
+use super::Failure;
+use super::deploy::{Deploying, Out, Prepared, sign};
+use super::operator::{Operator, OperatorOptions, block_on, task_name};
+use super::output::{print, tell_on_stderr};
+use super::rollout::follow::{WaitFor, follow};
+use super::rollout::{self, changed, give, now, who};
+
+/// Take the newest generation of a task back: the one before runs again, at once
+///
+/// A generation that is wanted and has not run yet is given up. Otherwise the current one is taken back, and the state becomes
+/// what it was before, if the current one is still on probation and its manifest does not say on_rollback = "keep".
+///
+/// With --to an older generation is deployed again, under a new number, as `soloist deploy` would. Where hosts want signatures
+/// it needs new ones: if the old one was signed, the text to sign is written, and nothing is changed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Rollback {
+    /// The task
+    #[arg(value_parser = task_name)]
+    task: TaskName,
+
+    /// The generation to deploy again, one of those that `soloist tasks show` lists [default: none; the one before runs again]
+    #[arg(long, value_name = "GENERATION")]
+    to: Option<u64>,
+
+    /// Why, for the record: up to 200 characters [default: none]
+    #[arg(long, value_name = "TEXT", conflicts_with = "to")]
+    reason: Option<String>,
+
+    /// Write the text to sign into this file, and change nothing [default: TASK-NUMBER.json, if the old one was signed]
+    #[arg(long, value_name = "FILE", requires = "to")]
+    out: Option<PathBuf>,
+
+    /// Deploy it without signatures, though the old one was signed
+    #[arg(long, requires = "to", conflicts_with = "out")]
+    unsigned: bool,
+
+    /// Deploy it though it may more than the one that runs, after this was shown
+    #[arg(long, requires = "to")]
+    accept_grants: bool,
+
+    /// Wait for nothing
+    #[arg(long)]
+    no_wait: bool,
+
+    /// How long to wait until a leader runs it; the rollout goes on longer
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    options: OperatorOptions,
+}
+
+impl Rollback {
+    pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
+        tell_on_stderr("rollback").map_err(Failure::RunTime)?;
+        let Self {
+            task,
+            to,
+            reason,
+            out,
+            unsigned,
+            accept_grants,
+            no_wait,
+            timeout,
+            options,
+        } = self;
+        let operator = options.operator(matches)?;
+        let wait = (!no_wait).then_some((WaitFor::Runs, timeout));
+        let deploying = Deploying {
+            accept_grants,
+            wait,
+            json: false,
+        };
+        block_on(async {
+            let mut observer = operator.connect().await?;
+            let done = match to {
+                None => {
+                    let reason = reason.unwrap_or_default();
+                    back(&operator, &mut observer, &task, &reason, &deploying).await
+                }
+                Some(number) => {
+                    let again = Again {
+                        task: &task,
+                        number,
+                        out,
+                        unsigned,
+                    };
+                    again.deploy(&operator, &mut observer, &deploying).await
+                }
+            };
+            observer.close().await;
+            done
+        })
+    }
+}
+
+/// Has the generation before run again.
+async fn back(
+    operator: &Operator,
+    observer: &mut Observer,
+    task: &str,
+    reason: &str,
+    deploying: &Deploying,
+) -> Result<(), Failure> {
+    let before = rollout::record(observer, task).await?;
+    let on_rollback = on_rollback(observer, task, &before).await?;
+    let by = changed();
+    let (_, expected) = rollback(Some(&before), on_rollback, reason, by.clone())
+        .map_err(|refused| Failure::RunTime(refused.into()))?;
+    let decide = |record: Option<&RolloutRecord>| {
+        let (next, undone) = rollback(record, on_rollback, reason, by.clone())?;
+        match record {
+            // It would take back what nobody has seen.
+            Some(record) if undone != expected => Err(Refused::changed(record)),
+            _ => Ok(next),
+        }
+    };
+    let order = Order {
+        task,
+        decide: &decide,
+        generation: None,
+        artefact: None,
+    };
+    give(operator, observer, &order).await?;
+    let (line, runs) = told(expected);
+    deploying.tell(&format!("{task}: {line}"))?;
+    if let (Some(generation), Some(wait)) = (runs, deploying.wait) {
+        let tell = |line: &str| deploying.tell(line);
+        follow(operator, observer, (task, generation), wait, tell).await?;
+    }
+    Ok(())
+}
+
+/// What the manifest of the current generation says. One that cannot be read says nothing: then it is the default.
+async fn on_rollback(
+    observer: &Observer,
+    task: &str,
+    record: &RolloutRecord,
+) -> Result<OnRollback, Failure> {
+    let Some(current) = record.current.filter(|_| record.wanted.is_none()) else {
+        return Ok(OnRollback::default());
+    };
+    match rollout::manifest(observer, task, current).await {
+        Ok((_, manifest)) => Ok(rollout::on_rollback(&manifest)),
+        Err(error @ Failure::Unreachable(_)) => Err(error),
+        Err(error) => {
+            tracing::warn!("the state is restored, if there is a copy: {error}");
+            Ok(OnRollback::default())
+        }
+    }
+}
+
+/// What was taken back, and which generation runs now, if that has changed.
+fn told(undone: Undone) -> (String, Option<Generation>) {
+    match undone {
+        Undone::Wanted(wanted) => (
+            format!(
+                "generation {} is given up; what runs goes on",
+                wanted.number
+            ),
+            None,
+        ),
+        Undone::Current { from, to, restore } => {
+            let state = if restore {
+                "the state becomes what it was before"
+            } else {
+                "the state stays as it is"
+            };
+            let (from, number) = (from.number, to.number);
+            let line = format!(
+                "generation {from} is taken back, and generation {number} runs again; {state}"
+            );
+            (line, Some(to))
+        }
+    }
+}
+
+/// An older generation that is deployed again.
+struct Again<'a> {
+    task: &'a str,
+    number: u64,
+    out: Option<PathBuf>,
+    unsigned: bool,
+}
+
+impl Again<'_> {
+    async fn deploy(
+        self,
+        operator: &Operator,
+        observer: &mut Observer,
+        deploying: &Deploying,
+    ) -> Result<(), Failure> {
+        let Self {
+            task,
+            number,
+            out,
+            unsigned,
+        } = self;
+        rollout::record(observer, task).await?;
+        let envelope = observer.generation(task, number).await?;
+        let old = rollout::read(task, number, &envelope)?;
+        let next = deploying.next(observer, task, None).await?;
+        let manifest = Manifest {
+            generation: next.number,
+            replaces: next.replaces,
+            at: now(),
+            by: who(),
+            ..old
+        };
+        let prepared = Prepared::unsigned(manifest, None)?;
+        let is_signed = !envelope.signatures.is_empty();
+        if let Some(out) = &out {
+            deploying.show_widening(observer, &prepared).await?;
+            return sign(&prepared, Out::File(out));
+        }
+        if is_signed && !unsigned {
+            deploying.show_widening(observer, &prepared).await?;
+            let file = PathBuf::from(format!("./{task}-{}.json", next.number));
+            sign(&prepared, Out::File(&file))?;
+            return Err(Failure::RunTime(anyhow!(
+                "generation {number} was signed, so hosts may want signatures of generation {} as well, and nothing was \
+                 changed: sign the text, or add --unsigned",
+                next.number
+            )));
+        }
+        print(&format!(
+            "generation {} is generation {number} again\n",
+            next.number
+        ))?;
+        let record = deploying.write(operator, observer, &prepared).await?;
+        deploying
+            .follow(operator, observer, &prepared, record)
+            .await
+    }
+}
