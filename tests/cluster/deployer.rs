@@ -12,6 +12,7 @@ use soloist_tests::deployment::{Deployment, Signer};
 use soloist_tests::history::Record;
 use soloist_tests::host::Host;
 use soloist_tests::{PATIENCE, build, eventually};
+use zookeeper_client::{Acl, AuthId, Permission};
 
 fn heartbeat() -> Result<PathBuf> {
     Ok(build::artifacts()?.guest("heartbeat"))
@@ -121,8 +122,8 @@ async fn a_task_comes_and_goes_while_hosts_run_and_others_are_not_touched() -> R
 }
 
 /// What a host says of a generation that it does not take.
-async fn refusal(cluster: &Cluster, deployment: &Deployment, host: &str) -> Result<String> {
-    let client = cluster.client().await?;
+async fn refusal(deployment: &Deployment, host: &str) -> Result<String> {
+    let client = deployment.client();
     let path = format!("{}/{host}", deployment.paths.ready);
     let reason = eventually("the host to say why not", PATIENCE, async || {
         let (data, _) = client.get_data(&path).await.ok()?;
@@ -132,7 +133,6 @@ async fn refusal(cluster: &Cluster, deployment: &Deployment, host: &str) -> Resu
         }
     })
     .await?;
-    soloist_tests::client::close(client).await;
     Ok(reason)
 }
 
@@ -183,7 +183,7 @@ async fn whoever_can_write_to_the_ensemble_runs_nothing() -> Result<()> {
             }
             _ => deployment.deploy(&text).await?,
         };
-        let reason = refusal(&cluster, &deployment, case).await?;
+        let reason = refusal(&deployment, case).await?;
         ensure!(reason.contains(why), "{case}: {reason}");
         let activated = cluster.history.since(0);
         let activated = activated.iter().any(|it| it.is_of("activated", case));
@@ -221,11 +221,11 @@ async fn an_old_generation_is_not_accepted_again() -> Result<()> {
     told(&cluster, from, "a", "activated", "replayed").await?;
 
     set(first).await?;
-    let reason = refusal(&cluster, &deployment, "a").await?;
+    let reason = refusal(&deployment, "a").await?;
     ensure!(reason.contains("generation 1 is old"), "{reason}");
     running.terminate().await?;
     let mut restarted = host(&cluster, &deployment, "a", "")?;
-    let reason = refusal(&cluster, &deployment, "a").await?;
+    let reason = refusal(&deployment, "a").await?;
     ensure!(reason.contains("generation 1 is old"), "{reason}");
     let from = cluster.history.len();
     set(second).await?;
@@ -262,7 +262,7 @@ async fn what_the_file_does_not_allow_any_more_ends_and_a_name_is_either_in_the_
     from = cluster.history.len();
     running.signal(Signal::HUP)?;
     told(&cluster, from, "a", "released", "report").await?;
-    let reason = refusal(&cluster, &deployment, "a").await?;
+    let reason = refusal(&deployment, "a").await?;
     ensure!(reason.contains("does not trust"), "{reason}");
     cluster.file("a.toml", &trusting)?;
     from = cluster.history.len();
@@ -274,7 +274,7 @@ async fn what_the_file_does_not_allow_any_more_ends_and_a_name_is_either_in_the_
     let mut running = host(&cluster, &deployment, "b", &own)?;
     from = cluster.history.len();
     told(&cluster, 0, "b", "activated", "report").await?;
-    let reason = refusal(&cluster, &deployment, "b").await?;
+    let reason = refusal(&deployment, "b").await?;
     ensure!(
         reason.contains("b.toml") && reason.contains("has a task report as well"),
         "{reason}"
@@ -288,5 +288,50 @@ async fn what_the_file_does_not_allow_any_more_ends_and_a_name_is_either_in_the_
     );
     running.terminate().await?;
     deployment.close().await;
+    Ok(())
+}
+
+/// Where the ACL says who may deploy, what others have written is not taken, nor made to look right.
+#[tokio::test(flavor = "multi_thread")]
+async fn unsigned_manifests_are_taken_from_those_who_have_the_identity() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let operator = cluster.client_as("ann:hunter2").await?;
+    let own = [Acl::new(Permission::ALL, AuthId::authed())];
+    let deployment = Deployment::new(operator, "guarded", vec![]).writing_as(own.to_vec());
+    let zookeeper = "[zookeeper]\nauth = \"digest:ann:hunter2\"\nacl = \"creator\"\n";
+    let mut running = host(&cluster, &deployment, "a", zookeeper)?;
+    let text = deployment.text(&heartbeat()?, json!({}), json!({})).await?;
+    deployment.deploy(&text).await?;
+    told(&cluster, 0, "a", "activated", "guarded").await?;
+
+    // A stranger found a place that was open: as in a tree that was made before there was an ACL.
+    let open = [Acl::new(Permission::ALL, AuthId::anyone())];
+    let theirs = deployment.writing_as(open.to_vec());
+    let text = theirs
+        .text(&heartbeat()?, json!({"config": {"x": "evil"}}), json!({}))
+        .await?;
+    let evil = theirs.deploy(&text).await?;
+    theirs
+        .change(|record, changed| {
+            let mut record = record.clone();
+            (record.current, record.wanted, record.changed) = (Some(evil), None, changed);
+            Ok(record)
+        })
+        .await?;
+    let reason = refusal(&theirs, "a").await?;
+    ensure!(
+        reason.contains("others may have written generation 2"),
+        "{reason}"
+    );
+    running.terminate().await?;
+    // A host that starts sets rights right, but not these.
+    let mut running = host(&cluster, &theirs, "b", zookeeper)?;
+    let reason = refusal(&theirs, "b").await?;
+    ensure!(
+        reason.contains("others may have written generation 2"),
+        "{reason}"
+    );
+    running.terminate().await?;
+    theirs.close().await;
     Ok(())
 }

@@ -10,7 +10,7 @@ use soloist_core::digest::Digest;
 use soloist_core::records::{Changed, Envelope, Generation, RolloutRecord, TaskPaths};
 use soloist_core::rollout;
 use tempfile::TempDir;
-use zookeeper_client::{Acls, Client, CreateMode, Error};
+use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error, Permission};
 
 use crate::client;
 
@@ -65,6 +65,7 @@ pub struct Deployment {
     pub paths: TaskPaths,
     task: String,
     signers: Vec<Signer>,
+    acl: Vec<Acl>,
 }
 
 impl Deployment {
@@ -75,18 +76,34 @@ impl Deployment {
             paths: TaskPaths::new(ROOT, task, None),
             task: task.to_owned(),
             signers,
+            acl: vec![Acl::new(Permission::ALL, AuthId::anyone())],
         }
+    }
+
+    /// The same, with another ACL for what is written from here on.
+    #[must_use]
+    pub fn writing_as(self, acl: Vec<Acl>) -> Self {
+        Self { acl, ..self }
+    }
+
+    /// The operator's session.
+    pub fn client(&self) -> &Client {
+        &self.client
     }
 
     /// The `[deploy]` of a host that takes it, and keeps what it keeps in `directory`, which is made.
     pub fn taken_by(&self, directory: &Path, allow: &str) -> Result<String> {
         std::fs::create_dir_all(directory)?;
         let keys: Vec<_> = self.signers.iter().map(|signer| &signer.key).collect();
+        let trusted = if keys.is_empty() {
+            "unsigned = true".to_owned()
+        } else {
+            format!("keys = {keys:?}\nrequire = {}", keys.len())
+        };
         let (task, directory) = (&self.task, directory.display().to_string());
         Ok(format!(
-            "[deploy]\nenabled = true\nkeys = {keys:?}\nrequire = {}\ntasks = [{task:?}]\n\
-             sources = [\"ensemble:\", \"file:///\"]\ndirectory = {directory:?}\n[deploy.allow]\n{allow}\n",
-            keys.len()
+            "[deploy]\nenabled = true\n{trusted}\ntasks = [{task:?}]\n\
+             sources = [\"ensemble:\", \"file:///\"]\ndirectory = {directory:?}\n[deploy.allow]\n{allow}\n"
         ))
     }
 
@@ -167,7 +184,7 @@ impl Deployment {
             changed,
         )?;
         client::make_path(&self.client, &self.paths.generations).await?;
-        let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+        let options = CreateMode::Persistent.with_acls(Acls::new(&self.acl));
         let path = self.paths.generation(generation.number);
         self.client
             .create(&path, &envelope.encode(), &options)
@@ -184,7 +201,7 @@ impl Deployment {
                 .set_data(&self.paths.manifest, &data, Some(version))
                 .await?;
         } else {
-            let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+            let options = CreateMode::Persistent.with_acls(Acls::new(&self.acl));
             let parent = soloist_core::records::manifests_path(ROOT);
             client::make_path(&self.client, &parent).await?;
             self.client

@@ -31,7 +31,8 @@ pub(crate) use wire::DeployWire;
 pub struct DeployConfig {
     /// The keys that sign manifests, each once.
     pub keys: Vec<PublicKey>,
-    /// How many of the keys have to have signed a manifest: from 1 to all of them.
+    /// How many of the keys have to have signed a manifest: from 1 to all of them. None, if manifests are taken that nobody
+    /// has signed, where the ACL lets nobody else write than those who have the host's identity.
     pub require: usize,
     /// The names of the tasks.
     pub tasks: Vec<NamePattern>,

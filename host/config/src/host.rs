@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Deserializer};
+use soloist_core::access::AclSetting;
 use soloist_core::grants::Nat64;
 use soloist_core::lease::Timing;
 use soloist_core::records::{TaskPaths, WATCHED_BYTES_MAX};
@@ -184,6 +185,7 @@ impl HostWire {
             .collect();
         self.check_names(validator);
         if let Ok(zookeeper) = &zookeeper {
+            self.check_unsigned(zookeeper, deploy.as_ref().ok(), validator);
             self.check_paths(&zookeeper.root, validator);
             self.check_timing(zookeeper, &tasks, validator);
         }
@@ -224,6 +226,31 @@ impl HostWire {
             return Err(validator.report("task", &first_too_many.source, bad));
         }
         Ok(())
+    }
+
+    /// Manifests that nobody has signed are taken from those alone who have the identity.
+    fn check_unsigned(
+        &self,
+        zookeeper: &EnsembleConfig,
+        deploy: Option<&Option<DeployConfig>>,
+        validator: &mut Validator<'_>,
+    ) {
+        let takes_unsigned = deploy.is_some_and(|it| it.as_ref().is_some_and(|it| it.require == 0));
+        let is_guarded = matches!(
+            zookeeper.acl,
+            Some(AclSetting::Creator | AclSetting::CreatorWorldRead)
+        ) && zookeeper.auth.is_some();
+        if let Some(table) = self
+            .deploy
+            .as_ref()
+            .filter(|_| takes_unsigned && !is_guarded)
+        {
+            validator.report(
+                "deploy.unsigned",
+                &table.source,
+                BadValue::UnsignedByAnybody,
+            );
+        }
     }
 
     fn check_names(&self, validator: &mut Validator<'_>) {

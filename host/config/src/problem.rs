@@ -403,6 +403,17 @@ pub enum BadValue {
         /// What was written.
         text: Excerpt,
     },
+    /// Signatures are not looked at.
+    #[error(
+        "nobody's signature counts where unsigned manifests are taken: take `keys` out, or this, so that they count"
+    )]
+    UnsignedWithKeys,
+    /// Whoever can write to the ensemble could run anything on the host.
+    #[error(
+        "takes what everybody who can write to the ensemble deploys: set `auth` and acl = \"creator\" or \"creator-world-read\" in \
+         [zookeeper], so that only those can who have that identity, or have manifests signed, with `keys`"
+    )]
+    UnsignedByAnybody,
     /// What is fetched could be any file.
     #[error(
         "is fetched from elsewhere, and nothing says which file is meant: set sha256 too, as `sha256sum` or `soloist inspect` \

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use zookeeper_client::{CreateMode, Error};
 
 use super::error::{Doing, NodeError};
+use super::rights::same;
 use super::session::Session;
 use soloist_core::records::{self, ReadyRecord, TaskPaths};
 
@@ -32,6 +33,24 @@ impl DeployedNodes {
             Err(Error::NoNode) => Ok(None),
             Err(error) => Err(NodeError::at(Doing::Read, &path)(error)),
         }
+    }
+
+    /// Whether those alone can have written the node of a generation who have this host's identity: it gives the rights that
+    /// this host's own node gives. Nobody sets the rights of such a node right, see [`rights`](crate::rights).
+    ///
+    /// # Errors
+    /// The rights cannot be read.
+    pub async fn is_guarded(&self, number: u64, root: &str) -> Result<bool, NodeError> {
+        let client = self.session.client();
+        let (own, path) = (
+            records::host_path(root, self.session.host()),
+            self.paths.generation(number),
+        );
+        let right = client.get_acl(&own).await;
+        let (right, _) = right.map_err(NodeError::at(Doing::Read, &own))?;
+        let given = client.get_acl(&path).await;
+        let (given, _) = given.map_err(NodeError::at(Doing::Read, &path))?;
+        Ok(same(&given, &right))
     }
 
     /// Says in `ready/<host>` how far this host is. It goes with the session.

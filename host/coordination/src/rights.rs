@@ -105,11 +105,15 @@ async fn look(session: &Session, root: &str, tasks: &[Arc<TaskPaths>]) -> Result
         node(root, false),
         node(&records::tasks_path(root), false),
         node(&records::hosts_path(root), true),
+        node(&records::manifests_path(root), false),
+        node(&records::artefacts_path(root), false),
     ];
-    let tasks = tasks
-        .iter()
-        .filter_map(|paths| records::parent(&paths.term))
-        .map(|path| node(path, true));
+    let tasks = tasks.iter().flat_map(|paths| {
+        let own = records::parent(&paths.term).map(|path| node(path, true));
+        [Some(node(&paths.manifest, true)), own]
+            .into_iter()
+            .flatten()
+    });
     let mut waiting: VecDeque<Node> = tasks.chain(parents).collect();
     let (mut known, mut found) = (waiting.len(), Found::default());
     let mut under_way = FuturesUnordered::new();
@@ -157,6 +161,10 @@ async fn look_at(
     let client = session.client();
     let (rights, children) = match client.get_acl(&path).await {
         Ok((acl, stat)) if same(&acl, right) => (Rights::Right, stat.num_children),
+        // Whoever takes unsigned manifests goes by their rights: what a stranger has written must not look like an operator's.
+        Ok((_, stat)) if is_generation(&path) => {
+            (Rights::Refused(Error::InvalidAcl), stat.num_children)
+        }
         Ok((_, stat)) => (
             rights(client.set_acl(&path, session.acl(), None).await.map(drop))?,
             stat.num_children,
@@ -184,6 +192,11 @@ async fn look_at(
     }
 }
 
+/// Whether a node is a generation of a deployed task.
+fn is_generation(path: &str) -> bool {
+    records::parent(path).is_some_and(|parent| parent.ends_with("/generations"))
+}
+
 /// What came of an attempt to set a node right.
 fn rights(attempt: Result<(), Error>) -> Result<Rights, Error> {
     match attempt {
@@ -195,7 +208,7 @@ fn rights(attempt: Result<(), Error>) -> Result<Rights, Error> {
 }
 
 /// Whether two ACLs say the same, in whatever order and however often.
-fn same(one: &[Acl], other: &[Acl]) -> bool {
+pub(super) fn same(one: &[Acl], other: &[Acl]) -> bool {
     let holds = |whole: &[Acl], part: &[Acl]| part.iter().all(|entry| whole.contains(entry));
     holds(one, other) && holds(other, one)
 }

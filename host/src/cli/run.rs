@@ -156,6 +156,12 @@ impl Run {
 
 /// Opens what a host that takes deployed tasks keeps on its disk.
 fn opened(deploy: &DeployConfig) -> Result<(Artefacts, AcceptedStore), Failure> {
+    if deploy.require == 0 {
+        tracing::warn!(
+            "[deploy] takes manifests that nobody has signed: whoever has this host's identity runs what they like here, within \
+             [deploy.allow]; have them signed, with `keys`"
+        );
+    }
     let open = || {
         let accepted = AcceptedStore::open(&deploy.accepted())?;
         let cache = Cache::open(&deploy.artefacts())?.with_room(deploy.cache_size);

@@ -96,6 +96,7 @@ fn every_bad_value_is_named_with_its_place() {
         (enabled("keys = \"a\""), "4:8", "keys", "a list, in brackets"),
         (enabled("require = 2"), "5:11", "require", "write 1 to 1"),
         (enabled("require = 0"), "5:11", "require", "write 1 to 1"),
+        (enabled("unsigned = true"), "5:12", "unsigned", "nobody's signature counts"),
         (enabled("tasks = [\"a*b*\"]"), "4:10", "tasks", "one * at most"),
         (enabled("tasks = [\"\"]"), "4:10", "tasks", "no pattern"),
         (enabled("sources = [\"https://u:hunter2@a/\"]"), "5:12", "sources", "names a user"),

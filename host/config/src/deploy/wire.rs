@@ -33,6 +33,7 @@ pub(crate) struct DeployWire {
     #[serde(deserialize_with = "shape::list")]
     keys: Vec<Written<KeyWire>>,
     require: Option<Written<Amount>>,
+    unsigned: Option<Written<bool>>,
     #[serde(deserialize_with = "shape::list")]
     tasks: Vec<Written<String>>,
     #[serde(deserialize_with = "shape::some_list")]
@@ -113,6 +114,14 @@ impl DeployWire {
         ];
         too_many("deploy", &counts, ENTRIES_MAX, table, validator)?;
         let keys = self.keys(validator);
+        let unsigned = self.unsigned.as_ref().filter(|unsigned| unsigned.value);
+        if let Some(unsigned) = unsigned.filter(|_| !self.keys.is_empty()) {
+            validator.report(
+                "deploy.unsigned",
+                &unsigned.source,
+                BadValue::UnsignedWithKeys,
+            );
+        }
         let max = self.keys.len().max(1) as u64;
         let require = validator.optional("deploy.require", self.require.as_ref(), |amount| {
             amount.count(1..=max)
@@ -144,7 +153,7 @@ impl DeployWire {
             let lists = [
                 (
                     "deploy.keys",
-                    self.keys.is_empty(),
+                    self.keys.is_empty() && unsigned.is_none(),
                     "write the public keys of those who may deploy: without them everybody could who can write to the ensemble",
                 ),
                 (
@@ -166,7 +175,10 @@ impl DeployWire {
         }
         let config = DeployConfig {
             keys: keys?,
-            require: usize::try_from(require?.unwrap_or(1)).unwrap_or(usize::MAX),
+            require: match (unsigned, require?) {
+                (Some(_), _) => 0,
+                (None, require) => usize::try_from(require.unwrap_or(1)).unwrap_or(usize::MAX),
+            },
             tasks: tasks?,
             sources: sources?,
             directory: own?.unwrap_or_default(),

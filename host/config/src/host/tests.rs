@@ -395,6 +395,31 @@ fn a_host_that_takes_deployed_tasks_needs_none_of_its_own() {
     let config = load(&deploy, Given::default()).unwrap();
     assert!(config.tasks.is_empty() && config.deploy.is_some());
     assert_eq!(load(TASK, Given::default()).unwrap().deploy, None);
+    let unsigned = deploy.replace(&format!("keys = [\"{key}\"]"), "unsigned = true");
+    for acl in ["creator", "creator-world-read"] {
+        let guarded = format!("{unsigned}\n[zookeeper]\nauth = \"digest:a:b\"\nacl = \"{acl}\"\n");
+        assert_eq!(
+            load(&guarded, Given::default())
+                .unwrap()
+                .deploy
+                .unwrap()
+                .require,
+            0
+        );
+    }
+    for open in [
+        "",
+        "auth = \"digest:a:b\"",
+        "acl = \"creator\"",
+        "auth = \"digest:a:b\"\nacl = [\"world:anyone:cdrwa\"]",
+    ] {
+        let open = format!("{unsigned}\n[zookeeper]\n{open}\n");
+        let refused = load(&open, Given::default()).unwrap_err().to_string();
+        assert!(
+            refused.contains("deploy.unsigned: takes what everybody"),
+            "{refused}"
+        );
+    }
     are_named(&[
         (
             deploy.replace("true", "false"),

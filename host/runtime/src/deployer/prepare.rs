@@ -69,10 +69,22 @@ pub(super) async fn prepare(
     }
     let session = present(&common)?;
     let number = generation.number;
-    let read = DeployedNodes::new(session, paths).generation(number).await;
+    let nodes = DeployedNodes::new(session, paths);
+    let read = nodes.generation(number).await;
     let data = read
         .map_err(|error| chain(&error))?
         .ok_or_else(|| format!("the ensemble has no generation {number}: deploy it again"))?;
+    if deploy.require == 0 {
+        let guarded = nodes.is_guarded(number, &config.zookeeper.root).await;
+        if !guarded.map_err(|error| chain(&error))? {
+            return Err(format!(
+                "this host takes unsigned manifests of those who have its identity, and others may have written generation \
+                 {number}: its node has another ACL than this host's nodes"
+            )
+            .into());
+        }
+    }
+    drop(nodes);
     let store = common.accepted.clone();
     let (bound, name) = (deploy.clone(), task.clone());
     let judged = apart(move || policy::judge(&bound, &store, &name, generation, &data)).await;
