@@ -14,6 +14,7 @@
 //!
 //! | files | what |
 //! |---|---|
+//! | `deployment` | what an operator is about to deploy: a file with one task, or a plugin and flags |
 //! | `host` | the whole of a host, and the rules that only the whole knows |
 //! | `deploy` | whether a host takes deployed tasks, and the most that it lets them have |
 //! | `widening` | what one task may more than another |
@@ -35,6 +36,7 @@
 
 mod amount;
 mod deploy;
+mod deployment;
 mod ensemble;
 mod file;
 mod grants;
@@ -58,16 +60,14 @@ mod written;
 
 pub use amount::Amount;
 pub use deploy::{DeployConfig, PublicKey, Refusal};
+pub use deployment::{Deployment, GivenDeployment};
 pub use ensemble::{EnsembleConfig, EnsembleWire};
 pub use file::{Document, Format};
 pub use grants::{DirectoryWire, GrantsWire, SecretFileWire, SecretWire};
 pub use host::{Config, Given};
 pub use identity::AclWire;
 pub use limits::{LimitsWire, RaisedLimit};
-pub use manifest::{
-    Artefact, Deployment, Difference, GivenDeployment, MANIFEST_BYTES_MAX, Manifest, OnRollback,
-    differences,
-};
+pub use manifest::{Artefact, Difference, MANIFEST_BYTES_MAX, Manifest, OnRollback, differences};
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use restart::RestartWire;
 pub use servers::ConnectString;

@@ -20,14 +20,13 @@ use crate::task::{TaskSettings, write_text};
 use crate::validator::Validator;
 use crate::written::Source;
 
-mod deployment;
 mod difference;
 mod plain;
 mod wire;
 
-pub use deployment::{Deployment, GivenDeployment};
 pub use difference::{Difference, differences};
-pub(crate) use plain::check_absolute;
+pub(crate) use plain::{check as check_plain, check_absolute};
+pub(crate) use wire::{RolloutKeys, RolloutSettings};
 
 /// The longest text of a manifest, in bytes.
 pub const MANIFEST_BYTES_MAX: usize = 256 * 1024;

@@ -36,7 +36,7 @@ pub(super) fn refuse_plugin(task: &TaskWire, validator: &mut Validator<'_>) {
 }
 
 /// Refuses what else no manifest may say.
-pub(super) fn check(task: &TaskWire, validator: &mut Validator<'_>) {
+pub(crate) fn check(task: &TaskWire, validator: &mut Validator<'_>) {
     if let Some(path) = &task.path {
         // A generation with another master node would not exclude the leader of the one before.
         let remedy = "a master node elsewhere is set in the hosts' own files, for a [[task]] that is not deployed";

@@ -63,24 +63,24 @@ struct ArtefactWire {
 }
 
 /// What is written of the rollout, wherever.
-pub(super) struct RolloutKeys<'a> {
-    pub(super) healthy_after: Option<&'a Written<String>>,
-    pub(super) ready_timeout: Option<&'a Written<String>>,
-    pub(super) on_rollback: Option<&'a Written<String>>,
-    pub(super) migrates: Option<&'a Written<bool>>,
+pub(crate) struct RolloutKeys<'a> {
+    pub(crate) healthy_after: Option<&'a Written<String>>,
+    pub(crate) ready_timeout: Option<&'a Written<String>>,
+    pub(crate) on_rollback: Option<&'a Written<String>>,
+    pub(crate) migrates: Option<&'a Written<bool>>,
 }
 
 /// What a manifest says of its rollout.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RolloutSettings {
-    pub(super) healthy_after: Duration,
-    pub(super) ready_timeout: Duration,
-    pub(super) on_rollback: OnRollback,
-    pub(super) migrates: bool,
+pub(crate) struct RolloutSettings {
+    pub(crate) healthy_after: Duration,
+    pub(crate) ready_timeout: Duration,
+    pub(crate) on_rollback: OnRollback,
+    pub(crate) migrates: bool,
 }
 
 impl RolloutKeys<'_> {
-    pub(super) fn validate(
+    pub(crate) fn validate(
         &self,
         validator: &mut Validator<'_>,
     ) -> Result<RolloutSettings, Reported> {

@@ -8,10 +8,9 @@ use soloist_core::digest::Digest;
 use soloist_core::rollout::Draft;
 use soloist_core::schedule::Time;
 
-use super::wire::{RolloutKeys, RolloutSettings};
-use super::{Artefact, Manifest, plain};
 use crate::file::Document;
 use crate::host;
+use crate::manifest::{Artefact, Manifest, RolloutKeys, RolloutSettings, check_plain};
 use crate::problem::{BadValue, ConfigError};
 use crate::task::{PluginSource, TaskSettings, TaskWire, digest};
 use crate::validator::{Reported, Validator};
@@ -67,7 +66,7 @@ impl Deployment {
         Self::read(subject, document.as_ref(), given)
     }
 
-    pub(super) fn read(
+    fn read(
         subject: &Path,
         document: Option<&Document>,
         given: GivenDeployment,
@@ -139,7 +138,7 @@ impl FileWire {
             source,
         } = self.only_task(validator)?;
         let settings = task.validate_settings(source, validator);
-        plain::check(task, validator);
+        check_plain(task, validator);
         let plugin = task.validate_plugin(source, validator);
         let sha256 = validator.optional("task.sha256", task.sha256.as_ref(), |text| digest(text));
         Ok(Deployment {
@@ -165,3 +164,6 @@ impl FileWire {
         Ok(first)
     }
 }
+
+#[cfg(test)]
+mod tests;
