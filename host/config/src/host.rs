@@ -236,10 +236,11 @@ impl HostWire {
         validator: &mut Validator<'_>,
     ) {
         let takes_unsigned = deploy.is_some_and(|it| it.as_ref().is_some_and(|it| it.require == 0));
+        // Such an ACL refers to an identity, which has to be there.
         let is_guarded = matches!(
             zookeeper.acl,
             Some(AclSetting::Creator | AclSetting::CreatorWorldRead)
-        ) && zookeeper.auth.is_some();
+        );
         if let Some(table) = self
             .deploy
             .as_ref()

@@ -410,7 +410,6 @@ fn a_host_that_takes_deployed_tasks_needs_none_of_its_own() {
     for open in [
         "",
         "auth = \"digest:a:b\"",
-        "acl = \"creator\"",
         "auth = \"digest:a:b\"\nacl = [\"world:anyone:cdrwa\"]",
     ] {
         let open = format!("{unsigned}\n[zookeeper]\n{open}\n");
