@@ -1,13 +1,13 @@
 //! Hears of every event of both hosts, tells it, and knows who leads.
 
 use std::cell::Cell;
-use std::io::Write as _;
+use std::fmt;
+use std::io::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use serde_json::{Map, Value};
 use soloist_core::event::{About, Event, Report, Subscriber};
-use soloist_runtime::report::LineQueue;
 use tokio::sync::watch;
 use tracing::Level;
 
@@ -33,22 +33,39 @@ pub(super) struct Leads {
 /// Tells what happens.
 #[derive(Debug)]
 pub struct Teller {
-    queue: LineQueue,
     manner: Manner,
     begun: Instant,
-    /// The host that is dead: it says nothing.
-    dead: Mutex<Option<&'static str>>,
+    desk: Mutex<Desk>,
     leads: watch::Sender<Option<Leads>>,
 }
 
+/// What is taken for as long as an event is noted and told. So nothing is told of a host after its death, whoever reads that a
+/// host leads finds it noted, and what the playground says of that comes after it.
+struct Desk {
+    output: Box<dyn Write + Send>,
+    /// The host that is dead: it says nothing.
+    dead: Option<&'static str>,
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("dead", &self.dead)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Teller {
-    /// Tells it in this manner, from now on.
-    pub fn new(queue: LineQueue, manner: Manner) -> Self {
+    /// Tells it in this manner, from now on. Threads that renew leases wait while a line is written: `output` must not block, as
+    /// a `LineQueue` does not.
+    pub fn new(output: impl Write + Send + 'static, manner: Manner) -> Self {
         Self {
-            queue,
             manner,
             begun: Instant::now(),
-            dead: Mutex::default(),
+            desk: Mutex::new(Desk {
+                output: Box::new(output),
+                dead: None,
+            }),
             leads: watch::Sender::new(None),
         }
     }
@@ -67,7 +84,7 @@ impl Teller {
         message: &str,
         fields: Map<String, Value>,
     ) {
-        self.write(Told {
+        let told = Told {
             time: SystemTime::now(),
             after: self.begun.elapsed(),
             level,
@@ -76,7 +93,8 @@ impl Teller {
             voice: Voice::Ours,
             message,
             fields,
-        });
+        };
+        self.desk().write(told, self.manner);
     }
 
     /// Whether fields are told.
@@ -86,7 +104,7 @@ impl Teller {
 
     /// From here on the host says nothing, as if its process had ended.
     pub(super) fn silence(&self, host: &'static str) {
-        *self.dead() = Some(host);
+        self.desk().dead = Some(host);
         self.leads.send_if_modified(|leads| {
             let led = leads.as_ref().is_some_and(|leads| leads.host == host);
             if led {
@@ -98,7 +116,7 @@ impl Teller {
 
     /// The host that was dead is there again.
     pub(super) fn hear_again(&self) {
-        *self.dead() = None;
+        self.desk().dead = None;
     }
 
     /// Who leads, as it changes.
@@ -106,57 +124,12 @@ impl Teller {
         self.leads.subscribe()
     }
 
-    fn write(&self, told: Told<'_>) {
-        // A line that cannot be written cannot be told either.
-        let _ = self
-            .queue
-            .clone()
-            .write_all(told.line(self.manner).as_bytes());
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn dead(&self) -> MutexGuard<'_, Option<&'static str>> {
-        self.dead.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether anybody wants to read of it: that a host begins and ends its session goes without saying.
-    fn is_told(&self, event: &Event) -> bool {
-        let is_noise = matches!(
-            event,
-            Event::SessionConnecting { .. }
-                | Event::SessionConnected { again: false, .. }
-                | Event::SessionClosed { .. }
-        );
-        event.level() <= Level::INFO && (self.is_for_programs() || !is_noise)
-    }
-}
-
-impl Subscriber for Teller {
-    fn event(&self, report: &Report<'_>) {
-        let host = match report.about {
-            About::Term(term) => Some(&*term.host),
-            About::Session | About::Task(_) => HOST.get(),
-        };
-        // Held until it is told, so that nothing is told of a host after its death.
-        let dead = self.dead();
-        if dead.is_some() && *dead == host {
-            return;
-        }
-        if self.is_told(report.event) {
-            self.write(Told {
-                time: SystemTime::now(),
-                after: self.begun.elapsed(),
-                level: report.event.level(),
-                host,
-                event: report.event.name(),
-                voice: if report.event.is_of_plugin() {
-                    Voice::Plugin
-                } else {
-                    Voice::Host
-                },
-                message: &report.event.message(),
-                fields: report.fields(),
-            });
-        }
+    /// Notes who leads, if the event is about that.
+    fn note(&self, report: &Report<'_>) {
         let About::Term(term) = report.about else {
             return;
         };
@@ -183,7 +156,110 @@ impl Subscriber for Teller {
         }
     }
 
+    /// Whether anybody wants to read of it: that a host begins and ends its session goes without saying.
+    fn is_told(&self, event: &Event) -> bool {
+        let is_noise = matches!(
+            event,
+            Event::SessionConnecting { .. }
+                | Event::SessionConnected { again: false, .. }
+                | Event::SessionClosed { .. }
+        );
+        event.level() <= Level::INFO && (self.is_for_programs() || !is_noise)
+    }
+}
+
+impl Desk {
+    fn write(&mut self, told: Told<'_>, manner: Manner) {
+        // A line that cannot be written cannot be told either.
+        let _ = self.output.write_all(told.line(manner).as_bytes());
+    }
+}
+
+impl Subscriber for Teller {
+    fn event(&self, report: &Report<'_>) {
+        let host = match report.about {
+            About::Term(term) => Some(&*term.host),
+            About::Session | About::Task(_) => HOST.get(),
+        };
+        let mut desk = self.desk();
+        if desk.dead.is_some() && desk.dead == host {
+            return;
+        }
+        self.note(report);
+        if self.is_told(report.event) {
+            let told = Told {
+                time: SystemTime::now(),
+                after: self.begun.elapsed(),
+                level: report.event.level(),
+                host,
+                event: report.event.name(),
+                voice: if report.event.is_of_plugin() {
+                    Voice::Plugin
+                } else {
+                    Voice::Host
+                },
+                message: &report.event.message(),
+                fields: report.fields(),
+            };
+            desk.write(told, self.manner);
+        }
+    }
+
     fn wants_line(&self, level: Level) -> bool {
         level <= Level::INFO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, OnceLock};
+
+    use soloist_core::term::{Demotion, FencingToken, Term};
+
+    use super::*;
+
+    /// Somebody who looks who leads as soon as a line can be read.
+    #[derive(Clone, Default)]
+    struct Reader {
+        leads: Arc<OnceLock<watch::Receiver<Option<Leads>>>>,
+        seen: Arc<Mutex<Vec<Option<String>>>>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+            let leads = self.leads.get().expect("nothing is told before");
+            let host = leads.borrow().as_ref().map(|leads| leads.host.clone());
+            self.seen.lock().unwrap().push(host);
+            Ok(line.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn whoever_reads_that_a_host_leads_or_does_not_any_more_finds_it_noted() {
+        let reader = Reader::default();
+        let teller = Teller::new(reader.clone(), Manner::Json);
+        reader.leads.set(teller.leads()).unwrap();
+        let term = Term {
+            number: 1,
+            fencing_token: FencingToken(1),
+            task: "task".into(),
+            host: "a".into(),
+            record_version: 0,
+        };
+        for event in [
+            &Event::Activated,
+            &Event::Demoted {
+                reason: Some(Demotion::Shutdown),
+            },
+        ] {
+            let about = About::Term(&term);
+            teller.event(&Report { about, event });
+        }
+        assert_eq!(*reader.seen.lock().unwrap(), [Some("a".to_owned()), None]);
     }
 }
