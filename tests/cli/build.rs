@@ -213,6 +213,63 @@ fn componentize_py_is_looked_for_in_the_project_and_on_the_path() -> Result<()> 
     Ok(())
 }
 
+/// A tool of our own makes a plugin, and writes down that it did. It is run when something has changed, and not otherwise.
+#[test]
+fn a_plugin_in_python_is_made_again_only_if_what_it_is_made_of_has_changed() -> Result<()> {
+    let plugin = soloist_tests::build::artifacts()?.guest("hello");
+    let tool = format!(
+        "#!/bin/sh\necho run >>venv/runs\nexec /bin/cp {} \"$8\"\n",
+        plugin.display()
+    );
+    let package = "venv/lib/python3/site-packages/tool-1.0/tool.py";
+    let place = folder(&[
+        ("app.py", "import other"),
+        ("other.py", ""),
+        ("wit/plugin.wit", ""),
+        ("venv/pyvenv.cfg", ""),
+        ("venv/bin/componentize-py", &tool),
+        (package, "1"),
+    ])?;
+    let path = |name: &str| place.path().join(name);
+    fs::set_permissions(
+        path("venv/bin/componentize-py"),
+        fs::Permissions::from_mode(0o755),
+    )?;
+    let mut runs = 0;
+    let mut build = |what: &str, is_new: bool| {
+        let output = soloist(place.path(), &["build"])?;
+        let said = String::from_utf8(output.stderr)?;
+        ensure!(output.status.success(), "{what}: {said}");
+        runs += usize::from(is_new);
+        let told = fs::read_to_string(path("venv/runs"))?.lines().count();
+        ensure!(told == runs, "{what}: {told} runs instead of {runs}");
+        ensure!(
+            said.contains("plugin.wasm stays as it is") != is_new,
+            "{what}: {said}"
+        );
+        ensure!(
+            fs::read(path("plugin.wasm"))? == fs::read(&plugin)?,
+            "{what}"
+        );
+        Ok::<_, anyhow::Error>(())
+    };
+    build("at first", true)?;
+    build("the same", false)?;
+    fs::write(path("soloist.toml"), "# for hosts")?;
+    build("what no plugin is made of", false)?;
+    fs::write(path("app.py"), "import other, more")?;
+    build("a source", true)?;
+    fs::remove_file(path("other.py"))?;
+    build("a source that is gone", true)?;
+    fs::write(path(package), "10")?;
+    build("the tool", true)?;
+    fs::write(path("plugin.wasm"), "of somebody else")?;
+    build("what was made", true)?;
+    fs::remove_file(path("plugin.wasm"))?;
+    build("what was made is gone", true)?;
+    build("the same", false)
+}
+
 /// Where clang has no C library for WASI, that is said besides its own errors. What was made before stays.
 #[test]
 fn a_clang_without_wasi_is_told_with_what_to_install() -> Result<()> {

@@ -4,6 +4,7 @@
 //! missing, and which line makes a plugin of a crate that is none.
 
 mod c;
+mod ingredients;
 mod js;
 mod made;
 mod messages;
@@ -92,7 +93,8 @@ impl BuildError {
     }
 }
 
-/// Makes the plugin of the project in a folder, and returns where it is. `tell` is told of what is done besides building.
+/// Makes the plugin of the project in a folder, and returns where it is. `tell` is told of what is done besides building, and if
+/// there is nothing to do.
 ///
 /// Blocks for as long as the compiler takes.
 ///
@@ -108,14 +110,14 @@ pub fn build(folder: &Path, tell: &mut dyn FnMut(&str)) -> Result<PathBuf, Build
         return rust::build(folder, tell);
     }
     if folder.join("app.py").is_file() && folder.join("wit").is_dir() {
-        return python::build(folder);
+        return python::build(folder, tell);
     }
     if folder.join("plugin.js").is_file() && folder.join("wit").is_dir() {
-        return js::build(folder);
+        return js::build(folder, tell);
     }
     let sources = files(folder, "c")?;
     if !sources.is_empty() {
-        return c::build(folder, &sources);
+        return c::build(folder, &sources, tell);
     }
     match &*files(folder, "wat")? {
         // It is a plugin as it is.

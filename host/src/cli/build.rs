@@ -14,8 +14,8 @@ use super::output::{print, print_error, tell_on_stderr};
 ///
 /// A folder with a Cargo.toml is built by Cargo, for wasm32-wasip2, which is added to the toolchain if it is not there. A
 /// folder with the contract in wit/ is built by componentize-py, if it has an app.py, or by componentize-qjs, if it has a
-/// plugin.js. A folder with files of C is built by clang. One file of WebAssembly text (.wat) is a plugin already. What is
-/// wrong with the code the compiler says itself.
+/// plugin.js; they run only if a source, the tool or one of its packages has changed. A folder with files of C is built by
+/// clang. One file of WebAssembly text (.wat) is a plugin already. What is wrong with the code the compiler says itself.
 #[derive(Debug, clap::Args)]
 pub(super) struct Build {
     /// Folder of the project

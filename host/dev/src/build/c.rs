@@ -13,22 +13,32 @@ const REACTOR: [&str; 2] = ["--target=wasm32-wasi", "-mexec-model=reactor"];
 const REMEDY: &str = "on Debian, `apt-get install clang lld wasi-libc libclang-rt-dev-wasm32`; elsewhere, put the clang of \
                       the WASI SDK (https://github.com/WebAssembly/wasi-sdk) first on the PATH";
 
-pub(super) fn build(folder: &Path, sources: &[String]) -> Result<PathBuf, BuildError> {
+pub(super) fn build(
+    folder: &Path,
+    sources: &[String],
+    tell: &mut dyn FnMut(&str),
+) -> Result<PathBuf, BuildError> {
     let clang = Tool::new("clang", REMEDY);
-    replace(folder, |folder, draft| {
-        let mut args = [&REACTOR[..], &["-O2", "-Wall", "-o", draft]].concat();
-        args.extend(sources.iter().map(String::as_str));
-        clang.run(&args, folder).map_err(|error| match error {
-            BuildError::Failed { command, .. } if !is_complete(&clang, folder, draft) => {
-                let advice = format!("this clang lacks what WASI needs: {REMEDY}");
-                BuildError::Failed {
-                    command,
-                    advice: vec![advice],
+    // It takes a moment, and headers can be anywhere: it is made each time.
+    replace(
+        folder,
+        |_| None,
+        tell,
+        |folder, draft| {
+            let mut args = [&REACTOR[..], &["-O2", "-Wall", "-o", draft]].concat();
+            args.extend(sources.iter().map(String::as_str));
+            clang.run(&args, folder).map_err(|error| match error {
+                BuildError::Failed { command, .. } if !is_complete(&clang, folder, draft) => {
+                    let advice = format!("this clang lacks what WASI needs: {REMEDY}");
+                    BuildError::Failed {
+                        command,
+                        advice: vec![advice],
+                    }
                 }
-            }
-            error => error,
-        })
-    })
+                error => error,
+            })
+        },
+    )
 }
 
 /// Whether clang can make a plugin of nothing: it has a linker and a C library for WASI then.
