@@ -16,7 +16,7 @@
 //!
 //! Inputs tell what has happened, actions what is to be done. At most one request to the ensemble is under way at a
 //! time; its answer is an input. A `Changed` input is only a hint, after which the host reads the nodes again. Only a
-//! shutdown or a withdrawal ends the machine.
+//! shutdown or a withdrawal ends the machine. A host that is drained stays in `Away` until it is drained no more.
 
 mod setbacks;
 mod state;
@@ -43,6 +43,8 @@ pub struct Election {
     leaving: bool,
     /// The session ends as well, so the machine does not wait beyond the lease for what is to be given back.
     shutdown: bool,
+    /// An operator has drained this host: until that is over it does not stand.
+    drained: bool,
     setbacks: Setbacks,
     announced: Option<(usize, Option<String>)>,
     /// The record of the term whose successor delay this session has waited out. The number of the term is not enough: numbers
@@ -64,6 +66,7 @@ impl Election {
             session: false,
             leaving: false,
             shutdown: false,
+            drained: false,
             setbacks: Setbacks::default(),
             announced: None,
             delayed_for: None,
@@ -75,7 +78,7 @@ impl Election {
     /// When the machine wants a [`Input::Timer`], given the present deadline of the lease.
     pub fn wake_at(&self, deadline: Moment) -> Option<Moment> {
         match &self.state {
-            State::Away { until } if self.session => Some(*until),
+            State::Away { until } if self.session && !self.drained => Some(*until),
             State::Delaying { until, .. } => *until,
             State::Retrying { at } => Some(*at),
             State::Leading { retry_at, .. } => {
@@ -112,6 +115,11 @@ impl Election {
         }
     }
 
+    /// Whether this host is drained, and has nothing left in the task: it neither stands nor leads, and no plugin of it runs.
+    pub fn is_drained(&self) -> bool {
+        self.drained && matches!(self.state, State::Away { .. } | State::Finished)
+    }
+
     /// Takes in what has happened and says what is to be done, in order.
     pub fn handle(&mut self, now: Now, input: Input) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -119,6 +127,8 @@ impl Election {
             Input::SessionStarted => self.session = true,
             Input::SessionEnded => self.session_ended(&mut actions),
             Input::Renewed(settings) => self.renewed(settings, &mut actions),
+            Input::Drain { keep } => self.drain(keep, &mut actions),
+            Input::Undrain => self.drained = false,
             Input::Withdraw => self.leave(&mut actions),
             Input::Shutdown => {
                 self.shutdown = true;
@@ -171,14 +181,31 @@ impl Election {
 
     fn leave(&mut self, actions: &mut Vec<Action>) {
         self.leaving = true;
+        self.stop(Demotion::Shutdown, AT_ONCE, actions);
+        self.leave_queue(actions);
+    }
+
+    fn drain(&mut self, keep: bool, actions: &mut Vec<Action>) {
+        self.drained = true;
+        if !keep {
+            self.stop(Demotion::Resigned, AT_ONCE, actions);
+        }
+        self.leave_queue(actions);
+    }
+
+    fn leave_queue(&mut self, actions: &mut Vec<Action>) {
         match self.state {
-            State::Leading { .. } => self.stop(Demotion::Shutdown, AT_ONCE, actions),
             State::Waiting | State::Delaying { .. } | State::Retrying { .. } => {
                 self.release(None, AT_ONCE, actions);
             }
             // The host waits for the request under way: it may bring leadership, which the host has to give back.
             _ => {}
         }
+    }
+
+    /// Whether this host is to stand no more, for now or for good: what it asked for before it gives back.
+    fn stands_no_more(&self) -> bool {
+        self.leaving || self.drained
     }
 
     /// Begins to stop the plugin, if it runs.
@@ -302,7 +329,9 @@ impl Election {
 
     fn answered(&mut self, now: Now, answer: Input, actions: &mut Vec<Action>) {
         match (&self.state, answer) {
-            (State::Looking, Input::Looked(_) | Input::Joined | Input::Gone) if self.leaving => {
+            (State::Looking, Input::Looked(_) | Input::Joined | Input::Gone)
+                if self.stands_no_more() =>
+            {
                 self.release(None, AT_ONCE, actions);
             }
             (State::Looking, Input::Looked(queue)) => self.looked(now, queue, actions),
@@ -404,7 +433,7 @@ impl Election {
     fn elected(&mut self, now: Now, term: Term, actions: &mut Vec<Action>) {
         self.announced = None;
         actions.push(Action::AnnounceElected(term.clone()));
-        if self.leaving || self.demotion_due(now) {
+        if self.stands_no_more() || self.demotion_due(now) {
             let until = self.setbacks.failed(now);
             self.release(Some(term), until, actions);
         } else {
@@ -477,7 +506,9 @@ impl Election {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }
-            State::Away { until } if self.session && now.time >= *until => self.look(actions),
+            State::Away { until } if self.session && !self.drained && now.time >= *until => {
+                self.look(actions);
+            }
             State::Delaying {
                 until: Some(until),
                 over,
@@ -486,7 +517,7 @@ impl Election {
                 actions.push(Action::Elect { over: over.clone() });
                 self.state = State::Electing;
             }
-            State::Retrying { .. } | State::Waiting if self.leaving => {
+            State::Retrying { .. } | State::Waiting if self.stands_no_more() => {
                 self.release(None, AT_ONCE, actions);
             }
             State::Retrying { at } if now.time >= *at => self.look(actions),

@@ -7,6 +7,7 @@ use crate::term::FencingToken;
 
 mod corners;
 mod delay;
+mod draining;
 mod leading;
 mod master;
 mod queue;

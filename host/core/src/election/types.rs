@@ -120,6 +120,13 @@ pub enum Input {
     /// The task is to be done in another way from the next term on, with these settings: a term under way ends, and nothing that
     /// kept this host out of the queue does any more.
     Renewed(Settings),
+    /// An operator has drained this host: it gives back what it holds in the task, and stands again after [`Input::Undrain`].
+    Drain {
+        /// Whether a term of this host goes on, until it ends for another reason.
+        keep: bool,
+    },
+    /// The host is drained no more.
+    Undrain,
     /// This host no longer stands for the task. Its session goes on, so it first gives back all that it holds in the task.
     Withdraw,
     /// The host is shutting down, and its session ends.

@@ -30,6 +30,8 @@ pub enum Rule {
     WithdrawsAtOnce,
     /// Broken there as well: the host gives nothing back.
     KeepsWhatItHas,
+    /// Broken where a host is drained: it resigns, and stands again.
+    DrainResigns,
 }
 
 /// The lease of one session.

@@ -51,7 +51,11 @@ pub enum Wrong {
     NotShutDown {
         host: HostId,
     },
-    /// Nodes of hosts that have ended in order, or from which the task was taken away.
+    /// A host that is drained stands, or begins a term.
+    StandsWhileDrained {
+        host: HostId,
+    },
+    /// Nodes of hosts that have ended in order, or from which the task was taken away, or that are drained.
     LeftBehind,
 }
 

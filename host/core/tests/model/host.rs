@@ -71,6 +71,9 @@ pub enum Stay {
     ShutsDown,
 }
 
+/// Whether a host that is drained keeps a term that it has.
+pub type Keeps = bool;
+
 /// A request of the election.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -129,6 +132,8 @@ pub struct Host {
     /// Whom the present term is to be given up for.
     pub successor: Option<HostId>,
     pub stay: Stay,
+    /// Whether an operator has drained it, and whether it keeps a term that it has. That outlives the process.
+    pub drained: Option<Keeps>,
 }
 
 impl Host {
@@ -169,6 +174,7 @@ impl Host {
             activations: 0,
             successor: None,
             stay: Stay::Stands,
+            drained: None,
         }
     }
 
@@ -177,7 +183,7 @@ impl Host {
         let (stopped_until, isolated_until) = (self.stopped_until, self.isolated_until);
         let (connection, timer, activations) =
             (self.connection + 1, self.timer + 1, self.activations);
-        let process = self.process + 1;
+        let (process, drained) = (self.process + 1, self.drained);
         let new = Self::new(self.id, self.rule, self.clock_error_ppm, plan);
         *self = Self {
             running: false,
@@ -187,6 +193,7 @@ impl Host {
             connection,
             timer,
             activations,
+            drained,
             ..new
         };
     }

@@ -38,6 +38,7 @@ struct Explored {
     terms: u64,
     withdrawals: u64,
     renewals: u64,
+    drains: u64,
     recovered_within: u64,
 }
 
@@ -58,6 +59,7 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         explored.terms += world.terms;
         explored.withdrawals += world.withdrawals;
         explored.renewals += world.renewals;
+        explored.drains += world.drains;
         explored.recovered_within = explored.recovered_within.max(world.recovered_within);
         if let Some(violation) = world.violation {
             explored.violation = Some((seed, violation));
@@ -70,11 +72,12 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         terms,
         withdrawals,
         renewals,
+        drains,
         recovered_within,
     } = &explored;
     println!(
-        "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, {withdrawals} withdrawals, {renewals} renewals, recovered \
-         within {recovered_within}% of the time allowed; {violation:?}",
+        "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, {withdrawals} withdrawals, {renewals} renewals, {drains} drains, \
+         recovered within {recovered_within}% of the time allowed; {violation:?}",
         began.elapsed()
     );
     explored
@@ -103,6 +106,11 @@ fn at_most_one_host_can_have_effects() {
         explored.renewals >= worlds() / 8,
         "{} renewals",
         explored.renewals
+    );
+    assert!(
+        explored.drains >= worlds() / 4,
+        "{} drains",
+        explored.drains
     );
 }
 
@@ -179,6 +187,17 @@ fn a_leader_that_does_not_read_again_is_found_out() {
 #[test]
 fn a_withdrawal_that_does_not_wait_for_the_plugin_is_found_out() {
     finds_two(Rule::WithdrawsAtOnce);
+}
+
+#[test]
+fn a_drain_that_only_has_the_host_resign_is_found_out() {
+    let found = explore(Rule::DrainResigns, BROKEN_WORLDS)
+        .violation
+        .map(|(_, violation)| violation.wrong);
+    assert!(
+        matches!(found, Some(Wrong::StandsWhileDrained { .. })),
+        "{found:?}"
+    );
 }
 
 #[test]

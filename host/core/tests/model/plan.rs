@@ -35,6 +35,8 @@ pub struct Plan {
     pub reloads: bool,
     /// Other generations of the task take over.
     pub renewals: bool,
+    /// Operators drain hosts, and have them stand again.
+    pub drains: bool,
 }
 
 /// What the ensemble refuses: nothing of it is done, and it will be refused again.
@@ -98,6 +100,7 @@ impl Plan {
             failing: 10 + random.below(200),
             reloads: seed % 2 == 1,
             renewals: seed % 8 == 5,
+            drains: matches!(seed % 8, 3 | 6),
         }
     }
 

@@ -53,6 +53,8 @@ pub struct World {
     pub withdrawals: u64,
     /// How often another generation took over.
     pub renewals: u64,
+    /// How often a host was drained.
+    pub drains: u64,
     /// How long it took until all was well again, at most, in percent of the time allowed.
     pub recovered_within: u64,
 }
@@ -96,6 +98,7 @@ impl World {
             terms: 0,
             withdrawals: 0,
             renewals: 0,
+            drains: 0,
             recovered_within: 0,
         };
         for host in 0..plan.hosts {

@@ -7,12 +7,13 @@ use crate::belief::Rule;
 use crate::change::Release;
 use crate::chronicle::Wrong;
 use crate::host::{Ask, Host, Request, Seen, Stay};
-use crate::plan::{HostId, MS};
+use crate::plan::{HostId, MS, time};
 
 impl World {
     /// A process starts.
     pub(super) fn start(&mut self, host: HostId) {
         self.hosts[host].running = true;
+        self.read_drain(host);
         self.connect(host);
     }
 
@@ -38,6 +39,12 @@ impl World {
                 (Input::Shutdown, _) => self.hosts[host].stay = Stay::ShutsDown,
                 _ => {}
             }
+            let input = match input {
+                Input::Drain { .. } if self.rule == Rule::DrainResigns => {
+                    Input::Resign { stay_out: time(0) }
+                }
+                input => input,
+            };
             for action in self.hosts[host].handle(self.now, input) {
                 self.print(format_args!("host {host}:   -> {action:?}"));
                 self.perform(host, action);
@@ -70,6 +77,13 @@ impl World {
     fn perform(&mut self, host: HostId, action: Action) {
         let seen = self.hosts[host].seen.clone();
         let own = seen.as_ref().and_then(|seen| seen.own.first().copied());
+        let stands = matches!(
+            action,
+            Action::Join | Action::StepBack | Action::Elect { .. } | Action::Activate(_)
+        );
+        if stands && self.hosts[host].drained.is_some() {
+            self.wrong(Wrong::StandsWhileDrained { host });
+        }
         match action {
             Action::Look => self.request(host, Ask::Look),
             Action::Join => self.request(host, Ask::Join),
@@ -177,8 +191,16 @@ impl World {
         self.after(pause, Event::Regain { host, process });
     }
 
+    /// A host knows whether it is drained before it stands for anything.
+    fn read_drain(&mut self, host: HostId) {
+        if let Some(keep) = self.hosts[host].drained {
+            self.feed(host, Input::Drain { keep });
+        }
+    }
+
     pub(super) fn regain_task(&mut self, host: HostId) {
         self.hosts[host].regain_task(&self.plan);
+        self.read_drain(host);
         if self.hosts[host].session.is_some() {
             self.feed(host, Input::SessionStarted);
         }

@@ -17,6 +17,9 @@ impl World {
         if self.plan.renewals && self.random.below(3) == 0 {
             return self.renew(host);
         }
+        if self.plan.drains && self.random.below(3) == 0 {
+            return self.drain(host);
+        }
         match self.random.below(10) {
             0 => self.end_process(host),
             1 => self.shut_down(host),
@@ -36,6 +39,11 @@ impl World {
     /// A process is told to end, to resign, or to leave the task, and hears it when it runs.
     pub(super) fn told(&mut self, host: HostId, input: Input, successor: Option<HostId>) {
         let it = &mut self.hosts[host];
+        match input {
+            Input::Drain { keep } => it.drained = Some(keep),
+            Input::Undrain => it.drained = None,
+            _ => {}
+        }
         if !it.running {
             return;
         }
@@ -77,6 +85,26 @@ impl World {
     fn renew(&mut self, host: HostId) {
         self.renewals += 1;
         let input = Input::Renewed(settings(&self.plan));
+        let successor = None;
+        self.after(
+            0,
+            Event::Told {
+                host,
+                input,
+                successor,
+            },
+        );
+    }
+
+    /// A host is drained, or drained no more.
+    fn drain(&mut self, host: HostId) {
+        let input = if self.hosts[host].drained.is_some() && self.random.below(2) == 0 {
+            Input::Undrain
+        } else {
+            self.drains += 1;
+            let keep = self.random.below(3) == 0;
+            Input::Drain { keep }
+        };
         let successor = None;
         self.after(
             0,

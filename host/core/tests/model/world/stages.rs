@@ -113,19 +113,40 @@ impl World {
                     .session
                     .is_some_and(|it| self.chronicle.tree.place(it).is_some())
         };
-        let fallen = (0..self.hosts.len()).find(|host| !is_refused(*host) && !standing(*host));
+        let is_drained = |host: usize| self.hosts[host].drained.is_some();
+        let fallen = (0..self.hosts.len())
+            .find(|host| !is_refused(*host) && !is_drained(*host) && !standing(*host));
+        // A host that is drained has left the task, unless it keeps its term.
+        let keeps = |host: usize| self.hosts[host].drained == Some(true) && Some(host) == leader;
+        let stays = (0..self.hosts.len())
+            .any(|host| !is_refused(host) && is_drained(host) && standing(host) && !keeps(host));
+        // Whoever is refused may lead in spite of that.
+        let can_lead = |host: usize| !is_refused(host) && !is_drained(host);
+        let has_nobody = leader.is_none() && (0..self.hosts.len()).any(can_lead);
         let successors = (0..self.hosts.len())
             .filter(|host| !is_refused(*host) && Some(*host) != leader)
             .count();
-        if (leader.is_none() || fallen.is_some()) && part < PARTS {
+        if (has_nobody || fallen.is_some() || stays) && part < PARTS {
             return;
         }
         self.recovered_within = self.recovered_within.max(part);
         self.events
             .retain(|_, event| !matches!(**event, Event::Stage(Stage::Recovering { .. })));
+        let drained: Vec<_> = (0..self.hosts.len())
+            .filter(|host| is_drained(*host))
+            .collect();
         match (leader, fallen) {
-            (None, _) => self.wrong(Wrong::NobodyLeads),
+            (None, _) if has_nobody => self.wrong(Wrong::NobodyLeads),
             (_, Some(host)) => self.wrong(Wrong::DoesNotStand { host }),
+            _ if stays => self.wrong(Wrong::LeftBehind),
+            // Then everybody has to stand again.
+            _ if !drained.is_empty() => {
+                for host in drained {
+                    self.told(host, Input::Undrain, None);
+                }
+                self.recover(self.now, false);
+            }
+            (None, _) => self.wrong(Wrong::NobodyLeads),
             // Those who stand must be awake: one of them follows a leader that is gone without a word.
             (Some(leader), None) if !killed && successors > 0 => {
                 self.end_process(leader);
