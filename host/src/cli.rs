@@ -19,6 +19,7 @@ mod check;
 mod deploy;
 mod dev;
 mod diff;
+mod drain;
 mod ensemble;
 mod fetch;
 mod forget;
@@ -39,6 +40,7 @@ mod status;
 mod tasks;
 mod test;
 mod undeploy;
+mod undrain;
 
 pub(crate) use output::print_error;
 
@@ -48,6 +50,7 @@ Exit codes:
   1      a failure at run time, an order that was not fulfilled, or a plugin that has not completed (--once)
   2      bad usage, a bad configuration or a bad plugin
   3      the ensemble could not be reached, or refused us, or the host's id was taken, within --connect-timeout
+  4      an order was given and stands, but was not carried out within --timeout
   128+n  ended by signal n, a second or more after the first one that asked to stop";
 
 /// How much is shown of a line of an error.
@@ -87,6 +90,8 @@ enum Command {
     Forget(forget::Forget),
     Status(status::Status),
     Resign(resign::Resign),
+    Drain(drain::Drain),
+    Undrain(undrain::Undrain),
     History(history::History),
     Ensemble(ensemble::Ensemble),
 }
@@ -100,6 +105,8 @@ pub(crate) enum Failure {
     RunTime(anyhow::Error),
     /// There was no session with the ensemble in the time allowed.
     Unreachable(anyhow::Error),
+    /// What was ordered stands, and was not carried out in the time allowed.
+    Unfinished(anyhow::Error),
 }
 
 impl Failure {
@@ -108,6 +115,7 @@ impl Failure {
             Self::RunTime(_) => 1,
             Self::Invalid(_) => 2,
             Self::Unreachable(_) => 3,
+            Self::Unfinished(_) => 4,
         })
     }
 }
@@ -125,7 +133,10 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Invalid(error) | Self::RunTime(error) | Self::Unreachable(error)) = self;
+        let (Self::Invalid(error)
+        | Self::RunTime(error)
+        | Self::Unreachable(error)
+        | Self::Unfinished(error)) = self;
         // A stranger's file or node may be quoted in it: that shall neither drive the terminal nor flood it.
         for (number, line) in format!("{error:#}").lines().enumerate() {
             let shown = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];
@@ -194,6 +205,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Forget(forget) => forget.execute(matches),
         Command::Status(status) => status.execute(matches),
         Command::Resign(resign) => resign.execute(matches),
+        Command::Drain(drain) => drain.execute(matches),
+        Command::Undrain(undrain) => undrain.execute(matches),
         Command::History(history) => history.execute(matches),
         Command::Ensemble(ensemble) => ensemble.execute(),
     }

@@ -285,12 +285,14 @@ fn flags(help: &str) -> BTreeMap<String, Option<String>> {
     flags
 }
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 23] = [
     "run",
     "check",
     "status",
     "history",
     "resign",
+    "drain",
+    "undrain",
     "ensemble",
     "inspect",
     "dev",

@@ -28,7 +28,7 @@ const PRINTS: &str = r#"(module
 #[tokio::test]
 async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let ((), (), (), (), (), (), (), (), others) = tokio::try_join!(
+    let ((), (), (), (), (), (), (), (), (), others) = tokio::try_join!(
         plugins_that_log_complete_and_fail(&cluster),
         a_leader_that_loses_its_session(&cluster),
         a_plugin_that_cannot_be_stopped(&cluster),
@@ -37,6 +37,7 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it
         nodes_with_other_rights(&cluster),
         a_task_that_has_been_done(&cluster),
         a_configuration_that_changes(&cluster),
+        a_host_that_is_drained(&cluster),
         async {
             let (refused, shortened, read_only) = tokio::try_join!(
                 refused_credentials(),
@@ -275,6 +276,22 @@ async fn a_configuration_that_changes(cluster: &Cluster) -> Result<()> {
         host.event(event).await?;
     }
     Ok(())
+}
+
+async fn a_host_that_is_drained(cluster: &Cluster) -> Result<()> {
+    let plugin = cluster.file("drained.wat", PRINTS)?;
+    let mut host = cluster
+        .host_of("drained", &plugin)?
+        .start(&cluster.history)?;
+    host.event("activated").await?;
+    for args in [
+        &["drain", "drained", "--reason", "why"][..],
+        &["undrain", "drained"],
+    ] {
+        let answer = cluster.operator(&[], args).await?;
+        ensure!(answer.code == Some(0), "{answer:?}");
+    }
+    host.event("host-undrained").await.map(drop)
 }
 
 /// The servers know of no credentials of this scheme. Before they are there the host has another error.

@@ -6,6 +6,7 @@ mod addresses;
 mod demo;
 mod deploy;
 mod deployer;
+mod drain;
 mod election;
 mod ensemble;
 mod events;

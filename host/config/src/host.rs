@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use soloist_core::access::AclSetting;
 use soloist_core::grants::Nat64;
 use soloist_core::lease::Timing;
-use soloist_core::records::{TaskPaths, WATCHED_BYTES_MAX};
+use soloist_core::records::{TaskPaths, WATCHED_BYTES_MAX, drain_path};
 
 use crate::deploy::{DeployConfig, DeployWire};
 use crate::ensemble::{EnsembleConfig, EnsembleWire};
@@ -323,7 +323,9 @@ impl HostWire {
     fn check_watched(&self, config: &Config, validator: &mut Validator<'_>) {
         let chroot = config.zookeeper.servers.chroot();
         let max = WATCHED_BYTES_MAX;
-        let mut found = 0;
+        let drain = drain_path(&config.zookeeper.root, &config.host);
+        // Whether the host is drained is watched as well.
+        let mut found = chroot.len() + drain.len();
         for (task, written) in config.tasks.iter().zip(&self.task) {
             let paths = TaskPaths::new(&config.zookeeper.root, &task.name, task.path.as_deref());
             found += paths.watched_bytes(chroot, &config.host);

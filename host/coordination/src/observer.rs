@@ -7,6 +7,7 @@ use zookeeper_client::{Acl, Client, Error, SessionState};
 use super::connect::{Ensemble, connector, obstacles};
 use soloist_core::records::{History, TaskPaths, TermEntry, TermState};
 
+mod drain;
 mod error;
 mod read;
 mod resign;
@@ -14,9 +15,12 @@ pub mod rollout;
 mod status;
 mod watch;
 
+pub use drain::{Drainage, Seen};
 pub use error::ObserverError;
 use read::Latest;
-pub use status::{Handover, HostStatus, Leader, Status, TaskHealth, TaskStatus};
+pub use status::{
+    DrainState, DrainedHost, Handover, HostStatus, Leader, Status, TaskHealth, TaskStatus,
+};
 
 /// The pause between two attempts at something that may succeed later.
 const RETRY: Duration = Duration::from_millis(200);
@@ -129,9 +133,12 @@ impl Observer {
                 Err(error) => return Err(error),
             }
         }
+        let hosts = self.hosts().await?;
+        let drained = self.drained(&hosts).await?;
         Ok(Status {
             tasks,
-            hosts: self.hosts().await?,
+            hosts,
+            drained,
         })
     }
 

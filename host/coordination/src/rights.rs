@@ -107,6 +107,7 @@ async fn look(session: &Session, root: &str, tasks: &[Arc<TaskPaths>]) -> Result
         node(&records::hosts_path(root), true),
         node(&records::manifests_path(root), false),
         node(&records::artefacts_path(root), false),
+        node(&records::drained_path(root), true),
     ];
     let tasks = tasks.iter().flat_map(|paths| {
         let own = records::parent(&paths.term).map(|path| node(path, true));

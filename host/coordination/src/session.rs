@@ -10,10 +10,14 @@
 //! A host has one session. The keeper publishes it as a [`View`] once the host's node exists. When the session has ended, the
 //! keeper withdraws it, ends its lease at once, and asks for a new session. It never stops to ask.
 
+mod drain;
 mod establish;
 mod heartbeats;
 mod keeper;
+mod order;
 mod view;
 
+pub use drain::{Drain, Presence, Present};
 pub use keeper::{GaveUp, Keeper, SessionEnd};
+pub(crate) use view::ensure_path;
 pub use view::{Session, View};

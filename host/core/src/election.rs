@@ -28,7 +28,7 @@ use crate::clock::Moment;
 use crate::term::{Demotion, Term};
 
 use setbacks::Setbacks;
-use state::{Holdings, State};
+use state::{Ending, Holdings, State};
 
 /// A moment that has always passed.
 const AT_ONCE: Moment = Moment::from_nanos(0);
@@ -40,9 +40,7 @@ pub struct Election {
     state: State,
     session: bool,
     /// This host stands no more. It gives back what it holds, and then the machine ends.
-    leaving: bool,
-    /// The session ends as well, so the machine does not wait beyond the lease for what is to be given back.
-    shutdown: bool,
+    ending: Option<Ending>,
     /// An operator has drained this host: until that is over it does not stand.
     drained: bool,
     setbacks: Setbacks,
@@ -64,8 +62,7 @@ impl Election {
             settings,
             state: State::Away { until: AT_ONCE },
             session: false,
-            leaving: false,
-            shutdown: false,
+            ending: None,
             drained: false,
             setbacks: Setbacks::default(),
             announced: None,
@@ -85,10 +82,10 @@ impl Election {
                 let demote_at = deadline - self.settings.demote_timeout;
                 Some(retry_at.map_or(demote_at, |retry_at| retry_at.min(demote_at)))
             }
-            State::Releasing { retry_at, .. } if self.shutdown => {
+            State::Releasing { retry_at, .. } if self.shuts_down() => {
                 Some(retry_at.map_or(deadline, |retry_at| retry_at.min(deadline)))
             }
-            State::Looking | State::Electing if self.shutdown => Some(deadline),
+            State::Looking | State::Electing if self.shuts_down() => Some(deadline),
             State::Releasing { retry_at, .. } => *retry_at,
             _ => None,
         }
@@ -129,11 +126,8 @@ impl Election {
             Input::Renewed(settings) => self.renewed(settings, &mut actions),
             Input::Drain { keep } => self.drain(keep, &mut actions),
             Input::Undrain => self.drained = false,
-            Input::Withdraw => self.leave(&mut actions),
-            Input::Shutdown => {
-                self.shutdown = true;
-                self.leave(&mut actions);
-            }
+            Input::Withdraw => self.leave(Ending::Withdrawal, &mut actions),
+            Input::Shutdown => self.leave(Ending::Shutdown, &mut actions),
             Input::Resign { stay_out } => {
                 self.stop(Demotion::Resigned, now.time + stay_out, &mut actions);
             }
@@ -179,8 +173,8 @@ impl Election {
         }
     }
 
-    fn leave(&mut self, actions: &mut Vec<Action>) {
-        self.leaving = true;
+    fn leave(&mut self, ending: Ending, actions: &mut Vec<Action>) {
+        self.ending = self.ending.max(Some(ending));
         self.stop(Demotion::Shutdown, AT_ONCE, actions);
         self.leave_queue(actions);
     }
@@ -203,9 +197,14 @@ impl Election {
         }
     }
 
+    /// Whether the session ends as well, so that the machine does not wait beyond the lease for what is to be given back.
+    fn shuts_down(&self) -> bool {
+        self.ending == Some(Ending::Shutdown)
+    }
+
     /// Whether this host is to stand no more, for now or for good: what it asked for before it gives back.
     fn stands_no_more(&self) -> bool {
-        self.leaving || self.drained
+        self.ending.is_some() || self.drained
     }
 
     /// Begins to stop the plugin, if it runs.
@@ -306,6 +305,7 @@ impl Election {
     /// The ensemble refused a request, did nothing, and will refuse it again. A host that is held up in this way must not hold
     /// up others.
     fn refused(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let shuts_down = self.shuts_down();
         match self.state {
             State::Looking | State::Electing | State::Waiting | State::Delaying { .. }
                 if self.holds.place =>
@@ -315,7 +315,7 @@ impl Election {
                     return self.release(None, now.time + rest, actions);
                 }
             }
-            State::Releasing { ref mut until, .. } if !self.shutdown => {
+            State::Releasing { ref mut until, .. } if !shuts_down => {
                 if let Some(rest) = self.setbacks.release_refused() {
                     *until = (*until).max(now.time + rest);
                     // The host asks for nothing more: the end of the session gives everything back.
@@ -502,7 +502,7 @@ impl Election {
     /// Does what has become possible or due, whatever the input was.
     fn proceed(&mut self, now: Now, actions: &mut Vec<Action>) {
         match &self.state {
-            State::Away { .. } if self.leaving => {
+            State::Away { .. } if self.ending.is_some() => {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }
@@ -529,14 +529,14 @@ impl Election {
             } if now.time >= *at => self.read_master(actions),
             // Past the deadline the ensemble ends the session by itself: waiting longer helps nobody.
             State::Looking | State::Electing | State::Releasing { .. }
-                if self.shutdown && now.time >= now.deadline =>
+                if self.shuts_down() && now.time >= now.deadline =>
             {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }
             State::Releasing {
                 retry_at: Some(_), ..
-            } if self.shutdown && self.setbacks.enough_for_a_shutdown() => {
+            } if self.shuts_down() && self.setbacks.enough_for_a_shutdown() => {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }

@@ -142,6 +142,21 @@ pub enum Event {
         #[serde(skip)]
         problem: String,
     },
+    /// An operator has drained the host. It hands its tasks over, and stands for nothing.
+    HostDraining {
+        /// The operator.
+        by: String,
+        /// The operator's reason.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+        /// Whether the host keeps the terms that it has until each ends for another reason.
+        #[serde(skip)]
+        keep: bool,
+    },
+    /// The host is drained: it leads nothing and stands for nothing.
+    HostDrained,
+    /// The host is drained no more. It stands for its tasks.
+    HostUndrained,
     /// What has been deployed cannot be heard of, or read.
     DeployError {
         /// What, and why.

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! <root>/hosts/<host>                              ephemeral   HostRecord; rewritten as the heartbeat
+//! <root>/drained/<host>                            persistent  DrainOrder; the host stands for nothing while it is there
 //! <root>/tasks/<task>/master                       ephemeral   MasterRecord; elsewhere when the task has a `path`
 //! <root>/tasks/<task>/term                         persistent  TermRecord
 //! <root>/tasks/<task>/history                      persistent  History
@@ -30,6 +31,7 @@ use crate::term::Term;
 use crate::text::printable;
 
 mod candidate;
+mod drain;
 mod failed;
 mod format;
 mod generation;
@@ -41,13 +43,14 @@ mod rollout;
 mod terms;
 
 pub use candidate::{Candidate, is_session, queue};
+pub use drain::{DrainOrder, DrainProgress};
 pub use failed::FailedRecord;
 pub use format::FormatError;
 pub use generation::{Envelope, GENERATION_MAX_BYTES, Generation, SIGNATURES_MAX};
 pub use history::{History, PAST_TERMS_MAX};
 pub use paths::{
-    TaskPaths, WATCHED_BYTES_MAX, artefact_path, artefacts_path, host_path, hosts_path,
-    manifests_path, parent, tasks_path,
+    TaskPaths, WATCHED_BYTES_MAX, artefact_path, artefacts_path, drain_path, drained_path,
+    host_path, hosts_path, manifests_path, parent, tasks_path,
 };
 pub use ready::{Readiness, ReadyRecord};
 pub use resign::ResignOrder;
@@ -72,6 +75,9 @@ pub struct HostRecord {
     pub version: String,
     /// When the host started: RFC 3339, UTC.
     pub started: String,
+    /// How far the host has come with the order to drain it, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainProgress>,
 }
 
 /// The record of a leader.

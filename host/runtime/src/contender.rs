@@ -26,6 +26,7 @@ use soloist_core::term::{FencingToken, Term};
 use soloist_sandbox::Plugin;
 
 mod actions;
+mod drain;
 mod marking;
 mod once;
 mod request;
@@ -36,6 +37,7 @@ mod tenure;
 pub use once::Once;
 pub use status::{ContenderHandle, Status};
 
+use drain::Drained;
 use standing::{Happened, Standing};
 use tenure::Tenure;
 
@@ -116,6 +118,7 @@ pub struct Contender {
         mpsc::UnboundedReceiver<Notice>,
     ),
     inputs: VecDeque<Input>,
+    drained: Drained,
 }
 
 impl Contender {
@@ -145,6 +148,7 @@ impl Contender {
             stuck: false,
             notices: mpsc::unbounded_channel(),
             inputs: VecDeque::new(),
+            drained: Drained::default(),
         };
         let handle = ContenderHandle {
             status,
@@ -221,9 +225,13 @@ impl Contender {
         View {
             session,
             reconnects,
+            drain,
+            presence,
             ..
         }: View,
     ) {
+        // Before a session begins: a drained host does not stand in it.
+        self.drain_seen(drain.as_deref(), presence);
         match (&mut self.standing, session) {
             (Some(standing), Some(session)) if standing.session.id() == session.id() => {
                 if std::mem::replace(&mut standing.reconnects, reconnects) != reconnects {
@@ -333,6 +341,7 @@ impl Contender {
             finished |= self.perform(action);
         }
         self.publish(now.time);
+        self.count();
         finished
     }
 

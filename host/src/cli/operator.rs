@@ -1,5 +1,6 @@
 //! What the operators' commands have in common: how they reach the ensemble.
 
+use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::options::{ENSEMBLE, EnsembleOptions};
 const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Where to ask.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct OperatorOptions {
     /// A configuration, of which only [zookeeper] matters: the same as that of the hosts will do [default: none]
     #[arg(long, env = "SOLOIST_CONFIG_FILE", value_name = "CONFIG.toml|CONFIG.json", help_heading = ENSEMBLE)]
@@ -79,6 +80,22 @@ pub(super) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> 
         .context("cannot start a runtime")
         .map_err(Failure::RunTime)?
         .block_on(command)
+}
+
+/// Who gives an order, for people to read: `who@where`.
+pub(super) fn who() -> String {
+    let user = ["USER", "LOGNAME"].map(env::var_os).into_iter().flatten();
+    let user = user
+        .map(|user| user.to_string_lossy().into_owned())
+        .find(|user| !user.is_empty());
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid()));
+    let system = rustix::system::uname();
+    format!("{user}@{}", system.nodename().to_string_lossy())
+}
+
+/// Reads the id of a host from the command line: what is a name for a task is one for a host.
+pub(super) fn host_id(text: &str) -> Result<String, BadValue> {
+    TaskName::new(text).map(|id| id.to_string())
 }
 
 /// Reads the name of a task from the command line.

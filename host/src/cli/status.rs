@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::ArgMatches;
 use soloist_config::TaskName;
 use soloist_coordination::observer::{
-    HostStatus, Observer, ObserverError, Status as Seen, TaskStatus,
+    DrainState, DrainedHost, HostStatus, Observer, ObserverError, Status as Seen, TaskStatus,
 };
 use soloist_coordination::watches::WatchSet;
 use soloist_runtime::signals::{self, Hangup};
@@ -29,13 +29,18 @@ const RETRY: Duration = Duration::from_secs(1);
 ///                           "cause": CAUSE, "detail": TEXT, "retry_at": TIME},
 ///               "leader": {"host": ID, "term": NUMBER, "fencing_token": NUMBER, "since": TIME},
 ///               "standbys": [ID, ...]}, ...],
-///    "hosts": [{"host": ID, "pid": NUMBER, "version": VERSION, "started": TIME}, ...]}
+///    "hosts": [{"host": ID, "pid": NUMBER, "version": VERSION, "started": TIME}, ...],
+///    "drained": [{"host": ID, "state": STATE, "keep": BOOLEAN, "by": TEXT, "at": TIME, "reason": TEXT}, ...]}
 ///
 /// STATE is led, vacant, or failed: then the plugin has failed for good in the latest "terms" terms in a row. "failure"
 /// says how it did in the last of them and when a host tries it again, if that is known and still to come; it is null
 /// otherwise. Both are left as soon as a later term runs healthy. Failed or not, "leader" is null while nobody leads.
 /// "standbys" are in the order in which they will lead. A program that knows nothing of Soloist, where a task has a
 /// `path`, leads with a "term" of null, and "host" is what it wrote into the master node. A TIME is RFC 3339 in UTC.
+///
+/// "drained" has the hosts that `soloist drain` was ordered for. Their STATE is absent while the host does not run, ordered
+/// until it has heard of that, draining, or empty: then it leads nothing and stands for nothing. "keep" is true if it keeps
+/// what it leads. "by", "at" and "reason" are null if they cannot be read, and "reason" if none was given.
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Status {
@@ -159,6 +164,13 @@ fn text(seen: &Seen) -> String {
         table(headings, &tasks),
         table(["HOST", "PID", "VERSION", "STARTED"], &hosts),
     );
+    let drained: Vec<_> = seen.drained.iter().map(drained_row).collect();
+    let hosts = if drained.is_empty() {
+        hosts
+    } else {
+        let headings = ["DRAINED", "STATE", "BY", "SINCE", "REASON"];
+        format!("{hosts}\n{}", table(headings, &drained))
+    };
     let failures: Vec<_> = seen.tasks.iter().filter_map(failure_row).collect();
     if failures.is_empty() {
         return format!("{tasks}\n{hosts}");
@@ -175,6 +187,25 @@ fn text(seen: &Seen) -> String {
         "DETAIL",
     ];
     format!("{tasks}\n{}\n{hosts}", table(headings, &failures))
+}
+
+fn drained_row(drained: &DrainedHost) -> [String; 5] {
+    let state = match (drained.state, drained.keep) {
+        (DrainState::Absent, _) => "absent",
+        (DrainState::Ordered, false) => "ordered",
+        (DrainState::Ordered, true) => "ordered, keeps what it leads",
+        (DrainState::Draining, false) => "draining",
+        (DrainState::Draining, true) => "keeps what it leads",
+        (DrainState::Empty, _) => "empty",
+    };
+    let text = |text: &Option<String>| text.clone().unwrap_or_else(|| NOTHING.to_owned());
+    [
+        drained.host.clone(),
+        state.to_owned(),
+        text(&drained.by),
+        text(&drained.at),
+        text(&drained.reason),
+    ]
 }
 
 fn failure_row(status: &TaskStatus) -> Option<[String; 9]> {

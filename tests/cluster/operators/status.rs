@@ -71,7 +71,10 @@ async fn status_names_the_leader_and_the_standbys_in_order() -> Result<()> {
 async fn status_tells_a_task_without_a_leader_from_one_that_is_unknown() -> Result<()> {
     let cluster = Cluster::embedded().await?;
     let nothing = cluster.operator(&[], &["status", "--json"]).await?.json()?;
-    ensure!(nothing == json!({"tasks": [], "hosts": []}), "{nothing}");
+    ensure!(
+        nothing == json!({"tasks": [], "hosts": [], "drained": []}),
+        "{nothing}"
+    );
     fails(
         &cluster,
         &["status", TASK],
@@ -84,7 +87,10 @@ async fn status_tells_a_task_without_a_leader_from_one_that_is_unknown() -> Resu
     let status = cluster.operator(&[], &["status", "--json"]).await?.json()?;
     let task =
         json!({"task": TASK, "state": "vacant", "failure": null, "leader": null, "standbys": []});
-    ensure!(status == json!({"tasks": [task], "hosts": []}), "{status}");
+    ensure!(
+        status == json!({"tasks": [task], "hosts": [], "drained": []}),
+        "{status}"
+    );
     ensure!(cluster.operator(&[], &["status"]).await?.code == Some(0));
     fails(&cluster, &["resign", TASK], &["nobody leads"]).await?;
     fails(&cluster, &["resign", "nightly"], &["no task nightly"]).await?;

@@ -14,8 +14,8 @@ use soloist_config::{
     TaskConfig,
 };
 use soloist_core::records::{
-    Candidate, FailedRecord, History, HostRecord, MasterRecord, NUMBER_MAX, ResignOrder, TermEntry,
-    TermRecord, decode, encode, holder_name,
+    Candidate, DrainOrder, FailedRecord, History, HostRecord, MasterRecord, NUMBER_MAX,
+    ResignOrder, TermEntry, TermRecord, decode, encode, holder_name,
 };
 use soloist_core::schedule::{
     Now, OnMissed, Overlap, Record, Rule, Schedule, Settings, Then, Time,
@@ -202,6 +202,12 @@ pub fn records(data: &[u8]) {
         for text in [host, version, started] {
             shown(&text);
         }
+    }
+    if let Ok(order) = DrainOrder::decode(data) {
+        for text in [&order.by, &order.at, &order.why()] {
+            shown(text);
+        }
+        assert_eq!(DrainOrder::decode(&order.encode()), Ok(order));
     }
     if let Some(failed) = decode::<FailedRecord>(data) {
         let at = SystemTime::UNIX_EPOCH;

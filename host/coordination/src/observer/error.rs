@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::rollout::Unreadable;
 use crate::artefacts::ArtefactError;
 use crate::error::NodeError;
-use soloist_core::records;
+use soloist_core::records::{self, FormatError};
 use soloist_core::rollout::Refused;
 use soloist_core::text::printable;
 
@@ -131,6 +131,39 @@ pub enum ObserverError {
     TooMuchToWatch {
         /// How many tasks there are.
         tasks: usize,
+    },
+    /// The host that shall be drained does not run.
+    #[error(
+        "no host {host} runs; these do: {}. To have the order stand for when it comes, add --absent",
+        names(hosts)
+    )]
+    NoHost {
+        /// The host.
+        host: String,
+        /// The hosts that run.
+        hosts: Vec<String>,
+    },
+    /// There is no order to drain the host.
+    #[error("host {host} is not drained; these are: {}", names(drained))]
+    NotDrained {
+        /// The host.
+        host: String,
+        /// The hosts that are drained.
+        drained: Vec<String>,
+    },
+    /// What stands in the place of the order to drain a host is none that this program knows.
+    #[error("{}: {source}", printable(path))]
+    Order {
+        /// The node.
+        path: String,
+        /// Why not.
+        source: FormatError,
+    },
+    /// Somebody ended the drain before the host was empty.
+    #[error("somebody has ended the drain of host {host}: it stands again")]
+    Undrained {
+        /// The host.
+        host: String,
     },
     /// Nobody leads, so nobody can resign.
     #[error("nobody leads task {task}")]

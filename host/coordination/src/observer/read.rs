@@ -112,6 +112,7 @@ impl Observer {
                     host,
                     pid: record.as_ref().map(|record| record.pid),
                     version: record.as_ref().map(|record| record.version.clone()),
+                    drain: record.as_ref().and_then(|record| record.drain),
                     started: record.map(|record| record.started),
                 });
             }

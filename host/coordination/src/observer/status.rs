@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use soloist_core::records::{FailedRecord, TermEntry};
+use soloist_core::records::{DrainProgress, FailedRecord, TermEntry};
 
 /// Who leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,6 +55,40 @@ pub struct HostStatus {
     pub version: Option<String>,
     /// When it started: RFC 3339, UTC, by its clock.
     pub started: Option<String>,
+    /// How far it says it has come with an order to drain it.
+    #[serde(skip)]
+    pub drain: Option<DrainProgress>,
+}
+
+/// A host for which there is an order to drain it. It need not be there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DrainedHost {
+    /// Its id.
+    pub host: String,
+    /// How far the host has come.
+    pub state: DrainState,
+    /// Whether it keeps the terms that it has.
+    pub keep: bool,
+    /// Who has drained it; none, as all that follows, if the order cannot be read.
+    pub by: Option<String>,
+    /// Since when: RFC 3339, UTC, by the operator's clock.
+    pub at: Option<String>,
+    /// Why, if the operator gave a reason.
+    pub reason: Option<String>,
+}
+
+/// How far a host has come with the order to drain it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DrainState {
+    /// It does not run.
+    Absent,
+    /// It has not said that it has heard the order.
+    Ordered,
+    /// It hands its tasks over, or keeps what it leads.
+    Draining,
+    /// It leads nothing and stands for nothing.
+    Empty,
 }
 
 /// Tasks and hosts, as they stand.
@@ -64,6 +98,8 @@ pub struct Status {
     pub tasks: Vec<TaskStatus>,
     /// The hosts that are there, sorted.
     pub hosts: Vec<HostStatus>,
+    /// The hosts that are drained, whether they are there or not, sorted.
+    pub drained: Vec<DrainedHost>,
 }
 
 /// What became of an order to resign.

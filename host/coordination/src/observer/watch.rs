@@ -14,8 +14,12 @@ impl Observer {
     /// [`ObserverError::Node`], [`ObserverError::TooMuchToWatch`].
     pub async fn watch(&self, task: Option<&str>) -> Result<WatchSet, ObserverError> {
         let hosts = records::hosts_path(&self.root);
-        let mut watchers = vec![self.watch_children(&hosts).await?];
-        let mut bytes = self.chroot_bytes + hosts.len();
+        let drained = records::drained_path(&self.root);
+        let mut watchers = vec![
+            self.watch_children(&hosts).await?,
+            self.watch_children(&drained).await?,
+        ];
+        let mut bytes = 2 * self.chroot_bytes + hosts.len() + drained.len();
         if task.is_none() {
             let tasks = records::tasks_path(&self.root);
             watchers.push(self.watch_children(&tasks).await?);

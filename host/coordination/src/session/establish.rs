@@ -102,6 +102,7 @@ impl Keeper {
             }
             return Ok(None);
         }
+        self.read_drain(&session).await?;
         let lease = Lease::new(asked, timing.session_timeout(), self.settings.tick_time);
         session.deadline.set(lease.deadline());
         report_connected(&session, false);
@@ -188,15 +189,17 @@ impl Keeper {
         })
     }
 
-    /// Creates the parent of the hosts' nodes.
+    /// Creates the parents of the hosts' nodes and of the orders to drain them, so that both have the ACL of the hosts.
     async fn prepare(&self, session: &Session) -> Result<(), NodeError> {
         let Ensemble { chroot, root, .. } = &self.settings.ensemble;
-        let hosts = records::hosts_path(root);
-        let whole = format!("{chroot}{hosts}");
-        session
-            .ensure(&hosts)
-            .await
-            .map_err(NodeError::at(Doing::Create, &whole))
+        for path in [records::hosts_path(root), records::drained_path(root)] {
+            let whole = format!("{chroot}{path}");
+            session
+                .ensure(&path)
+                .await
+                .map_err(NodeError::at(Doing::Create, &whole))?;
+        }
+        Ok(())
     }
 
     /// Creates the host's node. If the node exists and another session owns it, gives the owner.
@@ -237,6 +240,7 @@ impl Keeper {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").into(),
             started: started().to_owned(),
+            drain: self.view.borrow().drain_progress(),
         })
     }
 }

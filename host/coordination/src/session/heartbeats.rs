@@ -23,10 +23,9 @@ impl Keeper {
         timing: &mut Timing,
     ) {
         let path = records::host_path(&self.settings.ensemble.root, &self.settings.host);
-        let record = self.record();
         let mut agreed = self.probe.changes();
         let mut failing = false;
-        let mut beat = Box::pin(self.beat(session, clock::now(), &path, &record));
+        let mut beat = Box::pin(self.beat(session, clock::now(), &path));
         loop {
             let (sent, outcome) = tokio::select! {
                 beaten = &mut beat => beaten,
@@ -43,7 +42,7 @@ impl Keeper {
                     continue;
                 }
             };
-            beat.set(self.beat(session, sent + timing.heartbeat(), &path, &record));
+            beat.set(self.beat(session, sent + timing.heartbeat(), &path));
             match outcome {
                 Ok(None) => {
                     failing = false;
@@ -103,11 +102,10 @@ impl Keeper {
         session: &Session,
         due: Moment,
         path: &str,
-        record: &[u8],
     ) -> (Moment, Result<Option<i64>, Error>) {
         clock::sleep_until(due).await;
         let sent = clock::now();
-        let outcome = match session.client.set_data(path, record, None).await {
+        let outcome = match session.client.set_data(path, &self.record(), None).await {
             Ok(stat) => Ok(Some(stat.ephemeral_owner).filter(|owner| *owner != session.id())),
             // Somebody has deleted the node. To create it is a committed write as well.
             Err(Error::NoNode) => self.register(session, path).await,

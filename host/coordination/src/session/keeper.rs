@@ -88,6 +88,7 @@ impl Keeper {
     /// None. If the future is dropped, nobody renews the lease, and the session stays open as long as somebody holds it.
     pub async fn run(self, stop: impl Future<Output = SessionEnd>) -> Result<(), GaveUp> {
         tokio::pin!(stop);
+        tokio::spawn(self.tell_when_empty());
         let mut time_left = self.settings.connect_timeout;
         let mut first = true;
         loop {
@@ -152,6 +153,7 @@ impl Keeper {
             () = self.heartbeats(session, lease, timing) => {}
             () = self.follow(session, states) => {}
             () = self.ask_servers() => {}
+            () = self.follow_drain(session) => {}
         }
     }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error};
 
+use super::drain::{Drain, Presence};
 use soloist_core::permit::SharedDeadline;
-use soloist_core::records;
+use soloist_core::records::{self, DrainProgress};
 
 /// A live session. It stays open as long as anybody holds this value, so a holder drops it when the [`View`] changes.
 #[derive(Debug)]
@@ -73,10 +74,21 @@ pub struct View {
     pub session_timeout: Option<Duration>,
     /// How often a session has reconnected. After each time, a reader has to read again what it watches.
     pub reconnects: u64,
+    /// The order to drain this host, if there is one. It is known before the session is shown, and outlasts it.
+    pub drain: Option<Arc<Drain>>,
+    /// Counts the contenders that have something in their tasks.
+    pub presence: Presence,
+}
+
+impl View {
+    /// How far this host has come with the order to drain it, if there is one.
+    pub(super) fn drain_progress(&self) -> Option<DrainProgress> {
+        Some(self.presence.progress(self.drain.as_deref()?))
+    }
 }
 
 /// Creates `path` and all above it that are missing: persistent, with the given ACL.
-async fn ensure_path(client: &Client, path: &str, acls: Acls<'_>) -> Result<(), Error> {
+pub(crate) async fn ensure_path(client: &Client, path: &str, acls: Acls<'_>) -> Result<(), Error> {
     // The host looks first, because a failing attempt to create a node costs the ensemble as much as a write.
     if client.check_stat(path).await?.is_some() {
         return Ok(());

@@ -39,6 +39,15 @@ pub(super) enum State {
     Finished,
 }
 
+/// Why a host stands no more; what counts more comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ending {
+    /// The task is no longer this host's. Its session goes on.
+    Withdrawal,
+    /// The host ends, and its session with it.
+    Shutdown,
+}
+
 /// What this session may hold in the task besides a term.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Holdings {

@@ -74,6 +74,13 @@ fn of_sessions() -> Vec<Event> {
             changes: "added a; removed b, c; replaced d, e, f".into(),
         },
         Event::NotReloaded { problem: text() },
+        Event::HostDraining {
+            by: "ann@ops".into(),
+            reason: Some(text()),
+            keep: false,
+        },
+        Event::HostDrained,
+        Event::HostUndrained,
     ]
 }
 

@@ -40,6 +40,9 @@ kinds! {
     AclDiffers = "acl-differs", ERROR;
     Reloaded = "reloaded", INFO;
     NotReloaded = "not-reloaded", ERROR;
+    HostDraining = "host-draining", INFO;
+    HostDrained = "host-drained", INFO;
+    HostUndrained = "host-undrained", INFO;
     DeployError = "deploy-error", WARN;
     GenerationReady = "generation-ready", INFO;
     GenerationUnready = "generation-unready", WARN;

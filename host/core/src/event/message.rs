@@ -16,6 +16,8 @@ impl Event {
             | Self::ElectionError { text, .. }
             | Self::PluginLog(PluginLine { text, .. }) => return text.into(),
             Self::Activated => return "the plugin leads".into(),
+            Self::HostDrained => return "this host leads nothing and stands for nothing".into(),
+            Self::HostUndrained => return "this host is drained no more: it stands again".into(),
             Self::PluginCompleted { .. } => return "on_elected has returned".into(),
             Self::Draining { .. } => return "demotion has begun".into(),
             Self::Demoted { .. } => return "the plugin has stopped".into(),
@@ -72,6 +74,7 @@ impl Event {
             Self::NotReloaded { problem } => {
                 format!("the configuration is not reloaded, and nothing has changed: {problem}")
             }
+            Self::HostDraining { by, reason, keep } => draining(by, reason.as_deref(), *keep),
             Self::DeployError { text, .. } => text.clone(),
             Self::GenerationReady { generation, .. } => {
                 format!("generation {generation} can run here at once")
@@ -106,16 +109,28 @@ impl Event {
             ),
             Self::Released {
                 number,
-                stands_again_in: None,
-            } => format!("released term {number}"),
-            Self::Released {
-                number,
-                stands_again_in: Some(Seconds(pause)),
-            } => {
-                let pause = humantime::format_duration(*pause);
-                format!("released term {number}; this host stands again in {pause}")
-            }
+                stands_again_in,
+            } => released(*number, *stands_again_in),
         };
         said.into()
     }
+}
+
+fn draining(by: &str, reason: Option<&str>, keep: bool) -> String {
+    let reason = reason.map(|reason| format!(" ({reason})"));
+    let reason = reason.unwrap_or_default();
+    let leads = if keep {
+        "keeps what it leads"
+    } else {
+        "hands over what it leads"
+    };
+    format!("{by} drains this host{reason}: it {leads}, and stands for nothing until that is over")
+}
+
+fn released(number: u64, stands_again_in: Option<Seconds>) -> String {
+    let pause = stands_again_in.map(|Seconds(pause)| {
+        let pause = humantime::format_duration(pause);
+        format!("; this host stands again in {pause}")
+    });
+    format!("released term {number}{}", pause.unwrap_or_default())
 }

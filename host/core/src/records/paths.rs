@@ -98,6 +98,16 @@ pub fn hosts_path(root: &str) -> String {
     format!("{root}/hosts")
 }
 
+/// The parent of all orders to drain a host.
+pub fn drained_path(root: &str) -> String {
+    format!("{root}/drained")
+}
+
+/// The path of the order to drain a host.
+pub fn drain_path(root: &str, host: &str) -> String {
+    format!("{}/{host}", drained_path(root))
+}
+
 /// The parent of all tasks.
 pub fn tasks_path(root: &str) -> String {
     format!("{root}/tasks")
