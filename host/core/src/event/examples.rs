@@ -93,6 +93,10 @@ fn of_tasks() -> Vec<Event> {
         })
     };
     vec![
+        Event::DeployError {
+            text: "what".into(),
+            retry_in: Some(Seconds(Duration::from_secs(5))),
+        },
         Event::GenerationReady {
             generation: 7,
             digest: Digest::of(b""),
@@ -104,10 +108,6 @@ fn of_tasks() -> Vec<Event> {
         },
         Event::NotStanding {
             reason: "why".into(),
-        },
-        Event::DeployError {
-            text: "what".into(),
-            retry_in: Some(Seconds(Duration::from_secs(5))),
         },
         Event::Standby {
             ahead: 1,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use tracing::Level;
 
 use super::*;
+use crate::digest::Digest;
 use crate::term::{FencingToken, Term};
 
 fn term() -> Term {
@@ -47,6 +48,13 @@ fn every_event_has_an_example_and_all_its_fields_are_serialised() {
         json!({ "by": "ann@ops", "reason": "why" }),
         json!({}),
         json!({}),
+        json!({ "retry_in": 5.0 }),
+        json!({
+            "generation": 7,
+            "digest": Digest::of(b""),
+        }),
+        json!({ "generation": 7, "reason": "why", "retry_in": 5.0 }),
+        json!({ "reason": "why" }),
         json!({ "ahead": 1, "leader": "b" }),
         json!({}),
         json!({}),
@@ -157,6 +165,10 @@ fn every_message_says_what_happened() {
         "ann@ops drains this host (why): it hands over what it leads, and stands for nothing until that is over",
         "this host leads nothing and stands for nothing",
         "this host is drained no more: it stands again",
+        "what",
+        "generation 7 can run here at once",
+        "generation 7 cannot run here: why",
+        "not standing: why",
         "standing by behind 1; b leads",
         "elected for term 7",
         "the plugin leads",
