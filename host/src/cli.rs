@@ -127,16 +127,23 @@ impl Failure {
             Self::Invalid(error) => Self::Invalid(error.context(context)),
             Self::RunTime(error) => Self::RunTime(error.context(context)),
             Self::Unreachable(error) => Self::Unreachable(error.context(context)),
+            Self::Unfinished(error) => Self::Unfinished(error.context(context)),
         }
+    }
+
+    /// What went wrong.
+    pub(crate) fn error(&self) -> &anyhow::Error {
+        let (Self::Invalid(error)
+        | Self::RunTime(error)
+        | Self::Unreachable(error)
+        | Self::Unfinished(error)) = self;
+        error
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Invalid(error)
-        | Self::RunTime(error)
-        | Self::Unreachable(error)
-        | Self::Unfinished(error)) = self;
+        let error = self.error();
         // A stranger's file or node may be quoted in it: that shall neither drive the terminal nor flood it.
         for (number, line) in format!("{error:#}").lines().enumerate() {
             let shown = &line[..line.floor_char_boundary(LINE_BYTES_MAX)];

@@ -10,8 +10,9 @@ use soloist_core::text::printable;
 use soloist_runtime::signals::{self, Hangup};
 
 use super::Failure;
-use super::operator::{OperatorOptions, block_on, host_id, who};
+use super::operator::{OperatorOptions, block_on, host_id};
 use super::output::{print, print_error};
+use super::rollout::who;
 
 /// Have a host hand all its tasks over gracefully and stand for nothing, from any machine; wait until it is empty
 ///

@@ -1,6 +1,5 @@
 //! What the operators' commands have in common: how they reach the ensemble.
 
-use std::env;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,17 +79,6 @@ pub(super) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> 
         .context("cannot start a runtime")
         .map_err(Failure::RunTime)?
         .block_on(command)
-}
-
-/// Who gives an order, for people to read: `who@where`.
-pub(super) fn who() -> String {
-    let user = ["USER", "LOGNAME"].map(env::var_os).into_iter().flatten();
-    let user = user
-        .map(|user| user.to_string_lossy().into_owned())
-        .find(|user| !user.is_empty());
-    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid()));
-    let system = rustix::system::uname();
-    format!("{user}@{}", system.nodename().to_string_lossy())
 }
 
 /// Reads the id of a host from the command line: what is a name for a task is one for a host.

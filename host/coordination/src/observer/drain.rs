@@ -82,7 +82,7 @@ impl Observer {
             tasks.map(|task| task.task.clone()).collect()
         };
         let (led, stood_by) = (tasks_where(leads), tasks_where(stands_by));
-        let (order, zxid, was_there) = self.write_order(host, order).await?;
+        let (order, zxid, was_there) = self.write_drain(host, order).await?;
         Ok(Drainage {
             host: host.to_owned(),
             order,
@@ -221,7 +221,7 @@ impl Observer {
 
     /// Writes the order, unless there is one that says as much. Gives the one that counts, the transaction that last wrote it,
     /// and whether it was there before.
-    async fn write_order(
+    async fn write_drain(
         &self,
         host: &str,
         order: DrainOrder,

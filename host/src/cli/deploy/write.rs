@@ -151,8 +151,7 @@ fn newest(record: Option<&RolloutRecord>) -> Option<Generation> {
 }
 
 fn is_gone(failure: &Failure) -> bool {
-    let (Failure::RunTime(error) | Failure::Invalid(error) | Failure::Unreachable(error)) = failure;
-    let error = error.downcast_ref::<ObserverError>();
+    let error = failure.error().downcast_ref::<ObserverError>();
     matches!(error, Some(ObserverError::ArtefactGone))
 }
 
