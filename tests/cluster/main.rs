@@ -3,6 +3,7 @@
 mod access;
 mod acl;
 mod addresses;
+mod artefacts;
 mod demo;
 mod deploy;
 mod deployer;

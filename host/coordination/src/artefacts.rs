@@ -6,14 +6,37 @@
 //! ```
 //!
 //! Two operators may write the same artefact at once, and compress it in different ways. So each upload has chunks of its
-//! own, and the head names the upload that is whole.
+//! own, and the head names the upload that is whole. Others may sweep meanwhile. These rules keep an artefact that looks whole
+//! from having lost a chunk:
 //!
-//! Every server of the ensemble holds all of it in memory: the sum of the compressed sizes of all artefacts.
+//! 1. The transaction that writes a head checks that every chunk of its upload is there, and that the head is the one that the
+//!    upload began with.
+//! 2. Whoever removes an artefact empties its head first. Each chunk is deleted together with a check of the head's version:
+//!    once another upload is whole, nothing more is deleted.
+//! 3. The name of an upload has the creation of the head in it, so nobody deletes a chunk of a head that was made anew.
+//!
+//! An upload that a sweep has removed something of fails by the first rule, and is done once more.
+//!
+//! # Memory
+//!
+//! Every server of the ensemble holds all of it in memory: the sum of the compressed sizes of all artefacts. A server also
+//! keeps its last 500 transactions (`zookeeper.commitLogCount`) for servers that were away. What these have written takes three
+//! times its size until 500 others have followed, also if it was removed since (seen with ZooKeeper 3.8: 24 MiB more for each
+//! of three artefacts of 8 MiB, as much after they were removed, and none of it 500 transactions later). So the heap of a
+//! server needs for artefacts, beyond what it needs otherwise:
+//!
+//! ```text
+//! 8 MiB * artefacts  +  3 * 64 KiB * 500 = 94 MiB
+//! ```
+//!
+//! Ten tasks with three generations each, of plugins that have 2 MiB when compressed, take 60 MiB, and up to 154 MiB just after
+//! they were deployed.
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, Stat};
+use tokio::task::spawn_blocking;
+use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, MultiWriteError, Stat};
 
 use super::error::{Doing, NodeError};
 use super::session::Session;
@@ -24,10 +47,13 @@ use soloist_core::records;
 pub const PACKED_MAX_BYTES: usize = 8 * 1024 * 1024;
 /// The most that it may have otherwise.
 pub const BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The length of a chunk, in bytes: half of what a server takes in one request unless it is told otherwise.
-const CHUNK_BYTES: usize = 512 * 1024;
+/// The length of a chunk, in bytes. A server takes up to 1 MiB in one request unless it is told otherwise, but it keeps its last
+/// transactions by their number, whatever their length.
+const CHUNK_BYTES: usize = 64 * 1024;
 /// Beyond that level it takes much longer, and a plugin gets hardly smaller.
 const LEVEL: i32 = 12;
+/// How often an artefact is written or read once more because others write or remove it meanwhile.
+const UPLOADS_MAX: usize = 5;
 
 /// The artefacts of one ensemble.
 #[derive(Debug)]
@@ -85,6 +111,14 @@ pub enum ArtefactError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Others write and remove it again and again.
+    #[error(
+        "others write and remove the artefact at {path} at the same time: try again when they are done"
+    )]
+    Contended {
+        /// Where it is.
+        path: String,
+    },
     /// It could not be compressed.
     #[error("cannot compress it")]
     Compress(#[source] io::Error),
@@ -131,7 +165,7 @@ impl Artefacts {
         }
     }
 
-    /// Keeps an artefact, unless it is kept already.
+    /// Keeps an artefact, unless it is kept already. Compresses it on another thread.
     ///
     /// # Errors
     /// See [`ArtefactError`].
@@ -140,39 +174,70 @@ impl Artefacts {
     /// Dropped, it may leave chunks that nobody reads, which [`sweep`](Self::sweep) removes.
     pub async fn put(&self, digest: Digest, artefact: &[u8]) -> Result<Stored, ArtefactError> {
         let path = self.node(digest);
-        self.create_parents(&path).await?;
-        let (data, before) = self.read(&path).await?;
-        // Whoever wrote it may have left chunks out, or changed them.
-        if !data.is_empty() && self.get(digest).await.is_ok() {
-            return stored(path, &data, before.version);
+        let mut packed = None;
+        for _ in 0..UPLOADS_MAX {
+            self.create_parents(&path).await?;
+            let (data, before) = match self.client.get_data(&path).await {
+                Err(Error::NoNode) => continue,
+                read => read.map_err(NodeError::at(Doing::Read, &path))?,
+            };
+            // Whoever wrote it may have left chunks out, or changed them.
+            if !data.is_empty() && self.get(digest).await.is_ok() {
+                return stored(path, &data, before.version);
+            }
+            let packed = match &packed {
+                Some(packed) => packed,
+                None => packed.insert(pack(artefact).await?),
+            };
+            if let Some(stored) = self.upload(&path, &before, packed, artefact.len()).await? {
+                return Ok(stored);
+            }
         }
-        let packed = pack(artefact)?;
+        Err(ArtefactError::Contended { path })
+    }
+
+    /// Writes all chunks, and the head if they and it are still there. None if somebody else was at it: another upload that was
+    /// faster, a sweep, or this one, if it was whole before its answer was lost.
+    async fn upload(
+        &self,
+        path: &str,
+        before: &Stat,
+        packed: &[u8],
+        bytes: usize,
+    ) -> Result<Option<Stored>, ArtefactError> {
         let session = self.client.session_id().0;
-        let upload = format!("{session:x}v{}", before.version.unsigned_abs());
-        for (number, chunk) in packed.chunks(CHUNK_BYTES).enumerate() {
-            self.create(&chunk_path(&path, &upload, number), chunk)
-                .await?;
-        }
+        let (made, version) = (before.czxid, before.version);
         let head = Head {
             version: Head::VERSION,
-            upload,
+            upload: format!("{session:x}v{version}c{made:x}"),
             chunks: packed.len().div_ceil(CHUNK_BYTES),
             packed: packed.len(),
-            bytes: artefact.len(),
+            bytes,
         };
-        let written = self
-            .client
-            .set_data(&path, &records::encode(&head), Some(before.version))
-            .await;
-        match written {
-            // Another upload was faster, or this one was whole before its answer was lost.
-            Ok(_) | Err(Error::BadVersion) => {}
-            Err(error) => return Err(NodeError::at(Doing::Write, &path)(error).into()),
+        let mut multi = self.client.new_multi_writer();
+        let at = NodeError::at(Doing::Write, path);
+        for (number, chunk) in packed.chunks(CHUNK_BYTES).enumerate() {
+            let node = chunk_path(path, &head.upload, number);
+            if !self.create(&node, chunk).await? {
+                return Ok(None);
+            }
+            multi.add_check_version(&node, 0).map_err(at)?;
         }
-        // Somebody may have removed chunks meanwhile.
-        self.get(digest).await?;
-        let stored = self.stored(digest).await?;
-        stored.ok_or(ArtefactError::Missing(digest))
+        multi
+            .add_set_data(path, &records::encode(&head), Some(version))
+            .map_err(at)?;
+        match multi.commit().await {
+            Ok(_) => Ok(Some(Stored {
+                path: path.to_owned(),
+                version: version + 1,
+                packed: head.packed,
+            })),
+            Err(MultiWriteError::OperationFailed {
+                source: Error::NoNode | Error::BadVersion,
+                ..
+            }) => Ok(None),
+            Err(error) => Err(at(error.into()).into()),
+        }
     }
 
     /// The artefact, if all of it is kept.
@@ -192,7 +257,7 @@ impl Artefacts {
         stored(path, &data, stat.version).map(Some)
     }
 
-    /// Reads an artefact, and compares it with the digest.
+    /// Reads an artefact, and compares it with the digest, on another thread.
     ///
     /// # Errors
     /// See [`ArtefactError`].
@@ -201,30 +266,45 @@ impl Artefacts {
     /// Nothing is lost when the future is dropped.
     pub async fn get(&self, digest: Digest) -> Result<Vec<u8>, ArtefactError> {
         let path = self.node(digest);
-        let missing = |error| match error {
-            Error::NoNode => ArtefactError::Missing(digest),
-            error => NodeError::at(Doing::Read, &path)(error).into(),
-        };
-        let (data, _) = self.client.get_data(&path).await.map_err(missing)?;
-        if data.is_empty() {
-            return Err(ArtefactError::Missing(digest));
-        }
-        let head = Head::read(&data).map_err(|reason| damaged(&path, reason))?;
-        let mut packed = Vec::with_capacity(head.packed);
-        for number in 0..head.chunks {
-            let chunk = chunk_path(&path, &head.upload, number);
-            let (chunk, _) = self.client.get_data(&chunk).await.map_err(missing)?;
-            packed.extend_from_slice(&chunk);
-            if packed.len() > head.packed {
-                return Err(damaged(&path, "its chunks have more than its head says"));
+        for _ in 0..UPLOADS_MAX {
+            let (data, stat) = match self.client.get_data(&path).await {
+                Err(Error::NoNode) => return Err(ArtefactError::Missing(digest)),
+                read => read.map_err(NodeError::at(Doing::Read, &path))?,
+            };
+            if data.is_empty() {
+                return Err(ArtefactError::Missing(digest));
+            }
+            let head = Head::read(&data).map_err(|reason| damaged(&path, reason))?;
+            if let Some(packed) = self.read_chunks(&path, &head).await? {
+                return unpack(packed, head.bytes, digest)
+                    .await
+                    .map_err(|reason| damaged(&path, reason));
+            }
+            // Unless it was removed, or written anew, since its head was read.
+            let now = self.client.check_stat(&path).await;
+            let now = now.map_err(NodeError::at(Doing::Read, &path))?;
+            if now.is_some_and(|now| (now.czxid, now.version) == (stat.czxid, stat.version)) {
+                return Err(damaged(&path, "a chunk of it is not there"));
             }
         }
-        let unpacked = zstd::bulk::decompress(&packed, head.bytes)
-            .map_err(|error| damaged(&path, error.to_string()))?;
-        if Digest::of(&unpacked) != digest {
-            return Err(damaged(&path, "it is another artefact"));
+        Err(ArtefactError::Contended { path })
+    }
+
+    /// All chunks of an upload. None if one is not there.
+    async fn read_chunks(&self, path: &str, head: &Head) -> Result<Option<Vec<u8>>, ArtefactError> {
+        let mut packed = Vec::with_capacity(head.packed);
+        for number in 0..head.chunks {
+            let node = chunk_path(path, &head.upload, number);
+            let (chunk, _) = match self.client.get_data(&node).await {
+                Err(Error::NoNode) => return Ok(None),
+                read => read.map_err(NodeError::at(Doing::Read, &node))?,
+            };
+            packed.extend_from_slice(&chunk);
+            if packed.len() > head.packed {
+                return Err(damaged(path, "its chunks have more than its head says"));
+            }
         }
-        Ok(unpacked)
+        Ok(Some(packed))
     }
 
     /// Removes the artefact, if it is still as it was `stored`. A transaction that relies on it, and comes later, fails.
@@ -235,65 +315,104 @@ impl Artefacts {
     /// # Cancellation safety
     /// Dropped, it may leave chunks that nobody reads.
     pub async fn remove(&self, stored: &Stored) -> Result<(), ArtefactError> {
-        let Stored { path, version, .. } = stored;
-        // First nobody may rely on it any more.
-        match self.client.set_data(path, b"", Some(*version)).await {
-            Ok(_) => {}
-            Err(Error::NoNode | Error::BadVersion) => return Ok(()),
-            Err(error) => return Err(NodeError::at(Doing::Write, path)(error).into()),
-        }
-        self.delete_all(path).await
+        self.empty(&stored.path, stored.version).await
     }
 
     /// Every artefact that is kept, and what was left of uploads that were cut off before `before`, in milliseconds since 1970
-    /// by the ensemble's clock, which it removes.
+    /// by the ensemble's clock, which it removes. An upload that is under way all the same is done once more.
+    ///
+    /// Whoever wants to remove those that nobody needs calls this first, then finds out which are needed, and then
+    /// [removes](Self::remove) the others: one that was written again meanwhile has another version, and stays.
     ///
     /// # Errors
     /// [`ArtefactError::Node`].
+    ///
+    /// # Cancellation safety
+    /// Dropped, some of it is left for the next time.
     pub async fn sweep(&self, before: i64) -> Result<Vec<(Digest, Stored)>, ArtefactError> {
         let mut kept = Vec::new();
         for name in self.children(&records::artefacts_path(&self.root)).await? {
             let Some(digest) = Digest::parse(&name) else {
                 continue;
             };
-            match self.stored(digest).await {
-                Ok(Some(stored)) => kept.push((digest, stored)),
-                Ok(None) => {
-                    let path = self.node(digest);
-                    if self
-                        .read(&path)
-                        .await
-                        .is_ok_and(|(_, stat)| stat.mtime < before)
-                    {
-                        self.delete_all(&path).await?;
-                    }
+            let path = self.node(digest);
+            let (data, stat) = match self.client.get_data(&path).await {
+                Err(Error::NoNode) => continue,
+                read => read.map_err(NodeError::at(Doing::Read, &path))?,
+            };
+            if data.is_empty() {
+                if stat.mtime < before {
+                    self.empty(&path, stat.version).await?;
                 }
-                // Whoever reads it is told.
-                Err(ArtefactError::Damaged { .. }) => {}
-                Err(error) => return Err(error),
+                continue;
+            }
+            // Of one that is damaged, whoever reads it is told.
+            if let Ok(head) = Head::read(&data) {
+                if usize::try_from(stat.num_children).is_ok_and(|chunks| chunks > head.chunks) {
+                    self.delete_chunks(&path, stat.version, Some(&head)).await?;
+                }
+                kept.push((digest, stored(path, &data, stat.version)?));
             }
         }
         Ok(kept)
     }
 
-    fn node(&self, digest: Digest) -> String {
-        records::artefact_path(&self.root, digest)
-    }
-
-    async fn delete_all(&self, path: &str) -> Result<(), ArtefactError> {
-        let mut paths = self.children(path).await?;
-        for name in &mut paths {
-            *name = format!("{path}/{name}");
-        }
-        paths.push(path.to_owned());
-        for path in paths {
-            match self.client.delete(&path, None).await {
+    /// Removes what is at a head that has this version.
+    async fn empty(&self, path: &str, version: i32) -> Result<(), ArtefactError> {
+        // First nobody may rely on it any more, and no upload become whole that has begun before.
+        let emptied = match self.client.set_data(path, b"", Some(version)).await {
+            Err(Error::NoNode | Error::BadVersion) => return Ok(()),
+            written => written.map_err(NodeError::at(Doing::Write, path))?,
+        };
+        if self.delete_chunks(path, emptied.version, None).await? {
+            match self.client.delete(path, Some(emptied.version)).await {
                 // Somebody writes it again.
-                Ok(()) | Err(Error::NoNode | Error::NotEmpty) => {}
-                Err(error) => return Err(NodeError::at(Doing::Write, &path)(error).into()),
+                Ok(()) | Err(Error::NoNode | Error::BadVersion | Error::NotEmpty) => {}
+                Err(error) => return Err(NodeError::at(Doing::Write, path)(error).into()),
             }
         }
         Ok(())
+    }
+
+    /// Deletes the chunks of all uploads but the one that the head names, as long as the head has this version. False if it
+    /// has another one by now.
+    async fn delete_chunks(
+        &self,
+        path: &str,
+        version: i32,
+        head: Option<&Head>,
+    ) -> Result<bool, ArtefactError> {
+        let is_needed = |name: &str| {
+            let upload = name.rsplit_once('-').map_or(name, |(upload, _)| upload);
+            head.is_some_and(|head| head.upload == upload)
+        };
+        for name in self.children(path).await? {
+            if is_needed(&name) {
+                continue;
+            }
+            let node = format!("{path}/{name}");
+            let at = NodeError::at(Doing::Write, &node);
+            let mut multi = self.client.new_multi_writer();
+            multi.add_check_version(path, version).map_err(at)?;
+            multi.add_delete(&node, None).map_err(at)?;
+            match multi.commit().await {
+                Ok(_)
+                | Err(MultiWriteError::OperationFailed {
+                    index: 1,
+                    source: Error::NoNode,
+                }) => {}
+                Err(MultiWriteError::OperationFailed {
+                    source: Error::NoNode | Error::BadVersion,
+                    ..
+                }) => return Ok(false),
+                Err(error) => return Err(at(error.into()).into()),
+            }
+        }
+        Ok(true)
+    }
+
+    fn node(&self, digest: Digest) -> String {
+        records::artefact_path(&self.root, digest)
     }
 
     async fn children(&self, path: &str) -> Result<Vec<String>, ArtefactError> {
@@ -304,23 +423,19 @@ impl Artefacts {
         }
     }
 
-    async fn read(&self, path: &str) -> Result<(Vec<u8>, Stat), ArtefactError> {
-        let read = self.client.get_data(path).await;
-        Ok(read.map_err(NodeError::at(Doing::Read, path))?)
-    }
-
     async fn create_parents(&self, path: &str) -> Result<(), ArtefactError> {
         if let Some(parent) = records::parent(path) {
             Box::pin(self.create_parents(parent)).await?;
         }
-        self.create(path, b"").await
+        self.create(path, b"").await.map(drop)
     }
 
-    /// Creates a node, unless it is there.
-    async fn create(&self, path: &str, data: &[u8]) -> Result<(), ArtefactError> {
+    /// Creates a node, unless it is there. False if that above it is not there.
+    async fn create(&self, path: &str, data: &[u8]) -> Result<bool, ArtefactError> {
         let options = CreateMode::Persistent.with_acls(Acls::new(&self.acl));
         match self.client.create(path, data, &options).await {
-            Ok(_) | Err(Error::NodeExists) => Ok(()),
+            Ok(_) | Err(Error::NodeExists) => Ok(true),
+            Err(Error::NoNode) => Ok(false),
             Err(error) => Err(NodeError::at(Doing::Create, path)(error).into()),
         }
     }
@@ -346,26 +461,52 @@ fn damaged(path: &str, reason: impl Into<String>) -> ArtefactError {
     }
 }
 
-/// Whether the ensemble takes an artefact of that size.
+/// Whether the ensemble takes an artefact of that size. Compresses it on this thread.
 ///
 /// # Errors
 /// [`ArtefactError::TooLarge`], [`ArtefactError::Compress`].
 pub fn check_size(artefact: &[u8]) -> Result<(), ArtefactError> {
-    pack(artefact).map(drop)
+    check_bytes(artefact)?;
+    packed(artefact).map(drop)
 }
 
-fn pack(artefact: &[u8]) -> Result<Vec<u8>, ArtefactError> {
+fn check_bytes(artefact: &[u8]) -> Result<(), ArtefactError> {
     let bytes = artefact.len();
-    if bytes > BYTES_MAX {
-        return Err(ArtefactError::TooLarge {
-            bytes,
-            packed: bytes,
-        });
+    if bytes <= BYTES_MAX {
+        return Ok(());
     }
+    Err(ArtefactError::TooLarge {
+        bytes,
+        packed: bytes,
+    })
+}
+
+fn packed(artefact: &[u8]) -> Result<Vec<u8>, ArtefactError> {
     let packed = zstd::bulk::compress(artefact, LEVEL).map_err(ArtefactError::Compress)?;
-    if packed.len() > PACKED_MAX_BYTES {
-        let packed = packed.len();
-        return Err(ArtefactError::TooLarge { bytes, packed });
+    if packed.len() <= PACKED_MAX_BYTES {
+        return Ok(packed);
     }
-    Ok(packed)
+    Err(ArtefactError::TooLarge {
+        bytes: artefact.len(),
+        packed: packed.len(),
+    })
+}
+
+async fn pack(artefact: &[u8]) -> Result<Vec<u8>, ArtefactError> {
+    // Before it is copied.
+    check_bytes(artefact)?;
+    let artefact = artefact.to_vec();
+    let packed = spawn_blocking(move || packed(&artefact)).await;
+    packed.map_err(|ended| ArtefactError::Compress(io::Error::other(ended)))?
+}
+
+async fn unpack(packed: Vec<u8>, bytes: usize, digest: Digest) -> Result<Vec<u8>, String> {
+    let unpacked = spawn_blocking(move || {
+        let unpacked = zstd::bulk::decompress(&packed, bytes).map_err(|error| error.to_string())?;
+        let is_right = Digest::of(&unpacked) == digest;
+        is_right
+            .then_some(unpacked)
+            .ok_or_else(|| "it is another artefact".to_owned())
+    });
+    unpacked.await.map_err(|ended| ended.to_string())?
 }

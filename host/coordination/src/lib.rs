@@ -3,9 +3,8 @@
 //! [`session`] keeps a session and its lease; [`task`] does what the election of one task asks for; [`state`] keeps what
 //! its plugin writes; [`fence`] ties what a term writes to the term; [`failed`] marks a task whose plugin fails for good;
 //! [`observer`] answers an operator's questions; [`rights`] compares ACLs with what is configured; [`watches`] say that
-//! something has changed. Of deployed tasks, [`manifests`] follows
-//! what is to run, [`deployed`] reads generations and says how far a host is, and [`artefacts`] keeps small plugins. What is
-//! kept where is said by [`soloist_core::records`].
+//! something has changed. Of deployed tasks, [`manifests`] follows what is to run, [`deployed`] reads generations and says how
+//! far a host is, and [`artefacts`] keeps small plugins. What is kept where is said by [`soloist_core::records`].
 
 pub mod acl;
 pub mod artefacts;
