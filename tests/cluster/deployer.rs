@@ -12,7 +12,7 @@ use soloist_tests::deployment::{Deployment, Signer};
 use soloist_tests::history::Record;
 use soloist_tests::host::Host;
 use soloist_tests::{PATIENCE, build, eventually};
-use zookeeper_client::{Acl, AuthId, Permission};
+use zookeeper_client::{Acl, Acls, AuthId, CreateMode, Permission};
 
 fn heartbeat() -> Result<PathBuf> {
     Ok(build::artifacts()?.guest("heartbeat"))
@@ -255,6 +255,31 @@ async fn what_the_file_does_not_allow_any_more_ends_and_a_name_is_either_in_the_
     let refused = running.event_after(from, "not-reloaded", |_| true).await?;
     let refused = refused.event().context("no event")?.line.to_string();
     ensure!(refused.contains("task report is deployed"), "{refused}");
+
+    // What cannot be judged anew goes on.
+    let path = deployment.paths.generation(1);
+    let (generation, _) = deployment.client().get_data(&path).await?;
+    deployment.client().delete(&path, None).await?;
+    cluster.file("a.toml", format!("{trusting}env = [\"TZ\"]\n"))?;
+    from = cluster.history.len();
+    running.signal(Signal::HUP)?;
+    let goes_on = told(&cluster, from, "a", "deploy-error", "report").await?;
+    ensure!(
+        goes_on.to_string().contains("generation 1 goes on"),
+        "{goes_on}"
+    );
+    ensure!(
+        cluster
+            .history
+            .since(from)
+            .iter()
+            .all(|it| !it.is_of("draining", "report"))
+    );
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    deployment
+        .client()
+        .create(&path, &generation, &options)
+        .await?;
 
     let other = Signer::new()?;
     let distrusting = trusting.replace(&deployment.signers()[0].key, &other.key);

@@ -65,6 +65,8 @@ struct Common {
     loader: Arc<dyn LoadPlugin>,
     artefacts: Artefacts,
     accepted: AcceptedStore,
+    /// Whoever has it reads an artefact out of the ensemble.
+    gets: Semaphore,
     loads: Arc<Semaphore>,
 }
 
@@ -86,6 +88,7 @@ impl Deployer {
             loader,
             artefacts,
             accepted,
+            gets: Semaphore::new(1),
             loads: Arc::new(Semaphore::new(LOADS_MAX)),
         };
         Self {

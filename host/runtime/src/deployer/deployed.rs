@@ -52,6 +52,8 @@ pub(super) struct Deployed {
     /// What the host has said, and in which session.
     said: Option<(i64, Option<ReadyRecord>)>,
     say: Backoff,
+    /// The generation that was last accepted: what the disk says of it is known.
+    accepted: Option<Generation>,
     /// Since when no other host has stood, as far as this one has looked.
     alone_since: Option<Moment>,
     /// The generation whose plugin has failed for good here, while the host rests or stands for something else meanwhile.
@@ -70,6 +72,8 @@ enum Part {
     Stands {
         status: watch::Receiver<Status>,
         does: Does,
+        /// Whether it has been in the queue.
+        has_stood: bool,
     },
     /// It gives back what it has.
     Leaves(oneshot::Receiver<()>),
@@ -101,6 +105,7 @@ impl Deployed {
             part: Part::None,
             said: None,
             say: SAY,
+            accepted: None,
             alone_since: None,
             rests: None,
             idle: None,
@@ -152,6 +157,10 @@ impl Deployed {
 
     /// Goes by the record.
     async fn follow(&mut self, record: &RolloutRecord, version: i32) {
+        if !self.is_taken() {
+            self.end().await;
+            return;
+        }
         let named = prepares(record);
         let (common, task, paths) = (&self.common, &self.task, &self.paths);
         self.preparations.keep(&named, |generation| {
@@ -216,7 +225,13 @@ impl Deployed {
             return host.renew(name, work);
         }
         match host.start(name, Arc::clone(&self.paths), work).await {
-            Ok(status) => self.part = Part::Stands { status, does },
+            Ok(status) => {
+                self.part = Part::Stands {
+                    status,
+                    does,
+                    has_stood: false,
+                }
+            }
             Err(NotStarted::Taken) => self.wake_at(Some(clock::now() + START_PAUSE)),
             Err(refused @ NotStarted::TooMuchToWatch { .. }) => {
                 self.wake_at(Some(clock::now() + ROOM_PAUSE));
@@ -266,12 +281,18 @@ impl Deployed {
             self.rests = None;
         }
         let has_session = self.common.view.borrow().session.is_some();
-        if let Part::Stands { status, does } = &self.part
+        if let Part::Stands {
+            status,
+            does,
+            has_stood,
+        } = &mut self.part
             && does.purpose == Purpose::Run
         {
             let is_away = status.borrow().stage == Stage::Away;
-            self.rests = (is_away && has_session && Some(does.generation) == record.current)
-                .then_some(does.generation);
+            *has_stood |= !is_away;
+            let rests = is_away && *has_stood && has_session;
+            let is_current = Some(does.generation) == record.current;
+            self.rests = (rests && is_current).then_some(does.generation);
         }
     }
 
@@ -281,17 +302,20 @@ impl Deployed {
         let mut plugin = None;
         if does.purpose == Purpose::Run {
             let ready = self.preparations.ready(does.generation)?;
+            plugin = Some(Arc::clone(&ready.plugin));
             let (store, accepted) = (self.common.accepted.clone(), ready.accepted.clone());
             // Before anything else is done with it, so that it is known after a restart.
-            let kept = apart(move || accept(&store, &accepted)).await;
-            if let Err(reason) = kept.map_err(|error| chain(&error)).flatten() {
-                self.preparations.refuse(does.generation, &reason);
-                prepared.current = Readiness::unready(&reason);
-                self.tell_of_preparations();
-                self.wake_at(self.preparations.wake());
-                return None;
+            if self.accepted != Some(does.generation) {
+                let kept = apart(move || accept(&store, &accepted)).await;
+                if let Err(reason) = kept.map_err(|error| chain(&error)).flatten() {
+                    self.preparations.refuse(does.generation, &reason);
+                    prepared.current = Readiness::unready(&reason);
+                    self.tell_of_preparations();
+                    self.wake_at(self.preparations.wake());
+                    return None;
+                }
+                self.accepted = Some(does.generation);
             }
-            plugin = Some(Arc::clone(&ready.plugin));
         }
         let task = manifest.as_deref().map(|manifest| &manifest.task);
         let activation = task.map_or_else(ActivationSettings::default, |task| ActivationSettings {
@@ -340,13 +364,20 @@ impl Deployed {
         self.part = Part::Leaves(left);
     }
 
-    /// There is no manifest. Says whether everything is given back.
+    /// Whether the host takes tasks of this name. If not, it says nothing of them.
+    fn is_taken(&self) -> bool {
+        let config = self.common.config.borrow();
+        let mut patterns = config.deploy.iter().flat_map(|deploy| &deploy.tasks);
+        patterns.any(|pattern| pattern.matches(&self.task))
+    }
+
+    /// There is no manifest, or none for this host. Says whether everything is given back.
     async fn end(&mut self) -> bool {
         self.known
             .send_modify(|known| known.record = Heard::Nothing);
         self.preparations.keep(&[], |_| pending());
         match self.part {
-            Part::Stands { .. } => self.leave("its manifest was deleted"),
+            Part::Stands { .. } => self.leave("this host has no such task any more"),
             Part::Leaves(_) => {}
             Part::None => {
                 self.say(None).await;

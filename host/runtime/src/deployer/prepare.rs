@@ -38,13 +38,30 @@ pub(super) struct Unready {
     pub(super) reason: String,
     /// What its manifest says, if the host trusts that.
     pub(super) manifest: Option<Arc<Manifest>>,
+    /// Whether it may not run here, so that one that runs ends. Otherwise it could not be prepared, and one that runs goes on.
+    pub(super) is_refused: bool,
 }
 
-impl From<String> for Unready {
-    fn from(reason: String) -> Self {
+impl Unready {
+    fn failed(reason: String) -> Self {
         Self {
             reason,
             manifest: None,
+            is_refused: false,
+        }
+    }
+
+    fn refused(reason: String) -> Self {
+        Self {
+            is_refused: true,
+            ..Self::failed(reason)
+        }
+    }
+
+    fn of(self, manifest: &Arc<Manifest>) -> Self {
+        Self {
+            manifest: Some(Arc::clone(manifest)),
+            ..self
         }
     }
 }
@@ -60,50 +77,59 @@ pub(super) async fn prepare(
     generation: Generation,
 ) -> Result<Ready, Unready> {
     let config = Arc::clone(&common.config.borrow());
-    let deploy = config
-        .deploy
-        .clone()
-        .ok_or_else(|| "[deploy] is not enabled in the configuration of this host".to_owned())?;
-    if let Some(clash) = clash(&config, &task) {
-        return Err(clash.into());
-    }
-    let session = present(&common)?;
-    let number = generation.number;
-    let nodes = DeployedNodes::new(session, paths);
-    let read = nodes.generation(number).await;
-    let data = read
-        .map_err(|error| chain(&error))?
-        .ok_or_else(|| format!("the ensemble has no generation {number}: deploy it again"))?;
-    if deploy.require == 0 {
-        let guarded = nodes.is_guarded(number, &config.zookeeper.root).await;
-        if !guarded.map_err(|error| chain(&error))? {
-            return Err(format!(
-                "this host takes unsigned manifests of those who have its identity, and others may have written generation \
-                 {number}: its node has another ACL than this host's nodes"
-            )
-            .into());
-        }
-    }
-    drop(nodes);
-    let store = common.accepted.clone();
-    let (bound, name) = (deploy.clone(), task.clone());
-    let judged = apart(move || policy::judge(&bound, &store, &name, generation, &data)).await;
-    let Taken { manifest, accepted } = judged.map_err(|error| chain(&error))??;
-    let manifest = Arc::new(manifest);
-    let unready = |reason| Unready {
-        reason,
-        manifest: Some(Arc::clone(&manifest)),
+    let Some(deploy) = config.deploy.clone() else {
+        let reason = "[deploy] is not enabled in the configuration of this host";
+        return Err(Unready::refused(reason.to_owned()));
     };
-    has_room(&common, &config, &manifest).map_err(unready)?;
-    let artefact = fetch(&common, &config, &manifest).await.map_err(unready)?;
-    let plugin = load(&common, config, deploy, &manifest, artefact)
-        .await
-        .map_err(unready)?;
+    if let Some(clash) = clash(&config, &task) {
+        return Err(Unready::refused(clash));
+    }
+    let data = read(&common, &config, &deploy, paths, generation.number).await?;
+    let store = common.accepted.clone();
+    let bound = deploy.clone();
+    let judged = apart(move || policy::judge(&bound, &store, &task, generation, &data)).await;
+    let judged = judged.map_err(|error| Unready::failed(chain(&error)))?;
+    let Taken { manifest, accepted } = judged.map_err(Unready::refused)?;
+    let manifest = Arc::new(manifest);
+    has_room(&common, &config, &manifest).map_err(|it| Unready::refused(it).of(&manifest))?;
+    let artefact = fetch(&common, &config, &manifest).await;
+    let artefact = artefact.map_err(|it| Unready::failed(it).of(&manifest))?;
+    let plugin = load(&common, config, deploy, &manifest, artefact).await;
+    let plugin = Arc::new(plugin.map_err(|it| it.of(&manifest))?);
     Ok(Ready {
         manifest,
         accepted,
-        plugin: Arc::new(plugin),
+        plugin,
     })
+}
+
+/// What the node of a generation holds.
+async fn read(
+    common: &Common,
+    config: &Config,
+    deploy: &DeployConfig,
+    paths: Arc<TaskPaths>,
+    number: u64,
+) -> Result<Vec<u8>, Unready> {
+    let session = present(common).map_err(Unready::failed)?;
+    let nodes = DeployedNodes::new(session, paths);
+    let read = nodes.generation(number).await;
+    let read = read.map_err(|error| Unready::failed(chain(&error)))?;
+    let data = read.ok_or_else(|| {
+        Unready::failed(format!(
+            "the ensemble has no generation {number}: deploy it again"
+        ))
+    })?;
+    if deploy.require == 0 {
+        let guarded = nodes.is_guarded(number, &config.zookeeper.root).await;
+        if !guarded.map_err(|error| Unready::failed(chain(&error)))? {
+            return Err(Unready::refused(format!(
+                "this host takes unsigned manifests of those who have its identity, and others may have written generation \
+                 {number}: its node has another ACL than this host's nodes"
+            )));
+        }
+    }
+    Ok(data)
 }
 
 /// Why a task cannot be taken because the host's own configuration has one of that name.
@@ -143,6 +169,8 @@ async fn fetch(common: &Common, config: &Config, manifest: &Manifest) -> Result<
     if let Some(kept) = kept.map_err(|error| told(&error))? {
         return Ok(kept);
     }
+    // One after the other: the lease is renewed over the same connection.
+    let _one = common.gets.acquire().await;
     let session = present(common)?;
     let stored = Artefacts::of(&session, &config.zookeeper.root);
     let bytes = stored.get(digest).await.map_err(|error| told(&error))?;
@@ -157,7 +185,7 @@ async fn load(
     deploy: DeployConfig,
     manifest: &Manifest,
     artefact: Artefact,
-) -> Result<Plugin, String> {
+) -> Result<Plugin, Unready> {
     let permit = Arc::clone(&common.loads).acquire_owned().await;
     let loader = Arc::clone(&common.loader);
     let mut task = TaskConfig {
@@ -172,10 +200,12 @@ async fn load(
         // Right before they are opened: a plugin that may write to a directory can leave a link in it.
         deploy
             .judge_places(&task, Path::canonicalize)
-            .map_err(|refusals| policy::refused(&refusals))?;
-        loader.load(&config, &task, artefact)
+            .map_err(|refusals| Unready::refused(policy::refused(&refusals)))?;
+        let plugin = loader.load(&config, &task, artefact);
+        plugin.map_err(Unready::failed)
     });
-    done.await.map_err(|error| chain(&error))?
+    let done = done.await.map_err(|error| Unready::failed(chain(&error)));
+    done.flatten()
 }
 
 fn present(common: &Common) -> Result<Arc<Session>, String> {

@@ -33,8 +33,8 @@ struct Preparation {
     /// What its manifest says, once the host trusts it.
     manifest: Option<Arc<Manifest>>,
     retry: Backoff,
-    /// It has to be prepared again, whatever it is.
-    is_doubted: bool,
+    /// When it has to be prepared again, although it is ready.
+    doubted_at: Option<Moment>,
     /// The attempt that is under way, if one is.
     attempt: Option<AbortHandle>,
 }
@@ -70,7 +70,7 @@ impl Preparations {
                     state: State::Preparing,
                     manifest: None,
                     retry: RETRY,
-                    is_doubted: false,
+                    doubted_at: None,
                     attempt: None,
                 });
             }
@@ -82,8 +82,9 @@ impl Preparations {
                 State::Ready(_) => false,
                 State::Unready { again_at, .. } => again_at <= now,
             };
-            if (is_due || it.is_doubted) && it.attempt.is_none() {
-                it.is_doubted = false;
+            let is_doubted = it.doubted_at.is_some_and(|at| at <= now);
+            if (is_due || is_doubted) && it.attempt.is_none() {
+                it.doubted_at = None;
                 let (generation, prepared) = (it.generation, prepare(it.generation));
                 let attempt = async move { (generation, prepared.await) };
                 it.attempt = Some(self.under_way.spawn(attempt));
@@ -113,7 +114,7 @@ impl Preparations {
             if let Some(attempt) = it.attempt.take() {
                 attempt.abort();
             }
-            it.is_doubted = true;
+            it.doubted_at = Some(Moment::default());
             it.retry = RETRY;
         }
     }
@@ -142,15 +143,17 @@ impl Preparations {
         let unready = Unready {
             reason: reason.to_owned(),
             manifest: self.manifest(generation),
+            is_refused: true,
         };
         self.ended(generation, Err(unready));
     }
 
     /// When the next one is to be prepared again.
     pub(super) fn wake(&self) -> Option<Moment> {
-        let dues = self.all.iter().filter_map(|it| match it.state {
-            State::Unready { again_at, .. } if it.attempt.is_none() => Some(again_at),
-            _ => None,
+        let waiting = self.all.iter().filter(|it| it.attempt.is_none());
+        let dues = waiting.filter_map(|it| match it.state {
+            State::Unready { again_at, .. } => Some(again_at),
+            _ => it.doubted_at,
         });
         dues.min()
     }
@@ -169,10 +172,26 @@ impl Preparations {
             return;
         };
         it.attempt = None;
-        let before = std::mem::replace(&mut it.state, State::Preparing);
-        if let State::Ready(ready) = &before {
-            self.retired.push(Arc::clone(&ready.plugin));
+        let pause = match &result {
+            Ok(_) => Duration::ZERO,
+            Err(_) => it.retry.step(),
+        };
+        let again_at = clock::now() + pause;
+        if let State::Ready(_) = it.state
+            && let Err(failed) = &result
+            && !failed.is_refused
+        {
+            it.doubted_at = Some(again_at);
+            self.news.push(Event::DeployError {
+                text: format!(
+                    "generation {} goes on, though it could not be prepared anew: {}",
+                    generation.number, failed.reason
+                ),
+                retry_in: Some(Seconds(pause)),
+            });
+            return;
         }
+        let before = std::mem::replace(&mut it.state, State::Preparing);
         match result {
             Ok(ready) => {
                 it.manifest = Some(Arc::clone(&ready.manifest));
@@ -185,9 +204,10 @@ impl Preparations {
                 }
                 it.state = State::Ready(ready);
             }
-            Err(Unready { reason, manifest }) => {
+            Err(Unready {
+                reason, manifest, ..
+            }) => {
                 it.manifest = manifest.or(it.manifest.take());
-                let pause = it.retry.step();
                 let is_told =
                     matches!(&before, State::Unready { reason: told, .. } if *told == reason);
                 if !is_told {
@@ -197,9 +217,11 @@ impl Preparations {
                         retry_in: Seconds(pause),
                     });
                 }
-                let again_at = clock::now() + pause;
                 it.state = State::Unready { reason, again_at };
             }
+        }
+        if let State::Ready(ready) = before {
+            self.retired.push(ready.plugin);
         }
     }
 
