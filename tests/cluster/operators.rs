@@ -1,6 +1,14 @@
-//! What operators ask and order, from any machine: `soloist status`, `soloist resign`, `soloist history`.
+//! What operators ask and order, from any machine: `soloist status`, `soloist resign`, `soloist history`, and the commands for
+//! deployed tasks.
 
 mod case;
+mod cut;
+mod deploy;
+mod forget;
 mod history;
+mod mistakes;
+mod orders;
 mod resign;
+mod signed;
 mod status;
+mod tasks;

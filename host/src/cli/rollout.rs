@@ -56,23 +56,35 @@ pub(super) async fn give(
     observer: &mut Observer,
     order: &Order<'_>,
 ) -> Result<RolloutRecord, Failure> {
-    let deadline = Instant::now() + ORDER_TIME;
     let mut attempt = Attempt::default();
+    let given = again(operator, observer, async |observer| {
+        observer.order(order, &mut attempt).await
+    });
+    let given = given.await;
+    given.map_err(|failure| untold(order.task, &attempt, failure))
+}
+
+/// Does what can be done again, by as many connections as that takes.
+pub(super) async fn again<T>(
+    operator: &Operator,
+    observer: &mut Observer,
+    mut work: impl AsyncFnMut(&Observer) -> Result<T, ObserverError>,
+) -> Result<T, Failure> {
+    let deadline = Instant::now() + ORDER_TIME;
     loop {
-        let error = match timeout_at(deadline, observer.order(order, &mut attempt)).await {
-            Ok(Ok(record)) => return Ok(record),
+        let error = match timeout_at(deadline, work(observer)).await {
+            Ok(Ok(done)) => return Ok(done),
             Ok(Err(error)) if error.may_pass() && Instant::now() < deadline => error,
-            Ok(Err(error)) => return Err(untold(order.task, &attempt, error.into())),
+            Ok(Err(error)) => return Err(error.into()),
             Err(_) => {
                 let error = anyhow!("the ensemble has not answered within {ORDER_TIME:?}");
-                return Err(untold(order.task, &attempt, Failure::Unreachable(error)));
+                return Err(Failure::Unreachable(error));
             }
         };
         tracing::debug!("trying again: {error}");
         sleep(RETRY).await;
         if observer.is_lost() {
-            let again = operator.connect().await;
-            *observer = again.map_err(|error| untold(order.task, &attempt, error.into()))?;
+            *observer = operator.connect().await?;
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
-use soloist_tests::cluster::Cluster;
+use soloist_core::records::{Envelope, RolloutRecord};
+use soloist_tests::build;
+use soloist_tests::cluster::{Answer, Cluster, TASK};
+use zookeeper_client::Client;
 
 /// Where an order to resign stands.
 pub(super) const RESIGN: &str = "/soloist/tasks/beat/resign";
@@ -32,4 +35,47 @@ pub(super) async fn fails(cluster: &Cluster, args: &[&str], words: &[&str]) -> R
         );
     }
     Ok(())
+}
+
+/// The plugin that is deployed.
+pub(super) fn plugin() -> Result<String> {
+    Ok(build::artifacts()?.guest("heartbeat").display().to_string())
+}
+
+/// Deploys the plugin as [`TASK`], with these flags, and waits for nothing.
+pub(super) async fn deploy(cluster: &Cluster, flags: &[&str]) -> Result<Answer> {
+    let plugin = plugin()?;
+    let mut args = vec!["deploy", &plugin, "--task", TASK, "--no-wait"];
+    args.extend(flags);
+    cluster.operator(&[], &args).await
+}
+
+/// Expects an order or a question to be answered.
+pub(super) async fn succeeds(cluster: &Cluster, args: &[&str]) -> Result<String> {
+    let answer = cluster.operator(&[], args).await?;
+    ensure!(answer.code == Some(0), "{args:?}: {answer:?}");
+    Ok(answer.stdout)
+}
+
+/// Expects a command to fail with this code, with all of `words` in the message.
+pub(super) fn has_failed(answer: &Answer, code: i32, words: &[&str]) -> Result<()> {
+    ensure!(answer.code == Some(code), "not {code}: {answer:?}");
+    for word in words {
+        ensure!(answer.stderr.contains(word), "no {word:?}: {answer:?}");
+    }
+    Ok(())
+}
+
+/// Where the record of the rollout is.
+pub(super) const RECORD: &str = "/soloist/manifests/beat";
+
+/// The record of the rollout of [`TASK`].
+pub(super) async fn record(client: &Client) -> Result<RolloutRecord> {
+    Ok(RolloutRecord::decode(&client.get_data(RECORD).await?.0)?)
+}
+
+/// A generation of [`TASK`].
+pub(super) async fn envelope(client: &Client, number: u64) -> Result<Envelope> {
+    let path = format!("/soloist/tasks/beat/generations/{number}");
+    Ok(Envelope::decode(&client.get_data(&path).await?.0)?)
 }

@@ -15,7 +15,7 @@ use super::super::Failure;
 use super::super::operator::Operator;
 use super::super::output::print_error;
 use super::super::rollout::follow::WaitFor;
-use super::super::rollout::{self, changed, give};
+use super::super::rollout::{self, again, changed, give};
 use super::Prepared;
 
 /// How often an artefact is put there again that another operator has removed before the transaction.
@@ -61,7 +61,8 @@ impl Deploying {
         };
         let mut uploads = 0;
         loop {
-            let artefact = self.put(observer, prepared).await?;
+            let put = self.put(operator, observer, prepared).await;
+            let artefact = put.map_err(|failure| failure.context("nothing was changed".into()))?;
             let order = Order {
                 task,
                 decide: &decide,
@@ -98,25 +99,28 @@ impl Deploying {
     /// Puts the artefact where hosts will fetch it, if that is the ensemble.
     async fn put(
         &self,
-        observer: &Observer,
+        operator: &Operator,
+        observer: &mut Observer,
         prepared: &Prepared,
     ) -> Result<Option<Stored>, Failure> {
         let artefact = &prepared.manifest.artefact;
         if artefact.source != ArtefactSource::Ensemble {
             return Ok(None);
         }
-        let artefacts = observer.artefacts();
-        let stored = match &prepared.plugin {
-            Some(plugin) => Some(artefacts.put(artefact.sha256, plugin).await),
-            None => artefacts.stored(artefact.sha256).await.transpose(),
-        };
-        let Some(stored) = stored else {
+        let plugin = prepared.plugin.as_ref();
+        let stored = again(operator, observer, async |observer| {
+            let artefacts = observer.artefacts();
+            Ok(match plugin {
+                Some(plugin) => Some(artefacts.put(artefact.sha256, plugin).await?),
+                None => artefacts.stored(artefact.sha256).await?,
+            })
+        });
+        let Some(stored) = stored.await? else {
             return Err(Failure::Invalid(anyhow!(
                 "the manifest says that the plugin is in the ensemble, which does not have it: name the plugin's file as well"
             )));
         };
-        let stored = stored.map_err(ObserverError::from)?;
-        if prepared.plugin.is_some() {
+        if plugin.is_some() {
             self.tell(&format!(
                 "the plugin takes {} bytes in the memory of each server of the ensemble",
                 stored.packed

@@ -1,0 +1,171 @@
+//! Texts that are signed with the real tool, and what they are good for.
+
+use std::process::Stdio;
+
+use anyhow::{Result, ensure};
+use soloist_core::digest::Digest;
+use soloist_tests::cluster::{Answer, Cluster, TASK};
+use soloist_tests::deployment::Signer;
+use soloist_tests::{build, client, host, process};
+
+use super::case::{envelope, has_failed, plugin, record, succeeds};
+
+/// Writes the next text to sign, with this entry of the configuration, and signs it. Gives the files of both.
+async fn signed(cluster: &Cluster, signer: &Signer, name: &str) -> Result<(String, String)> {
+    let file = cluster
+        .file(&format!("{name}.json"), "")?
+        .display()
+        .to_string();
+    let plugin = plugin()?;
+    let entry = format!("name={name}");
+    let args = [
+        "deploy", &plugin, "--task", TASK, "--out", &file, "--config", &entry,
+    ];
+    let answer = cluster.operator(&[], &args).await?;
+    ensure!(
+        answer.code == Some(0) && answer.stdout.is_empty(),
+        "{answer:?}"
+    );
+    ensure!(
+        answer.stderr.contains(&format!("minisign -S -m {file}")),
+        "{answer:?}"
+    );
+    let text = std::fs::read_to_string(&file)?;
+    let signature = cluster.file(&format!("{name}.minisig"), signer.sign(&text)?)?;
+    Ok((file, signature.display().to_string()))
+}
+
+async fn deploy(cluster: &Cluster, (text, signature): &(String, String)) -> Result<Answer> {
+    let plugin = plugin()?;
+    let args = [
+        "deploy",
+        &plugin,
+        "--manifest",
+        text,
+        "--signature",
+        signature,
+        "--no-wait",
+    ];
+    cluster.operator(&[], &args).await
+}
+
+/// What was signed is deployed byte for byte, and once: by the number of an older generation nothing is deployed again.
+#[tokio::test]
+async fn a_signed_text_is_deployed_byte_for_byte_and_once() -> Result<()> {
+    let (cluster, signer) = (Cluster::embedded().await?, Signer::new()?);
+    let client = cluster.client().await?;
+    let first = signed(&cluster, &signer, "first").await?;
+    ensure!(
+        client
+            .check_stat("/soloist/manifests/beat")
+            .await?
+            .is_none()
+    );
+    let answer = deploy(&cluster, &first).await?;
+    ensure!(answer.code == Some(0), "{answer:?}");
+    let kept = envelope(&client, 1).await?;
+    ensure!(kept.text == std::fs::read_to_string(&first.0)?);
+    ensure!(kept.signatures == [std::fs::read_to_string(&first.1)?]);
+    let current = record(&client).await?.current;
+    ensure!(current.is_some_and(|it| it.sha256 == Digest::of(kept.text.as_bytes())));
+
+    // Both are made by what is deployed now: whoever comes second makes the text anew.
+    let second = signed(&cluster, &signer, "second").await?;
+    let late = signed(&cluster, &signer, "late").await?;
+    ensure!(deploy(&cluster, &second).await?.code == Some(0));
+    let old = ["generation 2 is no newer than 2", "the next number, 3"];
+    has_failed(&deploy(&cluster, &late).await?, 1, &old)?;
+    has_failed(
+        &deploy(&cluster, &first).await?,
+        1,
+        &["generation 1 is no newer than 2"],
+    )?;
+    ensure!(record(&client).await?.newest == 2);
+    client::close(client).await;
+    Ok(())
+}
+
+/// A text whose generation would go back to another one than it says is not what was agreed on.
+#[tokio::test]
+async fn a_text_that_replaces_another_generation_is_made_anew() -> Result<()> {
+    let (cluster, signer) = (Cluster::embedded().await?, Signer::new()?);
+    let client = cluster.client().await?;
+    ensure!(
+        deploy(&cluster, &signed(&cluster, &signer, "first").await?)
+            .await?
+            .code
+            == Some(0)
+    );
+    let second = signed(&cluster, &signer, "second").await?;
+    // A leader finds the first one healthy: from now on it is the one to go back to.
+    let mut healthy = record(&client).await?;
+    healthy.stage = soloist_core::records::Stage::Healthy;
+    client
+        .set_data("/soloist/manifests/beat", &healthy.encode()?, None)
+        .await?;
+    let words = [
+        "the manifest says that it replaces none",
+        "make the manifest anew",
+    ];
+    has_failed(&deploy(&cluster, &second).await?, 1, &words)?;
+    client::close(client).await;
+    Ok(())
+}
+
+/// An older generation is deployed again under a new number, for which its signature is none: the text to sign is written.
+#[tokio::test]
+async fn an_older_generation_that_was_signed_is_to_be_signed_again() -> Result<()> {
+    let (cluster, signer) = (Cluster::embedded().await?, Signer::new()?);
+    let client = cluster.client().await?;
+    for name in ["first", "second"] {
+        let answer = deploy(&cluster, &signed(&cluster, &signer, name).await?).await?;
+        ensure!(answer.code == Some(0), "{answer:?}");
+    }
+    let directory = tempfile::tempdir()?;
+    let mut command = process::command(&build::artifacts()?.soloist);
+    host::clear_settings(&mut command);
+    command
+        .env("SOLOIST_ZOOKEEPER", cluster.servers())
+        .current_dir(directory.path());
+    command
+        .args(["rollback", TASK, "--to", "1"])
+        .stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.code() == Some(1), "{told}");
+    for part in [
+        "minisign -S -m ./beat-3.json",
+        "generation 1 was signed",
+        "nothing was changed",
+    ] {
+        ensure!(told.contains(part), "no {part:?}: {told}");
+    }
+    ensure!(record(&client).await?.newest == 2);
+    let text = std::fs::read_to_string(directory.path().join("beat-3.json"))?;
+    ensure!(text.contains("\"generation\": 3") && text.contains("\"name\": \"first\""));
+    let files = (
+        cluster.file("third.json", &text)?.display().to_string(),
+        cluster
+            .file("third.minisig", signer.sign(&text)?)?
+            .display()
+            .to_string(),
+    );
+    let answer = deploy(&cluster, &files).await?;
+    ensure!(answer.code == Some(0), "{answer:?}");
+    ensure!(
+        record(&client)
+            .await?
+            .wanted
+            .is_some_and(|it| it.number == 3)
+    );
+    // Whoever knows that hosts want none says so.
+    succeeds(
+        &cluster,
+        &["rollback", TASK, "--to", "1", "--unsigned", "--no-wait"],
+    )
+    .await?;
+    let fourth = envelope(&client, 4).await?;
+    ensure!(fourth.signatures.is_empty() && fourth.text.contains("\"name\": \"first\""));
+    client::close(client).await;
+    Ok(())
+}
