@@ -18,7 +18,7 @@ pub struct Fence {
 
 impl Fence {
     /// How many operations the checks are.
-    const CHECKS: usize = 2;
+    pub(super) const CHECKS: usize = 2;
 
     /// The fence of a term whose leader has the candidate of that name.
     pub fn new(paths: &TaskPaths, term: &Term, candidate: &str) -> Self {

@@ -4,7 +4,8 @@
 //! its plugin writes; [`fence`] ties what a term writes to the term; [`failed`] marks a task whose plugin fails for good;
 //! [`observer`] answers an operator's questions; [`rights`] compares ACLs with what is configured; [`watches`] say that
 //! something has changed. Of deployed tasks, [`manifests`] follows what is to run, [`deployed`] reads generations and says how
-//! far a host is, and [`artefacts`] keeps small plugins. What is kept where is said by [`soloist_core::records`].
+//! far a host is, [`rollout`] is what a leader reads and writes, and [`artefacts`] keeps small plugins. What is kept where is
+//! said by [`soloist_core::records`].
 
 pub mod acl;
 pub mod artefacts;
@@ -16,6 +17,7 @@ pub mod fence;
 pub mod manifests;
 pub mod observer;
 pub mod rights;
+pub mod rollout;
 pub mod session;
 pub mod state;
 pub mod task;

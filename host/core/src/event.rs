@@ -289,6 +289,56 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         stands_again_in: Option<Seconds>,
     },
+    /// A generation is wanted, and too few hosts are ready for it.
+    RolloutWaiting {
+        /// The generation that is wanted.
+        generation: u64,
+        /// How many of the hosts that stand are ready for it.
+        ready: usize,
+        /// How many hosts stand.
+        standing: usize,
+        /// A host that cannot run the generation.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        obstacle: Option<String>,
+        /// Why that host cannot.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<String>,
+    },
+    /// The wanted generation has become the current one. It is on probation.
+    GenerationPromoted {
+        /// The generation.
+        generation: u64,
+        /// The one that was current before.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<u64>,
+    },
+    /// The state was copied, so that it can be restored if the generation fails.
+    StateCopied {
+        /// The generation that may change the state.
+        generation: u64,
+    },
+    /// The state is again what it was before the generation that was taken back.
+    StateRestored {
+        /// The generation that runs on it.
+        generation: u64,
+    },
+    /// The generation has shown that it is healthy.
+    GenerationHealthy {
+        /// The generation.
+        generation: u64,
+    },
+    /// The generation has failed, and is taken back.
+    RolledBack {
+        /// The generation that has failed.
+        from: u64,
+        /// The one that runs again. None if there was none before: then nobody runs the task.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<u64>,
+        /// The name of the cause.
+        cause: String,
+        /// What went wrong.
+        detail: String,
+    },
     /// A step of the election has failed and the host tries it again, or a node is in its way.
     ElectionError {
         /// What failed.

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::OptionFuture;
@@ -27,9 +28,11 @@ use soloist_sandbox::Plugin;
 
 mod actions;
 mod drain;
+mod leading;
 mod marking;
 mod once;
 mod request;
+mod rollout;
 mod standing;
 mod status;
 mod tenure;
@@ -207,6 +210,7 @@ impl Contender {
                 Some(happened) = OptionFuture::from(self.standing.as_mut().map(Standing::next)) => {
                     self.happened(happened);
                 }
+                Some(()) = OptionFuture::from(self.tenure.as_mut().and_then(Tenure::stirred)) => self.lead(),
                 Some(()) = timer => self.inputs.push_back(Input::Timer),
             }
         }
@@ -255,6 +259,7 @@ impl Contender {
             Happened::Answered(answer) => self.answered(*answer),
             Happened::Changed => self.inputs.push_back(Input::Changed),
             Happened::Ordered(order) => self.ordered(order),
+            Happened::Led(answer) => self.led(*answer),
             Happened::Marked(stay_out) => self
                 .inputs
                 .extend(stay_out.map(|stay_out| Input::Resign { stay_out })),
@@ -262,7 +267,10 @@ impl Contender {
     }
 
     fn notified(&mut self, notice: Notice) {
+        // What the plugin of a deployed task says is judged by the rules of its rollout.
+        let leads = self.leads(&notice);
         match notice {
+            Notice::Running { .. } | Notice::Restarting { .. } => {}
             Notice::Completed | Notice::Healthy => {
                 if notice == Notice::Completed {
                     self.completed();
@@ -278,18 +286,14 @@ impl Contender {
                     self.outcome
                         .get_or_insert_with(|| Outcome::Failed(failed.clone()));
                 }
-                self.mark(failed);
+                if !leads {
+                    self.mark(failed);
+                }
             }
             Notice::ResignRequested { reason } => {
                 self.explain(reason);
-                if let Some(tenure) = &mut self.tenure
-                    && tenure.reason.is_none()
-                {
-                    let led = clock::now().saturating_since(tenure.since);
-                    tenure.stay_out = self.given_up.completed(led);
-                    self.inputs.push_back(Input::Resign {
-                        stay_out: tenure.stay_out,
-                    });
+                if !leads {
+                    self.give_up();
                 }
             }
             Notice::Stuck => self.stuck = true,
@@ -300,6 +304,26 @@ impl Contender {
                 self.inputs.push_back(Input::Stopped);
             }
         }
+        if leads {
+            self.lead();
+        }
+    }
+
+    /// Gives the term back because the plugin, or this host, has no use for it. The host stays out for a while if that comes too
+    /// often.
+    fn give_up(&mut self) {
+        if let Some(tenure) = &mut self.tenure
+            && tenure.reason.is_none()
+        {
+            let led = clock::now().saturating_since(tenure.since);
+            tenure.stay_out = self.given_up.completed(led);
+            let stay_out = tenure.stay_out;
+            self.resign(stay_out);
+        }
+    }
+
+    fn resign(&mut self, stay_out: Duration) {
+        self.inputs.push_back(Input::Resign { stay_out });
     }
 
     /// There is other work.

@@ -168,6 +168,26 @@ fn of_tasks() -> Vec<Event> {
             number: 7,
             stands_again_in: Some(Seconds(Duration::from_secs(90))),
         },
+        Event::RolloutWaiting {
+            generation: 2,
+            ready: 1,
+            standing: 3,
+            obstacle: Some("c".into()),
+            detail: Some("the disk is full".into()),
+        },
+        Event::GenerationPromoted {
+            generation: 2,
+            from: Some(1),
+        },
+        Event::StateCopied { generation: 2 },
+        Event::StateRestored { generation: 1 },
+        Event::GenerationHealthy { generation: 2 },
+        Event::RolledBack {
+            from: 2,
+            to: Some(1),
+            cause: "trap".into(),
+            detail: "unreachable".into(),
+        },
         Event::ElectionError {
             text: "why".into(),
             retry_in: Some(Seconds(PAUSE)),

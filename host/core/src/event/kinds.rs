@@ -62,5 +62,11 @@ kinds! {
     PluginStuck = "plugin-stuck", ERROR;
     PluginUnreachable = "plugin-unreachable", WARN;
     Released = "released", INFO;
+    RolloutWaiting = "rollout-waiting", INFO;
+    GenerationPromoted = "generation-promoted", INFO;
+    StateCopied = "state-copied", INFO;
+    StateRestored = "state-restored", INFO;
+    GenerationHealthy = "generation-healthy", INFO;
+    RolledBack = "rolled-back", ERROR;
     ElectionError = "election-error", WARN;
 }

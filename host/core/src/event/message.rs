@@ -107,6 +107,49 @@ impl Event {
             } => format!(
                 "the plugin has failed for good on this host, restarted {restarts} times: {cause}"
             ),
+            Self::RolloutWaiting {
+                generation,
+                ready,
+                standing,
+                obstacle,
+                detail,
+            } => {
+                let obstacle = obstacle.as_ref().zip(detail.as_ref());
+                let obstacle = obstacle
+                    .map(|(host, reason)| format!("; {} cannot run it: {reason}", printable(host)));
+                let obstacle = obstacle.unwrap_or_default();
+                format!(
+                    "generation {generation} is wanted, and {ready} of {standing} hosts are ready for it{obstacle}"
+                )
+            }
+            Self::GenerationPromoted { generation, .. } => {
+                format!("generation {generation} becomes the current one, on probation")
+            }
+            Self::StateCopied { generation } => {
+                format!("the state is copied, as it was before generation {generation}")
+            }
+            Self::StateRestored { generation } => {
+                format!("the state is restored, as generation {generation} had left it")
+            }
+            Self::GenerationHealthy { generation } => {
+                format!("generation {generation} is healthy")
+            }
+            Self::RolledBack {
+                from,
+                to: Some(to),
+                cause,
+                detail,
+            } => format!(
+                "generation {from} is taken back, and generation {to} runs again ({cause}): {detail}"
+            ),
+            Self::RolledBack {
+                from,
+                to: None,
+                cause,
+                detail,
+            } => format!(
+                "generation {from} has failed, and there is none to go back to: nobody runs it ({cause}): {detail}"
+            ),
             Self::Released {
                 number,
                 stands_again_in,

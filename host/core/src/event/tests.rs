@@ -79,6 +79,18 @@ fn every_event_has_an_example_and_all_its_fields_are_serialised() {
         json!({}),
         json!({}),
         json!({ "stands_again_in": 90.0 }),
+        json!({
+            "generation": 2,
+            "ready": 1,
+            "standing": 3,
+            "obstacle": "c",
+            "detail": "the disk is full",
+        }),
+        json!({ "generation": 2, "from": 1 }),
+        json!({ "generation": 2 }),
+        json!({ "generation": 1 }),
+        json!({ "generation": 2 }),
+        json!({ "from": 2, "to": 1, "cause": "trap", "detail": "unreachable" }),
         json!({ "retry_in": 1.5 }),
     ];
     for ((name, fields), expected) in told.iter().zip(&expected) {
@@ -189,9 +201,25 @@ fn every_message_says_what_happened() {
         "the plugin was stopped at once, and will be at every demotion that finds it in on_elected: it is not async and \
          imports neither should-stop nor sleep, so it could not hear of it. This is said once",
         "released term 7; this host stands again in 1m 30s",
+        "generation 2 is wanted, and 1 of 3 hosts are ready for it; c cannot run it: the disk is full",
+        "generation 2 becomes the current one, on probation",
+        "the state is copied, as it was before generation 2",
+        "the state is restored, as generation 1 had left it",
+        "generation 2 is healthy",
+        "generation 2 is taken back, and generation 1 runs again (trap): unreachable",
         "why",
     ];
     assert_eq!(told, expected);
+    let frozen = Event::RolledBack {
+        from: 1,
+        to: None,
+        cause: "trap".into(),
+        detail: "unreachable".into(),
+    };
+    assert_eq!(
+        frozen.message(),
+        "generation 1 has failed, and there is none to go back to: nobody runs it (trap): unreachable"
+    );
     let nobody = Event::Standby {
         ahead: 0,
         leader: None,

@@ -217,15 +217,22 @@ impl Tested {
         }
     }
 
-    /// Waits for the next notice.
+    /// Waits for the next notice, other than that a run begins or is to be begun again.
     ///
     /// # Panics
     /// Panics when none comes within [`PATIENCE`].
     pub fn any_notice(&mut self) -> Notice {
         let runtime = self.handle.clone();
-        let notice =
-            runtime.block_on(async { tokio::time::timeout(PATIENCE, self.notices.recv()).await });
-        notice
+        let notice = async {
+            loop {
+                match self.notices.recv().await {
+                    Some(Notice::Running { .. } | Notice::Restarting { .. }) => {}
+                    notice => return notice,
+                }
+            }
+        };
+        runtime
+            .block_on(async { tokio::time::timeout(PATIENCE, notice).await })
             .unwrap_or_else(|_| panic!("no notice: {:#?}", self.events()))
             .expect("the last notice has not come")
     }
@@ -255,6 +262,8 @@ impl Tested {
             match self.notice() {
                 Notice::Stopped { by_force } => break by_force,
                 Notice::ResignRequested { .. }
+                | Notice::Running { .. }
+                | Notice::Restarting { .. }
                 | Notice::Completed
                 | Notice::Healthy
                 | Notice::Failed(_)

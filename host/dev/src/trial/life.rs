@@ -293,7 +293,11 @@ impl<'a> Life<'a> {
     /// Does what a host does when its plugin says something.
     fn heed(&mut self, notice: &Notice) {
         match notice {
-            Notice::Completed | Notice::Healthy | Notice::Stuck => {}
+            Notice::Running { .. }
+            | Notice::Restarting { .. }
+            | Notice::Completed
+            | Notice::Healthy
+            | Notice::Stuck => {}
             Notice::ResignRequested { .. } | Notice::Failed(_) => {
                 self.terms.demote(Demotion::Resigned);
             }

@@ -1,10 +1,24 @@
 //! What an activation tells whoever started it.
 
+use soloist_core::cause::Cause;
+use soloist_core::clock::Moment;
 use soloist_core::restart::PluginFailed;
 
 /// What an activation tells whoever started it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
+    /// A run begins: the first one, or another one after the pause that follows a failure or a completion.
+    Running {
+        /// When it began.
+        since: Moment,
+    },
+    /// The plugin has failed, and is run again after a pause.
+    Restarting {
+        /// How many runs of this term have failed, whatever came in between.
+        failures: u32,
+        /// Why this one has.
+        cause: Cause,
+    },
     /// `on_elected` has returned without an error.
     Completed,
     /// The plugin has run for so long that it has recovered from whatever was before. Said once in a term.

@@ -123,8 +123,10 @@ impl Supervisor {
     async fn attempts(&self, guests: &mut JoinSet<Result<RunEnd, Failure>>) -> Stop {
         let mut runs = Runs::new(self.settings.restart);
         let mut was_healthy = false;
+        let mut failures: u32 = 0;
         loop {
             let began = clock::now();
+            self.notify(Notice::Running { since: began });
             guests.spawn(self.clone().attempt());
             let ended = self.ended(guests, &mut was_healthy).await;
             let ran = clock::now().saturating_since(began);
@@ -164,6 +166,11 @@ impl Supervisor {
                         self.leadership.demotion().await;
                         return Stop::ByItself;
                     };
+                    failures = failures.saturating_add(1);
+                    self.notify(Notice::Restarting {
+                        failures,
+                        cause: failure.cause,
+                    });
                     pause
                 }
             };

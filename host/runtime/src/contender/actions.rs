@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
+use super::leading::Leading;
 use super::tenure::{Tenure, report_released};
 use super::{Contender, Work, request};
 use crate::activation::Activation;
+use soloist_coordination::rollout::RolloutNodes;
 use soloist_coordination::state::TaskState;
 use soloist_core::election::{Action, Input};
 use soloist_core::event::{About, Event, Seconds};
@@ -79,6 +81,9 @@ impl Contender {
             }
             Action::AnnounceReleased(term) => {
                 let tenure = self.tenure.take();
+                if let Some(standing) = &mut self.standing {
+                    standing.rollout = None;
+                }
                 report_released(
                     &term,
                     tenure.map_or(Duration::ZERO, |tenure| tenure.stay_out),
@@ -99,24 +104,26 @@ impl Contender {
         {
             standing.watches.keep(order);
         }
+        if let Some(standing) = &mut self.standing {
+            standing.rollout = standing.rollout.take().filter(|it| it.is_finished);
+        }
         if let Some(tenure) = &mut self.tenure {
             tenure.reason = Some(reason);
+            if let Some(leading) = &mut tenure.leading {
+                leading.end();
+            }
         }
-        if let Some(activation) = self.activation() {
-            activation.demote(reason);
+        match self.activation() {
+            Some(activation) => activation.demote(reason),
+            // There is nothing to be stopped, or nothing any more.
+            None => self.inputs.push_back(Input::Stopped),
         }
     }
 
     fn activate(&mut self, term: Term) {
         if self.standing.is_some() && (self.only_has_to_be_written() || self.is_outdated()) {
             // The end of the term does that.
-            self.inputs.extend([
-                Input::Resign {
-                    stay_out: Duration::ZERO,
-                },
-                Input::Stopped,
-            ]);
-            return;
+            return self.resign(Duration::ZERO);
         }
         let (Some(standing), Some(tenure)) = (&mut self.standing, &mut self.tenure) else {
             // Whatever was elected has ended with its session.
@@ -126,6 +133,31 @@ impl Contender {
         let nodes = self.task.nodes(Arc::clone(&standing.session));
         standing.marking = None;
         standing.order = Some(nodes.resign_order(term.clone()).boxed());
+        match (tenure.work.generation, &tenure.work.rollout) {
+            (Some(generation), Some(rollout)) => {
+                let nodes = RolloutNodes::new(
+                    Arc::clone(&standing.session),
+                    self.task.paths.clone(),
+                    self.task.fence(standing, &term),
+                );
+                tenure.leading = Some(Leading::begin(
+                    &term.host,
+                    (generation.number, generation.manifest_version),
+                    rollout,
+                    nodes,
+                ));
+                self.lead();
+            }
+            _ => self.start_plugin(term),
+        }
+    }
+
+    /// Starts the plugin in the term.
+    pub(super) fn start_plugin(&mut self, term: Term) {
+        let (Some(standing), Some(tenure)) = (&self.standing, &mut self.tenure) else {
+            // The end of the session ends the term.
+            return;
+        };
         let permit = Permit::new(standing.session.deadline().clone());
         let Work {
             plugin: Some(plugin),
@@ -133,13 +165,7 @@ impl Contender {
             ..
         } = &*tenure.work
         else {
-            self.inputs.extend([
-                Input::Resign {
-                    stay_out: Duration::ZERO,
-                },
-                Input::Stopped,
-            ]);
-            return;
+            return self.resign(Duration::ZERO);
         };
         let keys_max = usize::try_from(plugin.limits().state_keys).unwrap_or(usize::MAX);
         let fence = self.task.fence(standing, &term);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, OptionFuture};
 
+use super::leading;
 use super::request::Answer;
 use soloist_coordination::session::Session;
 use soloist_coordination::task::{QueueSnapshot, TaskError};
@@ -14,6 +15,13 @@ use soloist_core::records::{ResignOrder, TermRecord};
 
 /// Sets or removes the mark on a task that fails, and gives how long this host stays out of the queue then, if at all.
 pub(super) type Marking = BoxFuture<'static, Option<Duration>>;
+
+/// A request of a leader that is part of a rollout.
+pub(super) struct Asking {
+    pub(super) answer: BoxFuture<'static, leading::Answer>,
+    /// It is finished even if the term ends meanwhile.
+    pub(super) is_finished: bool,
+}
 
 /// A contender's part in one session. Dropping it lets go of all that was asked for in the session.
 pub(super) struct Standing {
@@ -28,6 +36,8 @@ pub(super) struct Standing {
     /// An order to resign, to come while this host leads.
     pub(super) order: Option<BoxFuture<'static, ResignOrder>>,
     pub(super) marking: Option<Marking>,
+    /// What a leader asks of the rollout.
+    pub(super) rollout: Option<Asking>,
 }
 
 /// Something that was waited for.
@@ -40,6 +50,8 @@ pub(super) enum Happened {
     Ordered(ResignOrder),
     /// The mark is set or removed.
     Marked(Option<Duration>),
+    /// The ensemble has answered what a leader asked of the rollout.
+    Led(Box<leading::Answer>),
 }
 
 impl Standing {
@@ -53,6 +65,7 @@ impl Standing {
             watches: Watches::default(),
             order: None,
             marking: None,
+            rollout: None,
         }
     }
 
@@ -80,6 +93,12 @@ impl Standing {
     /// Nothing is lost when the future is dropped.
     pub(super) async fn next(&mut self) -> Happened {
         tokio::select! {
+            // Whoever has written a record says so, even if the end of the term is known as well.
+            biased;
+            Some(answer) = OptionFuture::from(self.rollout.as_mut().map(|it| &mut it.answer)) => {
+                self.rollout = None;
+                Happened::Led(Box::new(answer))
+            }
             Some(answer) = OptionFuture::from(self.request.as_mut()) => {
                 self.request = None;
                 Happened::Answered(Box::new(answer))

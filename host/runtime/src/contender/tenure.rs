@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::leading::Leading;
 use super::{Contender, Work};
 use crate::activation::Activation;
 use soloist_coordination::task::{HistorySnapshot, TermEnding};
@@ -22,6 +23,8 @@ pub(super) struct Tenure {
     /// The terms before it, once they are read.
     pub(super) kept: Option<HistorySnapshot>,
     pub(super) activation: Option<Activation>,
+    /// The part in the rollout, from when the term begins, if the task was deployed.
+    pub(super) leading: Option<Leading>,
     /// Whether the plugin has run well.
     pub(super) healthy: bool,
     /// Why it ends.
@@ -43,6 +46,7 @@ impl Tenure {
             since: clock::now(),
             kept: None,
             activation: None,
+            leading: None,
             healthy: false,
             reason: None,
             failed: None,
@@ -50,6 +54,11 @@ impl Tenure {
             successor: None,
             stay_out: Duration::ZERO,
         }
+    }
+
+    /// Waits until the part in the rollout has something new to decide by, if there is one.
+    pub(super) fn stirred(&mut self) -> Option<impl Future<Output = ()>> {
+        Some(self.leading.as_mut()?.stirred())
     }
 
     /// How it ends, for the history.

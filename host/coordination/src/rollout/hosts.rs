@@ -1,0 +1,88 @@
+//! Who stands for the task, and how far each host is.
+//!
+//! A leader asks again and again while it needs to know. A watch on all of that would have to be one on each node, beside which
+//! servers before 3.9 lose the other watches of the leader: <https://issues.apache.org/jira/browse/ZOOKEEPER-4466>.
+
+use std::collections::BTreeMap;
+
+use zookeeper_client::{Error, MultiReadResult, Stat};
+
+use super::{RolloutError, RolloutNodes};
+use crate::error::{Doing, NodeError};
+use soloist_core::records::{self, ReadyRecord};
+use soloist_core::rollout::Standing;
+
+/// How many nodes are read by one request: anybody may have written a megabyte into each.
+const NODES_PER_READ: usize = 16;
+
+impl RolloutNodes {
+    /// Reads who stands, and what hosts say about the generation that they prepare. What no session owns was written by nobody
+    /// who lives.
+    ///
+    /// # Errors
+    /// If a node cannot be read.
+    pub async fn hosts(&self) -> Result<Vec<Standing>, RolloutError> {
+        let candidates = records::queue(self.children(&self.paths.candidates).await?);
+        let names = candidates.iter().map(|candidate| candidate.name.clone());
+        let held = self
+            .nodes(&self.paths.candidates, names.collect())
+            .await?
+            .into_iter()
+            .map(|node| node.map(|(_, stat)| stat.ephemeral_owner));
+        let mut hosts: BTreeMap<String, Standing> = BTreeMap::new();
+        for (candidate, owner) in candidates.into_iter().zip(held) {
+            if owner.is_some_and(|owner| candidate.is_held_by(owner)) {
+                of(&mut hosts, candidate.host).stands = true;
+            }
+        }
+        let names = self.children(&self.paths.ready).await?;
+        let said = self.nodes(&self.paths.ready, names.clone()).await?;
+        for (host, said) in names.into_iter().zip(said) {
+            if let Some((data, _)) =
+                said.filter(|(_, stat)| records::is_session(stat.ephemeral_owner))
+            {
+                of(&mut hosts, host).says = ReadyRecord::read(&data);
+            }
+        }
+        Ok(hosts.into_values().collect())
+    }
+
+    pub(super) async fn children(&self, parent: &str) -> Result<Vec<String>, NodeError> {
+        match self.session.client().list_children(parent).await {
+            Err(Error::NoNode) => Ok(Vec::new()),
+            listed => listed.map_err(NodeError::at(Doing::Read, parent)),
+        }
+    }
+
+    /// The nodes of these names, as far as they are there and can be read.
+    async fn nodes(
+        &self,
+        parent: &str,
+        names: Vec<String>,
+    ) -> Result<Vec<Option<(Vec<u8>, Stat)>>, NodeError> {
+        let read_error = NodeError::at(Doing::Read, parent);
+        let mut nodes = Vec::with_capacity(names.len());
+        for names in names.chunks(NODES_PER_READ) {
+            let mut multi = self.session.client().new_multi_reader();
+            for name in names {
+                multi
+                    .add_get_data(&format!("{parent}/{name}"))
+                    .map_err(read_error)?;
+            }
+            let answers = multi.commit().await.map_err(read_error)?;
+            nodes.extend(answers.into_iter().map(|answer| match answer {
+                MultiReadResult::Data { data, stat } => Some((data, stat)),
+                _ => None,
+            }));
+        }
+        Ok(nodes)
+    }
+}
+
+fn of(hosts: &mut BTreeMap<String, Standing>, host: String) -> &mut Standing {
+    hosts.entry(host.clone()).or_insert(Standing {
+        host,
+        stands: false,
+        says: None,
+    })
+}
