@@ -25,6 +25,7 @@ mod policy;
 mod queue;
 mod refusals;
 mod reload;
+mod rollout;
 mod schedule;
 mod shutdown;
 mod state;

@@ -286,6 +286,9 @@ impl Contender {
                     self.outcome
                         .get_or_insert_with(|| Outcome::Failed(failed.clone()));
                 }
+                if let Some(tenure) = &mut self.tenure {
+                    tenure.failed = Some(failed.clone());
+                }
                 if !leads {
                     self.mark(failed);
                 }

@@ -21,7 +21,6 @@ impl Contender {
         let Some(tenure) = &mut self.tenure else {
             return;
         };
-        tenure.failed = Some(failed.clone());
         let was_healthy = tenure.healthy;
         let (policy, stays) = (tenure.work.activation.restart, self.task.once.is_none());
         let Some((marking, term, mark)) = self.mark_of_term() else {
