@@ -28,7 +28,7 @@ const PRINTS: &str = r#"(module
 #[tokio::test]
 async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let ((), (), (), (), (), (), (), (), (), others) = tokio::try_join!(
+    let ((), (), (), (), (), (), (), (), (), others, led) = tokio::try_join!(
         plugins_that_log_complete_and_fail(&cluster),
         a_leader_that_loses_its_session(&cluster),
         a_plugin_that_cannot_be_stopped(&cluster),
@@ -46,9 +46,21 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it
             )?;
             Ok([refused, shortened, read_only])
         },
+        crate::rollout::story(),
     )?;
     let schema = Schema::get()?;
+    let about = ["task", "term", "fencing_token"];
     let (mut events, mut fields) = (BTreeSet::new(), BTreeSet::new());
+    for told in led {
+        let further = told
+            .fields
+            .iter()
+            .filter(|(name, _)| !about.contains(&name.as_str()));
+        schema.check_fields(told.event, further)?;
+        let names = told.fields.keys();
+        fields.extend(names.map(|field| (told.event.to_owned(), field.clone())));
+        events.insert(told.event.to_owned());
+    }
     for record in others
         .iter()
         .chain([&cluster.history])

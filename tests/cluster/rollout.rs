@@ -18,7 +18,7 @@ mod member;
 mod told;
 
 use member::{Member, Plan, generation};
-use told::{listen, tells, times};
+use told::{Told, listen, tells, times, told};
 
 const ROOT: &str = "/soloist";
 const MANIFEST: &str = "/soloist/manifests/beat";
@@ -169,6 +169,31 @@ fn ended_by(term: &TermEntry) -> (&str, &str) {
         end.map_or("", |end| &end.reason),
         detail.unwrap_or_default(),
     )
+}
+
+/// A rollout with all that leaders report: a host that is not ready, and a generation that is taken back.
+pub(crate) async fn story() -> Result<Vec<Told>> {
+    let scene = Scene::new().await?;
+    let plan = Plan {
+        does: |it| if it == 2 { "trap" } else { "wait" },
+        ..Plan::default()
+    };
+    let slow = [(2, Readiness::unready("the disk is full"))].into();
+    let a = Member::start(&scene.cluster, "story-a", &plan).await?;
+    let b = Member::with(&scene.cluster, "story-b", &plan, slow).await?;
+    scene.deploy(1).await?;
+    scene.healthy(1).await?;
+    scene.stand(2).await?;
+    scene.deploy(2).await?;
+    tells("story-", "rollout-waiting", |told| {
+        told.fields.contains_key("obstacle")
+    })
+    .await?;
+    b.prepares(2, Readiness::Ready);
+    tells("story-", "state-restored", |_| true).await?;
+    a.leaves().await?;
+    b.leaves().await?;
+    Ok(told("story-"))
 }
 
 /// The first generation runs at once and is healthy after a while. The second waits until all that stand are ready; then the

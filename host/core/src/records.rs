@@ -16,7 +16,8 @@
 //! <root>/manifests/<task>                          persistent  RolloutRecord; which generation terms run
 //! <root>/tasks/<task>/generations/<generation>     persistent  Envelope: a manifest and its signatures; written once
 //! <root>/tasks/<task>/ready/<host>                 ephemeral   ReadyRecord; how far the host has come with a generation
-//! <root>/tasks/<task>/saved/<key>                  persistent  the state as it was before a generation on probation
+//! <root>/tasks/<task>/saved/state/<key>            persistent  the state as it was before a generation on probation
+//! <root>/tasks/<task>/saved/schedules/<name>       persistent  the records of its schedules as they were then
 //! <root>/artefacts/<sha256>/...                    persistent  a small artefact, in chunks
 //! ```
 //!

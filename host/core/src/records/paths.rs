@@ -34,7 +34,7 @@ pub struct TaskPaths {
     pub generations: String,
     /// The parent of what hosts say about a generation that they prepare.
     pub ready: String,
-    /// The parent of the copy of the state, whose keys are those of the state.
+    /// The parent of the copy: `state` and `schedules` below it have the same keys as those of the task.
     pub saved: String,
 }
 
