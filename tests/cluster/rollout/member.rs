@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use soloist_coordination::error::NodeError;
-use soloist_coordination::manifests::{Changed, Manifests};
+use soloist_coordination::manifests::{Changed, Manifests, Node};
 use soloist_coordination::task;
 use soloist_core::digest::Digest;
 use soloist_core::election;
@@ -182,7 +182,11 @@ impl Deployer {
         let (mut manifests, mut all) = Manifests::follow(self.own.session.clone(), ROOT).await?;
         loop {
             let node = all.into_iter().find(|it| it.task == TASK);
-            self.apply(node.and_then(|it| it.node)).await?;
+            let node = match node.map(|it| it.node) {
+                Some(Node::Data(data, version)) => Some((data, version)),
+                _ => None,
+            };
+            self.apply(node).await?;
             let circumstances = self.circumstances.clone();
             let news = tokio::select! {
                 changed = manifests.changed() => changed?,

@@ -17,7 +17,7 @@ impl Event {
     /// An example of every event, with every field that the event can have. There is one line of a plugin's log for each
     /// [`Origin`].
     pub fn examples() -> Vec<Self> {
-        [of_sessions(), of_tasks()].concat()
+        [of_sessions(), of_tasks(), of_rollouts()].concat()
     }
 }
 
@@ -168,6 +168,11 @@ fn of_tasks() -> Vec<Event> {
             number: 7,
             stands_again_in: Some(Seconds(Duration::from_secs(90))),
         },
+    ]
+}
+
+fn of_rollouts() -> Vec<Event> {
+    vec![
         Event::RolloutWaiting {
             generation: 2,
             ready: 1,
