@@ -143,6 +143,10 @@ async fn a_leader_of_three_tasks_hands_each_over_and_stands_again_when_that_is_o
         .map(|it| it.event().map(|it| it.name.clone()).unwrap_or_default())
         .collect();
     ensure!(said == ["host-draining", "host-drained"], "{said:?}");
+    let records = hosts[0].records();
+    let empty = records.iter().position(|it| it.is("host-drained"));
+    let released = records.iter().rposition(|it| it.is("released"));
+    ensure!(released < empty, "the host was not empty yet: {records:?}");
     let event = hosts[0].event("host-draining").await?;
     let event = event.event().context("no event")?;
     ensure!(

@@ -111,6 +111,17 @@ pub enum ArtefactError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A newer operator wrote it.
+    #[error(
+        "the artefact at {path} is of version {found}, and this program knows version {known}: update it",
+        known = Head::VERSION
+    )]
+    Version {
+        /// Where it is.
+        path: String,
+        /// The version that its head says.
+        found: u32,
+    },
     /// Others write and remove it again and again.
     #[error(
         "others write and remove the artefact at {path} at the same time: try again when they are done"
@@ -130,15 +141,21 @@ pub enum ArtefactError {
 impl Head {
     const VERSION: u32 = 1;
 
-    fn read(data: &[u8]) -> Result<Self, String> {
-        let head: Self = records::decode(data).ok_or("its head is no record of one")?;
-        if head.version != Self::VERSION {
-            return Err(format!(
-                "its head has version {}, and this program knows version {}",
-                head.version,
-                Self::VERSION
-            ));
+    /// Reads the head of the artefact at `path`. The version is read first, because a newer head may have any shape.
+    fn read(path: &str, data: &[u8]) -> Result<Self, ArtefactError> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
         }
+        let no_record = || damaged(path, "its head is no record of one");
+        let Version { version } = records::decode(data).ok_or_else(no_record)?;
+        if version != Self::VERSION {
+            return Err(ArtefactError::Version {
+                path: path.to_owned(),
+                found: version,
+            });
+        }
+        let head: Self = records::decode(data).ok_or_else(no_record)?;
         let chunks = head.packed.div_ceil(CHUNK_BYTES);
         let is_possible = head.chunks == chunks
             && head.packed <= PACKED_MAX_BYTES
@@ -147,7 +164,7 @@ impl Head {
             && head.upload.bytes().all(|byte| byte.is_ascii_alphanumeric());
         is_possible
             .then_some(head)
-            .ok_or_else(|| "its head says what no upload has".to_owned())
+            .ok_or_else(|| damaged(path, "its head says what no upload has"))
     }
 }
 
@@ -274,7 +291,7 @@ impl Artefacts {
             if data.is_empty() {
                 return Err(ArtefactError::Missing(digest));
             }
-            let head = Head::read(&data).map_err(|reason| damaged(&path, reason))?;
+            let head = Head::read(&path, &data)?;
             if let Some(packed) = self.read_chunks(&path, &head).await? {
                 return unpack(packed, head.bytes, digest)
                     .await
@@ -347,7 +364,7 @@ impl Artefacts {
                 continue;
             }
             // Of one that is damaged, whoever reads it is told.
-            if let Ok(head) = Head::read(&data) {
+            if let Ok(head) = Head::read(&path, &data) {
                 if usize::try_from(stat.num_children).is_ok_and(|chunks| chunks > head.chunks) {
                     self.delete_chunks(&path, stat.version, Some(&head)).await?;
                 }
@@ -442,7 +459,7 @@ impl Artefacts {
 }
 
 fn stored(path: String, head: &[u8], version: i32) -> Result<Stored, ArtefactError> {
-    let head = Head::read(head).map_err(|reason| damaged(&path, reason))?;
+    let head = Head::read(&path, head)?;
     Ok(Stored {
         path,
         version,
@@ -509,4 +526,35 @@ async fn unpack(packed: Vec<u8>, bytes: usize, digest: Digest) -> Result<Vec<u8>
             .ok_or_else(|| "it is another artefact".to_owned())
     });
     unpacked.await.map_err(|ended| ended.to_string())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_reads_as_the_release_before_wrote_it_and_a_newer_one_is_left_to_newer_programs() {
+        let text = r#"{"version":1,"upload":"1f0v2","chunks":2,"packed":600000,"bytes":900000}"#;
+        let read = |text: &str| Head::read("/a", text.as_bytes()).map(|head| head.chunks);
+        assert_eq!(read(text).ok(), Some(2));
+        let head = Head::read("/a", text.as_bytes()).unwrap();
+        assert_eq!(records::encode(&head), text.as_bytes());
+        assert_eq!(read(&text.replace('}', r#","later":1}"#)).ok(), Some(2));
+        let newer = read(r#"{"version":2,"chunks":["a"]}"#).unwrap_err();
+        assert_eq!(
+            newer.to_string(),
+            "the artefact at /a is of version 2, and this program knows version 1: update it"
+        );
+        for text in [
+            "",
+            "{}",
+            r#"{"version":1}"#,
+            r#"{"version":1,"upload":"/","chunks":0,"packed":0,"bytes":0}"#,
+        ] {
+            assert!(
+                matches!(read(text), Err(ArtefactError::Damaged { .. })),
+                "{text}"
+            );
+        }
+    }
 }
