@@ -335,6 +335,12 @@ async fn an_artefact_that_is_damaged_is_said_with_what_to_do() -> Result<()> {
         let damaged = artefacts.get(digest).await.unwrap_err().to_string();
         ensure!(damaged.contains(told), "{wrong}: {damaged}");
     }
+    // What a newer program has written is not written over.
+    let newer = br#"{"version":2,"anything":["else"]}"#;
+    operator.set_data(&path, newer, None).await?;
+    let refused = artefacts.put(digest, &artefact).await.unwrap_err();
+    ensure!(refused.to_string().contains("update it"), "{refused}");
+    ensure!(operator.get_data(&path).await?.0 == newer);
     // It is not taken for kept, whatever its head says: whoever deploys it again mends it.
     operator.set_data(&path, &head, None).await?;
     artefacts.put(digest, &artefact).await?;

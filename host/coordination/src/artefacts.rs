@@ -50,6 +50,8 @@ pub const BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The length of a chunk, in bytes. A server takes up to 1 MiB in one request unless it is told otherwise, but it keeps its last
 /// transactions by their number, whatever their length.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// How many chunks an artefact may have. Another release may cut it into chunks of another length.
+const CHUNKS_MAX: usize = 1024;
 /// Beyond that level it takes much longer, and a plugin gets hardly smaller.
 const LEVEL: i32 = 12;
 /// How often an artefact is written or read once more because others write or remove it meanwhile.
@@ -156,8 +158,7 @@ impl Head {
             });
         }
         let head: Self = records::decode(data).ok_or_else(no_record)?;
-        let chunks = head.packed.div_ceil(CHUNK_BYTES);
-        let is_possible = head.chunks == chunks
+        let is_possible = head.chunks <= head.packed.min(CHUNKS_MAX)
             && head.packed <= PACKED_MAX_BYTES
             && head.bytes <= BYTES_MAX
             && head.upload.len() <= 64
@@ -198,9 +199,14 @@ impl Artefacts {
                 Err(Error::NoNode) => continue,
                 read => read.map_err(NodeError::at(Doing::Read, &path))?,
             };
-            // Whoever wrote it may have left chunks out, or changed them.
-            if !data.is_empty() && self.get(digest).await.is_ok() {
-                return stored(path, &data, before.version);
+            if !data.is_empty() {
+                match self.get(digest).await {
+                    Ok(_) => return stored(path, &data, before.version),
+                    // Nobody writes over what only a newer program knows.
+                    Err(newer @ ArtefactError::Version { .. }) => return Err(newer),
+                    // Whoever wrote it may have left chunks out, or changed them.
+                    Err(_) => {}
+                }
             }
             let packed = match &packed {
                 Some(packed) => packed,
@@ -547,6 +553,7 @@ mod tests {
         );
         for text in [
             "",
+            r#"{"version":1,"upload":"1","chunks":1025,"packed":600000,"bytes":900000}"#,
             "{}",
             r#"{"version":1}"#,
             r#"{"version":1,"upload":"/","chunks":0,"packed":0,"bytes":0}"#,
