@@ -12,6 +12,7 @@ mod memory;
 mod revocation;
 mod start;
 mod table;
+mod upgrade;
 
 use std::fs;
 use std::time::Duration;
@@ -25,8 +26,9 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 8] = [
+const TOPICS: [&str; 9] = [
     "handover",
+    "upgrade",
     "start",
     "loading",
     "memory",
@@ -55,6 +57,9 @@ async fn main() -> Result<()> {
     let mut table = Table::default();
     if chosen("handover") {
         handover::measure(&cluster, &mut table).await?;
+    }
+    if chosen("upgrade") {
+        upgrade::measure(&cluster, &mut table).await?;
     }
     if chosen("start") {
         start::measure(&cluster, &mut table).await?;

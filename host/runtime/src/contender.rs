@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::activation::{ActivationSettings, Notice};
-use crate::rollout::Rollout;
+use crate::rollout::{Heard, Rollout};
 use crate::shutdown::Shutdown;
 use soloist_coordination::fence::Fence;
 use soloist_coordination::session::{Session, View};
@@ -393,6 +393,15 @@ impl Work {
     /// The number of its generation.
     fn number(&self) -> Option<u64> {
         self.generation.map(|generation| generation.number)
+    }
+
+    /// Whether the host has heard of another manifest than the one that this work is for, and is about to be given other work.
+    fn is_overtaken(&self) -> bool {
+        let (Some(generation), Some(rollout)) = (&self.generation, &self.rollout) else {
+            return false;
+        };
+        let known = rollout.known.borrow();
+        matches!(known.record, Heard::Record(_, version) if version > generation.manifest_version)
     }
 
     /// What makes it other work: a host that rests, and is to move the rollout on, has to stand at once.

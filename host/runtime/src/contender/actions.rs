@@ -30,12 +30,10 @@ impl Contender {
                 request::await_predecessor(nodes, name, standing.candidate())
             }),
             Action::Elect { over } => {
-                let mut works = self.works.clone();
-                let work = Arc::clone(&works.borrow_and_update());
-                let generation = work.generation;
-                self.electing = Some(work);
+                let works = self.works.clone();
+                self.electing = Some(Arc::clone(&works.borrow()));
                 self.request(|nodes, standing| {
-                    request::elect(nodes, standing.seen.clone(), over, generation, works)
+                    request::elect(nodes, standing.seen.clone(), over, works)
                 });
             }
             Action::ReadMaster => {

@@ -9,8 +9,7 @@ use tokio::sync::watch;
 use super::standing::Standing;
 use super::{Contender, Work};
 use soloist_coordination::task::{
-    self, Generation, HistorySnapshot, MasterSnapshot, QueueSnapshot, TaskError, TaskNodes,
-    TermEnding,
+    self, HistorySnapshot, MasterSnapshot, QueueSnapshot, TaskError, TaskNodes, TermEnding,
 };
 use soloist_coordination::watches::WatchSet;
 use soloist_core::election::{Input, Record};
@@ -33,6 +32,8 @@ pub(super) struct Answer {
     seen: Option<QueueSnapshot>,
     record: Option<TermRecord>,
     kept: Option<HistorySnapshot>,
+    /// What is to be done in the term that was elected.
+    work: Option<Arc<Work>>,
     /// The end of the term that was given back is written down.
     recorded: bool,
 }
@@ -45,6 +46,7 @@ impl From<Input> for Answer {
             seen: None,
             record: None,
             kept: None,
+            work: None,
             recorded: false,
         }
     }
@@ -74,8 +76,10 @@ impl Contender {
                 seen,
                 record,
                 kept,
+                work,
                 recorded,
             }) => {
+                self.electing = work.or(self.electing.take());
                 if let Some(seen) = &seen {
                     self.name_strangers(seen);
                 }
@@ -168,22 +172,39 @@ pub(super) async fn elect(
     nodes: TaskNodes,
     seen: Option<QueueSnapshot>,
     over: Record,
-    generation: Option<Generation>,
     mut works: watch::Receiver<Arc<Work>>,
 ) -> Result<Answer, TaskError> {
     let own = seen.as_ref().and_then(|seen| seen.candidate.clone());
-    match nodes.clone().elect(seen, over, generation).await? {
-        task::ElectOutcome::Won(term, record) => Ok(Answer {
-            record: Some(*record),
-            ..Input::Elected(term).into()
-        }),
-        task::ElectOutcome::Outdated => Ok(Input::Outdated.into()),
-        task::ElectOutcome::OtherManifest => {
-            // This host is about to hear of the change. Until then every attempt would fail.
-            let _ = tokio::time::timeout(MANIFEST_TIME, works.changed()).await;
-            Ok(Input::Outdated.into())
+    loop {
+        let work = Arc::clone(&works.borrow_and_update());
+        let elected = if work.is_overtaken() {
+            // An attempt would be in the way of the one that follows.
+            task::ElectOutcome::OtherManifest
+        } else {
+            let nodes = nodes.clone();
+            nodes
+                .elect(seen.clone(), over.clone(), work.generation)
+                .await?
+        };
+        match elected {
+            task::ElectOutcome::Won(term, record) => {
+                return Ok(Answer {
+                    record: Some(*record),
+                    work: Some(work),
+                    ..Input::Elected(term).into()
+                });
+            }
+            task::ElectOutcome::Outdated => return Ok(Input::Outdated.into()),
+            task::ElectOutcome::OtherManifest => {
+                // This host is about to hear of the change. Until then every attempt would fail. What was read of the queue may
+                // still be true: a read would only add to the time in which nobody leads.
+                let changed = tokio::time::timeout(MANIFEST_TIME, works.changed()).await;
+                if !matches!(changed, Ok(Ok(()))) {
+                    return Ok(Input::Outdated.into());
+                }
+            }
+            task::ElectOutcome::Held => return read_master(nodes, own).await,
         }
-        task::ElectOutcome::Held => read_master(nodes, own).await,
     }
 }
 
