@@ -4,6 +4,7 @@
 //! `cargo run --release --bin bench -- TOPIC...` measures those topics alone.
 
 mod calls;
+mod deploy;
 mod fairness;
 mod handover;
 mod heartbeats;
@@ -26,7 +27,7 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 9] = [
+const TOPICS: [&str; 10] = [
     "handover",
     "upgrade",
     "start",
@@ -36,6 +37,7 @@ const TOPICS: [&str; 9] = [
     "fairness",
     "revocation",
     "heartbeats",
+    "deploy",
 ];
 
 #[tokio::main]
@@ -82,6 +84,9 @@ async fn main() -> Result<()> {
     }
     if chosen("heartbeats") {
         heartbeats::measure(&mut table).await?;
+    }
+    if chosen("deploy") {
+        deploy::measure(&mut table).await?;
     }
     println!("{}", machine(&cluster).await?);
     println!();

@@ -95,14 +95,14 @@ async fn settled(
 
 /// What a process occupies.
 #[derive(Clone, Copy)]
-struct Memory {
+pub(crate) struct Memory {
     resident_kib: u64,
     /// Pages shared with other processes count in part only.
     proportional_kib: u64,
 }
 
 impl Memory {
-    fn of(pid: u32) -> Result<Self> {
+    pub(crate) fn of(pid: u32) -> Result<Self> {
         let path = format!("/proc/{pid}/smaps_rollup");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         let kib = |name: &str| {
@@ -118,7 +118,15 @@ impl Memory {
         })
     }
 
-    fn show(self) -> String {
+    /// The same, divided by so many.
+    pub(crate) fn of_each(self, number: u64) -> Self {
+        Self {
+            resident_kib: self.resident_kib / number,
+            proportional_kib: self.proportional_kib / number,
+        }
+    }
+
+    pub(crate) fn show(self) -> String {
         let mib = |kib: u64| format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024);
         format!(
             "{} / {}",

@@ -27,7 +27,7 @@ pub(in crate::cli) struct TaskOptions {
     path: Option<String>,
 
     /// An entry of the plugin's configuration; can be repeated, the last one of a key counts [no variable]
-    #[arg(long, value_name = "KEY=VALUE", value_parser = entry, help_heading = TASK)]
+    #[arg(long, visible_alias = "set", value_name = "KEY=VALUE", value_parser = entry, help_heading = TASK)]
     config: Vec<(String, String)>,
 
     /// Let the plugin keep state in the ensemble [default: false]

@@ -1,0 +1,249 @@
+//! What it takes to deploy a task, to upgrade it, to take a bad generation back, and to have many.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, ensure};
+use soloist_tests::build;
+use soloist_tests::cluster::Cluster;
+use soloist_tests::history::Record;
+use soloist_tests::host::Host;
+use soloist_tests::zookeeper::Settings;
+
+use crate::SESSION_TIMEOUT;
+use crate::memory::Memory;
+use crate::table::{Samples, Table};
+
+const HOSTS: [&str; 3] = ["a", "b", "c"];
+const DEPLOYED: usize = 20;
+const UPGRADES: usize = 30;
+const TAKEN_BACK: usize = 10;
+const TASKS: usize = 200;
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Who deploys, and the hosts: so nobody has to sign.
+const IDENTITY: &str = "digest:ops:bench";
+
+pub(crate) async fn measure(table: &mut Table) -> Result<()> {
+    let settings = Settings::standalone().system_property("zookeeper.forceSync", "yes");
+    let cluster = Cluster::with(settings, SESSION_TIMEOUT).await?;
+    let mut hosts = Vec::new();
+    for id in HOSTS {
+        hosts.push(taking(&cluster, id)?);
+    }
+    let plugin = build::artifacts()?.guest("misbehave");
+    for (source, what) in [
+        ("ensemble:", "in the ensemble"),
+        ("file://", "in a directory that all share"),
+    ] {
+        let mut samples = Samples::default();
+        for number in 0..DEPLOYED {
+            let task = format!("new-{}-{number}", source.len());
+            let own = unlike_others(&cluster, &plugin, &task)?;
+            let place = if source == "file://" {
+                format!("file://{}", own.display())
+            } else {
+                source.to_owned()
+            };
+            let (from, began) = (cluster.history.len(), SystemTime::now());
+            deploy(&cluster, &own, &task, "wait", &["--source", &place]).await?;
+            let said = first(&cluster, from, "plugin-log", &task).await?;
+            samples.add(said.at.duration_since(began)?);
+        }
+        table.times(
+            &format!(
+                "`soloist deploy` → first statement of the new task on three hosts, plugin {what}"
+            ),
+            &samples,
+        );
+    }
+    handed_over(&cluster, &plugin, table).await?;
+    taken_back(&cluster, &plugin, table).await?;
+    for host in &mut hosts {
+        host.terminate().await?;
+    }
+    drop(hosts);
+    many(&cluster, &plugin, table).await
+}
+
+/// Upgrades and plain handovers, in turns.
+async fn handed_over(cluster: &Cluster, plugin: &Path, table: &mut Table) -> Result<()> {
+    const TASK: &str = "upgraded";
+    deploy(cluster, plugin, TASK, "wait", &[]).await?;
+    healthy(cluster, 0, TASK).await?;
+    let (mut upgrades, mut plain) = (Samples::default(), Samples::default());
+    for number in 0..UPGRADES {
+        let own = unlike_others(cluster, plugin, &format!("upgrade-{number}"))?;
+        let from = cluster.history.len();
+        deploy(cluster, &own, TASK, "wait", &[]).await?;
+        upgrades.add(gap(cluster, from, TASK).await?);
+        healthy(cluster, from, TASK).await?;
+
+        let from = cluster.history.len();
+        order(cluster, &["resign", TASK]).await?;
+        plain.add(gap(cluster, from, TASK).await?);
+    }
+    table.times(
+        "upgrade: demotion of the old generation begins → first statement of the new one",
+        &upgrades,
+    );
+    table.times("the same of a plain handover (`soloist resign`)", &plain);
+    let (upgrade, plain) = (upgrades.percentile(50), plain.percentile(50));
+    table.row(
+        "upgrade, ratio to the plain handover",
+        &format!("{:.2}x", upgrade.as_secs_f64() / plain.as_secs_f64()),
+        "",
+        "",
+    );
+    Ok(())
+}
+
+/// From the beginning of a demotion to the next statement of the task.
+async fn gap(cluster: &Cluster, from: usize, task: &str) -> Result<std::time::Duration> {
+    let draining = first(cluster, from, "draining", task).await?;
+    let demoted = position(cluster, from, "demoted", task).await?;
+    let said = first(cluster, demoted, "plugin-log", task).await?;
+    Ok(said.at.duration_since(draining.at)?)
+}
+
+async fn taken_back(cluster: &Cluster, plugin: &Path, table: &mut Table) -> Result<()> {
+    let mut samples = Samples::default();
+    for number in 0..TAKEN_BACK {
+        let task = format!("bad-{number}");
+        let from = cluster.history.len();
+        deploy(cluster, plugin, &task, "wait", &[]).await?;
+        healthy(cluster, from, &task).await?;
+        let from = cluster.history.len();
+        deploy(cluster, plugin, &task, "error", &[]).await?;
+        let failed = first(cluster, from, "plugin-failed", &task).await?;
+        let back = position(cluster, from, "rolled-back", &task).await?;
+        let said = first(cluster, back, "plugin-log", &task).await?;
+        samples.add(said.at.duration_since(failed.at)?);
+    }
+    table.times(
+        "a bad generation fails for good → first statement of the one before",
+        &samples,
+    );
+    Ok(())
+}
+
+/// Many tasks of one plugin, all at once, on one host.
+async fn many(cluster: &Cluster, plugin: &Path, table: &mut Table) -> Result<()> {
+    for number in 0..TASKS {
+        deploy(cluster, plugin, &format!("many-{number}"), "wait", &[]).await?;
+    }
+    let from = cluster.history.len();
+    let before = packets(cluster).await?;
+    let began = SystemTime::now();
+    let mut host = taking(cluster, "alone")?;
+    let mut last = began;
+    for number in 0..TASKS {
+        let said = first(cluster, from, "plugin-log", &format!("many-{number}")).await?;
+        last = last.max(said.at);
+    }
+    let packets = packets(cluster).await? - before;
+    let memory = Memory::of(host.pid())?;
+    let tasks = u32::try_from(TASKS)?;
+    table.row(
+        &format!(
+            "a host starts and takes {TASKS} deployed tasks: until the last has said something"
+        ),
+        &format!("{:.2} s", last.duration_since(began)?.as_secs_f64()),
+        "",
+        "",
+    );
+    table.row(
+        &format!("the same, for each of {TASKS}: packets to the ensemble; memory of the host, resident / proportional"),
+        &format!("{:.1}; {}", packets / f64::from(tasks), memory.of_each(TASKS as u64).show()),
+        "",
+        "",
+    );
+    ensure!(host.terminate().await?.success(), "{}", host.errors());
+    Ok(())
+}
+
+/// A host that takes whatever those deploy who have its identity.
+fn taking(cluster: &Cluster, id: &str) -> Result<Host> {
+    let kept = cluster
+        .file(&format!("{id}.kept"), "")?
+        .with_extension("dir");
+    fs::create_dir_all(&kept)?;
+    let kept = kept.display().to_string();
+    let config = format!(
+        "[zookeeper]\nauth = {IDENTITY:?}\nacl = \"creator\"\n[deploy]\nenabled = true\nunsigned = true\ntasks = [\"*\"]\n\
+         sources = [\"ensemble:\", \"file:///\"]\ndirectory = {kept:?}\n[deploy.allow]\nstate = true\n"
+    );
+    let file = cluster.file(&format!("{id}.toml"), config)?;
+    cluster.host_of(id, &file)?.start(&cluster.history)
+}
+
+async fn deploy(
+    cluster: &Cluster,
+    plugin: &Path,
+    task: &str,
+    what: &str,
+    more: &[&str],
+) -> Result<()> {
+    let plugin = plugin.display().to_string();
+    let written = format!(
+        "healthy_after = \"100ms\"\n[[task]]\nname = {task:?}\nplugin = {plugin:?}\nconfig = {{ do = {what:?} }}\n\
+         restart = {{ max_restarts = 0 }}\nallow = {{ state = true, tcp = [], dirs = [] }}\n"
+    );
+    let file = cluster.file(&format!("deployed-{task}.toml"), written)?;
+    let file = file.display().to_string();
+    let mut args = vec!["deploy", &file, "--no-wait"];
+    args.extend(more);
+    order(cluster, &args).await
+}
+
+async fn order(cluster: &Cluster, args: &[&str]) -> Result<()> {
+    let identity = [
+        ("SOLOIST_ZOOKEEPER_AUTH", IDENTITY),
+        ("SOLOIST_ACL", "creator"),
+    ];
+    let answer = cluster.operator(&identity, args).await?;
+    ensure!(answer.code == Some(0), "{args:?}: {answer:?}");
+    Ok(())
+}
+
+/// Waits until a leader has found the generation healthy.
+async fn healthy(cluster: &Cluster, from: usize, task: &str) -> Result<()> {
+    first(cluster, from, "generation-healthy", task)
+        .await
+        .map(drop)
+}
+
+async fn first(cluster: &Cluster, from: usize, event: &str, task: &str) -> Result<Record> {
+    let what = format!("{event} of {task}");
+    let fits = |record: &Record| record.is_of(event, task);
+    cluster.history.wait_for(from, &what, PATIENCE, fits).await
+}
+
+/// The position after the first such record.
+async fn position(cluster: &Cluster, from: usize, event: &str, task: &str) -> Result<usize> {
+    first(cluster, from, event, task).await?;
+    let records = cluster.history.since(from);
+    let position = records.iter().position(|record| record.is_of(event, task));
+    Ok(from + position.context("it was there")? + 1)
+}
+
+/// A copy of a plugin that no other is like, so that every host has to fetch and compile it.
+fn unlike_others(cluster: &Cluster, plugin: &Path, name: &str) -> Result<PathBuf> {
+    let mut bytes = fs::read(plugin)?;
+    // A section of its own kind, which says nothing: its length, that of its name, and its name.
+    let length = u8::try_from(name.len())?;
+    ensure!(length < 0x7f, "{name} is too long");
+    bytes.extend([0, length + 1, length]);
+    bytes.extend(name.as_bytes());
+    cluster.file(&format!("{name}.wasm"), bytes)
+}
+
+/// How many packets the server has had, by its own account.
+async fn packets(cluster: &Cluster) -> Result<f64> {
+    let answer = cluster.zookeeper.ask(0, "mntr").await?;
+    let line = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("zk_packets_received"));
+    Ok(line.context("mntr names no packets")?.trim().parse()?)
+}
