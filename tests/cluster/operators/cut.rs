@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use soloist_tests::client;
 use soloist_tests::cluster::{Answer, Cluster, TASK};
 use soloist_tests::proxy::{Loss, Op, Proxy, Request, Traffic};
@@ -15,7 +15,12 @@ fn is_order(request: Request<'_>) -> bool {
 }
 
 /// Deploys through a proxy, as `user`.
-async fn deploy_through(cluster: &Cluster, proxy: &Proxy, user: &str) -> Result<Answer> {
+async fn deploy_through(
+    cluster: &Cluster,
+    proxy: &Proxy,
+    user: &str,
+    flags: &[&str],
+) -> Result<Answer> {
     let (servers, plugin) = (proxy.connect_string(), plugin()?);
     let variables = [
         ("SOLOIST_ZOOKEEPER", &*servers),
@@ -24,14 +29,16 @@ async fn deploy_through(cluster: &Cluster, proxy: &Proxy, user: &str) -> Result<
         ("SOLOIST_CONNECT_TIMEOUT", "1s"),
     ];
     let args = ["deploy", &plugin, "--task", TASK, "--no-wait"];
-    cluster.operator(&variables, &args).await
+    cluster.operator(&variables, &[&args, flags].concat()).await
 }
 
-/// Two deploy at once: the one whose transaction comes second is told who was faster, and nothing of it is written.
-#[tokio::test(flavor = "multi_thread")]
-async fn of_two_who_deploy_at_once_one_is_told_of_the_other() -> Result<()> {
-    let cluster = Cluster::start().await?;
-    let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
+/// Holds the next order of a deployment at the proxy until `meanwhile` is done. Gives the answer to that deployment.
+async fn held(
+    cluster: &Cluster,
+    proxy: &Proxy,
+    flags: &[&str],
+    meanwhile: impl AsyncFnOnce() -> Result<()>,
+) -> Result<Answer> {
     let (tell, told) = mpsc::channel();
     let (go, goes) = mpsc::channel::<()>();
     let mut tell = Some(tell);
@@ -40,17 +47,27 @@ async fn of_two_who_deploy_at_once_one_is_told_of_the_other() -> Result<()> {
             && let Some(tell) = tell.take()
         {
             let _ = tell.send(());
-            // Until the other one is done.
             let _ = goes.recv_timeout(Duration::from_mins(1));
         }
         false
     });
-    let second = async {
-        let answer = deploy_through(&cluster, &proxy, "ann").await;
-        answer.context("ann")
-    };
     let first = async {
         tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_mins(1))).await??;
+        meanwhile().await?;
+        go.send(())?;
+        anyhow::Ok(())
+    };
+    let (second, first) = tokio::join!(deploy_through(cluster, proxy, "ann", flags), first);
+    first?;
+    second
+}
+
+/// Two deploy at once: the one whose transaction comes second is told who was faster, and nothing of it is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_deploy_at_once_one_is_told_of_the_other() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
+    let second = held(&cluster, &proxy, &[], async || {
         let plugin = plugin()?;
         let args = [
             "deploy",
@@ -61,22 +78,16 @@ async fn of_two_who_deploy_at_once_one_is_told_of_the_other() -> Result<()> {
             "--config",
             "who=bob",
         ];
-        let answer = cluster.operator(&[("USER", "bob")], &args).await;
-        go.send(())?;
-        answer
-    };
-    let (second, first) = tokio::join!(second, first);
-    let (second, first) = (second?, first?);
-    ensure!(first.code == Some(0), "{first:?}");
-    has_failed(
-        &second,
-        1,
-        &[
-            "nothing was changed",
-            "bob@",
-            "has changed the rollout meanwhile, at 20",
-        ],
-    )?;
+        let first = cluster.operator(&[("USER", "bob")], &args).await?;
+        ensure!(first.code == Some(0), "{first:?}");
+        Ok(())
+    });
+    let words = [
+        "nothing was changed",
+        "bob@",
+        "has changed the rollout meanwhile, at 20",
+    ];
+    has_failed(&second.await?, 1, &words)?;
     let client = cluster.client().await?;
     ensure!(record(&client).await?.newest == 1);
     ensure!(
@@ -89,6 +100,33 @@ async fn of_two_who_deploy_at_once_one_is_told_of_the_other() -> Result<()> {
     Ok(())
 }
 
+/// What a generation may more is shown of what was deployed then: if that is given up meanwhile, nobody has seen it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_is_compared_with_what_is_there_when_it_is_written() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
+    ensure!(deploy(&cluster, &[]).await?.code == Some(0));
+    let state = &["--allow-state"][..];
+    let second = deploy(&cluster, &[state, &["--accept-grants"]].concat()).await?;
+    ensure!(second.code == Some(0), "{second:?}");
+    let third = held(&cluster, &proxy, state, async || {
+        let back = cluster
+            .operator(&[("USER", "bob")], &["rollback", TASK])
+            .await?;
+        ensure!(back.code == Some(0), "{back:?}");
+        Ok(())
+    });
+    has_failed(
+        &third.await?,
+        1,
+        &["bob@", "has changed the rollout meanwhile"],
+    )?;
+    let client = cluster.client().await?;
+    ensure!(record(&client).await?.wanted.is_none());
+    client::close(client).await;
+    Ok(())
+}
+
 /// The order or its answer is lost on the way: the command finds out, and it is done once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployment_whose_answer_is_lost_is_done_once() -> Result<()> {
@@ -96,7 +134,7 @@ async fn a_deployment_whose_answer_is_lost_is_done_once() -> Result<()> {
         let cluster = Cluster::start().await?;
         let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
         proxy.lose(loss, is_order);
-        let answer = deploy_through(&cluster, &proxy, "ann").await?;
+        let answer = deploy_through(&cluster, &proxy, "ann", &[]).await?;
         ensure!(answer.code == Some(0), "{loss:?}: {answer:?}");
         let client = cluster.client().await?;
         let (_, stat) = client.get_data(RECORD).await?;
@@ -114,7 +152,7 @@ async fn a_deployment_is_known_by_its_generation_whoever_changed_the_record_sinc
     let cluster = Cluster::start().await?;
     let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
     proxy.lose(Loss::Reply, is_order);
-    let deploying = deploy_through(&cluster, &proxy, "ann");
+    let deploying = deploy_through(&cluster, &proxy, "ann", &[]);
     let changing = async {
         proxy.replies_lost(1).await?;
         proxy.set(Traffic::Cut);
@@ -139,7 +177,7 @@ async fn a_deployment_that_is_cut_off_is_said_to_be_unknown() -> Result<()> {
     let cluster = Cluster::start().await?;
     let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
     proxy.lose(Loss::Reply, is_order);
-    let deploying = deploy_through(&cluster, &proxy, "ann");
+    let deploying = deploy_through(&cluster, &proxy, "ann", &[]);
     let cutting = async {
         proxy.replies_lost(1).await?;
         proxy.set(Traffic::Cut);
@@ -171,7 +209,7 @@ async fn a_deployment_that_is_cut_off_before_its_order_is_nothing() -> Result<()
     proxy.lose(Loss::Reply, |request| {
         request.op == Op::Create && request.contains(b"-0000")
     });
-    let deploying = deploy_through(&cluster, &proxy, "ann");
+    let deploying = deploy_through(&cluster, &proxy, "ann", &[]);
     let cutting = async {
         proxy.replies_lost(1).await?;
         proxy.set(Traffic::Cut);

@@ -1,7 +1,12 @@
 //! `soloist pause`, `resume`, `rollback` and `undeploy`, without hosts that follow them.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use soloist_coordination::acl::acl;
+use soloist_coordination::connect::Ensemble;
+use soloist_coordination::observer::{Observer, ObserverError};
 use soloist_core::records::Stage;
+use soloist_core::rollout::Refused;
+use soloist_tests::PATIENCE;
 use soloist_tests::client;
 use soloist_tests::cluster::{Cluster, TASK};
 use zookeeper_client::{Acls, CreateMode};
@@ -141,4 +146,63 @@ async fn a_state_is_purged_only_when_nobody_stands() -> Result<()> {
     ensure!(record(&client).await?.newest == 2);
     client::close(client).await;
     cluster.verdict().check()
+}
+
+async fn observer(cluster: &Cluster) -> Result<Observer> {
+    let ensemble = Ensemble {
+        servers: cluster.servers().to_owned(),
+        chroot: String::new(),
+        root: "/soloist".to_owned(),
+        session_timeout: cluster.session_timeout,
+        auth: None,
+        acl: acl(None),
+    };
+    Ok(Observer::connect(&ensemble, PATIENCE).await?)
+}
+
+/// Whoever comes to stand while a state is purged, or deploys, keeps what is left of it.
+#[tokio::test]
+async fn a_purge_ends_as_soon_as_somebody_stands_or_deploys() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let client = cluster.client().await?;
+    ensure!(deploy(&cluster, &[]).await?.code == Some(0));
+    succeeds(&cluster, &["undeploy", TASK]).await?;
+    let key = "/soloist/tasks/beat/state/key";
+    client::make_path(&client, key).await?;
+    let observer = observer(&cluster).await?;
+    let undeployed = observer.rollout(TASK).await?.context("no record")?;
+    let mut host = cluster.queue(&["a"]).await?.remove(0);
+    let refused = observer.purge(TASK, &undeployed).await;
+    ensure!(
+        matches!(refused, Err(ObserverError::Standing { .. })),
+        "{refused:?}"
+    );
+    ensure!(host.terminate().await?.success());
+    ensure!(deploy(&cluster, &[]).await?.code == Some(0));
+    let refused = observer.purge(TASK, &undeployed).await;
+    let is_told = matches!(
+        refused,
+        Err(ObserverError::Refused(Refused::Changed { .. }))
+    );
+    ensure!(is_told, "{refused:?}");
+    ensure!(client.check_stat(key).await?.is_some(), "it was deleted");
+    observer.close().await;
+    client::close(client).await;
+    Ok(())
+}
+
+/// Somebody lists the artefacts, one of them is deployed, and then it is removed as one that nobody needs: it stays.
+#[tokio::test]
+async fn an_artefact_that_is_deployed_while_others_are_swept_stays() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    ensure!(deploy(&cluster, &[]).await?.code == Some(0));
+    let observer = observer(&cluster).await?;
+    let artefacts = observer.artefacts();
+    let listed = artefacts.sweep(0).await?;
+    let (digest, before) = listed.first().context("no artefact")?;
+    ensure!(deploy(&cluster, &[]).await?.code == Some(0));
+    artefacts.remove(before).await?;
+    ensure!(artefacts.stored(*digest).await?.is_some(), "it was removed");
+    observer.close().await;
+    Ok(())
 }
