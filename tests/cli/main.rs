@@ -4,6 +4,7 @@ mod build;
 mod circles;
 mod dev;
 mod documents;
+mod fetching;
 mod input;
 mod inspect;
 mod modules;

@@ -1,9 +1,11 @@
 //! Plugins in a registry: Debian's docker-registry, on this machine.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Result, ensure};
+use soloist_tests::certificates::{Authority, Identity};
 use soloist_tests::ports::Port;
 use soloist_tests::process::{self, Process};
 use soloist_tests::{PATIENCE, build, eventually};
@@ -20,6 +22,11 @@ struct Registry {
 impl Registry {
     /// Starts a registry and waits until it serves. `None` where it is not installed.
     async fn start(auth: &str) -> Result<Option<Self>> {
+        Self::start_with(auth, None).await
+    }
+
+    /// Starts one that speaks TLS, if it has an identity to show.
+    async fn start_with(auth: &str, identity: Option<&Identity>) -> Result<Option<Self>> {
         let probe = Command::new("docker-registry").arg("--version").output();
         if probe.is_err() {
             ensure!(
@@ -33,12 +40,22 @@ impl Registry {
         let directory = home.path().display();
         let config = home.path().join("registry.yml");
         fs::write(home.path().join("htpasswd"), HTPASSWD)?;
+        let tls = match identity {
+            None => String::new(),
+            Some(Identity { certificate, key }) => {
+                fs::write(home.path().join("server.pem"), certificate)?;
+                fs::write(home.path().join("server.key"), key)?;
+                format!(
+                    ", tls: {{certificate: {directory}/server.pem, key: {directory}/server.key}}"
+                )
+            }
+        };
         let auth = auth.replace("HTPASSWD", &format!("{directory}/htpasswd"));
         fs::write(
             &config,
             format!(
                 "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {directory}/data}}}}\n\
-                 http: {{addr: \"{}\"}}\n{auth}",
+                 http: {{addr: \"{}\"{tls}}}\n{auth}",
                 port.address()
             ),
         )?;
@@ -59,8 +76,13 @@ impl Registry {
     }
 
     fn soloist(&self, args: &[&str]) -> Result<(Output, String)> {
+        self.soloist_with(args, &[])
+    }
+
+    fn soloist_with(&self, args: &[&str], variables: &[(&str, &Path)]) -> Result<(Output, String)> {
         let output = Command::new(&build::artifacts()?.soloist)
             .args(args)
+            .envs(variables.iter().copied())
             .env("XDG_CACHE_HOME", self.home.path().join("cache"))
             .env("DOCKER_CONFIG", self.home.path())
             .stdin(Stdio::null())
@@ -136,6 +158,50 @@ async fn a_registry_that_wants_credentials_gets_those_of_docker() -> Result<()> 
             );
             ensure!(is_right || text.contains("does not take"), "{text}");
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_registry_with_tls_is_one_that_the_machine_trusts_and_its_helper_is_asked() -> Result<()>
+{
+    let (trusted, strange) = (Authority::new()?, Authority::new()?);
+    let auth = "auth: {htpasswd: {realm: x, path: \"HTPASSWD\"}}\n";
+    let identity = trusted.server()?;
+    let Some(registry) = Registry::start_with(auth, Some(&identity)).await? else {
+        return Ok(());
+    };
+    let (plugin, image) = (plugin()?, registry.image());
+    let home = registry.home.path();
+    fs::write(home.join("config.json"), r#"{"credsStore": "tests"}"#)?;
+    let helper = home.join("docker-credential-tests");
+    let answer = r#"{"Username": "ada", "Secret": "between-you-and-me"}"#;
+    // Written by another process: this one may be starting others, which would keep it open for writing.
+    let script = "printf '#!/bin/sh\\necho %s\\n' \"'$1'\" > \"$0\"; chmod 700 \"$0\"";
+    let written = Command::new("sh")
+        .args(["-c", script])
+        .arg(&helper)
+        .arg(answer)
+        .status()?;
+    ensure!(written.success());
+    let path = std::env::var("PATH")?;
+    let path = format!("{}:{path}", home.display());
+    let soloist = |args: &[&str], authority: &Authority| {
+        let file = home.join("authority.pem");
+        fs::write(&file, &authority.certificate)?;
+        let variables = [("SSL_CERT_FILE", &*file), ("PATH", Path::new(&path))];
+        registry.soloist_with(args, &variables)
+    };
+    for args in [&["push", &*plugin, &*image][..], &["check", &image]] {
+        let (output, text) = soloist(args, &strange)?;
+        ensure!(!output.status.success(), "{args:?}: {text}");
+        ensure!(
+            text.contains("invalid peer certificate") && text.contains("SSL_CERT_FILE"),
+            "{text}"
+        );
+        let (output, text) = soloist(args, &trusted)?;
+        ensure!(output.status.success(), "{args:?}: {text}");
+        ensure!(!text.contains("between-you"), "{text}");
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 //! | [`clock`] | a wall clock that can be set, for one process alone |
 //! | [`effects`] | what plugins did, who came after whom, and how long nobody did anything |
 //! | [`load`] | a machine that is busy with something else |
+//! | [`certificates`] | an authority, and servers that it vouches for |
 //! | [`ports`] | loopback ports that stay reserved |
 //! | [`postgres`] | a private PostgreSQL server |
 //! | [`zookeeper`] | private ZooKeeper servers: one alone, or an ensemble |
@@ -27,6 +28,7 @@
 //! Nothing here decides by an error's kind, whoever calls only shows it: hence `anyhow` throughout.
 
 pub mod build;
+pub mod certificates;
 pub mod client;
 pub mod clock;
 pub mod cluster;

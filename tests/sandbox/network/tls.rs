@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use soloist_tests::certificates::{Authority, Identity};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -12,29 +13,6 @@ use super::server::{Server, serve};
 use crate::apart::apart;
 use crate::guests::File;
 
-/// A certificate authority, a server that it vouches for, and one that it does not.
-fn certificates() -> [String; 5] {
-    let authority = || {
-        let mut parameters = rcgen::CertificateParams::default();
-        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = parameters.self_signed(&key).unwrap();
-        (certificate.pem(), rcgen::Issuer::new(parameters, key))
-    };
-    let server = |issuer: &rcgen::Issuer<'_, rcgen::KeyPair>| {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate = rcgen::CertificateParams::new(names)
-            .unwrap()
-            .signed_by(&key, issuer)
-            .unwrap();
-        (certificate.pem(), key.serialize_pem())
-    };
-    let ((trusted, issuer), (_, stranger)) = (authority(), authority());
-    let ((certificate, key), (strange, strange_key)) = (server(&issuer), server(&stranger));
-    [trusted, certificate, key, strange, strange_key]
-}
-
 /// The process trusts what is in a file, which it fills itself before it looks.
 #[test]
 fn https_trusts_whom_this_machine_trusts() {
@@ -42,10 +20,11 @@ fn https_trusts_whom_this_machine_trusts() {
     apart(
         &format!("export SSL_CERT_FILE='{}'", authorities.0.display()),
         || {
-            let [authority, certificate, key, strange, strange_key] = certificates();
-            std::fs::write(std::env::var_os("SSL_CERT_FILE").unwrap(), authority).unwrap();
-            let servers = [(certificate, key), (strange, strange_key)];
-            let [trusted, strange] = servers.map(|(certificate, key)| {
+            let authorities = [(); 2].map(|()| Authority::new().unwrap());
+            let trusted = &authorities[0].certificate;
+            std::fs::write(std::env::var_os("SSL_CERT_FILE").unwrap(), trusted).unwrap();
+            let servers = authorities.map(|authority| authority.server().unwrap());
+            let [trusted, strange] = servers.map(|Identity { certificate, key }| {
                 let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
                 let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
                 let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
