@@ -32,28 +32,22 @@
 //! Ten tasks with three generations each, of plugins that have 2 MiB when compressed, take 60 MiB, and up to 154 MiB just after
 //! they were deployed.
 
-use std::io;
+mod error;
+mod head;
+mod pack;
 
-use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, MultiWriteError, Stat};
 
 use super::error::{Doing, NodeError};
 use super::session::Session;
+use head::{CHUNK_BYTES, Head};
+use pack::{pack, unpack};
 use soloist_core::digest::Digest;
 use soloist_core::records;
 
-/// The most that one artefact may have when it is compressed, in bytes.
-pub const PACKED_MAX_BYTES: usize = 8 * 1024 * 1024;
-/// The most that it may have otherwise.
-pub const BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The length of a chunk, in bytes. A server takes up to 1 MiB in one request unless it is told otherwise, but it keeps its last
-/// transactions by their number, whatever their length.
-const CHUNK_BYTES: usize = 64 * 1024;
-/// How many chunks an artefact may have. Another release may cut it into chunks of another length.
-const CHUNKS_MAX: usize = 1024;
-/// Beyond that level it takes much longer, and a plugin gets hardly smaller.
-const LEVEL: i32 = 12;
+pub use error::ArtefactError;
+pub use pack::{BYTES_MAX, PACKED_MAX_BYTES, check_size};
+
 /// How often an artefact is written or read once more because others write or remove it meanwhile.
 const UPLOADS_MAX: usize = 5;
 
@@ -74,99 +68,6 @@ pub struct Stored {
     pub(crate) version: i32,
     /// How many bytes it takes in the memory of every server.
     pub packed: usize,
-}
-
-/// What the node of an artefact says.
-#[derive(Debug, Serialize, Deserialize)]
-struct Head {
-    version: u32,
-    upload: String,
-    chunks: usize,
-    packed: usize,
-    bytes: usize,
-}
-
-/// Why an artefact could not be kept or read.
-#[derive(Debug, thiserror::Error)]
-pub enum ArtefactError {
-    /// It is too large for the ensemble.
-    #[error(
-        "it has {bytes} bytes, {packed} when compressed: the ensemble holds every artefact in the memory of each server, and \
-         takes up to {BYTES_MAX} and {PACKED_MAX_BYTES}. Put it into a registry, and name it with --source oci://..."
-    )]
-    TooLarge {
-        /// How many bytes it has.
-        bytes: usize,
-        /// How many it has when it is compressed.
-        packed: usize,
-    },
-    /// It is not there.
-    #[error("the ensemble has no artefact {0}: deploy it again")]
-    Missing(Digest),
-    /// What is there was not written by Soloist, or was changed.
-    #[error(
-        "the artefact at {path} is damaged ({reason}): delete the node with what is below it, and deploy it again"
-    )]
-    Damaged {
-        /// Where it is.
-        path: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A newer operator wrote it.
-    #[error(
-        "the artefact at {path} is of version {found}, and this program knows version {known}: update it",
-        known = Head::VERSION
-    )]
-    Version {
-        /// Where it is.
-        path: String,
-        /// The version that its head says.
-        found: u32,
-    },
-    /// Others write and remove it again and again.
-    #[error(
-        "others write and remove the artefact at {path} at the same time: try again when they are done"
-    )]
-    Contended {
-        /// Where it is.
-        path: String,
-    },
-    /// It could not be compressed.
-    #[error("cannot compress it")]
-    Compress(#[source] io::Error),
-    /// A node could not be read or written.
-    #[error(transparent)]
-    Node(#[from] NodeError),
-}
-
-impl Head {
-    const VERSION: u32 = 1;
-
-    /// Reads the head of the artefact at `path`. The version is read first, because a newer head may have any shape.
-    fn read(path: &str, data: &[u8]) -> Result<Self, ArtefactError> {
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
-        }
-        let no_record = || damaged(path, "its head is no record of one");
-        let Version { version } = records::decode(data).ok_or_else(no_record)?;
-        if version != Self::VERSION {
-            return Err(ArtefactError::Version {
-                path: path.to_owned(),
-                found: version,
-            });
-        }
-        let head: Self = records::decode(data).ok_or_else(no_record)?;
-        let is_possible = head.chunks <= head.packed.min(CHUNKS_MAX)
-            && head.packed <= PACKED_MAX_BYTES
-            && head.bytes <= BYTES_MAX
-            && head.upload.len() <= 64
-            && head.upload.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        is_possible
-            .then_some(head)
-            .ok_or_else(|| damaged(path, "its head says what no upload has"))
-    }
 }
 
 impl Artefacts {
@@ -301,13 +202,13 @@ impl Artefacts {
             if let Some(packed) = self.read_chunks(&path, &head).await? {
                 return unpack(packed, head.bytes, digest)
                     .await
-                    .map_err(|reason| damaged(&path, reason));
+                    .map_err(|reason| ArtefactError::damaged(&path, reason));
             }
             // Unless it was removed, or written anew, since its head was read.
             let now = self.client.check_stat(&path).await;
             let now = now.map_err(NodeError::at(Doing::Read, &path))?;
             if now.is_some_and(|now| (now.czxid, now.version) == (stat.czxid, stat.version)) {
-                return Err(damaged(&path, "a chunk of it is not there"));
+                return Err(ArtefactError::damaged(&path, "a chunk of it is not there"));
             }
         }
         Err(ArtefactError::Contended { path })
@@ -324,7 +225,10 @@ impl Artefacts {
             };
             packed.extend_from_slice(&chunk);
             if packed.len() > head.packed {
-                return Err(damaged(path, "its chunks have more than its head says"));
+                return Err(ArtefactError::damaged(
+                    path,
+                    "its chunks have more than its head says",
+                ));
             }
         }
         Ok(Some(packed))
@@ -475,93 +379,4 @@ fn stored(path: String, head: &[u8], version: i32) -> Result<Stored, ArtefactErr
 
 fn chunk_path(path: &str, upload: &str, number: usize) -> String {
     format!("{path}/{upload}-{number:04}")
-}
-
-fn damaged(path: &str, reason: impl Into<String>) -> ArtefactError {
-    ArtefactError::Damaged {
-        path: path.to_owned(),
-        reason: reason.into(),
-    }
-}
-
-/// Whether the ensemble takes an artefact of that size. Compresses it on this thread.
-///
-/// # Errors
-/// [`ArtefactError::TooLarge`], [`ArtefactError::Compress`].
-pub fn check_size(artefact: &[u8]) -> Result<(), ArtefactError> {
-    check_bytes(artefact)?;
-    packed(artefact).map(drop)
-}
-
-fn check_bytes(artefact: &[u8]) -> Result<(), ArtefactError> {
-    let bytes = artefact.len();
-    if bytes <= BYTES_MAX {
-        return Ok(());
-    }
-    Err(ArtefactError::TooLarge {
-        bytes,
-        packed: bytes,
-    })
-}
-
-fn packed(artefact: &[u8]) -> Result<Vec<u8>, ArtefactError> {
-    let packed = zstd::bulk::compress(artefact, LEVEL).map_err(ArtefactError::Compress)?;
-    if packed.len() <= PACKED_MAX_BYTES {
-        return Ok(packed);
-    }
-    Err(ArtefactError::TooLarge {
-        bytes: artefact.len(),
-        packed: packed.len(),
-    })
-}
-
-async fn pack(artefact: &[u8]) -> Result<Vec<u8>, ArtefactError> {
-    // Before it is copied.
-    check_bytes(artefact)?;
-    let artefact = artefact.to_vec();
-    let packed = spawn_blocking(move || packed(&artefact)).await;
-    packed.map_err(|ended| ArtefactError::Compress(io::Error::other(ended)))?
-}
-
-async fn unpack(packed: Vec<u8>, bytes: usize, digest: Digest) -> Result<Vec<u8>, String> {
-    let unpacked = spawn_blocking(move || {
-        let unpacked = zstd::bulk::decompress(&packed, bytes).map_err(|error| error.to_string())?;
-        let is_right = Digest::of(&unpacked) == digest;
-        is_right
-            .then_some(unpacked)
-            .ok_or_else(|| "it is another artefact".to_owned())
-    });
-    unpacked.await.map_err(|ended| ended.to_string())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_head_reads_as_the_release_before_wrote_it_and_a_newer_one_is_left_to_newer_programs() {
-        let text = r#"{"version":1,"upload":"1f0v2","chunks":2,"packed":600000,"bytes":900000}"#;
-        let read = |text: &str| Head::read("/a", text.as_bytes()).map(|head| head.chunks);
-        assert_eq!(read(text).ok(), Some(2));
-        let head = Head::read("/a", text.as_bytes()).unwrap();
-        assert_eq!(records::encode(&head), text.as_bytes());
-        assert_eq!(read(&text.replace('}', r#","later":1}"#)).ok(), Some(2));
-        let newer = read(r#"{"version":2,"chunks":["a"]}"#).unwrap_err();
-        assert_eq!(
-            newer.to_string(),
-            "the artefact at /a is of version 2, and this program knows version 1: update it"
-        );
-        for text in [
-            "",
-            r#"{"version":1,"upload":"1","chunks":1025,"packed":600000,"bytes":900000}"#,
-            "{}",
-            r#"{"version":1}"#,
-            r#"{"version":1,"upload":"/","chunks":0,"packed":0,"bytes":0}"#,
-        ] {
-            assert!(
-                matches!(read(text), Err(ArtefactError::Damaged { .. })),
-                "{text}"
-            );
-        }
-    }
 }
