@@ -360,3 +360,34 @@ async fn unsigned_manifests_are_taken_from_those_who_have_the_identity() -> Resu
     theirs.close().await;
     Ok(())
 }
+
+/// A drained host prepares what is deployed. It stands for it when it is drained no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_deployed_while_a_host_is_drained_is_left_to_others() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let deployment = deployment(&cluster, "report").await?;
+    let _drained = host(&cluster, &deployment, "a", "")?;
+    let connected = |record: &Record| record.host == "a" && record.is("session-connected");
+    let wait = cluster
+        .history
+        .wait_for(0, "a session", PATIENCE, connected);
+    wait.await?;
+    let answer = cluster.operator(&[], &["drain", "a"]).await?;
+    ensure!(answer.code == Some(0), "{answer:?}");
+    let text = deployment.text(&heartbeat()?, json!({}), json!({})).await?;
+    deployment.deploy(&text).await?;
+    told(&cluster, 0, "a", "generation-ready", "report").await?;
+    let _other = host(&cluster, &deployment, "b", "")?;
+    told(&cluster, 0, "b", "activated", "report").await?;
+    let records = cluster.history.since(0);
+    let stood =
+        ["standby", "elected"].map(|event| records.iter().any(|it| is(it, "a", event, "report")));
+    ensure!(
+        stood == [false, false],
+        "a drained host has stood: {records:?}"
+    );
+    let answer = cluster.operator(&[], &["undrain", "a"]).await?;
+    ensure!(answer.code == Some(0), "{answer:?}");
+    told(&cluster, 0, "a", "standby", "report").await?;
+    cluster.verdict().check()
+}
