@@ -50,7 +50,22 @@ fn a_task_ends_with_on_elected() {
     let mut tested = start(&guest("toolbox"), "hang");
     tested.wait_for("plugin-log", "hangs", 1);
     end(&mut tested);
-    assert_eq!(tested.lines(), ["hangs", "the task is dropped"]);
+    assert_eq!(tested.lines(), ["hangs", "the task is dropped", "demoted"]);
+}
+
+/// Its wait ends with `on_elected`, and it is told at once, whether it imports `should-stop` or has asked as well.
+#[test]
+fn a_plugin_that_waits_is_demoted_the_same_way_if_it_could_ask_whether_it_should_stop() {
+    for steps in ["wait", "ask and wait"] {
+        let mut tested = start(&guest("toolbox"), steps);
+        tested.wait_for("plugin-log", "waits", 1);
+        end(&mut tested);
+        assert_eq!(
+            tested.lines(),
+            ["waits", "the wait is over", "demoted"],
+            "{steps}"
+        );
+    }
 }
 
 #[test]

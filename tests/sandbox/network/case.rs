@@ -12,7 +12,7 @@ use soloist_core::limits::Limits;
 use soloist_core::secret::Secret;
 use soloist_core::term::Demotion;
 use soloist_dev::testbed::Tested;
-use soloist_sandbox::{Plugin, PluginSettings, Resolve, SystemResolver};
+use soloist_sandbox::{AnswerHttp, Plugin, PluginSettings, Resolve, SystemResolver};
 
 use crate::guests::{config, engine, guest};
 use crate::terms::with_late_restart;
@@ -66,6 +66,7 @@ pub(crate) struct Case {
     pub(crate) sockets: u32,
     secret: Option<Secret>,
     resolver: Arc<dyn Resolve>,
+    answers: Option<Arc<dyn AnswerHttp>>,
 }
 
 impl Case {
@@ -83,6 +84,7 @@ impl Case {
             sockets: 16,
             secret: None,
             resolver,
+            answers: None,
         }
     }
 
@@ -126,6 +128,12 @@ impl Case {
         self
     }
 
+    /// No server is asked.
+    pub(crate) fn answers(mut self, answers: &Arc<impl AnswerHttp + 'static>) -> Self {
+        self.answers = Some(Arc::clone(answers) as _);
+        self
+    }
+
     pub(crate) fn settings(&self) -> PluginSettings {
         let entries: Vec<_> = self
             .config
@@ -142,6 +150,7 @@ impl Case {
                 ..Limits::default()
             },
             resolver: Arc::clone(&self.resolver),
+            answers: self.answers.clone(),
             secrets: self
                 .secret
                 .iter()

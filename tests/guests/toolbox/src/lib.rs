@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use soloist_sdk::checkpoint::Checkpoint;
 use soloist_sdk::{
-    Either, Plugin, Result, Term, config_as, every, info, join, select, sleep, spawn_scoped, time,
-    timeout,
+    Demotion, Either, Plugin, Result, Term, config_as, every, info, join, select, should_stop,
+    sleep, spawn_scoped, time, timeout,
 };
 
 const MOMENT: Duration = Duration::from_millis(20);
@@ -38,6 +38,16 @@ impl Plugin for Toolbox {
                 "checkpoint" => checkpoint().await?,
                 #[cfg(feature = "bridges")]
                 "bridges" => bridges(),
+                // It could ask, and so imports `should-stop`.
+                "wait" | "ask and wait" => {
+                    let _says = Says("the wait is over");
+                    let asks = step != "wait";
+                    if asks && should_stop() {
+                        return Err("it should not stop yet".into());
+                    }
+                    info!("waits");
+                    sleep(Duration::from_secs(3600)).await;
+                }
                 "hang" => {
                     let says = Says("the task is dropped");
                     let task = spawn_scoped(async move {
@@ -52,6 +62,10 @@ impl Plugin for Toolbox {
             info!("{step} is done");
         }
         Ok(())
+    }
+
+    async fn on_demoted(&mut self, _: Demotion) {
+        info!("demoted");
     }
 }
 
