@@ -6,8 +6,8 @@ use std::process::Output;
 
 use anyhow::{Result, ensure};
 use soloist_tests::build;
-use soloist_tests::project::{Project, cargo, has_clang, soloist};
-use soloist_tests::python::{COMPONENTIZE, run};
+use soloist_tests::project::{Project, cargo, soloist};
+use soloist_tests::tools::run;
 use tempfile::TempDir;
 
 /// Expects exit code 2, all of `words` in the message, and nothing new in the folder.
@@ -56,21 +56,12 @@ fn every_project_builds_and_passes_its_test() -> Result<()> {
         )?;
         if lang == "python" {
             run("python3", project.folder(), &["-m", "unittest", "--quiet"])?;
-            if !project.find_python()? {
-                println!("SKIPPED: {COMPONENTIZE} is not to be had here");
-                continue;
-            }
+        }
+        if !project.find_tools(lang)? {
+            continue;
         }
         if lang == "js" {
-            if !project.find_node()? {
-                println!("SKIPPED: npm, or what it installs, is not to be had here");
-                continue;
-            }
             run("npm", project.folder(), &["test"])?;
-        }
-        if lang == "c" && !has_clang() {
-            println!("SKIPPED: clang for WASI is not to be had here");
-            continue;
         }
         let said = project.build()?;
         ensure!(said.contains("size") && said.contains("sha256"), "{said}");

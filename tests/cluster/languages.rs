@@ -5,9 +5,9 @@
 
 mod c;
 mod javascript;
+mod kept;
 mod python;
 mod text;
-mod tools;
 
 use std::path::Path;
 

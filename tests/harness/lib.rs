@@ -11,11 +11,11 @@
 //! | [`certificates`] | an authority, and servers that it vouches for |
 //! | [`ports`] | loopback ports that stay reserved |
 //! | [`postgres`] | a private PostgreSQL server |
+//! | [`tools`] | what makes plugins of other languages than Rust |
 //! | [`zookeeper`] | private ZooKeeper servers: one alone, or an ensemble |
 //! | [`build`] | the binaries and guests under test, built once |
 //! | [`host`] | a running `soloist`, with its events |
 //! | [`project`] | a plugin's project, made and built as its author would |
-//! | [`python`] | what makes plugins of Python |
 //! | [`history`] | all that happened, from every host, in one place to wait on |
 //! | [`cluster`] | servers and the hosts that contend on them |
 //! | [`oracle`] | judges a history: at most one host active, tokens that grow |
@@ -44,10 +44,10 @@ pub mod postgres;
 pub mod process;
 pub mod project;
 pub mod proxy;
-pub mod python;
 pub mod reference;
 pub mod revocation;
 pub mod session;
+pub mod tools;
 pub mod zookeeper;
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Projects as `soloist new` makes them, built as `soloist build` does: from what this machine has, without a network.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::python::{componentize, run};
+use crate::tools::{componentize_py, node_modules, or_skipped, run};
 use crate::{build, host};
 
 /// A project in a folder that goes with it.
@@ -69,45 +69,29 @@ impl Project {
         Ok(self.folder.join(path.trim_matches('"')))
     }
 
-    /// Has a project in Python use the tool that there is; says whether there is one.
+    /// Has the project use the tools of its language that are installed once for all; says whether there are any.
     ///
     /// # Errors
-    /// As [`componentize`].
-    pub fn find_python(&self) -> Result<bool> {
-        let Some(tool) = componentize()? else {
-            return Ok(false);
-        };
-        let bin = self.folder.join("venv/bin");
-        fs::create_dir_all(&bin)?;
-        symlink(tool, bin.join("componentize-py"))?;
-        Ok(true)
-    }
-
-    /// Has a project in JavaScript use the tool of npm, installed once for all; says whether there is one.
-    ///
-    /// # Errors
-    /// It cannot be installed, and `CI` is set: where every change is tested it must not be left out.
-    pub fn find_node(&self) -> Result<bool> {
-        let place = build::target()?.join("javascript");
-        fs::create_dir_all(&place)?;
-        // One process installs it, and the others wait.
-        let lock = File::create(place.join("install"))?;
-        lock.lock()?;
-        let wanted = fs::read_to_string(self.folder.join("package.json"))?;
-        let is_there = fs::read_to_string(place.join("package.json")).is_ok_and(|it| it == wanted)
-            && place.join("node_modules/.bin/componentize-qjs").exists();
-        if !is_there {
-            fs::write(place.join("package.json"), wanted)?;
-            let npm = ["install", "--no-audit", "--no-fund", "--silent"];
-            if let Err(error) = run("npm", &place, &npm) {
-                if std::env::var_os("CI").is_some() {
-                    return Err(error);
-                }
-                eprintln!("{error:#}");
-                return Ok(false);
+    /// As [`or_skipped`], or they cannot be put into the project.
+    pub fn find_tools(&self, lang: &str) -> Result<bool> {
+        match lang {
+            "python" => {
+                let Some(tool) = componentize_py()? else {
+                    return Ok(false);
+                };
+                let bin = self.folder.join("venv/bin");
+                fs::create_dir_all(&bin)?;
+                symlink(tool, bin.join("componentize-py"))?;
             }
+            "js" => {
+                let Some(modules) = node_modules(&self.folder)? else {
+                    return Ok(false);
+                };
+                symlink(modules, self.folder.join("node_modules"))?;
+            }
+            "c" => return Ok(or_skipped(clang(&self.folder), "clang for WASI")?.is_some()),
+            _ => {}
         }
-        symlink(place.join("node_modules"), self.folder.join("node_modules"))?;
         Ok(true)
     }
 
@@ -146,17 +130,12 @@ pub fn soloist(folder: &Path, args: &[&str]) -> Result<Output> {
         .output()?)
 }
 
-/// Whether this machine has clang with what WASI needs.
-pub fn has_clang() -> bool {
-    let mut clang = Command::new("clang");
-    clang.args([
-        "--target=wasm32-wasi",
-        "-mexec-model=reactor",
-        "-include",
-        "stdio.h",
-    ]);
-    clang.args(["-x", "c", "/dev/null", "-o", "/dev/null"]);
-    clang.output().is_ok_and(|output| output.status.success())
+/// Makes a plugin of nothing, for which clang needs all that is needed for WASI.
+fn clang(folder: &Path) -> Result<()> {
+    let reactor = ["--target=wasm32-wasi", "-mexec-model=reactor"];
+    let nothing = ["-include", "stdio.h", "-x", "c", "/dev/null"];
+    let args = [&reactor[..], &nothing, &["-o", "/dev/null"]].concat();
+    run("clang", folder, &args)
 }
 
 /// Runs Cargo in a folder to its end, with no network; says what it said if it fails.

@@ -10,8 +10,7 @@ use soloist_core::term::Demotion;
 use soloist_dev::testbed::{Memory, PATIENCE, Tested};
 use soloist_runtime::activation::ActivationSettings;
 use soloist_sandbox::{Plugin, PluginSettings};
-use soloist_tests::project::{Project, has_clang};
-use soloist_tests::python::COMPONENTIZE;
+use soloist_tests::project::Project;
 
 use crate::guests::engine;
 
@@ -22,16 +21,7 @@ fn plugin(lang: &str, template: &str) -> Option<Arc<Plugin>> {
         &["--lang", lang, "--template", template],
     )
     .unwrap();
-    if lang == "python" && !project.find_python().unwrap() {
-        println!("SKIPPED: {COMPONENTIZE} is not to be had here");
-        return None;
-    }
-    if lang == "js" && !project.find_node().unwrap() {
-        println!("SKIPPED: npm, or what it installs, is not to be had here");
-        return None;
-    }
-    if lang == "c" && !has_clang() {
-        println!("SKIPPED: clang for WASI is not to be had here");
+    if !project.find_tools(lang).unwrap() {
         return None;
     }
     project.build().unwrap();

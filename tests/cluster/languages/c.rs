@@ -6,8 +6,9 @@ use anyhow::{Context, Result, ensure};
 use soloist_tests::build;
 use soloist_tests::cluster::Cluster;
 use soloist_tests::history::Event;
+use soloist_tests::tools::{or_skipped, run};
 
-use super::tools::{kept, or_skipped, run};
+use super::kept::kept;
 use super::{place, through_a_failover};
 
 /// Compiles as the README of the example says, and with every warning. Returns false where there is no compiler.

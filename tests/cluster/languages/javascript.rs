@@ -1,28 +1,15 @@
 //! JavaScript: componentize-qjs makes a component of the script and of QuickJS, in the world `minimal`.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use soloist_tests::build;
 use soloist_tests::cluster::Cluster;
+use soloist_tests::tools::{node_modules, run};
 
-use super::tools::{contract, is_fresh, kept, or_skipped, run};
+use super::kept::{contract, is_fresh, kept};
 use super::{place, through_a_failover};
-
-/// What `package.json` names, installed beside a copy of it.
-fn tool(kept: &Path, source: &Path) -> Result<PathBuf> {
-    let (tool, wanted) = (
-        kept.join("node_modules/.bin/componentize-qjs"),
-        source.join("package.json"),
-    );
-    let installed = kept.join("package.json");
-    if !tool.exists() || fs::read(&wanted)? != fs::read(&installed).unwrap_or_default() {
-        fs::copy(&wanted, &installed)?;
-        run("npm", kept, &["install", "--no-audit", "--no-fund"])?;
-    }
-    Ok(tool)
-}
 
 #[tokio::test]
 async fn a_plugin_in_javascript_runs_and_is_told() -> Result<()> {
@@ -30,9 +17,10 @@ async fn a_plugin_in_javascript_runs_and_is_told() -> Result<()> {
     let kept = kept("javascript")?;
     let lock = File::create(kept.join("lock"))?;
     lock.lock()?;
-    let Some(tool) = or_skipped(tool(&kept, &source), "componentize-qjs, by npm,")? else {
+    let Some(modules) = node_modules(&source)? else {
         return Ok(());
     };
+    let tool = modules.join(".bin/componentize-qjs");
     let (script, built) = (source.join("plugin.js"), kept.join("hello.wasm"));
     let wit = build::workspace().join("guest-sdk/wit");
     let mut made_of = contract()?;

@@ -8,31 +8,10 @@ use soloist_tests::build;
 use soloist_tests::cluster::Cluster;
 use soloist_tests::history::Event;
 use soloist_tests::host::{Command, Host};
+use soloist_tests::tools::{componentize_py, run};
 
-use super::tools::{contract, is_fresh, kept, or_skipped, run};
+use super::kept::{contract, is_fresh, kept};
 use super::{place, through_a_failover};
-
-/// The package that makes components of Python, and the version that works with the contract.
-const COMPONENTIZE: &str = "componentize-py==0.25.1";
-
-/// The tool, in an environment of its own.
-fn tool(kept: &Path) -> Result<PathBuf> {
-    let venv = kept.join("venv");
-    let (tool, pip) = (venv.join("bin/componentize-py"), venv.join("bin/pip"));
-    let is_there = || run(&pip, kept, &["show", "--quiet", "componentize-py"]).is_ok();
-    if !tool.exists() || !is_there() {
-        let venv = venv.display().to_string();
-        run("python3", kept, &["-m", "venv", "--clear", &venv])?;
-        let install = [
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            COMPONENTIZE,
-        ];
-        run(&pip, kept, &install)?;
-    }
-    Ok(tool)
-}
 
 /// Makes a plugin of `app.py` in a directory, anew when what it is made of has changed: every build differs, and takes long to
 /// compile.
@@ -75,7 +54,7 @@ fn plugin(name: &str, source: &Path) -> Result<Option<PathBuf>> {
     let kept = kept("python")?;
     let lock = File::create(kept.join("lock"))?;
     lock.lock()?;
-    let Some(tool) = or_skipped(tool(&kept), "componentize-py, by pip,")? else {
+    let Some(tool) = componentize_py()? else {
         return Ok(None);
     };
     let built = kept.join(name).with_extension("wasm");
