@@ -72,6 +72,17 @@ pub fn config(key: &str) -> Option<String> {
 
 /// The whole configuration as a type of yours; see [the module](self).
 ///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use soloist_sdk::config_as;
+/// use soloist_sdk::testing::Harness;
+///
+/// let test = Harness::new().config("eu", "3").config("us", "5");
+/// let weights: BTreeMap<String, u32> = test.block_on(async { config_as() }).unwrap();
+/// assert_eq!(weights["us"], 5);
+/// ```
+///
 /// # Errors
 /// [`Error`] says which key is wrong or missing, and what is wrong with it.
 pub fn config_as<T: DeserializeOwned>() -> Result<T, Error> {
@@ -104,6 +115,16 @@ pub fn get_as<T: DeserializeOwned>(key: &str) -> Result<Option<T>, Error> {
 }
 
 /// What is wrong with the configuration.
+///
+/// ```
+/// use soloist_sdk::config;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().config("retries", "many").block_on(async {
+///     let error: config::Error = config::get_as::<u8>("retries").unwrap_err();
+///     assert_eq!(error.key(), Some("retries"));
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     key: Option<String>,

@@ -47,12 +47,31 @@ pub use response::Response;
 pub(crate) use response::header_text;
 
 /// How long a request may take, redirections and all, unless it says otherwise.
+///
+/// ```
+/// use soloist_sdk::http::{Request, TIMEOUT};
+///
+/// let patient = Request::get("https://shop.example/report").timeout(10 * TIMEOUT);
+/// ```
 pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How many bytes of an answer are read, unless the request says otherwise.
+///
+/// ```
+/// use soloist_sdk::http::{BODY_BYTES, Request};
+///
+/// let large = Request::get("https://shop.example/catalogue").body_max(4 * BODY_BYTES);
+/// ```
 pub const BODY_BYTES: usize = 8 << 20;
 
 /// How many redirections are followed, unless the request says otherwise.
+///
+/// ```
+/// use soloist_sdk::http::{REDIRECTS, Request};
+///
+/// let strict = Request::get("https://shop.example/login").redirects(0);
+/// let lenient = Request::get("https://shop.example/old").redirects(2 * REDIRECTS);
+/// ```
 pub const REDIRECTS: u32 = 5;
 
 /// Gets what is at `url`.

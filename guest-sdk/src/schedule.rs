@@ -43,7 +43,24 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use crate::bindings::soloist::plugin::schedule::{OnMissed, Overlap};
+/// ```
+/// use std::time::Duration;
+///
+/// use soloist_sdk::schedule::{self, OnMissed};
+///
+/// // Each day has its report, whatever was down.
+/// let reports = schedule::cron("0 6 * * *", "UTC").on_missed(OnMissed::RunAll).catch_up(Duration::from_hours(72));
+/// ```
+pub use crate::bindings::soloist::plugin::schedule::OnMissed;
+/// ```
+/// use std::time::Duration;
+///
+/// use soloist_sdk::schedule::{self, Overlap};
+///
+/// // A slot that comes due while the one before is still worked on waits for it.
+/// let checks = schedule::every(Duration::from_mins(5)).overlap(Overlap::BufferOne);
+/// ```
+pub use crate::bindings::soloist::plugin::schedule::Overlap;
 use crate::imports::schedule as host;
 use crate::state::{self, Transaction};
 
@@ -54,6 +71,13 @@ use crate::state::{self, Transaction};
 /// that comes twice is the first of the two; and one that comes every so often goes by the time that passes.
 ///
 /// What is wrong with it, [`Schedule::next`] says.
+///
+/// ```
+/// use soloist_sdk::schedule;
+///
+/// let workdays = schedule::cron("30 8 * * mon-fri", "Europe/Berlin");
+/// let every_ten_seconds = schedule::cron("*/10 * * * * *", "UTC");
+/// ```
 pub fn cron(expression: &str, zone: &str) -> Schedule {
     Schedule::new(host::Rule::Cron(host::Cron {
         expression: expression.to_owned(),
@@ -63,6 +87,14 @@ pub fn cron(expression: &str, zone: &str) -> Schedule {
 
 /// A slot every so often: whole seconds, from 1 second to 366 days, counted from the beginning of 1970 in UTC. So every hour
 /// is at the full hour, whichever host leads.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use soloist_sdk::schedule;
+///
+/// let quarters = schedule::every(Duration::from_mins(15));
+/// ```
 pub fn every(period: Duration) -> Schedule {
     Schedule::new(host::Rule::Every(nanos(period)))
 }
@@ -154,6 +186,22 @@ impl Schedule {
 }
 
 /// A slot, claimed for this run.
+///
+/// ```
+/// use soloist_sdk::http::Request;
+/// use soloist_sdk::schedule::Slot;
+/// use soloist_sdk::{Result, warn};
+///
+/// async fn bill(slot: &Slot) -> Result {
+///     if slot.missed() > 0 {
+///         warn!("{} slots of {} before {slot} were missed", slot.missed(), slot.schedule());
+///     }
+///     let request = Request::post("https://shop.example/bills").json(&slot.to_string())?;
+///     // The same in the second attempt, which the shop can tell from a second bill.
+///     request.idempotency_key(slot.key()).send().await?.error_for_status()?;
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "it is claimed again by the next run, unless it is completed"]
 pub struct Slot {
@@ -216,6 +264,24 @@ impl fmt::Display for Slot {
 }
 
 /// Why a call was not done.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use soloist_sdk::schedule::{Error, Schedule, Slot};
+/// use soloist_sdk::{sleep, warn};
+///
+/// /// The next slot, however long the records are out of reach.
+/// async fn next(schedule: &Schedule) -> Result<Slot, Error> {
+///     loop {
+///         match schedule.next().await {
+///             Err(Error::Unavailable { reason }) => warn!("no slot for now: {reason}"),
+///             slot => return slot,
+///         }
+///         sleep(Duration::from_secs(5)).await;
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {

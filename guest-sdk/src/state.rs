@@ -47,6 +47,19 @@ pub(crate) use transaction::refused;
 pub use transaction::{Transaction, transaction};
 
 /// A value and the version that it has.
+///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// Harness::new().block_on(async {
+///     state::set("page", &7).await.unwrap();
+///     let state::Entry { value, version } = state::get_entry::<u32>("page").await.unwrap().unwrap();
+///     // Done only if nobody has written it meanwhile.
+///     let next = state::transaction().check("page", Some(version)).set("page", &(value + 1));
+///     next.commit().await.unwrap();
+/// });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<T> {
     /// The value.

@@ -1,4 +1,16 @@
 //! Several things at once: all of it on the one thread that a plugin has, each going on while the others wait.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use soloist_sdk::testing::Harness;
+//! use soloist_sdk::{sleep, tasks};
+//!
+//! let seconds = |number| async move { sleep(Duration::from_secs(number)).await; number };
+//! let test = Harness::new();
+//! let (one, all) = test.block_on(tasks::join(seconds(1), tasks::join_all([seconds(2), seconds(3)])));
+//! assert_eq!((one, all, test.now()), (1, vec![2, 3], Duration::from_secs(3)));
+//! ```
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -1,5 +1,20 @@
 //! Time that a plugin waits for and measures, without holding the host up.
 //!
+//! ```
+//! use std::time::Duration;
+//!
+//! use soloist_sdk::testing::Harness;
+//! use soloist_sdk::time::{self, Instant};
+//!
+//! let test = Harness::new();
+//! test.block_on(async {
+//!     let begun = Instant::now();
+//!     let late = time::timeout(Duration::from_secs(5), time::sleep(Duration::from_hours(1))).await;
+//!     assert!(late.is_err());
+//!     assert_eq!(begun.elapsed(), Duration::from_secs(5));
+//! });
+//! ```
+//!
 //! In a native test the clocks in here are those of the [`testing`](crate::testing) harness.
 
 use std::fmt;
@@ -132,6 +147,18 @@ pub async fn sleep_until(moment: Instant) {
 }
 
 /// A future was not ready in time.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use soloist_sdk::testing::Harness;
+/// use soloist_sdk::time::TimedOut;
+/// use soloist_sdk::timeout;
+///
+/// let second = Duration::from_secs(1);
+/// let late = Harness::new().block_on(timeout(second, std::future::pending::<()>()));
+/// assert_eq!(late, Err(TimedOut { after: second }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimedOut {
     /// The time that it was given.

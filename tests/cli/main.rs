@@ -13,4 +13,5 @@ mod precedence;
 mod reference;
 mod registry;
 mod rooms;
+mod sdk;
 mod trial;

@@ -7,6 +7,25 @@ use std::time::Duration;
 use crate::bindings::wasi::http::types::ErrorCode;
 
 /// Why there is no answer, or none to use.
+///
+/// ```
+/// use soloist_sdk::http::{self, Error};
+/// use soloist_sdk::testing::{Answer, Harness};
+///
+/// /// The price of today, or `None` if the shop does not know one yet.
+/// async fn price() -> Result<Option<f64>, Error> {
+///     match http::get("https://shop.example/price").await?.error_for_status() {
+///         Ok(answer) => answer.json().map(Some),
+///         Err(Error::Status { status: 404, .. }) => Ok(None),
+///         Err(error) => Err(error),
+///     }
+/// }
+///
+/// let shop = |answer: fn() -> Answer| Harness::new().http(move |_| answer()).block_on(price());
+/// assert_eq!(shop(|| Answer::json(&2.5)).unwrap(), Some(2.5));
+/// assert_eq!(shop(|| Answer::status(404)).unwrap(), None);
+/// assert!(matches!(shop(|| Answer::text("soon")), Err(Error::Decode { .. })));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -69,6 +88,15 @@ pub enum Error {
 }
 
 /// Why the host does not let a request out.
+///
+/// ```
+/// use soloist_sdk::http::{self, Error, Refused};
+/// use soloist_sdk::testing::{Answer, Harness};
+///
+/// let test = Harness::new().http(|_| Answer::refused());
+/// let error = test.block_on(http::get("https://bank.example")).unwrap_err();
+/// assert!(matches!(error, Error::Refused { reason: Refused::Denied, .. }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {

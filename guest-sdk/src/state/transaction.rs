@@ -5,6 +5,16 @@ use serde::Serialize;
 use super::{Error, encode, host};
 
 /// Begins a transaction: nothing is done until [`Transaction::commit`].
+///
+/// ```
+/// use soloist_sdk::state;
+/// use soloist_sdk::testing::Harness;
+///
+/// let test = Harness::new();
+/// let both = state::transaction().set("from", &70).set("to", &30);
+/// test.block_on(both.commit()).unwrap();
+/// assert_eq!((test.state("from"), test.state("to")), (Some(70), Some(30)));
+/// ```
 pub fn transaction() -> Transaction {
     Transaction::default()
 }

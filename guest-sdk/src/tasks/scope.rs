@@ -62,6 +62,34 @@ struct Slot<T> {
 }
 
 /// A task that was [spawned](spawn_scoped): awaited, it gives what the task returns. Dropped, it lets the task go on.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use soloist_sdk::testing::Harness;
+/// use soloist_sdk::{Plugin, Result, Term, sleep, spawn_scoped};
+///
+/// #[derive(Default)]
+/// struct Impatient;
+///
+/// impl Plugin for Impatient {
+///     async fn on_elected(&mut self, _: Term) -> Result {
+///         let (short, long) = (Duration::from_secs(1), Duration::from_hours(1));
+///         let quick = spawn_scoped(sleep(short));
+///         let slow = spawn_scoped(async move { sleep(long).await; "done" });
+///         sleep(2 * short).await;
+///         assert!(quick.is_finished());
+///         if !slow.is_finished() {
+///             slow.cancel();
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let test = Harness::new();
+/// test.elect::<Impatient>().finish().unwrap();
+/// assert_eq!(test.now(), Duration::from_secs(2));
+/// ```
 #[must_use = "the task goes on without it; write `drop(spawn_scoped(...))` to say that this is meant"]
 pub struct Task<T> {
     slot: Rc<RefCell<Slot<T>>>,

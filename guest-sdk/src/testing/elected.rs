@@ -181,6 +181,35 @@ impl<P: Plugin> Elected<P> {
     }
 
     /// Ends the term at once, without a word to the plugin: its host has died, or its lease was lost.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use soloist_sdk::testing::Harness;
+    /// use soloist_sdk::{Plugin, Result, Term, sleep, state};
+    ///
+    /// #[derive(Default)]
+    /// struct Count;
+    ///
+    /// impl Plugin for Count {
+    ///     async fn on_elected(&mut self, _: Term) -> Result {
+    ///         for number in state::get::<u32>("done").await?.unwrap_or(0).. {
+    ///             sleep(Duration::from_secs(1)).await;
+    ///             state::set("done", &(number + 1)).await?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = Harness::new();
+    /// for _ in 0..2 {
+    ///     let mut leader = test.elect::<Count>();
+    ///     leader.advance(Duration::from_secs(3));
+    ///     leader.kill();
+    /// }
+    /// // The second leader went on where the first one was lost.
+    /// assert_eq!(test.state("done"), Some(6));
+    /// ```
     pub fn kill(&mut self) {
         self.end();
     }

@@ -250,6 +250,30 @@ impl Harness {
     }
 
     /// Sets how long a plugin may take to stop; 2 seconds otherwise, as a host's `demote_timeout`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use soloist_sdk::testing::Harness;
+    /// use soloist_sdk::{Demotion, Plugin, Result, Term, sleep};
+    ///
+    /// #[derive(Default)]
+    /// struct Slow;
+    ///
+    /// impl Plugin for Slow {
+    ///     async fn on_elected(&mut self, _: Term) -> Result {
+    ///         std::future::pending().await
+    ///     }
+    ///
+    ///     async fn on_demoted(&mut self, _: Demotion) {
+    ///         sleep(Duration::from_secs(5)).await;
+    ///     }
+    /// }
+    ///
+    /// let test = Harness::new().demote_timeout(Duration::from_secs(10));
+    /// test.elect::<Slow>().demote(Demotion::Shutdown);
+    /// assert_eq!(test.now(), Duration::from_secs(5));
+    /// ```
     #[allow(clippy::return_self_not_must_use, reason = "it is the same harness")]
     pub fn demote_timeout(&self, time: Duration) -> Self {
         self.world.demote_timeout.set(time);

@@ -5,6 +5,17 @@ use std::time::Duration;
 use super::{Instant, sleep, sleep_until};
 
 /// One of the times that [`every`] keeps.
+///
+/// ```
+/// use soloist_sdk::time::Tick;
+/// use soloist_sdk::warn;
+///
+/// fn tell(tick: Tick) {
+///     if tick.skipped > 0 {
+///         warn!("tick {}: the {} before it were skipped", tick.number, tick.skipped);
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tick {
     /// Counts the times that have come, from 0, those included that were skipped.
@@ -14,6 +25,17 @@ pub struct Tick {
 }
 
 /// Made by [`every`].
+///
+/// ```
+/// use soloist_sdk::info;
+/// use soloist_sdk::time::Every;
+///
+/// async fn count(mut hours: Every) {
+///     loop {
+///         info!("hour {}", hours.tick().await.number);
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing waits until `tick` is awaited"]
 pub struct Every {
@@ -79,6 +101,16 @@ impl Every {
 }
 
 /// Made by [`interval`].
+///
+/// ```
+/// use soloist_sdk::time::Interval;
+///
+/// async fn look(mut pauses: Interval, is_there: impl Fn() -> bool) {
+///     while !is_there() {
+///         pauses.tick().await;
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing waits until `tick` is awaited"]
 pub struct Interval {
