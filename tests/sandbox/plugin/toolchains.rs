@@ -124,7 +124,7 @@ fn a_program_that_runs_from_its_beginning_to_its_end_is_no_plugin() {
 /// Text and binary of a component alike.
 #[test]
 fn a_component_may_be_text() {
-    let wat = super::component("async", "async");
+    let wat = super::contract::component("async", "async");
     let binary = File::new("wasm", &wat::parse_str(&wat).unwrap());
     assert!(lines_of_a_term(text(&wat)).is_empty());
     assert!(lines_of_a_term(Arc::new(load(&binary.0).unwrap())).is_empty());
