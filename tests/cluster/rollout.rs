@@ -419,6 +419,51 @@ async fn a_first_generation_that_fails_is_run_by_nobody() -> Result<()> {
     b.leaves().await
 }
 
+/// No host can run the one on probation any more: a host that has waited long enough takes it back, in a term that runs nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_no_host_can_run_is_taken_back() -> Result<()> {
+    let scene = Scene::new().await?;
+    let plan = Plan {
+        settings: rollout::Settings {
+            healthy_after: Duration::from_millis(300),
+            ..Plan::default().settings
+        },
+        alone_for: Some(Duration::from_hours(1)),
+        ..Plan::default()
+    };
+    let long = Plan {
+        settings: rollout::Settings {
+            healthy_after: Duration::from_hours(1),
+            ..plan.settings
+        },
+        ..plan.clone()
+    };
+    let a = Member::start(&scene.cluster, "unable-a", &plan).await?;
+    scene.deploy(1).await?;
+    scene.healthy(1).await?;
+    a.leaves().await?;
+    let b = Member::start(&scene.cluster, "unable-b", &long).await?;
+    scene.deploy(2).await?;
+    tells("unable-b", "activated", |told| told.fields["term"] == 3).await?;
+    b.leaves().await?;
+    let gone = [(2, Readiness::unready("its artefact is gone"))].into();
+    let c = Member::with(&scene.cluster, "unable-c", &plan, gone).await?;
+    let told = tells("unable-c", "rolled-back", |_| true).await?;
+    ensure!(
+        told.fields["cause"] == "unready" && told.fields["detail"] == "its artefact is gone",
+        "{told:?}"
+    );
+    tells("unable-c", "state-restored", |_| true).await?;
+    tells("unable-c", "activated", |told| told.fields["term"] == 5).await?;
+    let ended = scene.ends(4).await?;
+    ensure!(ended[3].generation == Some(2), "{ended:?}");
+    ensure!(
+        times("unable-c", "activated") == 1,
+        "a term that runs nothing ran something"
+    );
+    c.leaves().await
+}
+
 /// A host that is lost in the probation shows nothing: the next one begins the probation anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_lost_in_the_probation_takes_nothing_back() -> Result<()> {
