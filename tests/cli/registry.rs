@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Result, ensure};
 use soloist_tests::certificates::{Authority, Identity};
+use soloist_tests::cluster::Cluster;
 use soloist_tests::ports::Port;
 use soloist_tests::process::{self, Process};
 use soloist_tests::{PATIENCE, build, eventually};
@@ -159,6 +160,52 @@ async fn a_registry_that_wants_credentials_gets_those_of_docker() -> Result<()> 
             ensure!(is_right || text.contains("does not take"), "{text}");
         }
     }
+    Ok(())
+}
+
+/// A tag is resolved once, when it is deployed, and hosts fetch that image whatever the tag names later.
+#[tokio::test]
+async fn what_is_deployed_by_a_tag_is_one_image() -> Result<()> {
+    let Some(registry) = Registry::start("").await? else {
+        return Ok(());
+    };
+    let cluster = Cluster::embedded().await?;
+    let (plugin, image) = (plugin()?, registry.image());
+    let deploy = |args: &[&str]| {
+        let ensemble = [
+            "--zookeeper",
+            cluster.servers(),
+            "--task",
+            "beat",
+            "--no-wait",
+        ];
+        registry.soloist(&[&["deploy"], args, &ensemble[..]].concat())
+    };
+    let (output, text) = deploy(&[&image])?;
+    ensure!(output.status.code() == Some(2), "{text}");
+    registry.soloist(&["push", &plugin, &image])?;
+    // From the registry itself, and with a file that is the same there.
+    for args in [&[&*image][..], &[&plugin, "--source", &image]] {
+        let (output, text) = deploy(&[args, &["--json"]].concat())?;
+        ensure!(output.status.success(), "{text}");
+        let answer: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        let source = answer["artefact"]["source"].as_str().unwrap_or_default();
+        let digest = soloist_core::digest::Digest::of(&fs::read(&plugin)?);
+        ensure!(source.contains("/acme/hello@sha256:"), "{answer}");
+        ensure!(
+            answer["artefact"]["sha256"] == digest.to_string(),
+            "{answer}"
+        );
+    }
+    // The tag is moved: the file here is not what hosts would fetch.
+    let other = build::artifacts()?.guest("counter").display().to_string();
+    registry.soloist(&["push", &other, &image])?;
+    let (output, text) = deploy(&[&plugin, "--source", &image])?;
+    ensure!(output.status.code() == Some(2), "{text}");
+    ensure!(
+        text.contains("--source") && text.contains("has the SHA-256"),
+        "{text}"
+    );
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod artefacts;
 mod demo;
 mod deploy;
 mod deployer;
+mod deployment;
 mod drain;
 mod election;
 mod ensemble;
