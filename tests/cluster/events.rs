@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use soloist_tests::cluster::{Cluster, DEAF, TASK, stuck};
+use soloist_tests::deployment::{Deployment, Signer};
 use soloist_tests::history::{History, What};
 use soloist_tests::reference::Schema;
 use soloist_tests::zookeeper::{Settings, ZooKeeper};
@@ -37,7 +38,13 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it
         nodes_with_other_rights(&cluster),
         a_task_that_has_been_done(&cluster),
         a_configuration_that_changes(&cluster),
-        a_host_that_is_drained(&cluster),
+        async {
+            tokio::try_join!(
+                a_host_that_is_drained(&cluster),
+                a_task_that_is_deployed(&cluster)
+            )?;
+            Ok(())
+        },
         async {
             let (refused, shortened, read_only) = tokio::try_join!(
                 refused_credentials(),
@@ -304,6 +311,38 @@ async fn a_host_that_is_drained(cluster: &Cluster) -> Result<()> {
         ensure!(answer.code == Some(0), "{answer:?}");
     }
     host.event("host-undrained").await.map(drop)
+}
+
+/// Its first generation is signed by nobody, and somebody else owns the node below which hosts say how far they are.
+async fn a_task_that_is_deployed(cluster: &Cluster) -> Result<()> {
+    let stranger = cluster.client_as("somebody:else").await?;
+    client::make_path(&stranger, "/soloist/tasks/deployed").await?;
+    let theirs = CreateMode::Persistent.with_acls(Acls::creator_all());
+    stranger
+        .create("/soloist/tasks/deployed/ready", b"", &theirs)
+        .await?;
+    let operator = cluster.client().await?;
+    let deployment = Deployment::new(operator, "deployed", vec![Signer::new()?]);
+    let kept = cluster.file("takes.kept", "")?.with_extension("dir");
+    let config = cluster.file("takes.toml", deployment.taken_by(&kept, "state = true")?)?;
+    let mut host = cluster.host_of("takes", &config)?.start(&cluster.history)?;
+    let plugin = build::artifacts()?.guest("heartbeat");
+    let (task, manifest) = (serde_json::json!({}), serde_json::json!({}));
+    let text = deployment
+        .text(&plugin, task.clone(), manifest.clone())
+        .await?;
+    deployment.deploy_signed(&text, Vec::new()).await?;
+    for name in ["generation-unready", "not-standing"] {
+        host.event(name).await?;
+    }
+    host.event_where("deploy-error", |event| event.line.get("retry_in").is_some())
+        .await?;
+    let text = deployment.text(&plugin, task, manifest).await?;
+    deployment.deploy(&text).await?;
+    host.event("generation-ready").await?;
+    deployment.close().await;
+    client::close(stranger).await;
+    Ok(())
 }
 
 /// The servers know of no credentials of this scheme. Before they are there the host has another error.
