@@ -2,7 +2,6 @@
 
 use std::io;
 
-use super::head::Head;
 use super::pack::{BYTES_MAX, PACKED_MAX_BYTES};
 use crate::error::NodeError;
 use soloist_core::digest::Digest;
@@ -36,14 +35,15 @@ pub enum ArtefactError {
     },
     /// A newer operator wrote it.
     #[error(
-        "the artefact at {path} is of version {found}, and this program knows version {known}: update it",
-        known = Head::VERSION
+        "the artefact at {path} is of version {found}, and this program knows version {known}: update it"
     )]
     Version {
         /// Where it is.
         path: String,
         /// The version that its head says.
         found: u32,
+        /// The only version that this program reads and writes.
+        known: u32,
     },
     /// Others write and remove it again and again.
     #[error(

@@ -37,6 +37,7 @@ impl Head {
             return Err(ArtefactError::Version {
                 path: path.to_owned(),
                 found: version,
+                known: Self::VERSION,
             });
         }
         let head: Self = records::decode(data).ok_or_else(no_record)?;
