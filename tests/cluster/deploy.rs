@@ -181,6 +181,13 @@ async fn one_watch_follows_all_manifests() -> Result<()> {
         }
     })
     .await?;
+    // The watch is there again.
+    operator.set_data(&manifest("import"), b"2", None).await?;
+    eventually("the next change to be heard", PATIENCE, async || {
+        let changed = manifests.changed().await.ok()??;
+        (changed == Changed::Some(vec![read("import", Some((b"2", 1)))])).then_some(())
+    })
+    .await?;
     // One that the host may not read does not hide the others, nor does what lies below one.
     let nobody = [Acl::new(
         Permission::ALL,
@@ -192,7 +199,7 @@ async fn one_watch_follows_all_manifests() -> Result<()> {
     let (_, mut others) = Manifests::follow(own.session.clone(), ROOT).await?;
     others.sort_by(|one, other| one.task.cmp(&other.task));
     ensure!(
-        others[0] == read("import", Some((b"1", 0))) && others.len() == 2,
+        others[0] == read("import", Some((b"2", 1))) && others.len() == 2,
         "{others:?}"
     );
     ensure!(

@@ -106,6 +106,11 @@ async fn each_candidate_watches_only_itself_and_its_predecessor() -> Result<()> 
             BTreeSet::from([pair[0].0.clone(), pair[1].0.clone()]),
         );
     }
+    // Each host hears of an order to drain it.
+    for (session, host) in queue.iter().map(|it| it.1).zip(["a", "b", "c", "d"]) {
+        let watched = expected.entry(session).or_default();
+        watched.insert(format!("/soloist/drained/{host}"));
+    }
     // A host says that it stands by before its watch is set.
     let mut seen = BTreeMap::new();
     let settled = eventually("the watches to be set", PATIENCE, async || {

@@ -69,11 +69,7 @@ impl Manifests {
             .ensure(&path)
             .await
             .map_err(NodeError::at(Doing::Create, &path))?;
-        let watcher = session
-            .client()
-            .watch(&path, AddWatchMode::PersistentRecursive)
-            .await
-            .map_err(NodeError::at(Doing::Read, &path))?;
+        let watcher = watch(&session, &path).await?;
         let manifests = Self {
             session,
             path,
@@ -100,7 +96,11 @@ impl Manifests {
                     tasks.insert(task);
                 }
                 Heard::Other => {}
-                Heard::Reconnection => return Ok(Some(Changed::All(self.all().await?))),
+                Heard::Reconnection => {
+                    // The client library says that it sets watches again, and leaves these out.
+                    self.watcher = watch(&self.session, &self.path).await?;
+                    return Ok(Some(Changed::All(self.all().await?)));
+                }
                 Heard::End => return Ok(None),
             }
             next = self.watcher.changed().now_or_never();
@@ -151,6 +151,13 @@ impl Manifests {
         });
         stream::iter(reads).buffered(READS_MAX).try_collect().await
     }
+}
+
+/// Watches the node and all below it.
+async fn watch(session: &Session, path: &str) -> Result<PersistentWatcher, NodeError> {
+    let client = session.client();
+    let watch = client.watch(path, AddWatchMode::PersistentRecursive).await;
+    watch.map_err(NodeError::at(Doing::Read, path))
 }
 
 /// What an event is about.

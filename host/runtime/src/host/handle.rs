@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use soloist_core::records::{TaskPaths, WATCHED_BYTES_MAX};
+use soloist_core::records::{TaskPaths, WATCHED_BYTES_MAX, drain_path, manifests_path};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Host, Standing};
@@ -156,7 +156,11 @@ impl Host {
         let standing = self.tasks.values().map(|it| &it.paths);
         let leaving = self.leaving.values().map(|it| &it.paths);
         let all = standing.chain(leaving).map(|it| &**it).chain([paths]);
-        let found = all.map(|it| it.watched_bytes(chroot, &self.id)).sum();
+        let of_tasks = all.map(|it| it.watched_bytes(chroot, &self.id));
+        let root = &self.ensemble.root;
+        let of_host = [drain_path(root, &self.id), manifests_path(root)];
+        let of_host = of_host.iter().map(|path| chroot.len() + path.len());
+        let found = of_tasks.chain(of_host).sum();
         let max = WATCHED_BYTES_MAX;
         if found > max {
             return Err(NotStarted::TooMuchToWatch { found, max });
