@@ -8,7 +8,7 @@ use soloist_coordination::manifests::{Changed, Manifest, Manifests, Node};
 use soloist_coordination::task::Generation;
 use soloist_core::digest::Digest;
 use soloist_core::election::Stage;
-use soloist_core::records::{History, TermRecord};
+use soloist_core::records::{Changed as By, History, RolloutRecord, TermRecord};
 use soloist_runtime::contender::Status;
 use soloist_runtime::shutdown::Shutdown;
 use soloist_tests::cluster::{Cluster, TASK};
@@ -142,11 +142,16 @@ async fn a_rest_ends_by_another_generation_and_by_no_other_change() -> Result<()
     Ok(())
 }
 
-fn read(task: &str, node: Option<(&[u8], i32)>) -> Manifest {
+/// A record that somebody has written.
+fn record(by: &str) -> RolloutRecord {
+    RolloutRecord::before_the_first(By::new(by, ""))
+}
+
+fn read(task: &str, node: Option<(&str, i32)>) -> Manifest {
     Manifest {
         task: task.to_owned(),
-        node: node.map_or(Node::Gone, |(data, version)| {
-            Node::Data(data.to_vec(), version)
+        node: node.map_or(Node::Gone, |(by, version)| {
+            Node::Record(Box::new(record(by)), version)
         }),
     }
 }
@@ -160,35 +165,40 @@ async fn one_watch_follows_all_manifests() -> Result<()> {
     let own = OwnSession::begin(&cluster, "a").await?;
     let (mut manifests, all) = Manifests::follow(own.session.clone(), ROOT).await?;
     ensure!(all.is_empty(), "{all:?}");
-    create(&operator, &manifest("report"), b"1").await?;
+    create(&operator, &manifest("report"), &record("1").encode()?).await?;
     ensure!(
-        manifests.changed().await? == Some(Changed::Some(vec![read("report", Some((b"1", 0)))]))
+        manifests.changed().await? == Some(Changed::Some(vec![read("report", Some(("1", 0)))]))
     );
-    operator.set_data(&manifest("report"), b"2", None).await?;
+    let second = record("2").encode()?;
+    operator
+        .set_data(&manifest("report"), &second, None)
+        .await?;
     ensure!(
-        manifests.changed().await? == Some(Changed::Some(vec![read("report", Some((b"2", 1)))]))
+        manifests.changed().await? == Some(Changed::Some(vec![read("report", Some(("2", 1)))]))
     );
     operator.delete(&manifest("report"), None).await?;
     ensure!(manifests.changed().await? == Some(Changed::Some(vec![read("report", None)])));
     // What changes while it hears nothing is read when it hears again.
     proxy.set(Traffic::Cut);
-    create(&operator, &manifest("import"), b"1").await?;
+    create(&operator, &manifest("import"), &record("1").encode()?).await?;
     proxy.set(Traffic::Passes);
     eventually("all to be read", PATIENCE, async || {
         match manifests.changed().await.ok()?? {
-            Changed::All(all) => (all == [read("import", Some((b"1", 0)))]).then_some(()),
+            Changed::All(all) => (all == [read("import", Some(("1", 0)))]).then_some(()),
             Changed::Some(_) => None,
         }
     })
     .await?;
     // The watch is there again.
-    operator.set_data(&manifest("import"), b"2", None).await?;
+    operator
+        .set_data(&manifest("import"), &second, None)
+        .await?;
     eventually("the next change to be heard", PATIENCE, async || {
         let changed = manifests.changed().await.ok()??;
-        (changed == Changed::Some(vec![read("import", Some((b"2", 1)))])).then_some(())
+        (changed == Changed::Some(vec![read("import", Some(("2", 1)))])).then_some(())
     })
     .await?;
-    // One that the host may not read does not hide the others, nor does what lies below one.
+    // One that the host may not read, or cannot, does not hide the others, nor does what lies below one.
     let nobody = [Acl::new(
         Permission::ALL,
         AuthId::new("digest", "ann:bm9ib2R5"),
@@ -196,14 +206,19 @@ async fn one_watch_follows_all_manifests() -> Result<()> {
     let options = CreateMode::Persistent.with_acls(Acls::new(&nobody));
     operator.create(&manifest("secret"), b"", &options).await?;
     create(&operator, &manifest("import/below"), b"").await?;
+    create(&operator, &manifest("long"), &vec![b' '; 500_000]).await?;
     let (_, mut others) = Manifests::follow(own.session.clone(), ROOT).await?;
     others.sort_by(|one, other| one.task.cmp(&other.task));
     ensure!(
-        others[0] == read("import", Some((b"2", 1))) && others.len() == 2,
+        others[0] == read("import", Some(("2", 1))) && others.len() == 3,
         "{others:?}"
     );
     ensure!(
-        matches!(&others[1].node, Node::Denied(why) if why.contains("/manifests/secret")),
+        matches!(&others[1].node, Node::Unreadable(why) if why.contains("500000 bytes")),
+        "{others:?}"
+    );
+    ensure!(
+        matches!(&others[2].node, Node::Unreadable(why) if why.contains("/manifests/secret")),
         "{others:?}"
     );
     client::close(operator).await;

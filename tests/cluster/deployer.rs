@@ -235,6 +235,20 @@ async fn an_old_generation_is_not_accepted_again() -> Result<()> {
     Ok(())
 }
 
+/// Waits until a host has said that the manifest is no record.
+async fn told_of_no_record(cluster: &Cluster, from: usize) -> Result<()> {
+    let passes_over = |record: &Record| {
+        let line = record.event().map(|event| event.line.to_string());
+        line.is_some_and(|line| line.contains("manifest report is passed over"))
+    };
+    let what = "the host to pass the record over";
+    cluster
+        .history
+        .wait_for(from, what, PATIENCE, passes_over)
+        .await?;
+    Ok(())
+}
+
 /// The file says what the host takes, now: a key that is taken out ends what it has signed, and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_file_does_not_allow_any_more_ends_and_a_name_is_either_in_the_file_or_deployed()
@@ -275,18 +289,27 @@ async fn what_the_file_does_not_allow_any_more_ends_and_a_name_is_either_in_the_
             .iter()
             .all(|it| !it.is_of("draining", "report"))
     );
+    // Whoever has taken the node away, and written what is no record, keeps nothing running that is not trusted any more.
+    let manifest = &deployment.paths.manifest;
+    let (record, _) = deployment.client().get_data(manifest).await?;
+    deployment.client().set_data(manifest, b"{", None).await?;
+    told_of_no_record(&cluster, from).await?;
+    let other = Signer::new()?;
+    let distrusting = trusting.replace(&deployment.signers()[0].key, &other.key);
+    cluster.file("a.toml", &distrusting)?;
+    from = cluster.history.len();
+    running.signal(Signal::HUP)?;
+    told(&cluster, from, "a", "released", "report").await?;
+
     let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
     deployment
         .client()
         .create(&path, &generation, &options)
         .await?;
-
-    let other = Signer::new()?;
-    let distrusting = trusting.replace(&deployment.signers()[0].key, &other.key);
-    cluster.file("a.toml", distrusting)?;
-    from = cluster.history.len();
-    running.signal(Signal::HUP)?;
-    told(&cluster, from, "a", "released", "report").await?;
+    deployment
+        .client()
+        .set_data(manifest, &record, None)
+        .await?;
     let reason = refusal(&deployment, "a").await?;
     ensure!(reason.contains("does not trust"), "{reason}");
     cluster.file("a.toml", &trusting)?;

@@ -31,6 +31,8 @@ pub(crate) use wire::DeployWire;
 pub struct DeployConfig {
     /// The keys that sign manifests, each once.
     pub keys: Vec<PublicKey>,
+    /// The files that keys were read from, and are read from again: whoever can write to one decides who may deploy.
+    pub key_files: Vec<PathBuf>,
     /// How many of the keys have to have signed a manifest: from 1 to all of them. None, if manifests are taken that nobody
     /// has signed, where the ACL lets nobody else write than those who have the host's identity.
     pub require: usize,

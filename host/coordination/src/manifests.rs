@@ -13,7 +13,7 @@ use zookeeper_client::{
 
 use super::error::{Doing, NodeError};
 use super::session::Session;
-use soloist_core::records;
+use soloist_core::records::{self, RolloutRecord};
 
 /// How many manifests a host reads at once.
 const READS_MAX: usize = 32;
@@ -40,10 +40,10 @@ pub struct Manifest {
 pub enum Node {
     /// It is not there.
     Gone,
-    /// It is there, and this host may not read it.
-    Denied(String),
-    /// What it holds, and the version of that.
-    Data(Vec<u8>, i32),
+    /// It is there, and this host cannot read it, for this reason.
+    Unreadable(String),
+    /// The record that it holds, and the version of that.
+    Record(Box<RolloutRecord>, i32),
 }
 
 /// What has changed.
@@ -139,11 +139,15 @@ impl Manifests {
         let reads = tasks.into_iter().map(async |task| {
             let path = format!("{}/{task}", self.path);
             let node = match self.session.client().get_data(&path).await {
-                Ok((data, stat)) => Node::Data(data, stat.version),
+                // Decoded at once: anybody may have written a megabyte into each.
+                Ok((data, stat)) => match RolloutRecord::decode(&data) {
+                    Ok(record) => Node::Record(Box::new(record), stat.version),
+                    Err(error) => Node::Unreadable(error.to_string()),
+                },
                 Err(Error::NoNode) => Node::Gone,
                 // One that this host may not read must not hide the others.
                 Err(error @ Error::NoAuth) => {
-                    Node::Denied(NodeError::at(Doing::Read, &path)(error).to_string())
+                    Node::Unreadable(NodeError::at(Doing::Read, &path)(error).to_string())
                 }
                 Err(error) => return Err(NodeError::at(Doing::Read, &path)(error)),
             };

@@ -36,6 +36,8 @@ mod prepare;
 
 /// How many plugins are loaded at once: compiling one takes a processor.
 const LOADS_MAX: usize = 2;
+/// How many manifests are read and judged at once, each on a thread: anybody may write as many as the ensemble holds.
+const JUDGEMENTS_MAX: usize = 4;
 
 /// Loads plugins. It is called on threads that may block.
 pub trait LoadPlugin: Send + Sync + 'static {
@@ -65,6 +67,8 @@ struct Common {
     loader: Arc<dyn LoadPlugin>,
     artefacts: Artefacts,
     accepted: AcceptedStore,
+    /// Whoever has one reads and judges a manifest for the first time.
+    judgements: Semaphore,
     /// Whoever has it reads an artefact out of the ensemble.
     gets: Semaphore,
     loads: Arc<Semaphore>,
@@ -88,6 +92,7 @@ impl Deployer {
             loader,
             artefacts,
             accepted,
+            judgements: Semaphore::new(JUDGEMENTS_MAX),
             gets: Semaphore::new(1),
             loads: Arc::new(Semaphore::new(LOADS_MAX)),
         };

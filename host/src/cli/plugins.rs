@@ -201,6 +201,8 @@ pub(super) fn check(task: &TaskSettings, path: &Path, sha256: Digest) -> Result<
 fn files(config: &Config, fetched: &[Result<Fetched, Failure>]) -> Vec<PathBuf> {
     let mut files: Vec<_> = config.zookeeper.auth_file.iter().cloned().collect();
     files.extend(config.deploy.iter().map(DeployConfig::accepted));
+    let deploy = config.deploy.iter();
+    files.extend(deploy.flat_map(|deploy| deploy.key_files.iter().cloned()));
     for task in &config.tasks {
         let secrets = task.grants.secrets.iter();
         files.extend(secrets.filter_map(|source| source.file.clone()));

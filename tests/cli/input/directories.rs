@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use soloist_tests::build;
+use soloist_tests::deployment::Signer;
 use tempfile::TempDir;
 
 use super::case::{GOOD, Input, refused, soloist};
@@ -157,6 +158,39 @@ fn a_directory_with_what_the_host_reads() -> Result<()> {
         &identity,
         &allow,
     ])?;
+    let message = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{message}");
+    Ok(())
+}
+
+/// A directory to write that holds the key of those who may deploy: whoever writes there could deploy.
+#[test]
+fn a_directory_with_the_key_of_who_may_deploy() -> Result<()> {
+    let place = TempDir::new()?;
+    let path = |name: &str| place.path().join(name).display().to_string();
+    for name in ["keys", "data", "configuration", "kept"] {
+        fs::create_dir(path(name))?;
+    }
+    fs::write(path("keys/ops.pub"), Signer::new()?.key)?;
+    fs::write(path("good.wat"), GOOD)?;
+    let config = path("configuration/soloist.toml");
+    let configured = |directory: &str| -> Result<()> {
+        let (plugin, granted) = (path("good.wat"), path(directory));
+        let text = format!(
+            "[deploy]\nenabled = true\nkeys = [{{ file = \"../keys/ops.pub\" }}]\ntasks = [\"*\"]\ndirectory = {:?}\n\
+             [[task]]\nname = \"a\"\nplugin = {plugin:?}\n[task.allow]\n\
+             dirs = [{{ host = {granted:?}, guest = \"/data\", mode = \"write\" }}]\n",
+            path("kept")
+        );
+        Ok(fs::write(&config, text)?)
+    };
+    configured("keys")?;
+    refused(
+        &["check", "--config", &config],
+        &[&*path("keys"), "this host reads", "ops.pub"],
+    )?;
+    configured("data")?;
+    let output = soloist(&["check", "--config", &config])?;
     let message = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{message}");
     Ok(())

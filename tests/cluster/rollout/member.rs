@@ -182,11 +182,7 @@ impl Deployer {
         let (mut manifests, mut all) = Manifests::follow(self.own.session.clone(), ROOT).await?;
         loop {
             let node = all.into_iter().find(|it| it.task == TASK);
-            let node = match node.map(|it| it.node) {
-                Some(Node::Data(data, version)) => Some((data, version)),
-                _ => None,
-            };
-            self.apply(node).await?;
+            self.apply(node.map_or(Node::Gone, |it| it.node)).await?;
             let circumstances = self.circumstances.clone();
             let news = tokio::select! {
                 changed = manifests.changed() => changed?,
@@ -222,13 +218,11 @@ impl Deployer {
         })
     }
 
-    async fn apply(&mut self, node: Option<(Vec<u8>, i32)>) -> Result<()> {
-        let record = match &node {
-            None => Heard::Nothing,
-            Some((data, version)) => match RolloutRecord::decode(data) {
-                Ok(record) => Heard::Record(Box::new(record), *version),
-                Err(_) => Heard::Unreadable,
-            },
+    async fn apply(&mut self, node: Node) -> Result<()> {
+        let record = match node {
+            Node::Gone => Heard::Nothing,
+            Node::Record(record, version) => Heard::Record(record, version),
+            Node::Unreadable(_) => Heard::Unreadable,
         };
         let Heard::Record(read, version) = record.clone() else {
             self.known.send_modify(|known| known.record = record);

@@ -175,6 +175,7 @@ impl DeployWire {
         }
         let config = DeployConfig {
             keys: keys?,
+            key_files: self.key_files(validator),
             require: match (unsigned, require?) {
                 (Some(_), _) => 0,
                 (None, require) => usize::try_from(require.unwrap_or(1)).unwrap_or(usize::MAX),
@@ -187,6 +188,14 @@ impl DeployWire {
             limits: limits?,
         };
         Ok(Some(config).filter(|_| enabled))
+    }
+
+    fn key_files(&self, validator: &Validator<'_>) -> Vec<PathBuf> {
+        let files = self.keys.iter().filter_map(|written| match &written.value {
+            KeyWire::File(FileWire { file }) => Some(validator.resolved(&written.source, file)),
+            KeyWire::Text(_) => None,
+        });
+        files.collect()
     }
 
     fn keys(&self, validator: &mut Validator<'_>) -> Result<Vec<PublicKey>, Reported> {

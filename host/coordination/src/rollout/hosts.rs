@@ -25,10 +25,10 @@ impl RolloutNodes {
         let candidates = records::queue(self.children(&self.paths.candidates).await?);
         let names = candidates.iter().map(|candidate| candidate.name.clone());
         let held = self
-            .nodes(&self.paths.candidates, names.collect())
-            .await?
-            .into_iter()
-            .map(|node| node.map(|(_, stat)| stat.ephemeral_owner));
+            .nodes(&self.paths.candidates, names.collect(), |_, stat| {
+                Some(stat.ephemeral_owner)
+            })
+            .await?;
         let mut hosts: BTreeMap<String, Standing> = BTreeMap::new();
         for (candidate, owner) in candidates.into_iter().zip(held) {
             if owner.is_some_and(|owner| candidate.is_held_by(owner)) {
@@ -36,12 +36,13 @@ impl RolloutNodes {
             }
         }
         let names = self.children(&self.paths.ready).await?;
-        let said = self.nodes(&self.paths.ready, names.clone()).await?;
+        let said = |data: &[u8], stat: &Stat| {
+            records::is_session(stat.ephemeral_owner).then(|| ReadyRecord::read(data))
+        };
+        let said = self.nodes(&self.paths.ready, names.clone(), said).await?;
         for (host, said) in names.into_iter().zip(said) {
-            if let Some((data, _)) =
-                said.filter(|(_, stat)| records::is_session(stat.ephemeral_owner))
-            {
-                of(&mut hosts, host).says = ReadyRecord::read(&data);
+            if let Some(says) = said {
+                of(&mut hosts, host).says = says;
             }
         }
         Ok(hosts.into_values().collect())
@@ -54,12 +55,13 @@ impl RolloutNodes {
         }
     }
 
-    /// The nodes of these names, as far as they are there and can be read.
-    async fn nodes(
+    /// What `read` makes of the nodes of these names, as far as they are there and can be read. It does not keep what they hold.
+    async fn nodes<T>(
         &self,
         parent: &str,
         names: Vec<String>,
-    ) -> Result<Vec<Option<(Vec<u8>, Stat)>>, NodeError> {
+        read: impl Fn(&[u8], &Stat) -> Option<T>,
+    ) -> Result<Vec<Option<T>>, NodeError> {
         let read_error = NodeError::at(Doing::Read, parent);
         let mut nodes = Vec::with_capacity(names.len());
         for names in names.chunks(NODES_PER_READ) {
@@ -71,7 +73,7 @@ impl RolloutNodes {
             }
             let answers = multi.commit().await.map_err(read_error)?;
             nodes.extend(answers.into_iter().map(|answer| match answer {
-                MultiReadResult::Data { data, stat } => Some((data, stat)),
+                MultiReadResult::Data { data, stat } => read(&data, &stat),
                 _ => None,
             }));
         }

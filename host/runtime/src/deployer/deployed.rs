@@ -129,6 +129,7 @@ impl Deployed {
                 // The leader goes by it, and whoever stands goes on to: a newer host knows what to do.
                 Heard::Unreadable => {
                     self.known.send_modify(|known| known.record = heard.clone());
+                    self.hold().await;
                     false
                 }
                 Heard::Nothing => self.end().await,
@@ -155,24 +156,46 @@ impl Deployed {
         }
     }
 
+    /// There is a record that this host cannot read. What it may not run any more ends all the same: anybody may have written it.
+    async fn hold(&mut self) {
+        if !self.is_taken() {
+            self.end().await;
+            return;
+        }
+        self.prepare(&self.preparations.generations());
+        let Part::Stands { does, .. } = &self.part else {
+            return;
+        };
+        if let Readiness::Unready { reason } = self.preparations.readiness(does.generation)
+            && does.purpose == Purpose::Run
+        {
+            self.idle(Idle::Unready(reason));
+        }
+    }
+
+    /// Prepares these generations, and no others.
+    fn prepare(&mut self, generations: &[Generation]) {
+        let (common, task, paths) = (&self.common, &self.task, &self.paths);
+        self.preparations.keep(generations, |generation, before| {
+            prepare(
+                Arc::clone(common),
+                task.clone(),
+                Arc::clone(paths),
+                generation,
+                before,
+            )
+        });
+        self.tell_of_preparations();
+        self.wake_at(self.preparations.wake());
+    }
+
     /// Goes by the record.
     async fn follow(&mut self, record: &RolloutRecord, version: i32) {
         if !self.is_taken() {
             self.end().await;
             return;
         }
-        let named = prepares(record);
-        let (common, task, paths) = (&self.common, &self.task, &self.paths);
-        self.preparations.keep(&named, |generation| {
-            prepare(
-                Arc::clone(common),
-                task.clone(),
-                Arc::clone(paths),
-                generation,
-            )
-        });
-        self.tell_of_preparations();
-        self.wake_at(self.preparations.wake());
+        self.prepare(&prepares(record));
         let readiness = |generation: Option<Generation>| {
             generation.map_or_else(Readiness::default, |it| self.preparations.readiness(it))
         };
@@ -375,7 +398,7 @@ impl Deployed {
     async fn end(&mut self) -> bool {
         self.known
             .send_modify(|known| known.record = Heard::Nothing);
-        self.preparations.keep(&[], |_| pending());
+        self.preparations.keep(&[], |_, _| pending());
         match self.part {
             Part::Stands { .. } => self.leave("this host has no such task any more"),
             Part::Leaves(_) => {}

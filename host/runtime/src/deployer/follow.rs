@@ -11,7 +11,6 @@ use soloist_coordination::session::{Session, View};
 use soloist_core::backoff::Backoff;
 use soloist_core::clock;
 use soloist_core::event::{About, Event, Seconds, chain};
-use soloist_core::records::RolloutRecord;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -122,17 +121,11 @@ impl Follower {
         };
         let heard = match node {
             Node::Gone => Heard::Nothing,
-            Node::Denied(why) => {
+            Node::Unreadable(why) => {
                 self.pass_over(&task, &why);
                 Heard::Unreadable
             }
-            Node::Data(data, version) => match RolloutRecord::decode(&data) {
-                Ok(record) => Heard::Record(Box::new(record), version),
-                Err(error) => {
-                    self.pass_over(&task, &error.to_string());
-                    Heard::Unreadable
-                }
-            },
+            Node::Record(record, version) => Heard::Record(record, version),
         };
         self.tell(name, heard);
     }

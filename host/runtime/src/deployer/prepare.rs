@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use soloist_config::{Config, DeployConfig, Manifest, PluginSource, TaskConfig, TaskName};
 use soloist_coordination::artefacts::Artefacts;
 use soloist_coordination::deployed::DeployedNodes;
+use soloist_coordination::error::NodeError;
 use soloist_coordination::session::Session;
 use soloist_core::artefact::ArtefactSource;
 use soloist_core::event::chain;
@@ -29,6 +30,8 @@ pub(super) struct Ready {
     pub(super) manifest: Arc<Manifest>,
     pub(super) accepted: Accepted,
     pub(super) plugin: Arc<Plugin>,
+    /// What the node of the generation held: it is judged anew even if somebody deletes the node.
+    pub(super) data: Arc<[u8]>,
 }
 
 /// A generation that this host cannot run.
@@ -66,7 +69,8 @@ impl Unready {
     }
 }
 
-/// Prepares a generation: reads and judges its manifest, fetches its artefact, compiles and checks the plugin.
+/// Prepares a generation: reads and judges its manifest, fetches its artefact, compiles and checks the plugin. `before` is what
+/// its node held when it was prepared before.
 ///
 /// # Cancellation safety
 /// Dropped, a thread may go on with what was begun, and nobody hears what comes of it. What is fetched stays in the cache.
@@ -75,6 +79,7 @@ pub(super) async fn prepare(
     task: TaskName,
     paths: Arc<TaskPaths>,
     generation: Generation,
+    before: Option<Arc<[u8]>>,
 ) -> Result<Ready, Unready> {
     let config = Arc::clone(&common.config.borrow());
     let Some(deploy) = config.deploy.clone() else {
@@ -84,13 +89,27 @@ pub(super) async fn prepare(
     if let Some(clash) = clash(&config, &task) {
         return Err(Unready::refused(clash));
     }
-    let data = read(&common, &config, &deploy, paths, generation.number).await?;
-    let store = common.accepted.clone();
-    let bound = deploy.clone();
-    let judged = apart(move || policy::judge(&bound, &store, &task, generation, &data)).await;
+    // What is judged anew waits behind nothing that others have written.
+    let one = match before {
+        Some(_) => None,
+        None => Some(common.judgements.acquire().await),
+    };
+    let read = read(&common, &config, &deploy, paths, generation.number).await;
+    let (data, unread) = match (read, before) {
+        (Ok(data), _) => (data, None),
+        // Whoever hides the node must not keep running what the host does not take any more.
+        (Err(unread), Some(before)) if !unread.is_refused => (before, Some(unread)),
+        (Err(unread), _) => return Err(unread),
+    };
+    let (store, bound, judged) = (common.accepted.clone(), deploy.clone(), Arc::clone(&data));
+    let judged = apart(move || policy::judge(&bound, &store, &task, generation, &judged)).await;
+    drop(one);
     let judged = judged.map_err(|error| Unready::failed(chain(&error)))?;
     let Taken { manifest, accepted } = judged.map_err(Unready::refused)?;
     let manifest = Arc::new(manifest);
+    if let Some(unread) = unread {
+        return Err(unread.of(&manifest));
+    }
     has_room(&common, &config, &manifest).map_err(|it| Unready::refused(it).of(&manifest))?;
     let artefact = fetch(&common, &config, &manifest).await;
     let artefact = artefact.map_err(|it| Unready::failed(it).of(&manifest))?;
@@ -100,6 +119,7 @@ pub(super) async fn prepare(
         manifest,
         accepted,
         plugin,
+        data,
     })
 }
 
@@ -110,26 +130,30 @@ async fn read(
     deploy: &DeployConfig,
     paths: Arc<TaskPaths>,
     number: u64,
-) -> Result<Vec<u8>, Unready> {
+) -> Result<Arc<[u8]>, Unready> {
     let session = present(common).map_err(Unready::failed)?;
     let nodes = DeployedNodes::new(session, paths);
     let read = nodes.generation(number).await;
-    let read = read.map_err(|error| Unready::failed(chain(&error)))?;
-    let data = read.ok_or_else(|| {
-        Unready::failed(format!(
-            "the ensemble has no generation {number}: deploy it again"
-        ))
+    // Of what nobody has signed the node alone tells who wrote it.
+    let of = |reason, may_pass: bool| Unready {
+        is_refused: deploy.require == 0 && !may_pass,
+        ..Unready::failed(reason)
+    };
+    let failed = |error: NodeError| of(chain(&error), error.may_pass());
+    let data = read.map_err(failed)?.ok_or_else(|| {
+        let reason = format!("the ensemble has no generation {number}: deploy it again");
+        of(reason, false)
     })?;
     if deploy.require == 0 {
         let guarded = nodes.is_guarded(number, &config.zookeeper.root).await;
-        if !guarded.map_err(|error| Unready::failed(chain(&error)))? {
+        if !guarded.map_err(failed)? {
             return Err(Unready::refused(format!(
                 "this host takes unsigned manifests of those who have its identity, and others may have written generation \
                  {number}: its node has another ACL than this host's nodes"
             )));
         }
     }
-    Ok(data)
+    Ok(data.into())
 }
 
 /// Why a task cannot be taken because the host's own configuration has one of that name.

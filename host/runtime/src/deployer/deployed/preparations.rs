@@ -47,8 +47,11 @@ enum State {
 
 impl Preparations {
     /// Prepares these generations, if that is not under way or done, and no others.
-    pub(super) fn keep<F>(&mut self, named: &[Generation], prepare: impl Fn(Generation) -> F)
-    where
+    pub(super) fn keep<F>(
+        &mut self,
+        named: &[Generation],
+        prepare: impl Fn(Generation, Option<Arc<[u8]>>) -> F,
+    ) where
         F: Future<Output = Result<Ready, Unready>> + Send + 'static,
     {
         let (kept, dropped) = std::mem::take(&mut self.all)
@@ -85,7 +88,11 @@ impl Preparations {
             let is_doubted = it.doubted_at.is_some_and(|at| at <= now);
             if (is_due || is_doubted) && it.attempt.is_none() {
                 it.doubted_at = None;
-                let (generation, prepared) = (it.generation, prepare(it.generation));
+                let before = match &it.state {
+                    State::Ready(ready) => Some(Arc::clone(&ready.data)),
+                    _ => None,
+                };
+                let (generation, prepared) = (it.generation, prepare(it.generation, before));
                 let attempt = async move { (generation, prepared.await) };
                 it.attempt = Some(self.under_way.spawn(attempt));
             }
@@ -117,6 +124,11 @@ impl Preparations {
             it.doubted_at = Some(Moment::default());
             it.retry = RETRY;
         }
+    }
+
+    /// Those that are kept.
+    pub(super) fn generations(&self) -> Vec<Generation> {
+        self.all.iter().map(|it| it.generation).collect()
     }
 
     pub(super) fn ready(&self, generation: Generation) -> Option<&Ready> {
@@ -232,7 +244,8 @@ impl Preparations {
             .partition::<Vec<_>, _>(|plugin| Arc::strong_count(plugin) == 1);
         self.retired = used;
         if !done.is_empty() {
-            std::thread::spawn(move || drop(done));
+            // Without a thread it takes them here.
+            let _ = std::thread::Builder::new().spawn(move || drop(done));
         }
     }
 }
