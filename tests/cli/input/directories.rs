@@ -186,11 +186,11 @@ fn a_directory_with_the_key_of_who_may_deploy() -> Result<()> {
     };
     configured("keys")?;
     refused(
-        &["check", "--config", &config],
+        &["check", &config],
         &[&*path("keys"), "this host reads", "ops.pub"],
     )?;
     configured("data")?;
-    let output = soloist(&["check", "--config", &config])?;
+    let output = soloist(&["check", &config])?;
     let message = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{message}");
     Ok(())
