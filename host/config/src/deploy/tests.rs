@@ -153,7 +153,7 @@ fn a_key_may_be_in_the_file_that_minisign_wrote() {
     .unwrap()
     .unwrap();
     assert_eq!(config.keys[1].as_str(), OTHER);
-    assert_eq!(config.key_files, [file.clone()]);
+    assert_eq!(config.key_files, std::slice::from_ref(&file));
     assert_eq!(read(OTHER).unwrap().unwrap(), config);
     for (content, part) in [
         (format!("untrusted comment: x\n{KEY}\n"), "counts once"),
