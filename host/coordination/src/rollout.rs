@@ -133,10 +133,7 @@ impl RolloutNodes {
     /// Dropped, it may or may not have been written.
     pub async fn write(&self, record: &RolloutRecord, over: i32) -> Result<Written, RolloutError> {
         let path = &self.paths.manifest;
-        let data = record.encode().map_err(|source| RolloutError::Record {
-            path: path.clone(),
-            source,
-        })?;
+        let data = self.encode(record)?;
         let mut pauses = Backoff::new(RETRY, RETRY_MAX);
         loop {
             let error = match self.try_write(&data, over).await {
@@ -163,6 +160,12 @@ impl RolloutNodes {
             }
             tokio::time::sleep(pause).await;
         }
+    }
+
+    fn encode(&self, record: &RolloutRecord) -> Result<Vec<u8>, RolloutError> {
+        let path = self.paths.manifest.clone();
+        let encoded = record.encode();
+        encoded.map_err(|source| RolloutError::Record { path, source })
     }
 
     async fn try_write(&self, data: &[u8], over: i32) -> Result<(), MultiWriteError> {

@@ -34,14 +34,3 @@ impl Default for Bounds {
         }
     }
 }
-
-impl Bounds {
-    /// For a host, which tries again until the deadline.
-    pub fn until_deadline() -> Self {
-        Self {
-            attempts: u32::MAX,
-            longest_pause: Duration::from_secs(60),
-            ..Self::default()
-        }
-    }
-}

@@ -88,6 +88,8 @@ pub struct Host {
     /// Tasks that were started since the host last checked the rights of nodes.
     unguarded: Vec<Arc<TaskPaths>>,
     guards: JoinSet<()>,
+    /// What runs beside the host as long as it does.
+    companions: JoinSet<()>,
     outcome: Result<Option<Outcome>, HostError>,
 }
 
@@ -152,8 +154,14 @@ impl Host {
             asked,
             unguarded: Vec::new(),
             guards: JoinSet::new(),
+            companions: JoinSet::new(),
             outcome: Ok(None),
         })
+    }
+
+    /// Has this run on the same runtime until the host ends, as the deployer does. If it panics, the host ends.
+    pub fn accompany(&mut self, companion: impl Future<Output = ()> + Send + 'static) {
+        self.companions.spawn(companion);
     }
 
     /// Checks that the session timeout leaves time for a demotion that takes so long. Without a session the timeout of the last
@@ -169,6 +177,14 @@ impl Host {
 
     /// Stands for a task with this plugin. Another task of the same name must have left before.
     pub fn start(&mut self, task: &TaskConfig, plugin: Arc<Plugin>) {
+        if self.tasks.contains_key(&*task.name) {
+            tracing::error!(
+                "task {0} was deployed to this host a moment ago, and that of the configuration is not started: undeploy it, and \
+                 reload, or restart the host",
+                task.name
+            );
+            return;
+        }
         let work = Arc::new(self.work(task, plugin));
         self.stand(self.contested(task), work);
     }
@@ -234,6 +250,10 @@ impl Host {
                 biased;
                 Some(left) = self.contenders.join_next() => self.left(left),
                 () = self.shutdown.requested() => return None,
+                Some(Err(panicked)) = self.companions.join_next() => {
+                    self.outcome = Err(HostError::Panicked(panicked));
+                    self.shutdown.trigger();
+                }
                 // This end is held by the host itself.
                 Some(request) = self.asked.recv() => self.asked(request),
                 kept = &mut self.session, if self.kept.is_none() => {
@@ -255,6 +275,8 @@ impl Host {
     /// None. If the future is dropped before it ends, the session may live on until it expires.
     pub async fn end(mut self) -> Result<(), HostError> {
         self.shutdown.trigger();
+        // They must not hold the session open.
+        self.companions.shutdown().await;
         while let Some(left) = self.contenders.join_next().await {
             self.left(left);
         }

@@ -140,16 +140,13 @@ impl Run {
             for (task, plugin) in first.tasks.iter().zip(plugins) {
                 host.start(task, plugin);
             }
-            // Dropped before the host gives everything back: it must not hold the session open.
-            let deployer = deployer.map(|(artefacts, accepted)| {
+            if let Some((artefacts, accepted)) = deployer {
                 let loader = Arc::new(reloader.deployed_loader());
                 let (handle, view) = (host.handle(), host.view());
-                Deployer::new(handle, view, config, loader, artefacts, accepted).run()
-            });
-            reloader
-                .run(host, &reloads, deployer)
-                .await
-                .map_err(Failure::from)
+                let deployer = Deployer::new(handle, view, config, loader, artefacts, accepted);
+                host.accompany(deployer.run());
+            }
+            reloader.run(host, &reloads).await.map_err(Failure::from)
         })
     }
 }

@@ -254,3 +254,53 @@ async fn a_write_whose_answer_was_lost_is_known_by_what_is_read() -> Result<()> 
     ensure!(scene.ended().await?.is_empty());
     a.leaves().await
 }
+
+/// A small copy is made in one transaction, with the record. Whoever never heard that it was done finds that out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_copy_is_one_transaction_and_is_known_if_its_answer_was_lost() -> Result<()> {
+    let scene = Scene::new().await?;
+    for parent in [STATE, SCHEDULES] {
+        client::make_path(&scene.operator, parent).await?;
+    }
+    for number in 0..3 {
+        create(&scene.operator, &format!("{STATE}/{number}"), &[number]).await?;
+    }
+    create(&scene.operator, &format!("{SCHEDULES}/main"), b"slots").await?;
+    let before = below(&scene.operator, STATE).await?;
+    let proxy = Arc::new(Proxy::start(scene.cluster.zookeeper.address(0)).await?);
+    let servers = scene.cluster.servers().to_owned();
+    let through = scene.cluster.through(proxy.connect_string());
+    let a = Member::start(&through, "small-a", &bad_second()).await?;
+    let scene = Scene {
+        cluster: through.through(servers),
+        operator: scene.operator,
+    };
+    scene.deploy(1).await?;
+    scene.healthy(1).await?;
+    let saved = format!("{SAVED}/");
+    proxy.lose_reply_to(move |request| {
+        request.op == Op::Multi && request.contains(saved.as_bytes())
+    });
+    scene.deploy(2).await?;
+    proxy.replies_lost(1).await?;
+    tells("small-a", "activated", |told| told.fields["term"] == 2).await?;
+    ensure!(times("small-a", "state-copied") == 1);
+    let (record, version) = scene.read().await?.context("no record")?;
+    ensure!(record.copy == Some(StateCopy::Kept), "{record:?}");
+    let (_, stat) = scene.operator.get_data(SAVED).await?;
+    let (_, written) = scene.operator.get_data(&format!("{SAVED}/state/0")).await?;
+    ensure!(
+        stat.czxid == written.czxid,
+        "it was more than one transaction"
+    );
+    ensure!(version == 4, "the record was written {version} times");
+    ensure!(below(&scene.operator, &format!("{SAVED}/state")).await? == before);
+    scene
+        .operator
+        .set_data(&format!("{STATE}/0"), b"changed", None)
+        .await?;
+    take_back(&scene).await?;
+    tells("small-a", "state-restored", |_| true).await?;
+    ensure!(below(&scene.operator, STATE).await? == before);
+    a.leaves().await
+}

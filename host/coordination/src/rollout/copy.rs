@@ -7,11 +7,13 @@
 
 use std::collections::BTreeSet;
 
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use zookeeper_client::{CreateMode, Error};
+use futures::future::try_join_all;
+use futures::{StreamExt as _, TryStreamExt as _, stream, try_join};
+use zookeeper_client::{CreateMode, CreateOptions, Error, MultiWriter};
 
 use super::{RolloutError, RolloutNodes, Stopped, Written};
 use crate::error::{Doing, NodeError};
+use crate::fence::Fence;
 use soloist_core::records::RolloutRecord;
 use soloist_core::schedule::{self, SCHEDULES_MAX};
 use soloist_core::state::{KEYS_MAX, VALUE_MAX_BYTES};
@@ -49,6 +51,9 @@ impl RolloutNodes {
     /// # Cancellation safety
     /// Dropped, a part is done. The record tells whether all is.
     pub async fn copy(&self, then: &RolloutRecord, over: i32) -> Result<Written, RolloutError> {
+        if let Some(written) = self.copy_at_once(then, over).await? {
+            return Ok(written);
+        }
         let copied = async {
             for kind in self.kinds() {
                 self.make_parents(&[&self.paths.saved, &kind.saved], over)
@@ -59,6 +64,67 @@ impl RolloutNodes {
             Ok(())
         };
         self.then_write(copied.await, then, over).await
+    }
+
+    /// Copies and writes in one transaction, where nothing is left of a copy before and all fits: nobody runs the task meanwhile.
+    /// None if that is not so, or if it is not known whether it was done; then each step finds out what is to be done.
+    async fn copy_at_once(
+        &self,
+        then: &RolloutRecord,
+        over: i32,
+    ) -> Result<Option<Written>, RolloutError> {
+        let kinds = self.kinds();
+        let saved = &self.paths.saved;
+        let (is_there, names) = try_join!(
+            self.is_there(saved),
+            try_join_all(kinds.iter().map(|kind| self.children(kind.own)))
+        )?;
+        let fits = |(kind, names): (&Kind<'_>, &Vec<String>)| names.len() <= kind.keys_max;
+        if is_there || !kinds.iter().zip(&names).all(fits) {
+            return Ok(None);
+        }
+        let mut wanted = Vec::new();
+        for (kind, names) in kinds.iter().zip(names) {
+            let place = |name| {
+                (
+                    format!("{}/{name}", kind.own),
+                    format!("{}/{name}", kind.saved),
+                )
+            };
+            let places = names.into_iter().map(place);
+            wanted.extend(places.map(|(own, copy)| (own, copy, kind.bytes_max)));
+        }
+        let values = wanted.into_iter().map(async |(own, copy, max)| {
+            let value = self.value(&own, max).await?;
+            Ok::<_, RolloutError>(value.map(|value| Change::Create(copy, value)))
+        });
+        let mut batch = Batch::default();
+        for parent in [saved]
+            .into_iter()
+            .chain(kinds.iter().map(|kind| &kind.saved))
+        {
+            batch.add(Change::Create(parent.clone(), Vec::new()));
+        }
+        let mut changes = stream::iter(values).buffered(READS_MAX);
+        while let Some(change) = changes.try_next().await? {
+            if change.and_then(|change| batch.add(change)).is_some() {
+                return Ok(None);
+            }
+        }
+        let data = self.encode(then)?;
+        let options = CreateMode::Persistent.with_acls(self.session.acls());
+        let record = NodeError::at(Doing::Write, &self.paths.manifest);
+        let mut multi = self.session.client().new_multi_writer();
+        self.fence
+            .check(&mut multi)
+            .and_then(|()| multi.add_set_data(&self.paths.manifest, &data, Some(over)))
+            .and_then(|()| add(&mut multi, &batch.changes, &options))
+            .map_err(record)?;
+        Ok(match multi.commit().await {
+            Ok(_) => Some(Written::Done(over.wrapping_add(1))),
+            Err(refused) if Fence::has_refused(&refused) => Some(Written::TermOver),
+            Err(_) => None,
+        })
     }
 
     /// Makes the state and the records of the schedules what the copy says, then writes `then` over the record with the data
@@ -241,15 +307,22 @@ impl RolloutNodes {
             return Ok(());
         }
         let options = CreateMode::Persistent.with_acls(self.session.acls());
-        self.commit(over, parent, |multi| {
-            changes.iter().try_for_each(|change| match change {
-                Change::Create(path, value) => multi.add_create(path, value, &options),
-                Change::Set(path, value) => multi.add_set_data(path, value, None),
-                Change::Delete(path) => multi.add_delete(path, None),
-            })
-        })
-        .await
+        self.commit(over, parent, |multi| add(multi, &changes, &options))
+            .await
     }
+}
+
+/// Adds the changes to a transaction.
+fn add(
+    multi: &mut MultiWriter<'_>,
+    changes: &[Change],
+    options: &CreateOptions<'_>,
+) -> Result<(), Error> {
+    changes.iter().try_for_each(|change| match change {
+        Change::Create(path, value) => multi.add_create(path, value, options),
+        Change::Set(path, value) => multi.add_set_data(path, value, None),
+        Change::Delete(path) => multi.add_delete(path, None),
+    })
 }
 
 fn deletions(

@@ -48,6 +48,7 @@ impl Keeper {
         let path = self.drain_path();
         let mut view = self.view.subscribe();
         let mut pauses = Backoff::new(RETRY, RETRY_MAX);
+        let mut told = None;
         loop {
             let reconnects = view.borrow_and_update().reconnects;
             // Whoever may not read a node may watch it.
@@ -59,17 +60,20 @@ impl Keeper {
             match read {
                 Ok(drain) => {
                     pauses.reset();
+                    told = None;
                     self.set_drain(drain);
                 }
                 // The end of the connection is reported elsewhere.
                 Err(Unknown::Node(error)) if error.may_pass() => retry = Some(RETRY),
                 Err(error) => {
-                    if pauses.steps() == 0 {
-                        let text = format!(
-                            "whether this host is drained cannot be known, so all goes on as before: {}",
-                            chain(&error)
-                        );
-                        About::Session.report(&Event::session_error(text));
+                    let text = format!(
+                        "whether this host is drained cannot be known, so all goes on as before: {}",
+                        chain(&error)
+                    );
+                    // Another one may have taken its place before the host has seen that it was gone.
+                    if told.as_ref() != Some(&text) {
+                        About::Session.report(&Event::session_error(&*text));
+                        told = Some(text);
                     }
                     // A node that is deleted fires the watch; one whose ACL is changed does not.
                     retry = Some(pauses.step());

@@ -19,10 +19,9 @@ use soloist_core::rollout::{
 use tokio::sync::{oneshot, watch};
 
 use super::Common;
-use super::policy::accept;
+use super::policy::{accept, in_time};
 use super::prepare::{Ready, Unready, prepare};
 use crate::activation::ActivationSettings;
-use crate::apart::apart;
 use crate::contender::{Status, Work};
 use crate::host::NotStarted;
 use crate::rollout::{Heard, Known, Rollout};
@@ -329,8 +328,8 @@ impl Deployed {
             let (store, accepted) = (self.common.accepted.clone(), ready.accepted.clone());
             // Before anything else is done with it, so that it is known after a restart.
             if self.accepted != Some(does.generation) {
-                let kept = apart(move || accept(&store, &accepted)).await;
-                if let Err(reason) = kept.map_err(|error| chain(&error)).flatten() {
+                let kept = in_time(move || accept(&store, &accepted)).await;
+                if let Err(reason) = kept {
                     self.preparations.refuse(does.generation, &reason);
                     prepared.current = Readiness::unready(&reason);
                     self.tell_of_preparations();

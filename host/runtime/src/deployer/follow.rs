@@ -1,6 +1,8 @@
 //! Hears of manifests, and has one task of the runtime for each deployed task.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::resume_unwind;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,16 +88,36 @@ impl Follower {
         let root = self.common.config.borrow().zookeeper.root.clone();
         let (mut manifests, all) = Manifests::follow(session, &root).await?;
         self.take(Changed::All(all));
-        while let Some(changed) = manifests.changed().await? {
+        loop {
+            let changed = self.while_waiting(manifests.changed()).await?;
+            let Some(changed) = changed else {
+                return Ok(());
+            };
             self.take(changed);
             retry.reset();
         }
-        Ok(())
+    }
+
+    /// Waits, and looks after what has ended of the tasks meanwhile.
+    async fn while_waiting<T>(&mut self, awaited: impl Future<Output = T>) -> T {
+        let mut awaited = pin!(awaited);
+        loop {
+            tokio::select! {
+                awaited = &mut awaited => return awaited,
+                Some(ended) = self.tasks.join_next() => {
+                    // Nobody would hear of a key that is taken out, or of an order: the host ends by it.
+                    if let Err(panicked) = ended
+                        && panicked.is_panic()
+                    {
+                        resume_unwind(panicked.into_panic());
+                    }
+                    self.heard.retain(|_, task| !task.is_closed());
+                }
+            }
+        }
     }
 
     fn take(&mut self, changed: Changed) {
-        while self.tasks.try_join_next().is_some() {}
-        self.heard.retain(|_, task| !task.is_closed());
         match changed {
             Changed::Some(some) => some
                 .into_iter()

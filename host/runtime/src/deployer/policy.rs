@@ -1,11 +1,18 @@
 //! Whether this host takes a generation: whoever can write to the ensemble must not be able to run anything here.
 
 use std::path::Path;
+use std::time::Duration;
 
 use soloist_config::{DeployConfig, Manifest, PublicKey, Refusal};
 use soloist_core::records::{Envelope, Generation};
 use soloist_deploy::accepted::{Accepted, AcceptedStore, Verdict};
 use soloist_deploy::trust::Trust;
+use tokio::time::timeout;
+
+use crate::apart::apart;
+
+/// How long the directory of `[deploy]` may take to answer.
+const DISK_TIME: Duration = Duration::from_secs(30);
 
 /// A generation that this host takes.
 #[derive(Debug)]
@@ -78,6 +85,21 @@ pub(super) fn accept(store: &AcceptedStore, accepted: &Accepted) -> Result<(), S
 pub(super) fn refused(refusals: &[Refusal]) -> String {
     let all: Vec<_> = refusals.iter().map(Refusal::to_string).collect();
     all.join("; ")
+}
+
+/// Does what reads or writes the directory of `[deploy]` on a thread of its own, and does not wait for a disk that hangs.
+///
+/// # Errors
+/// Those of the job, or that it has no result.
+pub(super) async fn in_time<T: Send + 'static>(
+    job: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    match timeout(DISK_TIME, apart(job)).await {
+        Ok(done) => done.map_err(|error| with_sources(&error))?,
+        Err(_) => Err(format!(
+            "the `directory` of [deploy] of this host has not answered for {DISK_TIME:?}"
+        )),
+    }
 }
 
 fn with_sources(error: &dyn std::error::Error) -> String {

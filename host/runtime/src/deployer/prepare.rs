@@ -102,9 +102,9 @@ pub(super) async fn prepare(
         (Err(unread), _) => return Err(unread),
     };
     let (store, bound, judged) = (common.accepted.clone(), deploy.clone(), Arc::clone(&data));
-    let judged = apart(move || policy::judge(&bound, &store, &task, generation, &judged)).await;
+    let judge = move || policy::judge(&bound, &store, &task, generation, &judged);
+    let judged = policy::in_time(judge).await;
     drop(one);
-    let judged = judged.map_err(|error| Unready::failed(chain(&error)))?;
     let Taken { manifest, accepted } = judged.map_err(Unready::refused)?;
     let manifest = Arc::new(manifest);
     if let Some(unread) = unread {

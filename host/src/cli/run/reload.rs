@@ -14,7 +14,6 @@ use soloist_runtime::report::Hidden;
 use soloist_runtime::signals::Reloads;
 use soloist_sandbox::Plugin;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use super::{Failure, Options};
 use crate::cli::plugins::{self, DeployedLoader, Loader};
@@ -77,15 +76,7 @@ impl Reloader {
     }
 
     /// Runs the host to its end, and does what is asked for on the way. A request that comes during another is the next.
-    /// `deployer` takes deployed tasks meanwhile.
-    pub(super) async fn run(
-        mut self,
-        mut host: Host,
-        reloads: &Reloads,
-        deployer: Option<impl Future<Output = ()> + Send + 'static>,
-    ) -> Result<(), HostError> {
-        let mut deploying = JoinSet::new();
-        deployer.map(|deployer| deploying.spawn(deployer));
+    pub(super) async fn run(mut self, mut host: Host, reloads: &Reloads) -> Result<(), HostError> {
         while host.run(reloads.next()).await.is_some() {
             tracing::info!("reading the configuration again");
             let Some(read) = host.run(self.read()).await else {
@@ -104,8 +95,6 @@ impl Reloader {
                 }
             }
         }
-        // It must not hold the session open.
-        deploying.shutdown().await;
         host.end().await
     }
 
