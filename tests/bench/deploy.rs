@@ -1,4 +1,4 @@
-//! What it takes to deploy a task, to upgrade it, to take a bad generation back, and to have many.
+//! What it takes to deploy a task, to take a bad generation back, and to have many.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,6 @@ use crate::table::{Samples, Table};
 
 const HOSTS: [&str; 3] = ["a", "b", "c"];
 const DEPLOYED: usize = 20;
-const UPGRADES: usize = 30;
 const TAKEN_BACK: usize = 10;
 const TASKS: usize = 200;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
@@ -58,53 +57,12 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
             &samples,
         );
     }
-    handed_over(&cluster, &plugin, table).await?;
     taken_back(&cluster, &plugin, table).await?;
     for host in &mut hosts {
         host.terminate().await?;
     }
     drop(hosts);
-    many(&cluster, &plugin, table).await
-}
-
-/// Upgrades and plain handovers, in turns.
-async fn handed_over(cluster: &Cluster, plugin: &Path, table: &mut Table) -> Result<()> {
-    const TASK: &str = "upgraded";
-    deploy(cluster, plugin, TASK, "wait", &[]).await?;
-    healthy(cluster, 0, TASK).await?;
-    let (mut upgrades, mut plain) = (Samples::default(), Samples::default());
-    for number in 0..UPGRADES {
-        let own = unlike_others(cluster, plugin, &format!("upgrade-{number}"))?;
-        let from = cluster.history.len();
-        deploy(cluster, &own, TASK, "wait", &[]).await?;
-        upgrades.add(gap(cluster, from, TASK).await?);
-        healthy(cluster, from, TASK).await?;
-
-        let from = cluster.history.len();
-        order(cluster, &["resign", TASK]).await?;
-        plain.add(gap(cluster, from, TASK).await?);
-    }
-    table.times(
-        "upgrade: demotion of the old generation begins → first statement of the new one",
-        &upgrades,
-    );
-    table.times("the same of a plain handover (`soloist resign`)", &plain);
-    let (upgrade, plain) = (upgrades.percentile(50), plain.percentile(50));
-    table.row(
-        "upgrade, ratio to the plain handover",
-        &format!("{:.2}x", upgrade.as_secs_f64() / plain.as_secs_f64()),
-        "",
-        "",
-    );
-    Ok(())
-}
-
-/// From the beginning of a demotion to the next statement of the task.
-async fn gap(cluster: &Cluster, from: usize, task: &str) -> Result<std::time::Duration> {
-    let draining = first(cluster, from, "draining", task).await?;
-    let demoted = position(cluster, from, "demoted", task).await?;
-    let said = first(cluster, demoted, "plugin-log", task).await?;
-    Ok(said.at.duration_since(draining.at)?)
+    many(&cluster, &build::artifacts()?.guest("hello"), table).await
 }
 
 async fn taken_back(cluster: &Cluster, plugin: &Path, table: &mut Table) -> Result<()> {

@@ -29,22 +29,25 @@ pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> 
         let file = cluster.file(&format!("{id}.toml"), config)?;
         hosts.push(cluster.host_of(id, &file)?.start(&cluster.history)?);
     }
-    upgrade(cluster, &deployment).await?;
+    upgrade(cluster, &deployment, true).await?;
     let (mut upgrades, mut resignations) = (Samples::default(), Samples::default());
+    let mut without_copy = Samples::default();
     for round in 1..=WARM_UP + ROUNDS {
         let counts = round > WARM_UP;
-        tokio::time::sleep(SETTLING).await;
-        let from = cluster.history.len();
-        upgrade(cluster, &deployment).await?;
-        let gap = gap(cluster, from).await?;
-        if counts {
-            upgrades.add(gap);
+        for (migrates, samples) in [(true, &mut upgrades), (false, &mut without_copy)] {
+            tokio::time::sleep(SETTLING).await;
+            let from = cluster.history.len();
+            upgrade(cluster, &deployment, migrates).await?;
+            let gap = gap(cluster, from).await?;
+            if counts {
+                samples.add(gap);
+            }
         }
         tokio::time::sleep(SETTLING).await;
         let from = cluster.history.len();
         let resigned = cluster.operator(&[], &["resign", TASK]).await?;
         ensure!(resigned.code == Some(0), "{resigned:?}");
-        let gap = self::gap(cluster, from).await?;
+        let gap = gap(cluster, from).await?;
         if counts {
             resignations.add(gap);
         }
@@ -58,13 +61,18 @@ pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> 
         &upgrades,
     );
     table.times(
+        "the same with `migrates = false`: no copy of the state is made",
+        &without_copy,
+    );
+    table.times(
         "the same task, resignation: the leader is demoted → first statement of the next",
         &resignations,
     );
-    let (upgrade, resignation) = (upgrades.percentile(50), resignations.percentile(50));
+    let resignation = resignations.percentile(50).as_secs_f64();
+    let ratio = |samples: &Samples| samples.percentile(50).as_secs_f64() / resignation;
     table.row(
-        "upgrade, ratio to the resignation",
-        &format!("{:.2}x", upgrade.as_secs_f64() / resignation.as_secs_f64()),
+        "upgrade, ratio to the resignation; without a copy",
+        &format!("{:.2}x; {:.2}x", ratio(&upgrades), ratio(&without_copy)),
         "",
         "",
     );
@@ -72,10 +80,10 @@ pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> 
 }
 
 /// Deploys the next generation, and waits until it is healthy and a host stands by.
-async fn upgrade(cluster: &Cluster, deployment: &Deployment) -> Result<()> {
+async fn upgrade(cluster: &Cluster, deployment: &Deployment, migrates: bool) -> Result<()> {
     let from = cluster.history.len();
     let plugin = build::artifacts()?.guest("hello");
-    let quick = json!({ "healthy_after": "100ms" });
+    let quick = json!({ "healthy_after": "100ms", "migrates": migrates });
     let text = deployment.text(&plugin, json!({}), quick).await?;
     deployment.deploy(&text).await?;
     for event in ["generation-healthy", "standby"] {
