@@ -24,6 +24,8 @@ pub struct Manifests {
     session: Arc<Session>,
     path: String,
     watcher: PersistentWatcher,
+    /// What was heard after a reconnection could not be read yet.
+    is_behind: bool,
 }
 
 /// The node of a manifest, as read.
@@ -74,6 +76,7 @@ impl Manifests {
             session,
             path,
             watcher,
+            is_behind: false,
         };
         let all = manifests.all().await?;
         Ok((manifests, all))
@@ -87,6 +90,9 @@ impl Manifests {
     /// # Cancellation safety
     /// None: what was heard and not read is lost.
     pub async fn changed(&mut self) -> Result<Option<Changed>, NodeError> {
+        if self.is_behind {
+            return self.catch_up().await.map(Some);
+        }
         let mut tasks = BTreeSet::new();
         let mut next = Some(self.watcher.changed().await);
         // A hundred that change at once are read together.
@@ -97,15 +103,22 @@ impl Manifests {
                 }
                 Heard::Other => {}
                 Heard::Reconnection => {
-                    // The client library says that it sets watches again, and leaves these out.
-                    self.watcher = watch(&self.session, &self.path).await?;
-                    return Ok(Some(Changed::All(self.all().await?)));
+                    self.is_behind = true;
+                    return self.catch_up().await.map(Some);
                 }
                 Heard::End => return Ok(None),
             }
             next = self.watcher.changed().now_or_never();
         }
         Ok(Some(Changed::Some(self.these(tasks).await?)))
+    }
+
+    /// Watches and reads all again. The client library says that it sets watches again, and leaves these out.
+    async fn catch_up(&mut self) -> Result<Changed, NodeError> {
+        self.watcher = watch(&self.session, &self.path).await?;
+        let all = self.all().await?;
+        self.is_behind = false;
+        Ok(Changed::All(all))
     }
 
     fn heard(&self, event: &WatchedEvent) -> Heard {
