@@ -5,29 +5,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::OptionFuture;
-use soloist_config::{Config, Manifest, OnRollback, TaskName};
+use soloist_config::{Config, TaskName};
 use soloist_coordination::deployed::DeployedNodes;
-use soloist_coordination::task;
 use soloist_core::backoff::Backoff;
 use soloist_core::clock::{self, Moment};
-use soloist_core::election::{self, Stage};
+use soloist_core::election::Stage;
 use soloist_core::event::{About, Event, Seconds, chain};
 use soloist_core::records::{Generation, Readiness, ReadyRecord, RolloutRecord, TaskPaths};
 use soloist_core::rollout::{
-    self, Idle, Prepared, Purpose, READY_TIMEOUT_DEFAULT, Settings, prepares, says, stand,
+    Idle, Prepared, Purpose, READY_TIMEOUT_DEFAULT, prepares, says, stand,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::Common;
-use super::policy::{accept, in_time};
 use super::prepare::{Ready, Unready, prepare};
-use crate::activation::ActivationSettings;
-use crate::contender::{Status, Work};
 use crate::host::NotStarted;
-use crate::rollout::{Heard, Known, Rollout};
+use crate::rollout::{Heard, Known};
 
+mod part;
 mod preparations;
+mod work;
 
+use part::{Does, Part};
 use preparations::Preparations;
 
 /// How often a host that cannot run the current generation looks whether others stand.
@@ -61,29 +60,6 @@ pub(super) struct Deployed {
     idle: Option<Idle>,
     /// When to look again.
     wake: Option<Moment>,
-}
-
-/// What the host does for the task.
-enum Part {
-    /// Nothing.
-    None,
-    /// It stands, or leads.
-    Stands {
-        status: watch::Receiver<Status>,
-        does: Does,
-        /// Whether it has been in the queue.
-        has_stood: bool,
-    },
-    /// It gives back what it has.
-    Leaves(oneshot::Receiver<()>),
-}
-
-/// What a contender was told to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Does {
-    generation: Generation,
-    purpose: Purpose,
-    manifest_version: i32,
 }
 
 impl Deployed {
@@ -318,53 +294,6 @@ impl Deployed {
         }
     }
 
-    /// What a contender does. None, and why not in `prepared`, if the generation cannot be accepted.
-    async fn work(&mut self, does: Does, prepared: &mut Prepared) -> Option<Arc<Work>> {
-        let manifest = self.preparations.manifest(does.generation);
-        let mut plugin = None;
-        if does.purpose == Purpose::Run {
-            let ready = self.preparations.ready(does.generation)?;
-            plugin = Some(Arc::clone(&ready.plugin));
-            let (store, accepted) = (self.common.accepted.clone(), ready.accepted.clone());
-            // Before anything else is done with it, so that it is known after a restart.
-            if self.accepted != Some(does.generation) {
-                let kept = in_time(move || accept(&store, &accepted)).await;
-                if let Err(reason) = kept {
-                    self.preparations.refuse(does.generation, &reason);
-                    prepared.current = Readiness::unready(&reason);
-                    self.tell_of_preparations();
-                    self.wake_at(self.preparations.wake());
-                    return None;
-                }
-                self.accepted = Some(does.generation);
-            }
-        }
-        let task = manifest.as_deref().map(|manifest| &manifest.task);
-        let activation = task.map_or_else(ActivationSettings::default, |task| ActivationSettings {
-            demote_timeout: task.demote_timeout,
-            restart: task.restart,
-            on_complete: task.on_complete,
-        });
-        Some(Arc::new(Work {
-            plugin,
-            activation,
-            election: election::Settings {
-                demote_timeout: activation.demote_timeout,
-                successor_delay: task.map(|task| task.successor_delay).unwrap_or_default(),
-            },
-            generation: Some(task::Generation {
-                number: does.generation.number,
-                digest: manifest.as_deref().map(|it| it.artefact.sha256),
-                manifest_version: does.manifest_version,
-            }),
-            rollout: Some(Rollout {
-                purpose: does.purpose,
-                settings: manifest.as_deref().map_or_else(unknown, settings),
-                known: self.known.subscribe(),
-            }),
-        }))
-    }
-
     /// The host does not stand.
     fn idle(&mut self, idle: Idle) {
         // A contender that rests knows for how long.
@@ -460,27 +389,6 @@ impl Deployed {
     }
 }
 
-impl Part {
-    /// Waits until the contender is elsewhere, or has left.
-    ///
-    /// # Cancellation safety
-    /// Nothing is lost when the future is dropped.
-    async fn changed(&mut self) {
-        let is_over = match self {
-            Self::None => pending().await,
-            // It ends with the contender, which ends with the host or because it was stopped.
-            Self::Stands { status, .. } => status.changed().await.is_err(),
-            Self::Leaves(left) => {
-                let _ = left.await;
-                true
-            }
-        };
-        if is_over {
-            *self = Self::None;
-        }
-    }
-}
-
 /// Whether what one configuration lets deployed tasks do may differ from what the other does.
 fn judges_otherwise(one: &Config, other: &Config) -> bool {
     let of = |config: &Config| -> Vec<_> {
@@ -490,27 +398,4 @@ fn judges_otherwise(one: &Config, other: &Config) -> bool {
             .collect()
     };
     (&one.deploy, &one.nat64, of(one)) != (&other.deploy, &other.nat64, of(other))
-}
-
-/// What a manifest says of its rollout, for the rules.
-fn settings(manifest: &Manifest) -> Settings {
-    Settings {
-        healthy_after: manifest.healthy_after,
-        on_rollback: match manifest.on_rollback {
-            OnRollback::Restore => rollout::OnRollback::Restore,
-            OnRollback::Keep => rollout::OnRollback::Keep,
-        },
-        migrates: manifest.migrates,
-        max_restarts: manifest.task.restart.max_restarts,
-    }
-}
-
-/// Of a generation whose manifest this host does not have. It can be taken back, and what it left of the state goes with it.
-fn unknown() -> Settings {
-    Settings {
-        healthy_after: Duration::MAX,
-        on_rollback: rollout::OnRollback::Restore,
-        migrates: true,
-        max_restarts: u32::MAX,
-    }
 }
