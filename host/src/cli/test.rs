@@ -113,7 +113,12 @@ impl Test {
                 );
                 return Err(Failure::Invalid(what));
             }
-            if self.explore || self.at.is_some() {
+            if self.explore && self.at.is_none() && !is_good {
+                // What a failover adds cannot be told from what is wrong without one.
+                told.push_str(
+                    "  no failover was tried: the life has to go as it should without one first\n",
+                );
+            } else if self.explore || self.at.is_some() {
                 let began = Instant::now();
                 let max = usize::try_from(self.explore_max).unwrap_or(usize::MAX);
                 let explored = explore(&subject, &script, &lived, max, self.at);

@@ -148,9 +148,40 @@ fn exploring_finds_the_plugin_that_does_not_stop_in_the_middle_of_something() ->
 
 #[test]
 fn exploring_finds_the_plugin_that_fails_on_what_the_last_host_has_left() -> Result<()> {
-    let words =
-        "the plugin failed after the takeover: the plugin failed: it was begun and not ended";
+    let words = "after the takeover, the plugin failed: it was begun and not ended";
     shown_again("begin", words)
+}
+
+/// The next host restarts the plugin again and again, and it fails each time: at each point that is one finding.
+#[test]
+fn what_each_restart_repeats_is_told_once() -> Result<()> {
+    let (code, text) = failed_over("begin", &["--explore", "--explore-max", "400"])?;
+    let line = text
+        .lines()
+        .find(|line| line.contains("begun and not ended"));
+    let points: Vec<_> = line.context(text.clone())?.split("--at ").skip(1).collect();
+    let distinct: std::collections::BTreeSet<_> =
+        points.iter().map(|it| it.split(' ').next()).collect();
+    ensure!(
+        code == Some(1) && points.len() > 1 && distinct.len() == points.len(),
+        "{text}"
+    );
+    Ok(())
+}
+
+/// What is wrong without a failover is told first, and alone.
+#[test]
+fn a_life_that_does_not_go_as_it_should_is_not_explored() -> Result<()> {
+    let (code, text) = misbehaved("error", &["--explore"])?;
+    ensure!(
+        code == Some(1) && text.contains("no failover was tried"),
+        "{text}"
+    );
+    // For each host, once when it is elected and once for all its restarts.
+    let failures = text.matches("the plugin failed: this went wrong").count();
+    let repeats = text.matches("this went wrong (5 times)\n").count();
+    ensure!((failures, repeats) == (4, 2), "{text}");
+    Ok(())
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The driver: what a script says is done, step by step, through one term after another.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -345,8 +346,16 @@ impl<'a> Life<'a> {
         let new = failures.get(self.verdict.failures..).unwrap_or_default();
         self.verdict.failures = failures.len();
         if !self.script.expects("plugin-failed") {
+            let mut times = BTreeMap::<_, usize>::new();
             for failed in new {
-                self.blame(step, format!("the plugin failed: {}", failed.message));
+                *times.entry(&failed.message).or_default() += 1;
+            }
+            for (message, times) in times {
+                let times = match times {
+                    1 => String::new(),
+                    times => format!(" ({times} times)"),
+                };
+                self.blame(step, format!("{message}{times}"));
             }
         }
     }
@@ -369,7 +378,7 @@ impl<'a> Life<'a> {
         }
         self.surroundings.calls.rest();
         let taken_over = self.taken_over.take();
-        let after = taken_over.as_ref().map_or(u64::MAX, |it| it.term);
+        let after = taken_over.as_ref().map_or(0, |it| it.term);
         let failures = record::failures().into_iter();
         let failures = failures.filter(|failed| failed.term >= after);
         let failures = failures.map(|failed| failed.message).collect();

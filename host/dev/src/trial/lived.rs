@@ -58,7 +58,7 @@ pub(super) struct Traces {
     pub(super) has_struck: bool,
     /// What the host that took over has found, after a failover.
     pub(super) taken_over: Option<TakenOver>,
-    /// How the plugin has failed after the failover.
+    /// How the plugin has failed: after the failover, if there was one.
     pub(super) failures: Vec<String>,
     /// Whether the plugin was stopped by force though it was asked to stop.
     pub(super) was_forced: bool,
