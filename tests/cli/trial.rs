@@ -289,10 +289,10 @@ fn a_bad_script_is_refused_with_its_place_and_a_remedy() -> Result<()> {
         &["test", &plugin, "--script", "/"],
         &["/ is a folder", "name a script"],
     )?;
-    let long = Input::new("long.toml", "# No more than this.\n".repeat(100_000))?;
+    let long = Input::new("long.toml", "# No more than this.\n".repeat(1_000_000))?;
     refused(
         &["test", &plugin, "--script", long.path()],
-        &["long.toml", "more than 1048576 bytes"],
+        &["long.toml", "more than 16777216 bytes"],
     )?;
     let latin = Input::new("latin.toml", "")?;
     std::fs::write(latin.path(), b"[[step]]\nelect = \"\xe9\"\n")?;

@@ -28,6 +28,7 @@ mod refusals;
 mod reload;
 mod rollout;
 mod schedule;
+mod shards;
 mod shutdown;
 mod state;
 mod terms;

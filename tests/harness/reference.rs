@@ -199,6 +199,7 @@ impl Schema {
             "message",
             "host",
             "event",
+            "shard",
             "task",
             "term",
             "fencing_token",
@@ -248,8 +249,13 @@ enum Due {
     Never,
 }
 
-/// What an event is about: a host or its session, a task, or a term.
-fn about(event: &str) -> [(&'static str, Due); 3] {
+/// What an event is about: a host or one of its sessions, a task, or a term.
+fn about(event: &str) -> [(&'static str, Due); 4] {
+    let shard = if event.starts_with("session-") {
+        Due::Sometimes
+    } else {
+        Due::Never
+    };
     let (task, term) = match event {
         _ if event.starts_with("session-") || event.starts_with("acl-") => (Due::Never, Due::Never),
         "reloaded" | "not-reloaded" => (Due::Never, Due::Never),
@@ -260,7 +266,12 @@ fn about(event: &str) -> [(&'static str, Due); 3] {
         "election-error" => (Due::Always, Due::Sometimes),
         _ => (Due::Always, Due::Always),
     };
-    [("task", task), ("term", term), ("fencing_token", term)]
+    [
+        ("shard", shard),
+        ("task", task),
+        ("term", term),
+        ("fencing_token", term),
+    ]
 }
 
 /// Reads a list of fields: those up to a semicolon are always there, unless words stand with them that say when.

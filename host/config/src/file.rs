@@ -15,7 +15,7 @@ use crate::tree::last_key;
 use crate::written::{Source, Written};
 
 /// The largest document that is read.
-const BYTES_MAX: usize = 1024 * 1024;
+const BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How a document is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

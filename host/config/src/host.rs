@@ -1,5 +1,5 @@
 //! All of a host's configuration, and the rules that only the whole knows: each name once, paths that do not meet, a lease
-//! that leaves every task time to act, no more to watch than one session can.
+//! that leaves every task time to act.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
@@ -10,7 +10,6 @@ use serde::{Deserialize, Deserializer};
 use soloist_core::access::AclSetting;
 use soloist_core::grants::Nat64;
 use soloist_core::lease::Timing;
-use soloist_core::records::{TaskPaths, WATCHED_BYTES_MAX, drain_path};
 
 use crate::deploy::{DeployConfig, DeployWire};
 use crate::ensemble::{EnsembleConfig, EnsembleWire};
@@ -26,8 +25,6 @@ use crate::written::{Source, Written};
 
 #[cfg(test)]
 mod tests;
-
-const TASKS_MAX: usize = 1000;
 
 /// Everything a host needs to know, validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +174,7 @@ impl HostWire {
             value.validate(source, validator)
         });
         let deploy = deploy.transpose().map(Option::flatten);
-        self.check_number_of_tasks(deploy.as_ref().ok(), validator)?;
+        self.check_has_tasks(deploy.as_ref().ok(), validator)?;
         let tasks: Vec<_> = self
             .task
             .iter()
@@ -194,20 +191,18 @@ impl HostWire {
         for task in &mut tasks {
             task.grants.network.nat64.clone_from(&nat64);
         }
-        let config = Config {
+        Ok(Config {
             zookeeper: zookeeper?,
             host: host?.unwrap_or_else(host_id_default),
             nat64,
             file: None,
             deploy: deploy?,
             tasks,
-        };
-        self.check_watched(&config, validator);
-        Ok(config)
+        })
     }
 
     /// `deploy` is none if it is not known whether deployed tasks are taken.
-    fn check_number_of_tasks(
+    fn check_has_tasks(
         &self,
         deploy: Option<&Option<DeployConfig>>,
         validator: &mut Validator<'_>,
@@ -216,14 +211,6 @@ impl HostWire {
             let remedy = "describe at least one task, in a [[task]] with a name and a plugin (in JSON: in the list \"task\"), or take deployed ones, in [deploy]";
             let start = Source::Document(0..0);
             return Err(validator.report("task", &start, BadValue::Missing { remedy }));
-        }
-        if let Some(first_too_many) = self.task.get(TASKS_MAX) {
-            let bad = BadValue::TooMany {
-                what: "tasks",
-                found: self.task.len(),
-                max: TASKS_MAX,
-            };
-            return Err(validator.report("task", &first_too_many.source, bad));
         }
         Ok(())
     }
@@ -316,24 +303,6 @@ impl HostWire {
                 .find_map(|(key, written)| Some((key, &written.as_ref()?.source)));
             let (key, source) = place.unwrap_or(("task", &written.source));
             validator.report(key, source, no_room.into());
-        }
-    }
-
-    /// Whether one session can watch what all tasks need; see [`WATCHED_BYTES_MAX`].
-    fn check_watched(&self, config: &Config, validator: &mut Validator<'_>) {
-        let chroot = config.zookeeper.servers.chroot();
-        let max = WATCHED_BYTES_MAX;
-        let drain = drain_path(&config.zookeeper.root, &config.host);
-        // Whether the host is drained is watched as well.
-        let mut found = chroot.len() + drain.len();
-        for (task, written) in config.tasks.iter().zip(&self.task) {
-            let paths = TaskPaths::new(&config.zookeeper.root, &task.name, task.path.as_deref());
-            found += paths.watched_bytes(chroot, &config.host);
-            if found > max {
-                let bad = BadValue::TooMuchToWatch { found, max };
-                validator.report("task", &written.source, bad);
-                return;
-            }
         }
     }
 }

@@ -105,6 +105,7 @@ async fn look(session: &Session, root: &str, tasks: &[Arc<TaskPaths>]) -> Result
         node(root, false),
         node(&records::tasks_path(root), false),
         node(&records::hosts_path(root), true),
+        node(&records::shards_path(root), true),
         node(&records::manifests_path(root), false),
         node(&records::artefacts_path(root), false),
         node(&records::drained_path(root), true),

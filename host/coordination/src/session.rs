@@ -7,8 +7,9 @@
 //!                                                                    \--> closed (shutdown)
 //! ```
 //!
-//! A host has one session. The keeper publishes it as a [`View`] once the host's node exists. When the session has ended, the
-//! keeper withdraws it, ends its lease at once, and asks for a new session. It never stops to ask.
+//! A host has one session, and further ones if it has many tasks: one session can watch only so much. Each has a keeper, a lease,
+//! and a node that its heartbeats write. The keeper publishes the session as a [`View`] once that node exists. When the session
+//! has ended, the keeper withdraws it, ends its lease at once, and asks for a new session. It never stops to ask.
 
 mod drain;
 mod establish;
@@ -18,6 +19,6 @@ mod order;
 mod view;
 
 pub use drain::{Drain, Presence, Present};
-pub use keeper::{GaveUp, Keeper, SessionEnd};
+pub use keeper::{GaveUp, Keeper, SessionEnd, Siblings};
 pub(crate) use view::ensure_path;
 pub use view::{Session, View};

@@ -51,7 +51,7 @@ pub use generation::{Envelope, GENERATION_MAX_BYTES, Generation, SIGNATURES_MAX}
 pub use history::{History, PAST_TERMS_MAX};
 pub use paths::{
     TaskPaths, WATCHED_BYTES_MAX, artefact_path, artefacts_path, drain_path, drained_path,
-    host_path, hosts_path, manifests_path, parent, tasks_path,
+    host_path, hosts_path, manifests_path, parent, shard_path, shards_path, tasks_path,
 };
 pub use ready::{Readiness, ReadyRecord};
 pub use resign::ResignOrder;

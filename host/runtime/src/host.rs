@@ -1,4 +1,4 @@
-//! A whole host: one session, one contender for each task, and a runtime of its own for the plugins.
+//! A whole host: its sessions, one contender for each task, and a runtime of its own for the plugins.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::activation::ActivationSettings;
 use crate::contender::{Contender, ContenderHandle, Once, Outcome, Stuck, Task, Work};
 use crate::shutdown::Shutdown;
 use soloist_config::{Config, EnsembleConfig, TaskConfig};
 use soloist_coordination::rights::set_right;
-use soloist_coordination::session::{GaveUp, Keeper, SessionEnd, View};
+use soloist_coordination::session::{GaveUp, View};
 use soloist_core::access::AclSetting;
 use soloist_core::election;
 use soloist_core::lease::{NoRoom, Timing};
@@ -24,14 +24,17 @@ use soloist_sandbox::Plugin;
 
 mod exchange;
 mod handle;
+mod seats;
 mod settings;
+mod shards;
 mod threads;
 
-pub use handle::{HostHandle, NotStarted};
+pub use handle::{HostHandle, Place, Taken};
 pub use settings::ensemble;
 
 use handle::Request;
 use settings::session_settings;
+use shards::Shards;
 use threads::{PluginThreads, raise_descriptors};
 
 /// Why a host ends, other than by a shutdown.
@@ -68,16 +71,10 @@ pub struct Host {
     ensemble: EnsembleConfig,
     /// The host's name.
     id: Arc<str>,
+    shards: Shards,
     once: Option<Once>,
     shutdown: Shutdown,
     plugins: PluginThreads,
-    view: watch::Receiver<View>,
-    demote_timeout: watch::Sender<Duration>,
-    session: JoinHandle<Result<(), GaveUp>>,
-    /// How the session ended, if it has ended by itself.
-    kept: Option<Result<Result<(), GaveUp>, JoinError>>,
-    /// Ends the session.
-    end_session: oneshot::Sender<SessionEnd>,
     contenders: JoinSet<Ended>,
     tasks: BTreeMap<Arc<str>, Standing>,
     leaving: BTreeMap<Arc<str>, Leaving>,
@@ -99,7 +96,6 @@ type Ended = (Arc<str>, Result<Option<Outcome>, Stuck>);
 /// A task that this host stands for.
 #[derive(Debug)]
 struct Standing {
-    paths: Arc<TaskPaths>,
     plugin: Option<Arc<Plugin>>,
     demote_timeout: Duration,
     contender: ContenderHandle,
@@ -108,7 +104,6 @@ struct Standing {
 /// A task that this host is giving back.
 #[derive(Debug)]
 struct Leaving {
-    paths: Arc<TaskPaths>,
     plugin: Option<Arc<Plugin>>,
     demote_timeout: Duration,
     left: oneshot::Sender<()>,
@@ -130,22 +125,14 @@ impl Host {
             );
         }
         raise_descriptors();
-        let (keeper, view) = Keeper::new(session_settings(config));
-        let demote_timeout = keeper.demote_timeout();
-        let (end_session, end) = oneshot::channel();
         let (asks, asked) = mpsc::unbounded_channel();
-        let session = tokio::spawn(keeper.run(async { end.await.unwrap_or(SessionEnd::Close) }));
         Ok(Self {
             ensemble: config.zookeeper.clone(),
             id: Arc::clone(&config.host),
+            shards: Shards::start(session_settings(config)),
             once,
             shutdown,
             plugins,
-            view,
-            demote_timeout,
-            session,
-            kept: None,
-            end_session,
             contenders: JoinSet::new(),
             tasks: BTreeMap::new(),
             leaving: BTreeMap::new(),
@@ -170,7 +157,7 @@ impl Host {
     /// # Errors
     /// [`NoRoom`].
     pub fn has_room(&self, demote_timeout: Duration) -> Result<(), NoRoom> {
-        let known = self.view.borrow().session_timeout;
+        let known = self.shards.first().borrow().session_timeout;
         let session_timeout = known.unwrap_or(self.ensemble.session_timeout);
         Timing::new(session_timeout, self.ensemble.tick_time, demote_timeout).map(drop)
     }
@@ -211,14 +198,12 @@ impl Host {
             return;
         };
         let Standing {
-            paths,
             plugin,
             demote_timeout,
             contender,
         } = standing;
         contender.withdraw(why);
         let leaving = Leaving {
-            paths,
             plugin,
             demote_timeout,
             left,
@@ -226,15 +211,15 @@ impl Host {
         self.leaving.insert(name, leaving);
     }
 
-    fn spawn(&mut self, name: Arc<str>, contender: Contender) {
-        let contending = contender.run(self.view.clone(), self.shutdown.clone());
+    fn spawn(&mut self, name: Arc<str>, contender: Contender, view: watch::Receiver<View>) {
+        let contending = contender.run(view, self.shutdown.clone());
         self.contenders
             .spawn(contending.map(move |left| (name, left)));
     }
 
-    /// Where the host's session is.
+    /// Where the host's first session is, which stands for the host.
     pub fn view(&self) -> watch::Receiver<View> {
-        self.view.clone()
+        self.shards.first().clone()
     }
 
     /// Runs until `until` resolves, and gives its value. None if the host is to end before: the caller then calls [`Host::end`].
@@ -256,17 +241,14 @@ impl Host {
                 }
                 // This end is held by the host itself.
                 Some(request) = self.asked.recv() => self.asked(request),
-                kept = &mut self.session, if self.kept.is_none() => {
-                    self.kept = Some(kept);
-                    // Without a session nobody can stand.
-                    self.shutdown.trigger();
-                }
+                // Without a session nobody can stand.
+                () = self.shards.ended(), if !self.shards.have_ended() => self.shutdown.trigger(),
                 done = &mut until => return Some(done),
             }
         }
     }
 
-    /// Gives all tasks back and closes the session. The result is that of a task that was to run once.
+    /// Gives all tasks back and closes the sessions. The result is that of a task that was to run once.
     ///
     /// # Errors
     /// See [`HostError`]. A host that runs until shutdown does not end because of its session or of a plugin's failure.
@@ -281,23 +263,17 @@ impl Host {
             self.left(left);
         }
         self.guards.shutdown().await;
-        // The session must outlive all contenders.
-        let _ = self
-            .end_session
-            .send(if matches!(self.outcome, Err(HostError::Stuck(_))) {
-                SessionEnd::Expire
-            } else {
-                SessionEnd::Close
-            });
-        let kept = match self.kept {
-            Some(kept) => kept,
-            None => self.session.await,
+        let stuck = match &self.outcome {
+            Err(HostError::Stuck(task)) => Some(Arc::clone(task)),
+            _ => None,
         };
+        // The sessions must outlive all contenders.
+        let kept = self.shards.end(stuck.as_deref()).await;
         match self.outcome? {
             Some(Outcome::Completed | Outcome::CompletedBefore) => Ok(()),
             Some(Outcome::Failed(failed)) => Err(HostError::Failed(failed)),
             None => {
-                kept??;
+                kept?;
                 if self.once.is_none() {
                     Ok(())
                 } else {
@@ -337,19 +313,18 @@ impl Host {
     /// milliseconds of a processor that the next leader may need.
     fn forget(&mut self, task: &str) {
         self.deployed.remove(task);
-        if let Some(Leaving { plugin, left, .. }) = self.leaving.remove(task) {
+        if let Some(leaving) = self.leaving.remove(task) {
+            let Leaving {
+                plugin,
+                demote_timeout,
+                left,
+                ..
+            } = leaving;
             self.plugins.handle().spawn_blocking(move || drop(plugin));
             let _ = left.send(());
-            self.keep_time();
+            self.shards.demotion(task, Some(demote_timeout), None);
+            self.shards.leave(task);
         }
-    }
-
-    /// Tells the session how long the longest demotion takes.
-    fn keep_time(&self) {
-        let standing = self.tasks.values().map(|task| task.demote_timeout);
-        let leaving = self.leaving.values().map(|task| task.demote_timeout);
-        let longest = standing.chain(leaving).max().unwrap_or_default();
-        self.demote_timeout.send_replace(longest);
     }
 
     /// Checks the rights of the nodes of new tasks, unless the configuration lets everybody change them.
@@ -358,7 +333,7 @@ impl Host {
         let EnsembleConfig { acl, root, .. } = &self.ensemble;
         if !tasks.is_empty() && acl.as_ref().is_some_and(|acl| *acl != AclSetting::World) {
             self.guards
-                .spawn(set_right(self.view.clone(), root.clone(), tasks));
+                .spawn(set_right(self.view(), root.clone(), tasks));
         }
     }
 

@@ -103,17 +103,6 @@ pub enum BadValue {
         /// What to write.
         remedy: &'static str,
     },
-    /// More to watch than a session can.
-    #[error(
-        "with this task the paths of the nodes to watch have {found} bytes, and a session can watch {max}: use shorter names \
-         for tasks, root, chroot and host, or divide the tasks among several hosts"
-    )]
-    TooMuchToWatch {
-        /// The bytes, this task's among them.
-        found: usize,
-        /// How many there may be.
-        max: usize,
-    },
     /// A number outside its bounds.
     #[error("{found} {what} are too many: write {max} at most")]
     TooMany {

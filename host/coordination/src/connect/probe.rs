@@ -4,6 +4,8 @@
 //! server by itself, when a session begins and whenever the session may have moved.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -19,6 +21,8 @@ const SHORT: Duration = Duration::from_millis(200);
 
 /// The pause before servers that did not answer are asked again; it doubles up to [`SILENT_PAUSE_MAX`].
 const SILENT_PAUSE: Duration = Duration::from_secs(1);
+/// The time from one round of questions to the next, at the least.
+const ROUND: Duration = Duration::from_millis(100);
 /// The longest pause before servers that did not answer are asked again. Whenever the session may have moved to one of them
 /// all are asked anew.
 const SILENT_PAUSE_MAX: Duration = Duration::from_secs(30);
@@ -31,6 +35,8 @@ pub(crate) struct Probe {
     /// Servers may be set to admit nobody without.
     auth: Option<Credentials>,
     agreed: watch::Sender<BTreeMap<Server, Duration>>,
+    /// Counts how often the servers were to be asked.
+    wanted: watch::Sender<u64>,
 }
 
 impl Probe {
@@ -42,6 +48,7 @@ impl Probe {
             asked,
             auth,
             agreed: watch::Sender::default(),
+            wanted: watch::Sender::default(),
         }
     }
 
@@ -70,11 +77,38 @@ impl Probe {
         join_all(servers.iter().map(|server| self.ask_one(server))).await;
     }
 
+    /// Has all servers asked by [`Probe::run`]: a session begins, or may have moved to another server.
+    pub(crate) fn wake(&self) {
+        self.wanted.send_modify(|wanted| *wanted += 1);
+    }
+
+    /// Asks the servers whenever that is wanted, for ever. Those that want it within [`ROUND`] share an answer: when a server has
+    /// gone, all sessions of the host reconnect at once.
+    pub(crate) async fn run(self: Arc<Self>) {
+        let mut wanted = self.wanted.subscribe();
+        // Whoever wanted it before this ran has not been answered.
+        if *wanted.borrow_and_update() == 0 && wanted.changed().await.is_err() {
+            return;
+        }
+        loop {
+            let again = async {
+                tokio::time::sleep(ROUND).await;
+                // This holds the sender.
+                let _ = wanted.changed().await;
+            };
+            let asked = async {
+                self.ask_until_answered().await;
+                pending::<()>().await;
+            };
+            tokio::select! {
+                () = again => {}
+                () = asked => {}
+            }
+        }
+    }
+
     /// Asks every server until it has answered.
-    ///
-    /// # Cancellation safety
-    /// What was answered before the future is dropped is kept.
-    pub(crate) async fn ask_until_answered(&self) {
+    async fn ask_until_answered(&self) {
         join_all(self.servers.iter().map(|name| self.ask_all_of(name))).await;
     }
 

@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 
-use super::keeper::{Keeper, Live, report_connected};
+use super::keeper::{Keeper, Live, Shard};
 use super::view::Session;
 use crate::connect::{Ensemble, SessionError, SessionSettings, connector, obstacles};
 use crate::error::{Doing, NodeError};
 use soloist_core::backoff::Backoff;
 use soloist_core::clock;
-use soloist_core::event::{About, Event, Seconds, chain};
+use soloist_core::event::{Event, Seconds, chain};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::permit::SharedDeadline;
 use soloist_core::records::{self, HostRecord};
@@ -25,7 +25,8 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 impl Keeper {
     /// Gets a session. Tries again until it succeeds.
     pub(super) async fn establish(&self, last_error: &mut Option<SessionError>) -> Live {
-        About::Session.report(&Event::SessionConnecting {
+        self.first_is_there().await;
+        self.about().report(&Event::SessionConnecting {
             servers: self.settings.ensemble.servers.clone(),
         });
         let mut pauses = Backoff::new(RETRY_INITIAL, RETRY_MAX);
@@ -43,9 +44,17 @@ impl Keeper {
                 SessionError::ReadOnly { .. } => Event::SessionReadOnly { text, retry_in },
                 _ => Event::SessionError { text, retry_in },
             };
-            About::Session.report(&event);
+            self.about().report(&event);
             *last_error = Some(error);
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Waits until the host has its first session, if this is a further one.
+    async fn first_is_there(&self) {
+        if let Shard::Further(_, first) = &self.shard {
+            // The first keeper runs for as long as this one.
+            let _ = first.clone().wait_for(|view| view.session.is_some()).await;
         }
     }
 
@@ -58,7 +67,7 @@ impl Keeper {
         let (client, mut states) = self.connect().await?;
         if states.peek_state() == SessionState::ConnectedReadOnly {
             // This session ends as soon as the client finds a server that can write. The next attempt gets another session.
-            About::Session.report(&Event::SessionReadOnly {
+            self.about().report(&Event::SessionReadOnly {
                 text: "only a read-only server is there: waiting for a majority".into(),
                 retry_in: None,
             });
@@ -77,8 +86,8 @@ impl Keeper {
             timing => timing,
         }?;
         let session = self.below_the_chroot(client)?;
-        self.prepare(&session).await?;
-        let path = records::host_path(&self.settings.ensemble.root, &self.settings.host);
+        let path = self.node();
+        self.prepare(&session, &path).await?;
         let failed = NodeError::at(Doing::Create, &path);
         if let Some(owner) = self.register(&session, &path).await.map_err(failed)? {
             if !records::is_session(owner) {
@@ -88,7 +97,8 @@ impl Keeper {
                 host: self.settings.host.to_string(),
                 owner,
             };
-            About::Session.report(&Event::session_error(format!("{taken}: waiting for that")));
+            self.about()
+                .report(&Event::session_error(format!("{taken}: waiting for that")));
             *last_error = Some(taken);
             // Each heartbeat of the owner fires the watch as well.
             while let (Some(stat), watcher) = session
@@ -105,7 +115,7 @@ impl Keeper {
         self.read_drain(&session).await?;
         let lease = Lease::new(asked, timing.session_timeout(), self.settings.tick_time);
         session.deadline.set(lease.deadline());
-        report_connected(&session, false);
+        self.report_connected(&session, false);
         Ok(Some(Live {
             session: Arc::new(session),
             states,
@@ -126,7 +136,7 @@ impl Keeper {
                 },
             tick_time,
             ..
-        } = &self.settings;
+        } = &*self.settings;
         let demote_timeout = *self.demote_timeout.borrow();
         let now = (servers.clone(), agreed.min(*session_timeout));
         let known = self.probe.shortest().filter(|(_, known)| *known < now.1);
@@ -168,7 +178,7 @@ impl Keeper {
             ensemble: Ensemble { chroot, acl, .. },
             host,
             ..
-        } = &self.settings;
+        } = &*self.settings;
         let client = if chroot.is_empty() {
             Ok(whole.clone())
         } else {
@@ -189,10 +199,11 @@ impl Keeper {
         })
     }
 
-    /// Creates the parents of the hosts' nodes and of the orders to drain them, so that both have the ACL of the hosts.
-    async fn prepare(&self, session: &Session) -> Result<(), NodeError> {
+    /// Creates the parents of the session's node and of the orders to drain hosts, so that both have the ACL of the hosts.
+    async fn prepare(&self, session: &Session, node: &str) -> Result<(), NodeError> {
         let Ensemble { chroot, root, .. } = &self.settings.ensemble;
-        for path in [records::hosts_path(root), records::drained_path(root)] {
+        let parent = records::parent(node).unwrap_or_default().to_owned();
+        for path in [parent, records::drained_path(root)] {
             let whole = format!("{chroot}{path}");
             session
                 .ensure(&path)
@@ -202,7 +213,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Creates the host's node. If the node exists and another session owns it, gives the owner.
+    /// Creates the session's node. If the node exists and another session owns it, gives the owner.
     pub(super) async fn register(
         &self,
         session: &Session,

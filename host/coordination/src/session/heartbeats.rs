@@ -9,7 +9,7 @@ use super::view::Session;
 use crate::connect::SessionError;
 use crate::error::{Doing, NodeError};
 use soloist_core::clock::{self, Moment};
-use soloist_core::event::{About, Event, Seconds, chain};
+use soloist_core::event::{Event, Seconds, chain};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::records;
 
@@ -22,7 +22,7 @@ impl Keeper {
         lease: &mut Lease,
         timing: &mut Timing,
     ) {
-        let path = records::host_path(&self.settings.ensemble.root, &self.settings.host);
+        let path = self.node();
         let mut agreed = self.probe.changes();
         let mut failing = false;
         let mut beat = Box::pin(self.beat(session, clock::now(), &path));
@@ -35,7 +35,7 @@ impl Keeper {
                     match self.shorten(session, lease, timing.session_timeout()) {
                         Ok(shorter) => *timing = shorter.unwrap_or(*timing),
                         Err(error) => {
-                            About::Session.report(&Event::session_error(chain(&error)));
+                            self.about().report(&Event::session_error(chain(&error)));
                             return self.leave(session, lease).await;
                         }
                     }
@@ -54,12 +54,12 @@ impl Keeper {
                         "host id {} was taken by session {owner:#x}",
                         self.settings.host
                     );
-                    About::Session.report(&Event::session_error(message));
+                    self.about().report(&Event::session_error(message));
                     return self.leave(session, lease).await;
                 }
                 Ok(Some(_)) => {
                     let error = SessionError::Unowned { path: path.clone() };
-                    About::Session.report(&Event::session_error(chain(&error)));
+                    self.about().report(&Event::session_error(chain(&error)));
                     return self.leave(session, lease).await;
                 }
                 // Without an answer the lease is not renewed. `follow` reports the lost connection.
@@ -67,7 +67,7 @@ impl Keeper {
                 Err(error) => {
                     if !std::mem::replace(&mut failing, true) {
                         let error = NodeError::at(Doing::Heartbeat, &path)(error);
-                        About::Session.report(&Event::session_error(chain(&error)));
+                        self.about().report(&Event::session_error(chain(&error)));
                     }
                 }
             }
@@ -129,7 +129,7 @@ impl Keeper {
         // This also wakes all that sleep until the old deadline.
         self.view
             .send_modify(|view| view.session_timeout = Some(to));
-        About::Session.report(&Event::SessionShortened {
+        self.about().report(&Event::SessionShortened {
             server,
             session_timeout: Seconds(to),
             before: from,

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use zookeeper_client::{Error, SessionState, StateWatcher};
 
+use super::drain::Presence;
 use super::view::{Session, View};
 use crate::connect::probe::{self, Probe};
 use crate::connect::{Ensemble, SessionError, SessionSettings};
 use soloist_core::clock;
 use soloist_core::event::{About, Event, Seconds, SessionId};
 use soloist_core::lease::{Lease, Timing};
+use soloist_core::records;
 
 /// The host got no session within `connect_timeout`.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +30,32 @@ pub struct GaveUp {
 /// Keeps a session. When it ends, the keeper gets another one.
 #[derive(Debug)]
 pub struct Keeper {
-    pub(super) settings: SessionSettings,
+    pub(super) settings: Arc<SessionSettings>,
+    /// Which of the host's sessions that is.
+    pub(super) shard: Shard,
     pub(super) view: watch::Sender<View>,
-    /// The longest time that a task of the host may need for its demotion at present.
+    /// The longest time that a task in the session may need for its demotion at present.
     pub(super) demote_timeout: watch::Sender<Duration>,
-    pub(super) probe: Probe,
+    pub(super) probe: Arc<Probe>,
+}
+
+/// Which of a host's sessions a keeper keeps.
+#[derive(Clone, Debug)]
+pub(super) enum Shard {
+    /// The first, which stands for the host: its node is the host's.
+    First,
+    /// A further one, which has a number from 2 on. It begins only while the first is there, so that two processes of one host id
+    /// do not share its tasks.
+    Further(u32, watch::Receiver<View>),
+}
+
+/// Makes the keepers of a host's further sessions. They share what is known of the servers, and which contenders there are.
+#[derive(Clone, Debug)]
+pub struct Siblings {
+    settings: Arc<SessionSettings>,
+    probe: Arc<Probe>,
+    presence: Presence,
+    first: watch::Receiver<View>,
 }
 
 /// What the keeper does with the last session.
@@ -52,28 +76,58 @@ pub(super) struct Live {
 }
 
 impl Keeper {
-    /// A keeper, and the view of its sessions.
+    /// The keeper of a host's first session, and the view of its sessions.
     pub fn new(settings: SessionSettings) -> (Self, watch::Receiver<View>) {
         let (view, receiver) = watch::channel(View::default());
         let demote_timeout = watch::Sender::new(settings.demote_timeout);
         let ensemble = &settings.ensemble;
-        let probe = Probe::new(
+        let probe = Arc::new(Probe::new(
             &ensemble.servers,
             ensemble.session_timeout,
             ensemble.auth.clone(),
-        );
-        (
-            Self {
-                settings,
-                view,
-                demote_timeout,
-                probe,
-            },
-            receiver,
-        )
+        ));
+        let keeper = Self {
+            settings: Arc::new(settings),
+            shard: Shard::First,
+            view,
+            demote_timeout,
+            probe,
+        };
+        (keeper, receiver)
     }
 
-    /// Sets, while the keeper runs, the longest time that a task of the host may need for its demotion.
+    /// What makes the keepers of further sessions of this host. The first has to run for as long as they do.
+    pub fn siblings(&self) -> Siblings {
+        Siblings {
+            settings: Arc::clone(&self.settings),
+            probe: Arc::clone(&self.probe),
+            presence: self.view.borrow().presence.clone(),
+            first: self.view.subscribe(),
+        }
+    }
+
+    /// What an event of this session is about.
+    pub(super) fn about(&self) -> About<'static> {
+        match self.shard {
+            Shard::First => About::Session,
+            Shard::Further(number, _) => About::Shard(number),
+        }
+    }
+
+    /// The node that its heartbeats write.
+    pub(super) fn node(&self) -> String {
+        let (root, host) = (&self.settings.ensemble.root, &self.settings.host);
+        match self.shard {
+            Shard::First => records::host_path(root, host),
+            Shard::Further(number, _) => records::shard_path(root, number, host),
+        }
+    }
+
+    pub(super) fn is_first(&self) -> bool {
+        matches!(self.shard, Shard::First)
+    }
+
+    /// Sets, while the keeper runs, the longest time that a task in its session may need for its demotion.
     pub fn demote_timeout(&self) -> watch::Sender<Duration> {
         self.demote_timeout.clone()
     }
@@ -88,8 +142,12 @@ impl Keeper {
     /// None. If the future is dropped, nobody renews the lease, and the session stays open as long as somebody holds it.
     pub async fn run(self, stop: impl Future<Output = SessionEnd>) -> Result<(), GaveUp> {
         tokio::pin!(stop);
-        tokio::spawn(self.tell_when_empty());
-        let mut time_left = self.settings.connect_timeout;
+        let mut companions = JoinSet::new();
+        if self.is_first() {
+            companions.spawn(self.tell_when_empty());
+            companions.spawn(Arc::clone(&self.probe).run());
+        }
+        let mut time_left = self.settings.connect_timeout.filter(|_| self.is_first());
         let mut first = true;
         loop {
             let mut last_error = None;
@@ -105,12 +163,12 @@ impl Keeper {
                 }
             };
             time_left = None;
-            if std::mem::take(&mut first) {
+            if std::mem::take(&mut first) && self.is_first() {
                 let SessionSettings {
                     ensemble: Ensemble { servers, auth, .. },
                     tick_time,
                     ..
-                } = &self.settings;
+                } = &*self.settings;
                 tokio::spawn(probe::check_ticks(
                     servers.clone(),
                     *tick_time,
@@ -130,12 +188,14 @@ impl Keeper {
             self.view.send_modify(|view| view.session = None);
             match stopped {
                 Some(SessionEnd::Close) => {
-                    close(live).await;
+                    close(self.about(), live).await;
                     return Ok(());
                 }
                 Some(SessionEnd::Expire) => return Ok(()),
                 // The nodes of a session that the host has given up would block its next session.
-                None if !live.states.peek_state().is_terminated() => close(live).await,
+                None if !live.states.peek_state().is_terminated() => {
+                    close(self.about(), live).await;
+                }
                 None => {}
             }
         }
@@ -149,29 +209,20 @@ impl Keeper {
             lease,
             timing,
         } = live;
+        self.probe.wake();
         tokio::select! {
             () = self.heartbeats(session, lease, timing) => {}
             () = self.follow(session, states) => {}
-            () = self.ask_servers() => {}
             () = self.follow_drain(session) => {}
         }
     }
 
-    /// Asks the servers which session timeout they grant: now, and whenever the session may have moved to another server.
-    async fn ask_servers(&self) {
-        let mut view = self.view.subscribe();
-        loop {
-            let reconnects = view.borrow_and_update().reconnects;
-            let asking = async {
-                self.probe.ask_until_answered().await;
-                pending::<()>().await;
-            };
-            tokio::select! {
-                () = asking => {}
-                // The sender lives as long as the keeper.
-                _ = view.wait_for(|view| view.reconnects != reconnects) => {}
-            }
-        }
+    pub(super) fn report_connected(&self, session: &Session, again: bool) {
+        self.about().report(&Event::SessionConnected {
+            session: SessionId(session.id()),
+            session_timeout: Seconds(session.client.session_timeout()),
+            again,
+        });
     }
 
     /// Reports the states of the session until it has ended.
@@ -179,48 +230,61 @@ impl Keeper {
         loop {
             match states.changed().await {
                 SessionState::SyncConnected => {
-                    report_connected(session, true);
+                    self.report_connected(session, true);
+                    // The session may have moved to another server.
+                    self.probe.wake();
                     self.view.send_modify(|view| view.reconnects += 1);
                 }
                 SessionState::Disconnected => {
-                    About::Session.report(&Event::SessionDisconnected {
+                    self.about().report(&Event::SessionDisconnected {
                         lease: session.deadline.get().saturating_since(clock::now()),
                     });
                 }
                 SessionState::ConnectedReadOnly => {
-                    About::Session.report(&Event::SessionReadOnly {
+                    self.about().report(&Event::SessionReadOnly {
                         text: "the server at hand cannot write".into(),
                         retry_in: None,
                     });
                 }
                 SessionState::Expired => {
                     let session = SessionId(session.id());
-                    return About::Session.report(&Event::SessionExpired { session });
+                    return self.about().report(&Event::SessionExpired { session });
                 }
                 SessionState::AuthFailed => {
-                    return About::Session.report(&Event::SessionAuthFailed {
+                    return self.about().report(&Event::SessionAuthFailed {
                         text: "the ensemble refuses the credentials".into(),
                         retry_in: None,
                     });
                 }
                 SessionState::Closed => {
-                    return report_closed(session.id(), "was closed");
+                    return report_closed(self.about(), session.id(), "was closed");
                 }
             }
         }
     }
 }
 
-pub(super) fn report_connected(session: &Session, again: bool) {
-    About::Session.report(&Event::SessionConnected {
-        session: SessionId(session.id()),
-        session_timeout: Seconds(session.client.session_timeout()),
-        again,
-    });
+impl Siblings {
+    /// The keeper of the session of that number, which counts from 2, and the view of its sessions. There must be one only at a
+    /// time.
+    pub fn keeper(&self, number: u32) -> (Keeper, watch::Receiver<View>) {
+        let (view, receiver) = watch::channel(View {
+            presence: self.presence.clone(),
+            ..View::default()
+        });
+        let keeper = Keeper {
+            settings: Arc::clone(&self.settings),
+            shard: Shard::Further(number, self.first.clone()),
+            view,
+            demote_timeout: watch::Sender::new(self.settings.demote_timeout),
+            probe: Arc::clone(&self.probe),
+        };
+        (keeper, receiver)
+    }
 }
 
-fn report_closed(id: i64, how: impl Into<String>) {
-    About::Session.report(&Event::SessionClosed {
+fn report_closed(about: About<'_>, id: i64, how: impl Into<String>) {
+    about.report(&Event::SessionClosed {
         session: SessionId(id),
         how: how.into(),
     });
@@ -228,7 +292,7 @@ fn report_closed(id: i64, how: impl Into<String>) {
 
 /// Closes a session and waits until the ensemble has closed it. Otherwise its nodes would outlive this process until the
 /// session expires.
-async fn close(live: Live) {
+async fn close(about: About<'_>, live: Live) {
     let Live {
         session,
         mut states,
@@ -238,11 +302,11 @@ async fn close(live: Live) {
     let id = session.id();
     match states.state() {
         SessionState::Disconnected => {
-            return report_closed(id, "is left to expire: not connected");
+            return report_closed(about, id, "is left to expire: not connected");
         }
         // A session that has ended needs no close.
         state if state.is_terminated() => {
-            return report_closed(id, format!("has ended: {state:?}"));
+            return report_closed(about, id, format!("has ended: {state:?}"));
         }
         _ => {}
     }
@@ -253,7 +317,7 @@ async fn close(live: Live) {
         Ok(()) => "is closed",
         Err(_) => "is left to expire: the ensemble does not answer",
     };
-    report_closed(id, how);
+    report_closed(about, id, how);
 }
 
 /// Waits for the given time and returns it. Waits for ever if there is none.

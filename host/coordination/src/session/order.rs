@@ -71,8 +71,8 @@ impl Keeper {
                         chain(&error)
                     );
                     // Another one may have taken its place before the host has seen that it was gone.
-                    if told.as_ref() != Some(&text) {
-                        About::Session.report(&Event::session_error(&*text));
+                    if self.is_first() && told.as_ref() != Some(&text) {
+                        self.about().report(&Event::session_error(&*text));
                         told = Some(text);
                     }
                     // A node that is deleted fires the watch; one whose ACL is changed does not.
@@ -140,13 +140,14 @@ impl Keeper {
             is_new
         });
         match drain {
-            _ if !is_new => {}
-            Some(Drain { order, .. }) => About::Session.report(&Event::HostDraining {
+            // That is said once, and not for each session.
+            _ if !is_new || !self.is_first() => {}
+            Some(Drain { order, .. }) => self.about().report(&Event::HostDraining {
                 by: order.by,
                 reason: order.reason,
                 keep: order.keep,
             }),
-            None => About::Session.report(&Event::HostUndrained),
+            None => self.about().report(&Event::HostUndrained),
         }
     }
 }

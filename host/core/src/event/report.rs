@@ -11,8 +11,10 @@ use crate::term::Term;
 /// What an event is about.
 #[derive(Clone, Copy, Debug)]
 pub enum About<'a> {
-    /// The session of this host.
+    /// The session of this host, or the host itself.
     Session,
+    /// A further session of this host, by its number, which counts from 2.
+    Shard(u32),
     /// A task, by its name, outside any term.
     Task(&'a str),
     /// A term of a task.
@@ -98,6 +100,10 @@ impl Report<'_> {
         };
         let task = match self.about {
             About::Session => return fields,
+            About::Shard(number) => {
+                fields.insert("shard".into(), number.into());
+                return fields;
+            }
             About::Task(task) => task,
             About::Term(term) => {
                 fields.insert("term".into(), term.number.into());

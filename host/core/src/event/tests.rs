@@ -143,6 +143,10 @@ fn a_report_names_the_task_and_the_term() {
     };
     assert_eq!(fields(About::Session), json!({ "reason": "resigned" }));
     assert_eq!(
+        fields(About::Shard(2)),
+        json!({ "reason": "resigned", "shard": 2 })
+    );
+    assert_eq!(
         fields(About::Task("t")),
         json!({ "reason": "resigned", "task": "t" })
     );

@@ -5,6 +5,9 @@ use crate::digest::Digest;
 
 /// How many bytes the paths of all nodes that one session watches may have together. When a session reconnects, the client
 /// library sends all these paths to the server in messages of 128 KiB, and it misreads the answers if there are two.
+///
+/// This bounds the ephemeral nodes of a session as well, since a host watches most of those that it has. The end of a session is
+/// one transaction with all their paths, and servers cannot read their log again if these have more than 2 MB (ZOOKEEPER-4306).
 pub const WATCHED_BYTES_MAX: usize = 128 * 1024;
 
 /// The paths of one task.
@@ -131,6 +134,17 @@ pub fn artefact_path(root: &str, sha256: Digest) -> String {
 /// The path of a host's node.
 pub fn host_path(root: &str, host: &str) -> String {
     format!("{root}/hosts/{host}")
+}
+
+/// The path of the node of a further session of a host: `number` counts from 2, since [`host_path`] is that of the first. It does
+/// not lie among the hosts' nodes, where it would be taken for one more host.
+pub fn shard_path(root: &str, number: u32, host: &str) -> String {
+    format!("{}/{number}/{host}", shards_path(root))
+}
+
+/// The parent of all that hosts have of further sessions.
+pub fn shards_path(root: &str) -> String {
+    format!("{root}/shards")
 }
 
 /// The path of the parent node. None if the parent is `/`.

@@ -42,6 +42,7 @@ fn a_record_that_has_a_version_says_the_one_of_the_table() {
     let rows = rows();
     let kinds = [
         ("hosts/<host>", written!("host")),
+        ("shards/<number>/<host>", written!("host")),
         ("drained/<host>", written!("drain")),
         ("tasks/<task>/master", written!("master")),
         ("tasks/<task>/term", written!("term")),
@@ -58,7 +59,9 @@ fn a_record_that_has_a_version_says_the_one_of_the_table() {
     ];
     for (node, record) in kinds {
         let record: Value = serde_json::from_slice(record).unwrap();
-        let version = record.get("version").filter(|_| node != "hosts/<host>");
+        let version = record
+            .get("version")
+            .filter(|_| !["hosts/<host>", "shards/<number>/<host>"].contains(&node));
         let version = version.map_or_else(|| "–".to_owned(), Value::to_string);
         assert!(
             rows.contains(&(node, &version)),

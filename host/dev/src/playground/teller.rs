@@ -179,7 +179,7 @@ impl Subscriber for Teller {
     fn event(&self, report: &Report<'_>) {
         let host = match report.about {
             About::Term(term) => Some(&*term.host),
-            About::Session | About::Task(_) => HOST.get(),
+            About::Session | About::Shard(_) | About::Task(_) => HOST.get(),
         };
         let mut desk = self.desk();
         if desk.dead.is_some() && desk.dead == host {

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::Common;
 use super::prepare::{Ready, Unready, prepare};
-use crate::host::NotStarted;
+use crate::host::{Place, Taken};
 use crate::rollout::{Heard, Known};
 
 mod part;
@@ -33,8 +33,6 @@ use preparations::Preparations;
 const LOOK_PAUSE: Duration = Duration::from_secs(1);
 /// The pause before the host is asked again to stand, when it still gives the task back.
 const START_PAUSE: Duration = Duration::from_millis(100);
-/// The pause before the host is asked again, when it can watch no more.
-const ROOM_PAUSE: Duration = Duration::from_secs(10);
 /// The pauses before what could not be said in the ensemble is said again.
 const SAY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
 
@@ -42,6 +40,8 @@ const SAY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_sec
 pub(super) struct Deployed {
     task: TaskName,
     paths: Arc<TaskPaths>,
+    /// In the session in which its contender stands.
+    place: Place,
     common: Arc<Common>,
     heard: watch::Receiver<Heard>,
     known: watch::Sender<Known>,
@@ -63,15 +63,36 @@ pub(super) struct Deployed {
 }
 
 impl Deployed {
-    pub(super) fn new(task: TaskName, common: Arc<Common>, heard: watch::Receiver<Heard>) -> Self {
+    /// Goes on until there is no manifest any more and everything is given back, or the host ends.
+    pub(super) async fn follow_one(
+        task: TaskName,
+        common: Arc<Common>,
+        heard: watch::Receiver<Heard>,
+    ) {
         let root = common.config.borrow().zookeeper.root.clone();
+        let paths = Arc::new(TaskPaths::new(&root, &task, None));
+        let name = Arc::<str>::from(task.clone());
+        if let Some(place) = common.host.place(name, Arc::clone(&paths)).await {
+            let deployed = Self::new(task, paths, place, Arc::clone(&common), heard);
+            deployed.run().await;
+        }
+    }
+
+    fn new(
+        task: TaskName,
+        paths: Arc<TaskPaths>,
+        place: Place,
+        common: Arc<Common>,
+        heard: watch::Receiver<Heard>,
+    ) -> Self {
         let known = Known {
             record: heard.borrow().clone(),
             prepared: Prepared::default(),
             ready_timeout: READY_TIMEOUT_DEFAULT,
         };
         Self {
-            paths: Arc::new(TaskPaths::new(&root, &task, None)),
+            paths,
+            place,
             task,
             common,
             heard,
@@ -88,11 +109,10 @@ impl Deployed {
         }
     }
 
-    /// Goes on until there is no manifest any more and everything is given back.
-    pub(super) async fn run(mut self) {
+    async fn run(mut self) {
         let mut config = self.common.config.clone();
         let mut judged_by = Arc::clone(&config.borrow_and_update());
-        let mut view = self.common.view.clone();
+        let mut view = self.place.view.clone();
         loop {
             self.wake = None;
             let heard = self.heard.borrow_and_update().clone();
@@ -230,13 +250,7 @@ impl Deployed {
                     has_stood: false,
                 }
             }
-            Err(NotStarted::Taken) => self.wake_at(Some(clock::now() + START_PAUSE)),
-            Err(refused @ NotStarted::TooMuchToWatch { .. }) => {
-                self.wake_at(Some(clock::now() + ROOM_PAUSE));
-                let reason = refused.to_string();
-                prepared.current = Readiness::unready(&reason);
-                self.idle(Idle::Unready(reason));
-            }
+            Err(Taken) => self.wake_at(Some(clock::now() + START_PAUSE)),
         }
     }
 
@@ -257,7 +271,7 @@ impl Deployed {
             self.alone_since = None;
             return stands(None);
         }
-        let session = self.common.view.borrow().session.clone();
+        let session = self.place.view.borrow().session.clone();
         let Some(session) = session else {
             self.alone_since = None;
             return stands(None);
@@ -278,7 +292,7 @@ impl Deployed {
         if self.rests.is_some() && self.rests != record.current {
             self.rests = None;
         }
-        let has_session = self.common.view.borrow().session.is_some();
+        let has_session = self.place.view.borrow().session.is_some();
         if let Part::Stands {
             status,
             does,
@@ -340,7 +354,7 @@ impl Deployed {
 
     /// Says in the ensemble how far this host is, unless it has said so in this session.
     async fn say(&mut self, says: Option<ReadyRecord>) {
-        let Some(session) = self.common.view.borrow().session.clone() else {
+        let Some(session) = self.place.view.borrow().session.clone() else {
             return;
         };
         let id = session.id();

@@ -163,8 +163,9 @@ impl Follower {
             return;
         }
         let (sender, receiver) = watch::channel(heard);
-        let deployed = Deployed::new(name.clone(), Arc::clone(&self.common), receiver);
-        self.tasks.spawn(deployed.run());
+        let common = Arc::clone(&self.common);
+        self.tasks
+            .spawn(Deployed::follow_one(name.clone(), common, receiver));
         self.heard.insert(name, sender);
     }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use soloist_core::records::{TaskPaths, WATCHED_BYTES_MAX, drain_path, manifests_path};
+use soloist_coordination::session::View;
+use soloist_core::records::TaskPaths;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Host, Standing};
@@ -12,33 +13,44 @@ use crate::contender::{Contender, Status, Task, Work};
 #[derive(Clone, Debug)]
 pub struct HostHandle(pub(super) mpsc::UnboundedSender<Request>);
 
-/// A host does not stand for a task.
+/// A host does not stand for a task: it has one of that name, or still gives one back; or it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotStarted {
-    /// It has a task of that name, or still gives one back; or it ends.
-    #[error("this host has a task of that name already, or still gives one back")]
-    Taken,
-    /// One session cannot watch so much.
-    #[error(
-        "the nodes that this host watches would have {found} bytes of paths together, and one session can watch {max}: shorten \
-         the names of tasks, the root or the chroot, or take fewer tasks here"
-    )]
-    TooMuchToWatch {
-        /// How many bytes there would be.
-        found: usize,
-        /// How many there may be.
-        max: usize,
-    },
+#[error("this host has a task of that name already, or still gives one back")]
+pub struct Taken;
+
+/// A place for a task in one of the host's sessions, until this is dropped. The task's contender stands in the same session.
+#[derive(Debug)]
+pub struct Place {
+    /// Where that session is.
+    pub view: watch::Receiver<View>,
+    task: Arc<str>,
+    asks: mpsc::UnboundedSender<Request>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let task = Arc::clone(&self.task);
+        // A host that ends closes its sessions.
+        let _ = self.asks.send(Request::Vacate { task });
+    }
 }
 
 /// What is asked of a host.
 #[derive(Debug)]
 pub(super) enum Request {
+    Place {
+        task: Arc<str>,
+        paths: Arc<TaskPaths>,
+        placed: oneshot::Sender<Place>,
+    },
+    Vacate {
+        task: Arc<str>,
+    },
     Start {
         task: Arc<str>,
         paths: Arc<TaskPaths>,
         work: Arc<Work>,
-        started: oneshot::Sender<Result<watch::Receiver<Status>, NotStarted>>,
+        started: oneshot::Sender<Result<watch::Receiver<Status>, Taken>>,
     },
     Renew {
         task: Arc<str>,
@@ -52,10 +64,25 @@ pub(super) enum Request {
 }
 
 impl HostHandle {
+    /// A place for a task in one of the host's sessions. None if the host ends.
+    ///
+    /// # Cancellation safety
+    /// Dropped, nothing is kept.
+    pub async fn place(&self, task: Arc<str>, paths: Arc<TaskPaths>) -> Option<Place> {
+        let (placed, has_place) = oneshot::channel();
+        let request = Request::Place {
+            task,
+            paths,
+            placed,
+        };
+        self.0.send(request).ok()?;
+        has_place.await.ok()
+    }
+
     /// Stands for a task with this work. Gives where the contender is.
     ///
     /// # Errors
-    /// [`NotStarted`].
+    /// [`Taken`].
     ///
     /// # Cancellation safety
     /// Dropped, the task may have been started.
@@ -64,7 +91,7 @@ impl HostHandle {
         task: Arc<str>,
         paths: Arc<TaskPaths>,
         work: Arc<Work>,
-    ) -> Result<watch::Receiver<Status>, NotStarted> {
+    ) -> Result<watch::Receiver<Status>, Taken> {
         let (started, has_started) = oneshot::channel();
         let request = Request::Start {
             task,
@@ -72,8 +99,8 @@ impl HostHandle {
             work,
             started,
         };
-        self.0.send(request).map_err(|_| NotStarted::Taken)?;
-        has_started.await.unwrap_or(Err(NotStarted::Taken))
+        self.0.send(request).map_err(|_| Taken)?;
+        has_started.await.unwrap_or(Err(Taken))
     }
 
     /// Gives a task that was started here other work, for every term from the next one on.
@@ -105,6 +132,20 @@ impl Host {
 
     pub(super) fn asked(&mut self, request: Request) {
         match request {
+            Request::Place {
+                task,
+                paths,
+                placed,
+            } => {
+                let place = Place {
+                    view: self.come(&task, &paths),
+                    task,
+                    asks: self.asks.clone(),
+                };
+                // If nobody waits any more, the place is given up as it is dropped.
+                let _ = placed.send(place);
+            }
+            Request::Vacate { task } => self.shards.leave(&task),
             Request::Start {
                 task,
                 paths,
@@ -114,8 +155,8 @@ impl Host {
                 if started.is_closed() {
                     return;
                 }
-                if let Err(refused) = self.has_place(&task, &paths) {
-                    let _ = started.send(Err(refused));
+                if self.tasks.contains_key(&task) || self.leaving.contains_key(&task) {
+                    let _ = started.send(Err(Taken));
                     return;
                 }
                 self.deployed.insert(Arc::clone(&task));
@@ -131,13 +172,14 @@ impl Host {
                 let standing = self.tasks.get_mut(&task);
                 if let Some(standing) = standing.filter(|_| self.deployed.contains(&task)) {
                     // The term that is under way may still need the time of the work before.
-                    standing.demote_timeout =
-                        standing.demote_timeout.max(work.activation.demote_timeout);
+                    let before = standing.demote_timeout;
+                    standing.demote_timeout = before.max(work.activation.demote_timeout);
+                    let (before, now) = (Some(before), Some(standing.demote_timeout));
+                    self.shards.demotion(&task, before, now);
                     // It is kept until the session is closed, see `forget`. The one before may be the last one's.
                     let before = std::mem::replace(&mut standing.plugin, work.plugin.clone());
                     self.plugins.handle().spawn_blocking(move || drop(before));
                     standing.contender.renew(work);
-                    self.keep_time();
                 }
             }
             Request::Stop { task, why, left } => {
@@ -148,44 +190,29 @@ impl Host {
         }
     }
 
-    fn has_place(&self, task: &str, paths: &TaskPaths) -> Result<(), NotStarted> {
-        if self.tasks.contains_key(task) || self.leaving.contains_key(task) {
-            return Err(NotStarted::Taken);
-        }
-        let chroot = self.ensemble.servers.chroot();
-        let standing = self.tasks.values().map(|it| &it.paths);
-        let leaving = self.leaving.values().map(|it| &it.paths);
-        let all = standing.chain(leaving).map(|it| &**it).chain([paths]);
-        let of_tasks = all.map(|it| it.watched_bytes(chroot, &self.id));
-        let root = &self.ensemble.root;
-        let of_host = [drain_path(root, &self.id), manifests_path(root)];
-        let of_host = of_host.iter().map(|path| chroot.len() + path.len());
-        let found = of_tasks.chain(of_host).sum();
-        let max = WATCHED_BYTES_MAX;
-        if found > max {
-            return Err(NotStarted::TooMuchToWatch { found, max });
-        }
-        Ok(())
+    /// Gives a task a place in one of the host's sessions.
+    fn come(&mut self, task: &Arc<str>, paths: &TaskPaths) -> watch::Receiver<View> {
+        let bytes = paths.watched_bytes(self.ensemble.servers.chroot(), &self.id);
+        self.shards.come(task, bytes)
     }
 
     /// Stands for a task with this work.
     pub(super) fn stand(&mut self, contested: Task, work: Arc<Work>) -> watch::Receiver<Status> {
         let name = Arc::clone(&contested.name);
-        let paths = Arc::clone(&contested.paths);
-        self.unguarded.push(Arc::clone(&paths));
+        self.unguarded.push(Arc::clone(&contested.paths));
+        let view = self.come(&name, &contested.paths);
         let (plugin, demote_timeout) = (work.plugin.clone(), work.activation.demote_timeout);
         let (contender, handle) = Contender::new(contested, work, self.plugins.handle());
         let status = handle.status();
         let standing = Standing {
-            paths,
             plugin,
             demote_timeout,
             contender: handle,
         };
         let replaced = self.tasks.insert(Arc::clone(&name), standing);
         debug_assert!(replaced.is_none() && !self.leaving.contains_key(&name));
-        self.keep_time();
-        self.spawn(name, contender);
+        self.shards.demotion(&name, None, Some(demote_timeout));
+        self.spawn(name, contender, view);
         status
     }
 }
