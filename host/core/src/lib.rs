@@ -13,6 +13,7 @@
 //! | [`state`] | what a keeper of a plugin's state promises |
 //! | [`schedule`] | when the slots of a task are due, and which of them are run |
 //! | [`rollout`] | which generation of a task is run, and when that changes |
+//! | [`placement`] | which of its terms a leader hands to which standby |
 //! | [`grants`], [`limits`] | what a task may use, and how much of it |
 //! | [`pattern`] | which names are meant |
 //! | [`access`] | who a host is to the ensemble, and who may change its nodes |
@@ -40,6 +41,7 @@ pub mod lease;
 pub mod limits;
 pub mod pattern;
 pub mod permit;
+pub mod placement;
 pub mod records;
 pub mod restart;
 pub mod rollout;
