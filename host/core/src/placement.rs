@@ -4,7 +4,7 @@
 //! heartbeats. These records are read at different times, so two leaders may see different loads. Three rules keep them from
 //! answering the same want twice, or from undoing what the other has done:
 //!
-//! - **The plan is everybody's** ([`share`]). A leader works out who gives how much to whom as if it saw what all see, and does
+//! - **The plan is everybody's** (`share`). A leader works out who gives how much to whom as if it saw what all see, and does
 //!   its own part of that only. Leaders that see about the same plan about the same.
 //! - **A term rests.** It is moved no earlier than `cool_down` after it began, wherever it began, and only once it has run well.
 //! - **Coming and going is waited out.** A host takes nothing before it has been there for `grace`, and whoever has gone away
