@@ -11,7 +11,7 @@ use zookeeper_client::{CreateMode, Error, Stat};
 use super::error::{Doing, NodeError};
 use super::session::Session;
 use soloist_core::election::Queue;
-use soloist_core::records::{self, History, TaskPaths, TermRecord};
+use soloist_core::records::{self, CandidateRecord, History, TaskPaths, TermRecord};
 use soloist_core::term::{FencingToken, Term};
 
 mod elect;
@@ -48,6 +48,8 @@ pub struct QueueSnapshot {
     pub candidate: Option<String>,
     /// The names of all candidates of this session: more than one if it joined again because it had not heard that it had.
     pub own: Vec<String>,
+    /// The name of the candidate that it makes if it is elected out of turn: it stands before all others.
+    pub head: Option<String>,
     /// The names of nodes among the candidates before this session's that are none.
     pub strangers: Vec<String>,
     /// The term record, as kept.
@@ -75,6 +77,11 @@ impl TaskNodes {
             paths,
             task,
         }
+    }
+
+    /// What this host writes into its candidates.
+    fn candidate_record(&self) -> Vec<u8> {
+        records::encode(&CandidateRecord::default())
     }
 
     fn candidate_path(&self, name: &str) -> String {

@@ -22,7 +22,11 @@ mod setbacks;
 mod state;
 mod types;
 
-pub use types::{Action, Holder, Input, Now, Queue, RELEASE_WRITES, Record, Settings, Stage};
+pub use types::{
+    Action, Appointed, Holder, Input, Now, Queue, RELEASE_WRITES, Record, Settings, Stage,
+};
+
+use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::term::{Demotion, Term};
@@ -32,6 +36,10 @@ use state::{Ending, Holdings, State};
 
 /// A moment that has always passed.
 const AT_ONCE: Moment = Moment::from_nanos(0);
+
+/// How long the head of the queue waits for the host that was appointed before it wakes that host once more. A host that reads
+/// the queue at that moment sets its watch later, and does not hear of it.
+const WAKE_AGAIN: Duration = Duration::from_secs(1);
 
 /// The election of one task on one host.
 #[derive(Clone, Debug)]
@@ -53,6 +61,8 @@ pub struct Election {
     /// The record that this host expects to find: it stands right behind the leader, and foresees the leader's release. An
     /// election over the foreseen record saves a read. The ensemble refuses the election if anything else has happened.
     foreseen: Option<Record>,
+    /// When this host, which waits, looks again although nothing has changed.
+    look_at: Option<Moment>,
 }
 
 impl Election {
@@ -69,6 +79,7 @@ impl Election {
             delayed_for: None,
             holds: Holdings::default(),
             foreseen: None,
+            look_at: None,
         }
     }
 
@@ -78,6 +89,7 @@ impl Election {
             State::Away { until } if self.session && !self.drained => Some(*until),
             State::Delaying { until, .. } => *until,
             State::Retrying { at } => Some(*at),
+            State::Waiting => self.look_at,
             State::Leading { retry_at, .. } => {
                 let demote_at = deadline - self.settings.demote_timeout;
                 Some(retry_at.map_or(demote_at, |retry_at| retry_at.min(demote_at)))
@@ -265,7 +277,7 @@ impl Election {
     }
 
     fn look(&mut self, actions: &mut Vec<Action>) {
-        (self.state, self.foreseen) = (State::Looking, None);
+        (self.state, self.foreseen, self.look_at) = (State::Looking, None, None);
         actions.push(Action::Look);
     }
 
@@ -378,28 +390,43 @@ impl Election {
             .take()
             .filter(|record| *record == queue.record);
         self.holds.place = queue.ahead.is_some();
-        match (queue.ahead, queue.predecessor) {
+        // Whoever is appointed waits for nobody.
+        let appointed = queue.appointed == Appointed::ThisHost;
+        match (queue.ahead, queue.predecessor, queue.appointed) {
             // A host that may hold the master node must not wait behind another host: each would wait for the other.
-            (None, _) | (Some(_), Some(_)) if self.holds.master => {
+            (None, ..) | (_, _, Appointed::Another { .. }) | (_, Some(_), Appointed::Nobody)
+                if self.holds.master =>
+            {
                 self.release(None, AT_ONCE, actions);
             }
-            (Some(_), None) if self.holds.master && queue.appointed => {
-                self.release(None, AT_ONCE, actions);
-            }
-            (None, _) => actions.push(Action::Join),
-            (Some(ahead), Some(predecessor)) => {
+            (None, ..) => actions.push(Action::Join),
+            (Some(ahead), Some(predecessor), _) if !appointed => {
                 let leader = queue.record.host.clone().filter(|_| !queue.record.released);
                 self.foreseen = (ahead == 1 && leader.is_some()).then(|| queue.record.given_back());
                 self.announce_standby(ahead, leader, actions);
                 actions.push(Action::AwaitPredecessor(predecessor));
             }
-            (Some(_), None) if queue.appointed => actions.push(Action::StepBack),
+            (
+                Some(_),
+                None,
+                Appointed::Another {
+                    candidate,
+                    out_of_turn,
+                },
+            ) => {
+                if out_of_turn {
+                    self.look_at = Some(now.time + WAKE_AGAIN);
+                    actions.push(Action::AwaitAppointed(candidate));
+                } else {
+                    actions.push(Action::StepBack);
+                }
+            }
             // The lease would run out before leadership could begin: the host lets the next one lead.
-            (Some(_), None) if self.demotion_due(now) => {
+            (Some(_), ..) if self.demotion_due(now) => {
                 let until = self.setbacks.failed(now);
                 self.release(None, until, actions);
             }
-            (Some(_), None) => {
+            (Some(_), ..) => {
                 let orderly = queue.record.released || queue.record.number == 0;
                 let wait = !orderly
                     && !self.settings.successor_delay.is_zero()
@@ -521,6 +548,7 @@ impl Election {
                 self.release(None, AT_ONCE, actions);
             }
             State::Retrying { at } if now.time >= *at => self.look(actions),
+            State::Waiting if self.look_at.is_some_and(|at| now.time >= at) => self.look(actions),
             State::Leading { .. } if self.demotion_due(now) => {
                 self.stop(Demotion::LeaseExpiring, AT_ONCE, actions);
             }

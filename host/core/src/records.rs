@@ -12,7 +12,7 @@
 //! <root>/tasks/<task>/failed                       persistent  FailedRecord; it exists while the plugin fails for good
 //! <root>/tasks/<task>/resign                       persistent  ResignOrder; for one term, deleted when the leader follows it
 //! <root>/tasks/<task>/candidates/c-<session>-<host>-<seq>
-//!                                                  ephemeral   empty; it exists until its host has stopped
+//!                                                  ephemeral   CandidateRecord; it exists until its host has stopped
 //! <root>/manifests/<task>                          persistent  RolloutRecord; which generation terms run
 //! <root>/tasks/<task>/generations/<generation>     persistent  Envelope: a manifest and its signatures; written once
 //! <root>/tasks/<task>/ready/<host>                 ephemeral   ReadyRecord; how far the host has come with a generation
@@ -43,7 +43,7 @@ mod resign;
 mod rollout;
 mod terms;
 
-pub use candidate::{Candidate, is_session, queue};
+pub use candidate::{Candidate, CandidateRecord, is_session, queue};
 pub use drain::{DrainOrder, DrainProgress};
 pub use failed::FailedRecord;
 pub use format::FormatError;

@@ -23,7 +23,7 @@ pub(super) struct Resign {
     #[arg(value_parser = task_name)]
     task: TaskName,
 
-    /// The host that shall lead next: one that stands by. Those before it step back [default: the next in the queue]
+    /// The host that shall lead next: one that stands by, wherever in the queue [default: the next in the queue]
     #[arg(long, value_name = "HOST")]
     to: Option<String>,
 

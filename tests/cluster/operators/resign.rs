@@ -1,6 +1,5 @@
 //! `soloist resign`: orders that are followed, late, or never.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -46,7 +45,7 @@ async fn a_leader_that_is_asked_to_resigns_in_favour_of_the_next() -> Result<()>
     cluster.verdict().check()
 }
 
-/// The last host of the queue leads next, if an operator asks for it; the hosts before it step back and go on standing.
+/// The last host of the queue leads next, if an operator asks for it; the hosts before it keep their places behind it.
 #[tokio::test]
 async fn leadership_can_be_handed_to_the_last_in_the_queue() -> Result<()> {
     let cluster = Cluster::embedded().await?;
@@ -61,12 +60,10 @@ async fn leadership_can_be_handed_to_the_last_in_the_queue() -> Result<()> {
     hosts[3].event("plugin-log").await?;
     let standing = eventually("the others to stand", PATIENCE, async || {
         let status = cluster.status().await.ok()?;
-        let standing: BTreeSet<_> = standbys(&status).into_iter().map(str::to_owned).collect();
-        (standing == ["a", "b", "c"].map(str::to_owned).into() && standbys(&status).len() == 3)
-            .then_some(())
+        (standbys(&status) == ["b", "c", "a"]).then_some(())
     });
     standing.await?;
-    // The hosts that stepped back are good standbys.
+    // They are good standbys, in their order.
     ensure!(hosts[3].terminate().await?.success());
     cluster
         .history
@@ -80,8 +77,77 @@ async fn leadership_can_be_handed_to_the_last_in_the_queue() -> Result<()> {
         .iter()
         .map(|activity| activity.host.as_str())
         .collect();
-    ensure!(order[..2] == ["a", "d"] && order.len() == 3, "{order:?}");
+    ensure!(order == ["a", "d", "b"], "{order:?}");
     verdict.check()
+}
+
+/// With three hundred in the queue, the handover to the last is a step, not three hundred: besides the two hosts of it, only the
+/// head of the queue and whoever stood right behind the successor look.
+#[tokio::test]
+async fn a_handover_past_three_hundred_hosts_is_one_step() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let _leader = cluster.queue(&["a"]).await?;
+    let operator = cluster.client().await?;
+    // Those in between are not there to do anything: if one of them were needed, the handover would not come to be.
+    let idle = cluster.client().await?;
+    let session = u64::from_ne_bytes(idle.session_id().0.to_ne_bytes());
+    let ephemeral = CreateMode::EphemeralSequential.with_acls(Acls::anyone_all());
+    let _head = cluster.host("b")?.start(&cluster.history)?;
+    eventually("b to stand", PATIENCE, async || {
+        let status = cluster.status().await.ok()?;
+        (standbys(&status) == ["b"]).then_some(())
+    })
+    .await?;
+    for number in 0..300 {
+        let name = format!("/soloist/tasks/{TASK}/candidates/c-{session:016x}-idle{number}-");
+        idle.create(&name, b"", &ephemeral).await?;
+    }
+    let mut last = cluster.host("z")?.start(&cluster.history)?;
+    eventually("z to stand", PATIENCE, async || {
+        let status = cluster.status().await.ok()?;
+        (standbys(&status).len() == 302).then_some(())
+    })
+    .await?;
+    let answer = cluster
+        .operator(&[], &["resign", TASK, "--to", "z"])
+        .await?;
+    ensure!(
+        answer.code == Some(0) && answer.stdout.contains("z leads beat now in term 2"),
+        "{answer:?}"
+    );
+    last.event("plugin-log").await?;
+    let status = cluster.status().await?;
+    ensure!(standbys(&status)[0] == "b", "{status}");
+    // The master node goes, and the head of the queue still waits for whoever leads.
+    operator.delete(&Cluster::master(TASK), None).await?;
+    last.event_where("draining", |event| {
+        event.text("reason") == Some("node-lost")
+    })
+    .await?;
+    client::close(operator).await;
+    client::close(idle).await;
+    cluster.verdict().check()
+}
+
+/// The successor dies with the handover: whoever is at the head of the queue leads.
+#[tokio::test]
+async fn a_successor_that_is_gone_holds_nobody_up_for_longer_than_its_session() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let mut hosts = cluster.queue(&["a", "b", "c", "d"]).await?;
+    hosts[3].pause().await?;
+    let order = cluster.operator(&[], &["resign", TASK, "--to", "d"]);
+    let (answer, ended) = tokio::join!(order, async {
+        hosts[0].event("released").await?;
+        hosts[3].kill()
+    });
+    ended?;
+    let answer = answer?;
+    ensure!(
+        answer.stderr.contains("b leads task beat now, not d"),
+        "{answer:?}"
+    );
+    hosts[1].event("plugin-log").await?;
+    cluster.verdict().check()
 }
 
 /// An order that cannot be fulfilled is not given: it says who could lead, and changes nothing.

@@ -37,7 +37,7 @@ impl Leader {
             };
             let over = seen.queue.record.clone();
             match own.nodes().elect(Some(seen), over, None).await? {
-                ElectOutcome::Won(term, _) => {
+                ElectOutcome::Won { term, .. } => {
                     let fence = Fence::new(&own.paths, &term, &candidate);
                     let state = TaskState::new(own.session.clone(), own.paths.clone(), fence);
                     return Ok(Self {

@@ -16,7 +16,14 @@ const MANIFEST_CHECK: usize = 5;
 #[derive(Debug)]
 pub enum ElectOutcome {
     /// The master node and this term record are written.
-    Won(Term, Box<TermRecord>),
+    Won {
+        /// The term.
+        term: Term,
+        /// Its record.
+        record: Box<TermRecord>,
+        /// The queue as this host has changed it, if it was elected out of turn.
+        seen: Option<Box<QueueSnapshot>>,
+    },
     /// The master node is there already.
     Held,
     /// The queue or the term record is no longer as it was read; nothing was written.
@@ -64,7 +71,7 @@ impl TaskNodes {
             host: host.to_string(),
             term: number,
         });
-        let history = seen.history.history;
+        let history = seen.history.history.clone();
         // A record that a stranger has lowered or made up adds no term to the history.
         let lost = seen
             .record
@@ -79,20 +86,25 @@ impl TaskNodes {
             });
         let mut multi = self.session.client().new_multi_writer();
         let options = CreateMode::Ephemeral.with_acls(self.session.acls());
-        multi
-            .add_check_version(&self.candidate_path(&candidate), -1)
-            .and_then(|()| multi.add_create(&self.paths.master, &master, &options))
-            .and_then(|()| {
-                multi.add_set_data(&self.paths.master, &master, Some(MASTER_VERSION - 1))
-            })
-            .and_then(|()| {
-                multi.add_set_data(
-                    &self.paths.term,
-                    &records::encode(&record),
-                    Some(over.version),
-                )
-            })
-            .map_err(elect_error)?;
+        // Whoever is elected out of turn leads from the head of the queue like any other: its candidate says that it may act,
+        // and holds back those who stood before it.
+        let head = seen.head.clone();
+        let head = head.filter(|_| seen.queue.takes_the_head(&over));
+        let path = self.candidate_path(&candidate);
+        match &head {
+            Some(_) => multi.add_delete(&path, None),
+            None => multi.add_check_version(&path, -1),
+        }
+        .and_then(|()| multi.add_create(&self.paths.master, &master, &options))
+        .and_then(|()| multi.add_set_data(&self.paths.master, &master, Some(MASTER_VERSION - 1)))
+        .and_then(|()| {
+            multi.add_set_data(
+                &self.paths.term,
+                &records::encode(&record),
+                Some(over.version),
+            )
+        })
+        .map_err(elect_error)?;
         match lost {
             // The host writes the history even if it stays as it is, because the next leader counts its versions: see
             // `given_back`.
@@ -112,8 +124,25 @@ impl TaskNodes {
                 .add_check_version(&self.paths.manifest, manifest_version)
                 .map_err(elect_error)?;
         }
+        if let Some(head) = &head {
+            let path = self.candidate_path(head);
+            multi
+                .add_create(&path, &self.candidate_record(), &options)
+                .map_err(elect_error)?;
+        }
         match multi.commit().await {
-            Ok(results) => self.elected(number, record, &results),
+            Ok(results) => {
+                let (term, record) = self.elected(number, record, &results)?;
+                let seen = head.map(|head| {
+                    let own = seen.own.into_iter().filter(|own| *own != candidate);
+                    Box::new(QueueSnapshot {
+                        own: [head.clone()].into_iter().chain(own).collect(),
+                        candidate: Some(head),
+                        ..seen
+                    })
+                });
+                Ok(ElectOutcome::Won { term, record, seen })
+            }
             Err(MultiWriteError::OperationFailed {
                 index: 1,
                 source: Error::NodeExists,
@@ -149,7 +178,7 @@ impl TaskNodes {
         number: u64,
         record: TermRecord,
         results: &[MultiWriteResult],
-    ) -> Result<ElectOutcome, TaskError> {
+    ) -> Result<(Term, Box<TermRecord>), TaskError> {
         let [
             _,
             MultiWriteResult::Create { path, .. },
@@ -167,6 +196,6 @@ impl TaskNodes {
                 created: path.clone(),
             });
         }
-        Ok(ElectOutcome::Won(self.term(number, stat), Box::new(record)))
+        Ok((self.term(number, stat), Box::new(record)))
     }
 }

@@ -12,7 +12,12 @@ impl TaskNodes {
     /// Joins the end of the queue.
     pub async fn join(self) -> Result<(), TaskError> {
         let (path, options) = self.new_candidate();
-        match self.session.client().create(&path, b"", &options).await {
+        match self
+            .session
+            .client()
+            .create(&path, &self.candidate_record(), &options)
+            .await
+        {
             Ok(_) => Ok(()),
             Err(error) => Err(NodeError::at(Doing::Join, &self.paths.candidates)(error).into()),
         }
@@ -26,7 +31,7 @@ impl TaskNodes {
             for candidate in &candidates {
                 multi.add_delete(&self.candidate_path(candidate), None)?;
             }
-            multi.add_create(&path, b"", &options)?;
+            multi.add_create(&path, &self.candidate_record(), &options)?;
             multi.commit().await.map_err(Error::from)
         };
         match commit.await {
@@ -41,6 +46,21 @@ impl TaskNodes {
             path,
             CreateMode::EphemeralSequential.with_acls(self.session.acls()),
         )
+    }
+
+    /// Wakes the host that watches its candidate `name`: that is written again as it is.
+    pub async fn wake(&self, name: &str) -> Result<(), TaskError> {
+        let path = self.candidate_path(name);
+        let client = self.session.client();
+        let written = async {
+            let (data, stat) = client.get_data(&path).await?;
+            client.set_data(&path, &data, Some(stat.version)).await
+        };
+        match written.await {
+            // It is gone, or somebody else wakes it.
+            Ok(_) | Err(Error::NoNode | Error::BadVersion) => Ok(()),
+            Err(error) => Err(NodeError::at(Doing::Join, &path)(error).into()),
+        }
     }
 
     /// Watches the candidate `name` and this host's `own`. Gives no watches if one of the two is gone already.

@@ -8,7 +8,7 @@ use zookeeper_client::{Error, MultiReadResult, Stat};
 
 use super::{HistorySnapshot, QueueSnapshot, TaskError, TaskNodes};
 use crate::error::{Doing, NodeError};
-use soloist_core::election::{Queue, Record};
+use soloist_core::election::{Appointed, Queue, Record};
 use soloist_core::records::{self, Candidate, TermRecord};
 
 /// Where this session stands in the queue.
@@ -48,17 +48,17 @@ impl TaskNodes {
             strangers,
         } = self.place(&candidates).await.map_err(look_error)?;
         self.agree_on_path(&kept, &candidates, &own).await?;
-        let appointed = kept
-            .successor
-            .as_deref()
-            .filter(|host| record.released && **host != **self.session.host());
-        let appointed = match appointed {
-            Some(host) => self
-                .first(&candidates, Some(host))
+        let (id, own_host) = (self.session.id(), self.session.host());
+        let head = Candidate::before(&candidates, id, own_host);
+        let appointed = match kept.successor.as_deref().filter(|_| record.released) {
+            Some(host) if *host == **own_host && ahead.is_some() && head.is_some() => {
+                Appointed::ThisHost
+            }
+            Some(host) if *host != **own_host => self
+                .appointed(&candidates, host, head.is_some())
                 .await
-                .map_err(look_error)?
-                .is_some(),
-            None => false,
+                .map_err(look_error)?,
+            _ => Appointed::Nobody,
         };
         let queue = Queue {
             ahead,
@@ -71,6 +71,7 @@ impl TaskNodes {
             queue,
             candidate,
             own,
+            head,
             strangers,
             record: kept,
             zxid: stat.mzxid.unsigned_abs(),
@@ -94,7 +95,7 @@ impl TaskNodes {
         }
         let look_error = NodeError::at(Doing::Look, &theirs);
         let client = self.session.client();
-        let host = match self.first(named, None).await.map_err(look_error)? {
+        let host = match self.first(named).await.map_err(look_error)? {
             Some(first) if first.session != self.session.id() => first.host.clone(),
             _ => match client.get_data(&theirs).await {
                 Ok((data, stat)) if records::is_session(stat.ephemeral_owner) => {
@@ -118,16 +119,33 @@ impl TaskNodes {
         })
     }
 
-    /// The first of the candidates, or the first of a host.
-    async fn first<'a>(
+    /// Another host, if it stands. It may be elected out of turn if there is a place before all others, and if its candidate
+    /// says something: an earlier release left it empty.
+    async fn appointed(
         &self,
-        named: &'a [Candidate],
-        host: Option<&str>,
-    ) -> Result<Option<&'a Candidate>, Error> {
+        named: &[Candidate],
+        host: &str,
+        has_place: bool,
+    ) -> Result<Appointed, Error> {
+        for candidate in named.iter().filter(|candidate| candidate.host == host) {
+            let path = self.candidate_path(&candidate.name);
+            match self.session.client().check_stat(&path).await? {
+                Some(stat) if candidate.is_held_by(stat.ephemeral_owner) => {
+                    return Ok(Appointed::Another {
+                        candidate: candidate.name.clone(),
+                        out_of_turn: has_place && stat.data_length > 0,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(Appointed::Nobody)
+    }
+
+    /// The first of the candidates.
+    async fn first<'a>(&self, named: &'a [Candidate]) -> Result<Option<&'a Candidate>, Error> {
         for candidate in named {
-            if host.is_none_or(|host| candidate.host == host)
-                && self.is_candidate(candidate).await? == Some(true)
-            {
+            if self.is_candidate(candidate).await? == Some(true) {
                 return Ok(Some(candidate));
             }
         }

@@ -179,7 +179,7 @@ impl TaskNodes {
         let (path, options) = self.new_candidate();
         self.session
             .client()
-            .create(&path, b"", &options)
+            .create(&path, &self.candidate_record(), &options)
             .await
             .map(drop)
     }

@@ -50,11 +50,18 @@ fn record(number: u64, released: bool) -> Record {
     }
 }
 
+fn another(out_of_turn: bool) -> Appointed {
+    Appointed::Another {
+        candidate: "c-9".into(),
+        out_of_turn,
+    }
+}
+
 fn head(record: Record) -> Input {
     Input::Looked(Queue {
         ahead: Some(0),
         predecessor: None,
-        appointed: false,
+        appointed: Appointed::Nobody,
         record,
     })
 }
@@ -63,7 +70,7 @@ fn behind(predecessor: &str) -> Input {
     Input::Looked(Queue {
         ahead: Some(1),
         predecessor: Some(predecessor.into()),
-        appointed: false,
+        appointed: Appointed::Nobody,
         record: record(1, false),
     })
 }

@@ -12,10 +12,40 @@ pub struct Queue {
     pub ahead: Option<usize>,
     /// The candidate right before this host. The host watches no other.
     pub predecessor: Option<String>,
-    /// The previous leader gave its term back in favour of another host, and that host stands.
-    pub appointed: bool,
+    /// Whom the previous leader gave its term back in favour of, if that host stands.
+    pub appointed: Appointed,
     /// What the term record says.
     pub record: Record,
+}
+
+impl Queue {
+    /// Whether an election of this host over `over` takes it to the head of the queue, past those who stand before it.
+    ///
+    /// Only the host that the record names may do that, and only over that very version of the record. The version says that
+    /// the term before was released: its leader has stopped, and its candidate went with the same transaction. Nobody was
+    /// elected since, because every election writes the record.
+    pub fn takes_the_head(&self, over: &Record) -> bool {
+        let stands_behind = self.ahead.is_some_and(|ahead| ahead > 0);
+        self.appointed == Appointed::ThisHost && stands_behind && self.record == *over
+    }
+}
+
+/// In whose favour a term was given back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Appointed {
+    /// Nobody's who stands.
+    #[default]
+    Nobody,
+    /// This host's: it does not wait for those who stand before it.
+    ThisHost,
+    /// Another host's.
+    Another {
+        /// The name of its candidate.
+        candidate: String,
+        /// Whether it may be elected where it stands. If not, it has to come to the head of the queue first, because it is of
+        /// an earlier release.
+        out_of_turn: bool,
+    },
 }
 
 /// The task's term record.
@@ -96,9 +126,10 @@ pub enum Input {
     /// Answer to [`Action::Elect`] when the node is there already, and to [`Action::ReadMaster`]. The host watches the nodes
     /// that it has read.
     MasterSeen(Holder),
-    /// Answer to [`Action::AwaitPredecessor`]: the predecessor and this host's own candidate are there, and watched.
+    /// Answer to [`Action::AwaitPredecessor`] and to [`Action::AwaitAppointed`]: the other candidate and this host's own are
+    /// there, and watched.
     Awaiting,
-    /// Answer to [`Action::AwaitPredecessor`]: one of the two is gone already.
+    /// Answer to the same: one of the two is gone already.
     Gone,
     /// Answer to [`Action::Release`]: the host has nothing left in the task.
     Released,
@@ -146,6 +177,8 @@ pub enum Action {
     StepBack,
     /// Set a watch on the candidate of this name, and on this host's own.
     AwaitPredecessor(String),
+    /// Wake the host whose candidate has this name, which is to be elected now, and set a watch on that and on this host's own.
+    AwaitAppointed(String),
     /// Create the master node and write the term record over `over`, both or neither.
     Elect {
         /// The record as it was read, or as it is once its term is given back.

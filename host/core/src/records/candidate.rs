@@ -1,11 +1,21 @@
 //! The candidates of a task, and their order.
 
+use serde::{Deserialize, Serialize};
+
 /// The owner that ZooKeeper gives a container node, which has none.
 const CONTAINER: i64 = i64::MIN;
 
 /// Whether the owner of a node is a session, with which the node goes. A persistent node has no owner.
 pub fn is_session(owner: i64) -> bool {
     owner != 0 && owner != CONTAINER
+}
+
+/// What a host writes into its candidate. That of an earlier release is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CandidateRecord {
+    /// The priority that the task has on the host.
+    #[serde(default)]
+    pub priority: i32,
 }
 
 /// A candidate of a task, as the name of its node tells.
@@ -29,6 +39,17 @@ impl Candidate {
     /// The session in the name tells a host its own candidate, even if the answer to its creation was lost.
     pub fn prefix(session: i64, host: &str) -> String {
         format!("c-{session:016x}-{host}-")
+    }
+
+    /// The name of a candidate that stands before all of `queue`: how an appointed host takes the head. None if no number is
+    /// left before the first.
+    pub fn before(queue: &[Self], session: i64, host: &str) -> Option<String> {
+        let sequence = queue.first()?.sequence.checked_sub(1)?;
+        let prefix = Self::prefix(session, host);
+        Some(format!(
+            "{prefix}{sequence:0digits$}",
+            digits = Self::SEQUENCE_DIGITS
+        ))
     }
 
     /// Reads the name of a node. None if the node is no candidate. The ensemble counts in an `i32` and prints ten digits.

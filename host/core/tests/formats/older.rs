@@ -6,9 +6,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use soloist_core::cause::Cause;
 use soloist_core::records::{
-    Candidate, DrainOrder, DrainProgress, Envelope, FailedRecord, FormatError, History, HostRecord,
-    MasterRecord, Readiness, ReadyRecord, ResignOrder, RolloutRecord, Stage, StateCopy, TermRecord,
-    TermState, decode, holder_name, queue,
+    Candidate, CandidateRecord, DrainOrder, DrainProgress, Envelope, FailedRecord, FormatError,
+    History, HostRecord, MasterRecord, Readiness, ReadyRecord, ResignOrder, RolloutRecord, Stage,
+    StateCopy, TermRecord, TermState, decode, holder_name, queue,
 };
 use soloist_core::restart::PluginFailed;
 use soloist_core::schedule::{self, RecordError};
@@ -239,6 +239,17 @@ fn a_generation() {
     is_written_as_before(&envelope, bytes);
     assert_eq!(Envelope::decode(&with_more(bytes)), Ok(envelope));
     is_newer(Envelope::decode(NEWER));
+}
+
+/// A host of 0.1.0 at first left it empty: such a host is not elected out of turn.
+#[test]
+fn what_a_host_writes_into_its_candidate() {
+    let bytes = written!("candidate");
+    let record: CandidateRecord = decode(bytes).unwrap();
+    assert_eq!(record.priority, 0);
+    is_written_as_before(&record, bytes);
+    assert_eq!(decode(&with_more(bytes)), Some(record));
+    assert_eq!(decode::<CandidateRecord>(b""), None);
 }
 
 #[test]

@@ -32,6 +32,10 @@ pub enum Rule {
     KeepsWhatItHas,
     /// Broken where a host is drained: it resigns, and stands again.
     DrainResigns,
+    /// Broken where a leader names who follows: whoever was named once is for good.
+    AppointedForGood,
+    /// Broken there as well: whoever is elected out of turn stays where it stands in the queue.
+    LeadsFromBehind,
 }
 
 /// The lease of one session.

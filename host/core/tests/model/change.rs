@@ -33,6 +33,13 @@ pub enum Change {
         host: HostId,
         candidate: u64,
         over: Record,
+        /// Where the host stands from then on, if it is elected out of turn.
+        place: Option<u64>,
+    },
+    /// Wakes whoever watches a candidate, on behalf of the host with the candidate `own`.
+    Touch {
+        other: u64,
+        own: u64,
     },
     Release(Release),
     /// A fenced write of the plugin's state.
@@ -91,6 +98,7 @@ impl Tree {
                 host,
                 candidate,
                 over,
+                place,
                 ..
             } => {
                 if !self.candidates.contains_key(candidate) {
@@ -105,6 +113,8 @@ impl Tree {
                 if (term.version, history.version) != (over.version, over.history) {
                     return Verdict::Refused;
                 }
+                // Whoever else had taken it would have written the record.
+                assert!(place.is_none_or(|place| !self.candidates.contains_key(&place)));
                 Verdict::Elected(new_term(over.number + 1, zxid, *host, term.version + 1))
             }
             Change::StepBack { own, .. }
@@ -156,12 +166,23 @@ impl Tree {
                     .retain(|sequence, _| !own.contains(sequence));
                 self.join(*session, *host, false);
             }
+            Change::Touch { other, .. } => {
+                if let Some(candidate) = self.candidates.get_mut(other) {
+                    candidate.version += 1;
+                }
+            }
             Change::Elect {
                 session,
                 host,
                 over,
-                ..
+                candidate,
+                place,
             } => {
+                if let Some(place) = place
+                    && let Some(moved) = self.candidates.remove(candidate)
+                {
+                    self.candidates.insert(*place, moved);
+                }
                 self.write_down_lost(over);
                 self.master = Some(Master {
                     owner: *session,
@@ -305,6 +326,7 @@ impl Tree {
             Candidate {
                 session,
                 host,
+                version: 0,
                 is_stranger,
             },
         );

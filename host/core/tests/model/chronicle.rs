@@ -44,6 +44,10 @@ pub enum Wrong {
     TooSoon,
     /// The term was given up in favour of another host, which stood all the time.
     NotAppointed,
+    /// Somebody was elected past those who stand before it, and was not named.
+    OutOfTurn {
+        host: HostId,
+    },
     NobodyLeads,
     DoesNotStand {
         host: HostId,
@@ -73,6 +77,8 @@ struct Reign {
     released: bool,
     /// The candidate in whose favour it was given up, and its host.
     appointed: Option<(u64, HostId)>,
+    /// Whom its release names, whether that host stood or not.
+    named: Option<HostId>,
     /// Somebody else wrote to the records since: they say nothing of it any more.
     tampered: bool,
     /// So it was before: what somebody foresaw may come true in another way.
@@ -164,6 +170,7 @@ impl Chronicle {
                     .find(|(_, it)| Some(it.host) == release.successor);
                 let stands = stands.filter(|(_, it)| it.session != release.session);
                 self.reign.appointed = stands.map(|(sequence, it)| (sequence, it.host));
+                self.reign.named = release.successor;
                 let term = release.term.as_ref()?;
                 self.reign.released = true;
                 (term.fencing_token.0 != self.reign.token).then_some(Wrong::ReleasedAnother)
@@ -208,6 +215,10 @@ impl Chronicle {
             && self.tree.candidates.contains_key(&candidate)
         {
             return Some(Wrong::NotAppointed);
+        }
+        let is_named = before.released && before.named == Some(host);
+        if !is_named && !self.tree.at_head(session) {
+            return Some(Wrong::OutOfTurn { host });
         }
         let waited = before
             .over_since

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use soloist_core::clock::Moment;
-use soloist_core::election::{Action, Election, Input, Now, Record, Settings};
+use soloist_core::election::{Action, Election, Input, Now, Queue, Record, Settings};
 use soloist_core::term::Term;
 
 use crate::belief::{Belief, Rule};
@@ -33,18 +33,34 @@ pub enum Ask {
     Look,
     Join,
     StepBack(Vec<u64>),
-    Await { other: u64, own: Option<u64> },
-    Elect { over: Record, candidate: u64 },
-    ReadMaster { own: Option<u64> },
+    Await {
+        other: u64,
+        own: Option<u64>,
+    },
+    Wake {
+        other: u64,
+        own: u64,
+    },
+    Elect {
+        over: Record,
+        candidate: u64,
+        place: Option<u64>,
+    },
+    ReadMaster {
+        own: Option<u64>,
+    },
     Release(Release),
-    Store { term: Term, candidate: u64 },
+    Store {
+        term: Term,
+        candidate: u64,
+    },
 }
 
 /// What a host watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Watch {
-    /// The candidate before it, and its own.
-    Candidates { other: u64, own: u64 },
+    /// The candidate before it, and its own, as often as each was written.
+    Candidates { other: (u64, u64), own: (u64, u64) },
     /// The master node, as created by this transaction.
     Master(u64),
     /// The same, the term record of that transaction, and its own candidate.
@@ -55,7 +71,9 @@ pub enum Watch {
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub own: Vec<u64>,
-    pub record: Record,
+    pub queue: Queue,
+    /// Where it stands if it is elected out of turn.
+    pub place: Option<u64>,
 }
 
 /// Whether a process stands for the task, and whether it goes on.
@@ -129,6 +147,8 @@ pub struct Host {
     pub timer: u64,
     pub activation: Option<Activation>,
     pub activations: u64,
+    /// It was named once as the one that follows.
+    pub was_named: bool,
     /// Whom the present term is to be given up for.
     pub successor: Option<HostId>,
     pub stay: Stay,
@@ -172,6 +192,7 @@ impl Host {
             timer: 0,
             activation: None,
             activations: 0,
+            was_named: false,
             successor: None,
             stay: Stay::Stands,
             drained: None,

@@ -39,6 +39,7 @@ struct Explored {
     withdrawals: u64,
     renewals: u64,
     drains: u64,
+    out_of_turn: u64,
     recovered_within: u64,
 }
 
@@ -60,6 +61,7 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         explored.withdrawals += world.withdrawals;
         explored.renewals += world.renewals;
         explored.drains += world.drains;
+        explored.out_of_turn += world.out_of_turn;
         explored.recovered_within = explored.recovered_within.max(world.recovered_within);
         if let Some(violation) = world.violation {
             explored.violation = Some((seed, violation));
@@ -73,10 +75,11 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         withdrawals,
         renewals,
         drains,
+        out_of_turn,
         recovered_within,
     } = &explored;
     println!(
-        "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, {withdrawals} withdrawals, {renewals} renewals, {drains} drains, \
+        "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, {withdrawals} withdrawals, {renewals} renewals, {drains} drains, {out_of_turn} out of turn, \
          recovered within {recovered_within}% of the time allowed; {violation:?}",
         began.elapsed()
     );
@@ -106,6 +109,11 @@ fn at_most_one_host_can_have_effects() {
         explored.renewals >= worlds() / 8,
         "{} renewals",
         explored.renewals
+    );
+    assert!(
+        explored.out_of_turn >= worlds() / 20,
+        "{} out of turn",
+        explored.out_of_turn
     );
     assert!(
         explored.drains >= worlds() / 4,
@@ -198,6 +206,19 @@ fn a_drain_that_only_has_the_host_resign_is_found_out() {
         matches!(found, Some(Wrong::StandsWhileDrained { .. })),
         "{found:?}"
     );
+}
+
+#[test]
+fn a_host_that_is_named_once_and_takes_that_for_good_is_found_out() {
+    let found = explore(Rule::AppointedForGood, BROKEN_WORLDS)
+        .violation
+        .map(|(_, violation)| violation.wrong);
+    assert!(matches!(found, Some(Wrong::OutOfTurn { .. })), "{found:?}");
+}
+
+#[test]
+fn a_leader_that_stays_behind_others_in_the_queue_is_found_out() {
+    finds_two(Rule::LeadsFromBehind);
 }
 
 #[test]

@@ -37,6 +37,9 @@ pub struct Plan {
     pub renewals: bool,
     /// Operators drain hosts, and have them stand again.
     pub drains: bool,
+    /// So many hosts, the first ones, are of the release before: they are not elected out of turn, and do not know that others
+    /// are.
+    pub older: usize,
 }
 
 /// What the ensemble refuses: nothing of it is done, and it will be refused again.
@@ -101,6 +104,7 @@ impl Plan {
             reloads: seed % 2 == 1,
             renewals: seed % 8 == 5,
             drains: matches!(seed % 8, 3 | 6),
+            older: if seed % 4 == 2 { 2 } else { 0 },
         }
     }
 

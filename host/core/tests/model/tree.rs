@@ -23,6 +23,8 @@ pub struct Tree {
 pub struct Candidate {
     pub session: Session,
     pub host: HostId,
+    /// How often somebody has written it.
+    pub version: u64,
     /// No candidate, whatever its name says: no session owns the node, and it does not go by itself.
     pub is_stranger: bool,
 }
@@ -128,6 +130,15 @@ impl Tree {
             ahead,
             self.queue().take(ahead).last().map(|(before, _)| before),
         ))
+    }
+
+    /// The place before all others, if there is one.
+    pub fn before_all(&self) -> Option<u64> {
+        self.candidates.keys().next()?.checked_sub(1)
+    }
+
+    pub fn version(&self, candidate: u64) -> Option<u64> {
+        self.candidates.get(&candidate).map(|it| it.version)
     }
 
     pub fn at_head(&self, session: Session) -> bool {

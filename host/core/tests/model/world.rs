@@ -55,6 +55,8 @@ pub struct World {
     pub renewals: u64,
     /// How often a host was drained.
     pub drains: u64,
+    /// How often somebody was elected past those who stand before it.
+    pub out_of_turn: u64,
     /// How long it took until all was well again, at most, in percent of the time allowed.
     pub recovered_within: u64,
 }
@@ -99,6 +101,7 @@ impl World {
             withdrawals: 0,
             renewals: 0,
             drains: 0,
+            out_of_turn: 0,
             recovered_within: 0,
         };
         for host in 0..plan.hosts {

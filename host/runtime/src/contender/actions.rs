@@ -29,6 +29,9 @@ impl Contender {
             Action::AwaitPredecessor(name) => self.request(|nodes, standing| {
                 request::await_predecessor(nodes, name, standing.candidate())
             }),
+            Action::AwaitAppointed(name) => self.request(|nodes, standing| {
+                request::await_appointed(nodes, name, standing.candidate())
+            }),
             Action::Elect { over } => {
                 let works = self.works.clone();
                 self.electing = Some(Arc::clone(&works.borrow()));

@@ -168,6 +168,16 @@ pub(super) async fn await_predecessor(
     })
 }
 
+pub(super) async fn await_appointed(
+    nodes: TaskNodes,
+    name: String,
+    own: Option<String>,
+) -> Result<Answer, TaskError> {
+    // Before the watch is set, which would fire by it.
+    nodes.wake(&name).await?;
+    await_predecessor(nodes, name, own).await
+}
+
 pub(super) async fn elect(
     nodes: TaskNodes,
     seen: Option<QueueSnapshot>,
@@ -187,9 +197,10 @@ pub(super) async fn elect(
                 .await?
         };
         match elected {
-            task::ElectOutcome::Won(term, record) => {
+            task::ElectOutcome::Won { term, record, seen } => {
                 return Ok(Answer {
                     record: Some(*record),
+                    seen: seen.map(|seen| *seen),
                     work: Some(work),
                     ..Input::Elected(term).into()
                 });

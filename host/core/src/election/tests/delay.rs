@@ -91,7 +91,7 @@ fn a_delay_that_is_over_is_forgotten_with_the_next_record() {
     let other = Queue {
         ahead: Some(1),
         predecessor: Some("c-9".into()),
-        appointed: false,
+        appointed: Appointed::Nobody,
         record: record(2, false),
     };
     let actions = feed(

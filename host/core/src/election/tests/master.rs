@@ -85,7 +85,7 @@ fn an_election_whose_answer_and_candidate_were_lost_is_given_back_before_the_que
     let nowhere = || Queue {
         ahead: None,
         predecessor: None,
-        appointed: false,
+        appointed: Appointed::Nobody,
         record: record(2, false),
     };
     assert_eq!(

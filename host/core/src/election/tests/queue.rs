@@ -20,7 +20,7 @@ fn a_new_session_looks_joins_and_looks_again() {
     let nowhere = Queue {
         ahead: None,
         predecessor: None,
-        appointed: false,
+        appointed: Appointed::Nobody,
         record: Record::default(),
     };
     assert_eq!(
@@ -123,7 +123,7 @@ fn nothing_is_foreseen_by_those_further_back_or_when_nobody_leads() {
         Input::Looked(Queue {
             ahead: Some(ahead),
             predecessor: Some("c-7".into()),
-            appointed: false,
+            appointed: Appointed::Nobody,
             record,
         })
     };
@@ -201,12 +201,12 @@ fn a_host_without_a_lease_stands_ever_more_seldom() {
 }
 
 #[test]
-fn whoever_stands_before_the_appointed_successor_steps_back() {
+fn whoever_stands_before_an_appointed_successor_of_an_earlier_release_steps_back() {
     let mut election = election();
     let queue = Queue {
         ahead: Some(0),
         predecessor: None,
-        appointed: true,
+        appointed: another(false),
         record: record(1, true),
     };
     let actions = feed(
@@ -225,7 +225,7 @@ fn whoever_may_have_been_elected_gives_that_back_before_it_steps_back() {
     let queue = Queue {
         ahead: Some(0),
         predecessor: None,
-        appointed: true,
+        appointed: another(false),
         record: record(1, true),
     };
     let actions = feed(
@@ -234,4 +234,89 @@ fn whoever_may_have_been_elected_gives_that_back_before_it_steps_back() {
         [Input::Timer, Input::Looked(queue)],
     );
     assert_eq!(actions, [Action::Release { term: None }]);
+}
+
+fn standing(ahead: usize, appointed: Appointed) -> Input {
+    Input::Looked(Queue {
+        ahead: Some(ahead),
+        predecessor: (ahead > 0).then(|| "c-7".into()),
+        appointed,
+        record: record(1, true),
+    })
+}
+
+#[test]
+fn whoever_stands_before_the_appointed_successor_wakes_it_until_it_leads_or_is_gone() {
+    let mut election = election();
+    let wakes = [Action::AwaitAppointed("c-9".into())];
+    let looked = || standing(0, another(true));
+    let actions = feed(&mut election, now(0), [Input::SessionStarted, looked()]);
+    assert_eq!(actions, wakes);
+    assert_eq!(feed(&mut election, now(0), [Input::Awaiting]), []);
+    assert_eq!(election.wake_at(at(10_000)), Some(at(1_000)));
+    assert_eq!(feed(&mut election, now(999), [Input::Timer]), []);
+    assert_eq!(
+        feed(&mut election, now(1_000), [Input::Timer]),
+        [Action::Look]
+    );
+    assert_eq!(feed(&mut election, now(1_000), [looked()]), wakes);
+    // It is gone: nobody is appointed any more.
+    let mut gone = election.clone();
+    assert_eq!(feed(&mut gone, now(1_100), [Input::Gone]), [Action::Look]);
+    let over = record(1, true);
+    assert_eq!(
+        feed(&mut gone, now(1_100), [head(over.clone())]),
+        [Action::Elect { over }]
+    );
+    // It leads, and stands before this host.
+    let actions = feed(&mut election, now(1_100), [Input::Awaiting, Input::Changed]);
+    assert_eq!(actions, [Action::Look]);
+    feed(&mut election, now(1_100), [behind("c-9"), Input::Awaiting]);
+    assert_eq!(election.wake_at(at(10_000)), None);
+}
+
+#[test]
+fn whoever_is_appointed_is_elected_where_it_stands_over_the_record_that_names_it() {
+    let mut election = election();
+    let looked = || standing(3, Appointed::ThisHost);
+    let elects = [Action::Elect {
+        over: record(1, true),
+    }];
+    assert_eq!(
+        feed(&mut election, now(0), [Input::SessionStarted, looked()]),
+        elects
+    );
+    // It does not know what came of it: it tries again, and does not give way.
+    let actions = feed(&mut election, now(0), [Input::Failed, Input::Timer]);
+    assert_eq!(actions, []);
+    assert_eq!(
+        feed(&mut election, now(1_000), [Input::Timer]),
+        [Action::Look]
+    );
+    assert_eq!(feed(&mut election, now(1_000), [looked()]), elects);
+    // Without time on its lease it leaves the queue, so that others need not wait for it.
+    let late = Now {
+        time: at(9_000),
+        deadline: at(10_000),
+    };
+    let mut late_one = super::election();
+    let actions = feed(&mut late_one, late, [Input::SessionStarted, looked()]);
+    assert_eq!(actions, [Action::Release { term: None }]);
+}
+
+#[test]
+fn only_whoever_is_appointed_takes_the_head_and_only_over_the_record_that_says_so() {
+    let queue = |ahead, appointed| Queue {
+        ahead,
+        predecessor: None,
+        appointed,
+        record: record(1, true),
+    };
+    let over = record(1, true);
+    assert!(queue(Some(2), Appointed::ThisHost).takes_the_head(&over));
+    assert!(!queue(Some(2), Appointed::ThisHost).takes_the_head(&record(2, true)));
+    assert!(!queue(Some(0), Appointed::ThisHost).takes_the_head(&over));
+    assert!(!queue(None, Appointed::ThisHost).takes_the_head(&over));
+    assert!(!queue(Some(2), Appointed::Nobody).takes_the_head(&over));
+    assert!(!queue(Some(2), another(true)).takes_the_head(&over));
 }

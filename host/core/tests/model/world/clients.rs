@@ -1,8 +1,9 @@
 //! Hosts as clients of the ensemble: their connections, their sessions, and the heartbeats that renew their leases.
 
-use soloist_core::election::Input;
+use soloist_core::election::{Appointed, Input};
 
 use super::{Event, Tell, World};
+use crate::belief::Rule;
 use crate::host::{Ask, Request};
 use crate::plan::{HostId, MS, SERVERS, Session};
 
@@ -167,10 +168,27 @@ impl World {
                     it.watch = answer.watch;
                     it.seen = answer.seen.or(it.seen.take());
                     it.history = answer.history.or(it.history);
-                    self.feed(host, answer.input);
+                    let input = self.named(host, answer.input);
+                    self.feed(host, input);
                 }
             }
         }
+    }
+
+    /// What a host makes of what it reads of the queue, if it takes having been named once for good.
+    fn named(&mut self, host: HostId, input: Input) -> Input {
+        let Input::Looked(mut queue) = input else {
+            return input;
+        };
+        let it = &mut self.hosts[host];
+        it.was_named |= queue.appointed == Appointed::ThisHost;
+        if it.rule == Rule::AppointedForGood && it.was_named && queue.ahead.is_some() {
+            queue.appointed = Appointed::ThisHost;
+            if let Some(seen) = &mut it.seen {
+                seen.queue = queue.clone();
+            }
+        }
+        Input::Looked(queue)
     }
 
     fn attached(&mut self, host: HostId, session: Session) {

@@ -95,11 +95,22 @@ impl World {
                 let other = name.parse().expect("names are numbers here");
                 self.request(host, Ask::Await { other, own });
             }
+            Action::AwaitAppointed(name) => {
+                let other = name.parse().expect("names are numbers here");
+                match own {
+                    Some(own) => self.request(host, Ask::Wake { other, own }),
+                    None => self.feed(host, Input::Gone),
+                }
+            }
             Action::Elect { over } => match seen {
-                Some(Seen { own, record }) if record.leads_to(&over) && !own.is_empty() => {
+                Some(Seen { own, queue, place })
+                    if queue.record.leads_to(&over) && !own.is_empty() =>
+                {
+                    let takes = queue.takes_the_head(&over) && self.rule != Rule::LeadsFromBehind;
                     self.request(
                         host,
                         Ask::Elect {
+                            place: place.filter(|_| takes),
                             over,
                             candidate: own[0],
                         },

@@ -4,6 +4,7 @@ use soloist_core::election::Input;
 
 use super::stages::Stage;
 use super::{Event, World};
+use crate::belief::Rule;
 use crate::change::Change;
 use crate::host::{Ask, settings};
 use crate::plan::{HostId, Refusal, SECOND, Session, time};
@@ -167,7 +168,12 @@ impl World {
             return;
         };
         self.note_loss(owner);
-        if owner == NOBODY || self.ensemble.head.at_head(owner) || self.loss_is_over(owner) {
+        let holds_back = if self.rule == Rule::LeadsFromBehind {
+            self.ensemble.head.place(owner).is_some()
+        } else {
+            self.ensemble.head.at_head(owner)
+        };
+        if owner == NOBODY || holds_back || self.loss_is_over(owner) {
             self.append(Change::DeleteMaster, None);
         }
     }

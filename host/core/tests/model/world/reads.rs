@@ -1,6 +1,6 @@
 //! What a server answers by itself, from what it has heard of.
 
-use soloist_core::election::{Holder, Input, Queue};
+use soloist_core::election::{Appointed, Holder, Input, Queue};
 
 use super::Answer;
 use crate::belief::Rule;
@@ -14,47 +14,64 @@ pub(super) fn read(
     host: HostId,
     ask: &Ask,
     rule: Rule,
+    older: usize,
 ) -> Option<Answer> {
     match ask {
-        Ask::Look => look(tree, session, host),
-        Ask::Await { other, own } => Some(match own {
-            Some(own) if tree.is_candidate(*other) && tree.is_candidate(*own) => {
-                let watch = Some(Watch::Candidates {
-                    other: *other,
-                    own: *own,
-                });
-                Answer {
-                    watch,
-                    ..Input::Awaiting.into()
-                }
-            }
-            _ => Input::Gone.into(),
-        }),
+        Ask::Look => look(tree, session, host, older),
+        Ask::Await { other, own } => Some(watch_candidates(tree, *other, *own)),
         Ask::ReadMaster { own } => Some(read_master(tree, session, *own, rule)),
         _ => None,
     }
 }
 
-/// The queue and the term record; nothing, if something has to be created first.
-pub(super) fn look(tree: &Tree, session: Session, host: HostId) -> Option<Answer> {
+pub(super) fn watch_candidates(tree: &Tree, other: u64, own: Option<u64>) -> Answer {
+    let there = |candidate: u64| {
+        let version = tree
+            .version(candidate)
+            .filter(|_| tree.is_candidate(candidate));
+        Some((candidate, version?))
+    };
+    match (there(other), own.and_then(there)) {
+        (Some(other), Some(own)) => Answer {
+            watch: Some(Watch::Candidates { other, own }),
+            ..Input::Awaiting.into()
+        },
+        _ => Input::Gone.into(),
+    }
+}
+
+/// The queue and the term record; nothing, if something has to be created first. The hosts below `older` are of the release
+/// before.
+pub(super) fn look(tree: &Tree, session: Session, host: HostId, older: usize) -> Option<Answer> {
     let said = tree.term?.said;
     tree.history.as_ref()?;
     let record = tree.record();
-    let place = tree.place(session);
+    let stands_at = tree.place(session);
     let successor = said
         .and_then(|said| said.successor)
-        .filter(|successor| record.released && *successor != host);
+        .filter(|_| record.released);
+    let stands = tree.queue().find(|(_, it)| Some(it.host) == successor);
+    let place = tree.before_all();
+    let appointed = match stands {
+        Some((_, it)) if it.host == host && host >= older && place.is_some() => Appointed::ThisHost,
+        Some((sequence, it)) if it.host != host => Appointed::Another {
+            candidate: sequence.to_string(),
+            out_of_turn: it.host >= older && host >= older && place.is_some(),
+        },
+        _ => Appointed::Nobody,
+    };
     let queue = Queue {
-        ahead: place.map(|(ahead, _)| ahead),
-        predecessor: place
+        ahead: stands_at.map(|(ahead, _)| ahead),
+        predecessor: stands_at
             .and_then(|(_, predecessor)| predecessor)
             .map(|it| it.to_string()),
-        appointed: tree.queue().any(|(_, it)| Some(it.host) == successor),
-        record: record.clone(),
+        appointed,
+        record,
     };
     let seen = Some(Seen {
         own: tree.own(session),
-        record,
+        queue: queue.clone(),
+        place,
     });
     Some(Answer {
         seen,

@@ -2,11 +2,11 @@
 
 use soloist_core::election::Input;
 
-use super::reads::{look, read, read_master};
+use super::reads::{look, read, read_master, watch_candidates};
 use super::{Answer, Event, Tell, World};
 use crate::change::{Change, Verdict};
 use crate::ensemble::{Entry, Origin};
-use crate::host::{Ask, Watch};
+use crate::host::{Ask, Seen, Watch};
 use crate::plan::{HostId, SERVERS};
 
 impl World {
@@ -71,6 +71,7 @@ impl World {
                 host,
                 &ask,
                 self.hosts[host].rule,
+                self.plan.older,
             )
         {
             return self.answer(host, connection, id, answer);
@@ -155,12 +156,18 @@ impl World {
             Ask::Look => Change::Prepare,
             Ask::Join => Change::Join { session, host },
             Ask::StepBack(own) => Change::StepBack { session, host, own },
-            Ask::Elect { over, candidate } => Change::Elect {
+            Ask::Elect {
+                over,
+                candidate,
+                place,
+            } => Change::Elect {
                 session,
                 host,
                 candidate,
                 over,
+                place,
             },
+            Ask::Wake { other, own } => Change::Touch { other, own },
             Ask::Release(release) => Change::Release(release),
             Ask::Ping | Ask::Await { .. } | Ask::ReadMaster { .. } => return,
         };
@@ -253,13 +260,24 @@ impl World {
                 return self.tell(host, connection, id, Tell::Attached(session));
             }
             (Change::Heartbeat, _) => return self.tell(host, connection, id, Tell::Beaten),
-            (Change::Prepare, _) => look(tree, session, host).unwrap_or(Input::Failed.into()),
+            (Change::Prepare, _) => {
+                look(tree, session, host, self.plan.older).unwrap_or(Input::Failed.into())
+            }
             (Change::Join { .. }, _) | (Change::StepBack { .. }, Verdict::Done) => {
                 Input::Joined.into()
             }
             (Change::StepBack { .. }, _) => Input::Failed.into(),
             (Change::Release(_), _) => Input::Released.into(),
-            (Change::Elect { .. }, Verdict::Elected(term)) => Input::Elected(term.clone()).into(),
+            (Change::Touch { other, own }, _) => watch_candidates(tree, *other, Some(*own)),
+            (Change::Elect { place, .. }, Verdict::Elected(term)) => {
+                let seen = self.hosts[host].seen.clone();
+                let moved = place.map(|place| vec![place]);
+                self.out_of_turn += u64::from(place.is_some());
+                Answer {
+                    seen: seen.zip(moved).map(|(seen, own)| Seen { own, ..seen }),
+                    ..Input::Elected(term.clone()).into()
+                }
+            }
             (Change::Elect { candidate, .. }, Verdict::Held) => {
                 read_master(tree, session, Some(*candidate), self.hosts[host].rule)
             }
@@ -278,7 +296,8 @@ impl World {
             let master = |zxid| tree.master.is_some_and(|master| master.zxid == zxid);
             let fires = match self.hosts[host].watch {
                 Some(Watch::Candidates { other, own }) => {
-                    !tree.candidates.contains_key(&other) || !tree.candidates.contains_key(&own)
+                    let is_same = |(candidate, version)| tree.version(candidate) == Some(version);
+                    !is_same(other) || !is_same(own)
                 }
                 Some(Watch::Master(zxid)) => !master(zxid),
                 Some(Watch::Leadership { zxid, own }) => {
