@@ -37,6 +37,8 @@ pub struct TaskNodes {
     session: Arc<Session>,
     paths: Arc<TaskPaths>,
     task: Arc<str>,
+    /// The priority that the task has on this host.
+    priority: i32,
 }
 
 /// The queue and the term record, as read.
@@ -76,12 +78,20 @@ impl TaskNodes {
             session,
             paths,
             task,
+            priority: 0,
         }
+    }
+
+    /// The same, of a task that has this priority on this host: candidates say so.
+    #[must_use]
+    pub fn with_priority(self, priority: i32) -> Self {
+        Self { priority, ..self }
     }
 
     /// What this host writes into its candidates.
     fn candidate_record(&self) -> Vec<u8> {
-        records::encode(&CandidateRecord::default())
+        let priority = self.priority;
+        records::encode(&CandidateRecord { priority })
     }
 
     fn candidate_path(&self, name: &str) -> String {

@@ -143,32 +143,14 @@ impl TaskNodes {
                 });
                 Ok(ElectOutcome::Won { term, record, seen })
             }
-            Err(MultiWriteError::OperationFailed {
-                index: 1,
-                source: Error::NodeExists,
-            }) => Ok(ElectOutcome::Held),
-            Err(MultiWriteError::OperationFailed {
-                index: MANIFEST_CHECK,
-                source: Error::BadVersion | Error::NoNode,
-            }) => Ok(ElectOutcome::OtherManifest),
-            Err(
-                MultiWriteError::OperationFailed {
-                    index: 0,
-                    source: Error::NoNode,
+            Err(error) => match refusal(&error) {
+                Some(refusal) => Ok(refusal),
+                None if is_missing(&error) => {
+                    self.prepare().await?;
+                    Ok(ElectOutcome::Outdated)
                 }
-                | MultiWriteError::OperationFailed {
-                    source: Error::BadVersion,
-                    ..
-                },
-            ) => Ok(ElectOutcome::Outdated),
-            Err(MultiWriteError::OperationFailed {
-                source: Error::NoNode,
-                ..
-            }) => {
-                self.prepare().await?;
-                Ok(ElectOutcome::Outdated)
-            }
-            Err(error) => Err(elect_error(error.into()).into()),
+                None => Err(elect_error(error.into()).into()),
+            },
         }
     }
 
@@ -198,4 +180,28 @@ impl TaskNodes {
         }
         Ok((self.term(number, stat), Box::new(record)))
     }
+}
+
+/// What it means that the ensemble has refused the transaction, if that is for what it checks.
+fn refusal(error: &MultiWriteError) -> Option<ElectOutcome> {
+    let MultiWriteError::OperationFailed { index, source } = error else {
+        return None;
+    };
+    match (*index, source) {
+        (1, Error::NodeExists) => Some(ElectOutcome::Held),
+        (MANIFEST_CHECK, Error::BadVersion | Error::NoNode) => Some(ElectOutcome::OtherManifest),
+        (0, Error::NoNode) | (_, Error::BadVersion) => Some(ElectOutcome::Outdated),
+        _ => None,
+    }
+}
+
+/// Whether a node is missing that the transaction writes.
+fn is_missing(error: &MultiWriteError) -> bool {
+    matches!(
+        error,
+        MultiWriteError::OperationFailed {
+            source: Error::NoNode,
+            ..
+        }
+    )
 }
