@@ -147,8 +147,8 @@ pub struct Host {
     pub timer: u64,
     pub activation: Option<Activation>,
     pub activations: u64,
-    /// It was named once as the one that follows.
-    pub was_named: bool,
+    /// How often it was named as the one that follows.
+    pub named: u64,
     /// Whom the present term is to be given up for.
     pub successor: Option<HostId>,
     pub stay: Stay,
@@ -192,7 +192,7 @@ impl Host {
             timer: 0,
             activation: None,
             activations: 0,
-            was_named: false,
+            named: 0,
             successor: None,
             stay: Stay::Stands,
             drained: None,

@@ -181,8 +181,8 @@ impl World {
             return input;
         };
         let it = &mut self.hosts[host];
-        it.was_named |= queue.appointed == Appointed::ThisHost;
-        if it.rule == Rule::AppointedForGood && it.was_named && queue.ahead.is_some() {
+        it.named += u64::from(queue.appointed == Appointed::ThisHost);
+        if it.rule == Rule::AppointedForGood && it.named > 0 && queue.ahead.is_some() {
             queue.appointed = Appointed::ThisHost;
             if let Some(seen) = &mut it.seen {
                 seen.queue = queue.clone();

@@ -14,7 +14,7 @@ pub(super) enum Tell {
     Expired,
     Pong,
     Beaten,
-    Answer(Answer),
+    Answer(Box<Answer>),
     Changed,
 }
 

@@ -110,7 +110,7 @@ impl World {
     fn answer(&mut self, host: HostId, connection: u64, id: u64, answer: Answer) {
         let failed = self.fails(self.plan.failing);
         let answer = if failed { Input::Failed.into() } else { answer };
-        self.tell(host, connection, id, Tell::Answer(answer));
+        self.tell(host, connection, id, Tell::Answer(Box::new(answer)));
         if self.fails(4 * self.plan.failing) {
             // The answer is lost with its connection.
             self.cut(host);
@@ -148,10 +148,20 @@ impl World {
             Ask::Heartbeat => Change::Heartbeat,
             Ask::Store { term, candidate } => Change::Store { term, candidate },
             _ if self.refuses(host, &ask) => {
-                return self.tell(host, connection, id, Tell::Answer(Input::Refused.into()));
+                return self.tell(
+                    host,
+                    connection,
+                    id,
+                    Tell::Answer(Box::new(Input::Refused.into())),
+                );
             }
             _ if self.fails(self.plan.failing) => {
-                return self.tell(host, connection, id, Tell::Answer(Input::Failed.into()));
+                return self.tell(
+                    host,
+                    connection,
+                    id,
+                    Tell::Answer(Box::new(Input::Failed.into())),
+                );
             }
             Ask::Look => Change::Prepare,
             Ask::Join => Change::Join { session, host },
