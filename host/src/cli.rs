@@ -169,6 +169,7 @@ impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         match error {
             HostError::GaveUp(_) => Self::Unreachable(error.into()),
+            HostError::Tls(_) => Self::Invalid(error.into()),
             error => Self::RunTime(error.into()),
         }
     }

@@ -13,7 +13,7 @@ use soloist_tests::certificates::{Authority, Identity};
 use soloist_tests::ports::Port;
 use soloist_tests::{PATIENCE, eventually};
 use tempfile::TempDir;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -30,7 +30,7 @@ impl Server {
     fn start(identity: &Identity, ready: impl Fn() + Send + Sync + 'static) -> Result<Self> {
         let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes())?;
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes())?;
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()
             .with_single_cert(vec![certificate], key)?;

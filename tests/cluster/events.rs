@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
+use soloist_tests::certificates::{Certificates, Wanted};
 use soloist_tests::cluster::{Cluster, DEAF, TASK, stuck};
 use soloist_tests::deployment::{Deployment, Signer};
 use soloist_tests::history::{History, What};
@@ -40,6 +41,7 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it
         a_configuration_that_changes(&cluster),
         async {
             tokio::try_join!(
+                certificates_that_change(&cluster),
                 a_host_that_is_drained(&cluster),
                 a_task_that_is_deployed(&cluster)
             )?;
@@ -295,6 +297,23 @@ async fn a_configuration_that_changes(cluster: &Cluster) -> Result<()> {
         host.event(event).await?;
     }
     Ok(())
+}
+
+/// There is nobody who would speak TLS: certificates are followed without a session as well.
+async fn certificates_that_change(cluster: &Cluster) -> Result<()> {
+    let certificates = Certificates::new()?;
+    let holder = certificates.holder("host", &Wanted::subject("a host"))?;
+    let plugin = cluster.file("certified.wat", PRINTS)?;
+    let command = holder.variables().into_iter().fold(
+        cluster.host_of("certified", &plugin)?,
+        |command, (name, path)| command.env(name, path),
+    );
+    let mut host = command.start(&cluster.history)?;
+    host.event("session-connecting").await?;
+    std::fs::write(&holder.key, "")?;
+    host.event("session-tls-not-reloaded").await?;
+    certificates.holder("host", &Wanted::subject("a host"))?;
+    host.event("session-tls-reloaded").await.map(drop)
 }
 
 async fn a_host_that_is_drained(cluster: &Cluster) -> Result<()> {

@@ -32,4 +32,5 @@ mod shards;
 mod shutdown;
 mod state;
 mod terms;
+mod tls;
 mod watching;

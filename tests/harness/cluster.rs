@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use zookeeper_client::Client;
 
+use crate::certificates::Holder;
 use crate::history::History;
 use crate::host::{Command, Host};
 use crate::oracle::{self, Verdict};
@@ -77,6 +78,8 @@ pub struct Cluster {
     pub session_timeout: Duration,
     directory: TempDir,
     servers: String,
+    /// Who hosts and operators are, if they connect with TLS. Clients do not.
+    holder: Option<Holder>,
 }
 
 impl Cluster {
@@ -114,6 +117,7 @@ impl Cluster {
             session_timeout,
             directory,
             servers,
+            holder: None,
         })
     }
 
@@ -121,6 +125,14 @@ impl Cluster {
     #[must_use]
     pub fn through(mut self, servers: impl Into<String>) -> Self {
         self.servers = servers.into();
+        self
+    }
+
+    /// Lets hosts and operators connect with TLS, as that holder. Clients of the tests do not.
+    #[must_use]
+    pub fn over_tls(mut self, holder: Holder) -> Self {
+        self.servers = self.zookeeper.secure_connect_string();
+        self.holder = Some(holder);
         self
     }
 
@@ -174,6 +186,8 @@ impl Cluster {
             .flag("--zookeeper", servers)
             .flag("--session-timeout", timeout)
             .flag("--tick-time", tick);
+        let variables = self.holder.iter().flat_map(Holder::variables);
+        let command = variables.fold(command, |command, (name, path)| command.env(name, path));
         // What a host keeps for its next start stays with the cluster.
         Ok(command.env("XDG_CACHE_HOME", self.directory.path().join("cache")))
     }
@@ -184,6 +198,7 @@ impl Cluster {
         host::clear_settings(&mut command);
         command
             .env("SOLOIST_ZOOKEEPER", &self.servers)
+            .envs(self.holder.iter().flat_map(Holder::variables))
             .envs(variables.iter().copied());
         command.args(args).stdin(Stdio::null());
         let output = tokio::task::spawn_blocking(move || command.output())
@@ -226,12 +241,25 @@ impl Cluster {
 
     /// A client of the same servers.
     pub async fn client(&self) -> Result<Client> {
-        client::connect(&self.servers, self.session_timeout).await
+        client::connect(&self.plain_servers(), self.session_timeout).await
+    }
+
+    /// The connect string of clients, which do not speak TLS.
+    fn plain_servers(&self) -> String {
+        match self.holder {
+            Some(_) => self.zookeeper.connect_string(),
+            None => self.servers.clone(),
+        }
     }
 
     /// Like [`Cluster::client`], with the credentials `user:password` of the digest scheme.
     pub async fn client_as(&self, credentials: &str) -> Result<Client> {
-        client::connect_as(&self.servers, self.session_timeout, Some(credentials)).await
+        client::connect_as(
+            &self.plain_servers(),
+            self.session_timeout,
+            Some(credentials),
+        )
+        .await
     }
 
     /// The master node of a task in its usual place.

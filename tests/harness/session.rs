@@ -30,6 +30,7 @@ impl OwnSession {
     pub async fn begin(cluster: &Cluster, id: &str) -> Result<Self> {
         let (keeper, mut view) = Keeper::new(SessionSettings {
             ensemble: Ensemble {
+                tls: None,
                 servers: cluster.servers().into(),
                 chroot: String::new(),
                 root: "/soloist".into(),

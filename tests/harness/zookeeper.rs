@@ -173,6 +173,19 @@ impl ZooKeeper {
         self.address(index).to_string()
     }
 
+    /// The connect string for all servers, for clients that speak TLS.
+    pub fn secure_connect_string(&self) -> String {
+        let servers: Vec<String> = (0..self.len())
+            .map(|index| self.secure_address(index).to_string())
+            .collect();
+        servers.join(",")
+    }
+
+    /// The address at which one server waits for clients that speak TLS: see [`Settings::tls`].
+    pub fn secure_address(&self, index: usize) -> SocketAddr {
+        self.servers[index].secure_address()
+    }
+
     /// The address at which one server waits for clients.
     pub fn address(&self, index: usize) -> SocketAddr {
         match &self.embedded {

@@ -13,6 +13,8 @@ use crate::identity::{self, AclWire};
 use crate::node;
 use crate::problem::BadValue;
 use crate::servers::ConnectString;
+use crate::shape;
+use crate::tls::{TlsConfig, TlsWire};
 use crate::validator::{Reported, Validator};
 use crate::written::Written;
 
@@ -31,6 +33,8 @@ pub struct EnsembleConfig {
     pub session_timeout: Duration,
     /// The ensemble's own `tickTime`.
     pub tick_time: Duration,
+    /// How connections are encrypted, if they are.
+    pub tls: Option<TlsConfig>,
     /// The identity to show.
     pub auth: Option<Auth>,
     /// The file that holds the identity, if it is in one.
@@ -59,6 +63,9 @@ pub struct EnsembleWire {
     pub tick_time: Option<Written<String>>,
     /// See [`EnsembleConfig::connect_timeout`].
     pub connect_timeout: Option<Written<String>>,
+    /// See [`EnsembleConfig::tls`].
+    #[serde(deserialize_with = "shape::some_table")]
+    pub tls: Option<Written<TlsWire>>,
     /// See [`EnsembleConfig::auth`].
     pub auth: Option<Written<Secret>>,
     /// A file that holds what `auth` would.
@@ -77,12 +84,20 @@ impl EnsembleWire {
             (None, None) => (document.auth, document.auth_file),
             given => given,
         };
+        let tls = match (self.tls, document.tls) {
+            (Some(given), Some(Written { value, source })) => Some(Written {
+                value: given.value.over(value),
+                source,
+            }),
+            (given, document) => given.or(document),
+        };
         Self {
             servers: self.servers.or(document.servers),
             root: self.root.or(document.root),
             session_timeout: self.session_timeout.or(document.session_timeout),
             tick_time: self.tick_time.or(document.tick_time),
             connect_timeout: self.connect_timeout.or(document.connect_timeout),
+            tls,
             auth,
             auth_file,
             acl: self.acl.or(document.acl),
@@ -117,7 +132,10 @@ impl EnsembleWire {
             .as_ref()
             .map(|file| validator.beside_file(file));
         let auth = self.auth(auth_file.as_deref(), validator);
-        let has_auth = self.auth.is_some() || auth_file.is_some();
+        let tls = self.tls.as_ref();
+        let has_certificate = tls.is_some_and(|tls| tls.value.certificate.is_some());
+        let tls = tls.map(|Written { value, source }| value.validate(source, validator));
+        let has_auth = self.auth.is_some() || auth_file.is_some() || has_certificate;
         let acl = validator.optional("zookeeper.acl", self.acl.as_ref(), |acl| acl.read(has_auth));
         let state_rate =
             validator.optional("zookeeper.state_rate", self.state_rate.as_ref(), |amount| {
@@ -128,6 +146,7 @@ impl EnsembleWire {
             root: root?.unwrap_or_else(|| ROOT_DEFAULT.to_owned()),
             session_timeout: session_timeout?,
             tick_time: tick_time?,
+            tls: tls.transpose()?,
             auth: auth?,
             auth_file,
             acl: acl?,
@@ -136,7 +155,7 @@ impl EnsembleWire {
         })
     }
 
-    /// The identity; `file` is the path of the file that holds it, if one does.
+    /// What the identity is; `file` is the path of the file that holds it, if one does.
     fn auth(
         &self,
         file: Option<&Path>,

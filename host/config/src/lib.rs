@@ -20,7 +20,7 @@
 //! | `widening` | what one task may more than another |
 //! | `manifest` | a task as it is deployed |
 //! | `task`, `ensemble` | a task, which can be validated alone; the ensemble |
-//! | `grants`, `limits`, `restart`, `identity`, `servers` | parts of these |
+//! | `grants`, `limits`, `restart`, `identity`, `servers`, `tls` | parts of these |
 //! | `validator` | judges value by value, and collects what is wrong |
 //! | `shape`, `amount`, `node` | what tables and lists are, numbers and durations, names and paths |
 //! | `file` | a document: how it is read, and where in it something stands |
@@ -53,6 +53,7 @@ mod shape;
 mod task;
 #[cfg(test)]
 mod testing;
+mod tls;
 mod tree;
 mod validator;
 mod widening;
@@ -72,5 +73,6 @@ pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use restart::RestartWire;
 pub use servers::ConnectString;
 pub use task::{PluginSource, TaskConfig, TaskName, TaskSettings, TaskWire};
+pub use tls::{TlsConfig, TlsWire};
 pub use widening::{Widening, widened};
 pub use written::Written;

@@ -9,13 +9,16 @@ use soloist_core::access::Auth;
 
 mod connector;
 mod error;
+mod greeting;
 mod obstacles;
 pub(crate) mod probe;
 mod servers;
+pub mod tls;
 
-pub(crate) use connector::connector;
+pub(crate) use connector::connect;
 pub use error::SessionError;
 pub(crate) use obstacles::obstacles;
+use tls::Tls;
 
 /// Where the ensemble is, what of it is Soloist's, and who this is to it.
 #[derive(Clone, Debug)]
@@ -28,6 +31,8 @@ pub struct Ensemble {
     pub root: String,
     /// The session timeout to ask for.
     pub session_timeout: Duration,
+    /// How connections are encrypted, if they are.
+    pub tls: Option<Tls>,
     /// Scheme and credentials.
     pub auth: Option<Credentials>,
     /// The ACL of every node that is created.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zookeeper_client::{Acl, Client, Error, SessionState};
 
-use super::connect::{Ensemble, connector, obstacles};
+use super::connect::{self, Ensemble, obstacles};
 use soloist_core::records::{History, TaskPaths, TermEntry, TermState};
 
 mod drain;
@@ -47,17 +47,13 @@ impl Observer {
             servers,
             chroot,
             root,
-            session_timeout,
-            auth,
             acl,
+            ..
         } = ensemble;
         let mut last_error = None;
         let attempts = async {
             loop {
-                match connector(*session_timeout, auth.as_ref())
-                    .connect(servers)
-                    .await
-                {
+                match connect::connect(ensemble).await {
                     Ok(client) => return Ok(client),
                     Err(Error::AuthFailed) => {
                         return Err(ObserverError::AuthFailed {
@@ -78,7 +74,7 @@ impl Observer {
             Ok(connected) => connected?,
             Err(_) => {
                 return Err(failed(
-                    obstacles(servers, &last_error.unwrap_or(Error::Timeout)).await,
+                    obstacles(ensemble, &last_error.unwrap_or(Error::Timeout)).await,
                 ));
             }
         };

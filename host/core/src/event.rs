@@ -105,6 +105,14 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_in: Option<Seconds>,
     },
+    /// The files of `[zookeeper.tls]` hold something else. New connections go by it.
+    SessionTlsReloaded,
+    /// The files of `[zookeeper.tls]` cannot be used any more. New connections go by what they held before.
+    SessionTlsNotReloaded {
+        /// What is wrong, and where.
+        #[serde(skip)]
+        problem: String,
+    },
     /// Some nodes gave other rights than `acl` says. The host has corrected them.
     AclCorrected {
         /// How many nodes.

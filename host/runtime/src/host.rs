@@ -12,6 +12,7 @@ use crate::activation::ActivationSettings;
 use crate::contender::{Contender, ContenderHandle, Once, Outcome, Stuck, Task, Work};
 use crate::shutdown::Shutdown;
 use soloist_config::{Config, EnsembleConfig, TaskConfig};
+use soloist_coordination::connect::tls::TlsError;
 use soloist_coordination::rights::set_right;
 use soloist_coordination::session::{GaveUp, View};
 use soloist_core::access::AclSetting;
@@ -33,7 +34,7 @@ pub use handle::{HostHandle, Place, Taken};
 pub use settings::ensemble;
 
 use handle::Request;
-use settings::session_settings;
+use settings::{session_settings, warn_of};
 use shards::Shards;
 use threads::{PluginThreads, raise_descriptors};
 
@@ -43,6 +44,9 @@ pub enum HostError {
     /// The system gave no threads for the plugins.
     #[error("cannot start the threads that plugins run on")]
     Threads(#[source] std::io::Error),
+    /// The files of `[zookeeper.tls]` cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The ensemble could not be used within the time allowed.
     #[error(transparent)]
     GaveUp(#[from] GaveUp),
@@ -113,23 +117,19 @@ impl Host {
     /// A host without tasks, which begins to look for the ensemble. With `once`, it runs its task once.
     ///
     /// # Errors
-    /// [`HostError::Threads`].
+    /// [`HostError::Threads`], [`HostError::Tls`].
     ///
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn new(config: &Config, once: Option<Once>, shutdown: Shutdown) -> Result<Self, HostError> {
         let plugins = PluginThreads::start().map_err(HostError::Threads)?;
-        if config.zookeeper.auth.is_some() && config.zookeeper.acl.is_none() {
-            tracing::warn!(
-                "`auth` is set but `acl` is not: everybody may change the nodes; set acl = \"creator\""
-            );
-        }
+        warn_of(&config.zookeeper);
         raise_descriptors();
         let (asks, asked) = mpsc::unbounded_channel();
         Ok(Self {
             ensemble: config.zookeeper.clone(),
             id: Arc::clone(&config.host),
-            shards: Shards::start(session_settings(config)),
+            shards: Shards::start(session_settings(config)?),
             once,
             shutdown,
             plugins,

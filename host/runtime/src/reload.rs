@@ -122,6 +122,7 @@ impl NeedsRestart {
             root,
             session_timeout,
             tick_time,
+            tls,
             auth,
             // Where an identity comes from does not matter, only what it is.
             auth_file: _,
@@ -144,6 +145,7 @@ impl NeedsRestart {
                 "zookeeper.connect_timeout",
                 *connect_timeout != ensemble.connect_timeout,
             ),
+            ("zookeeper.tls", *tls != ensemble.tls),
             ("zookeeper.auth", *auth != ensemble.auth),
             ("zookeeper.acl", *acl != ensemble.acl),
             ("zookeeper.state_rate", *state_rate != ensemble.state_rate),

@@ -10,7 +10,7 @@ use soloist_config::{Config, EnsembleConfig, TaskConfig};
 use soloist_core::access::AclSetting;
 use soloist_core::grants::{Access, Directory, Grants};
 use soloist_core::lease::Timing;
-use soloist_core::text::printable;
+use soloist_core::text::{printable, printable_path};
 use soloist_sandbox::Plugin;
 
 use super::Failure;
@@ -45,9 +45,16 @@ fn summary(config: &Config, plugins: &[Arc<Plugin>]) -> String {
 }
 
 fn ensemble(text: &mut String, host: &str, ensemble: &EnsembleConfig) -> std::fmt::Result {
-    let auth = ensemble.auth.as_ref().map_or("none", |auth| &auth.scheme);
+    let certificate = ensemble.tls.iter().find_map(|tls| tls.identity.as_ref());
+    let auth = match &ensemble.auth {
+        Some(auth) => &auth.scheme,
+        None if certificate.is_some() => {
+            "x509, if the servers take the certificate for an identity"
+        }
+        None => "none",
+    };
     let acl = match &ensemble.acl {
-        None if ensemble.auth.is_some() => {
+        None if ensemble.auth.is_some() || certificate.is_some() => {
             "world: everybody may change the nodes, because `acl` is not set"
         }
         None | Some(AclSetting::World) => "world",
@@ -71,6 +78,21 @@ fn ensemble(text: &mut String, host: &str, ensemble: &EnsembleConfig) -> std::fm
             "connect timeout",
             "none: waits for the ensemble as long as it takes",
         )?,
+    }
+    match &ensemble.tls {
+        None => line(text, "tls", "none")?,
+        Some(tls) => {
+            let ca = printable_path(&tls.ca);
+            let names = if tls.verify_names {
+                "servers have to have a certificate for their names"
+            } else {
+                "servers have to have a certificate, for whatever name"
+            };
+            line(text, "tls", format_args!("{names}, by {ca}"))?;
+        }
+    }
+    if let Some((certificate, _)) = certificate {
+        line(text, "certificate", printable_path(certificate))?;
     }
     line(text, "auth", auth)?;
     line(text, "acl", acl)

@@ -45,8 +45,9 @@ impl OperatorOptions {
         });
         let config = config.map_err(Failure::Invalid)?;
         let connect_timeout = config.connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT);
+        let ensemble = ensemble(&config).map_err(|error| Failure::Invalid(error.into()))?;
         Ok(Operator {
-            ensemble: ensemble(&config),
+            ensemble,
             connect_timeout,
         })
     }

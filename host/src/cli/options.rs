@@ -7,9 +7,11 @@ use anyhow::bail;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use soloist_config::{
-    AclWire, Amount, BadValue, Config, ConfigError, EnsembleWire, Given, Place, Problem, Written,
+    AclWire, Amount, BadValue, Config, ConfigError, EnsembleWire, Given, Place, Problem, TlsWire,
+    Written,
 };
 use soloist_core::secret::Secret;
+use soloist_runtime::host::ensemble;
 
 use super::Failure;
 use super::inspect::refuse_folder;
@@ -39,6 +41,23 @@ pub(super) struct EnsembleOptions {
     /// ask a question]
     #[arg(long, env = "SOLOIST_CONNECT_TIMEOUT", value_name = "DURATION", help_heading = ENSEMBLE)]
     connect_timeout: Option<String>,
+
+    /// File that holds the certificates of those who vouch for the servers, in PEM: connections are encrypted then
+    /// [default: none]
+    #[arg(long, env = "SOLOIST_TLS_CA", value_name = "FILE", help_heading = ENSEMBLE)]
+    tls_ca: Option<PathBuf>,
+
+    /// File that holds the certificate to show with TLS, and its chain, in PEM [default: none]
+    #[arg(long, env = "SOLOIST_TLS_CERTIFICATE", value_name = "FILE", help_heading = ENSEMBLE)]
+    tls_certificate: Option<PathBuf>,
+
+    /// File that holds the key to that certificate, in PEM [default: none]
+    #[arg(long, env = "SOLOIST_TLS_KEY", value_name = "FILE", help_heading = ENSEMBLE)]
+    tls_key: Option<PathBuf>,
+
+    /// What of a server's certificate is verified: full, or ca, which is all but the name [default: full]
+    #[arg(long, env = "SOLOIST_TLS_VERIFY", value_name = "full|ca", help_heading = ENSEMBLE)]
+    tls_verify: Option<String>,
 
     /// File that holds the identity to show, SCHEME:CREDENTIAL; the variable SOLOIST_ZOOKEEPER_AUTH can hold it instead
     /// [default: none]
@@ -96,12 +115,19 @@ impl EnsembleOptions {
         } else {
             auth_variable()?
         };
+        let tls = TlsWire {
+            ca: from.written("tls_ca", self.tls_ca),
+            certificate: from.written("tls_certificate", self.tls_certificate),
+            key: from.written("tls_key", self.tls_key),
+            verify: from.written("tls_verify", self.tls_verify),
+        };
         Ok(EnsembleWire {
             servers: from.written("zookeeper", self.zookeeper),
             root: from.written("root", self.root),
             session_timeout: from.written("session_timeout", self.session_timeout),
             tick_time: None,
             connect_timeout: from.written("connect_timeout", self.connect_timeout),
+            tls: tls.written(),
             auth,
             auth_file,
             acl: from.written("acl", self.acl.map(AclWire::Line)),
@@ -116,7 +142,12 @@ impl Options {
         let subject = self.subject.clone();
         refuse_folder(&subject)?;
         self.given(matches)
-            .and_then(|given| Config::load(&subject, given).map_err(anyhow::Error::from))
+            .and_then(|given| {
+                let config = Config::load(&subject, given)?;
+                // A file that cannot be used is told before plugins are compiled, which takes its time.
+                ensemble(&config.zookeeper)?;
+                Ok(config)
+            })
             .map_err(Failure::Invalid)
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use soloist_config::{Config, DeployConfig, TaskConfig, TaskSettings};
+use soloist_config::{Config, DeployConfig, TaskConfig, TaskSettings, TlsConfig};
 use soloist_core::clock::TaskClock;
 use soloist_core::digest::Digest;
 use soloist_core::grants::Grants;
@@ -33,6 +33,14 @@ pub(super) async fn apart<T: Send + 'static>(
 pub(super) fn load(config: &Config) -> Result<(Loader, Vec<Arc<Plugin>>), Failure> {
     if let Some(file) = &config.zookeeper.auth_file {
         warn_if_readable("the identity", file);
+    }
+    if let Some((_, key)) = config
+        .zookeeper
+        .tls
+        .iter()
+        .find_map(|tls| tls.identity.as_ref())
+    {
+        warn_if_readable("the key of the certificate", key);
     }
     for task in &config.tasks {
         warn_of_secrets(task);
@@ -200,6 +208,14 @@ pub(super) fn check(task: &TaskSettings, path: &Path, sha256: Digest) -> Result<
 /// The files that a host with this configuration reads besides the configuration, and what it keeps.
 fn files(config: &Config, fetched: &[Result<Fetched, Failure>]) -> Vec<PathBuf> {
     let mut files: Vec<_> = config.zookeeper.auth_file.iter().cloned().collect();
+    if let Some(TlsConfig { ca, identity, .. }) = &config.zookeeper.tls {
+        files.push(ca.clone());
+        files.extend(
+            identity
+                .iter()
+                .flat_map(|(certificate, key)| [certificate.clone(), key.clone()]),
+        );
+    }
     files.extend(config.deploy.iter().map(DeployConfig::accepted));
     let deploy = config.deploy.iter();
     files.extend(deploy.flat_map(|deploy| deploy.key_files.iter().cloned()));

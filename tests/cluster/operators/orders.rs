@@ -150,6 +150,7 @@ async fn a_state_is_purged_only_when_nobody_stands() -> Result<()> {
 
 async fn observer(cluster: &Cluster) -> Result<Observer> {
     let ensemble = Ensemble {
+        tls: None,
         servers: cluster.servers().to_owned(),
         chroot: String::new(),
         root: "/soloist".to_owned(),

@@ -31,8 +31,15 @@ pub(super) fn class_path() -> Result<String> {
         "no ZooKeeper on this machine: install the package `libzookeeper-java` (Debian, Ubuntu), or unpack a release \
          from zookeeper.apache.org and set ZOOKEEPER_HOME to where it is"
     );
-    // The archive names what it needs; only the logging is a matter of choice.
-    Ok(["zookeeper.jar", "slf4j-simple.jar"]
+    // The archive names what it needs, but for what TLS takes; and the logging is a matter of choice.
+    let jars = [
+        "zookeeper.jar",
+        "slf4j-simple.jar",
+        "netty-codec.jar",
+        "netty-resolver.jar",
+        "netty-transport-native-unix-common.jar",
+    ];
+    Ok(jars
         .map(|jar| debian.join(jar).display().to_string())
         .join(":"))
 }

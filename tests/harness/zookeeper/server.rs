@@ -24,6 +24,8 @@ pub(super) struct Server {
     number: usize,
     directory: PathBuf,
     client: Port,
+    /// For clients that speak TLS.
+    secure: Port,
     peer: Port,
     election: Port,
     process: Option<Process>,
@@ -41,6 +43,7 @@ impl Server {
             number,
             directory,
             client: Port::reserve()?,
+            secure: Port::reserve()?,
             peer: Port::reserve()?,
             election: Port::reserve()?,
             process: None,
@@ -59,6 +62,11 @@ impl Server {
     /// Where the server waits for clients.
     pub(super) fn address(&self) -> SocketAddr {
         SocketAddr::new(self.ip(), self.client.number())
+    }
+
+    /// Where the server waits for clients that speak TLS, if it does.
+    pub(super) fn secure_address(&self) -> SocketAddr {
+        SocketAddr::new(self.ip(), self.secure.number())
     }
 
     /// The line by which the servers of an ensemble know this one.
@@ -82,6 +90,13 @@ impl Server {
             self.client.number(),
             self.ip(),
         );
+        if settings.secure {
+            let (port, ip) = (self.secure.number(), self.ip());
+            writeln!(
+                text,
+                "secureClientPort={port}\nsecureClientPortAddress={ip}"
+            )?;
+        }
         for (name, value) in settings.properties.iter().chain(&self.property) {
             writeln!(text, "{name}={value}")?;
         }

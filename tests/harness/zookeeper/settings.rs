@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::certificates::Certificates;
 use crate::netns::Node;
 
 /// What kind of servers to have.
@@ -13,6 +14,8 @@ pub struct Settings {
     pub(super) system_properties: Vec<(String, String)>,
     pub(super) nodes: Vec<Node>,
     pub(super) place: Place,
+    /// Whether the servers speak TLS as well, on a port of its own.
+    pub(super) secure: bool,
 }
 
 /// Whether the servers can be the ensemble in this process.
@@ -37,6 +40,7 @@ impl Settings {
             system_properties: Vec::new(),
             nodes: Vec::new(),
             place: Place::Apart,
+            secure: false,
         }
     }
 
@@ -85,6 +89,23 @@ impl Settings {
     pub fn property(mut self, name: &str, value: &str) -> Self {
         self.properties.push((name.to_owned(), value.to_owned()));
         self.real()
+    }
+
+    /// Has the servers speak TLS with those certificates as well, on a port of its own, to whoever has one of the same authority.
+    #[must_use]
+    pub fn tls(mut self, certificates: &Certificates) -> Self {
+        self.secure = true;
+        let (server, ca) = (certificates.server(), certificates.ca());
+        self.property(
+            "serverCnxnFactory",
+            "org.apache.zookeeper.server.NettyServerCnxnFactory",
+        )
+        .property(
+            "authProvider.x509",
+            "org.apache.zookeeper.server.auth.X509AuthenticationProvider",
+        )
+        .property("ssl.keyStore.location", &server.display().to_string())
+        .property("ssl.trustStore.location", &ca.display().to_string())
     }
 
     /// Sets a property of the servers' Java machine.

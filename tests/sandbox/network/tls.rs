@@ -27,7 +27,8 @@ fn https_trusts_whom_this_machine_trusts() {
             let [trusted, strange] = servers.map(|Identity { certificate, key }| {
                 let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
                 let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-                let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+                let provider =
+                    Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
                 let config = ServerConfig::builder_with_provider(provider)
                     .with_safe_default_protocol_versions()
                     .unwrap();

@@ -137,7 +137,7 @@ pub enum BadValue {
     },
     /// An access control list that refers to an identity when there is none.
     #[error(
-        "{text} refers to the identity of this host, which has none: set `auth`, `auth_file` or SOLOIST_ZOOKEEPER_AUTH"
+        "{text} refers to the identity of this host, which has none: set `auth`, `auth_file` or SOLOIST_ZOOKEEPER_AUTH, or `tls.certificate` with its key"
     )]
     AclWithoutAuth {
         /// The access control list.

@@ -11,8 +11,8 @@ use std::time::Duration;
 use futures::future::join_all;
 use tokio::sync::watch;
 
-use super::Credentials;
-use super::connector::writing_connector;
+use super::Ensemble;
+use super::greeting::greet;
 use super::servers::{Server, servers};
 use soloist_core::backoff::Backoff;
 
@@ -30,26 +30,24 @@ const SILENT_PAUSE_MAX: Duration = Duration::from_secs(30);
 /// The session timeouts that the servers agree to, as far as they answer.
 #[derive(Debug)]
 pub(crate) struct Probe {
-    servers: Vec<String>,
-    asked: Duration,
-    /// Servers may be set to admit nobody without.
-    auth: Option<Credentials>,
+    ensemble: Ensemble,
     agreed: watch::Sender<BTreeMap<Server, Duration>>,
     /// Counts how often the servers were to be asked.
     wanted: watch::Sender<u64>,
 }
 
 impl Probe {
-    /// A probe of `servers` (`host:port,...`) that asks for the session timeout `asked`.
-    pub(crate) fn new(servers: &str, asked: Duration, auth: Option<Credentials>) -> Self {
-        let servers = servers.split(',').map(str::to_owned).collect();
+    /// A probe of the servers that asks for the ensemble's session timeout.
+    pub(crate) fn new(ensemble: Ensemble) -> Self {
         Self {
-            servers,
-            asked,
-            auth,
+            ensemble,
             agreed: watch::Sender::default(),
             wanted: watch::Sender::default(),
         }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.ensemble.servers.split(',')
     }
 
     /// Tells of every change of what is known.
@@ -61,14 +59,12 @@ impl Probe {
     pub(crate) fn shortest(&self) -> Option<(String, Duration)> {
         let agreed = self.agreed.borrow();
         let (server, shortest) = agreed.iter().min_by_key(|(_, agreed)| **agreed)?;
-        (*shortest < self.asked).then(|| (server.to_string(), *shortest))
+        (*shortest < self.ensemble.session_timeout).then(|| (server.to_string(), *shortest))
     }
 
     /// Asks every server. The answers of servers that no longer answer are forgotten, because no session can move there now.
     pub(crate) async fn ask(&self) {
-        let servers = join_all(self.servers.iter().map(|name| servers(name)))
-            .await
-            .concat();
+        let servers = join_all(self.names().map(servers)).await.concat();
         self.agreed.send_if_modified(|known| {
             let before = known.len();
             known.retain(|server, _| servers.contains(server));
@@ -109,7 +105,7 @@ impl Probe {
 
     /// Asks every server until it has answered.
     async fn ask_until_answered(&self) {
-        join_all(self.servers.iter().map(|name| self.ask_all_of(name))).await;
+        join_all(self.names().map(|name| self.ask_all_of(name))).await;
     }
 
     /// Asks every server of that name until it has answered.
@@ -139,7 +135,9 @@ impl Probe {
 
     /// Asks a server; says whether it has answered.
     async fn ask_one(&self, server: &Server) -> bool {
-        let answer = agreed(&server.address, self.asked, self.auth.as_ref()).await;
+        let answer = greet(server, self.ensemble.session_timeout, &self.ensemble)
+            .await
+            .ok();
         self.agreed.send_if_modified(|known| match answer {
             Some(agreed) => known.insert(server.clone(), agreed) != Some(agreed),
             None => known.remove(server).is_some(),
@@ -152,9 +150,12 @@ impl Probe {
 ///
 /// The shortest timeout there is is two ticks, unless `minSessionTimeout` says otherwise. A tick of up to twice the
 /// configured one is harmless: the lease waits for one tick where half of one would do.
-pub(crate) async fn check_ticks(names: String, configured: Duration, auth: Option<Credentials>) {
-    for server in join_all(names.split(',').map(servers)).await.concat() {
-        let shortest = agreed(&server.address, SHORT, auth.as_ref()).await;
+pub(crate) async fn check_ticks(ensemble: Ensemble, configured: Duration) {
+    for server in join_all(ensemble.servers.split(',').map(servers))
+        .await
+        .concat()
+    {
+        let shortest = greet(&server, SHORT, &ensemble).await.ok();
         let Some(shortest) = shortest.filter(|shortest| *shortest > SHORT) else {
             continue;
         };
@@ -167,9 +168,4 @@ pub(crate) async fn check_ticks(names: String, configured: Duration, auth: Optio
             );
         }
     }
-}
-
-async fn agreed(address: &str, asked: Duration, auth: Option<&Credentials>) -> Option<Duration> {
-    let connector = writing_connector(asked, auth).with_fail_eagerly();
-    Some(connector.connect(address).await.ok()?.session_timeout())
 }

@@ -9,7 +9,8 @@ const ADDRESSES_MAX: usize = 64;
 /// A server: one address of one name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Server {
-    name: String,
+    /// What stands in the connect string: `host:port`.
+    pub(super) name: String,
     pub(super) address: String,
 }
 

@@ -8,7 +8,7 @@ use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 
 use super::keeper::{Keeper, Live, Shard};
 use super::view::Session;
-use crate::connect::{Ensemble, SessionError, SessionSettings, connector, obstacles};
+use crate::connect::{Ensemble, SessionError, SessionSettings, connect, obstacles};
 use crate::error::{Doing, NodeError};
 use soloist_core::backoff::Backoff;
 use soloist_core::clock;
@@ -150,10 +150,7 @@ impl Keeper {
 
     async fn connect(&self) -> Result<(Client, StateWatcher), SessionError> {
         let settings = &self.settings.ensemble;
-        match connector(settings.session_timeout, settings.auth.as_ref())
-            .connect(&settings.servers)
-            .await
-        {
+        match connect(settings).await {
             Ok(client) => {
                 let states = client.state_watcher();
                 Ok((client, states))
@@ -168,7 +165,7 @@ impl Keeper {
     pub(super) async fn unconnected(&self, error: &Error) -> SessionError {
         let servers = self.settings.ensemble.servers.clone();
         SessionError::Connect {
-            obstacles: obstacles(&servers, error).await,
+            obstacles: obstacles(&self.settings.ensemble, error).await,
             servers,
         }
     }

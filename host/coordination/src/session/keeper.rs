@@ -11,7 +11,7 @@ use zookeeper_client::{Error, SessionState, StateWatcher};
 use super::drain::Presence;
 use super::view::{Session, View};
 use crate::connect::probe::{self, Probe};
-use crate::connect::{Ensemble, SessionError, SessionSettings};
+use crate::connect::{SessionError, SessionSettings, tls};
 use soloist_core::clock;
 use soloist_core::event::{About, Event, Seconds, SessionId};
 use soloist_core::lease::{Lease, Timing};
@@ -80,12 +80,7 @@ impl Keeper {
     pub fn new(settings: SessionSettings) -> (Self, watch::Receiver<View>) {
         let (view, receiver) = watch::channel(View::default());
         let demote_timeout = watch::Sender::new(settings.demote_timeout);
-        let ensemble = &settings.ensemble;
-        let probe = Arc::new(Probe::new(
-            &ensemble.servers,
-            ensemble.session_timeout,
-            ensemble.auth.clone(),
-        ));
+        let probe = Arc::new(Probe::new(settings.ensemble.clone()));
         let keeper = Self {
             settings: Arc::new(settings),
             shard: Shard::First,
@@ -146,6 +141,10 @@ impl Keeper {
         if self.is_first() {
             companions.spawn(self.tell_when_empty());
             companions.spawn(Arc::clone(&self.probe).run());
+            // Also while there is no session: it may be the certificate that is in the way.
+            if let Some(tls) = &self.settings.ensemble.tls {
+                companions.spawn(tls::follow(tls.clone()));
+            }
         }
         let mut time_left = self.settings.connect_timeout.filter(|_| self.is_first());
         let mut first = true;
@@ -165,15 +164,11 @@ impl Keeper {
             time_left = None;
             if std::mem::take(&mut first) && self.is_first() {
                 let SessionSettings {
-                    ensemble: Ensemble { servers, auth, .. },
+                    ensemble,
                     tick_time,
                     ..
                 } = &*self.settings;
-                tokio::spawn(probe::check_ticks(
-                    servers.clone(),
-                    *tick_time,
-                    auth.clone(),
-                ));
+                tokio::spawn(probe::check_ticks(ensemble.clone(), *tick_time));
             }
             let deadline = live.session.deadline.clone();
             self.view.send_modify(|view| {

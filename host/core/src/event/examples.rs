@@ -57,6 +57,8 @@ fn of_sessions() -> Vec<Event> {
             text: text(),
             retry_in,
         },
+        Event::SessionTlsReloaded,
+        Event::SessionTlsNotReloaded { problem: text() },
         Event::AclCorrected {
             nodes: 2,
             node: "/soloist".into(),

@@ -36,6 +36,8 @@ kinds! {
     SessionExpired = "session-expired", WARN;
     SessionClosed = "session-closed", INFO;
     SessionError = "session-error", WARN;
+    SessionTlsReloaded = "session-tls-reloaded", INFO;
+    SessionTlsNotReloaded = "session-tls-not-reloaded", ERROR;
     AclCorrected = "acl-corrected", WARN;
     AclDiffers = "acl-differs", ERROR;
     Reloaded = "reloaded", INFO;

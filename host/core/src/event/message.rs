@@ -61,6 +61,12 @@ impl Event {
             ),
             Self::SessionExpired { session } => format!("session {session} has ended"),
             Self::SessionClosed { session, how } => format!("session {session} {how}"),
+            Self::SessionTlsReloaded => {
+                "the files of [zookeeper.tls] hold something else: new connections go by it".into()
+            }
+            Self::SessionTlsNotReloaded { problem } => format!(
+                "the files of [zookeeper.tls] cannot be used any more, and connections go by what they held before: {problem}"
+            ),
             Self::AclCorrected { nodes, node } => format!(
                 "{nodes} nodes gave other rights than `acl` says, {} and maybe others: they are right now",
                 printable(node)

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::ring};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 
 use super::error::HttpError;
 
@@ -30,7 +30,7 @@ fn config() -> Result<ClientConfig, HttpError> {
             .map_or_else(String::new, |error| format!(" ({error})"));
         return Err(HttpError::NoRoots { detail });
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(HttpError::Setup)?
         .with_root_certificates(roots)

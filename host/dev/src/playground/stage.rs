@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use soloist_config::Config;
+use soloist_coordination::connect::tls::TlsError;
 use soloist_coordination::observer::{Observer, ObserverError};
 use soloist_core::clock::TaskClock;
 use soloist_core::lease::Timing;
@@ -42,6 +43,8 @@ pub(super) enum OrderError {
     NotSeen { what: &'static str, time: Duration },
     #[error("host {0} has no session at the moment: try again")]
     NoSession(String),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(transparent)]
     Observer(#[from] ObserverError),
     #[error(transparent)]
@@ -379,7 +382,7 @@ impl Stage {
         &self,
         question: impl AsyncFnOnce(&Observer) -> Result<T, ObserverError>,
     ) -> Result<T, OrderError> {
-        let observer = Observer::connect(&ensemble(&self.config.zookeeper), PATIENCE).await?;
+        let observer = Observer::connect(&ensemble(&self.config.zookeeper)?, PATIENCE).await?;
         let answer = question(&observer).await;
         observer.close().await;
         Ok(answer?)

@@ -46,7 +46,7 @@ fn config() -> Result<Arc<ClientConfig>, TrustError> {
             .map_or_else(String::new, |error| format!(" ({error})"));
         return Err(TrustError::NoRoots { detail });
     }
-    let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
     let versions =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let mut config = versions

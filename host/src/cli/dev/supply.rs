@@ -182,11 +182,12 @@ impl Supply {
         task.sha256 = None;
         let zookeeper = &mut config.zookeeper;
         (
+            zookeeper.tls,
             zookeeper.auth,
             zookeeper.auth_file,
             zookeeper.acl,
             zookeeper.connect_timeout,
-        ) = (None, None, None, None);
+        ) = (None, None, None, None, None);
         Ok(config)
     }
 
