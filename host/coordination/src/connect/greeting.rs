@@ -80,11 +80,11 @@ pub(crate) async fn greet(
             None => exchange(stream, asked, ensemble.auth.as_ref()).await,
             Some(tls) => match tls.handshake(&server.name, stream).await {
                 Ok(stream) => exchange(stream, asked, ensemble.auth.as_ref()).await,
-                Err(error) => return Err(no_handshake(error, tls)),
+                Err(error) => return Err(no_handshake(&error, tls)),
             },
         };
         answer.map_err(|error| match tls {
-            Some(tls) if cause(&error).is_some() => no_handshake(error, tls),
+            Some(tls) if cause(&error).is_some() => no_handshake(&error, tls),
             _ if error.kind() == io::ErrorKind::InvalidData => Silence::Foreign,
             _ => Silence::Closed,
         })
@@ -95,9 +95,9 @@ pub(crate) async fn greet(
 }
 
 /// What a handshake has failed of. With TLS 1.3 the server judges a certificate after the handshake.
-fn no_handshake(error: io::Error, tls: &Tls) -> Silence {
+fn no_handshake(error: &io::Error, tls: &Tls) -> Silence {
     use rustls::AlertDescription as Alert;
-    let Some(error) = cause(&error).cloned() else {
+    let Some(error) = cause(error).cloned() else {
         // A plain server takes the first bytes for a length, which is too much for it.
         return Silence::NotTls;
     };

@@ -41,6 +41,8 @@ fn every_event_has_an_example_and_all_its_fields_are_serialised() {
         json!({}),
         json!({}),
         json!({ "retry_in": 1.5 }),
+        json!({}),
+        json!({}),
         json!({ "nodes": 2, "node": "/soloist" }),
         json!({ "nodes": 2, "node": "/soloist" }),
         json!({ "added": 1, "removed": 2, "replaced": 3, "unchanged": 4 }),
@@ -173,6 +175,8 @@ fn every_message_says_what_happened() {
         "session 0x1234 has ended",
         "session 0x1234 is closed",
         "why",
+        "the files of [zookeeper.tls] hold something else: new connections go by it",
+        "the files of [zookeeper.tls] cannot be used any more, and connections go by what they held before: why",
         "2 nodes gave other rights than `acl` says, /soloist and maybe others: they are right now",
         "2 nodes give other rights than `acl` says, /soloist and maybe others, and this host may not set them right: whom \
          they admit may change who leads; set them right with setAcl in zkCli.sh",
