@@ -2,7 +2,7 @@
 //!
 //! The library passes over CA certificates that it cannot read, panics on a bad revocation list and on a server that is
 //! neither DNS name nor IP address, and tells a failed handshake to its debug log alone. So the files are read and judged
-//! with rustls itself, and [`Tls::handshake`] is a handshake whose failure can be told.
+//! with rustls itself, and `Tls::handshake` is a handshake whose failure can be told.
 
 use std::fmt;
 use std::fs::File;
