@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::{Poll, Waker};
 
 use crate::tasks::Scope;
-use crate::{Demotion, Error, Plugin, Term, bridges};
+use crate::{Demotion, Error, Level, Plugin, Term, bridges, log, should_stop};
 
 /// The version of this crate, as one line.
 #[cfg(target_family = "wasm")]
@@ -62,7 +62,7 @@ impl<P: Plugin> Stage<P> {
         bridges::install();
         replace_term(Some(term.clone()));
         let mut plugin = P::default();
-        let outcome = {
+        let mut outcome = {
             let mut elected = pin!(plugin.on_elected(term));
             let mut scope = Scope::default();
             poll_fn(|context| match self.demoted.poll(context.waker()) {
@@ -71,6 +71,16 @@ impl<P: Plugin> Stage<P> {
             })
             .await
         };
+        // The host refuses effects from the moment at which demotion begins, and calls `on_demoted` a moment later. What
+        // fails in between is not for the host to take for a failure of the plugin.
+        if let Err(error) = &outcome
+            && should_stop()
+        {
+            let message = format!("given up, as demotion has begun: {}", describe(error));
+            log::write(Level::Warn, &message, &[]);
+            poll_fn(|context| self.demoted.poll(context.waker())).await;
+            outcome = Ok(());
+        }
         self.plugin.replace(Some(plugin));
         self.idle.set();
         outcome.map_err(|error| describe(&error))

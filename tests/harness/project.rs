@@ -11,12 +11,15 @@ use tempfile::TempDir;
 use crate::tools::{componentize_py, node_modules, or_skipped, run};
 use crate::{build, host};
 
-/// A project in a folder that goes with it.
+/// A project in a folder of its own, which goes with it.
 #[derive(Debug)]
 pub struct Project {
     _place: TempDir,
     folder: PathBuf,
 }
+
+/// What is kept of an example from one run of the tests to the next: what was made, and of what.
+const KEPT: [&str; 2] = ["plugin.wasm", ".plugin.wasm.made"];
 
 impl Project {
     /// Makes a project with these flags.
@@ -37,6 +40,45 @@ impl Project {
         };
         project.prepare()?;
         Ok(project)
+    }
+
+    /// An example of `plugins/` that is no crate, as somebody has it who takes its folder: links are files there.
+    ///
+    /// # Errors
+    /// It cannot be copied.
+    pub fn example(name: &str) -> Result<Self> {
+        let place = TempDir::new()?;
+        let folder = place.path().join(name);
+        copy(&build::workspace().join("plugins").join(name), &folder)?;
+        let kept = kept(name)?;
+        for file in KEPT {
+            if kept.join(file).exists() {
+                fs::copy(kept.join(file), folder.join(file))?;
+            }
+        }
+        Ok(Self {
+            folder,
+            _place: place,
+        })
+    }
+
+    /// Keeps what was made, so that the next [`example`](Self::example) of that name is made of it, unless something has
+    /// changed.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self) -> Result<()> {
+        let name = self.folder.file_name().and_then(|name| name.to_str());
+        let kept = kept(name.context("the project has no name")?)?;
+        for file in KEPT {
+            // Nobody finds half of it. clang leaves no record.
+            let draft = kept.join(format!("{file}.{}", std::process::id()));
+            if self.folder.join(file).exists() {
+                fs::copy(self.folder.join(file), &draft)?;
+                fs::rename(&draft, kept.join(file))?;
+            }
+        }
+        Ok(())
     }
 
     /// Where it lies.
@@ -112,22 +154,51 @@ impl Project {
     }
 }
 
+fn kept(name: &str) -> Result<PathBuf> {
+    let kept = build::target()?.join("examples-kept").join(name);
+    fs::create_dir_all(&kept)?;
+    Ok(kept)
+}
+
+/// Copies a folder with all in it.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir(to)?;
+    for entry in from.read_dir()? {
+        let (from, to) = {
+            let entry = entry?;
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if from.is_dir() {
+            copy(&from, &to)?;
+        } else {
+            fs::copy(&from, &to)?;
+        }
+    }
+    Ok(())
+}
+
 /// Runs `soloist` in a folder to its end, with no network for Cargo.
 ///
 /// # Errors
 /// It cannot be started.
 pub fn soloist(folder: &Path, args: &[&str]) -> Result<Output> {
+    Ok(command(folder)?.args(args).output()?)
+}
+
+/// `soloist` in a folder, without arguments, with no network for Cargo.
+///
+/// # Errors
+/// It cannot be built.
+pub fn command(folder: &Path) -> Result<Command> {
     let mut command = Command::new(&build::artifacts()?.soloist);
     host::clear_settings(&mut command);
     command
         .env("XDG_CACHE_HOME", build::target()?.join("cache"))
         .env("CARGO_NET_OFFLINE", "true")
-        .env_remove("CARGO_TARGET_DIR");
-    Ok(command
-        .args(args)
+        .env_remove("CARGO_TARGET_DIR")
         .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()?)
+        .stdin(Stdio::null());
+    Ok(command)
 }
 
 /// Makes a plugin of nothing, for which clang needs all that is needed for WASI.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use soloist_core::clock::{self, Moment};
-use soloist_core::permit::Permit;
+use soloist_core::permit::{Permit, Phase};
 use soloist_core::state::State;
 use soloist_core::term::{Demotion, Term};
 
@@ -52,9 +52,9 @@ impl Leadership {
         }
     }
 
-    /// Whether demotion has begun.
+    /// Whether demotion has begun: from the moment on at which effects are refused because of it.
     pub(crate) fn has_demotion_begun(&self) -> bool {
-        self.drain.borrow().is_some()
+        self.permit.check() != Ok(Phase::Held)
     }
 
     /// How long the plugin may still act: until it is stopped by force if demotion has begun, and never longer than the lease.

@@ -101,7 +101,7 @@ impl NetworkAccess {
             return Err(Errno::ACCESS.into());
         }
         if self.outbound.answers.is_some() {
-            self.outbound.report(&NoSockets);
+            self.outbound.report(&LookupError::NoSockets);
             return Err(Errno::ACCESS.into());
         }
         tcp::Socket::open(&self.outbound.gate, ipv6).inspect_err(|error| {
@@ -148,6 +148,10 @@ impl NetworkAccess {
         async move {
             let host =
                 HostPattern::new(&name).map_err(|source| LookupError::NoName { name, source })?;
+            if outbound.answers.is_some() {
+                // The answer would differ from day to day, and lead to no socket.
+                return Err(LookupError::NoSockets).inspect_err(|error| outbound.report(error));
+            }
             let ports =
                 outbound
                     .policy
@@ -268,8 +272,3 @@ impl Outbound {
         self.vetted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// Whoever tries a plugin answers its HTTP requests, and nothing answers a socket.
-#[derive(Debug, thiserror::Error)]
-#[error("there are no sockets where a script answers HTTP requests: nothing would answer them")]
-struct NoSockets;

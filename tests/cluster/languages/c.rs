@@ -11,7 +11,7 @@ use soloist_tests::tools::{or_skipped, run};
 use super::kept::kept;
 use super::{place, through_a_failover};
 
-/// Compiles as the README of the example says, and with every warning. Returns false where there is no compiler.
+/// Compiles as `soloist build` does, but with every warning. Returns false where there is no compiler.
 fn compile(folder: &Path, source: &str, built: &Path) -> Result<bool> {
     let version = or_skipped(run("clang", folder, &["--version"]), "clang")?;
     let library = std::fs::metadata("/usr/include/wasm32-wasi/stdio.h").map_err(Into::into);
@@ -36,7 +36,7 @@ async fn a_worker_in_c_goes_on_where_the_last_one_stopped() -> Result<()> {
         build::workspace().join("plugins/c-worker"),
         kept("c")?.join("worker.wasm"),
     );
-    if !compile(&source, "worker.c", &built)? {
+    if !compile(&source, "plugin.c", &built)? {
         return Ok(());
     }
     let cluster = Cluster::start().await?;

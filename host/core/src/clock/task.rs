@@ -31,6 +31,10 @@ enum Pace {
     Still(SystemTime),
 }
 
+/// The longest wait for a date without a look at the system's clock, which somebody may set, and which goes on while the
+/// machine is suspended: what waits for a date is late by no more because of that.
+const NAP: Duration = Duration::from_secs(5);
+
 impl Default for TaskClock {
     fn default() -> Self {
         Self::system()
@@ -119,6 +123,23 @@ impl TaskClock {
         }
     }
 
+    /// Waits until the clock shows this date, or a later one.
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost when the future is dropped.
+    pub async fn sleep_until_date(&self, date: SystemTime) {
+        while let Ok(left) = date.duration_since(self.date())
+            && !left.is_zero()
+        {
+            let nap = match self.0.pace {
+                Pace::System => left.min(NAP),
+                // Nobody sets it.
+                Pace::Since(_) | Pace::Still(_) => left,
+            };
+            self.sleep(nap).await;
+        }
+    }
+
     fn ahead(&self) -> Duration {
         *self.0.ahead.borrow()
     }
@@ -197,6 +218,25 @@ mod tests {
             assert_eq!(clock.date(), UNIX_EPOCH + 2 * DAY);
             clock.advance(DAY);
             assert_eq!(clock.date(), UNIX_EPOCH + 3 * DAY);
+            clock.sleep_until_date(UNIX_EPOCH + 4 * DAY).await;
+            assert_eq!(clock.date(), UNIX_EPOCH + 4 * DAY);
+            clock.sleep_until_date(UNIX_EPOCH).await;
+            assert_eq!(clock.date(), UNIX_EPOCH + 4 * DAY);
         });
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_for_a_date_goes_on_when_the_time_is_put_ahead() {
+        let clock = TaskClock::system();
+        let date = clock.date() + DAY;
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.sleep_until_date(date).await }
+        });
+        // Tokio's clock goes on, and that of the system does not: the date is far still.
+        tokio::time::sleep(DAY).await;
+        assert!(!waiting.is_finished());
+        clock.advance(DAY);
+        waiting.await.unwrap();
     }
 }

@@ -1,6 +1,9 @@
 //! The same life again and again, with a failover at each call of the plugin.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread;
 
 use super::expect::unmet_state;
 use super::life::live_with;
@@ -51,7 +54,7 @@ pub fn explore(
         Some(point) => vec![point],
         None => spread(calls, max),
     };
-    let mut explorer = Explorer {
+    let explorer = || Explorer {
         subject,
         script,
         base: &base.traces,
@@ -59,13 +62,32 @@ pub fn explore(
         at_end: at_end(script),
         controls: BTreeMap::new(),
     };
-    let mut findings = explorer.calm();
-    for point in &points {
+    let mut findings = explorer().calm();
+    let workers = thread::available_parallelism().map_or(1, NonZero::get);
+    // Neighbours are tried at the same time, as later points take longer.
+    let mut found: Vec<(Point, Vec<String>)> = thread::scope(|scope| {
+        let explore = |first: usize| {
+            let mut explorer = explorer();
+            let points = points.iter().skip(first).step_by(workers);
+            points.map(|point| (*point, explorer.at(*point))).collect()
+        };
+        let workers: Vec<_> = (0..workers.min(points.len()))
+            .map(|first| scope.spawn(move || explore(first)))
+            .collect();
+        let found = workers.into_iter().map(thread::ScopedJoinHandle::join);
+        found
+            .flat_map(|found: thread::Result<Vec<_>>| {
+                found.unwrap_or_else(|panic| resume_unwind(panic))
+            })
+            .collect()
+    });
+    found.sort_by_key(|(point, _)| *point);
+    for (point, found) in found {
         let call = usize::try_from(point.call() - 1).unwrap_or(usize::MAX);
         let import = base.traces.kept.imports.get(call);
         let import = import.copied().unwrap_or_default();
-        findings.extend(explorer.at(*point).into_iter().map(|what| Finding {
-            point: Some(*point),
+        findings.extend(found.into_iter().map(|what| Finding {
+            point: Some(point),
             import,
             what,
         }));

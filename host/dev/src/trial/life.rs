@@ -366,8 +366,9 @@ impl<'a> Life<'a> {
     }
 
     async fn end(mut self, end_early: Option<Early>) -> Lived {
-        self.verdict
-            .blame_answers(self.surroundings.recorder.unanswered());
+        let recorder = &self.surroundings.recorder;
+        self.verdict.blame_answers(recorder.unanswered());
+        self.verdict.blame_sockets(recorder.has_called("sockets"));
         if self.terms.is_led() && end_early != Some(Early::Stalled) {
             self.terms.revoke();
             self.surroundings.patience.begin();
@@ -437,6 +438,18 @@ impl Verdict {
                 "no [[answer]] of the script was for {request}: the connection was refused"
             );
             self.add(Unmet { place: None, what });
+        }
+    }
+
+    /// Whoever has something go wrong in a plugin that uses TCP has mostly met the lack of that.
+    fn blame_sockets(&mut self, has_asked: bool) {
+        if has_asked && !self.unmet.is_empty() {
+            let what = "the plugin asked for TCP, and there is none in a test, as no script can answer it: try that with \
+                        `soloist dev`, which has the real network, and test what does without with `cargo test`";
+            self.add(Unmet {
+                place: None,
+                what: what.to_owned(),
+            });
         }
     }
 }

@@ -227,6 +227,11 @@ impl Recorder {
         self.lock().kept.made().count()
     }
 
+    /// Whether the plugin has made a call of that group.
+    pub(super) fn has_called(&self, import: &str) -> bool {
+        self.lock().kept.imports.contains(&import)
+    }
+
     /// The first request that nothing answered.
     pub(super) fn unanswered(&self) -> Option<Made> {
         let inner = self.lock();

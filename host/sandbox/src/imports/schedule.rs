@@ -7,7 +7,6 @@ mod runs;
 mod wire;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use wasmtime::component::{Accessor, HasData, Linker};
@@ -23,10 +22,6 @@ use soloist_core::permit::{LeaseLost, Phase};
 use soloist_core::schedule::{self, Claim, Missed, Now, Record, Schedule, Then, Time};
 use soloist_core::state::{self as kept, RecordWrite, StateError};
 use soloist_core::term::Term;
-
-/// The longest wait without a look at the date, which somebody may set, and which goes on while the machine is suspended: a
-/// slot is late by no more because of that.
-const NAP: Duration = Duration::from_secs(5);
 
 /// The schedules of a task as one attempt has them. Clones share them.
 #[derive(Clone)]
@@ -179,7 +174,7 @@ impl ScheduleAccess {
                         );
                     }
                     tokio::select! {
-                        () = self.wait_until(until) => {}
+                        () = self.clock.sleep_until_date(until.into()) => {}
                         () = self.state.permit().effects_ended() => {}
                     }
                 }
@@ -198,16 +193,6 @@ impl ScheduleAccess {
 
     fn now(&self) -> Time {
         self.clock.date().into()
-    }
-
-    async fn wait_until(&self, until: Time) {
-        loop {
-            let left = until.saturating_since(self.now());
-            if left.is_zero() {
-                return;
-            }
-            self.clock.sleep(left.min(NAP)).await;
-        }
     }
 
     /// Completes a slot that this run has claimed, and does the writes.

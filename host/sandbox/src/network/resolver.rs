@@ -73,6 +73,9 @@ pub(super) enum LookupError {
     NoName { name: String, source: PolicyError },
     #[error(transparent)]
     Refused(Refusal),
+    /// Whoever tries a plugin answers its HTTP requests, and nothing answers a socket.
+    #[error("there are no sockets where a script answers HTTP requests: nothing would answer them")]
+    NoSockets,
     #[error("effects have ended with the term")]
     Ended,
     #[error("the lookup of {host} took more than {} seconds", LOOKUP_TIME.as_secs())]

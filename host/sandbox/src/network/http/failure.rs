@@ -60,7 +60,7 @@ pub(super) fn connect_error_code(error: &io::Error) -> Error {
 pub(super) fn lookup_error_code(error: LookupError) -> Error {
     match error {
         LookupError::NoName { .. } => Error::HttpRequestUriInvalid,
-        LookupError::Refused(_) => Error::DestinationIpProhibited,
+        LookupError::Refused(_) | LookupError::NoSockets => Error::DestinationIpProhibited,
         LookupError::Ended => Error::ConnectionTerminated,
         LookupError::TimedOut { .. } => Error::DnsTimeout,
         LookupError::NoAddress { .. } => Error::DestinationNotFound,

@@ -338,7 +338,9 @@ impl HostResolveAddressStream for SocketsView<'_> {
 fn code(error: &LookupError) -> ErrorCode {
     match error {
         LookupError::NoName { .. } => ErrorCode::InvalidArgument,
-        LookupError::Refused(_) | LookupError::Ended => ErrorCode::AccessDenied,
+        LookupError::Refused(_) | LookupError::NoSockets | LookupError::Ended => {
+            ErrorCode::AccessDenied
+        }
         LookupError::TimedOut { .. } => ErrorCode::TemporaryResolverFailure,
         LookupError::Failed { .. } | LookupError::NoAddress { .. } => ErrorCode::NameUnresolvable,
     }

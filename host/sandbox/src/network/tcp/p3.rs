@@ -225,7 +225,9 @@ impl ip_name_lookup::Host for SocketsView<'_> {}
 fn lookup_code(error: &LookupError) -> LookupCode {
     match error {
         LookupError::NoName { .. } => LookupCode::InvalidArgument,
-        LookupError::Refused(_) | LookupError::Ended => LookupCode::AccessDenied,
+        LookupError::Refused(_) | LookupError::NoSockets | LookupError::Ended => {
+            LookupCode::AccessDenied
+        }
         LookupError::TimedOut { .. } => LookupCode::TemporaryResolverFailure,
         LookupError::Failed { .. } | LookupError::NoAddress { .. } => LookupCode::NameUnresolvable,
     }
