@@ -122,6 +122,30 @@ fn a_state_that_refuses_and_one_that_holds_something_are_seen_by_the_plugin() ->
     Ok(())
 }
 
+/// Its next request is due at the very moment at which demotion begins: it is refused that, and has not failed.
+#[test]
+fn a_plugin_that_is_refused_an_effect_as_demotion_begins_is_demoted_in_good_order() -> Result<()> {
+    for ms in [59_999, 119_999, 179_999] {
+        let text = format!(
+            "step = [{{ elect = \"a\" }}, {{ advance = \"{ms}ms\" }}, {{ demote = \"shutdown\" }}, \
+             {{ expect = {{ ended = \"demoted\" }} }}]\n[[answer]]\nurl = \"https://a.example/\"\nstatus = 304\n"
+        );
+        let script = Input::new("due.toml", text)?;
+        let options = [
+            "--allow-state",
+            "--allow-http",
+            "https://a.example",
+            "--config",
+            "url=https://a.example/",
+            "--script",
+            script.path(),
+        ];
+        let (code, text) = tested("http-poller", &options)?;
+        ensure!(code == Some(0), "{ms}: {text}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_plugin_that_fails_or_ignores_its_demotion_fails_the_test() -> Result<()> {
     for (what, words) in [
