@@ -11,6 +11,7 @@ mod heartbeats;
 mod loading;
 mod memory;
 mod revocation;
+mod scale;
 mod start;
 mod table;
 mod upgrade;
@@ -27,7 +28,7 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 10] = [
+const TOPICS: [&str; 11] = [
     "handover",
     "upgrade",
     "start",
@@ -38,6 +39,7 @@ const TOPICS: [&str; 10] = [
     "revocation",
     "heartbeats",
     "deploy",
+    "scale",
 ];
 
 #[tokio::main]
@@ -87,6 +89,9 @@ async fn main() -> Result<()> {
     }
     if chosen("deploy") {
         deploy::measure(&mut table).await?;
+    }
+    if chosen("scale") {
+        scale::measure(&mut table).await?;
     }
     println!("{}", machine(&cluster).await?);
     println!();

@@ -1,0 +1,168 @@
+//! What many tasks on one host cost: start, memory, an idle standby, and the failover of all.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use soloist_tests::build;
+use soloist_tests::cluster::Cluster;
+use soloist_tests::history::History;
+use soloist_tests::host::Host;
+use soloist_tests::zookeeper::Settings;
+
+use crate::memory::Memory;
+use crate::table::Table;
+
+/// How many tasks, unless `SOLOIST_SCALE` has other numbers.
+const TASKS: &str = "1,100,1000,10000";
+/// What a host asks for unless told otherwise.
+const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_secs(2);
+/// How long nothing happens.
+const IDLE: Duration = Duration::from_secs(10);
+/// Longer than any failover takes.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+pub(crate) async fn measure(table: &mut Table) -> Result<()> {
+    let numbers = std::env::var("SOLOIST_SCALE").unwrap_or_else(|_| TASKS.to_owned());
+    for number in numbers.split(',') {
+        with_tasks(number.trim().parse()?, table).await?;
+    }
+    Ok(())
+}
+
+/// Three hosts with so many tasks of one plugin.
+async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
+    let settings = Settings::standalone()
+        .tick(TICK)
+        .system_property("zookeeper.forceSync", "yes");
+    let cluster = Cluster::with(settings, SESSION_TIMEOUT).await?;
+    let plugin = build::workspace().join("plugins/minimal.wat");
+    let plugin = plugin.display().to_string();
+    let task = |number| format!("[[task]]\nname = \"task-{number:05}\"\nplugin = {plugin:?}\n");
+    let file = cluster.file("tasks.toml", (0..tasks).map(task).collect::<String>())?;
+    let start = async |id: &str, event: &str| -> Result<(Host, History, Duration)> {
+        let history = History::default();
+        let host = cluster.host_of(id, &file)?.unbound().start(&history)?;
+        let last = all(&history, 0, event, tasks).await?;
+        let took = last.duration_since(host.started())?;
+        Ok((host, history, took))
+    };
+    let before = packets(&cluster).await?;
+    let (mut leader, of_leader, led) = start("a", "activated").await?;
+    let packets_of_start = packets(&cluster).await? - before;
+    let (second, of_second, stood) = start("b", "standby").await?;
+    let (third, _of_third, _) = start("c", "standby").await?;
+    let row = |table: &mut Table, what: &str, value: String| {
+        table.row(&format!("{tasks} tasks: {what}"), &value, "", "");
+    };
+    row(table, "process start → all activated", seconds(led));
+    row(table, "process start → all on standby", seconds(stood));
+    row(
+        table,
+        "packets of the start, each task",
+        format!("{:.1}", packets_of_start / f64::from(tasks)),
+    );
+    let (before, began) = (processor_seconds(second.pid())?, Instant::now());
+    let packets_before = packets(&cluster).await?;
+    tokio::time::sleep(IDLE).await;
+    let used = (processor_seconds(second.pid())? - before) / began.elapsed().as_secs_f64();
+    let requests = (packets(&cluster).await? - packets_before) / began.elapsed().as_secs_f64();
+    row(
+        table,
+        "an idle standby host, of a processor",
+        format!("{:.1} %", used * 100.0),
+    );
+    row(
+        table,
+        "packets a second of all three hosts, idle",
+        format!("{requests:.0}"),
+    );
+    row(
+        table,
+        "memory of the leader: resident / proportional",
+        Memory::of(leader.pid())?.show(),
+    );
+    row(
+        table,
+        "memory of a standby host: resident / proportional",
+        Memory::of(second.pid())?.show(),
+    );
+    let began = Instant::now();
+    let answer = cluster.operator(&[], &["status", "--json"]).await?;
+    ensure!(answer.code == Some(0), "{answer:?}");
+    row(table, "`soloist status`", seconds(began.elapsed()));
+    let (from, before) = (of_second.len(), packets(&cluster).await?);
+    let asked = std::time::SystemTime::now();
+    leader.signal(Signal::TERM)?;
+    let last = all(&of_second, from, "activated", tasks).await?;
+    let used = packets(&cluster).await? - before;
+    row(
+        table,
+        "SIGTERM → all activated on the next host",
+        seconds(last.duration_since(asked)?),
+    );
+    row(
+        table,
+        "packets of that, each task",
+        format!("{:.1}", used / f64::from(tasks)),
+    );
+    let status = leader.ended_within(PATIENCE).await?;
+    ensure!(status.success(), "{status}: {}", leader.errors());
+    drop((second, third, of_leader));
+    for line in &table.rows[table.rows.len() - 11..] {
+        eprintln!("{line}");
+    }
+    Ok(())
+}
+
+/// When the last of so many tasks has reported that event, each once.
+async fn all(
+    history: &History,
+    mut from: usize,
+    event: &str,
+    tasks: u32,
+) -> Result<std::time::SystemTime> {
+    let began = Instant::now();
+    let (mut seen, mut last) = (0, None);
+    while seen < tasks {
+        ensure!(
+            began.elapsed() < PATIENCE,
+            "{seen} of {tasks} tasks have reported {event}"
+        );
+        let records = history.since(from);
+        from += records.len();
+        for record in records.iter().filter(|record| record.is(event)) {
+            seen += 1;
+            last = last.max(Some(record.at));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    last.context("no task")
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.2} s", time.as_secs_f64())
+}
+
+/// How many packets the server has received and sent.
+async fn packets(cluster: &Cluster) -> Result<f64> {
+    let told = cluster.zookeeper.ask(0, "srvr").await?;
+    let of = |name: &str| {
+        let line = told.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|number| number.trim().parse::<f64>().ok())
+            .with_context(|| format!("no {name:?} in {told}"))
+    };
+    Ok(of("Received:")? + of("Sent:")?)
+}
+
+/// How much of the processors a process has used.
+fn processor_seconds(pid: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, after) = stat.rsplit_once(')').context("no stat")?;
+    let mut fields = after.split_whitespace().skip(11);
+    let mut next = || -> Result<f64> { Ok(fields.next().context("no time")?.parse()?) };
+    // In hundredths of a second.
+    Ok((next()? + next()?) / 100.0)
+}
