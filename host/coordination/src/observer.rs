@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+
 use zookeeper_client::{Acl, Client, Error, SessionState};
 
 use super::connect::{self, Ensemble, obstacles};
@@ -21,9 +23,12 @@ use read::Latest;
 pub use status::{
     DrainState, DrainedHost, Handover, HostStatus, Leader, Status, TaskHealth, TaskStatus,
 };
+pub use watch::Watched;
 
 /// The pause between two attempts at something that may succeed later.
 const RETRY: Duration = Duration::from_millis(200);
+/// How many tasks are read at once. Each is a handful of requests, and a server begins to refuse reading at a thousand.
+const READ_AT_ONCE: usize = 64;
 /// How long an observer waits for the end of its connection.
 const CLOSE_TIME: Duration = Duration::from_secs(2);
 
@@ -120,15 +125,18 @@ impl Observer {
     /// [`ObserverError::NoTask`] for a task asked for, [`ObserverError::Node`].
     pub async fn status(&self, task: Option<&str>) -> Result<Status, ObserverError> {
         self.catch_up().await?;
-        let mut tasks = Vec::new();
-        for name in self.asked(task).await? {
-            match self.task(&name).await {
-                Ok(status) => tasks.push(status),
-                // Its first host is about to write the record.
-                Err(ObserverError::NoTask { .. }) if task.is_none() => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let names = self.asked(task).await?;
+        let read = names.iter().map(async |name| match self.task(name).await {
+            Ok(status) => Ok(Some(status)),
+            // Its first host is about to write the record.
+            Err(ObserverError::NoTask { .. }) if task.is_none() => Ok(None),
+            Err(error) => Err(error),
+        });
+        let read: Vec<_> = stream::iter(read)
+            .buffered(READ_AT_ONCE)
+            .try_collect()
+            .await?;
+        let tasks = read.into_iter().flatten().collect();
         let hosts = self.hosts().await?;
         let drained = self.drained(&hosts).await?;
         Ok(Status {

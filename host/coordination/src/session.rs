@@ -16,9 +16,11 @@ mod establish;
 mod heartbeats;
 mod keeper;
 mod order;
+mod turns;
 mod view;
 
 pub use drain::{Drain, Presence, Present};
 pub use keeper::{GaveUp, Keeper, SessionEnd, Siblings};
+pub use turns::{Turn, Urgency};
 pub(crate) use view::ensure_path;
 pub use view::{Session, View};

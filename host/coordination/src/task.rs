@@ -9,7 +9,7 @@ use std::sync::Arc;
 use zookeeper_client::{CreateMode, Error, Stat};
 
 use super::error::{Doing, NodeError};
-use super::session::Session;
+use super::session::{Session, Turn, Urgency};
 use soloist_core::election::Queue;
 use soloist_core::records::{self, CandidateRecord, History, TaskPaths, TermRecord};
 use soloist_core::term::{FencingToken, Term};
@@ -58,8 +58,11 @@ pub struct QueueSnapshot {
     pub record: TermRecord,
     /// The transaction that last changed it.
     pub zxid: u64,
-    /// The terms before.
-    pub history: HistorySnapshot,
+    /// The highest token of a term that the history says has ended.
+    pub latest_ended: Option<u64>,
+    /// The terms before, if this host is to write them anew: the latest term was lost, and it is the head of the queue. A standby
+    /// does not keep them.
+    pub history: Option<Box<History>>,
 }
 
 /// The history, as read.
@@ -92,6 +95,11 @@ impl TaskNodes {
     fn candidate_record(&self) -> Vec<u8> {
         let priority = self.priority;
         records::encode(&CandidateRecord { priority })
+    }
+
+    /// Waits until one more request may be under way in the session.
+    pub async fn turn(&self, urgency: Urgency) -> Turn {
+        self.session.turn(urgency).await
     }
 
     fn candidate_path(&self, name: &str) -> String {
@@ -149,8 +157,7 @@ impl QueueSnapshot {
     pub fn nobody_led_since(&self, token: FencingToken) -> bool {
         // A record that was deleted, and made anew, is of no term.
         let of_that_term = self.zxid == token.0 || self.record.term.number == 0;
-        let ended = &self.history.history.0;
-        of_that_term && ended.iter().all(|it| it.fencing_token <= Some(token.0))
+        of_that_term && self.latest_ended <= Some(token.0)
     }
 }
 

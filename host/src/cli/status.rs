@@ -7,14 +7,16 @@ use clap::ArgMatches;
 use soloist_config::TaskName;
 use soloist_coordination::observer::{
     DrainState, DrainedHost, HostStatus, Observer, ObserverError, Status as Seen, TaskStatus,
+    Watched,
 };
-use soloist_coordination::watches::WatchSet;
 use soloist_runtime::signals::{self, Hangup};
 
 use super::Failure;
 use super::operator::{Operator, OperatorOptions, block_on, task_name};
 use super::output::{NOTHING, print, print_error, print_json, shown, table, time_between};
 
+/// How often tasks are looked at that are more than one session can watch.
+const UNWATCHED: Duration = Duration::from_secs(10);
 /// The pause before a connection that does not answer is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -94,9 +96,18 @@ impl Status {
 async fn follow(operator: &Operator, task: Option<&str>, json: bool) -> Result<(), Failure> {
     let mut observer = operator.connect().await?;
     let mut printed = None;
+    let mut told = false;
     loop {
         match look(&observer, task).await {
             Ok((changes, seen)) => {
+                if changes.leaves_out > 0 && !std::mem::replace(&mut told, true) {
+                    print_error(&format!(
+                        "{} tasks are more than one session can watch: looking again every {UNWATCHED:?}, and whenever a host \
+                         comes or goes; name a task to hear of it at once",
+                        changes.leaves_out
+                    ));
+                }
+                let leaves_out = changes.leaves_out > 0;
                 if printed.as_ref() != Some(&seen) {
                     let time = humantime::format_rfc3339_seconds(SystemTime::now());
                     let printed_to_somebody = if json {
@@ -110,7 +121,8 @@ async fn follow(operator: &Operator, task: Option<&str>, json: bool) -> Result<(
                     printed = Some(seen);
                 }
                 tokio::select! {
-                    () = changes.fired() => {}
+                    () = changes.set.fired() => {}
+                    () = tokio::time::sleep(UNWATCHED), if leaves_out => {}
                     () = retried(printed.as_ref()) => {}
                 }
             }
@@ -143,7 +155,7 @@ async fn retried(seen: Option<&Seen>) {
     }
 }
 
-async fn look(observer: &Observer, task: Option<&str>) -> Result<(WatchSet, Seen), ObserverError> {
+async fn look(observer: &Observer, task: Option<&str>) -> Result<(Watched, Seen), ObserverError> {
     let changes = observer.watch(task).await?;
     Ok((changes, observer.status(task).await?))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::rollout::Unreadable;
 use crate::artefacts::ArtefactError;
 use crate::error::NodeError;
-use soloist_core::records::{self, FormatError};
+use soloist_core::records::FormatError;
 use soloist_core::rollout::Refused;
 use soloist_core::text::printable;
 
@@ -121,16 +121,6 @@ pub enum ObserverError {
         task: String,
         /// Where tasks are.
         path: String,
-    },
-    /// One session cannot watch so many nodes: see [`WATCHED_BYTES_MAX`](records::WATCHED_BYTES_MAX).
-    #[error(
-        "{tasks} tasks are too many to be watched at once: the paths of their nodes have more than {max} bytes. Name one \
-         task, or ask without --watch",
-        max = records::WATCHED_BYTES_MAX
-    )]
-    TooMuchToWatch {
-        /// How many tasks there are.
-        tasks: usize,
     },
     /// The host that shall be drained does not run.
     #[error(

@@ -3,9 +3,10 @@
 use std::time::SystemTime;
 
 use futures::future::try_join_all;
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use zookeeper_client::{Error, Stat};
 
-use super::{HostStatus, Leader, Observer, ObserverError, TaskHealth, TaskStatus};
+use super::{HostStatus, Leader, Observer, ObserverError, READ_AT_ONCE, TaskHealth, TaskStatus};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{
     self, Candidate, FailedRecord, HostRecord, MasterRecord, TaskPaths, TermRecord, TermState,
@@ -101,23 +102,27 @@ impl Observer {
     }
 
     pub(super) async fn hosts(&self) -> Result<Vec<HostStatus>, NodeError> {
-        let mut hosts = Vec::new();
-        for host in self.children(&records::hosts_path(&self.root)).await? {
+        let hosts = self.children(&records::hosts_path(&self.root)).await?;
+        let read = hosts.into_iter().map(async |host| {
             // A host may leave between the two reads.
-            if let Some((data, stat)) = self.data(&records::host_path(&self.root, &host)).await?
-                && records::is_session(stat.ephemeral_owner)
-            {
+            let read = self.data(&records::host_path(&self.root, &host)).await?;
+            let read = read.filter(|(_, stat)| records::is_session(stat.ephemeral_owner));
+            Ok(read.map(|(data, _)| {
                 let record = records::decode::<HostRecord>(&data);
-                hosts.push(HostStatus {
+                HostStatus {
                     host,
                     pid: record.as_ref().map(|record| record.pid),
                     version: record.as_ref().map(|record| record.version.clone()),
                     drain: record.as_ref().and_then(|record| record.drain),
                     started: record.map(|record| record.started),
-                });
-            }
-        }
-        Ok(hosts)
+                }
+            }))
+        });
+        let read: Vec<_> = stream::iter(read)
+            .buffered(READ_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(read.into_iter().flatten().collect())
     }
 
     /// Waits until the server at hand has caught up: an operator who has just seen a failover must not be told of the time

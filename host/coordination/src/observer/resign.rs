@@ -104,7 +104,7 @@ impl Observer {
     async fn next_leader(&self, task: &str, before: &Leader) -> Result<Leader, ObserverError> {
         loop {
             let look = async {
-                let changes = self.watch(Some(task)).await?;
+                let changes = self.watch(Some(task)).await?.set;
                 Ok::<_, ObserverError>((changes, self.task(task).await?))
             };
             match look.await {

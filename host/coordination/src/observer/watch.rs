@@ -1,18 +1,29 @@
 //! Watches on what an operator is shown.
 
+use futures::stream::{self, StreamExt as _};
 use zookeeper_client::{Error, OneshotWatcher};
 
-use super::{Observer, ObserverError};
+use super::{Observer, ObserverError, READ_AT_ONCE};
 use crate::error::{Doing, NodeError};
 use crate::watches::WatchSet;
 use soloist_core::records::{self, TaskPaths, WATCHED_BYTES_MAX};
 
+/// What is watched of what an operator is shown.
+#[derive(Debug)]
+pub struct Watched {
+    /// The watches.
+    pub set: WatchSet,
+    /// How many tasks are not watched: all if they are more than one session can watch. Then only hosts and the list of tasks
+    /// are.
+    pub leaves_out: usize,
+}
+
 impl Observer {
-    /// Watches all that [`Observer::status`] reads. Called before `status`, it misses no change.
+    /// Watches what [`Observer::status`] reads. Called before `status`, it misses no change, if it watches all.
     ///
     /// # Errors
-    /// [`ObserverError::Node`], [`ObserverError::TooMuchToWatch`].
-    pub async fn watch(&self, task: Option<&str>) -> Result<WatchSet, ObserverError> {
+    /// [`ObserverError::Node`].
+    pub async fn watch(&self, task: Option<&str>) -> Result<Watched, ObserverError> {
         let hosts = records::hosts_path(&self.root);
         let drained = records::drained_path(&self.root);
         let mut watchers = vec![
@@ -26,27 +37,41 @@ impl Observer {
             bytes += self.chroot_bytes + tasks.len();
         }
         let tasks = self.asked(task).await?;
-        for task in &tasks {
+        let of_tasks = tasks.iter().map(async |task| {
             let term = TaskPaths::new(&self.root, task, None).term;
-            watchers.push(self.watch_node(&term).await?);
+            let of_term = self.watch_node(&term).await?;
             let elsewhere = self
                 .latest(task)
                 .await?
                 .and_then(|latest| latest.record.path);
             let paths = TaskPaths::new(&self.root, task, elsewhere.as_deref());
-            watchers.push(self.watch_node(&paths.master).await?);
-            watchers.push(self.watch_node(&paths.failed).await?);
-            watchers.push(self.watch_children(&paths.candidates).await?);
             let watched = [&paths.term, &paths.master, &paths.failed, &paths.candidates];
-            bytes += watched
-                .iter()
-                .map(|path| self.chroot_bytes + path.len())
-                .sum::<usize>();
+            let bytes = watched.map(|path| self.chroot_bytes + path.len());
+            let watchers = [
+                of_term,
+                self.watch_node(&paths.master).await?,
+                self.watch_node(&paths.failed).await?,
+                self.watch_children(&paths.candidates).await?,
+            ];
+            Ok::<_, NodeError>((bytes.iter().sum::<usize>(), watchers))
+        });
+        let mut of_tasks = stream::iter(of_tasks).buffered(READ_AT_ONCE);
+        while let Some(of_task) = of_tasks.next().await {
+            let (more, of_task) = of_task?;
+            bytes += more;
             if bytes > WATCHED_BYTES_MAX {
-                return Err(ObserverError::TooMuchToWatch { tasks: tasks.len() });
+                watchers.truncate(if task.is_none() { 3 } else { 2 });
+                return Ok(Watched {
+                    set: WatchSet::new(watchers),
+                    leaves_out: tasks.len(),
+                });
             }
+            watchers.extend(of_task);
         }
-        Ok(WatchSet::new(watchers))
+        Ok(Watched {
+            set: WatchSet::new(watchers),
+            leaves_out: 0,
+        })
     }
 
     async fn watch_children(&self, path: &str) -> Result<OneshotWatcher, NodeError> {

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 
 use super::keeper::{Keeper, Live, Shard};
+use super::turns::Turns;
 use super::view::Session;
 use crate::connect::{Ensemble, SessionError, SessionSettings, connect, obstacles};
 use crate::error::{Doing, NodeError};
@@ -193,6 +194,7 @@ impl Keeper {
             acl: acl.clone(),
             deadline,
             left,
+            turns: Turns::default(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! Keeps sessions coming, one after another.
 
 use std::future::pending;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use soloist_core::clock;
 use soloist_core::event::{About, Event, Seconds, SessionId};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::records;
+
+/// The part of a session timeout in which standbys begin to look at their queues after a reconnection.
+const STAGGER: u32 = 10;
 
 /// The host got no session within `connect_timeout`.
 #[derive(Debug, thiserror::Error)]
@@ -228,6 +232,10 @@ impl Keeper {
                     self.report_connected(session, true);
                     // The session may have moved to another server.
                     self.probe.wake();
+                    // All hosts have lost a server at once. Those that lead look first, and others not all at once.
+                    session
+                        .turns
+                        .hold(up_to(session.client.session_timeout() / STAGGER));
                     self.view.send_modify(|view| view.reconnects += 1);
                 }
                 SessionState::Disconnected => {
@@ -313,6 +321,13 @@ async fn close(about: About<'_>, live: Live) {
         Err(_) => "is left to expire: the ensemble does not answer",
     };
     report_closed(about, id, how);
+}
+
+/// A random time up to the longest.
+fn up_to(longest: Duration) -> Duration {
+    // The keys of the standard library's maps come from the system's source of random numbers.
+    let [random, ..] = RandomState::new().hash_one(()).to_le_bytes();
+    longest * u32::from(random) / 256
 }
 
 /// Waits for the given time and returns it. Waits for ever if there is none.

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error};
 
 use super::drain::{Drain, Presence};
+use super::turns::{Turn, Turns, Urgency};
 use soloist_core::permit::SharedDeadline;
 use soloist_core::records::{self, DrainProgress};
 
@@ -23,6 +24,7 @@ pub struct Session {
     pub(super) deadline: SharedDeadline,
     /// Notified when a task lets the session go.
     pub(super) left: Notify,
+    pub(super) turns: Turns,
 }
 
 impl Session {
@@ -39,6 +41,14 @@ impl Session {
     /// The deadline of the session's lease: until then plugins may have effects.
     pub fn deadline(&self) -> &SharedDeadline {
         &self.deadline
+    }
+
+    /// Waits until one more request for a task may be under way. Those of all tasks in the session are counted.
+    ///
+    /// # Cancellation safety
+    /// A future that is dropped and made again waits anew.
+    pub async fn turn(&self, urgency: Urgency) -> Turn {
+        self.turns.turn(urgency).await
     }
 
     /// Lets the session go for good. The keeper renews its lease no more, and closes it after the time of a demotion.

@@ -71,19 +71,22 @@ impl TaskNodes {
             host: host.to_string(),
             term: number,
         });
-        let history = seen.history.history.clone();
         // A record that a stranger has lowered or made up adds no term to the history.
-        let lost = seen
-            .record
-            .lost(seen.zxid)
-            .filter(|_| !over.released)
-            .map(|lost| {
-                if lost.number > history.highest() && !lost.host.is_empty() {
-                    history.with(lost)
-                } else {
-                    history
-                }
-            });
+        let lost = match seen.record.lost(seen.zxid).filter(|_| !over.released) {
+            None => None,
+            Some(lost) => {
+                let Some(history) = seen.history.clone() else {
+                    return Ok(ElectOutcome::Outdated);
+                };
+                Some(
+                    if lost.number > history.highest() && !lost.host.is_empty() {
+                        history.with(lost)
+                    } else {
+                        *history
+                    },
+                )
+            }
+        };
         let mut multi = self.session.client().new_multi_writer();
         let options = CreateMode::Ephemeral.with_acls(self.session.acls());
         // Whoever is elected out of turn leads from the head of the queue like any other: its candidate says that it may act,

@@ -66,6 +66,9 @@ impl TaskNodes {
             appointed,
             record,
         };
+        let latest_ended = history.history.latest();
+        let is_written = queue.ahead == Some(0) && !queue.record.released;
+        let history = is_written.then(|| Box::new(history.history));
         let candidate = own.first().cloned();
         Ok(QueueSnapshot {
             queue,
@@ -75,6 +78,7 @@ impl TaskNodes {
             strangers,
             record: kept,
             zxid: stat.mzxid.unsigned_abs(),
+            latest_ended,
             history,
         })
     }

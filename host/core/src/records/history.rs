@@ -35,6 +35,11 @@ impl History {
         self
     }
 
+    /// The highest fencing token of a term in the history.
+    pub fn latest(&self) -> Option<u64> {
+        self.0.iter().filter_map(|term| term.fencing_token).max()
+    }
+
     /// Whether the history has the term with this fencing token.
     pub fn has(&self, token: u64) -> bool {
         self.0.iter().any(|term| term.fencing_token == Some(token))

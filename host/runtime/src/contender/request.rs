@@ -1,4 +1,4 @@
-//! Requests to the ensemble, and what their answers bring.
+//! Requests to the ensemble, and what their answers bring. Each waits for its turn: there may be hundreds of tasks in a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::standing::Standing;
 use super::{Contender, Work};
+use soloist_coordination::session::Urgency;
 use soloist_coordination::task::{
     self, HistorySnapshot, MasterSnapshot, QueueSnapshot, TaskError, TaskNodes, TermEnding,
 };
@@ -135,6 +136,7 @@ fn no_candidates(queue: &str, strangers: &[String]) -> String {
 }
 
 pub(super) async fn look(nodes: TaskNodes) -> Result<Answer, TaskError> {
+    let _turn = nodes.turn(Urgency::Patient).await;
     let seen = nodes.look().await?;
     Ok(Answer {
         seen: Some(seen.clone()),
@@ -143,11 +145,13 @@ pub(super) async fn look(nodes: TaskNodes) -> Result<Answer, TaskError> {
 }
 
 pub(super) async fn join(nodes: TaskNodes) -> Result<Answer, TaskError> {
+    let _turn = nodes.turn(Urgency::Patient).await;
     nodes.join().await?;
     Ok(Input::Joined.into())
 }
 
 pub(super) async fn step_back(nodes: TaskNodes, own: Vec<String>) -> Result<Answer, TaskError> {
+    let _turn = nodes.turn(Urgency::Patient).await;
     nodes.step_back(own).await?;
     Ok(Input::Joined.into())
 }
@@ -157,6 +161,7 @@ pub(super) async fn await_predecessor(
     name: String,
     own: Option<String>,
 ) -> Result<Answer, TaskError> {
+    let _turn = nodes.turn(Urgency::Patient).await;
     let watches = nodes.watch_candidates(name, own).await?;
     let input = match watches {
         Some(_) => Input::Awaiting,
@@ -191,6 +196,8 @@ pub(super) async fn elect(
             // An attempt would be in the way of the one that follows.
             task::ElectOutcome::OtherManifest
         } else {
+            // It does not keep its turn while it waits to hear of a manifest.
+            let _turn = nodes.turn(Urgency::Urgent).await;
             let nodes = nodes.clone();
             nodes
                 .elect(seen.clone(), over.clone(), work.generation)
@@ -223,6 +230,7 @@ pub(super) async fn read_master(
     nodes: TaskNodes,
     own: Option<String>,
 ) -> Result<Answer, TaskError> {
+    let _turn = nodes.turn(Urgency::Urgent).await;
     let MasterSnapshot {
         holder,
         record,
@@ -242,6 +250,7 @@ pub(super) async fn release(
     ended: Option<TermEnding>,
     own: Vec<String>,
 ) -> Result<Answer, TaskError> {
+    let _turn = nodes.turn(Urgency::Urgent).await;
     let recorded = nodes.release(ended, own).await?;
     Ok(Answer {
         recorded,

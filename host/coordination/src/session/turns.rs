@@ -1,0 +1,111 @@
+//! How many requests for tasks a session has under way, and which come first.
+//!
+//! A request waits in the session's connection behind all that were sent before it, and a heartbeat does too. So only a few are
+//! sent at a time, however many tasks there are. Heartbeats ask for no turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+
+/// How many requests for tasks are under way at once.
+const REQUESTS_MAX: usize = 48;
+/// How many of them may be such as can wait.
+const PATIENT_MAX: u32 = 32;
+
+/// The turns of one session.
+#[derive(Debug)]
+pub(super) struct Turns {
+    all: Arc<Semaphore>,
+    patient: Arc<Semaphore>,
+}
+
+/// Leave to have one request under way, until this is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _one: Option<OwnedSemaphorePermit>,
+    _patient: Option<OwnedSemaphorePermit>,
+}
+
+/// How much depends on a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Nobody leads, or a leader does not know whether it still does.
+    Urgent,
+    /// Somebody else leads: a host looks at the queue, or joins it.
+    Patient,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(REQUESTS_MAX)),
+            patient: Arc::new(Semaphore::new(PATIENT_MAX as usize)),
+        }
+    }
+}
+
+impl Turns {
+    /// Waits for a turn: those of the same urgency come in order, and few patient ones are in the way of an urgent one.
+    pub(super) async fn turn(&self, urgency: Urgency) -> Turn {
+        let patient = match urgency {
+            Urgency::Urgent => None,
+            Urgency::Patient => one(Arc::clone(&self.patient).acquire_owned().await),
+        };
+        Turn {
+            _one: one(Arc::clone(&self.all).acquire_owned().await),
+            _patient: patient,
+        }
+    }
+
+    /// Lets nothing that can wait begin for so long, from when what is under way of it has been answered.
+    pub(super) fn hold(&self, time: Duration) {
+        let patient = Arc::clone(&self.patient);
+        tokio::spawn(async move {
+            let all = patient.acquire_many_owned(PATIENT_MAX).await;
+            tokio::time::sleep(time).await;
+            drop(all);
+        });
+    }
+}
+
+/// Nobody closes the semaphores.
+fn one(permit: Result<OwnedSemaphorePermit, AcquireError>) -> Option<OwnedSemaphorePermit> {
+    permit.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_few_are_under_way_and_patient_ones_leave_room_for_urgent_ones() {
+        let turns = Turns::default();
+        let mut patient = Vec::new();
+        while let Some(turn) = turns.turn(Urgency::Patient).now_or_never() {
+            patient.push(turn);
+        }
+        let mut urgent = Vec::new();
+        while let Some(turn) = turns.turn(Urgency::Urgent).now_or_never() {
+            urgent.push(turn);
+        }
+        assert_eq!(patient.len(), PATIENT_MAX as usize);
+        assert_eq!(patient.len() + urgent.len(), REQUESTS_MAX);
+        patient.pop();
+        assert!(turns.turn(Urgency::Urgent).now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_wait_does_so_after_a_reconnection_and_what_cannot_does_not() {
+        let turns = Turns::default();
+        turns.hold(Duration::from_secs(3));
+        tokio::task::yield_now().await;
+        assert!(turns.turn(Urgency::Patient).now_or_never().is_none());
+        assert!(turns.turn(Urgency::Urgent).now_or_never().is_some());
+        let began = tokio::time::Instant::now();
+        turns.turn(Urgency::Patient).await;
+        assert_eq!(began.elapsed().as_secs(), 3);
+    }
+}
