@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and how a command ends.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::env;
 use std::fmt;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
@@ -43,6 +44,8 @@ mod undeploy;
 mod undrain;
 
 pub(crate) use output::print_error;
+
+use crate::guardian::Line;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -187,15 +190,20 @@ impl From<ObserverError> for Failure {
 }
 
 /// Does what the command line says. Usage that cannot be understood ends the process here, with code 2.
-pub(crate) fn run() -> Result<(), Failure> {
+pub(crate) fn run(line: Option<Line>) -> Result<(), Failure> {
     std::panic::set_hook(Box::new(tell_panic));
+    let guarded_word = usize::from(line.is_some());
+    let arguments = env::args_os();
+    let arguments = arguments
+        .enumerate()
+        .filter(|(place, _)| guarded_word == 0 || *place != 1);
     let matches = command()
-        .try_get_matches()
+        .try_get_matches_from(arguments.map(|(_, argument)| argument))
         .unwrap_or_else(|error| shown(error).exit());
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| shown(error).exit());
     let (_, matches) = matches.subcommand().expect("a subcommand is required");
     match cli.command {
-        Command::Run(run) => run.execute(matches),
+        Command::Run(run) => run.execute(matches, line),
         Command::Check(check) => check.execute(matches),
         Command::Dev(dev) => dev.execute(matches),
         Command::Test(test) => test.execute(matches),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use zookeeper_client::Acl;
 
 use soloist_core::access::Auth;
+use soloist_core::guardian::Teller;
 
 mod connector;
 mod error;
@@ -52,6 +53,8 @@ pub struct SessionSettings {
     pub demote_timeout: Duration,
     /// Give up when nothing can be stood for within this time.
     pub connect_timeout: Option<Duration>,
+    /// Who is told what the session has, if somebody is.
+    pub guardian: Teller,
 }
 
 /// An identity to show to the ensemble. Never printed.

@@ -64,6 +64,7 @@ impl DeployedNodes {
         let path = self.own();
         let data = records::encode(record);
         let client = self.session.client();
+        self.session.guardian().holds(self.session.id(), &path);
         let options = CreateMode::Ephemeral.with_acls(self.session.acls());
         let said = async {
             match client.set_data(&path, &data, None).await {
@@ -91,7 +92,10 @@ impl DeployedNodes {
     pub async fn fall_silent(&self) -> Result<(), NodeError> {
         let path = self.own();
         match self.session.client().delete(&path, None).await {
-            Ok(()) | Err(Error::NoNode) => Ok(()),
+            Ok(()) | Err(Error::NoNode) => {
+                self.session.guardian().let_go(self.session.id(), &path);
+                Ok(())
+            }
             Err(error) => Err(NodeError::at(Doing::Write, &path)(error)),
         }
     }

@@ -14,6 +14,7 @@ pub mod deployed;
 pub mod error;
 pub mod failed;
 pub mod fence;
+pub mod guardian;
 pub mod manifests;
 pub mod observer;
 pub mod rights;

@@ -18,9 +18,11 @@ mod keeper;
 mod order;
 mod turns;
 mod view;
+mod visit;
 
 pub use drain::{Drain, Presence, Present};
 pub use keeper::{GaveUp, Keeper, SessionEnd, Siblings};
 pub use turns::{Turn, Urgency};
 pub(crate) use view::ensure_path;
 pub use view::{Session, View};
+pub(crate) use visit::Visit;

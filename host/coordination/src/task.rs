@@ -17,6 +17,7 @@ use soloist_core::term::{FencingToken, Term};
 mod elect;
 mod error;
 mod join;
+mod leave;
 mod look;
 mod order;
 mod read;
@@ -24,6 +25,7 @@ mod release;
 
 pub use elect::{ElectOutcome, Generation};
 pub use error::TaskError;
+pub(crate) use leave::Returned;
 pub use read::MasterSnapshot;
 pub use release::TermEnding;
 
@@ -39,6 +41,8 @@ pub struct TaskNodes {
     task: Arc<str>,
     /// The priority that the task has on this host.
     priority: i32,
+    /// The session whose nodes these are to be: this session, or that of a dead process.
+    owner: i64,
 }
 
 /// The queue and the term record, as read.
@@ -77,11 +81,26 @@ pub struct HistorySnapshot {
 impl TaskNodes {
     /// The nodes at `paths` of `task`.
     pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>, task: Arc<str>) -> Self {
+        let owner = session.id();
         Self {
             session,
             paths,
             task,
             priority: 0,
+            owner,
+        }
+    }
+
+    /// The nodes that the session `owner` of a dead process has at `paths` of `task`, as another session sees them.
+    pub(crate) fn left_by(
+        owner: i64,
+        session: Arc<Session>,
+        paths: Arc<TaskPaths>,
+        task: Arc<str>,
+    ) -> Self {
+        Self {
+            owner,
+            ..Self::new(session, paths, task)
         }
     }
 

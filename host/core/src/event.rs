@@ -165,6 +165,29 @@ pub enum Event {
     HostDrained,
     /// The host is drained no more. It stands for its tasks.
     HostUndrained,
+    /// The process of the host is dead. Its guardian, which tells this, gives back what it had.
+    HostDied {
+        /// How the process ended, like `killed: signal 9`.
+        how: String,
+        /// The pause before the guardian starts it again. None if the guardian ends as well.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        restart_in: Option<Seconds>,
+    },
+    /// The guardian has given back what the dead process had in the ensemble.
+    GivenBack {
+        /// How many terms.
+        terms: usize,
+        /// How many places in queues of tasks that it did not lead.
+        places: usize,
+        /// How many other nodes.
+        nodes: usize,
+        /// How many of all these could not be given back. They go with their sessions.
+        left: usize,
+        /// How long that took.
+        took: Seconds,
+    },
+    /// The guardian of this process has gone. The host hands its tasks over, and ends.
+    GuardianLost,
     /// What has been deployed cannot be heard of, or read.
     DeployError {
         /// What, and why.

@@ -18,6 +18,7 @@
 //! | [`pattern`] | which names are meant |
 //! | [`access`] | who a host is to the ensemble, and who may change its nodes |
 //! | [`artefact`] | where an artefact comes from, and which of such places are trusted |
+//! | [`guardian`] | what a guardian knows of the process that it guards, and what follows from its death |
 //! | [`event`], [`cause`] | what a host tells the world, and why a plugin failed |
 //! | [`text`], [`secret`] | what may be printed, and what may not |
 //! | [`directories`] | where the user's cache is, and who else could exchange what lies in a directory |
@@ -37,6 +38,7 @@ pub mod directories;
 pub mod election;
 pub mod event;
 pub mod grants;
+pub mod guardian;
 pub mod lease;
 pub mod limits;
 pub mod pattern;

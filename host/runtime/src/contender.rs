@@ -19,7 +19,8 @@ use soloist_coordination::fence::Fence;
 use soloist_coordination::session::{Session, View};
 use soloist_coordination::task::{Generation, TaskNodes};
 use soloist_core::clock::{self, Moment};
-use soloist_core::election::{Election, Input, Now, Settings};
+use soloist_core::election::{Election, Input, Now, Settings, Stage};
+use soloist_core::guardian::{Place, Told};
 use soloist_core::records::TaskPaths;
 use soloist_core::restart::{PluginFailed, Runs};
 use soloist_core::rollout::Purpose;
@@ -122,6 +123,8 @@ pub struct Contender {
     ),
     inputs: VecDeque<Input>,
     drained: Drained,
+    /// What the guardian was told last.
+    told: Told,
 }
 
 impl Contender {
@@ -152,6 +155,7 @@ impl Contender {
             notices: mpsc::unbounded_channel(),
             inputs: VecDeque::new(),
             drained: Drained::default(),
+            told: Told::default(),
         };
         let handle = ContenderHandle {
             status,
@@ -369,7 +373,27 @@ impl Contender {
         }
         self.publish(now.time);
         self.count();
+        self.tell();
         finished
+    }
+
+    /// Tells the guardian what this contender has in the ensemble, or is about to have.
+    fn tell(&mut self) {
+        let paths = &self.task.paths;
+        let is_away = matches!(self.election.stage(), Stage::Away | Stage::Finished);
+        let standing = self.standing.as_ref().filter(|_| !is_away);
+        let place = standing.map(|standing| {
+            let term = self.election.active_term();
+            let place = Place {
+                session: standing.session.id(),
+                task: self.task.name.to_string(),
+                master: paths.elsewhere.then(|| paths.master.clone()),
+                candidates: standing.own(),
+                leads: term.map(|term| term.fencing_token.0),
+            };
+            (standing.session.guardian(), place)
+        });
+        self.told.now(place);
     }
 
     /// Says where this contender is, if that has changed.

@@ -17,6 +17,7 @@ use soloist_coordination::rights::set_right;
 use soloist_coordination::session::{GaveUp, View};
 use soloist_core::access::AclSetting;
 use soloist_core::election;
+use soloist_core::guardian::Teller;
 use soloist_core::lease::{NoRoom, Timing};
 use soloist_core::records::TaskPaths;
 use soloist_core::restart::OnComplete;
@@ -114,14 +115,20 @@ struct Leaving {
 }
 
 impl Host {
-    /// A host without tasks, which begins to look for the ensemble. With `once`, it runs its task once.
+    /// A host without tasks, which begins to look for the ensemble. With `once`, it runs its task once. `guardian` is told what
+    /// the host has in the ensemble.
     ///
     /// # Errors
     /// [`HostError::Threads`], [`HostError::Tls`].
     ///
     /// # Panics
     /// Outside a Tokio runtime.
-    pub fn new(config: &Config, once: Option<Once>, shutdown: Shutdown) -> Result<Self, HostError> {
+    pub fn new(
+        config: &Config,
+        once: Option<Once>,
+        shutdown: Shutdown,
+        guardian: Teller,
+    ) -> Result<Self, HostError> {
         let plugins = PluginThreads::start().map_err(HostError::Threads)?;
         warn_of(&config.zookeeper);
         raise_descriptors();
@@ -129,7 +136,7 @@ impl Host {
         Ok(Self {
             ensemble: config.zookeeper.clone(),
             id: Arc::clone(&config.host),
-            shards: Shards::start(session_settings(config)?),
+            shards: Shards::start(session_settings(config, guardian)?),
             once,
             shutdown,
             plugins,

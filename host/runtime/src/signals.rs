@@ -138,7 +138,7 @@ async fn received(signal: Option<&mut Signal>) {
 }
 
 /// Whether this process was started to ignore SIGHUP.
-fn ignores_hangup() -> bool {
+pub fn ignores_hangup() -> bool {
     fs::read_to_string("/proc/self/status")
         .is_ok_and(|status| is_ignored(&status, SignalKind::hangup()))
 }

@@ -7,17 +7,19 @@ use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use soloist_config::{BadValue, DeployConfig, TaskName};
 use soloist_core::access::Auth;
+use soloist_core::guardian::{OnDeath, Teller};
 use soloist_deploy::accepted::AcceptedStore;
 use soloist_deploy::{Artefacts, Bounds, Cache, DockerConfig};
 use soloist_runtime::contender::Once;
 use soloist_runtime::deployer::Deployer;
-use soloist_runtime::host::{Host, HostError};
+use soloist_runtime::host::{Host, HostError, ensemble};
 use soloist_runtime::report::{self, Hidden, LastLines, Levels, LineQueue, Lines, LogFormat};
 use soloist_runtime::signals::{self, Hangup};
 
 use super::options::{Options, Sources, boolean};
 use super::output::stdout;
 use super::{Failure, plugins};
+use crate::guardian::{Guardian, Line};
 
 mod reload;
 
@@ -47,6 +49,17 @@ pub(super) struct Run {
           default_missing_value = "true", help_heading = RUN)]
     once_each_host: Option<String>,
 
+    /// Run without a guardian: if the process is killed, what it holds is free only when its session has expired
+    /// [default: false]
+    #[arg(long, env = "SOLOIST_NO_GUARDIAN", value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = GUARDIAN)]
+    no_guardian: Option<String>,
+
+    /// What the guardian does once it has given back what a dead process held: start it again, after a pause, or exit as it
+    /// has ended. A task that is done once is not started again [default: restart]
+    #[arg(long, env = "SOLOIST_ON_DEATH", value_name = "restart|exit", help_heading = GUARDIAN)]
+    on_death: Option<String>,
+
     /// How lines look: for a person, or one JSON object each [default: text]
     #[arg(long, env = "SOLOIST_LOG_FORMAT", value_name = "text|json", help_heading = OUTPUT)]
     log_format: Option<String>,
@@ -59,14 +72,17 @@ pub(super) struct Run {
 
 const RUN: &str = "How long";
 const OUTPUT: &str = "Output";
+const GUARDIAN: &str = "Guardian";
 
 impl Run {
-    pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
+    pub(super) fn execute(self, matches: &ArgMatches, line: Option<Line>) -> Result<(), Failure> {
         let Self {
             options,
             once,
             once_for,
             once_each_host,
+            no_guardian,
+            on_death,
             log_format,
             log_level,
         } = self;
@@ -100,6 +116,12 @@ impl Run {
                 "{place}: is for a single task, but there are {tasks}: leave it out"
             )));
         }
+        let no_guardian = from
+            .parsed("no_guardian", no_guardian, boolean)?
+            .unwrap_or_default();
+        let on_death = from
+            .parsed("on_death", on_death, death_policy)?
+            .unwrap_or_default();
         let hidden = Hidden::default();
         let identity = config
             .zookeeper
@@ -108,12 +130,36 @@ impl Run {
             .map(Auth::secrets)
             .unwrap_or_default();
         hidden.set(&identity);
+        if line.is_none() && !no_guardian {
+            let host = Arc::clone(&config.host);
+            let guardian = Guardian {
+                ensemble: ensemble(&config.zookeeper),
+                host: Arc::clone(&host),
+                on_death: if once.is_some() {
+                    OnDeath::Exit
+                } else {
+                    on_death
+                },
+                speak: Box::new(move || report(format, levels, &host, &hidden)),
+            };
+            // It stays small.
+            drop((config, options));
+            let code = guardian.guard().map_err(Failure::RunTime)?;
+            std::process::exit(code.into());
+        }
         let _flushed_when_dropped =
             report(format, levels, &config.host, &hidden).map_err(Failure::RunTime)?;
         // Before the plugins are compiled, which takes its time.
         let (shutdown, reloads) = signals::listen(hangup(config.file.is_some(), once.is_some()))
             .context("cannot listen to signals")
             .map_err(Failure::RunTime)?;
+        let teller = match line {
+            Some(line) => line
+                .begin(shutdown.clone())
+                .context("cannot talk to the guardian")
+                .map_err(Failure::RunTime)?,
+            None => Teller::default(),
+        };
         // This thread runs the elections and renews the lease; plugins have threads of their own.
         let coordination = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -136,7 +182,7 @@ impl Run {
                 Some(deploy) => Some(opened(deploy)?),
                 None => None,
             };
-            let mut host = Host::new(&first, once, shutdown)?;
+            let mut host = Host::new(&first, once, shutdown, teller)?;
             for (task, plugin) in first.tasks.iter().zip(plugins) {
                 host.start(task, plugin);
             }
@@ -178,6 +224,14 @@ fn hangup(has_file: bool, ends: bool) -> Hangup {
         (true, true) => Hangup::Nothing(
             "SIGHUP is ignored: the configuration of a task that is done once is read once",
         ),
+    }
+}
+
+fn death_policy(text: &str) -> Result<OnDeath, BadValue> {
+    match text {
+        "restart" => Ok(OnDeath::Restart),
+        "exit" => Ok(OnDeath::Exit),
+        _ => Err(BadValue::choice(text, "\"restart\" or \"exit\"")),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 
 use super::keeper::{Keeper, Live, Shard};
@@ -15,7 +14,6 @@ use soloist_core::backoff::Backoff;
 use soloist_core::clock;
 use soloist_core::event::{Event, Seconds, chain};
 use soloist_core::lease::{Lease, Timing};
-use soloist_core::permit::SharedDeadline;
 use soloist_core::records::{self, HostRecord};
 
 /// The first pause between two attempts to connect; it doubles up to [`RETRY_MAX`].
@@ -173,29 +171,17 @@ impl Keeper {
 
     fn below_the_chroot(&self, whole: Client) -> Result<Session, SessionError> {
         let SessionSettings {
-            ensemble: Ensemble { chroot, acl, .. },
+            ensemble,
             host,
+            guardian,
             ..
         } = &*self.settings;
-        let client = if chroot.is_empty() {
-            Ok(whole.clone())
-        } else {
-            whole.clone().chroot(chroot.as_str())
-        };
-        let client = client.map_err(|_| {
-            NodeError::at(Doing::Create, chroot)(Error::BadArguments(&"bad chroot"))
-        })?;
-        let (deadline, left) = (SharedDeadline::default(), Notify::new());
-        Ok(Session {
-            client,
+        Ok(Session::new(
             whole,
-            chroot: chroot.clone(),
-            host: host.clone(),
-            acl: acl.clone(),
-            deadline,
-            left,
-            turns: Turns::default(),
-        })
+            ensemble,
+            Arc::clone(host),
+            guardian.clone(),
+        )?)
     }
 
     /// Creates the parents of the session's node and of the orders to drain hosts, so that both have the ACL of the hosts.
@@ -218,6 +204,7 @@ impl Keeper {
         session: &Session,
         path: &str,
     ) -> Result<Option<i64>, Error> {
+        session.guardian.holds(session.id(), path);
         let options = CreateMode::Ephemeral.with_acls(session.acls());
         let create = || async { session.client.create(path, &self.record(), &options).await };
         let created = match create().await {

@@ -175,6 +175,7 @@ impl Keeper {
                 tokio::spawn(probe::check_ticks(ensemble.clone(), *tick_time));
             }
             let deadline = live.session.deadline.clone();
+            let id = live.session.id();
             self.view.send_modify(|view| {
                 view.session = Some(live.session.clone());
                 view.session_timeout = Some(live.timing.session_timeout());
@@ -187,17 +188,26 @@ impl Keeper {
             self.view.send_modify(|view| view.session = None);
             match stopped {
                 Some(SessionEnd::Close) => {
-                    close(self.about(), live).await;
+                    if close(self.about(), live).await {
+                        self.forget(id);
+                    }
                     return Ok(());
                 }
                 Some(SessionEnd::Expire) => return Ok(()),
                 // The nodes of a session that the host has given up would block its next session.
                 None if !live.states.peek_state().is_terminated() => {
-                    close(self.about(), live).await;
+                    if close(self.about(), live).await {
+                        self.forget(id);
+                    }
                 }
-                None => {}
+                None => self.forget(id),
             }
         }
+    }
+
+    /// Tells the guardian that the session has ended, and its node with it.
+    fn forget(&self, session: i64) {
+        self.settings.guardian.let_go(session, &self.node());
     }
 
     /// Keeps a session until it has ended.
@@ -294,8 +304,8 @@ fn report_closed(about: About<'_>, id: i64, how: impl Into<String>) {
 }
 
 /// Closes a session and waits until the ensemble has closed it. Otherwise its nodes would outlive this process until the
-/// session expires.
-async fn close(about: About<'_>, live: Live) {
+/// session expires. Says whether the session has ended.
+async fn close(about: About<'_>, live: Live) -> bool {
     let Live {
         session,
         mut states,
@@ -305,22 +315,25 @@ async fn close(about: About<'_>, live: Live) {
     let id = session.id();
     match states.state() {
         SessionState::Disconnected => {
-            return report_closed(about, id, "is left to expire: not connected");
+            report_closed(about, id, "is left to expire: not connected");
+            return false;
         }
         // A session that has ended needs no close.
         state if state.is_terminated() => {
-            return report_closed(about, id, format!("has ended: {state:?}"));
+            report_closed(about, id, format!("has ended: {state:?}"));
+            return true;
         }
         _ => {}
     }
     // The client library sends the close when the last clone of the client is dropped.
     drop(session);
     let closed = async { while !states.changed().await.is_terminated() {} };
-    let how = match tokio::time::timeout(timing.span(), closed).await {
-        Ok(()) => "is closed",
-        Err(_) => "is left to expire: the ensemble does not answer",
+    let (closed, how) = match tokio::time::timeout(timing.span(), closed).await {
+        Ok(()) => (true, "is closed"),
+        Err(_) => (false, "is left to expire: the ensemble does not answer"),
     };
     report_closed(about, id, how);
+    closed
 }
 
 /// A random time up to the longest.

@@ -8,6 +8,9 @@ use zookeeper_client::{Acl, Acls, Client, CreateMode, Error};
 
 use super::drain::{Drain, Presence};
 use super::turns::{Turn, Turns, Urgency};
+use crate::connect::Ensemble;
+use crate::error::{Doing, NodeError};
+use soloist_core::guardian::Teller;
 use soloist_core::permit::SharedDeadline;
 use soloist_core::records::{self, DrainProgress};
 
@@ -25,9 +28,39 @@ pub struct Session {
     /// Notified when a task lets the session go.
     pub(super) left: Notify,
     pub(super) turns: Turns,
+    pub(super) guardian: Teller,
 }
 
 impl Session {
+    /// A client's session, with the ensemble's chroot.
+    pub(super) fn new(
+        whole: Client,
+        ensemble: &Ensemble,
+        host: Arc<str>,
+        guardian: Teller,
+    ) -> Result<Self, NodeError> {
+        let Ensemble { chroot, acl, .. } = ensemble;
+        let client = if chroot.is_empty() {
+            Ok(whole.clone())
+        } else {
+            whole.clone().chroot(chroot.as_str())
+        };
+        let client = client.map_err(|_| {
+            NodeError::at(Doing::Create, chroot)(Error::BadArguments(&"bad chroot"))
+        })?;
+        Ok(Self {
+            client,
+            whole,
+            chroot: chroot.clone(),
+            host,
+            acl: acl.clone(),
+            deadline: SharedDeadline::default(),
+            left: Notify::new(),
+            turns: Turns::default(),
+            guardian,
+        })
+    }
+
     /// The id of the session. It is the owner of the session's ephemeral nodes.
     pub fn id(&self) -> i64 {
         self.client.session_id().0
@@ -49,6 +82,11 @@ impl Session {
     /// A future that is dropped and made again waits anew.
     pub async fn turn(&self, urgency: Urgency) -> Turn {
         self.turns.turn(urgency).await
+    }
+
+    /// Who is told what this session has in the ensemble.
+    pub fn guardian(&self) -> &Teller {
+        &self.guardian
     }
 
     /// Lets the session go for good. The keeper renews its lease no more, and closes it after the time of a demotion.

@@ -207,11 +207,11 @@ impl TaskNodes {
         Ok(place)
     }
 
-    /// The names of this session's candidates among those named.
+    /// The names of the owner's candidates among those named.
     pub(super) async fn own(&self, named: &[Candidate]) -> Result<Vec<String>, Error> {
         let mine = named
             .iter()
-            .filter(|candidate| candidate.session == self.session.id());
+            .filter(|candidate| candidate.session == self.owner);
         let own = mine.map(async |candidate| {
             let is_own = self.is_candidate(candidate).await? == Some(true);
             Ok::<_, Error>(is_own.then(|| candidate.name.clone()))

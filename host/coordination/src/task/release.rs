@@ -2,7 +2,7 @@
 
 use futures::TryFutureExt;
 use futures::future::{try_join, try_join3};
-use zookeeper_client::{CreateMode, Error};
+use zookeeper_client::{CreateMode, Error, Stat};
 
 use super::{HistorySnapshot, MASTER_VERSION, TaskError, TaskNodes, none_if_missing};
 use crate::error::{Doing, NodeError};
@@ -11,7 +11,7 @@ use soloist_core::records::{self, Completion, End, TermEntry, TermRecord};
 use soloist_core::term::Term;
 
 /// How often a release is tried against nodes that change under it.
-const RELEASE_ATTEMPTS: usize = 5;
+pub(super) const RELEASE_ATTEMPTS: usize = 5;
 
 /// A term that has ended on this host, and what the host writes about it.
 #[derive(Clone, Debug)]
@@ -56,25 +56,27 @@ impl TermEnding {
     }
 }
 
-/// What this session holds in a task, as the host has read it.
-struct OwnNodes {
-    /// The version of the master node, if it is.
-    master: Option<i32>,
-    /// The term record, and the transaction that last changed it.
-    record: Option<(TermRecord, u64)>,
-    kept: Option<HistorySnapshot>,
-    candidates: Vec<String>,
+/// What a session holds in a task, as it was read.
+pub(super) struct OwnNodes {
+    /// The master node, if the session owns it.
+    pub(super) master: Option<Stat>,
+    /// The term record, and the node's state: the transaction that last changed it is the token of the term.
+    pub(super) record: Option<(TermRecord, Stat)>,
+    pub(super) kept: Option<HistorySnapshot>,
+    pub(super) candidates: Vec<String>,
 }
 
 /// What a release writes besides deleting the candidates. The candidates fence it: their names carry the session, and they
 /// are gone if somebody has deleted the task's nodes, so a release never writes to a task that was made anew.
-struct Writes<'a> {
+pub(super) struct Writes<'a> {
     /// The version of the master node, if it is to be deleted.
-    master: Option<i32>,
+    pub(super) master: Option<i32>,
     /// The term to be recorded as released. None if the record is of another term by now.
-    record: Option<&'a TermEnding>,
+    pub(super) record: Option<&'a TermEnding>,
+    /// The version that the term record still has to have, if it is not written: nobody was elected since it was read.
+    pub(super) unchanged: Option<i32>,
     /// The term to be added to the history, and that.
-    history: Option<(&'a TermEnding, Option<&'a HistorySnapshot>)>,
+    pub(super) history: Option<(&'a TermEnding, Option<&'a HistorySnapshot>)>,
 }
 
 impl Writes<'_> {
@@ -105,6 +107,7 @@ impl TaskNodes {
             let writes = Writes {
                 master,
                 record: Some(ended),
+                unchanged: None,
                 history: Some((ended, Some(kept))),
             };
             if self.write_release(writes, &candidates).await.is_ok() {
@@ -135,7 +138,7 @@ impl TaskNodes {
         Err(release_error(last).into())
     }
 
-    async fn read_own(&self) -> Result<OwnNodes, Error> {
+    pub(super) async fn read_own(&self) -> Result<OwnNodes, Error> {
         let client = self.session.client();
         // Reads may come from a server that has not yet heard of this session's last write.
         client.sync("/").await?;
@@ -159,15 +162,10 @@ impl TaskNodes {
                 }),
         )
         .await?;
-        let master = master.filter(|stat| stat.ephemeral_owner == self.session.id());
+        let master = master.filter(|stat| stat.ephemeral_owner == self.owner);
         Ok(OwnNodes {
-            master: master.map(|stat| stat.version),
-            record: term.map(|(data, stat)| {
-                (
-                    TermRecord::read(&data, stat.version).0,
-                    stat.mzxid.unsigned_abs(),
-                )
-            }),
+            master,
+            record: term.map(|(data, stat)| (TermRecord::read(&data, stat.version).0, stat)),
             kept: history.map(HistorySnapshot::read),
             candidates: self.own(&records::queue(children)).await?,
         })
@@ -184,13 +182,21 @@ impl TaskNodes {
             .map(drop)
     }
 
-    async fn write_release(&self, writes: Writes<'_>, candidates: &[String]) -> Result<(), Error> {
+    pub(super) async fn write_release(
+        &self,
+        writes: Writes<'_>,
+        candidates: &[String],
+    ) -> Result<(), Error> {
         let Writes {
             master,
             record,
+            unchanged,
             history,
         } = writes;
         let mut multi = self.session.client().new_multi_writer();
+        if let Some(version) = unchanged {
+            multi.add_check_version(&self.paths.term, version)?;
+        }
         if let Some(version) = master {
             multi.add_delete(&self.paths.master, Some(version))?;
         }
@@ -245,14 +251,15 @@ impl OwnNodes {
         let is_its = |ended: &&TermEnding| {
             self.record
                 .as_ref()
-                .is_some_and(|(_, zxid)| *zxid == token(ended))
+                .is_some_and(|(_, stat)| stat.mzxid.unsigned_abs() == token(ended))
         };
         let record = ended.filter(is_its);
         let kept = self.kept.as_ref();
         let late = ended.filter(|ended| kept.is_some_and(|kept| !kept.history.has(token(ended))));
         Writes {
-            master: self.master,
+            master: self.master.as_ref().map(|stat| stat.version),
             record,
+            unchanged: None,
             history: record.or(late).map(|ended| (ended, kept)),
         }
     }

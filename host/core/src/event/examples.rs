@@ -76,6 +76,18 @@ fn of_sessions() -> Vec<Event> {
             changes: "added a; removed b, c; replaced d, e, f".into(),
         },
         Event::NotReloaded { problem: text() },
+        Event::HostDied {
+            how: "killed: signal 9".into(),
+            restart_in: retry_in,
+        },
+        Event::GivenBack {
+            terms: 1,
+            places: 2,
+            nodes: 3,
+            left: 0,
+            took: Seconds(PAUSE),
+        },
+        Event::GuardianLost,
         Event::HostDraining {
             by: "ann@ops".into(),
             reason: Some(text()),

@@ -45,6 +45,9 @@ kinds! {
     HostDraining = "host-draining", INFO;
     HostDrained = "host-drained", INFO;
     HostUndrained = "host-undrained", INFO;
+    HostDied = "host-died", ERROR;
+    GivenBack = "given-back", INFO;
+    GuardianLost = "guardian-lost", ERROR;
     DeployError = "deploy-error", WARN;
     GenerationReady = "generation-ready", INFO;
     GenerationUnready = "generation-unready", WARN;

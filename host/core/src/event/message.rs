@@ -16,6 +16,11 @@ impl Event {
             | Self::ElectionError { text, .. }
             | Self::PluginLog(PluginLine { text, .. }) => return text.into(),
             Self::Activated => return "the plugin leads".into(),
+            Self::GuardianLost => {
+                return "the guardian of this process has gone, and nobody would give back what it holds if it died: it hands \
+                        its tasks over, and ends"
+                    .into();
+            }
             Self::HostDrained => return "this host leads nothing and stands for nothing".into(),
             Self::HostUndrained => return "this host is drained no more: it stands again".into(),
             Self::PluginCompleted { .. } => return "on_elected has returned".into(),
@@ -81,6 +86,31 @@ impl Event {
                 format!("the configuration is not reloaded, and nothing has changed: {problem}")
             }
             Self::HostDraining { by, reason, keep } => draining(by, reason.as_deref(), *keep),
+            Self::HostDied { how, restart_in } => {
+                let next =
+                    restart_in.map_or("its guardian ends as well".to_owned(), |Seconds(pause)| {
+                        format!(
+                            "it is started again in {}",
+                            humantime::format_duration(pause)
+                        )
+                    });
+                format!("the process of this host is dead ({how}); {next}")
+            }
+            Self::GivenBack {
+                terms,
+                places,
+                nodes,
+                left,
+                ..
+            } => {
+                let left = match left {
+                    0 => String::new(),
+                    left => format!("; {left} more go when their session has expired"),
+                };
+                format!(
+                    "{terms} terms, {places} places in queues and {nodes} other nodes are given back{left}"
+                )
+            }
             Self::DeployError { text, .. } => text.clone(),
             Self::GenerationReady { generation, .. } => {
                 format!("generation {generation} can run here at once")

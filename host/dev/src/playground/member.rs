@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use soloist_config::{Config, TaskConfig};
+use soloist_core::guardian::Teller;
 use soloist_runtime::host::{Host, HostError};
 use soloist_runtime::reload::Setup;
 use soloist_runtime::shutdown::Shutdown;
@@ -144,7 +145,7 @@ async fn stand(
     shutdown: Shutdown,
     mut demanded: mpsc::UnboundedReceiver<Demand>,
 ) -> Result<Option<Host>, HostError> {
-    let mut host = Host::new(config, None, shutdown)?;
+    let mut host = Host::new(config, None, shutdown, Teller::default())?;
     host.start(part.task(), Arc::clone(&part.plugin));
     while let Some(Some(demand)) = host.run(demanded.recv()).await {
         match demand {

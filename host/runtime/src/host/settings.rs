@@ -6,6 +6,7 @@ use soloist_config::{Config, EnsembleConfig, TlsConfig};
 use soloist_coordination::acl::acl;
 use soloist_coordination::connect::tls::{IdentityFiles, Tls, TlsError, TlsFiles, Verify};
 use soloist_coordination::connect::{Credentials, Ensemble, SessionSettings};
+use soloist_core::guardian::Teller;
 
 /// The ensemble, from the configuration. It reads the files of `[zookeeper.tls]`.
 ///
@@ -44,13 +45,17 @@ fn files(config: &TlsConfig) -> TlsFiles {
     }
 }
 
-pub(super) fn session_settings(config: &Config) -> Result<SessionSettings, TlsError> {
+pub(super) fn session_settings(
+    config: &Config,
+    guardian: Teller,
+) -> Result<SessionSettings, TlsError> {
     Ok(SessionSettings {
         ensemble: ensemble(&config.zookeeper)?,
         host: config.host.clone(),
         tick_time: config.zookeeper.tick_time,
         demote_timeout: Duration::ZERO,
         connect_timeout: config.zookeeper.connect_timeout,
+        guardian,
     })
 }
 

@@ -1,0 +1,126 @@
+//! The guarded process, as its parent has it.
+
+use std::env;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair, sockopt};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
+use soloist_core::guardian::{Death, Ledger, MESSAGE_MAX_BYTES, Message};
+use tokio::io::unix::AsyncFd;
+
+use super::GUARDED_WORD;
+
+/// How many bytes of messages may wait in the socket. The system may allow less.
+const WAITING_BYTES: usize = 1 << 20;
+
+/// The guarded process.
+#[derive(Debug)]
+pub(super) struct Process {
+    pid: Pid,
+    since: Instant,
+    socket: AsyncFd<OwnedFd>,
+    ledger: Ledger,
+    /// The process has closed its end.
+    is_silent: bool,
+}
+
+impl Process {
+    /// Starts this very executable again, with the same arguments and a line to here, even if another file has taken its place.
+    ///
+    /// Must be called on a runtime.
+    pub(super) fn start() -> io::Result<Self> {
+        let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+        let flags = SocketFlags::CLOEXEC;
+        let (mine, theirs) = socketpair(family, kind, flags, None)?;
+        sockopt::set_socket_send_buffer_size(&theirs, WAITING_BYTES)?;
+        let mut arguments = env::args_os();
+        let name = arguments.next().unwrap_or_else(|| "soloist".into());
+        // The process that is to become it looks itself up.
+        let child = Command::new("/proc/self/exe")
+            .arg0(name)
+            .arg(GUARDED_WORD)
+            .args(arguments)
+            .stdin(Stdio::from(theirs))
+            .spawn()?;
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        Ok(Self {
+            pid: pid.ok_or(Errno::SRCH)?,
+            since: Instant::now(),
+            socket: AsyncFd::new(mine)?,
+            ledger: Ledger::default(),
+            is_silent: false,
+        })
+    }
+
+    /// Since when it has been there.
+    pub(super) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Takes in what the process tells, and never ends.
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost when the future is dropped.
+    pub(super) async fn listen(&mut self) {
+        while !self.is_silent {
+            match self.socket.readable().await {
+                Ok(mut ready) => {
+                    ready.clear_ready();
+                    drop(ready);
+                    self.hear();
+                }
+                Err(_) => self.is_silent = true,
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Takes in what waits in the socket.
+    fn hear(&mut self) {
+        let mut bytes = vec![0; MESSAGE_MAX_BYTES];
+        loop {
+            let heard =
+                retry_on_intr(|| recv(self.socket.get_ref(), &mut bytes[..], RecvFlags::DONTWAIT));
+            match heard {
+                Ok((_, 0)) => return self.is_silent = true,
+                Ok((_, length)) => {
+                    if let Some(message) = bytes.get(..length).and_then(Message::decode) {
+                        self.ledger.take_in(message);
+                    }
+                }
+                Err(Errno::AGAIN) => return,
+                Err(_) => return self.is_silent = true,
+            }
+        }
+    }
+
+    /// Sends it a signal.
+    pub(super) fn signal(&self, signal: Signal) {
+        // It is not reaped while this value is there, so the number is still its own.
+        let _ = kill_process(self.pid, signal);
+    }
+
+    /// Reaps all children that have ended: this process, and if the guardian is the first process of a container, those that
+    /// others have left. Gives the death of this process: the system tells it once all its threads are gone.
+    pub(super) fn reap(&self) -> Option<Death> {
+        let mut death = None;
+        while let Ok(Some((pid, status))) = retry_on_intr(|| wait(WaitOptions::NOHANG)) {
+            if pid == self.pid {
+                let signal = status.terminating_signal().map(Death::Killed);
+                death = signal.or(status.exit_status().map(Death::Exited));
+            }
+        }
+        death
+    }
+
+    /// All that the dead process has told.
+    pub(super) fn into_ledger(mut self) -> Ledger {
+        self.hear();
+        self.ledger
+    }
+}

@@ -1,0 +1,183 @@
+//! The guardian's part: it waits for the death of the process, and does what follows.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use rustix::process::Signal;
+use soloist_coordination::connect::Ensemble;
+use soloist_coordination::guardian::{GivenBack, give_back};
+use soloist_core::event::{About, Event, Seconds};
+use soloist_core::guardian::{Death, Estate, OnDeath, next_pause};
+use soloist_runtime::report::LastLines;
+use soloist_runtime::signals::ignores_hangup;
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+use tokio::time::sleep;
+
+use super::process::Process;
+
+/// What the guardian knows before it starts the process.
+pub(crate) struct Guardian {
+    /// The ensemble, as the process knows it too.
+    pub(crate) ensemble: Ensemble,
+    /// The id of the host.
+    pub(crate) host: Arc<str>,
+    /// What follows a death.
+    pub(crate) on_death: OnDeath,
+    /// Makes it able to say something. It says nothing until the process has died.
+    pub(crate) speak: Box<dyn FnOnce() -> anyhow::Result<LastLines>>,
+}
+
+impl fmt::Debug for Guardian {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guardian")
+            .field("host", &self.host)
+            .field("on_death", &self.on_death)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The signals that the host handles: they are passed on.
+struct Heard {
+    terminate: Signals,
+    interrupt: Signals,
+    hang_up: Option<Signals>,
+    child: Signals,
+}
+
+/// What the guardian hears of.
+enum Happened {
+    Asked(Signal),
+    ChildEnded,
+}
+
+impl Guardian {
+    /// Starts the process, and guards it until one ends that is not started again. Gives the code to exit with.
+    ///
+    /// # Errors
+    /// The process cannot be started, or the system refuses what the guardian needs.
+    pub(crate) fn guard(self) -> anyhow::Result<u8> {
+        // Everything happens on this thread.
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start the runtime of the guardian")?
+            .block_on(self.watch())
+    }
+
+    async fn watch(self) -> anyhow::Result<u8> {
+        let Self {
+            ensemble,
+            host,
+            on_death,
+            speak,
+        } = self;
+        let mut heard = Heard::new().context("cannot listen to signals")?;
+        let (mut speak, mut voice) = (Some(speak), None);
+        let mut pauses = None;
+        loop {
+            let mut process = Process::start().context(
+                "cannot start the process that runs plugins; --no-guardian does without",
+            )?;
+            let mut asked_to_stop = false;
+            let death = loop {
+                let happened = tokio::select! {
+                    () = process.listen() => continue,
+                    happened = heard.next() => happened,
+                };
+                match happened {
+                    Happened::Asked(signal) => {
+                        // Whether SIGHUP means to stop the process knows; it exits with 0 if it does.
+                        asked_to_stop |= signal != Signal::HUP;
+                        process.signal(signal);
+                    }
+                    Happened::ChildEnded => {
+                        if let Some(death) = process.reap() {
+                            break death;
+                        }
+                    }
+                }
+            };
+            let died = Instant::now();
+            let lived = died.duration_since(process.since());
+            let pause = next_pause(death, on_death, asked_to_stop, lived, &mut pauses);
+            let estate = process.into_ledger().estate();
+            if voice.is_none() && (pause.is_some() || estate.is_some()) {
+                voice = speak.take().map(|speak| speak()).transpose()?;
+            }
+            if pause.is_some() || estate.is_some() {
+                About::Session.report(&Event::HostDied {
+                    how: death.to_string(),
+                    restart_in: pause.map(Seconds),
+                });
+            }
+            if let Some(estate) = estate {
+                free(&ensemble, &host, estate, death, died).await;
+            }
+            let Some(pause) = pause else {
+                drop(voice);
+                return Ok(death.exit_code());
+            };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = heard.asked_to_stop() => {
+                    drop(voice);
+                    return Ok(0);
+                }
+            }
+        }
+    }
+}
+
+async fn free(ensemble: &Ensemble, host: &Arc<str>, estate: Estate, death: Death, died: Instant) {
+    let GivenBack {
+        terms,
+        places,
+        nodes,
+        left,
+    } = give_back(ensemble, host, estate, death).await;
+    About::Session.report(&Event::GivenBack {
+        terms,
+        places,
+        nodes,
+        left,
+        took: Seconds(died.elapsed()),
+    });
+}
+
+impl Heard {
+    fn new() -> std::io::Result<Self> {
+        // Who was started to ignore it, as `nohup` does, goes on ignoring it, and so does the process.
+        let hang_up = (!ignores_hangup()).then(|| signal(SignalKind::hangup()));
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: hang_up.transpose()?,
+            child: signal(SignalKind::child())?,
+        })
+    }
+
+    async fn next(&mut self) -> Happened {
+        let hang_up = async {
+            match &mut self.hang_up {
+                Some(hang_up) => drop(hang_up.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = self.terminate.recv() => Happened::Asked(Signal::TERM),
+            _ = self.interrupt.recv() => Happened::Asked(Signal::INT),
+            () = hang_up => Happened::Asked(Signal::HUP),
+            _ = self.child.recv() => Happened::ChildEnded,
+        }
+    }
+
+    /// Waits for a signal that asks to stop, while there is no process that it could be passed on to.
+    async fn asked_to_stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
