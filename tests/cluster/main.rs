@@ -15,6 +15,7 @@ mod events;
 mod examples;
 mod failover;
 mod foreign;
+mod guardian;
 mod harness;
 mod identity;
 mod languages;

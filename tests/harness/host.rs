@@ -9,14 +9,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::clock::{self, Clock};
 use crate::history::{Event, History, Record, What};
 use crate::netns::Node;
 use crate::process::{self, Process};
 use crate::reference::Schema;
-use crate::{PATIENCE, build};
+use crate::{PATIENCE, build, eventually};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Command {
     clocked: bool,
     /// What it reports is what REFERENCE.md says.
     documented: bool,
+    /// It has a guardian.
+    guarded: bool,
 }
 
 impl Command {
@@ -58,7 +60,16 @@ impl Command {
             node: None,
             clocked: false,
             documented: false,
+            guarded: false,
         }
+    }
+
+    /// Gives the host a guardian, as it has by itself. Without one its process stands for a machine: when it is killed, nobody
+    /// is left who could say so.
+    #[must_use]
+    pub fn guarded(mut self) -> Self {
+        self.guarded = true;
+        self
     }
 
     /// Adds an argument.
@@ -142,6 +153,9 @@ impl Command {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         clear_settings(&mut command);
+        if self.documented && !self.guarded {
+            command.env("SOLOIST_NO_GUARDIAN", "true");
+        }
         command.envs(self.envs.iter().map(|(name, value)| (name, value)));
         let from = history.len();
         let started = SystemTime::now();
@@ -174,6 +188,7 @@ impl Command {
             started,
             errors,
             readers,
+            guarded: self.guarded,
         })
     }
 }
@@ -244,6 +259,25 @@ pub struct Host {
     started: SystemTime,
     errors: Arc<Mutex<String>>,
     readers: Vec<JoinHandle<()>>,
+    guarded: bool,
+}
+
+impl Drop for Host {
+    /// What is guarded outlives its guardian for as long as it takes to hand its tasks over.
+    fn drop(&mut self) {
+        if self.guarded
+            && let Some(pid) = child_of(self.pid())
+        {
+            let _ = self.process.kill();
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// A child of that process.
+fn child_of(pid: u32) -> Option<Pid> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    Pid::from_raw(children.split_whitespace().next()?.parse().ok()?)
 }
 
 impl Host {
@@ -357,6 +391,16 @@ impl Host {
         self.note(What::Killed);
         self.read_to_the_end();
         Ok(())
+    }
+
+    /// The process that the guardian guards, once it is there.
+    pub async fn guarded_pid(&self) -> Result<Pid> {
+        eventually("a guarded process", PATIENCE, async || child_of(self.pid())).await
+    }
+
+    /// Sends a signal to the process that the guardian guards.
+    pub async fn signal_guarded(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(self.guarded_pid().await?, signal)?)
     }
 
     /// Stops the host where it stands, and returns when it has stopped.

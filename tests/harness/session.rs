@@ -8,6 +8,7 @@ use soloist_coordination::acl::acl;
 use soloist_coordination::connect::{Ensemble, SessionSettings};
 use soloist_coordination::session::{Keeper, Session, SessionEnd, View};
 use soloist_coordination::task::TaskNodes;
+use soloist_core::guardian::Teller;
 use soloist_core::records::TaskPaths;
 use tokio::sync::{oneshot, watch};
 
@@ -42,6 +43,7 @@ impl OwnSession {
             tick_time: cluster.zookeeper.tick(),
             demote_timeout: Duration::from_secs(1),
             connect_timeout: None,
+            guardian: Teller::default(),
         });
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(keeper.run(async {

@@ -2,7 +2,6 @@
 
 use std::env;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -11,7 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair, sockopt};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use soloist_core::guardian::{Death, Ledger, MESSAGE_MAX_BYTES, Message};
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
 
 use super::GUARDED_WORD;
 
@@ -23,7 +22,7 @@ const WAITING_BYTES: usize = 1 << 20;
 pub(super) struct Process {
     pid: Pid,
     since: Instant,
-    socket: AsyncFd<OwnedFd>,
+    socket: UnixStream,
     ledger: Ledger,
     /// The process has closed its end.
     is_silent: bool,
@@ -35,7 +34,8 @@ impl Process {
     /// Must be called on a runtime.
     pub(super) fn start() -> io::Result<Self> {
         let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
-        let flags = SocketFlags::CLOEXEC;
+        // The flag that it does not block is each end's own: what the process sends asks for it by itself.
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (mine, theirs) = socketpair(family, kind, flags, None)?;
         sockopt::set_socket_send_buffer_size(&theirs, WAITING_BYTES)?;
         let mut arguments = env::args_os();
@@ -51,7 +51,7 @@ impl Process {
         Ok(Self {
             pid: pid.ok_or(Errno::SRCH)?,
             since: Instant::now(),
-            socket: AsyncFd::new(mine)?,
+            socket: UnixStream::from_std(mine.into())?,
             ledger: Ledger::default(),
             is_silent: false,
         })
@@ -69,31 +69,26 @@ impl Process {
     pub(super) async fn listen(&mut self) {
         while !self.is_silent {
             match self.socket.readable().await {
-                Ok(mut ready) => {
-                    ready.clear_ready();
-                    drop(ready);
-                    self.hear();
-                }
+                Ok(()) => self.hear(),
                 Err(_) => self.is_silent = true,
             }
         }
         std::future::pending().await
     }
 
-    /// Takes in what waits in the socket.
+    /// Takes in what waits in the socket. Each read takes one message.
     fn hear(&mut self) {
         let mut bytes = vec![0; MESSAGE_MAX_BYTES];
         loop {
-            let heard =
-                retry_on_intr(|| recv(self.socket.get_ref(), &mut bytes[..], RecvFlags::DONTWAIT));
-            match heard {
-                Ok((_, 0)) => return self.is_silent = true,
-                Ok((_, length)) => {
+            match self.socket.try_read(&mut bytes) {
+                Ok(0) => return self.is_silent = true,
+                Ok(length) => {
                     if let Some(message) = bytes.get(..length).and_then(Message::decode) {
                         self.ledger.take_in(message);
                     }
                 }
-                Err(Errno::AGAIN) => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => return self.is_silent = true,
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustix::process::Signal;
@@ -16,6 +16,9 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::time::sleep;
 
 use super::process::Process;
+
+/// How long the guardian still gives back once it is asked to stop.
+const LAST_TIME: Duration = Duration::from_secs(1);
 
 /// What the guardian knows before it starts the process.
 pub(crate) struct Guardian {
@@ -113,7 +116,17 @@ impl Guardian {
                 });
             }
             if let Some(estate) = estate {
-                free(&ensemble, &host, estate, death, died).await;
+                tokio::select! {
+                    () = free(&ensemble, &host, estate, death, died) => {}
+                    // What is left goes with its session. Usually all is done within milliseconds.
+                    () = async {
+                        heard.asked_to_stop().await;
+                        sleep(LAST_TIME).await;
+                    } => {
+                        drop(voice);
+                        return Ok(death.exit_code());
+                    }
+                }
             }
             let Some(pause) = pause else {
                 drop(voice);

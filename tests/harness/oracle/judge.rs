@@ -50,6 +50,10 @@ struct Judge {
 
 impl Judge {
     fn event(&mut self, record: &Record, event: &Event) {
+        if event.name == "host-died" {
+            // The guardian says so, before it gives anything back.
+            return self.killed(record);
+        }
         let Some(task) = event.task.clone() else {
             return;
         };

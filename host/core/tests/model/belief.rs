@@ -30,6 +30,10 @@ pub enum Rule {
     WithdrawsAtOnce,
     /// Broken there as well: the host gives nothing back.
     KeepsWhatItHas,
+    /// Broken where a guardian gives back: it takes a process that is stopped for one that is dead.
+    GuardianFreesTheStopped,
+    /// Broken there as well: it goes by what it has read, and nothing is checked when it writes.
+    GuardianChecksNothing,
     /// Broken where a host is drained: it resigns, and stands again.
     DrainResigns,
     /// Broken where a leader names who follows: whoever was named once is for good.

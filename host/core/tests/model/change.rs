@@ -42,6 +42,8 @@ pub enum Change {
         own: u64,
     },
     Release(Release),
+    /// What a guardian gives back of a dead process.
+    GiveBack(GiveBack),
     /// A fenced write of the plugin's state.
     Store {
         term: Term,
@@ -71,6 +73,23 @@ pub struct Release {
     pub own: Vec<u64>,
     /// The version of the history, if it was read in the term.
     pub history: Option<i32>,
+}
+
+/// What a guardian gives back, by what it has read.
+#[derive(Clone, Debug)]
+pub struct GiveBack {
+    /// The session of the dead process.
+    pub session: Session,
+    /// The term of that session, if it has the master node.
+    pub term: Option<Term>,
+    pub has_master: bool,
+    /// Its candidates.
+    pub own: Vec<u64>,
+    /// The version of the term record.
+    pub record: Option<i32>,
+    pub history: Option<i32>,
+    /// Broken: nothing is checked.
+    pub unchecked: bool,
 }
 
 /// What a change comes to.
@@ -132,6 +151,7 @@ impl Tree {
                     Verdict::Refused
                 }
             }
+            Change::GiveBack(it) if !it.unchecked && !self.is_as_read(it) => Verdict::Refused,
             Change::PlantMaster if self.master.is_some() => Verdict::Refused,
             _ => Verdict::Done,
         }
@@ -203,6 +223,7 @@ impl Tree {
                 });
             }
             Change::Release(release) => self.release(release, zxid),
+            Change::GiveBack(it) => self.give_back(it, zxid),
             Change::PlantMaster => {
                 self.master = Some(Master {
                     owner: NOBODY,
@@ -243,6 +264,42 @@ impl Tree {
         };
         let is_of_term = self.term.is_some_and(|it| it.zxid == term.fencing_token.0);
         is_of_term || self.is_as_seen(term, release)
+    }
+
+    /// What the transaction of a guardian checks: the candidates that it deletes, the master node that no stranger has made,
+    /// the version of the term record, and that of the history where it is written.
+    fn is_as_read(&self, it: &GiveBack) -> bool {
+        let own = !it.own.is_empty() && it.own.iter().all(|own| self.candidates.contains_key(own));
+        let master = !it.has_master || self.master.is_some_and(|master| master.owner != NOBODY);
+        let record = it.record == self.term.map(|term| term.version);
+        let history = self.history.as_ref().map(|history| history.version);
+        own && master && record && (it.term.is_none() || history == it.history)
+    }
+
+    fn give_back(&mut self, it: &GiveBack, zxid: u64) {
+        self.candidates
+            .retain(|sequence, _| !it.own.contains(sequence));
+        if it.has_master {
+            self.master = None;
+        }
+        let Some(term) = &it.term else { return };
+        self.term = Some(TermNode {
+            said: Some(Said {
+                number: term.number,
+                host: host_of(term),
+                released: true,
+                successor: None,
+            }),
+            version: term.record_version + 1,
+            zxid,
+        });
+        // One that is made anew is written once.
+        let history = self.history.get_or_insert(HistoryNode {
+            version: -RELEASE_WRITES,
+            ..HistoryNode::default()
+        });
+        history.version += RELEASE_WRITES;
+        history.numbers.insert(term.fencing_token.0, term.number);
     }
 
     fn is_as_seen(&self, term: &Term, release: &Release) -> bool {

@@ -36,6 +36,10 @@ pub enum Wrong {
     StoredLate,
     /// A release gave back a term that was not its own.
     ReleasedAnother,
+    /// A guardian gave back what a living process holds.
+    FreedTheLiving {
+        host: HostId,
+    },
     /// A number that an earlier term had.
     NumberAgain {
         number: u64,
@@ -172,6 +176,11 @@ impl Chronicle {
                 self.reign.appointed = stands.map(|(sequence, it)| (sequence, it.host));
                 self.reign.named = release.successor;
                 let term = release.term.as_ref()?;
+                self.reign.released = true;
+                (term.fencing_token.0 != self.reign.token).then_some(Wrong::ReleasedAnother)
+            }
+            Change::GiveBack(it) => {
+                let term = it.term.as_ref()?;
                 self.reign.released = true;
                 (term.fencing_token.0 != self.reign.token).then_some(Wrong::ReleasedAnother)
             }

@@ -40,6 +40,7 @@ struct Explored {
     renewals: u64,
     drains: u64,
     out_of_turn: u64,
+    given_back: u64,
     recovered_within: u64,
 }
 
@@ -62,6 +63,7 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         explored.renewals += world.renewals;
         explored.drains += world.drains;
         explored.out_of_turn += world.out_of_turn;
+        explored.given_back += world.given_back;
         explored.recovered_within = explored.recovered_within.max(world.recovered_within);
         if let Some(violation) = world.violation {
             explored.violation = Some((seed, violation));
@@ -76,10 +78,12 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         renewals,
         drains,
         out_of_turn,
+        given_back,
         recovered_within,
     } = &explored;
     println!(
         "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, {withdrawals} withdrawals, {renewals} renewals, {drains} drains, {out_of_turn} out of turn, \
+         {given_back} terms given back by guardians, \
          recovered within {recovered_within}% of the time allowed; {violation:?}",
         began.elapsed()
     );
@@ -114,6 +118,11 @@ fn at_most_one_host_can_have_effects() {
         explored.out_of_turn >= worlds() / 20,
         "{} out of turn",
         explored.out_of_turn
+    );
+    assert!(
+        explored.given_back >= worlds() / 8,
+        "{} terms given back",
+        explored.given_back
     );
     assert!(
         explored.drains >= worlds() / 4,
@@ -195,6 +204,19 @@ fn a_leader_that_does_not_read_again_is_found_out() {
 #[test]
 fn a_withdrawal_that_does_not_wait_for_the_plugin_is_found_out() {
     finds_two(Rule::WithdrawsAtOnce);
+}
+
+#[test]
+fn a_guardian_that_takes_a_stopped_process_for_a_dead_one_is_found_out() {
+    finds_two(Rule::GuardianFreesTheStopped);
+}
+
+#[test]
+fn a_guardian_that_checks_nothing_when_it_writes_is_found_out() {
+    let found = explore(Rule::GuardianChecksNothing, BROKEN_WORLDS)
+        .violation
+        .map(|(_, violation)| violation.wrong);
+    assert!(found.is_some(), "nothing is found");
 }
 
 #[test]

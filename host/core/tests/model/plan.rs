@@ -40,6 +40,8 @@ pub struct Plan {
     /// So many hosts, the first ones, are of the release before: they are not elected out of turn, and do not know that others
     /// are.
     pub older: usize,
+    /// Each process has a guardian.
+    pub guardians: bool,
 }
 
 /// What the ensemble refuses: nothing of it is done, and it will be refused again.
@@ -105,6 +107,7 @@ impl Plan {
             renewals: seed % 8 == 5,
             drains: matches!(seed % 8, 3 | 6),
             older: if seed % 4 == 2 { 2 } else { 0 },
+            guardians: matches!(seed % 8, 1 | 4 | 6 | 7),
         }
     }
 

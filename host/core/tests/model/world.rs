@@ -16,6 +16,7 @@ mod clients;
 mod contenders;
 mod event;
 mod faults;
+mod guardian;
 mod leader;
 mod people;
 mod plugins;
@@ -57,6 +58,8 @@ pub struct World {
     pub drains: u64,
     /// How often somebody was elected past those who stand before it.
     pub out_of_turn: u64,
+    /// How often a guardian gave a term back.
+    pub given_back: u64,
     /// How long it took until all was well again, at most, in percent of the time allowed.
     pub recovered_within: u64,
 }
@@ -102,6 +105,7 @@ impl World {
             renewals: 0,
             drains: 0,
             out_of_turn: 0,
+            given_back: 0,
             recovered_within: 0,
         };
         for host in 0..plan.hosts {
@@ -250,6 +254,8 @@ impl World {
             }
             Event::Effect { host, activation } => self.effect(host, activation),
             Event::Stopped { host, activation } => self.plugin_stopped(host, activation),
+            Event::GuardianReads { session, attempts } => self.guardian_reads(session, attempts),
+            Event::GuardianWrites { give_back } => self.guardian_writes(give_back),
             Event::Told {
                 host,
                 input,

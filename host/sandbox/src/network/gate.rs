@@ -7,6 +7,9 @@
 //! The same holds for a connection that the plugin has let go. The kernel would go on sending bytes that the peer has not
 //! acknowledged, for minutes and into the next term. So the gate keeps such a connection until the peer has all bytes. It cuts
 //! the connection if the term ends before, or if that takes too long. An HTTP exchange that is given up is cut at once.
+//!
+//! And it holds when the whole process is killed, since a guardian gives the term back at once then: the kernel resets each
+//! connection that still has its `SO_LINGER` of zero. The gate sets that back when it lets go of one whose bytes have arrived.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{Shutdown, shutdown};
+use rustix::net::{Shutdown, shutdown, sockopt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
@@ -69,6 +72,13 @@ pub(super) fn socket(ipv6: bool) -> io::Result<TcpSocket> {
         Ok(socket)
     } else {
         Err(Errno::NFILE.into())
+    }
+}
+
+/// Has a connection end, once it is closed, as the kernel ends any other.
+fn let_end(stream: &TcpStream) {
+    if let Err(error) = sockopt::set_socket_linger(stream, None) {
+        tracing::debug!("a connection ends by a reset: {error}");
     }
 }
 
@@ -152,6 +162,7 @@ impl Gate {
     fn register(self: &Arc<Self>, stream: TcpStream, slot: Slot) -> io::Result<Arc<Connection>> {
         // The kernel must not hold back small messages to wait for more.
         stream.set_nodelay(true)?;
+        sockopt::set_socket_linger(&stream, Some(Duration::ZERO))?;
         let mut open = self.open();
         let id = open.next;
         open.next += 1;
@@ -184,7 +195,7 @@ impl Gate {
             return;
         };
         if all_arrived(&stream) {
-            return;
+            return let_end(&stream);
         }
         if open.closed {
             return cut(&stream);
@@ -211,8 +222,11 @@ impl Gate {
             let late = since.elapsed() >= KEPT_TIME;
             if late {
                 cut(stream);
+            } else if all_arrived(stream) {
+                let_end(stream);
+                return false;
             }
-            !late && !all_arrived(stream)
+            !late
         });
         !open.kept.is_empty()
     }

@@ -3,6 +3,7 @@
 use soloist_core::election::Input;
 
 use super::stages::Stage;
+use crate::change::GiveBack;
 use crate::ensemble::Origin;
 use crate::host::{Ask, Seen, Watch};
 use crate::plan::{HostId, Session};
@@ -125,6 +126,14 @@ pub(super) enum Event {
     Stopped {
         host: HostId,
         activation: u64,
+    },
+    // What a guardian does after a death.
+    GuardianReads {
+        session: Session,
+        attempts: u32,
+    },
+    GuardianWrites {
+        give_back: GiveBack,
     },
     // What comes from outside.
     Told {

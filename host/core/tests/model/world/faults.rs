@@ -1,6 +1,7 @@
 //! What goes wrong with machines and the network, and how it heals.
 
 use super::{Event, World};
+use crate::belief::Rule;
 use crate::plan::{HostId, Nanos, SERVERS};
 
 /// What becomes of a server.
@@ -54,7 +55,12 @@ impl World {
             }
             4 => self.isolate(host, time),
             5 => self.cut(host),
-            6 => self.hosts[host].stopped_until = self.now + time,
+            6 => {
+                self.hosts[host].stopped_until = self.now + time;
+                if self.rule == Rule::GuardianFreesTheStopped {
+                    self.guardian_begins(host);
+                }
+            }
             7 | 8 => self.stall(host),
             9 => (0..self.hosts.len()).for_each(|host| self.cut(host)),
             _ => self.somebody_acts(host),

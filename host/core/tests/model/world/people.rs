@@ -22,7 +22,7 @@ impl World {
             return self.drain(host);
         }
         match self.random.below(10) {
-            0 => self.end_process(host),
+            0 => self.kill(host),
             1 => self.shut_down(host),
             2 | 3 => self.resign(host),
             4 => self.delete_master(),

@@ -193,3 +193,38 @@ async fn too_many_that_are_kept_leave_no_room() {
         sleep(Duration::from_millis(1)).await;
     }
 }
+
+/// The other side of a connection with full buffers whose process is killed. The process runs this very test.
+#[tokio::test]
+async fn what_waits_to_be_sent_is_thrown_away_when_the_process_is_killed() {
+    const PEER: &str = "SOLOIST_TEST_PEER";
+    let (permit, _deadline) = permit();
+    let (gate, _watch) = Gate::new(permit, 1);
+    if let Ok(peer) = std::env::var(PEER) {
+        let socket = TcpSocket::new_v4().unwrap();
+        let connecting = gate.connect(socket, peer.parse().unwrap(), gate.slot().unwrap());
+        let connection = connecting.await.unwrap();
+        println!("sent={}", fill(&connection).await);
+        return std::future::pending().await;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name = "network::gate::tests::what_waits_to_be_sent_is_thrown_away_when_the_process_is_killed";
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--nocapture", "--exact", name])
+        .env(PEER, listener.local_addr().unwrap().to_string())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let peer = listener.accept().await.unwrap().0;
+    let lines = std::io::BufReader::new(child.stdout.take().unwrap());
+    let sent = std::io::BufRead::lines(lines).find_map(|line| {
+        let (_, sent) = line.unwrap().rsplit_once("sent=").map(|(a, b)| (a.to_owned(), b.to_owned()))?;
+        sent.parse::<usize>().ok()
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (received, end) = end(peer).await;
+    assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset);
+    let sent = sent.unwrap();
+    assert!(received < sent, "{received} of {sent} bytes arrived");
+}

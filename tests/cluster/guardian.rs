@@ -1,0 +1,169 @@
+//! What a guardian does when the process that it guards is dead, and what it does not.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
+use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::host::Host;
+use soloist_tests::zookeeper::Settings;
+use soloist_tests::{PATIENCE, client, eventually};
+
+/// Far longer than anything here takes: what happens sooner does not come of a session that has expired.
+const TIMEOUT: Duration = Duration::from_secs(40);
+
+async fn cluster() -> Result<Cluster> {
+    Cluster::with(
+        Settings::standalone().property("maxSessionTimeout", "60000"),
+        TIMEOUT,
+    )
+    .await
+}
+
+/// A leader with a guardian, and a standby.
+async fn pair(cluster: &Cluster) -> Result<(Host, Host)> {
+    let mut leader = cluster.host("leader")?.guarded().start(&cluster.history)?;
+    leader.event("plugin-log").await?;
+    let mut standby = cluster.host("standby")?.guarded().start(&cluster.history)?;
+    standby.event("standby").await?;
+    Ok((leader, standby))
+}
+
+/// The ends of terms in the history, the latest first.
+async fn ends(cluster: &Cluster) -> Result<Vec<(String, String)>> {
+    let terms = cluster.terms().await?;
+    let text = |term: &serde_json::Value, name: &str| {
+        let end = term["end"].get(name).and_then(|it| it.as_str());
+        end.unwrap_or_default().to_owned()
+    };
+    Ok(terms
+        .iter()
+        .map(|term| (text(term, "reason"), text(term, "detail")))
+        .collect())
+}
+
+/// SIGKILL: the next one leads at once, by the history of a release; the dead one comes back, and stands behind it.
+#[tokio::test]
+async fn a_leader_whose_process_is_killed_is_replaced_at_once_and_comes_back() -> Result<()> {
+    let cluster = cluster().await?;
+    let (mut leader, mut standby) = pair(&cluster).await?;
+    let killed = (cluster.history.len(), SystemTime::now());
+    leader.signal_guarded(Signal::KILL).await?;
+    standby.event("elected").await?;
+    let took = standby
+        .event("activated")
+        .await?
+        .at
+        .duration_since(killed.1)?;
+    println!("killed to activated: {took:?}");
+    ensure!(took < TIMEOUT / 4, "{took:?}");
+    let died = leader.event("host-died").await?;
+    let how = died.event().and_then(|event| event.text("how"));
+    ensure!(how == Some("killed: signal 9"), "{died}");
+    let freed = leader.event("given-back").await?;
+    let freed = &freed.event().context("no event")?.line;
+    println!("{freed}");
+    ensure!(
+        freed["terms"] == 1 && freed["nodes"] == 1 && freed["left"] == 0,
+        "{freed}"
+    );
+    let back = leader.event_after(killed.0, "standby", |_| true).await?;
+    let took = back.at.duration_since(killed.1)?;
+    ensure!(took < TIMEOUT / 4, "it waited for its own id: {took:?}");
+    let ends = ends(&cluster).await?;
+    ensure!(ends[0] == ("killed".into(), "signal 9".into()), "{ends:?}");
+    cluster.verdict().check()?;
+    // It is as good as before.
+    ensure!(standby.terminate().await?.code() == Some(0));
+    leader.event_after(killed.0, "activated", |_| true).await?;
+    ensure!(
+        leader.terminate().await?.code() == Some(0),
+        "{}",
+        leader.errors()
+    );
+    cluster.verdict().check()
+}
+
+/// Its place in the queue goes with it: nobody waits behind a dead standby.
+#[tokio::test]
+async fn a_standby_whose_process_is_killed_leaves_the_queue_at_once() -> Result<()> {
+    let cluster = cluster().await?;
+    let (mut leader, mut standby) = pair(&cluster).await?;
+    let mut third = cluster.host("third")?.guarded().start(&cluster.history)?;
+    third.event("standby").await?;
+    standby.signal_guarded(Signal::KILL).await?;
+    let freed = standby.event("given-back").await?;
+    let freed = &freed.event().context("no event")?.line;
+    ensure!(freed["terms"] == 0 && freed["places"] == 1, "{freed}");
+    let begun = SystemTime::now();
+    ensure!(leader.terminate().await?.code() == Some(0));
+    let took = third.event("activated").await?.at.duration_since(begun)?;
+    ensure!(took < TIMEOUT / 4, "{took:?}");
+    cluster.verdict().check()
+}
+
+/// A process that is stopped is not dead, however long it stays so: its guardian gives nothing back.
+#[tokio::test]
+async fn nothing_is_given_back_while_the_process_is_only_stopped() -> Result<()> {
+    let cluster = cluster().await?;
+    let (mut leader, mut standby) = pair(&cluster).await?;
+    let observer = cluster.client().await?;
+    let before = client::owner(&observer, &Cluster::master(TASK)).await?;
+    leader.signal_guarded(Signal::STOP).await?;
+    let from = cluster.history.len();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let after = client::owner(&observer, &Cluster::master(TASK)).await?;
+    ensure!(before == after && before.is_some(), "{before:?} {after:?}");
+    ensure!(
+        !cluster
+            .history
+            .since(from)
+            .iter()
+            .any(|it| it.is("elected")),
+        "elected"
+    );
+    // Stopped, and then killed: now it is dead.
+    leader.signal_guarded(Signal::KILL).await?;
+    standby.event("activated").await?;
+    client::close(observer).await;
+    cluster.verdict().check()
+}
+
+/// The guardian is killed: the process hears it, hands over and ends.
+#[tokio::test]
+async fn a_process_whose_guardian_is_killed_hands_over_and_ends() -> Result<()> {
+    let cluster = cluster().await?;
+    let (mut leader, mut standby) = pair(&cluster).await?;
+    let guarded = leader.guarded_pid().await?;
+    leader.signal(Signal::KILL)?;
+    standby.event("activated").await?;
+    eventually("the end of the process", PATIENCE, async || {
+        rustix::process::test_kill_process(guarded).err()
+    })
+    .await?;
+    let ends = ends(&cluster).await?;
+    ensure!(ends[0].0 == "shutdown", "{ends:?}");
+    cluster.verdict().check()
+}
+
+/// With `--on-death exit` the guardian ends as its process has ended, once it has given back.
+#[tokio::test]
+async fn a_guardian_ends_as_its_process_if_it_is_told_to() -> Result<()> {
+    let cluster = cluster().await?;
+    let mut leader = cluster
+        .host("leader")?
+        .guarded()
+        .flag("--on-death", "exit")
+        .start(&cluster.history)?;
+    leader.event("plugin-log").await?;
+    leader.signal_guarded(Signal::KILL).await?;
+    let status = leader.ended().await?;
+    ensure!(status.code() == Some(137), "{status}");
+    leader.event("given-back").await?;
+    let observer = cluster.client().await?;
+    for path in [&Cluster::master(TASK), "/soloist/hosts/leader"] {
+        ensure!(client::owner(&observer, path).await?.is_none(), "{path}");
+    }
+    client::close(observer).await;
+    cluster.verdict().check()
+}
