@@ -30,7 +30,7 @@ const PRINTS: &str = r#"(module
 #[tokio::test]
 async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it() -> Result<()> {
     let cluster = Cluster::start().await?;
-    let ((), (), (), (), (), (), (), (), (), others, led) = tokio::try_join!(
+    let ((), (), (), (), (), (), (), (), (), (), others, led) = tokio::try_join!(
         plugins_that_log_complete_and_fail(&cluster),
         a_leader_that_loses_its_session(&cluster),
         a_plugin_that_cannot_be_stopped(&cluster),
@@ -39,6 +39,7 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it
         nodes_with_other_rights(&cluster),
         a_task_that_has_been_done(&cluster),
         a_configuration_that_changes(&cluster),
+        a_process_that_dies(&cluster),
         async {
             tokio::try_join!(
                 certificates_that_change(&cluster),
@@ -314,6 +315,23 @@ async fn certificates_that_change(cluster: &Cluster) -> Result<()> {
     host.event("session-tls-not-reloaded").await?;
     certificates.holder("host", &Wanted::subject("a host"))?;
     host.event("session-tls-reloaded").await.map(drop)
+}
+
+/// Its process is killed, and then its guardian.
+async fn a_process_that_dies(cluster: &Cluster) -> Result<()> {
+    let plugin = cluster.file("dies.wat", PRINTS)?;
+    let command = cluster.host_of("dies", &plugin)?.guarded();
+    let mut host = command.start(&cluster.history)?;
+    host.event("activated").await?;
+    let from = cluster.history.len();
+    host.signal_guarded(Signal::KILL).await?;
+    host.event("given-back").await?;
+    host.event_after(from, "activated", |_| true).await?;
+    host.signal(Signal::KILL)?;
+    let lost = |record: &soloist_tests::history::Record| record.is("guardian-lost");
+    let what = "the loss of a guardian";
+    let history = &cluster.history;
+    history.wait_for(from, what, PATIENCE, lost).await.map(drop)
 }
 
 async fn a_host_that_is_drained(cluster: &Cluster) -> Result<()> {

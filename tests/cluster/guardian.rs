@@ -106,7 +106,7 @@ async fn a_standby_whose_process_is_killed_leaves_the_queue_at_once() -> Result<
 #[tokio::test]
 async fn nothing_is_given_back_while_the_process_is_only_stopped() -> Result<()> {
     let cluster = cluster().await?;
-    let (mut leader, mut standby) = pair(&cluster).await?;
+    let (leader, mut standby) = pair(&cluster).await?;
     let observer = cluster.client().await?;
     let before = client::owner(&observer, &Cluster::master(TASK)).await?;
     leader.signal_guarded(Signal::STOP).await?;

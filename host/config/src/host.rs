@@ -327,6 +327,11 @@ fn host_id_default() -> Arc<str> {
     Arc::clone(&ID)
 }
 
+/// Whether a host has this id because none was set: then no other process has it, unless it is told to.
+pub fn is_drawn_host_id(id: &str) -> bool {
+    *host_id_default() == *id
+}
+
 fn random_host_id() -> Arc<str> {
     // Digits and letters that nobody confuses with each other.
     const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";

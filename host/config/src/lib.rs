@@ -65,7 +65,7 @@ pub use deployment::{Deployment, GivenDeployment};
 pub use ensemble::{EnsembleConfig, EnsembleWire};
 pub use file::{Document, Format};
 pub use grants::{DirectoryWire, GrantsWire, SecretFileWire, SecretWire};
-pub use host::{Config, Given};
+pub use host::{Config, Given, is_drawn_host_id};
 pub use identity::AclWire;
 pub use limits::{LimitsWire, RaisedLimit};
 pub use manifest::{Artefact, Difference, MANIFEST_BYTES_MAX, Manifest, OnRollback, differences};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
-use soloist_config::{BadValue, DeployConfig, TaskName};
+use soloist_config::{BadValue, DeployConfig, TaskName, is_drawn_host_id};
 use soloist_core::access::Auth;
 use soloist_core::guardian::{OnDeath, Teller};
 use soloist_deploy::accepted::AcceptedStore;
@@ -134,6 +134,7 @@ impl Run {
             let host = Arc::clone(&config.host);
             let guardian = Guardian {
                 ensemble: ensemble(&config.zookeeper),
+                is_host_drawn: is_drawn_host_id(&host),
                 host: Arc::clone(&host),
                 on_death: if once.is_some() {
                     OnDeath::Exit

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use soloist_core::guardian::{Death, Ledger, MESSAGE_MAX_BYTES, Message};
 use tokio::net::UnixStream;
@@ -31,8 +31,8 @@ pub(super) struct Process {
 impl Process {
     /// Starts this very executable again, with the same arguments and a line to here, even if another file has taken its place.
     ///
-    /// Must be called on a runtime.
-    pub(super) fn start() -> io::Result<Self> {
+    /// It is given that host id, if it would draw one. Must be called on a runtime.
+    pub(super) fn start(host_id: Option<&str>) -> io::Result<Self> {
         let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
         // The flag that it does not block is each end's own: what the process sends asks for it by itself.
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -45,6 +45,7 @@ impl Process {
             .arg0(name)
             .arg(GUARDED_WORD)
             .args(arguments)
+            .envs(host_id.map(|id| ("SOLOIST_HOST_ID", id)))
             .stdin(Stdio::from(theirs))
             .spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);

@@ -26,6 +26,8 @@ pub(crate) struct Guardian {
     pub(crate) ensemble: Ensemble,
     /// The id of the host.
     pub(crate) host: Arc<str>,
+    /// Nobody has set it: the processes are told of it, so that all of them have the same.
+    pub(crate) is_host_drawn: bool,
     /// What follows a death.
     pub(crate) on_death: OnDeath,
     /// Makes it able to say something. It says nothing until the process has died.
@@ -73,6 +75,7 @@ impl Guardian {
         let Self {
             ensemble,
             host,
+            is_host_drawn,
             on_death,
             speak,
         } = self;
@@ -80,7 +83,7 @@ impl Guardian {
         let (mut speak, mut voice) = (Some(speak), None);
         let mut pauses = None;
         loop {
-            let mut process = Process::start().context(
+            let mut process = Process::start(is_host_drawn.then_some(&*host)).context(
                 "cannot start the process that runs plugins; --no-guardian does without",
             )?;
             let mut asked_to_stop = false;

@@ -208,7 +208,8 @@ async fn what_waits_to_be_sent_is_thrown_away_when_the_process_is_killed() {
         return std::future::pending().await;
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let name = "network::gate::tests::what_waits_to_be_sent_is_thrown_away_when_the_process_is_killed";
+    let name =
+        "network::gate::tests::what_waits_to_be_sent_is_thrown_away_when_the_process_is_killed";
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--nocapture", "--exact", name])
         .env(PEER, listener.local_addr().unwrap().to_string())
@@ -218,7 +219,10 @@ async fn what_waits_to_be_sent_is_thrown_away_when_the_process_is_killed() {
     let peer = listener.accept().await.unwrap().0;
     let lines = std::io::BufReader::new(child.stdout.take().unwrap());
     let sent = std::io::BufRead::lines(lines).find_map(|line| {
-        let (_, sent) = line.unwrap().rsplit_once("sent=").map(|(a, b)| (a.to_owned(), b.to_owned()))?;
+        let (_, sent) = line
+            .unwrap()
+            .rsplit_once("sent=")
+            .map(|(a, b)| (a.to_owned(), b.to_owned()))?;
         sent.parse::<usize>().ok()
     });
     child.kill().unwrap();
