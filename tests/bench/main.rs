@@ -5,6 +5,7 @@
 
 mod calls;
 mod deploy;
+mod failover;
 mod fairness;
 mod handover;
 mod heartbeats;
@@ -30,6 +31,7 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
 const TOPICS: [&str; 11] = [
     "handover",
+    "failover",
     "upgrade",
     "start",
     "loading",
@@ -61,6 +63,9 @@ async fn main() -> Result<()> {
     let mut table = Table::default();
     if chosen("handover") {
         handover::measure(&cluster, &mut table).await?;
+    }
+    if chosen("failover") {
+        failover::measure(&cluster, &mut table).await?;
     }
     if chosen("upgrade") {
         upgrade::measure(&cluster, &mut table).await?;

@@ -5,9 +5,11 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::history::Record;
 use soloist_tests::host::Host;
+use soloist_tests::proxy::{Proxy, Traffic};
 use soloist_tests::zookeeper::Settings;
-use soloist_tests::{PATIENCE, client, eventually};
+use soloist_tests::{PATIENCE, build, client, eventually};
 
 /// Far longer than anything here takes: what happens sooner does not come of a session that has expired.
 const TIMEOUT: Duration = Duration::from_secs(40);
@@ -71,7 +73,8 @@ async fn a_leader_whose_process_is_killed_is_replaced_at_once_and_comes_back() -
     let took = back.at.duration_since(killed.1)?;
     ensure!(took < TIMEOUT / 4, "it waited for its own id: {took:?}");
     let ends = ends(&cluster).await?;
-    ensure!(ends[0] == ("killed".into(), "signal 9".into()), "{ends:?}");
+    // The first is that of the term that goes on.
+    ensure!(ends[1] == ("killed".into(), "signal 9".into()), "{ends:?}");
     cluster.verdict().check()?;
     // It is as good as before.
     ensure!(standby.terminate().await?.code() == Some(0));
@@ -142,7 +145,7 @@ async fn a_process_whose_guardian_is_killed_hands_over_and_ends() -> Result<()> 
     })
     .await?;
     let ends = ends(&cluster).await?;
-    ensure!(ends[0].0 == "shutdown", "{ends:?}");
+    ensure!(ends[1].0 == "shutdown", "{ends:?}");
     cluster.verdict().check()
 }
 
@@ -164,6 +167,129 @@ async fn a_guardian_ends_as_its_process_if_it_is_told_to() -> Result<()> {
     for path in [&Cluster::master(TASK), "/soloist/hosts/leader"] {
         ensure!(client::owner(&observer, path).await?.is_none(), "{path}");
     }
+    client::close(observer).await;
+    cluster.verdict().check()
+}
+
+/// A guardian that is stopped while its process dies gives nothing back. Once it goes on, the session has expired and somebody
+/// else leads: it takes nothing from them.
+#[tokio::test]
+async fn a_guardian_that_comes_too_late_takes_nothing_from_whoever_leads_by_then() -> Result<()> {
+    let short = Duration::from_secs(4);
+    let cluster = Cluster::with(Settings::standalone(), short).await?;
+    let (mut leader, mut standby) = pair(&cluster).await?;
+    leader.signal(Signal::STOP)?;
+    let killed = SystemTime::now();
+    leader.signal_guarded(Signal::KILL).await?;
+    let elected = standby.event("elected").await?;
+    ensure!(elected.at.duration_since(killed)? > short / 2, "{elected}");
+    standby.event("activated").await?;
+    let from = cluster.history.len();
+    leader.signal(Signal::CONT)?;
+    let freed = leader.event("given-back").await?;
+    let freed = &freed.event().context("no event")?.line;
+    ensure!(freed["terms"] == 0 && freed["nodes"] == 0, "{freed}");
+    leader.event_after(from, "standby", |_| true).await?;
+    let observer = cluster.client().await?;
+    ensure!(
+        client::owner(&observer, &Cluster::master(TASK))
+            .await?
+            .is_some()
+    );
+    let ends = |it: &Record| it.is("draining") || it.is("demoted") || it.is("revoked");
+    ensure!(
+        !cluster.history.since(from).iter().any(ends),
+        "it has stopped"
+    );
+    client::close(observer).await;
+    Ok(())
+}
+
+/// A guardian that the ensemble cannot be reached from tries again, until the session must have expired.
+#[tokio::test]
+async fn a_guardian_that_is_cut_off_leaves_the_rest_to_the_end_of_the_session() -> Result<()> {
+    let short = Duration::from_secs(4);
+    let cluster = Cluster::with(Settings::standalone(), short).await?;
+    let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
+    let plugin = build::artifacts()?.guest("heartbeat");
+    let servers = proxy.connect_string();
+    let leader = cluster.host_at(&servers, "leader", &plugin)?.guarded();
+    let mut leader = leader.flag("--task", TASK).start(&cluster.history)?;
+    leader.event("plugin-log").await?;
+    let mut standby = cluster.host("standby")?.guarded().start(&cluster.history)?;
+    standby.event("standby").await?;
+    proxy.set(Traffic::Lost);
+    leader.signal_guarded(Signal::KILL).await?;
+    standby.event("activated").await?;
+    let freed = leader.event("given-back").await?;
+    let freed = &freed.event().context("no event")?.line;
+    ensure!(freed["terms"] == 0 && freed["left"] == 2, "{freed}");
+    let from = cluster.history.len();
+    proxy.set(Traffic::Passes);
+    leader.event_after(from, "standby", |_| true).await?;
+    cluster.verdict().check()
+}
+
+/// Killed while it starts, joins, elects, is asked to stop, releases or tells its guardian: whatever it had is given back, and
+/// nobody waits for a session to expire. Each round draws its moments anew.
+#[tokio::test]
+async fn a_process_may_be_killed_at_any_moment() -> Result<()> {
+    const ROUNDS: u32 = 16;
+    let cluster = cluster().await?;
+    let mut random = soloist_seed::Random::new(soloist_seed::seed());
+    let start = |id: &str| cluster.host(id)?.guarded().start(&cluster.history);
+    let mut hosts = [start("a")?, start("b")?];
+    let begun = std::time::Instant::now();
+    for round in 0..ROUNDS {
+        let host = &mut hosts[usize::try_from(random.below(2))?];
+        tokio::time::sleep(Duration::from_millis(random.below(120))).await;
+        let asked = random.below(2) == 0;
+        let shot = async {
+            if asked {
+                host.signal_guarded(Signal::TERM).await?;
+                tokio::time::sleep(Duration::from_micros(random.below(8_000))).await;
+            }
+            host.signal_guarded(Signal::KILL).await
+        };
+        // One that was asked to stop may be quicker. Then its guardian ends as well.
+        if let Err(error) = shot.await
+            && !host.has_ended()?
+        {
+            return Err(error.context(format!("round {round}")));
+        }
+        if asked {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        if host.has_ended()? {
+            *host = start(&host.id().to_owned())?;
+        }
+    }
+    for host in &mut hosts {
+        if host.has_ended()? {
+            *host = start(&host.id().to_owned())?;
+        }
+    }
+    let observer = cluster.client().await?;
+    let candidates = format!("/soloist/tasks/{TASK}/candidates");
+    eventually("both, and nothing of the dead", PATIENCE, async || {
+        let names = observer.list_children(&candidates).await.ok()?;
+        let led = client::owner(&observer, &Cluster::master(TASK))
+            .await
+            .ok()?;
+        (names.len() == 2 && led.is_some()).then_some(())
+    })
+    .await?;
+    println!("{ROUNDS} rounds in {:?}", begun.elapsed());
+    ensure!(
+        begun.elapsed() < TIMEOUT * ROUNDS / 4,
+        "sessions have expired"
+    );
+    let left = |it: &Record| {
+        it.event()
+            .is_some_and(|it| it.name == "given-back" && it.line["left"] != 0)
+    };
+    let left: Vec<_> = cluster.history.since(0).into_iter().filter(left).collect();
+    ensure!(left.is_empty(), "{left:?}");
     client::close(observer).await;
     cluster.verdict().check()
 }

@@ -274,6 +274,13 @@ impl Drop for Host {
     }
 }
 
+/// Whether a child of this process has ended.
+fn is_zombie(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
+}
+
 /// A child of that process.
 fn child_of(pid: u32) -> Option<Pid> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
@@ -396,6 +403,11 @@ impl Host {
     /// The process that the guardian guards, once it is there.
     pub async fn guarded_pid(&self) -> Result<Pid> {
         eventually("a guarded process", PATIENCE, async || child_of(self.pid())).await
+    }
+
+    /// Whether the process has ended.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.process.status()?.is_some())
     }
 
     /// Sends a signal to the process that the guardian guards.

@@ -258,7 +258,7 @@ fn about(event: &str) -> [(&'static str, Due); 4] {
     };
     let (task, term) = match event {
         _ if event.starts_with("session-") || event.starts_with("acl-") => (Due::Never, Due::Never),
-        "reloaded" | "not-reloaded" => (Due::Never, Due::Never),
+        "reloaded" | "not-reloaded" | "given-back" | "guardian-lost" => (Due::Never, Due::Never),
         _ if event.starts_with("host-") => (Due::Never, Due::Never),
         "deploy-error" => (Due::Sometimes, Due::Never),
         "generation-ready" | "generation-unready" | "not-standing" | "standby"

@@ -1,0 +1,54 @@
+//! How long nobody leads when the process of the leader is killed, with a guardian.
+
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use soloist_tests::cluster::Cluster;
+
+use crate::host;
+use crate::table::{Samples, Table};
+
+const FAILOVERS: usize = 40;
+/// Those that are not counted: the server compiles what it runs often.
+const WARM_UP: usize = 10;
+
+/// What a process that has just started asks of the ensemble, and writes there, is done after this time.
+const SETTLING: Duration = Duration::from_millis(300);
+
+/// Two hosts kill each other's processes in turns; each comes back as a standby.
+pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> {
+    let (mut all, mut dying, mut giving) =
+        (Samples::default(), Samples::default(), Samples::default());
+    let start = |id| host(cluster, id)?.guarded().start(&cluster.history);
+    let (mut leader, mut next) = (start("g0")?, start("g1")?);
+    leader.event("plugin-log").await?;
+    next.event("standby").await?;
+    for round in 1..=WARM_UP + FAILOVERS {
+        tokio::time::sleep(SETTLING).await;
+        let from = cluster.history.len();
+        let killed = SystemTime::now();
+        leader.signal_guarded(Signal::KILL).await?;
+        let spoke = next.event_after(from, "plugin-log", |_| true).await?.at;
+        let died = leader.event_after(from, "host-died", |_| true).await?.at;
+        let freed = leader.event_after(from, "given-back", |_| true).await?;
+        let took = freed.event().and_then(|event| event.duration("took"));
+        leader.event_after(from, "standby", |_| true).await?;
+        if round > WARM_UP {
+            all.add(spoke.duration_since(killed)?);
+            dying.add(died.duration_since(killed)?);
+            giving.add(took.context("how long it took")?);
+        }
+        std::mem::swap(&mut leader, &mut next);
+    }
+    table.times(
+        "failover: SIGKILL of the leader's process → first statement of the next",
+        &all,
+    );
+    table.times(
+        "SIGKILL → all threads are gone, and the guardian knows",
+        &dying,
+    );
+    table.times("dead → everything is given back", &giving);
+    Ok(())
+}
