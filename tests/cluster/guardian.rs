@@ -261,12 +261,12 @@ async fn a_process_may_be_killed_at_any_moment() -> Result<()> {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         if host.has_ended()? {
-            *host = start(&host.id().to_owned())?;
+            *host = start(host.id())?;
         }
     }
     for host in &mut hosts {
         if host.has_ended()? {
-            *host = start(&host.id().to_owned())?;
+            *host = start(host.id())?;
         }
     }
     let observer = cluster.client().await?;

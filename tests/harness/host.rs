@@ -20,6 +20,10 @@ use crate::{PATIENCE, build, eventually};
 
 /// What to run.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is set by a method of its own"
+)]
 pub struct Command {
     id: String,
     program: PathBuf,
@@ -274,7 +278,7 @@ impl Drop for Host {
     }
 }
 
-/// Whether a child of this process has ended.
+/// Whether a child of this process has ended, and was not reaped yet.
 fn is_zombie(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')')
@@ -402,7 +406,11 @@ impl Host {
 
     /// The process that the guardian guards, once it is there.
     pub async fn guarded_pid(&self) -> Result<Pid> {
-        eventually("a guarded process", PATIENCE, async || child_of(self.pid())).await
+        let found = eventually("a guarded process", PATIENCE, async || {
+            let child = child_of(self.pid());
+            (child.is_some() || is_zombie(self.pid())).then_some(child)
+        });
+        found.await?.context("the guardian has ended")
     }
 
     /// Whether the process has ended.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
-use soloist_config::{BadValue, DeployConfig, TaskName, is_drawn_host_id};
+use soloist_config::{BadValue, Config, DeployConfig, TaskName, is_drawn_host_id};
 use soloist_core::access::Auth;
 use soloist_core::guardian::{OnDeath, Teller};
 use soloist_deploy::accepted::AcceptedStore;
@@ -14,6 +14,7 @@ use soloist_runtime::contender::Once;
 use soloist_runtime::deployer::Deployer;
 use soloist_runtime::host::{Host, HostError, ensemble};
 use soloist_runtime::report::{self, Hidden, LastLines, Levels, LineQueue, Lines, LogFormat};
+use soloist_runtime::shutdown::Shutdown;
 use soloist_runtime::signals::{self, Hangup};
 
 use super::options::{Options, Sources, boolean};
@@ -131,22 +132,12 @@ impl Run {
             .unwrap_or_default();
         hidden.set(&identity);
         if line.is_none() && !no_guardian {
-            let host = Arc::clone(&config.host);
-            let guardian = Guardian {
-                ensemble: ensemble(&config.zookeeper),
-                is_host_drawn: is_drawn_host_id(&host),
-                host: Arc::clone(&host),
-                on_death: if once.is_some() {
-                    OnDeath::Exit
-                } else {
-                    on_death
-                },
-                speak: Box::new(move || report(format, levels, &host, &hidden)),
-            };
-            // It stays small.
-            drop((config, options));
-            let code = guardian.guard().map_err(Failure::RunTime)?;
-            std::process::exit(code.into());
+            // A task that is done once is not begun again.
+            let on_death = once.as_ref().map_or(on_death, |_| OnDeath::Exit);
+            let speak = move |host: &str| report(format, levels, host, &hidden);
+            // The guardian stays small.
+            drop(options);
+            return guard(config, on_death, speak);
         }
         let _flushed_when_dropped =
             report(format, levels, &config.host, &hidden).map_err(Failure::RunTime)?;
@@ -154,13 +145,7 @@ impl Run {
         let (shutdown, reloads) = signals::listen(hangup(config.file.is_some(), once.is_some()))
             .context("cannot listen to signals")
             .map_err(Failure::RunTime)?;
-        let teller = match line {
-            Some(line) => line
-                .begin(shutdown.clone())
-                .context("cannot talk to the guardian")
-                .map_err(Failure::RunTime)?,
-            None => Teller::default(),
-        };
+        let teller = teller(line, &shutdown)?;
         // This thread runs the elections and renews the lease; plugins have threads of their own.
         let coordination = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -196,6 +181,32 @@ impl Run {
             reloader.run(host, &reloads).await.map_err(Failure::from)
         })
     }
+}
+
+/// What tells the guardian, if there is one, and asks to stop when it has gone.
+fn teller(line: Option<Line>, shutdown: &Shutdown) -> Result<Teller, Failure> {
+    let begun = line.map(|line| line.begin(shutdown.clone())).transpose();
+    let teller = begun.context("cannot talk to the guardian");
+    Ok(teller.map_err(Failure::RunTime)?.unwrap_or_default())
+}
+
+/// Starts this program again, guards that process, and ends as it does.
+fn guard(
+    config: Config,
+    on_death: OnDeath,
+    speak: impl FnOnce(&str) -> anyhow::Result<LastLines> + 'static,
+) -> Result<(), Failure> {
+    let host = Arc::clone(&config.host);
+    let guardian = Guardian {
+        ensemble: ensemble(&config.zookeeper),
+        is_host_drawn: is_drawn_host_id(&host),
+        host,
+        on_death,
+        speak: Box::new(speak),
+    };
+    drop(config);
+    let code = guardian.guard().map_err(Failure::RunTime)?;
+    std::process::exit(code.into());
 }
 
 /// Opens what a host that takes deployed tasks keeps on its disk.

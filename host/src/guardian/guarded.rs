@@ -171,7 +171,10 @@ mod tests {
         socketpair(family, kind, SocketFlags::CLOEXEC, None).unwrap()
     }
 
-    /// More than the socket takes while nobody reads, told several times over.
+    /// More than the socket takes while nobody reads.
+    const TASKS: usize = 5_000;
+
+    /// Each of them is told several times over.
     #[test]
     fn a_guardian_that_does_not_read_holds_nothing_up_and_hears_all_in_the_end() {
         let (mine, theirs) = pair();
@@ -183,7 +186,6 @@ mod tests {
             candidates: vec!["c-0000000000000001-a-0000000001".into()],
             leads,
         };
-        const TASKS: usize = 5_000;
         for round in 0..3 {
             for task in 0..TASKS {
                 teller.tell(Message::Stands(place(task, Some(round))));

@@ -74,7 +74,7 @@ impl Process {
                 Err(_) => self.is_silent = true,
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Takes in what waits in the socket. Each read takes one message.

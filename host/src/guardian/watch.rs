@@ -20,6 +20,9 @@ use super::process::Process;
 /// How long the guardian still gives back once it is asked to stop.
 const LAST_TIME: Duration = Duration::from_secs(1);
 
+/// Sets up the log in the name of a host.
+type Speak = dyn FnOnce(&str) -> anyhow::Result<LastLines>;
+
 /// What the guardian knows before it starts the process.
 pub(crate) struct Guardian {
     /// The ensemble, as the process knows it too.
@@ -30,8 +33,8 @@ pub(crate) struct Guardian {
     pub(crate) is_host_drawn: bool,
     /// What follows a death.
     pub(crate) on_death: OnDeath,
-    /// Makes it able to say something. It says nothing until the process has died.
-    pub(crate) speak: Box<dyn FnOnce() -> anyhow::Result<LastLines>>,
+    /// Makes it able to say something in the name of a host. It says nothing until the process has died.
+    pub(crate) speak: Box<Speak>,
 }
 
 impl fmt::Debug for Guardian {
@@ -110,7 +113,7 @@ impl Guardian {
             let pause = next_pause(death, on_death, asked_to_stop, lived, &mut pauses);
             let estate = process.into_ledger().estate();
             if voice.is_none() && (pause.is_some() || estate.is_some()) {
-                voice = speak.take().map(|speak| speak()).transpose()?;
+                voice = speak.take().map(|speak| speak(&host)).transpose()?;
             }
             if pause.is_some() || estate.is_some() {
                 About::Session.report(&Event::HostDied {
