@@ -12,7 +12,7 @@ use soloist_deploy::accepted::AcceptedStore;
 use soloist_deploy::{Artefacts, Bounds, Cache, DockerConfig};
 use soloist_runtime::contender::Once;
 use soloist_runtime::deployer::Deployer;
-use soloist_runtime::host::{Host, HostError, ensemble};
+use soloist_runtime::host::{Host, HostError};
 use soloist_runtime::report::{self, Hidden, LastLines, Levels, LineQueue, Lines, LogFormat};
 use soloist_runtime::shutdown::Shutdown;
 use soloist_runtime::signals::{self, Hangup};
@@ -198,7 +198,7 @@ fn guard(
 ) -> Result<(), Failure> {
     let host = Arc::clone(&config.host);
     let guardian = Guardian {
-        ensemble: ensemble(&config.zookeeper),
+        ensemble: config.zookeeper.clone(),
         is_host_drawn: is_drawn_host_id(&host),
         host,
         on_death,

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustix::process::Signal;
-use soloist_coordination::connect::Ensemble;
+use soloist_config::EnsembleConfig;
 use soloist_coordination::guardian::{GivenBack, give_back};
-use soloist_core::event::{About, Event, Seconds};
+use soloist_core::event::{About, Event, Seconds, chain};
 use soloist_core::guardian::{Death, Estate, OnDeath, next_pause};
+use soloist_runtime::host::ensemble;
 use soloist_runtime::report::LastLines;
 use soloist_runtime::signals::ignores_hangup;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
@@ -25,8 +26,8 @@ type Speak = dyn FnOnce(&str) -> anyhow::Result<LastLines>;
 
 /// What the guardian knows before it starts the process.
 pub(crate) struct Guardian {
-    /// The ensemble, as the process knows it too.
-    pub(crate) ensemble: Ensemble,
+    /// The ensemble, as the process knows it too. Certificates are read when they are needed: they may have been exchanged.
+    pub(crate) ensemble: EnsembleConfig,
     /// The id of the host.
     pub(crate) host: Arc<str>,
     /// Nobody has set it: the processes are told of it, so that all of them have the same.
@@ -76,7 +77,7 @@ impl Guardian {
 
     async fn watch(self) -> anyhow::Result<u8> {
         let Self {
-            ensemble,
+            ensemble: config,
             host,
             is_host_drawn,
             on_death,
@@ -123,7 +124,7 @@ impl Guardian {
             }
             if let Some(estate) = estate {
                 tokio::select! {
-                    () = free(&ensemble, &host, estate, death, died) => {}
+                    () = free(&config, &host, estate, death, died) => {}
                     // What is left goes with its session. Usually all is done within milliseconds.
                     () = async {
                         heard.asked_to_stop().await;
@@ -149,13 +150,28 @@ impl Guardian {
     }
 }
 
-async fn free(ensemble: &Ensemble, host: &Arc<str>, estate: Estate, death: Death, died: Instant) {
+async fn free(
+    config: &EnsembleConfig,
+    host: &Arc<str>,
+    estate: Estate,
+    death: Death,
+    died: Instant,
+) {
     let GivenBack {
         terms,
         places,
         nodes,
         left,
-    } = give_back(ensemble, host, estate, death).await;
+    } = match ensemble(config) {
+        Ok(ensemble) => give_back(&ensemble, host, estate, death).await,
+        Err(error) => {
+            About::Session.report(&Event::session_error(chain(&error)));
+            GivenBack {
+                left: estate.places.len() + estate.nodes.len(),
+                ..GivenBack::default()
+            }
+        }
+    };
     About::Session.report(&Event::GivenBack {
         terms,
         places,

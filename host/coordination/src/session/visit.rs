@@ -6,7 +6,7 @@ use std::time::Duration;
 use zookeeper_client::{Error, StateWatcher};
 
 use super::view::Session;
-use crate::connect::{Ensemble, SessionError, connector, obstacles};
+use crate::connect::{Ensemble, SessionError, connect, obstacles};
 use soloist_core::guardian::Teller;
 
 /// A session that its holder ends.
@@ -20,15 +20,12 @@ impl Visit {
     /// Asks for a session.
     pub(crate) async fn begin(ensemble: &Ensemble, host: &Arc<str>) -> Result<Self, SessionError> {
         let servers = ensemble.servers.clone();
-        let connected = connector(ensemble.session_timeout, ensemble.auth.as_ref())
-            .connect(&servers)
-            .await;
-        let client = match connected {
+        let client = match connect(ensemble).await {
             Ok(client) => client,
             Err(Error::AuthFailed) => return Err(SessionError::AuthFailed { servers }),
             Err(error) => {
                 return Err(SessionError::Connect {
-                    obstacles: obstacles(&servers, &error).await,
+                    obstacles: obstacles(ensemble, &error).await,
                     servers,
                 });
             }
