@@ -6,7 +6,6 @@ use std::time::Duration;
 use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 
 use super::keeper::{Keeper, Live, Shard};
-use super::turns::Turns;
 use super::view::Session;
 use crate::connect::{Ensemble, SessionError, SessionSettings, connect, obstacles};
 use crate::error::{Doing, NodeError};
