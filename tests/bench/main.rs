@@ -29,7 +29,7 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 11] = [
+const TOPICS: [&str; 12] = [
     "handover",
     "failover",
     "upgrade",
