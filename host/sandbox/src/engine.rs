@@ -39,8 +39,8 @@ pub(crate) struct Most {
     pub(crate) calls: u64,
 }
 
-/// An engine that runs one plugin, whose code is found in `cache`. If the machine has too little address space for a pool of
-/// instances, `without_pool` is called, and the engine has none.
+/// An engine that runs one plugin, whose code is found in `cache`, with a pool of instances if it is to have one. If the machine
+/// has too little address space for that, `without_pool` is called, and the engine has none.
 ///
 /// # Errors
 /// The machine cannot run WebAssembly within these limits.
@@ -48,6 +48,7 @@ pub(crate) fn for_plugin(
     limits: &Limits,
     most: &Most,
     cache: Cache,
+    has_pool: bool,
     without_pool: impl FnOnce(wasmtime::Error),
 ) -> wasmtime::Result<Engine> {
     let mut config = config_without_compiler();
@@ -56,6 +57,10 @@ pub(crate) fn for_plugin(
         .max_wasm_stack(stack)
         .async_stack_size(stack.saturating_add(HOST_STACK_BYTES));
     config.cache(Some(cache));
+    if !has_pool {
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        return Engine::new(&config);
+    }
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(limits, most)));
     Engine::new(&config).or_else(|error| {
         // The pool reserves gigabytes of address space, which a limit on it (`ulimit -v`) refuses. Whatever the pool would hold

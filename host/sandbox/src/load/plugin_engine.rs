@@ -1,11 +1,11 @@
 //! What the plugins of a host have in common: how they are compiled, where that is kept, and what interrupts them.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Once};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::{env, fs, io};
 
 use wasmtime::component::Component;
-use wasmtime::{Cache, Engine};
+use wasmtime::{Cache, Engine, EngineWeak};
 
 use crate::bounded::describe;
 use crate::engine::ticker::Ticker;
@@ -19,6 +19,10 @@ use crate::load::scratch::Scratch;
 use soloist_core::digest::Digest;
 use soloist_core::directories::user_cache;
 use soloist_core::limits::Limits;
+
+/// How many plugins have a pool of instances, with which they are activated sooner. A pool takes some 40 mappings of memory whether
+/// or not its plugin runs, and a process may have 65,530 (`vm.max_map_count`).
+const POOLS_MAX: usize = 400;
 
 /// Where plugins are compiled if there is no better place.
 const SHARED_DIRECTORIES: [&str; 2] = ["/tmp", "/dev/shm"];
@@ -44,6 +48,8 @@ pub struct PluginEngine {
     cache_directory: Option<PathBuf>,
     ticker: Arc<Ticker>,
     is_poolless: Once,
+    /// The engines that have a pool, and perhaps some that are gone.
+    pools: Mutex<Vec<EngineWeak>>,
 }
 
 /// A plugin that is compiled, and where an engine finds its code.
@@ -90,6 +96,7 @@ impl PluginEngine {
             cache_directory,
             ticker,
             is_poolless: Once::new(),
+            pools: Mutex::default(),
         })
     }
 
@@ -165,7 +172,12 @@ impl PluginEngine {
             tables: needs.tables,
             calls: needs.lifting,
         };
-        let engine = engine::for_plugin(limits, &most, obtained.cache.clone(), |error| {
+        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        if pools.len() >= POOLS_MAX {
+            pools.retain(|engine| engine.upgrade().is_some());
+        }
+        let (cache, has_pool) = (obtained.cache.clone(), pools.len() < POOLS_MAX);
+        let engine = engine::for_plugin(limits, &most, cache, has_pool, |error| {
             self.is_poolless.call_once(|| {
                 tracing::warn!(
                     "no pool of instances, for want of address space (`ulimit -v`): plugins start more slowly, within the \
@@ -174,6 +186,10 @@ impl PluginEngine {
             });
         });
         let engine = engine.map_err(PluginProblem::Engine)?;
+        if has_pool {
+            pools.push(engine.weak());
+        }
+        drop(pools);
         let hits = obtained.cache.cache_hits();
         let component = Component::from_binary(&engine, &obtained.component);
         let component = component.map_err(|error| {
