@@ -15,6 +15,7 @@ mod revocation;
 mod scale;
 mod start;
 mod table;
+mod tls;
 mod upgrade;
 
 use std::fs;
@@ -29,9 +30,10 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 12] = [
+const TOPICS: [&str; 13] = [
     "handover",
     "failover",
+    "tls",
     "upgrade",
     "start",
     "loading",
@@ -88,6 +90,9 @@ async fn main() -> Result<()> {
     cluster.verdict().check()?;
     if chosen("revocation") {
         revocation::measure(&mut table).await?;
+    }
+    if chosen("tls") {
+        tls::measure(&mut table).await?;
     }
     if chosen("heartbeats") {
         heartbeats::measure(&mut table).await?;

@@ -12,6 +12,7 @@ mod drain;
 mod election;
 mod ensemble;
 mod events;
+mod examine;
 mod examples;
 mod failover;
 mod foreign;

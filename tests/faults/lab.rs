@@ -7,6 +7,7 @@ pub use judgement::Run;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
+use soloist_tests::certificates::{Certificates, Wanted};
 use soloist_tests::clock::Clock;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::history::{History, Record};
@@ -58,6 +59,8 @@ pub struct Lab {
     pub follower: usize,
     /// The ensemble's leader when the scenario began.
     pub leader: usize,
+    /// Hosts connect with TLS if there are any.
+    certificates: Option<Certificates>,
     root: String,
     runs: u32,
     started: u32,
@@ -65,7 +68,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    pub async fn start() -> Result<Self> {
+    /// With TLS, hosts use no other connections.
+    pub async fn start(with_tls: bool) -> Result<Self> {
         let mut network = Network::new()?;
         let mut nodes = |prefix: &str| -> Result<Vec<Node>> {
             (1..=3)
@@ -73,8 +77,20 @@ impl Lab {
                 .collect()
         };
         let (servers, sites) = (nodes("server")?, nodes("host")?);
-        let cluster = Cluster::with(Settings::on(&servers), SESSION_TIMEOUT).await?;
+        let certificates = with_tls
+            .then(|| Certificates::at(servers.iter().map(Node::address)))
+            .transpose()?;
+        let settings = match &certificates {
+            Some(certificates) => Settings::on(&servers).tls(certificates),
+            None => Settings::on(&servers),
+        };
+        let mut cluster = Cluster::with(settings, SESSION_TIMEOUT).await?;
+        if let Some(certificates) = &certificates {
+            let holder = certificates.holder("host", &Wanted::subject("a host"))?;
+            cluster = cluster.over_tls(holder);
+        }
         Ok(Self {
+            certificates,
             network,
             cluster,
             servers,
@@ -115,10 +131,15 @@ impl Lab {
     /// Starts a host on that node.
     pub async fn host(&mut self, site: usize, reach: Reach) -> Result<Host> {
         self.started += 1;
+        let zookeeper = &self.cluster.zookeeper;
+        let one = |index| match self.certificates {
+            Some(_) => zookeeper.secure_address(index).to_string(),
+            None => zookeeper.server(index),
+        };
         let servers = match reach {
-            Reach::All => self.cluster.zookeeper.connect_string(),
-            Reach::OneFollower => self.cluster.zookeeper.server(self.follower),
-            Reach::EnsembleLeader => self.cluster.zookeeper.server(self.leader),
+            Reach::All => self.cluster.servers().to_owned(),
+            Reach::OneFollower => one(self.follower),
+            Reach::EnsembleLeader => one(self.leader),
             Reach::Proxy => {
                 let server = self.cluster.zookeeper.address(self.follower);
                 let proxy = match self.proxy.take() {

@@ -82,6 +82,11 @@ impl Scenario {
         }
     }
 
+    /// Whether the proxy, which knows messages by what is in them, stands between hosts and servers: then TLS cannot.
+    pub fn needs_plain(&self) -> bool {
+        self.reach.contains(&Reach::Proxy)
+    }
+
     /// Runs it once.
     pub async fn run(&self, lab: &mut Lab) -> Result<Run> {
         self.fault.prepare(lab).await?;

@@ -56,6 +56,16 @@ pub(crate) fn auth(text: &Secret) -> Result<Auth, BadValue> {
     }
     let user = credential.split_once(':').map(|(user, _)| user);
     match (scheme, user) {
+        ("x509", _) => Err(refuse(
+            "the scheme x509 is that of a certificate: set tls.certificate and tls.key",
+        )),
+        ("ip" | "world" | "auth" | "sasl", _) => Err(refuse(
+            "its scheme is none that anybody can show: digest:USER:PASSWORD is",
+        )),
+        // Servers can have schemes of their own, so not every other one is a mistake.
+        _ if scheme != "digest" && is_nearly_digest(scheme) => Err(refuse(
+            "its scheme is unknown, did you mean digest:USER:PASSWORD?",
+        )),
         ("digest", None | Some("")) => Err(refuse("the scheme digest wants USER:PASSWORD")),
         _ if credential.is_empty() => Err(refuse("the credential is empty")),
         _ => Ok(Auth {
@@ -63,6 +73,20 @@ pub(crate) fn auth(text: &Secret) -> Result<Auth, BadValue> {
             credential: Secret::new(credential.to_owned()),
         }),
     }
+}
+
+/// Whether it is the word but for its case, one letter more, less or other, or two that are exchanged.
+fn is_nearly_digest(scheme: &str) -> bool {
+    let scheme = scheme.to_ascii_lowercase();
+    let (word, bytes) = (b"digest".as_slice(), scheme.as_bytes());
+    let same_start = word.iter().zip(bytes).take_while(|(a, b)| a == b).count();
+    let (rest, other) = (&word[same_start..], &bytes[same_start..]);
+    let (left, right) = (rest.get(1..), other.get(1..));
+    let exchanged = matches!(
+        (rest, other),
+        ([a, b, tail @ ..], [c, d, end @ ..]) if (a, b, tail) == (d, c, end)
+    );
+    left == right || left == Some(other) || right == Some(rest) || exchanged
 }
 
 /// Reads one of the words, or entries separated by commas.
@@ -178,7 +202,15 @@ mod tests {
             (zookeeper("auth = \"hunter2\""), "2:8", "zookeeper.auth", "no colon"),
             (zookeeper("auth = \"digest:hunter2\""), "2:8", "zookeeper.auth", "USER:PASSWORD"),
             (zookeeper("auth = \"dig est:hunter2\""), "2:8", "zookeeper.auth", "scheme"),
-            (zookeeper("auth = \"x509:\""), "2:8", "zookeeper.auth", "empty"),
+            (zookeeper("auth = \"own:\""), "2:8", "zookeeper.auth", "empty"),
+            (zookeeper("auth = \"x509:CN=hunter2\""), "2:8", "zookeeper.auth", "tls.certificate"),
+            (zookeeper("auth = \"ip:hunter2\""), "2:8", "zookeeper.auth", "none that anybody can show"),
+            (zookeeper("auth = \"Digest:u:hunter2\""), "2:8", "zookeeper.auth", "did you mean digest"),
+            (zookeeper("auth = \"digst:u:hunter2\""), "2:8", "zookeeper.auth", "did you mean digest"),
+            (zookeeper("auth = \"diggest:u:hunter2\""), "2:8", "zookeeper.auth", "did you mean digest"),
+            (zookeeper("auth = \"dogest:u:hunter2\""), "2:8", "zookeeper.auth", "did you mean digest"),
+            (zookeeper("auth = \"idgest:u:hunter2\""), "2:8", "zookeeper.auth", "did you mean digest"),
+            (zookeeper("auth = \"digets:u:hunter2\""), "2:8", "zookeeper.auth", "did you mean digest"),
             (zookeeper("auth = \"digest:u:hunter2\"\nauth_file = \"x\""), "3:13", "zookeeper.auth_file", "twice"),
             (zookeeper("auth_file = \"no-such-file\""), "2:13", "zookeeper.auth_file", "etc/no-such-file"),
             (zookeeper("acl = 5"), "2:7", "zookeeper.acl", "creator-world-read"),

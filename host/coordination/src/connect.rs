@@ -10,10 +10,10 @@ use soloist_core::guardian::Teller;
 
 mod connector;
 mod error;
-mod greeting;
+pub(crate) mod greeting;
 mod obstacles;
 pub(crate) mod probe;
-mod servers;
+pub(crate) mod servers;
 pub mod tls;
 
 pub(crate) use connector::connect;

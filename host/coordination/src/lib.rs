@@ -2,7 +2,7 @@
 //!
 //! [`session`] keeps a session and its lease; [`task`] does what the election of one task asks for; [`state`] keeps what
 //! its plugin writes; [`fence`] ties what a term writes to the term; [`failed`] marks a task whose plugin fails for good;
-//! [`observer`] answers an operator's questions; [`rights`] compares ACLs with what is configured; [`watches`] say that
+//! [`observer`] answers an operator's questions; [`examine`] looks at the ensemble itself; [`rights`] compares ACLs with what is configured; [`watches`] say that
 //! something has changed. Of deployed tasks, [`manifests`] follows what is to run, [`deployed`] reads generations and says how
 //! far a host is, [`rollout`] is what a leader reads and writes, and [`artefacts`] keeps small plugins. What is kept where is
 //! said by [`soloist_core::records`].
@@ -12,6 +12,7 @@ pub mod artefacts;
 pub mod connect;
 pub mod deployed;
 pub mod error;
+pub mod examine;
 pub mod failed;
 pub mod fence;
 pub mod guardian;

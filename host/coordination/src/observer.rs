@@ -13,6 +13,7 @@ mod drain;
 mod error;
 mod read;
 mod resign;
+mod rights;
 pub mod rollout;
 mod status;
 mod watch;
@@ -20,6 +21,7 @@ mod watch;
 pub use drain::{Drainage, Seen};
 pub use error::ObserverError;
 use read::Latest;
+pub(crate) use rights::Rights;
 pub use status::{
     DrainState, DrainedHost, Handover, HostStatus, Leader, Status, TaskHealth, TaskStatus,
 };

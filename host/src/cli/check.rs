@@ -1,12 +1,15 @@
-//! `soloist check`: say whether a configuration would run, and how it would behave, without an ensemble.
+//! `soloist check`: say whether a configuration would run, and how it would behave, without an ensemble; with `--connect` what
+//! speaks against the ensemble as well.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::anyhow;
 use clap::ArgMatches;
 use soloist_config::{Config, EnsembleConfig, TaskConfig};
+use soloist_coordination::examine::{Examination, Finding, Verdict, examine};
 use soloist_core::access::AclSetting;
 use soloist_core::grants::{Access, Directory, Grants};
 use soloist_core::lease::Timing;
@@ -14,14 +17,22 @@ use soloist_core::text::{printable, printable_path};
 use soloist_sandbox::Plugin;
 
 use super::Failure;
+use super::operator::{CONNECT_TIMEOUT_DEFAULT, block_on};
 use super::options::Options;
 use super::output::{print, tell_on_stderr};
 
 /// Validate a configuration or a plugin and load every plugin, without an ensemble.
+///
+/// With --connect it looks at the ensemble as well, writes nothing there, and ends with code 1 if something is not as the lease
+/// needs it. What it could not look at it says.
 #[derive(Debug, clap::Args)]
 pub(super) struct Check {
     #[command(flatten)]
     options: Options,
+
+    /// Look at the ensemble as well: its servers, their versions, settings, clocks and TLS, and who may do what. It writes nothing
+    #[arg(long)]
+    connect: bool,
 }
 
 impl Check {
@@ -29,8 +40,46 @@ impl Check {
         let config = self.options.config(matches)?;
         tell_on_stderr(&config.host).map_err(Failure::RunTime)?;
         let (_, plugins) = super::plugins::load(&config)?;
-        print(&summary(&config, &plugins)).map(drop)
+        print(&summary(&config, &plugins))?;
+        if self.connect {
+            return block_on(examined(&config.zookeeper));
+        }
+        Ok(())
     }
+}
+
+/// Looks at the ensemble, and prints what was found.
+async fn examined(config: &EnsembleConfig) -> Result<(), Failure> {
+    let ensemble =
+        soloist_runtime::host::ensemble(config).map_err(|error| Failure::Invalid(error.into()))?;
+    let within = config.connect_timeout.unwrap_or(CONNECT_TIMEOUT_DEFAULT);
+    let examination = examine(&ensemble, config.tick_time, within).await?;
+    print(&findings(&examination))?;
+    if examination.worst() == Verdict::Bad {
+        return Err(Failure::RunTime(anyhow!(
+            "the ensemble is not as the lease needs it: see what is marked as an error"
+        )));
+    }
+    Ok(())
+}
+
+/// What was found, for a person.
+fn findings(examination: &Examination) -> String {
+    let mut text = String::new();
+    let servers = examination.servers.iter();
+    let parts = servers.map(|(name, findings)| (format!("server {name}"), findings));
+    for (what, findings) in parts.chain([("all servers".to_owned(), &examination.ensemble)]) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", printable(&what));
+        for Finding {
+            verdict,
+            text: found,
+        } in findings
+        {
+            let _ = writeln!(text, "  {verdict:<11}  {}", printable(found));
+        }
+    }
+    text
 }
 
 /// What the settings amount to, for a person.

@@ -15,7 +15,7 @@ use super::Failure;
 use super::options::{ENSEMBLE, EnsembleOptions};
 
 /// How long the ensemble is tried for unless told otherwise.
-const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+pub(super) const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Where to ask.
 #[derive(Clone, Debug, clap::Args)]

@@ -20,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// An answer to a greeting has some 40 bytes.
 const ANSWER_BYTES_MAX: u32 = 1024;
 
+/// No more of the answer to a word is read.
+const WORD_BYTES_MAX: u64 = 64 * 1024;
+
 const XID_AUTH: i32 = -4;
 const OP_AUTH: i32 = 100;
 const XID_CLOSE: i32 = 1;
@@ -92,6 +95,35 @@ pub(crate) async fn greet(
     tokio::time::timeout(PATIENCE, greeting)
         .await
         .unwrap_or(Err(Silence::NoAnswer))
+}
+
+/// Sends one of the four-letter words to a server, for its answer; none if it has none, or does not allow the word.
+pub(crate) async fn word(server: &Server, word: &str, ensemble: &Ensemble) -> Option<String> {
+    let asking = async {
+        let stream = TcpStream::connect(&server.address).await?;
+        match &ensemble.tls {
+            None => answer(stream, word).await,
+            Some(tls) => answer(tls.handshake(&server.name, stream).await?, word).await,
+        }
+    };
+    let answer = tokio::time::timeout(PATIENCE, asking).await.ok()?.ok()?;
+    let is_refused = answer.is_empty() || answer.contains("not in the whitelist");
+    (!is_refused).then_some(answer)
+}
+
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    word: &str,
+) -> io::Result<String> {
+    stream.write_all(word.as_bytes()).await?;
+    stream.flush().await?;
+    let mut answer = Vec::new();
+    let read = stream.take(WORD_BYTES_MAX).read_to_end(&mut answer).await;
+    // A server may end a connection with TLS without saying so.
+    match read {
+        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
+        _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
+    }
 }
 
 /// What a handshake has failed of. With TLS 1.3 the server judges a certificate after the handshake.

@@ -17,7 +17,7 @@ use super::servers::{Server, servers};
 use soloist_core::backoff::Backoff;
 
 /// Short enough to be answered with the shortest timeout there is, long enough to be answered in time.
-const SHORT: Duration = Duration::from_millis(200);
+pub(crate) const SHORT: Duration = Duration::from_millis(200);
 
 /// The pause before servers that did not answer are asked again; it doubles up to [`SILENT_PAUSE_MAX`].
 const SILENT_PAUSE: Duration = Duration::from_secs(1);

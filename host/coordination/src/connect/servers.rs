@@ -8,7 +8,7 @@ const ADDRESSES_MAX: usize = 64;
 
 /// A server: one address of one name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Server {
+pub(crate) struct Server {
     /// What stands in the connect string: `host:port`.
     pub(super) name: String,
     pub(super) address: String,
@@ -26,7 +26,7 @@ impl fmt::Display for Server {
 }
 
 /// The servers that a name stands for; the name itself while it cannot be looked up.
-pub(super) async fn servers(name: &str) -> Vec<Server> {
+pub(crate) async fn servers(name: &str) -> Vec<Server> {
     let server = |address: String| Server {
         name: name.to_owned(),
         address,
