@@ -127,7 +127,13 @@ pub async fn examine(
 }
 
 async fn ask(server: &Server, ensemble: &Ensemble) -> Answers {
-    let agreed = match greet(server, ensemble.session_timeout, ensemble).await {
+    let greeted = async || greet(server, ensemble.session_timeout, ensemble).await;
+    let mut agreed = greeted().await;
+    if agreed.is_err() {
+        // The first handshake of a server that has just started can take long.
+        agreed = greeted().await;
+    }
+    let agreed = match agreed {
         Ok(agreed) => agreed,
         Err(silence) => return Answers::none(silence),
     };

@@ -17,6 +17,8 @@ use super::{Credentials, Ensemble};
 
 /// A server that says nothing for longer is not waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A server that has answered is not waited for longer to close the session.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
 /// An answer to a greeting has some 40 bytes.
 const ANSWER_BYTES_MAX: u32 = 1024;
 
@@ -179,8 +181,8 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         .filter(|agreed| *agreed <= i32::MAX.unsigned_abs())
         .ok_or(io::ErrorKind::InvalidData)?;
     let agreed = Duration::from_millis(agreed.into());
-    // The answer is there. A session that cannot be closed expires.
-    let _ = close(&mut stream, auth).await;
+    // The answer is there. A session that cannot be closed in time expires.
+    let _ = tokio::time::timeout(CLOSE_TIME, close(&mut stream, auth)).await;
     Ok(agreed)
 }
 
