@@ -16,6 +16,9 @@ use soloist_core::records::{FormatError, RolloutRecord, TaskPaths};
 
 mod copy;
 mod hosts;
+mod snapshot;
+
+pub(crate) use snapshot::SmallCopy;
 
 /// How often a write whose answer was lost is made again.
 const ATTEMPTS_MAX: u32 = 10;

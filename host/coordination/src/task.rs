@@ -121,6 +121,11 @@ impl TaskNodes {
         self.session.turn(urgency).await
     }
 
+    /// The host whose session it is.
+    pub fn host(&self) -> &str {
+        self.session.host()
+    }
+
     fn candidate_path(&self, name: &str) -> String {
         format!("{}/{name}", self.paths.candidates)
     }

@@ -13,7 +13,7 @@
 //!
 //! | who | decides | by |
 //! |---|---|---|
-//! | a host | what it prepares, and whether it stands | [`prepares`], [`stand`] |
+//! | a host | what it prepares, whether it stands, and what its election writes | [`prepares`], [`stand`], [`elected`] |
 //! | a leader | what it does next, and how the record changes | [`Leader::next`] |
 //! | an operator | what the record becomes, or why not | [`deploy`], [`rollback`], [`pause`], [`resume`], [`undeploy`], [`purge`] |
 //!
@@ -30,7 +30,7 @@ mod operator;
 
 use std::time::Duration;
 
-pub use host::{Idle, Prepared, Purpose, prepares, says, stand};
+pub use host::{Idle, Prepared, Purpose, elected, prepares, says, stand};
 pub use leader::{GiveBack, Leader, Next, Plugin, Progress, Seen, Standing, View};
 pub use operator::{
     Draft, GENERATIONS_KEPT, Refused, Undone, deploy, draft, expendable, pause, purge, purged,

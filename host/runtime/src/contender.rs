@@ -42,6 +42,7 @@ pub use once::Once;
 pub use status::{ContenderHandle, Status};
 
 use drain::Drained;
+use request::Won;
 use standing::{Happened, Standing};
 use tenure::Tenure;
 
@@ -100,7 +101,7 @@ pub struct Contender {
     /// What the work was that the election was told of last.
     known: WorkKey,
     /// What the term does for which an election is under way.
-    electing: Option<Arc<Work>>,
+    electing: Option<Won>,
     plugins: Handle,
     withdrawal: oneshot::Receiver<String>,
     status: watch::Sender<Status>,

@@ -36,7 +36,7 @@ impl Leader {
                 continue;
             };
             let over = seen.queue.record.clone();
-            match own.nodes().elect(Some(seen), over, None).await? {
+            match own.nodes().elect(Some(seen), over, None, None).await? {
                 ElectOutcome::Won { term, .. } => {
                     let fence = Fence::new(&own.paths, &term, &candidate);
                     let state = TaskState::new(own.session.clone(), own.paths.clone(), fence);

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use zookeeper_client::{Error, MultiReadResult, Stat};
+use zookeeper_client::{MultiReadResult, Stat};
 
-use super::{RolloutError, RolloutNodes};
+use super::{RolloutError, RolloutNodes, snapshot};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{self, ReadyRecord};
 use soloist_core::rollout::Standing;
@@ -22,7 +22,8 @@ impl RolloutNodes {
     /// # Errors
     /// If a node cannot be read.
     pub async fn hosts(&self) -> Result<Vec<Standing>, RolloutError> {
-        let candidates = records::queue(self.children(&self.paths.candidates).await?);
+        let candidates =
+            records::queue(snapshot::children(&self.session, &self.paths.candidates).await?);
         let names = candidates.iter().map(|candidate| candidate.name.clone());
         let held = self
             .nodes(&self.paths.candidates, names.collect(), |_, stat| {
@@ -35,7 +36,7 @@ impl RolloutNodes {
                 of(&mut hosts, candidate.host).stands = true;
             }
         }
-        let names = self.children(&self.paths.ready).await?;
+        let names = snapshot::children(&self.session, &self.paths.ready).await?;
         let said = |data: &[u8], stat: &Stat| {
             records::is_session(stat.ephemeral_owner).then(|| ReadyRecord::read(data))
         };
@@ -46,13 +47,6 @@ impl RolloutNodes {
             }
         }
         Ok(hosts.into_values().collect())
-    }
-
-    pub(super) async fn children(&self, parent: &str) -> Result<Vec<String>, NodeError> {
-        match self.session.client().list_children(parent).await {
-            Err(Error::NoNode) => Ok(Vec::new()),
-            listed => listed.map_err(NodeError::at(Doing::Read, parent)),
-        }
     }
 
     /// What `read` makes of the nodes of these names, as far as they are there and can be read. It does not keep what they hold.

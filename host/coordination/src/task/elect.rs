@@ -4,12 +4,13 @@ use zookeeper_client::{CreateMode, Error, MultiWriteError, MultiWriteResult};
 
 use super::{MASTER_VERSION, QueueSnapshot, TaskError, TaskNodes};
 use crate::error::{Doing, NodeError};
+use crate::rollout::SmallCopy;
 use soloist_core::digest::Digest;
 use soloist_core::election::Record;
-use soloist_core::records::{self, MasterRecord, NUMBER_MAX, TermRecord};
+use soloist_core::records::{self, MasterRecord, NUMBER_MAX, RolloutRecord, TermRecord};
 use soloist_core::term::Term;
 
-/// The place in the transaction of the check of the manifest, which is the last one.
+/// The place in the transaction of the check of the manifest, or of its change. What follows is the copy of the state.
 const MANIFEST_CHECK: usize = 5;
 
 /// What came of an attempt to be elected.
@@ -23,6 +24,8 @@ pub enum ElectOutcome {
         record: Box<TermRecord>,
         /// The queue as this host has changed it, if it was elected out of turn.
         seen: Option<Box<QueueSnapshot>>,
+        /// Whether the state is copied.
+        is_copied: bool,
     },
     /// The master node is there already.
     Held,
@@ -43,22 +46,78 @@ pub struct Generation {
     pub manifest_version: i32,
 }
 
+/// What the transaction of an election is made of.
+struct Attempt<'a> {
+    seen: &'a QueueSnapshot,
+    over: &'a Record,
+    generation: Option<Generation>,
+    /// The copy of the state, and the text of the manifest that says that it is made.
+    copy: Option<(SmallCopy, Vec<u8>)>,
+}
+
 impl TaskNodes {
     /// Creates the master node and writes the term record over `over`, both or neither. Nothing is written unless `over` is
     /// the record that was `seen`, or what the release of its term makes of it.
+    ///
+    /// `copied` is what the manifest becomes if the state is copied in the same transaction. It is, if the term before was given
+    /// back and the copy is small. Otherwise the leader has to make it.
     pub async fn elect(
         self,
         seen: Option<QueueSnapshot>,
         over: Record,
         generation: Option<Generation>,
+        copied: Option<&RolloutRecord>,
     ) -> Result<ElectOutcome, TaskError> {
         let Some(seen) = seen.filter(|seen| seen.queue.record.leads_to(&over)) else {
             return Ok(ElectOutcome::Outdated);
         };
+        let copied = copied.and_then(|record| record.encode().ok());
+        let copy = match copied.filter(|_| over.released) {
+            Some(manifest) => self.small_copy(&over).await.map(|copy| (copy, manifest)),
+            None => None,
+        };
+        let mut attempt = Attempt {
+            seen: &seen,
+            over: &over,
+            generation,
+            copy,
+        };
+        if attempt.copy.is_some()
+            && let Some(outcome) = self.attempt(&attempt).await?
+        {
+            return Ok(outcome);
+        }
+        attempt.copy = None;
+        let outcome = self.attempt(&attempt).await?;
+        Ok(outcome.unwrap_or(ElectOutcome::Outdated))
+    }
+
+    /// A copy of the state as the term before has left it, if that can be made in one transaction.
+    ///
+    /// All writes of that term check the version of its record, which its release has made another one. So what is read after
+    /// the version that the release has left does not change before the next election.
+    async fn small_copy(&self, over: &Record) -> Option<SmallCopy> {
+        // Requests are sent in this order, and no answer is older than the one before.
+        let record = self.session.client().get_data(&self.paths.term);
+        let copy = SmallCopy::read(&self.session, &self.paths);
+        let (record, copy) = futures::join!(record, copy);
+        let is_given_back = record.is_ok_and(|(_, stat)| stat.version == over.version);
+        // Whatever is wrong with the state, the leader says so.
+        copy.ok().flatten().filter(|_| is_given_back)
+    }
+
+    /// None if the ensemble refuses the copy, and not the election.
+    async fn attempt(&self, attempt: &Attempt<'_>) -> Result<Option<ElectOutcome>, TaskError> {
+        let Attempt {
+            seen,
+            over,
+            generation,
+            copy,
+        } = attempt;
         let elect_error = NodeError::at(Doing::Elect, &self.paths.master);
         let host = self.session.host();
         let number = over.number.saturating_add(1).min(NUMBER_MAX);
-        let candidate = seen.candidate.unwrap_or_default();
+        let candidate = seen.candidate.as_deref().unwrap_or_default();
         let path = self.paths.elsewhere.then_some(self.paths.master.as_str());
         let record = TermRecord {
             completed: seen.record.completed.clone(),
@@ -76,7 +135,7 @@ impl TaskNodes {
             None => None,
             Some(lost) => {
                 let Some(history) = seen.history.clone() else {
-                    return Ok(ElectOutcome::Outdated);
+                    return Ok(Some(ElectOutcome::Outdated));
                 };
                 Some(
                     if lost.number > history.highest() && !lost.host.is_empty() {
@@ -91,69 +150,79 @@ impl TaskNodes {
         let options = CreateMode::Ephemeral.with_acls(self.session.acls());
         // Whoever is elected out of turn leads from the head of the queue like any other: its candidate says that it may act,
         // and holds back those who stood before it.
-        let head = seen.head.clone();
-        let head = head.filter(|_| seen.queue.takes_the_head(&over));
-        let path = self.candidate_path(&candidate);
-        match &head {
+        let head = seen.head.as_ref();
+        let head = head.filter(|_| seen.queue.takes_the_head(over));
+        let path = self.candidate_path(candidate);
+        match head {
             Some(_) => multi.add_delete(&path, None),
             None => multi.add_check_version(&path, -1),
         }
         .and_then(|()| multi.add_create(&self.paths.master, &master, &options))
         .and_then(|()| multi.add_set_data(&self.paths.master, &master, Some(MASTER_VERSION - 1)))
         .and_then(|()| {
-            multi.add_set_data(
-                &self.paths.term,
-                &records::encode(&record),
-                Some(over.version),
-            )
+            let record = records::encode(&record);
+            multi.add_set_data(&self.paths.term, &record, Some(over.version))
         })
-        .map_err(elect_error)?;
-        match lost {
+        .and_then(|()| match &lost {
             // The host writes the history even if it stays as it is, because the next leader counts its versions: see
             // `given_back`.
-            Some(history) => multi.add_set_data(
-                &self.paths.history,
-                &records::encode(&history),
-                Some(over.history),
-            ),
+            Some(history) => {
+                let history = records::encode(history);
+                multi.add_set_data(&self.paths.history, &history, Some(over.history))
+            }
             None => multi.add_check_version(&self.paths.history, over.history),
-        }
+        })
         .map_err(elect_error)?;
         if let Some(Generation {
-            manifest_version, ..
-        }) = generation
+            manifest_version: version,
+            ..
+        }) = *generation
         {
-            multi
-                .add_check_version(&self.paths.manifest, manifest_version)
-                .map_err(elect_error)?;
+            let manifest = &self.paths.manifest;
+            match copy {
+                None => multi.add_check_version(manifest, version),
+                Some((_, copied)) => multi.add_set_data(manifest, copied, Some(version)),
+            }
+            .map_err(elect_error)?;
         }
-        if let Some(head) = &head {
+        if let Some(head) = head {
             let path = self.candidate_path(head);
             multi
                 .add_create(&path, &self.candidate_record(), &options)
                 .map_err(elect_error)?;
         }
-        match multi.commit().await {
+        if let Some((copy, _)) = copy {
+            let options = CreateMode::Persistent.with_acls(self.session.acls());
+            copy.add(&mut multi, &options).map_err(elect_error)?;
+        }
+        let error = match multi.commit().await {
             Ok(results) => {
                 let (term, record) = self.elected(number, record, &results)?;
                 let seen = head.map(|head| {
-                    let own = seen.own.into_iter().filter(|own| *own != candidate);
+                    let own = seen.own.iter().filter(|own| *own != candidate);
                     Box::new(QueueSnapshot {
-                        own: [head.clone()].into_iter().chain(own).collect(),
-                        candidate: Some(head),
-                        ..seen
+                        own: [head].into_iter().chain(own).cloned().collect(),
+                        candidate: Some(head.clone()),
+                        ..(*seen).clone()
                     })
                 });
-                Ok(ElectOutcome::Won { term, record, seen })
+                return Ok(Some(ElectOutcome::Won {
+                    term,
+                    record,
+                    seen,
+                    is_copied: copy.is_some(),
+                }));
             }
-            Err(error) => match refusal(&error) {
-                Some(refusal) => Ok(refusal),
-                None if is_missing(&error) => {
-                    self.prepare().await?;
-                    Ok(ElectOutcome::Outdated)
-                }
-                None => Err(elect_error(error.into()).into()),
-            },
+            Err(error) => error,
+        };
+        match refusal(&error) {
+            Some(refusal) => Ok(Some(refusal)),
+            None if copy.is_some() && is_of_the_copy(&error) => Ok(None),
+            None if is_missing(&error) => {
+                self.prepare().await?;
+                Ok(Some(ElectOutcome::Outdated))
+            }
+            None => Err(elect_error(error.into()).into()),
         }
     }
 
@@ -204,6 +273,17 @@ fn is_missing(error: &MultiWriteError) -> bool {
         error,
         MultiWriteError::OperationFailed {
             source: Error::NoNode,
+            ..
+        }
+    )
+}
+
+/// Whether the ensemble has refused what the copy adds to the transaction.
+fn is_of_the_copy(error: &MultiWriteError) -> bool {
+    matches!(
+        error,
+        MultiWriteError::OperationFailed {
+            index: MANIFEST_CHECK..,
             ..
         }
     )

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::records::{Generation, Readiness, ReadyRecord, RolloutRecord, Stage};
+use super::{Settings, change};
+use crate::records::{
+    Changed, Generation, Readiness, ReadyRecord, RolloutRecord, Stage, StateCopy,
+};
 
 /// The generations that a host prepares and keeps prepared, the most urgent first: the current one, the wanted one, and the one
 /// that is gone back to, so that a rollback does not have to wait.
@@ -119,6 +122,31 @@ pub fn stand(
         Readiness::Preparing => Idle::Preparing,
         Readiness::Unready { reason } => Idle::Unready(reason.clone()),
     })
+}
+
+/// What the record becomes with the election of a host that stands for `purpose`, if it copies the state in the same transaction.
+/// None if there is nothing to copy, or if its leader has to see to something else first.
+///
+/// The copy has to be of the state as it is once the term before has been given back: nobody writes it then, until the next
+/// term. `settings` are those of the current generation.
+pub fn elected(
+    record: &RolloutRecord,
+    purpose: Purpose,
+    settings: Settings,
+    changed: Changed,
+) -> Option<RolloutRecord> {
+    // What is left of an earlier copy is in the way.
+    let copies = purpose == Purpose::Run && record.copy.is_none() && needs_copy(record, settings);
+    copies.then(|| change::copied(record, changed))
+}
+
+/// Whether the state is to be copied before the current generation first runs. Without a generation to go back to, nobody would
+/// ask for the copy.
+pub(super) fn needs_copy(record: &RolloutRecord, settings: Settings) -> bool {
+    matches!(record.stage, Stage::Probation { .. })
+        && record.back.is_some()
+        && settings.migrates
+        && record.copy != Some(StateCopy::Kept)
 }
 
 /// Whether this host knows that it cannot run the generation on probation, and can run the one before.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::host::{Prepared, Purpose, can_take_back};
+use super::host::{Prepared, Purpose, can_take_back, needs_copy};
 use super::{INCONCLUSIVE_MAX, Settings, change};
 use crate::cause::Cause;
 use crate::clock::Moment;
@@ -229,10 +229,7 @@ impl Leader {
         if record.restore {
             return Next::Restore(change::restored(record, self.changed(view)));
         }
-        // Without a generation to go back to, nobody would ask for the copy.
-        let is_on_probation = matches!(record.stage, Stage::Probation { .. });
-        let copies = is_on_probation && record.back.is_some() && self.settings.migrates;
-        if copies && record.copy != Some(StateCopy::Kept) {
+        if needs_copy(record, self.settings) {
             return Next::Copy(change::copied(record, self.changed(view)));
         }
         Next::Activate

@@ -185,6 +185,7 @@ impl Seen {
             (&mut self.unready, other.unready),
             (&mut self.frozen, other.frozen),
             (&mut self.restored, other.restored),
+            (&mut self.copied_with_election, other.copied_with_election),
             (&mut self.refused, other.refused),
         ];
         for (sum, more) in sums {
@@ -201,6 +202,7 @@ impl Seen {
             && self.unready > 0
             && self.frozen > 50
             && self.restored > 10
+            && self.copied_with_election > 10
             && self.refused > 10
     }
 }

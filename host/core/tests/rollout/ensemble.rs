@@ -75,6 +75,11 @@ impl Ensemble {
         self.master.is_some_and(|master| master.term == term)
     }
 
+    /// The number of the last term, if that was given back.
+    pub(crate) fn given_back(&self) -> Option<u64> {
+        (self.master.is_none() && !self.lost).then_some(self.terms)
+    }
+
     /// All that a session held goes with it.
     pub(crate) fn expire(&mut self, host: usize) {
         if self.master.is_some_and(|master| master.host == host) {

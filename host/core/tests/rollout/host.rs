@@ -9,7 +9,7 @@ use soloist_core::records::{Generation, Readiness, RolloutRecord};
 use soloist_core::restart::PluginFailed;
 use soloist_core::rollout::{Leader, Plugin, Prepared, Purpose, Standing};
 
-use crate::ensemble::Read;
+use crate::ensemble::{Read, State};
 use crate::fate::{Fate, HEALTHY_AFTER, Kind};
 
 /// What a host has read, maybe a while ago.
@@ -17,6 +17,9 @@ use crate::fate::{Fate, HEALTHY_AFTER, Kind};
 pub(crate) struct View {
     pub(crate) read: Read,
     pub(crate) hosts: Vec<Standing>,
+    /// The state, and the number of the last term if that had been given back by then.
+    pub(crate) state: State,
+    pub(crate) given_back: Option<u64>,
 }
 
 #[derive(Debug)]

@@ -45,6 +45,8 @@ enum Rule {
     Election,
     /// The state is copied before a generation on probation first acts.
     Copy,
+    /// An election copies a state that was read after the term before was given back.
+    Settled,
     /// The state is restored before the record says so.
     Restore,
     /// A term that was lost is no failure.
@@ -66,11 +68,12 @@ enum Rule {
 }
 
 impl Rule {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Fence,
         Self::Over,
         Self::Election,
         Self::Copy,
+        Self::Settled,
         Self::Restore,
         Self::Deaths,
         Self::HandOver,
@@ -95,6 +98,7 @@ struct Seen {
     unready: usize,
     frozen: usize,
     restored: usize,
+    copied_with_election: usize,
     refused: usize,
 }
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use soloist_core::records::{Readiness, RolloutRecord, Stage};
+use soloist_core::records::{Changed, Readiness, RolloutRecord, Stage};
 use soloist_core::rollout::{
-    GiveBack, Leader, Next, OnRollback, Plugin, Purpose, Seen as Record, Standing, View as Look,
-    prepares, rollback, says, stand,
+    GiveBack, Leader, Next, OnRollback, Plugin, Purpose, Seen as Record, Settings, Standing,
+    View as Look, elected, prepares, rollback, says, stand,
 };
 use soloist_seed::Random;
 
@@ -215,6 +215,8 @@ impl World {
         let view = View {
             hosts: hosts.filter(|it| it.stands || it.says.is_some()).collect(),
             read: self.ensemble.read(),
+            state: self.ensemble.state,
+            given_back: self.ensemble.given_back(),
         };
         let now = self.now;
         let host = &mut self.hosts[host];
@@ -288,6 +290,8 @@ impl World {
         if now.and_then(|record| record.current) != Some(generation) {
             return Err("a term runs another generation than the current one".into());
         }
+        let settings = self.fates[&generation.number].settings();
+        self.copy_with_election(id, purpose, settings)?;
         let was_lost = std::mem::replace(&mut self.ensemble.lost, false);
         self.ensemble.terms += 1;
         self.chronicle.seen.elections += 1;
@@ -297,7 +301,6 @@ impl World {
             host: id,
             generation,
         });
-        let settings = self.fates[&generation.number].settings();
         let leader = Leader::new(&id.to_string(), generation, purpose, settings);
         let mut tenure = Tenure {
             term,
@@ -317,6 +320,36 @@ impl World {
         }
         self.hosts[id].tenure = Some(tenure);
         Ok(())
+    }
+
+    /// The election copies the state as the host has read it, if the copy is small and was read after the term before was given
+    /// back.
+    fn copy_with_election(
+        &mut self,
+        id: usize,
+        purpose: Purpose,
+        settings: Settings,
+    ) -> Result<(), Broken> {
+        let is_small = self.one_in(2);
+        let Some(view) = &self.hosts[id].view else {
+            return Ok(());
+        };
+        let is_late = view.given_back.is_some() && view.given_back == self.ensemble.given_back();
+        let is_there = self.ensemble.copy.is_some();
+        let record = view.read.record.as_ref();
+        let changed = Changed::new(&id.to_string(), &self.now.to_string());
+        let after = record.and_then(|record| elected(record, purpose, settings, changed));
+        let state = view.state;
+        let copies = self.holds(Rule::Copy) && is_small && !is_there;
+        match after.filter(|_| copies && (is_late || !self.holds(Rule::Settled))) {
+            Some(after) => {
+                self.ensemble.copy = Some(state);
+                self.chronicle.seen.copied_with_election += 1;
+                let can_be_ready = true;
+                self.put(&after, Author::Host { can_be_ready })
+            }
+            None => Ok(()),
+        }
     }
 
     /// The broken rule: whoever was lost is to blame.
@@ -394,7 +427,11 @@ impl World {
             Next::Drop(record) => at(Job::Drop, record),
             Next::Activate => self.activate(id, record, &mut tenure)?,
             Next::GiveBack(GiveBack::Moved) if !self.holds(Rule::HandOver) => {}
-            Next::GiveBack(_) => (tenure.ends, tenure.acts) = (Some(false), None),
+            Next::GiveBack(_) => {
+                // The plugin may write until it has stopped.
+                self.store(&tenure);
+                (tenure.ends, tenure.acts) = (Some(false), None);
+            }
             Next::Fail => (tenure.ends, tenure.acts) = (Some(true), None),
             Next::Wait { .. } => self.store(&tenure),
         }

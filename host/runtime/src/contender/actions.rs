@@ -34,7 +34,7 @@ impl Contender {
             }),
             Action::Elect { over } => {
                 let works = self.works.clone();
-                self.electing = Some(Arc::clone(&works.borrow()));
+                self.electing = Some(Arc::clone(&works.borrow()).into());
                 self.request(|nodes, standing| {
                     request::elect(nodes, standing.seen.clone(), over, works)
                 });
@@ -74,11 +74,12 @@ impl Contender {
             }
             Action::AnnounceElected(term) => {
                 // Whether it is ever activated or not, it ends by itself.
-                let work = self.electing.take();
-                let work = work.unwrap_or_else(|| Arc::clone(&self.works.borrow()));
-                self.tenure = Some(Tenure::begin(work));
+                let won = self.electing.take();
+                let won = won.unwrap_or_else(|| Arc::clone(&self.works.borrow()).into());
                 let number = term.number;
                 About::Term(&term).report(&Event::Elected { number });
+                self.tenure = Some(Tenure::begin(won.work));
+                self.copied_with(&term, won.copied);
             }
             Action::AnnounceReleased(term) => {
                 let tenure = self.tenure.take();
@@ -141,12 +142,16 @@ impl Contender {
                     self.task.paths.clone(),
                     self.task.fence(standing, &term),
                 );
-                tenure.leading = Some(Leading::begin(
+                let leading = Leading::begin(
                     &term.host,
                     (generation.number, generation.manifest_version),
                     rollout,
                     nodes,
-                ));
+                );
+                tenure.leading = Some(match tenure.copied.take() {
+                    Some((record, version)) => leading.having_written(record, version),
+                    None => leading,
+                });
                 self.lead();
             }
             _ => self.start_plugin(term),

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::activation::Notice;
-use crate::rollout::{Known, Rollout};
+use crate::rollout::{Heard, Known, Rollout};
 use soloist_coordination::rollout::{RecordSnapshot, RolloutError, RolloutNodes, Written};
 use soloist_core::backoff::Backoff;
 use soloist_core::cause::Cause;
@@ -143,6 +143,16 @@ impl Leading {
             told: None,
             is_over: false,
         }
+    }
+
+    /// The same, if its election has written the record, which has that data version now.
+    pub(super) fn having_written(mut self, record: Box<RolloutRecord>, version: i32) -> Self {
+        // What the host has heard of before is older.
+        self.has_news = !matches!(&self.known.borrow_and_update().record,
+            Heard::Record(_, heard) if *heard < version);
+        self.record = Some(RecordSnapshot::Record(record, version));
+        self.least = version;
+        self
     }
 
     /// Decides nothing any more.

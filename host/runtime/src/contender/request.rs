@@ -15,7 +15,7 @@ use soloist_coordination::task::{
 use soloist_coordination::watches::WatchSet;
 use soloist_core::election::{Input, Record};
 use soloist_core::event::{About, Event, chain};
-use soloist_core::records::TermRecord;
+use soloist_core::records::{RolloutRecord, TermRecord};
 
 /// How long a host waits to hear of a manifest that has changed, before it looks again.
 const MANIFEST_TIME: Duration = Duration::from_secs(1);
@@ -34,9 +34,29 @@ pub(super) struct Answer {
     record: Option<TermRecord>,
     kept: Option<HistorySnapshot>,
     /// What is to be done in the term that was elected.
-    work: Option<Arc<Work>>,
+    won: Option<Won>,
     /// The end of the term that was given back is written down.
     recorded: bool,
+}
+
+/// What an election was for, and what it has written besides.
+pub(super) struct Won {
+    /// What the term does.
+    pub(super) work: Arc<Work>,
+    /// The record of the rollout before and after, and its data version, if the state was copied with the election.
+    pub(super) copied: Option<Copied>,
+}
+
+pub(super) struct Copied {
+    pub(super) before: Box<RolloutRecord>,
+    pub(super) after: Box<RolloutRecord>,
+    pub(super) version: i32,
+}
+
+impl From<Arc<Work>> for Won {
+    fn from(work: Arc<Work>) -> Self {
+        Self { work, copied: None }
+    }
 }
 
 impl From<Input> for Answer {
@@ -47,7 +67,7 @@ impl From<Input> for Answer {
             seen: None,
             record: None,
             kept: None,
-            work: None,
+            won: None,
             recorded: false,
         }
     }
@@ -77,10 +97,12 @@ impl Contender {
                 seen,
                 record,
                 kept,
-                work,
+                won,
                 recorded,
             }) => {
-                self.electing = work.or(self.electing.take());
+                // What an election has written counts for the term that it has begun, and for no later one.
+                let before = self.electing.take().map(|before| before.work.into());
+                self.electing = won.or(before);
                 if let Some(seen) = &seen {
                     self.name_strangers(seen);
                 }
@@ -192,23 +214,29 @@ pub(super) async fn elect(
     let own = seen.as_ref().and_then(|seen| seen.candidate.clone());
     loop {
         let work = Arc::clone(&works.borrow_and_update());
+        let copied = work.copied(nodes.host());
         let elected = if work.is_overtaken() {
             // An attempt would be in the way of the one that follows.
             task::ElectOutcome::OtherManifest
         } else {
             // It does not keep its turn while it waits to hear of a manifest.
             let _turn = nodes.turn(Urgency::Urgent).await;
-            let nodes = nodes.clone();
-            nodes
-                .elect(seen.clone(), over.clone(), work.generation)
-                .await?
+            let (nodes, seen, over) = (nodes.clone(), seen.clone(), over.clone());
+            let after = copied.as_ref().map(|copied| &*copied.after);
+            nodes.elect(seen, over, work.generation, after).await?
         };
         match elected {
-            task::ElectOutcome::Won { term, record, seen } => {
+            task::ElectOutcome::Won {
+                term,
+                record,
+                seen,
+                is_copied,
+            } => {
+                let copied = copied.filter(|_| is_copied);
                 return Ok(Answer {
                     record: Some(*record),
                     seen: seen.map(|seen| *seen),
-                    work: Some(work),
+                    won: Some(Won { work, copied }),
                     ..Input::Elected(term).into()
                 });
             }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use super::Contender;
 use super::leading::{Answer, Heeded, Step};
+use super::request::Copied;
 use super::standing::Asking;
+use super::{Contender, Work};
 use crate::activation::Notice;
+use crate::rollout::Heard;
 use soloist_core::election::Input;
 use soloist_core::event::{About, Event, chain};
-use soloist_core::records::{RolloutRecord, Stage, StateCopy};
-use soloist_core::rollout::{GiveBack, Progress};
+use soloist_core::records::{Changed, RolloutRecord, Stage, StateCopy, timestamp};
+use soloist_core::rollout::{GiveBack, Progress, elected};
+use soloist_core::term::Term;
 
 /// How much is told of the name of a host, which anybody may have made up.
 const HOST_MAX_CHARS: usize = 100;
@@ -91,6 +94,17 @@ impl Contender {
         self.lead();
     }
 
+    /// Takes note of what the election of the term has written besides.
+    pub(super) fn copied_with(&mut self, term: &Term, copied: Option<Copied>) {
+        let (Some(tenure), Some(copied)) = (&mut self.tenure, copied) else {
+            return;
+        };
+        for event in changes(&copied.before, &copied.after) {
+            About::Term(term).report(&event);
+        }
+        tenure.copied = Some((copied.after, copied.version));
+    }
+
     fn give_back(&mut self, why: GiveBack, record: Option<&RolloutRecord>) {
         match why {
             GiveBack::Paused => self.explain("an operator has paused the task"),
@@ -121,6 +135,25 @@ impl Contender {
             Some(term) => About::Term(term).report(event),
             None => About::Task(&self.task.name).report(event),
         }
+    }
+}
+
+impl Work {
+    /// What the election of that host makes of the record, if the state is copied with it.
+    pub(super) fn copied(&self, host: &str) -> Option<Copied> {
+        let rollout = self.rollout.as_ref()?;
+        let known = rollout.known.borrow();
+        let (Heard::Record(before, version), Some(generation)) = (&known.record, self.generation)
+        else {
+            return None;
+        };
+        let by = Changed::new(host, &timestamp());
+        let after = elected(before, rollout.purpose, rollout.settings, by)?;
+        (*version == generation.manifest_version).then(|| Copied {
+            before: before.clone(),
+            after: Box::new(after),
+            version: version.wrapping_add(1),
+        })
     }
 }
 

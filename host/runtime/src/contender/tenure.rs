@@ -10,7 +10,7 @@ use soloist_coordination::task::{HistorySnapshot, TermEnding};
 use soloist_core::clock::{self, Moment};
 use soloist_core::election::Input;
 use soloist_core::event::{About, Event, Seconds};
-use soloist_core::records::{End, ResignOrder};
+use soloist_core::records::{End, ResignOrder, RolloutRecord};
 use soloist_core::restart::PluginFailed;
 use soloist_core::term::{Demotion, Term};
 
@@ -23,6 +23,8 @@ pub(super) struct Tenure {
     /// The terms before it, once they are read.
     pub(super) kept: Option<HistorySnapshot>,
     pub(super) activation: Option<Activation>,
+    /// The record of the rollout and its data version, if the election has written it and the part in the rollout has not begun.
+    pub(super) copied: Option<(Box<RolloutRecord>, i32)>,
     /// The part in the rollout, from when the term begins, if the task was deployed.
     pub(super) leading: Option<Leading>,
     /// Whether the plugin has run well.
@@ -46,6 +48,7 @@ impl Tenure {
             since: clock::now(),
             kept: None,
             activation: None,
+            copied: None,
             leading: None,
             healthy: false,
             reason: None,
