@@ -32,6 +32,7 @@ mod rollout;
 mod schedule;
 mod shards;
 mod shutdown;
+mod stampede;
 mod state;
 mod terms;
 mod tls;

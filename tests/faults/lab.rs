@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use soloist_tests::certificates::{Certificates, Wanted};
 use soloist_tests::clock::Clock;
 use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::deployment::Deployment;
 use soloist_tests::history::{History, Record};
 use soloist_tests::host::Host;
 use soloist_tests::load::Load;
@@ -53,6 +54,8 @@ pub struct Lab {
     /// The wall clock of hosts on the first node, if they have one of their own.
     pub clock: Option<Clock>,
     pub demote_timeout: Duration,
+    /// The task that hosts take, where it is deployed.
+    pub deployment: Option<Deployment>,
     /// When somebody had deleted nodes, and in how many rounds.
     pub deleted: Option<(SystemTime, u32)>,
     /// The follower that hosts of [`Reach::OneFollower`] hang on, and the proxy leads to.
@@ -100,6 +103,7 @@ impl Lab {
             load: None,
             clock: None,
             demote_timeout: DEMOTE_TIMEOUT,
+            deployment: None,
             deleted: None,
             follower: 0,
             leader: 0,
@@ -112,6 +116,18 @@ impl Lab {
 
     /// A leader that acts and two hosts that stand by, below a root of their own.
     pub async fn begin(&mut self, by: &'static str, reach: [Reach; 3]) -> Result<()> {
+        self.begin_anew(by).await?;
+        for (site, reach) in reach.into_iter().enumerate() {
+            let mut host = self.host(site, reach).await?;
+            host.event(if site == 0 { "plugin-log" } else { "standby" })
+                .await?;
+            self.hosts.push(host);
+        }
+        Ok(())
+    }
+
+    /// Everything is there but hosts.
+    pub async fn begin_anew(&mut self, by: &'static str) -> Result<()> {
         self.cluster.zookeeper.start_all().await?;
         self.runs += 1;
         self.root = format!("/run-{}", self.runs);
@@ -119,12 +135,6 @@ impl Lab {
         self.cluster.history = History::default();
         self.leader = self.cluster.zookeeper.leader().await?;
         self.follower = (self.leader + 1) % self.servers.len();
-        for (site, reach) in reach.into_iter().enumerate() {
-            let mut host = self.host(site, reach).await?;
-            host.event(if site == 0 { "plugin-log" } else { "standby" })
-                .await?;
-            self.hosts.push(host);
-        }
         Ok(())
     }
 
@@ -150,6 +160,14 @@ impl Lab {
             }
         };
         let id = format!("{}-{}", self.sites[site], self.started);
+        if let Some(deployment) = &self.deployment {
+            let kept = self.cluster.file(&format!("{id}.kept"), "")?;
+            let config = deployment.taken_by(&kept.with_extension("dir"), "state = true")?;
+            let file = self.cluster.file(&format!("{id}.toml"), config)?;
+            let command = self.cluster.host_at(&servers, &id, &file)?;
+            let command = command.on(&self.sites[site]).flag("--root", &self.root);
+            return command.start(&self.cluster.history);
+        }
         let plugin = build::artifacts()?.guest("effects");
         let command = self
             .cluster
@@ -276,6 +294,7 @@ impl Lab {
         self.proxy = None;
         self.clock = None;
         self.demote_timeout = DEMOTE_TIMEOUT;
+        self.deployment = None;
         self.deleted = None;
         for index in 0..self.servers.len() {
             // One that is down is started when the next scenario begins.

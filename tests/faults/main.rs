@@ -9,6 +9,9 @@
 //! - a leader acts within a bound, also once all has healed, and every host stands again;
 //! - no ephemeral node of a session that has ended is left.
 //!
+//! In some the task is deployed, and something goes wrong while a generation takes over or is taken back. Then it is checked as
+//! well that the rollout ends as it has to.
+//!
 //! `cargo test --test faults -- NAME` runs the scenarios whose name contains NAME; that there is none fails. Set in the
 //! environment, `SOLOIST_SOAK=10m` goes through all of them again and again for that time, and `SOLOIST_SEED=N` chooses the
 //! pairs of faults. `SOLOIST_TLS=1` has hosts connect with TLS, but for the scenarios that lose single messages. Where the machine allows no network of one's own all are skipped, but
@@ -19,6 +22,7 @@
 
 mod fault;
 mod lab;
+mod rollouts;
 mod scenarios;
 mod table;
 
@@ -67,14 +71,19 @@ fn faults() -> Result<ExitCode> {
             && (scenario.short || soak.is_some() || !filters.is_empty())
     });
     let picked: Vec<_> = picked.collect();
+    let rollouts = rollouts::ALL.iter().filter(|rollout| {
+        chosen(rollout.name) && (rollout.short || soak.is_some() || !filters.is_empty())
+    });
+    let rollouts: Vec<_> = rollouts.collect();
     let pairs = chosen(PAIRS);
     if std::env::args().any(|arg| arg == "--list") {
-        for scenario in &picked {
-            println!("{}: test", scenario.name);
+        let names = picked.iter().map(|scenario| scenario.name);
+        for name in names.chain(rollouts.iter().map(|rollout| rollout.name)) {
+            println!("{name}: test");
         }
         return Ok(ExitCode::SUCCESS);
     }
-    if picked.is_empty() && !pairs {
+    if picked.is_empty() && rollouts.is_empty() && !pairs {
         if filters.iter().all(|filter| is_for_other_tests(filter)) {
             return Ok(ExitCode::SUCCESS);
         }
@@ -99,7 +108,7 @@ fn faults() -> Result<ExitCode> {
                 "no fault was tried, and where SOLOIST_SOAK or CI is set none may be left out",
             ));
         }
-        suite.skipped = picked.len() + usize::from(pairs);
+        suite.skipped = picked.len() + rollouts.len() + usize::from(pairs);
         println!("SKIPPED: {} scenarios: {error:#}", suite.skipped);
         return Ok(suite.end());
     }
@@ -114,6 +123,10 @@ fn faults() -> Result<ExitCode> {
             for scenario in &picked {
                 let run = scenario.run(&mut lab).await;
                 suite.note(&mut lab, scenario.name, "", run)?;
+            }
+            for rollout in &rollouts {
+                let run = rollout.run(&mut lab, &mut suite.random).await;
+                suite.note(&mut lab, rollout.name, "", run)?;
             }
             if pairs {
                 suite.pair(&mut lab).await?;

@@ -63,6 +63,7 @@ pub struct Deployment {
     client: Client,
     /// Where its nodes are.
     pub paths: TaskPaths,
+    root: String,
     task: String,
     signers: Vec<Signer>,
     acl: Vec<Acl>,
@@ -71,9 +72,15 @@ pub struct Deployment {
 impl Deployment {
     /// A task of which nothing is deployed yet.
     pub fn new(client: Client, task: &str, signers: Vec<Signer>) -> Self {
+        Self::below(ROOT, client, task, signers)
+    }
+
+    /// The same below another root.
+    pub fn below(root: &str, client: Client, task: &str, signers: Vec<Signer>) -> Self {
         Self {
             client,
-            paths: TaskPaths::new(ROOT, task, None),
+            paths: TaskPaths::new(root, task, None),
+            root: root.to_owned(),
             task: task.to_owned(),
             signers,
             acl: vec![Acl::new(Permission::ALL, AuthId::anyone())],
@@ -202,7 +209,7 @@ impl Deployment {
                 .await?;
         } else {
             let options = CreateMode::Persistent.with_acls(Acls::new(&self.acl));
-            let parent = soloist_core::records::manifests_path(ROOT);
+            let parent = soloist_core::records::manifests_path(&self.root);
             client::make_path(&self.client, &parent).await?;
             self.client
                 .create(&self.paths.manifest, &data, &options)

@@ -75,7 +75,7 @@ macro_rules! limits {
         /// Writes every limit.
         pub(crate) fn write<S: Serializer>(limits: &Limits, serializer: S) -> Result<S::Ok, S::Error> {
             let mut map = serializer.serialize_map(None)?;
-            $(map.serialize_entry(stringify!($key), &Amount::from(limits.$key))?;)*
+            $(map.serialize_entry(stringify!($key), &written::$kind(limits.$key))?;)*
             map.end()
         }
     };
@@ -125,6 +125,34 @@ mod shown {
 
     pub(super) fn duration(duration: Duration) -> String {
         format!("\"{}\"", humantime::format_duration(duration))
+    }
+}
+
+/// The same, as they are written into a manifest.
+mod written {
+    use std::time::Duration;
+
+    use crate::amount::{Amount, with_unit};
+
+    pub(super) fn bytes(bytes: u64) -> Amount {
+        let text = with_unit(bytes);
+        text.parse().map_or(Amount::Text(text), Amount::Number)
+    }
+
+    pub(super) fn count(count: u64) -> Amount {
+        count.into()
+    }
+
+    pub(super) fn number(number: u32) -> Amount {
+        number.into()
+    }
+
+    pub(super) fn percent(percent: u32) -> Amount {
+        Amount::Text(format!("{percent}%"))
+    }
+
+    pub(super) fn duration(duration: Duration) -> Amount {
+        duration.into()
     }
 }
 

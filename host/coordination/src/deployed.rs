@@ -16,6 +16,15 @@ pub struct DeployedNodes {
     paths: Arc<TaskPaths>,
 }
 
+/// The node of a generation, as read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GenerationNode {
+    /// What it holds.
+    pub data: Vec<u8>,
+    /// The transactions that made the node and that wrote it last.
+    written: (i64, i64),
+}
+
 impl DeployedNodes {
     /// Those at `paths`.
     pub fn new(session: Arc<Session>, paths: Arc<TaskPaths>) -> Self {
@@ -26,21 +35,29 @@ impl DeployedNodes {
     ///
     /// # Errors
     /// It cannot be read.
-    pub async fn generation(&self, number: u64) -> Result<Option<Vec<u8>>, NodeError> {
+    pub async fn generation(&self, number: u64) -> Result<Option<GenerationNode>, NodeError> {
         let path = self.paths.generation(number);
         match self.session.client().get_data(&path).await {
-            Ok((data, _)) => Ok(Some(data)),
+            Ok((data, stat)) => Ok(Some(GenerationNode {
+                data,
+                written: (stat.czxid, stat.mzxid),
+            })),
             Err(Error::NoNode) => Ok(None),
             Err(error) => Err(NodeError::at(Doing::Read, &path)(error)),
         }
     }
 
-    /// Whether those alone can have written the node of a generation who have this host's identity: it gives the rights that
-    /// this host's own node gives. Nobody sets the rights of such a node right, see [`rights`](crate::rights).
+    /// Whether those alone can have written the node of a generation who have this host's identity: it is the node that was
+    /// read, and it gives the rights that this host's own node gives. Nobody sets the rights of such a node right, see [`rights`](crate::rights).
     ///
     /// # Errors
     /// The rights cannot be read.
-    pub async fn is_guarded(&self, number: u64, root: &str) -> Result<bool, NodeError> {
+    pub async fn is_guarded(
+        &self,
+        number: u64,
+        read: &GenerationNode,
+        root: &str,
+    ) -> Result<bool, NodeError> {
         let client = self.session.client();
         let (own, path) = (
             records::host_path(root, self.session.host()),
@@ -49,8 +66,10 @@ impl DeployedNodes {
         let right = client.get_acl(&own).await;
         let (right, _) = right.map_err(NodeError::at(Doing::Read, &own))?;
         let given = client.get_acl(&path).await;
-        let (given, _) = given.map_err(NodeError::at(Doing::Read, &path))?;
-        Ok(same(&given, &right))
+        let (given, stat) = given.map_err(NodeError::at(Doing::Read, &path))?;
+        // Whoever may make nodes there could put a guarded one in the place of the one whose text was read.
+        let is_same = (stat.czxid, stat.mzxid) == read.written;
+        Ok(is_same && same(&given, &right))
     }
 
     /// Says in `ready/<host>` how far this host is. It goes with the session.

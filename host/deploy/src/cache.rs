@@ -12,11 +12,12 @@ mod error;
 mod part;
 mod room;
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::OFlags;
 use soloist_core::artefact::MAX_BYTES;
@@ -37,6 +38,10 @@ const HOST_FILES_MAX: usize = 10_000;
 
 /// How often a file is opened that others exchange meanwhile.
 const ROUNDS_MAX: usize = 10;
+
+/// For how long a file is waited for that another process has alone, and how often it is tried.
+const LOCK_TIME: Duration = Duration::from_secs(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// A directory of artefacts.
 #[derive(Clone, Debug)]
@@ -118,8 +123,7 @@ impl Cache {
                 Err(error) => return Err(CacheError::of(&path, error)),
             };
             // Whoever has it alone is about to remove it, or has just made it.
-            file.lock_shared()
-                .map_err(|error| CacheError::of(&path, error))?;
+            lock_shared(&file, &path)?;
             if !is_at(&file, &path) {
                 continue;
             }
@@ -177,6 +181,23 @@ fn open(path: &Path) -> io::Result<File> {
         .read(true)
         .custom_flags(flags.bits().cast_signed())
         .open(path)
+}
+
+/// Shares the lock of a file. Whoever has it alone has it for moments, unless somebody stops that process.
+fn lock_shared(file: &File, path: &Path) -> Result<(), CacheError> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock_shared() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(CacheError::of(path, error)),
+            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_TIME => sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(CacheError::Locked {
+                    path: path.to_owned(),
+                });
+            }
+        }
+    }
 }
 
 /// Whether it is this very file that lies there now.

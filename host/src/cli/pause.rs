@@ -139,7 +139,7 @@ pub(super) async fn vacant(
                 hosts: standing,
                 within,
             };
-            return Err(Failure::RunTime(anyhow!(error)));
+            return Err(Failure::Unfinished(anyhow!(error)));
         }
         sleep(LOOK).await;
     }

@@ -116,15 +116,12 @@ fn row(listed: &TaskListed) -> Row<'_> {
             problem: Some(problem),
             ..Row::default()
         },
-        TaskListed::OfFiles { running, .. } => {
-            let running = running.as_ref();
-            Row {
-                task,
-                leader: running.map(|it| &*it.host),
-                term: running.map(|it| it.term),
-                ..Row::default()
-            }
-        }
+        TaskListed::OfFiles { leader, .. } => Row {
+            task,
+            leader: leader.as_ref().map(|it| &*it.host),
+            term: leader.as_ref().and_then(|it| it.term),
+            ..Row::default()
+        },
     }
 }
 

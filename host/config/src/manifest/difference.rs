@@ -152,7 +152,7 @@ mod tests {
                 "task.allow.http - \"https://c\"".to_owned(),
                 "task.allow.state false true".to_owned(),
                 "task.allow.tcp - []".to_owned(),
-                "task.limits.memory 268435456 1073741824".to_owned(),
+                r#"task.limits.memory "256MiB" "1GiB""#.to_owned(),
                 format!("artefact.sha256 \"{a}\" \"{b}\""),
                 "task.config.x \"1\" \"2\"".to_owned(),
                 "task.config.y - \"1\"".to_owned(),

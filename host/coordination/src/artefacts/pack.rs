@@ -1,6 +1,9 @@
 //! Compressing an artefact, and the bounds on its size.
 
-use tokio::task::spawn_blocking;
+use std::io;
+use std::thread;
+
+use tokio::sync::oneshot;
 
 use super::error::ArtefactError;
 use soloist_core::digest::Digest;
@@ -47,8 +50,8 @@ pub(super) async fn pack(artefact: &[u8]) -> Result<Vec<u8>, ArtefactError> {
     // Before it is copied.
     check_bytes(artefact)?;
     let artefact = artefact.to_vec();
-    let packed = spawn_blocking(move || packed(&artefact)).await;
-    packed.map_err(|ended| ArtefactError::Compress(std::io::Error::other(ended)))?
+    let packed = apart(move || packed(&artefact)).await;
+    packed.map_err(ArtefactError::Compress)?
 }
 
 pub(super) async fn unpack(
@@ -56,7 +59,7 @@ pub(super) async fn unpack(
     bytes: usize,
     digest: Digest,
 ) -> Result<Vec<u8>, String> {
-    let unpacked = spawn_blocking(move || {
+    let unpacked = apart(move || {
         let unpacked = zstd::bulk::decompress(&packed, bytes).map_err(|error| error.to_string())?;
         let is_right = Digest::of(&unpacked) == digest;
         is_right
@@ -64,4 +67,13 @@ pub(super) async fn unpack(
             .ok_or_else(|| "it is another artefact".to_owned())
     });
     unpacked.await.map_err(|ended| ended.to_string())?
+}
+
+/// Does what takes long on a thread of its own, for which the end of the process does not wait.
+async fn apart<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> io::Result<T> {
+    let (sender, done) = oneshot::channel();
+    thread::Builder::new()
+        .name("artefact".into())
+        .spawn(move || drop(sender.send(job())))?;
+    done.await.map_err(io::Error::other)
 }

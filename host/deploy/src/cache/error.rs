@@ -23,6 +23,12 @@ pub enum CacheError {
         path = path.display()
     )]
     Exposed { path: PathBuf },
+    /// Another process has the artefact alone, and does not let go of it.
+    #[error(
+        "{path} is held by another process, which does not let go of it: see which one has it open, and end that",
+        path = path.display()
+    )]
+    Locked { path: PathBuf },
     /// The cache is full of what is in use.
     #[error(
         "{path} holds as much as it may, {files} artefacts and parts with {bytes} bytes, and all are in use or being fetched: \

@@ -140,12 +140,14 @@ async fn read(
         ..Unready::failed(reason)
     };
     let failed = |error: NodeError| of(chain(&error), error.may_pass());
-    let data = read.map_err(failed)?.ok_or_else(|| {
+    let node = read.map_err(failed)?.ok_or_else(|| {
         let reason = format!("the ensemble has no generation {number}: deploy it again");
         of(reason, false)
     })?;
     if deploy.require == 0 {
-        let guarded = nodes.is_guarded(number, &config.zookeeper.root).await;
+        let guarded = nodes
+            .is_guarded(number, &node, &config.zookeeper.root)
+            .await;
         if !guarded.map_err(failed)? {
             return Err(Unready::refused(format!(
                 "this host takes unsigned manifests of those who have its identity, and others may have written generation \
@@ -153,7 +155,7 @@ async fn read(
             )));
         }
     }
-    Ok(data.into())
+    Ok(node.data.into())
 }
 
 /// Why a task cannot be taken because the host's own configuration has one of that name.

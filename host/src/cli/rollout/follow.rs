@@ -87,7 +87,7 @@ pub(in crate::cli) async fn follow(
             Err(error) => return Err(error.into()),
         };
         if Instant::now() >= deadline {
-            return Err(Failure::RunTime(anyhow!(
+            return Err(Failure::Unfinished(anyhow!(
                 "not within {within:?}: {told}. The rollout goes on: `soloist tasks show {task}` tells how it stands"
             )));
         }

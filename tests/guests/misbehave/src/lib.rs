@@ -45,7 +45,16 @@ impl Plugin for Misbehave {
             "second-term" if term.number > 1 => {}
             "second-term" => sleep(FOREVER).await,
             "recover" => recover().await?,
+            "spoil" => {
+                soloist_sdk::state::set("count", &"no number").await?;
+                Err("it is in another format now")?;
+            }
             "error" => Err("this went wrong")?,
+            // Long enough to look well for a while.
+            "later" => {
+                sleep(Duration::from_millis(400)).await;
+                Err("this went wrong later")?;
+            }
             "panic" => innermost(),
             "abort" => {
                 eprintln!("these are my last words");

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::{Observer, ObserverError, READS_MAX, Running, Seen};
+use super::{Observer, ObserverError, READS_MAX, Seen};
+use crate::observer::Leader;
 use soloist_core::records;
 
 /// A task in the list of all.
@@ -28,8 +29,8 @@ pub enum TaskListed {
     OfFiles {
         /// The task.
         task: String,
-        /// Who runs it.
-        running: Option<Running>,
+        /// Who runs it, a foreign program included.
+        leader: Option<Leader>,
     },
 }
 
@@ -92,7 +93,7 @@ impl Observer {
         if !is_known {
             return Ok(None);
         }
-        let running = self.running(&task).await?;
-        Ok(Some(TaskListed::OfFiles { task, running }))
+        let leader = self.task(&task).await?.leader;
+        Ok(Some(TaskListed::OfFiles { task, leader }))
     }
 }

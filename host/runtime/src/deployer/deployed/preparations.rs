@@ -1,5 +1,6 @@
 //! The generations of one task that the host prepares, and how far it is with each.
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,10 +18,24 @@ use super::{Ready, Unready};
 /// The pauses before a generation that could not be prepared is prepared again: a registry may be back, or a file.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_mins(5));
 
+/// How many generations are remembered that this host does not take and that are not named any more: whoever names them in turns
+/// has each of them judged once.
+const REFUSED_MAX: usize = 16;
+/// After so many that were refused and none that was ready, the next one waits: somebody makes them up.
+const REFUSALS_MAX: u32 = 8;
+/// For how long it waits.
+const DISTRUST: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_mins(1));
+
 /// The generations that the host prepares.
-#[derive(Default)]
 pub(super) struct Preparations {
     all: Vec<Preparation>,
+    /// Those that were refused when they were named last, the latest one at the end.
+    refused: VecDeque<Preparation>,
+    /// How many were refused since the last one was ready.
+    refusals: u32,
+    distrust: Backoff,
+    /// Until then none is judged for the first time.
+    waits_until: Moment,
     under_way: JoinSet<(Generation, Result<Ready, Unready>)>,
     /// Plugins that may still run in a term. Whoever drops one last does so for milliseconds.
     retired: Vec<Arc<Plugin>>,
@@ -39,10 +54,42 @@ struct Preparation {
     attempt: Option<AbortHandle>,
 }
 
+impl Default for Preparations {
+    fn default() -> Self {
+        Self {
+            all: Vec::new(),
+            refused: VecDeque::new(),
+            refusals: 0,
+            distrust: DISTRUST,
+            waits_until: Moment::default(),
+            under_way: JoinSet::new(),
+            retired: Vec::new(),
+            news: Vec::new(),
+        }
+    }
+}
+
 enum State {
     Preparing,
     Ready(Ready),
-    Unready { reason: String, again_at: Moment },
+    Unready {
+        reason: String,
+        again_at: Moment,
+        is_refused: bool,
+    },
+}
+
+impl Preparation {
+    fn new(generation: Generation) -> Self {
+        Self {
+            generation,
+            state: State::Preparing,
+            manifest: None,
+            retry: RETRY,
+            doubted_at: None,
+            attempt: None,
+        }
+    }
 }
 
 impl Preparations {
@@ -62,26 +109,37 @@ impl Preparations {
             if let Some(attempt) = &preparation.attempt {
                 attempt.abort();
             }
-            if let State::Ready(ready) = preparation.state {
-                self.retired.push(ready.plugin);
+            match preparation.state {
+                State::Ready(ready) => self.retired.push(ready.plugin),
+                State::Unready {
+                    is_refused: true, ..
+                } => {
+                    self.refused.push_back(Preparation {
+                        attempt: None,
+                        ..preparation
+                    });
+                    if self.refused.len() > REFUSED_MAX {
+                        self.refused.pop_front();
+                    }
+                }
+                State::Preparing | State::Unready { .. } => {}
             }
         }
         for generation in named {
             if !self.all.iter().any(|it| it.generation == *generation) {
-                self.all.push(Preparation {
-                    generation: *generation,
-                    state: State::Preparing,
-                    manifest: None,
-                    retry: RETRY,
-                    doubted_at: None,
-                    attempt: None,
-                });
+                let before = self
+                    .refused
+                    .iter()
+                    .position(|it| it.generation == *generation);
+                let before = before.and_then(|index| self.refused.remove(index));
+                self.all
+                    .push(before.unwrap_or_else(|| Preparation::new(*generation)));
             }
         }
         let now = clock::now();
         for it in &mut self.all {
             let is_due = match it.state {
-                State::Preparing => true,
+                State::Preparing => self.waits_until <= now,
                 State::Ready(_) => false,
                 State::Unready { again_at, .. } => again_at <= now,
             };
@@ -117,6 +175,8 @@ impl Preparations {
 
     /// What the host is allowed to take has changed: everything is judged anew. Until then things are as they were.
     pub(super) fn doubt(&mut self) {
+        self.refused.clear();
+        self.trust();
         for it in &mut self.all {
             if let Some(attempt) = it.attempt.take() {
                 attempt.abort();
@@ -165,7 +225,8 @@ impl Preparations {
         let waiting = self.all.iter().filter(|it| it.attempt.is_none());
         let dues = waiting.filter_map(|it| match it.state {
             State::Unready { again_at, .. } => Some(again_at),
-            _ => it.doubted_at,
+            State::Preparing => Some(self.waits_until),
+            State::Ready(_) => it.doubted_at,
         });
         dues.min()
     }
@@ -173,6 +234,12 @@ impl Preparations {
     /// What is to be told, once.
     pub(super) fn news(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.news)
+    }
+
+    /// Nobody makes generations up, as far as this host knows.
+    fn trust(&mut self) {
+        (self.refusals, self.waits_until) = (0, Moment::default());
+        self.distrust.reset();
     }
 
     fn find(&self, generation: Generation) -> Option<&Preparation> {
@@ -215,9 +282,12 @@ impl Preparations {
                     });
                 }
                 it.state = State::Ready(ready);
+                self.trust();
             }
             Err(Unready {
-                reason, manifest, ..
+                reason,
+                manifest,
+                is_refused,
             }) => {
                 it.manifest = manifest.or(it.manifest.take());
                 let is_told =
@@ -229,7 +299,17 @@ impl Preparations {
                         retry_in: Seconds(pause),
                     });
                 }
-                it.state = State::Unready { reason, again_at };
+                it.state = State::Unready {
+                    reason,
+                    again_at,
+                    is_refused,
+                };
+                if is_refused && matches!(before, State::Preparing) {
+                    self.refusals = self.refusals.saturating_add(1);
+                    if self.refusals >= REFUSALS_MAX {
+                        self.waits_until = clock::now() + self.distrust.step();
+                    }
+                }
             }
         }
         if let State::Ready(ready) = before {
@@ -247,5 +327,67 @@ impl Preparations {
             // Without a thread it takes them here.
             let _ = std::thread::Builder::new().spawn(move || drop(done));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use soloist_core::digest::Digest;
+
+    use super::*;
+
+    fn generation(number: u64) -> Generation {
+        Generation {
+            number,
+            sha256: Digest::of(&number.to_be_bytes()),
+        }
+    }
+
+    /// Names each of these in turn; says how often one was judged. Each of them is refused.
+    async fn judged(preparations: &mut Preparations, named: impl Iterator<Item = u64>) -> usize {
+        let times = Arc::new(AtomicUsize::new(0));
+        for number in named {
+            preparations.keep(&[generation(number)], |_, _| {
+                times.fetch_add(1, Ordering::Relaxed);
+                async {
+                    Err(Unready {
+                        reason: "nobody has signed it".into(),
+                        manifest: None,
+                        is_refused: true,
+                    })
+                }
+            });
+            if preparations.all.iter().any(|it| it.attempt.is_some()) {
+                preparations.progress().await;
+            }
+        }
+        times.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn whoever_names_refused_generations_in_turns_has_each_judged_once() {
+        let mut preparations = Preparations::default();
+        let named = (0..100).map(|turn| turn % 4);
+        assert_eq!(judged(&mut preparations, named).await, 4);
+        assert_eq!(preparations.news().len(), 4);
+        let unready = preparations.readiness(generation(3));
+        assert!(matches!(unready, Readiness::Unready { .. }), "{unready:?}");
+        // What the host takes has changed.
+        preparations.doubt();
+        assert_eq!(judged(&mut preparations, 0..4).await, 4);
+    }
+
+    #[tokio::test]
+    async fn whoever_makes_generations_up_has_few_judged() {
+        let mut preparations = Preparations::default();
+        let judged = judged(&mut preparations, 0..1000).await;
+        assert_eq!(judged, REFUSALS_MAX as usize);
+        assert!(preparations.refused.len() <= REFUSED_MAX);
+        assert!(
+            preparations.wake() > Some(clock::now()),
+            "it is never judged"
+        );
     }
 }
