@@ -116,6 +116,8 @@ impl Deployment {
 
     /// The record, with the version of its node.
     pub async fn record(&self) -> Result<Option<(RolloutRecord, i32)>> {
+        // The server at hand may not have heard of what a host has just said.
+        self.client.sync("/").await?;
         match self.client.get_data(&self.paths.manifest).await {
             Ok((data, stat)) => Ok(Some((RolloutRecord::decode(&data)?, stat.version))),
             Err(Error::NoNode) => Ok(None),
