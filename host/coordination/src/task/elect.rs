@@ -7,7 +7,7 @@ use crate::error::{Doing, NodeError};
 use crate::rollout::SmallCopy;
 use soloist_core::digest::Digest;
 use soloist_core::election::Record;
-use soloist_core::records::{self, MasterRecord, NUMBER_MAX, RolloutRecord, TermRecord};
+use soloist_core::records::{self, History, MasterRecord, NUMBER_MAX, RolloutRecord, TermRecord};
 use soloist_core::term::Term;
 
 /// The place in the transaction of the check of the manifest, or of its change. What follows is the copy of the state.
@@ -130,21 +130,8 @@ impl TaskNodes {
             host: host.to_string(),
             term: number,
         });
-        // A record that a stranger has lowered or made up adds no term to the history.
-        let lost = match seen.record.lost(seen.zxid).filter(|_| !over.released) {
-            None => None,
-            Some(lost) => {
-                let Some(history) = seen.history.clone() else {
-                    return Ok(Some(ElectOutcome::Outdated));
-                };
-                Some(
-                    if lost.number > history.highest() && !lost.host.is_empty() {
-                        history.with(lost)
-                    } else {
-                        *history
-                    },
-                )
-            }
+        let Ok(lost) = lost(seen, over) else {
+            return Ok(Some(ElectOutcome::Outdated));
         };
         let mut multi = self.session.client().new_multi_writer();
         let options = CreateMode::Ephemeral.with_acls(self.session.acls());
@@ -198,14 +185,7 @@ impl TaskNodes {
         let error = match multi.commit().await {
             Ok(results) => {
                 let (term, record) = self.elected(number, record, &results)?;
-                let seen = head.map(|head| {
-                    let own = seen.own.iter().filter(|own| *own != candidate);
-                    Box::new(QueueSnapshot {
-                        own: [head].into_iter().chain(own).cloned().collect(),
-                        candidate: Some(head.clone()),
-                        ..(*seen).clone()
-                    })
-                });
+                let seen = head.map(|head| Box::new(out_of_turn(seen, head)));
                 return Ok(Some(ElectOutcome::Won {
                     term,
                     record,
@@ -287,4 +267,28 @@ fn is_of_the_copy(error: &MultiWriteError) -> bool {
             ..
         }
     )
+}
+
+/// The history has to be read anew.
+struct Unread;
+
+/// The history with the term before, if that was lost. A record that a stranger has lowered or made up adds no term.
+fn lost(seen: &QueueSnapshot, over: &Record) -> Result<Option<History>, Unread> {
+    let Some(lost) = seen.record.lost(seen.zxid).filter(|_| !over.released) else {
+        return Ok(None);
+    };
+    let history = seen.history.clone().ok_or(Unread)?;
+    let adds = lost.number > history.highest() && !lost.host.is_empty();
+    Ok(Some(if adds { history.with(lost) } else { *history }))
+}
+
+/// The queue in which this host stands before all others, with the candidate of that name.
+fn out_of_turn(seen: &QueueSnapshot, head: &str) -> QueueSnapshot {
+    let before = seen.candidate.as_deref().unwrap_or_default();
+    let own = seen.own.iter().filter(|own| *own != before).cloned();
+    QueueSnapshot {
+        own: [head.to_owned()].into_iter().chain(own).collect(),
+        candidate: Some(head.to_owned()),
+        ..seen.clone()
+    }
 }
