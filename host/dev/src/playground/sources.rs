@@ -24,9 +24,11 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 /// How many builds in a row may change a file before it is taken for something that the build writes.
 const BUILDS_MAX: u32 = 3;
 
-/// Folders that no source is in, beside those that say so themselves.
-const NO_SOURCES: [&str; 4] = ["target", "node_modules", "venv", "__pycache__"];
-/// What a folder says so with: a cache, an environment of Python.
+/// Folders that no source is in, wherever they lie. No other folder is known by its name alone, but Cargo's output.
+const NO_SOURCES: [&str; 2] = ["node_modules", "__pycache__"];
+/// Where Cargo writes in the folder of a crate. It marks what it has made itself, and not a folder that was there before.
+const CARGO_OUTPUT: &str = "target";
+/// What a folder says with that no source is in it: a cache, an environment of Python.
 const MARKS: [&str; 2] = ["CACHEDIR.TAG", "pyvenv.cfg"];
 /// What tools write: compiled plugins, versions of dependencies.
 const WRITTEN_BY_TOOLS: [&str; 3] = ["wasm", "lock", "pyc"];
@@ -157,7 +159,8 @@ impl Sources {
                 return;
             }
             if kind.is_dir() {
-                if depth < DEPTH_MAX && is_folder_of_sources(&name) {
+                let is_output = depth == 0 && name == CARGO_OUTPUT && is_crate(folder);
+                if depth < DEPTH_MAX && is_folder_of_sources(&name) && !is_output {
                     self.look_into(&path, depth + 1, looks);
                 }
             } else if is_source(&name) && !self.left_out.contains(&path) {
@@ -205,6 +208,10 @@ fn is_folder_of_sources(name: &str) -> bool {
     name == ".cargo" || (!name.starts_with('.') && !NO_SOURCES.contains(&name))
 }
 
+fn is_crate(folder: &Path) -> bool {
+    folder.join("Cargo.toml").is_file()
+}
+
 /// Whether a file may be a source, by its name: no hidden one, none that an editor keeps beside, none that tools write.
 fn is_source(name: &str) -> bool {
     let is_beside = name.starts_with(['.', '#']) || name.ends_with('~');
@@ -248,14 +255,18 @@ mod tests {
     #[test]
     fn what_a_build_writes_is_not_looked_at() {
         let (folder, mut sources) = project();
-        let target = folder.path().join("target");
-        fs::create_dir(&target).unwrap();
-        let elsewhere = folder.path().join("out");
-        fs::create_dir(&elsewhere).unwrap();
-        fs::write(elsewhere.join("CACHEDIR.TAG"), "").unwrap();
+        fs::write(folder.path().join("Cargo.toml"), "").unwrap();
+        for name in ["target", "out", "env", "src/node_modules"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+        }
+        sources.build_begins(false);
         for file in [
             "target/a.rs",
+            "out/CACHEDIR.TAG",
             "out/b.rs",
+            "env/pyvenv.cfg",
+            "env/c.py",
+            "src/node_modules/d.js",
             "plugin.wasm",
             "Cargo.lock",
             "src/.lib.rs.swp",
@@ -267,6 +278,21 @@ mod tests {
         // What is written again as it was is no change either.
         fs::write(folder.path().join("src/lib.rs"), "1").unwrap();
         assert!(!sources.has_changed() && !sources.has_changed());
+    }
+
+    /// A folder is not left out because it has the name of one that a build writes.
+    #[test]
+    fn a_source_in_a_folder_of_any_name_is_looked_at() {
+        for (place, is_crate) in [("src/target", true), ("venv", true), ("target", false)] {
+            let (folder, mut sources) = project();
+            if is_crate {
+                fs::write(folder.path().join("Cargo.toml"), "").unwrap();
+                sources.build_begins(false);
+            }
+            fs::create_dir(folder.path().join(place)).unwrap();
+            fs::write(folder.path().join(place).join("a.rs"), "2").unwrap();
+            assert!(!sources.has_changed() && sources.has_changed(), "{place}");
+        }
     }
 
     #[test]
