@@ -59,6 +59,10 @@ if [ "${1:-all}" = all ]; then
     if ! has docker-registry; then
         wanted+=(docker-registry)
     fi
+    # The metrics, the alerts and the dashboard are checked with promtool, which comes with Prometheus.
+    if ! has promtool; then
+        wanted+=(prometheus)
+    fi
     # Faults of the network are made in network namespaces.
     if ! has ip; then
         wanted+=(iproute2)
@@ -90,6 +94,10 @@ if [[ " ${wanted[*]} " == *" postgresql "* ]] && can_install && [ ! -e /etc/post
     install postgresql-common &&
         "${root[@]}" sed -i 's/^#* *create_main_cluster *=.*/create_main_cluster = false/' \
             /etc/postgresql-common/createcluster.conf || true
+fi
+if [[ " ${wanted[*]} " == *" prometheus "* ]] && can_install && has systemctl; then
+    # The tests need its tool alone. This keeps the package from starting a server for the machine.
+    "${root[@]}" systemctl mask prometheus.service >/dev/null 2>&1 || true
 fi
 if [ ${#wanted[@]} -gt 0 ]; then
     if ! can_install || ! install "${wanted[@]}"; then

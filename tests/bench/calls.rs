@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 use soloist_core::clock;
 use soloist_core::permit::{Permit, SharedDeadline};
 use soloist_tests::cluster::Cluster;
+use soloist_tests::host::Command;
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
 
@@ -49,17 +50,14 @@ fn component() -> String {
 pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> {
     let (mut own, mut bare, mut checks) =
         (Samples::default(), Samples::default(), Samples::default());
+    let mut measured = Samples::default();
     let plugin = cluster.file("calls.wat", component())?;
     for round in 0..ROUNDS {
-        let mut host = cluster
-            .host_of(&format!("calls-{round}"), &plugin)?
-            .start(&cluster.history)?;
-        let (from, to) = (
-            host.event("activated").await?.at,
-            host.event("plugin-completed").await?.at,
-        );
-        own.add(to.duration_since(from)?);
-        ensure!(host.terminate().await?.success(), "{}", host.errors());
+        let command = cluster.host_of(&format!("calls-{round}"), &plugin)?;
+        own.add(by_host(cluster, &command).await?);
+        let command = cluster.host_of(&format!("measured-{round}"), &plugin)?;
+        let command = command.flag("--listen", "127.0.0.1:0");
+        measured.add(by_host(cluster, &command).await?);
         bare.add(in_wasmtime()?);
         checks.add(lease_checks());
     }
@@ -74,6 +72,7 @@ pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> 
         table.row(what, &median, &worst, &format!("{ROUNDS} x {CALLS}"));
     };
     row("a plugin calls its host", &own);
+    row("the same with --listen: each call is measured", &measured);
     row("the same component in wasmtime alone", &bare);
     row(
         "one look at the lease, of two or more in each call",
@@ -92,6 +91,17 @@ pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> 
         "",
     );
     Ok(())
+}
+
+/// How long a host takes for all calls.
+async fn by_host(cluster: &Cluster, command: &Command) -> Result<Duration> {
+    let mut host = command.start(&cluster.history)?;
+    let (from, to) = (
+        host.event("activated").await?.at,
+        host.event("plugin-completed").await?.at,
+    );
+    ensure!(host.terminate().await?.success(), "{}", host.errors());
+    Ok(to.duration_since(from)?)
 }
 
 fn in_wasmtime() -> Result<Duration> {

@@ -13,6 +13,7 @@ mod loading;
 mod memory;
 mod revocation;
 mod scale;
+mod scrape;
 mod start;
 mod table;
 mod tls;
@@ -44,6 +45,7 @@ const TOPICS: [&str; 13] = [
     "heartbeats",
     "deploy",
     "scale",
+    "scrape",
 ];
 
 #[tokio::main]
@@ -102,6 +104,9 @@ async fn main() -> Result<()> {
     }
     if chosen("scale") {
         scale::measure(&mut table).await?;
+    }
+    if chosen("scrape") {
+        scrape::measure(&cluster, &mut table).await?;
     }
     println!("{}", machine(&cluster).await?);
     println!();

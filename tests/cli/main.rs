@@ -9,6 +9,7 @@ mod input;
 mod inspect;
 mod modules;
 mod new;
+mod operation;
 mod precedence;
 mod reference;
 mod registry;

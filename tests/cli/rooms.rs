@@ -8,12 +8,13 @@ use serde_json::Value;
 use soloist_tests::build;
 
 /// Each crate below `host/`, and the crates of ours that it may depend on. Tests of a crate may use `soloist-seed` as well.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     ("soloist-core", &[]),
     ("soloist-coordination", &["soloist-core"]),
     ("soloist-sandbox", &["soloist-core"]),
     ("soloist-config", &["soloist-core"]),
     ("soloist-deploy", &["soloist-core"]),
+    ("soloist-admin", &["soloist-core"]),
     (
         "soloist-runtime",
         &[
@@ -42,6 +43,7 @@ const ROOMS: [(&str, &[&str]); 8] = [
             "soloist-sandbox",
             "soloist-config",
             "soloist-deploy",
+            "soloist-admin",
             "soloist-runtime",
             "soloist-dev",
         ],

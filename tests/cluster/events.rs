@@ -128,7 +128,9 @@ async fn plugins_that_log_complete_and_fail(cluster: &Cluster) -> Result<()> {
         misbehaving("schedule-slow", "")?,
     ];
     let config = cluster.file("plugins.toml", tasks.concat())?;
-    let mut leader = cluster.host_of("logs", &config)?.start(&cluster.history)?;
+    let command = cluster.host_of("logs", &config)?;
+    let command = command.flag("--listen", "127.0.0.1:0");
+    let mut leader = command.start(&cluster.history)?;
     let omitted = leader
         .event_where("plugin-log", |event| event.line["omitted_fields"] == 8)
         .await?;

@@ -3,6 +3,7 @@
 mod access;
 mod acl;
 mod addresses;
+mod admin;
 mod artefacts;
 mod demo;
 mod deploy;

@@ -9,6 +9,7 @@
 //! | [`effects`] | what plugins did, who came after whom, and how long nobody did anything |
 //! | [`load`] | a machine that is busy with something else |
 //! | [`certificates`] | an authority, and servers that it vouches for |
+//! | [`pages`] | what a host tells over HTTP |
 //! | [`ports`] | loopback ports that stay reserved |
 //! | [`postgres`] | a private PostgreSQL server |
 //! | [`tools`] | what makes plugins of other languages than Rust |
@@ -39,6 +40,7 @@ pub mod host;
 pub mod load;
 pub mod netns;
 pub mod oracle;
+pub mod pages;
 pub mod ports;
 pub mod postgres;
 pub mod process;

@@ -15,6 +15,7 @@ use crate::deploy::{DeployConfig, DeployWire};
 use crate::ensemble::{EnsembleConfig, EnsembleWire};
 use crate::file::{Document, Format};
 use crate::grants::reachable;
+use crate::listen::{ListenConfig, ListenWire};
 use crate::node;
 use crate::problem::{BadValue, ConfigError, Excerpt};
 use crate::servers::is_host_name_character;
@@ -37,6 +38,8 @@ pub struct Config {
     pub nat64: Vec<Nat64>,
     /// The file that all of this was read from, if there is one.
     pub file: Option<PathBuf>,
+    /// Where the host tells how it is, if anywhere.
+    pub listen: Option<ListenConfig>,
     /// Which deployed tasks the host takes, if any.
     pub deploy: Option<DeployConfig>,
     /// The tasks to stand for, each name once: at least one, unless the host takes deployed ones.
@@ -50,6 +53,8 @@ pub struct Given {
     pub host_id: Option<Written<String>>,
     /// See [`Config::nat64`].
     pub nat64: Option<Vec<Written<String>>>,
+    /// Where the host tells how it is.
+    pub listen: ListenWire,
     /// The ensemble.
     pub zookeeper: EnsembleWire,
     /// The task, where a plugin is run as the only one.
@@ -63,6 +68,9 @@ struct HostWire {
     host_id: Option<Written<String>>,
     #[serde(deserialize_with = "shape::list")]
     nat64: Vec<Written<String>>,
+    listen: Option<Written<String>>,
+    listen_token_file: Option<Written<PathBuf>>,
+    listen_open: Option<Written<bool>>,
     #[serde(deserialize_with = "shape::table")]
     zookeeper: EnsembleWire,
     #[serde(deserialize_with = "shape::some_table")]
@@ -145,9 +153,17 @@ impl EnsembleConfig {
 impl Given {
     /// What is given where something is, else what the document says; the tasks are those of the document.
     fn over(self, document: HostWire) -> HostWire {
+        let ListenWire {
+            address,
+            token_file,
+            open,
+        } = self.listen.over(document.listen());
         HostWire {
             host_id: self.host_id.or(document.host_id),
             nat64: self.nat64.unwrap_or(document.nat64),
+            listen: address,
+            listen_token_file: token_file,
+            listen_open: open,
             zookeeper: self.zookeeper.over(document.zookeeper),
             deploy: document.deploy,
             task: document.task,
@@ -164,10 +180,19 @@ pub(crate) fn refuse_task_settings(file: &Path, task: &TaskWire, validator: &mut
 }
 
 impl HostWire {
+    fn listen(&self) -> ListenWire {
+        ListenWire {
+            address: self.listen.clone(),
+            token_file: self.listen_token_file.clone(),
+            open: self.listen_open.clone(),
+        }
+    }
+
     fn validate(&self, validator: &mut Validator<'_>) -> Result<Config, Reported> {
         let host = validator.optional("host_id", self.host_id.as_ref(), |text| node::name(text));
         let nat64 = reachable("a NAT64 prefix", Nat64::new);
         let nat64 = validator.list("nat64", &self.nat64, nat64);
+        let listen = self.listen().validate(validator);
         let zookeeper = self.zookeeper.validate(validator);
         let deploy = self.deploy.as_ref().map(|deploy| {
             let Written { value, source } = deploy;
@@ -196,6 +221,7 @@ impl HostWire {
             host: host?.unwrap_or_else(host_id_default),
             nat64,
             file: None,
+            listen: listen?,
             deploy: deploy?,
             tasks,
         })

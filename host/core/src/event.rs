@@ -130,6 +130,11 @@ pub enum Event {
         #[serde(skip)]
         hint: String,
     },
+    /// The host answers requests over HTTP.
+    HostListening {
+        /// The address, with its port.
+        address: String,
+    },
     /// The host has read its configuration again, and done what has changed.
     Reloaded {
         /// How many tasks it stands for that it did not stand for before.

@@ -20,6 +20,7 @@
 //! | [`artefact`] | where an artefact comes from, and which of such places are trusted |
 //! | [`guardian`] | what a guardian knows of the process that it guards, and what follows from its death |
 //! | [`event`], [`cause`] | what a host tells the world, and why a plugin failed |
+//! | [`meter`], [`roster`] | what a host measures of its plugins, and where it is in each task |
 //! | [`text`], [`secret`] | what may be printed, and what may not |
 //! | [`directories`] | where the user's cache is, and who else could exchange what lies in a directory |
 //! | [`bucket`], [`volume`] | how much may be written in a time |
@@ -41,12 +42,14 @@ pub mod grants;
 pub mod guardian;
 pub mod lease;
 pub mod limits;
+pub mod meter;
 pub mod pattern;
 pub mod permit;
 pub mod placement;
 pub mod records;
 pub mod restart;
 pub mod rollout;
+pub mod roster;
 pub mod schedule;
 pub mod secret;
 pub mod state;

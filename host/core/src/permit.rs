@@ -3,10 +3,12 @@
 //! The lease of the session decides how long it lasts; the contender can end it earlier. It is never given back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::clock::{self, Moment};
+use crate::meter::{Effect, Outcome, TaskMeter};
 
 /// The moment until which a session's lease lasts, written by the lease keeper and read by every permit of that session.
 ///
@@ -60,6 +62,7 @@ pub struct LeaseLost;
 pub struct Permit {
     deadline: SharedDeadline,
     phase: Arc<watch::Sender<Phase>>,
+    meter: Option<Arc<TaskMeter>>,
 }
 
 impl Permit {
@@ -68,7 +71,44 @@ impl Permit {
         Self {
             deadline,
             phase: Arc::new(watch::Sender::new(Phase::Held)),
+            meter: None,
         }
+    }
+
+    /// The same permit, for somebody whose calls are measured.
+    #[must_use]
+    pub fn measured(self, meter: Option<Arc<TaskMeter>>) -> Self {
+        Self { meter, ..self }
+    }
+
+    /// What measures the calls of whoever holds this, if they are measured.
+    pub fn meter(&self) -> Option<&Arc<TaskMeter>> {
+        self.meter.as_ref()
+    }
+
+    /// Counts an effect, if effects are measured.
+    pub fn count(&self, effect: Effect, outcome: Outcome) {
+        if let Some(meter) = &self.meter {
+            meter.effect(effect, outcome);
+        }
+    }
+
+    /// Checks the permit for a call of the plugin, and measures how much is left of the lease.
+    ///
+    /// # Errors
+    /// See [`Permit::check`].
+    pub fn enter(&self) -> Result<Phase, LeaseLost> {
+        let Some(meter) = &self.meter else {
+            return self.check();
+        };
+        let left = self.deadline.get().saturating_since(clock::now());
+        let phase = *self.phase.borrow();
+        if phase == Phase::Revoked || left.is_zero() {
+            meter.called(Duration::ZERO);
+            return Err(LeaseLost);
+        }
+        meter.called(left);
+        Ok(phase)
     }
 
     /// Says whether an effect may happen now, and of which kind.
@@ -141,8 +181,6 @@ impl Permit {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn permit_for(time: Duration) -> Permit {

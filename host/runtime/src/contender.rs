@@ -24,6 +24,7 @@ use soloist_core::guardian::{Place, Told};
 use soloist_core::records::TaskPaths;
 use soloist_core::restart::{PluginFailed, Runs};
 use soloist_core::rollout::Purpose;
+use soloist_core::roster::{Enlisted, roster};
 use soloist_core::term::{FencingToken, Term};
 use soloist_sandbox::Plugin;
 
@@ -37,6 +38,7 @@ mod rollout;
 mod standing;
 mod status;
 mod tenure;
+mod watched;
 
 pub use once::Once;
 pub use status::{ContenderHandle, Status};
@@ -126,6 +128,10 @@ pub struct Contender {
     drained: Drained,
     /// What the guardian was told last.
     told: Told,
+    /// What the host tells whoever watches it.
+    enlisted: Option<Enlisted>,
+    /// How the term ended that is before the one for which an election is under way.
+    after: &'static str,
 }
 
 impl Contender {
@@ -137,6 +143,7 @@ impl Contender {
         let given_up = Runs::new(work.activation.restart);
         let known = work.key();
         let (renew, works) = watch::channel(work);
+        let enlisted = roster().map(|roster| roster.enlist(&task.name, &task.paths));
         let contender = Self {
             task,
             works,
@@ -157,6 +164,8 @@ impl Contender {
             inputs: VecDeque::new(),
             drained: Drained::default(),
             told: Told::default(),
+            enlisted,
+            after: "none",
         };
         let handle = ContenderHandle {
             status,
@@ -373,6 +382,7 @@ impl Contender {
             finished |= self.perform(action);
         }
         self.publish(now.time);
+        self.show(now.time);
         self.count();
         self.tell();
         finished

@@ -5,6 +5,7 @@ pub mod apart;
 pub mod contender;
 pub mod deployer;
 pub mod host;
+pub mod lookout;
 pub mod reload;
 pub mod report;
 pub mod rollout;

@@ -134,6 +134,10 @@ impl NeedsRestart {
         let keys = [
             ("host_id", old.host != new.host),
             ("nat64", old.nat64 != new.nat64),
+            (
+                "listen, listen_token_file or listen_open",
+                old.listen != new.listen,
+            ),
             ("zookeeper.servers", *servers != ensemble.servers),
             ("zookeeper.root", *root != ensemble.root),
             (

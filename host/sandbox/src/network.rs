@@ -35,6 +35,7 @@ use self::resolver::LookupError;
 use crate::descriptors;
 use crate::log::PluginLog;
 use soloist_core::grants::{Endpoint, HostPattern, Network, NetworkPolicy, Refusal};
+use soloist_core::meter::{Effect, Outcome};
 use soloist_core::permit::Permit;
 use soloist_core::term::Term;
 
@@ -98,6 +99,7 @@ impl NetworkAccess {
     /// host, `EACCES` once effects have ended.
     fn open_socket(&self, ipv6: bool) -> io::Result<tcp::Socket> {
         if self.outbound.policy.tcp.is_none() {
+            self.outbound.gate.count(Effect::Tcp, Outcome::Grant);
             return Err(Errno::ACCESS.into());
         }
         if self.outbound.answers.is_some() {
@@ -134,6 +136,7 @@ impl NetworkAccess {
             .outbound
             .pass(judged, |contacts| contacts.add_endpoint(&asked));
         passed.map_err(|refusal| {
+            self.outbound.gate.count(Effect::Tcp, Outcome::Grant);
             self.outbound.report(&refusal);
             Errno::ACCESS.into()
         })

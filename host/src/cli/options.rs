@@ -7,8 +7,8 @@ use anyhow::bail;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 use soloist_config::{
-    AclWire, Amount, BadValue, Config, ConfigError, EnsembleWire, Given, Place, Problem, TlsWire,
-    Written,
+    AclWire, Amount, BadValue, Config, ConfigError, EnsembleWire, Given, ListenWire, Place,
+    Problem, TlsWire, Written,
 };
 use soloist_core::secret::Secret;
 use soloist_runtime::host::ensemble;
@@ -98,11 +98,28 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_HOST_ID", value_name = "ID", help_heading = ENSEMBLE)]
     host_id: Option<String>,
 
+    /// Address at which the host tells how it is over HTTP, like 127.0.0.1:9464: /metrics, /livez, /readyz, /leader/TASK.
+    /// One that other machines can reach wants a token, or --listen-open [default: none]
+    #[arg(long, env = "SOLOIST_LISTEN", value_name = "IP:PORT", help_heading = LISTENER)]
+    listen: Option<String>,
+
+    /// File that holds the token that requests for /metrics and /leader have to show, as Authorization: Bearer TOKEN
+    /// [default: none]
+    #[arg(long, env = "SOLOIST_LISTEN_TOKEN_FILE", value_name = "FILE", help_heading = LISTENER)]
+    listen_token_file: Option<PathBuf>,
+
+    /// Whether everybody who can reach that address may ask there, without a token [default: false]
+    #[arg(long, env = "SOLOIST_LISTEN_OPEN", value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = LISTENER)]
+    listen_open: Option<String>,
+
     #[command(flatten)]
     task: TaskOptions,
 }
 
 pub(super) const ENSEMBLE: &str = "Ensemble";
+
+const LISTENER: &str = "Listener";
 
 impl EnsembleOptions {
     /// What was said of the ensemble; `matches` are those that the options come from.
@@ -155,7 +172,14 @@ impl Options {
         let from = Sources(matches);
         let tick_time = from.written("tick_time", self.tick_time);
         let state_rate = from.written("state_rate", self.state_rate.map(Amount::Text));
+        let open = from.parsed("listen_open", self.listen_open, boolean)?;
+        let listen = ListenWire {
+            address: from.written("listen", self.listen),
+            token_file: from.written("listen_token_file", self.listen_token_file),
+            open: from.written("listen_open", open),
+        };
         Ok(Given {
+            listen,
             host_id: from.written("host_id", self.host_id),
             nat64: from.list("nat64", self.nat64),
             zookeeper: EnsembleWire {

@@ -246,7 +246,8 @@ pub(super) fn warn_of_plugin(task: &TaskConfig, plugin: &Plugin) {
     }
 }
 
-fn warn_if_readable(what: &str, file: &Path) {
+/// Warns of a file with a secret, named `what`, that every user of this machine can read.
+pub(super) fn warn_if_readable(what: &str, file: &Path) {
     if others_can_read(file) {
         let file = file.display();
         tracing::warn!(

@@ -7,12 +7,15 @@ use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use soloist_config::{BadValue, Config, DeployConfig, TaskName, is_drawn_host_id};
 use soloist_core::access::Auth;
+use soloist_core::event::Subscriber;
 use soloist_core::guardian::{OnDeath, Teller};
+use soloist_core::roster::roster;
 use soloist_deploy::accepted::AcceptedStore;
 use soloist_deploy::{Artefacts, Bounds, Cache, DockerConfig};
 use soloist_runtime::contender::Once;
 use soloist_runtime::deployer::Deployer;
 use soloist_runtime::host::{Host, HostError};
+use soloist_runtime::lookout;
 use soloist_runtime::report::{self, Hidden, LastLines, Levels, LineQueue, Lines, LogFormat};
 use soloist_runtime::shutdown::Shutdown;
 use soloist_runtime::signals::{self, Hangup};
@@ -23,8 +26,10 @@ use super::{Failure, plugins};
 use crate::guardian::{Guardian, Line};
 
 mod reload;
+mod watch;
 
 use reload::Reloader;
+use watch::Watch;
 
 /// Stand for one task, a plugin, or for those of a configuration, until SIGINT or SIGTERM; with --once until the plugin
 /// has completed.
@@ -134,13 +139,16 @@ impl Run {
         if line.is_none() && !no_guardian {
             // A task that is done once is not begun again.
             let on_death = once.as_ref().map_or(on_death, |_| OnDeath::Exit);
-            let speak = move |host: &str| report(format, levels, host, &hidden);
+            let speak = move |host: &str| report(format, levels, host, &hidden, Vec::new());
             // The guardian stays small.
             drop(options);
             return guard(config, on_death, speak);
         }
+        let watch = Watch::begin(&config)?;
+        let subscribers = watch.iter().map(Watch::subscriber).collect();
         let _flushed_when_dropped =
-            report(format, levels, &config.host, &hidden).map_err(Failure::RunTime)?;
+            report(format, levels, &config.host, &hidden, subscribers).map_err(Failure::RunTime)?;
+        let _answers_until_dropped = watch.map(Watch::serve).transpose()?;
         // Before the plugins are compiled, which takes its time.
         let (shutdown, reloads) = signals::listen(hangup(config.file.is_some(), once.is_some()))
             .context("cannot listen to signals")
@@ -153,6 +161,14 @@ impl Run {
             .context("cannot start the coordination runtime")
             .map_err(Failure::RunTime)?;
         coordination.block_on(async {
+            if let Some(roster) = roster() {
+                tokio::spawn(lookout::tick(Arc::clone(roster)));
+                let shutdown = shutdown.clone();
+                tokio::spawn(async move {
+                    shutdown.requested().await;
+                    roster.stopping();
+                });
+            }
             let first = config.clone();
             let (loader, plugins) = tokio::select! {
                 loaded = plugins::apart(move || plugins::load(&first)) => loaded?,
@@ -171,6 +187,9 @@ impl Run {
             let mut host = Host::new(&first, once, shutdown, teller)?;
             for (task, plugin) in first.tasks.iter().zip(plugins) {
                 host.start(task, plugin);
+            }
+            if let Some(roster) = roster() {
+                host.accompany(lookout::look(host.view(), Arc::clone(roster)));
             }
             if let Some((artefacts, accepted)) = deployer {
                 let loader = Arc::new(reloader.deployed_loader());
@@ -270,10 +289,11 @@ fn report(
     levels: Levels,
     host: &str,
     hidden: &Hidden,
+    others: Vec<Box<dyn Subscriber>>,
 ) -> anyhow::Result<LastLines> {
     let (lines, guard) =
         LineQueue::to(io::stdout()).context("cannot start the thread that writes the log")?;
     let lines = Lines::new(lines, format, levels, host.to_owned()).on(stdout());
-    report::start(lines, hidden.clone(), Vec::new()).context("cannot set up the log")?;
+    report::start(lines, hidden.clone(), others).context("cannot set up the log")?;
     Ok(guard)
 }

@@ -78,6 +78,36 @@ pub enum BadValue {
         /// Why not.
         source: std::io::Error,
     },
+    /// Not where to listen.
+    #[error(
+        "{text} is not an address to listen at: write an IP address and a port, like \"127.0.0.1:9464\""
+    )]
+    ListenAddress {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Other machines could ask without a token.
+    #[error(
+        "{text} can be reached from other machines, and nothing says who may ask there: set `listen_token_file`, or \
+         listen_open = true if everybody may who can reach it, or listen at 127.0.0.1"
+    )]
+    ListenOpen {
+        /// What was written.
+        text: Excerpt,
+    },
+    /// Not a token. The text is kept out of the message: it is a secret.
+    #[error(
+        "does not hold a token: write 16 to 512 letters, digits or other visible characters of ASCII into it"
+    )]
+    Token,
+    /// A token is kept in a file that cannot be read.
+    #[error("{} cannot be read: {source}", printable_path(path))]
+    TokenFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Not an entry of an access control list.
     #[error(
         "{text} {rule}; write \"world\", \"creator\", \"creator-world-read\" or entries SCHEME:ID:PERMISSIONS \

@@ -12,6 +12,7 @@ use soloist_core::clock::{self, Moment};
 use soloist_core::event::{Event, Seconds, chain};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::records;
+use soloist_core::roster::roster;
 
 impl Keeper {
     /// Renews the lease. Returns when the host has to give the session up: a task has let it go, another session owns the host's
@@ -46,8 +47,12 @@ impl Keeper {
             match outcome {
                 Ok(None) => {
                     failing = false;
-                    lease.committed(sent, clock::now());
+                    let committed = clock::now();
+                    lease.committed(sent, committed);
                     session.deadline.set(lease.deadline());
+                    if let Some(roster) = roster() {
+                        roster.heartbeat(committed.saturating_since(sent));
+                    }
                 }
                 Ok(Some(owner)) if records::is_session(owner) => {
                     let message = format!(

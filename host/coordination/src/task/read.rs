@@ -23,6 +23,13 @@ pub struct MasterSnapshot {
 }
 
 impl TaskNodes {
+    /// Whether anybody holds the master node.
+    pub async fn is_held(self) -> Result<bool, TaskError> {
+        let master = self.session.client().check_stat(&self.paths.master).await;
+        let master = master.map_err(NodeError::at(Doing::ReadMaster, &self.paths.master))?;
+        Ok(master.is_some())
+    }
+
     /// Reads who holds the master node, and watches that node. If this session holds it, the term record and the candidate
     /// `own` are watched as well, because the term ends when one of them is deleted. The history is read for that end.
     pub async fn read_master(self, own: Option<String>) -> Result<MasterSnapshot, TaskError> {

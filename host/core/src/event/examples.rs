@@ -68,6 +68,9 @@ fn of_sessions() -> Vec<Event> {
             node: "/soloist".into(),
             hint: String::new(),
         },
+        Event::HostListening {
+            address: "127.0.0.1:9464".into(),
+        },
         Event::Reloaded {
             added: 1,
             removed: 2,

@@ -40,6 +40,7 @@ kinds! {
     SessionTlsNotReloaded = "session-tls-not-reloaded", ERROR;
     AclCorrected = "acl-corrected", WARN;
     AclDiffers = "acl-differs", ERROR;
+    HostListening = "host-listening", INFO;
     Reloaded = "reloaded", INFO;
     NotReloaded = "not-reloaded", ERROR;
     HostDraining = "host-draining", INFO;

@@ -81,6 +81,9 @@ impl Event {
                  right: whom they admit may change who leads; set them right with setAcl in zkCli.sh{hint}",
                 printable(node)
             ),
+            Self::HostListening { address } => {
+                format!("answering at http://{address}: /metrics, /livez, /readyz, /leader/TASK")
+            }
             Self::Reloaded { changes, .. } => format!("the configuration is reloaded: {changes}"),
             Self::NotReloaded { problem } => {
                 format!("the configuration is not reloaded, and nothing has changed: {problem}")

@@ -7,6 +7,7 @@ use futures::FutureExt;
 
 use super::leading::Leading;
 use super::tenure::{Tenure, report_released};
+use super::watched::measured;
 use super::{Contender, Work, request};
 use crate::activation::Activation;
 use soloist_coordination::rollout::RolloutNodes;
@@ -33,6 +34,7 @@ impl Contender {
                 request::await_appointed(nodes, name, standing.candidate())
             }),
             Action::Elect { over } => {
+                self.over(&over);
                 let works = self.works.clone();
                 self.electing = Some(Arc::clone(&works.borrow()).into());
                 self.request(|nodes, standing| {
@@ -79,6 +81,7 @@ impl Contender {
                 let number = term.number;
                 About::Term(&term).report(&Event::Elected { number });
                 self.tenure = Some(Tenure::begin(won.work));
+                self.tell_elected();
                 self.copied_with(&term, won.copied);
             }
             Action::AnnounceReleased(term) => {
@@ -164,7 +167,6 @@ impl Contender {
             // The end of the session ends the term.
             return;
         };
-        let permit = Permit::new(standing.session.deadline().clone());
         let Work {
             plugin: Some(plugin),
             activation,
@@ -173,6 +175,8 @@ impl Contender {
         else {
             return self.resign(Duration::ZERO);
         };
+        let permit = Permit::new(standing.session.deadline().clone());
+        let permit = measured(self.enlisted.as_ref(), permit);
         let keys_max = usize::try_from(plugin.limits().state_keys).unwrap_or(usize::MAX);
         let fence = self.task.fence(standing, &term);
         let session = Arc::clone(&standing.session);

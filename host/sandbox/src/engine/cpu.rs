@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use soloist_core::clock::{self, Moment};
+use soloist_core::meter::TaskMeter;
 
 /// How much a plugin that was idle may use at once, in time on a processor.
 const BURST: Duration = Duration::from_millis(20);
@@ -16,19 +17,23 @@ pub(crate) struct Cpu(Option<Arc<Mutex<Meter>>>);
 
 #[derive(Debug)]
 struct Meter {
-    budget: Budget,
+    /// None if it may use as much as there is, and is only measured.
+    budget: Option<Budget>,
+    told: Option<Arc<TaskMeter>>,
     /// Up to where the time of the thread that runs the plugin now has been charged.
     charged: Duration,
 }
 
 impl Cpu {
-    /// A share of so many percent; from 100 on there is nothing to measure.
-    pub(crate) fn new(percent: u32) -> Self {
+    /// A share of so many percent; from 100 on there is nothing to hold back. What is used is `told`, if it is measured.
+    pub(crate) fn new(percent: u32, told: Option<&Arc<TaskMeter>>) -> Self {
+        let is_held_back = percent < 100;
         let meter = || Meter {
-            budget: Budget::new(percent, clock::now()),
+            budget: is_held_back.then(|| Budget::new(percent, clock::now())),
+            told: told.cloned(),
             charged: Duration::ZERO,
         };
-        Self((percent < 100).then(|| Arc::new(Mutex::new(meter()))))
+        Self((is_held_back || told.is_some()).then(|| Arc::new(Mutex::new(meter()))))
     }
 
     /// This thread begins to run the plugin.
@@ -41,8 +46,13 @@ impl Cpu {
         self.with(|meter| {
             let now = thread_time();
             let used = now.saturating_sub(std::mem::replace(&mut meter.charged, now));
-            meter.budget.charge(clock::now(), used)
+            if let Some(told) = &meter.told {
+                told.ran(used);
+            }
+            let budget = meter.budget.as_mut()?;
+            Some(budget.charge(clock::now(), used))
         })
+        .flatten()
         .unwrap_or_default()
     }
 

@@ -7,6 +7,7 @@ mod runs;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use wasmtime::component::{Accessor, HasData, Linker};
@@ -22,6 +23,9 @@ use soloist_core::permit::{LeaseLost, Phase};
 use soloist_core::schedule::{self, Claim, Missed, Now, Record, Schedule, Then, Time};
 use soloist_core::state::{self as kept, RecordWrite, StateError};
 use soloist_core::term::Term;
+
+/// A slot that is claimed so long after it was due is late.
+const LATE: Duration = Duration::from_secs(10);
 
 /// The schedules of a task as one attempt has them. Clones share them.
 #[derive(Clone)]
@@ -156,6 +160,10 @@ impl ScheduleAccess {
             match decision.then {
                 Then::Run(claim) => {
                     waiting.claimed(claim, now.time);
+                    self.count("schedule_slots", "run");
+                    if now.time.saturating_since(claim.at) > LATE {
+                        self.count("schedule_slots_late", "");
+                    }
                     return Ok(slot(&schedule, claim));
                 }
                 Then::Again => {}
@@ -217,6 +225,7 @@ impl ScheduleAccess {
             {
                 Ok(()) => {
                     run.is_over();
+                    self.count("schedule_slots", "completed");
                     return Ok(());
                 }
                 Err(refusal) if is_outdated(&refusal) => {}
@@ -270,6 +279,13 @@ impl ScheduleAccess {
             })
             .await
             .map_err(Stop::Ended)
+    }
+
+    /// Counts a slot, if slots are measured.
+    fn count(&self, kind: &'static str, what: &'static str) {
+        if let Some(meter) = self.state.permit().meter() {
+            meter.count(kind, what, 1);
+        }
     }
 
     fn report(&self, schedule: &str, missed: Missed) {

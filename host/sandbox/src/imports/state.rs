@@ -11,6 +11,7 @@ use wasmtime::component::{Accessor, HasData, Linker};
 use crate::contract::bindings::state::{self, Entry, Error, Operation, Refusal};
 use crate::imports::writes::Writes;
 use soloist_core::limits::{Limits, count};
+use soloist_core::meter::{Effect, Outcome};
 use soloist_core::permit::{LeaseLost, Permit};
 use soloist_core::state::{self as kept, State, StateError};
 
@@ -56,7 +57,9 @@ impl StateAccess {
         F: From<StateError> + PartialEq,
         E: From<F>,
     {
+        let counted = |outcome| self.permit.count(Effect::State, outcome);
         let Ok(_call) = self.calls.try_acquire() else {
+            counted(Outcome::Grant);
             let reason = format!(
                 "{} calls are under way already, which is what `limits.calls` allows",
                 self.calls_max
@@ -66,6 +69,7 @@ impl StateAccess {
         if let Some(bytes) = written
             && let Err(refused) = self.writes.admit(bytes, &self.permit).await
         {
+            counted(Outcome::Grant);
             let reason = refused.to_string();
             return Ok(Err(F::from(StateError::Unavailable(reason)).into()));
         }
@@ -73,9 +77,20 @@ impl StateAccess {
             Err(refused) if refused == F::from(StateError::Fenced) => {
                 // Another host may act by now, whatever the lease of this one says.
                 self.permit.revoke();
+                counted(Outcome::Lease);
                 Err(LeaseLost.into())
             }
-            outcome => Ok(outcome.map_err(E::from)),
+            Ok(done) => {
+                counted(Outcome::Done);
+                if let (Some(bytes), Some(meter)) = (written, self.permit.meter()) {
+                    meter.wrote_state(bytes as u64);
+                }
+                Ok(Ok(done))
+            }
+            Err(error) => {
+                counted(Outcome::Error);
+                Ok(Err(error.into()))
+            }
         }
     }
 

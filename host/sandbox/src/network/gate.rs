@@ -27,6 +27,7 @@ use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, spawn};
 use super::connection::{Connection, cut};
 use super::unsent::all_arrived;
 use crate::descriptors;
+use soloist_core::meter::{Effect, Outcome};
 use soloist_core::permit::{Permit, Phase};
 
 /// How long the host tries to connect.
@@ -116,6 +117,11 @@ impl Gate {
     /// Whether the plugin may have effects at this moment.
     pub(super) fn is_open(&self) -> bool {
         self.permit.check() == Ok(Phase::Held)
+    }
+
+    /// Counts what came of an effect.
+    pub(super) fn count(&self, effect: Effect, outcome: Outcome) {
+        self.permit.count(effect, outcome);
     }
 
     /// Waits until demotion begins, or the permit has ended without one.

@@ -20,6 +20,7 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 use super::gate::CONNECT_TIME;
 use super::{NetworkAccess, Outbound};
 use soloist_core::grants::Origin;
+use soloist_core::meter::{Effect, Outcome};
 
 mod answers;
 mod body;
@@ -63,14 +64,25 @@ impl WasiHttpHooks for NetworkAccess {
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Exchange), Error>> + Send> {
         let outbound = Arc::clone(&self.outbound);
         Box::new(async move {
+            let counted = |outcome| outbound.gate.count(Effect::Http, outcome);
             if !outbound.gate.is_open() {
+                counted(Outcome::Lease);
                 return Err(Error::HttpRequestDenied);
             }
-            let (response, driver) = tokio::select! {
+            let sent = tokio::select! {
                 biased;
-                () = outbound.gate.closed() => return Err(Error::ConnectionTerminated),
-                answered = outbound.send(request, options.unwrap_or_default()) => answered?,
+                () = outbound.gate.closed() => {
+                    counted(Outcome::Lease);
+                    return Err(Error::ConnectionTerminated);
+                }
+                answered = outbound.send(request, options.unwrap_or_default()) => answered,
             };
+            counted(match &sent {
+                Ok(_) => Outcome::Done,
+                Err(Error::HttpRequestDenied | Error::DestinationIpProhibited) => Outcome::Grant,
+                Err(_) => Outcome::Error,
+            });
+            let (response, driver) = sent?;
             let exchange: Exchange = Box::new(async move {
                 if let Some(driver) = driver {
                     driver.await;

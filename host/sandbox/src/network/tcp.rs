@@ -24,6 +24,7 @@ use wasmtime_wasi::runtime::AbortOnDropJoinHandle;
 use super::NetworkAccess;
 use super::connection::Connection;
 use super::gate::{self, Gate, Slot};
+use soloist_core::meter::{Effect, Outcome};
 
 /// What the interfaces work on.
 pub(crate) struct SocketsView<'a> {
@@ -131,6 +132,7 @@ impl Socket {
         };
         Poll::Ready(match outcome {
             Ok(connection) => {
+                self.gate.count(Effect::Tcp, Outcome::Done);
                 self.state = State::Connected {
                     connection,
                     sends: false,
@@ -139,7 +141,16 @@ impl Socket {
                 Ok(())
             }
             Err(error) => {
-                self.state = State::Closed(Errno::from_io_error(&error).unwrap_or(Errno::IO));
+                let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+                self.gate.count(
+                    Effect::Tcp,
+                    if errno == Errno::ACCESS {
+                        Outcome::Lease
+                    } else {
+                        Outcome::Error
+                    },
+                );
+                self.state = State::Closed(errno);
                 Err(error)
             }
         })

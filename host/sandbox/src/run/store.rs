@@ -108,6 +108,8 @@ impl InstanceData {
             limits,
         );
         let elected = Elected::default();
+        let cpu = Cpu::new(limits.cpu, leadership.permit.meter());
+        let usage = Usage::new(limits.clone(), leadership.permit.meter());
         Ok(Self {
             schedule: ScheduleAccess::new(
                 state.clone(),
@@ -136,11 +138,11 @@ impl InstanceData {
             elected,
             start: Start::within(limits.start_timeout),
             import: "",
-            cpu: Cpu::new(limits.cpu),
+            cpu,
             turn: Turn::default(),
             open_files: OpenFiles::new(limits.files),
             ungranted: Ungranted::new(&settings.grants),
-            usage: Usage::new(limits.clone()),
+            usage,
             settings,
             wasi,
             http,
@@ -290,6 +292,9 @@ pub(crate) fn new(
     store.epoch_deadline_callback(|store| {
         let host = store.data();
         host.leadership.permit.check()?;
+        if let Some(meter) = host.leadership.permit.meter() {
+            meter.interrupted();
+        }
         if host.start.is_overdue() {
             return Err(host.settings.limits.reached(Limit::StartTimeout).into());
         }
@@ -297,15 +302,18 @@ pub(crate) fn new(
     });
     store.call_hook(|store, hook| {
         let data = store.data();
+        let permit = &data.leadership.permit;
         match (hook, &data.settings.calls) {
             (CallHook::CallingWasm | CallHook::ReturningFromWasm, _) => return Ok(()),
             (CallHook::CallingHost, Some(calls)) => calls.before(),
             (CallHook::ReturningFromHost, Some(calls)) => calls.after(data.import),
             (CallHook::CallingHost | CallHook::ReturningFromHost, None) => {}
         }
-        data.leadership
-            .permit
-            .check()
+        let checked = match hook {
+            CallHook::CallingHost => permit.enter(),
+            _ => permit.check(),
+        };
+        checked
             .map(drop)
             .map_err(<LeaseLost as Into<wasmtime::Error>>::into)
     });

@@ -1,6 +1,9 @@
 //! How much memory and how many elements of tables a plugin has, counted while it runs.
 
+use std::sync::Arc;
+
 use soloist_core::limits::{Limit, Limits, count};
+use soloist_core::meter::TaskMeter;
 use wasmtime::ResourceLimiter;
 
 /// Counts the bytes of all memories of a plugin, and the elements of all its tables.
@@ -11,15 +14,31 @@ pub(crate) struct Usage {
     limits: Limits,
     memory_bytes: u64,
     table_elements: u64,
+    meter: Option<Arc<TaskMeter>>,
 }
 
 impl Usage {
-    pub(crate) fn new(limits: Limits) -> Self {
+    /// What it has is told to the `meter`, if it is measured.
+    pub(crate) fn new(limits: Limits, meter: Option<&Arc<TaskMeter>>) -> Self {
         Self {
             limits,
             memory_bytes: 0,
             table_elements: 0,
+            meter: meter.cloned(),
         }
+    }
+
+    fn has_memory(&mut self, bytes: u64) {
+        self.memory_bytes = bytes;
+        if let Some(meter) = &self.meter {
+            meter.has_memory(bytes);
+        }
+    }
+}
+
+impl Drop for Usage {
+    fn drop(&mut self) {
+        self.has_memory(0);
     }
 }
 
@@ -44,7 +63,7 @@ impl ResourceLimiter for Usage {
         if total > self.limits.memory {
             return Err(self.limits.reached(Limit::Memory).into());
         }
-        self.memory_bytes = total;
+        self.has_memory(total);
         Ok(true)
     }
 
@@ -87,11 +106,14 @@ mod tests {
 
     #[test]
     fn memories_and_tables_are_counted_together() {
-        let mut usage = Usage::new(Limits {
-            memory: 3 << 16,
-            table_elements: 100,
-            ..Limits::default()
-        });
+        let mut usage = Usage::new(
+            Limits {
+                memory: 3 << 16,
+                table_elements: 100,
+                ..Limits::default()
+            },
+            None,
+        );
         assert!(usage.memory_growing(0, 1 << 16, None).unwrap());
         assert!(usage.memory_growing(0, 1 << 16, Some(1 << 16)).unwrap());
         assert!(

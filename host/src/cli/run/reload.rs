@@ -156,6 +156,7 @@ impl Reloader {
         let secrets: Vec<&Secret> = of_tasks
             .flat_map(|setup| &setup.secrets)
             .chain(identity.iter().flatten())
+            .chain(config.listen.iter().flat_map(|listen| &listen.token))
             .collect();
         self.hidden.set(secrets);
     }

@@ -15,6 +15,7 @@ use wasmtime::component::Resource;
 use wasmtime_wasi::filesystem::Descriptor;
 
 use super::FilesView;
+use soloist_core::meter::{Effect, Outcome};
 use soloist_core::permit::{LeaseLost, Permit};
 
 /// How much is written before the permit is looked at again, in bytes.
@@ -51,6 +52,7 @@ impl Writing {
     ) -> Result<Self, Refused> {
         match view.table.get(descriptor) {
             Ok(Descriptor::File(file)) if file.perms.write_not_permitted() => {
+                view.permit.count(Effect::File, Outcome::Grant);
                 Err(Refused::ReadOnly)
             }
             Ok(Descriptor::File(file)) => Ok(Self {
@@ -68,8 +70,17 @@ impl Writing {
     /// # Errors
     /// The permit has ended, or else what the system says.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<io::Result<usize>, LeaseLost> {
-        self.permit.check()?;
+        if let Err(lost) = self.permit.check() {
+            self.permit.count(Effect::File, Outcome::Lease);
+            return Err(lost);
+        }
         let written = self.write_some(&bytes[..bytes.len().min(CHUNK_BYTES)]);
+        let outcome = if written.is_ok() {
+            Outcome::Done
+        } else {
+            Outcome::Error
+        };
+        self.permit.count(Effect::File, outcome);
         Ok(written.and_then(|written| self.go_on(written).map(|()| written)))
     }
 

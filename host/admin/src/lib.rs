@@ -1,0 +1,28 @@
+//! Tells over HTTP how a host is: whether it lives, whether it leads, and what it has measured.
+//!
+//! ```text
+//!   contenders, plugins --> core::roster --+
+//!                                          +--> Pages --> Listener, a thread of its own --> whoever asks
+//!   core::event ---------> Told -----------+
+//! ```
+//!
+//! | file | what |
+//! |---|---|
+//! | `listener` | connections: how many, how long, how slow |
+//! | `pages` | what is asked for, and who may ask |
+//! | `health` | `/livez`, `/readyz`, `/leader/TASK` |
+//! | `metrics` | `/metrics` |
+//! | `told` | what events tell of the session, and counts of them |
+//!
+//! It only reads. Nothing of it runs on the thread that renews the lease, and nobody waits for it.
+
+mod health;
+mod listener;
+mod metrics;
+mod pages;
+mod told;
+
+pub use listener::{Listener, Serving};
+pub use metrics::{FAMILIES, Family, Kind};
+pub use pages::Pages;
+pub use told::Told;

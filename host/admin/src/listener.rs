@@ -1,0 +1,184 @@
+//! Connections: how many, how long, how slow. Whoever asks is not trusted with any of it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use crate::pages::Pages;
+
+/// How many connections there are at once. A further one takes the place of the one that is open for the longest time: who
+/// asks is answered within milliseconds, and who only holds connections loses them.
+const CONNECTIONS_MAX: usize = 256;
+
+/// How long a request may take to arrive, and how long a connection may be idle.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+
+/// How long a connection lives, whatever it does; then the answer under way has some time left.
+const LIFE_TIME: Duration = Duration::from_secs(120);
+const LAST_ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// How long no byte of an answer may be taken.
+const STALL_TIME: Duration = Duration::from_secs(10);
+
+/// The most bytes of a request's head.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// The most headers of a request.
+const HEADERS_MAX: usize = 64;
+
+/// How long nothing is accepted after the system has refused a connection, as when there are no descriptors left.
+const REFUSED_TIME: Duration = Duration::from_millis(100);
+
+/// An address that requests can come to. Nothing is answered yet.
+#[derive(Debug)]
+pub struct Listener(TcpListener);
+
+/// Answers requests, on a thread of its own, until it is dropped.
+#[derive(Debug)]
+pub struct Serving {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Listener {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// The system does not give it.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self(listener))
+    }
+
+    /// The address, with the port that the system has chosen.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Begins to answer.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub fn serve(self, pages: Pages) -> io::Result<Serving> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("admin".into())
+            .spawn(move || {
+                runtime.block_on(async {
+                    tokio::select! {
+                        () = accept(self.0, Arc::new(pages)) => {}
+                        _ = stopped => {}
+                    }
+                });
+            })?;
+        Ok(Serving {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // If it has panicked, that has left its trace.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, pages: Arc<Pages>) {
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!("nothing is answered at `listen`: {error}"),
+    };
+    let mut connections = JoinSet::new();
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let Ok((stream, _)) = stream else {
+            sleep(REFUSED_TIME).await;
+            continue;
+        };
+        if open.len() >= CONNECTIONS_MAX {
+            open.retain(|connection| !connection.is_finished());
+        }
+        if open.len() >= CONNECTIONS_MAX
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        open.push_back(connections.spawn(serve(stream, Arc::clone(&pages))));
+    }
+}
+
+/// Answers what comes on one connection.
+async fn serve(stream: TcpStream, pages: Arc<Pages>) {
+    // What the kernel has not got rid of for so long, the other side does not take.
+    let stall = rustix::net::sockopt::set_tcp_user_timeout(
+        &stream,
+        u32::try_from(STALL_TIME.as_millis()).unwrap_or(u32::MAX),
+    );
+    if let Err(error) = stall {
+        tracing::debug!("no time limit for a slow reader: {error}");
+    }
+    let service = service_fn(|request: Request<Incoming>| {
+        let (parts, body) = request.into_parts();
+        let answer = answer(&pages, &parts, &body);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEADERS_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        // What was wrong with a connection is of no use to anybody here.
+        _ = connection.as_mut() => {}
+        () = sleep(LIFE_TIME) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = timeout(LAST_ANSWER_TIME, connection).await;
+        }
+    }
+}
+
+fn answer(pages: &Pages, parts: &http::request::Parts, body: &Incoming) -> Response<Full<Bytes>> {
+    use hyper::body::Body as _;
+    let mut answer = pages.answer(parts);
+    // Nobody reads a body, so what follows it could not be told from it.
+    if !body.is_end_stream() {
+        let close = HeaderValue::from_static("close");
+        answer.headers_mut().insert(header::CONNECTION, close);
+    }
+    answer.map(Full::new)
+}

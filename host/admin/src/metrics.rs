@@ -1,0 +1,123 @@
+//! `/metrics`, in the text format of Prometheus, version 0.0.4.
+//!
+//! Every series is computed when it is asked for, from what is so at that moment. A label is a name of the configuration or a
+//! word of this program: nothing that a plugin wrote. What has never happened has no series, so that a task that only stands
+//! by costs a few lines; a task that is gone has none.
+
+use std::sync::Arc;
+
+use soloist_core::clock::{self, Moment};
+use soloist_core::meter::TaskReading;
+use soloist_core::roster::{Roster, Standing};
+
+mod families;
+mod process;
+mod text;
+
+pub use families::{FAMILIES, Family, Kind};
+
+use crate::told::Heard;
+use text::Text;
+
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is told of the host.
+struct HostView<'a> {
+    id: &'a str,
+    roster: &'a Roster,
+    heard: &'a Heard,
+    process: process::Process,
+}
+
+/// What is told of a task.
+struct TaskView {
+    /// `task="..."`, as it stands in a line.
+    label: String,
+    standing: Standing,
+    leads: bool,
+    reading: TaskReading,
+    now: Moment,
+}
+
+/// All series, at this moment.
+pub(crate) fn render(id: &str, roster: &Arc<Roster>, heard: &Heard) -> String {
+    let host = HostView {
+        id,
+        roster,
+        heard,
+        process: process::Process::read(),
+    };
+    let now = clock::now();
+    let tasks: Vec<TaskView> = roster
+        .tasks()
+        .iter()
+        .map(|member| {
+            let standing = member.standing().clone();
+            TaskView {
+                label: text::label("task", &member.name),
+                leads: standing.leads(),
+                standing,
+                reading: member.meter.read(),
+                now,
+            }
+        })
+        .collect();
+    let mut text = Text::default();
+    for family in FAMILIES {
+        text.begin(family);
+        match family.source {
+            families::Source::Host(tell) => tell(&mut text, &host),
+            families::Source::Task(tell) => tasks.iter().for_each(|task| tell(&mut text, task)),
+        }
+    }
+    text.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use soloist_core::election::Stage;
+    use soloist_core::meter::{Effect, Outcome};
+    use soloist_core::permit::{Permit, SharedDeadline};
+    use soloist_core::records::TaskPaths;
+
+    use super::*;
+
+    #[test]
+    fn each_family_is_told_once_with_all_of_its_series_and_names_are_escaped() {
+        let roster = Arc::new(Roster::default());
+        let name: Arc<str> = "re\"po\\rt\n".into();
+        let task = roster.enlist(&name, &Arc::new(TaskPaths::new("/s", "x", None)));
+        let deadline = SharedDeadline::default();
+        deadline.set(clock::now() + Duration::from_secs(60));
+        {
+            let mut standing = task.member().standing();
+            standing.at(Stage::Leading, true, clock::now());
+            standing.permit = Some(Permit::new(deadline.clone()));
+        }
+        task.member().meter.effect(Effect::State, Outcome::Lease);
+        let told = render("al\"pha", &roster, &Heard::default());
+        let label = r#"task="re\"po\\rt\n""#;
+        for line in [
+            format!("soloist_leader{{{label}}} 1"),
+            format!("soloist_effects_total{{{label},effect=\"state\",outcome=\"lease\"}} 1"),
+            r#"soloist_host_info{host="al\"pha"} 1"#.into(),
+            r#"soloist_session_state{state="connecting"} 1"#.into(),
+        ] {
+            assert!(told.lines().any(|told| *told == line), "{line}\n{told}");
+        }
+        for family in FAMILIES {
+            let begin = format!("# TYPE {} ", family.name);
+            assert_eq!(told.matches(&begin).count(), 1, "{begin}");
+        }
+        deadline.end();
+        let told = render("alpha", &roster, &Heard::default());
+        assert!(
+            told.contains(&format!("soloist_leader{{{label}}} 0\n")),
+            "{told}"
+        );
+        drop(task);
+        assert!(!render("alpha", &roster, &Heard::default()).contains("task="));
+    }
+}

@@ -1,0 +1,322 @@
+//! What is asked for, and who may ask.
+//!
+//! A request is a method, a path and headers; its body is never read. All of that comes from outside, so what is told of a
+//! mistake repeats none of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response, StatusCode, uri::Authority};
+use percent_encoding::percent_decode_str;
+use sha2::{Digest as _, Sha256};
+use soloist_core::roster::Roster;
+use soloist_core::secret::Secret;
+use subtle::ConstantTimeEq as _;
+
+use crate::told::Told;
+use crate::{health, metrics};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// What the listener shows.
+#[derive(Debug)]
+pub struct Pages {
+    host: Arc<str>,
+    roster: Arc<Roster>,
+    told: Arc<Told>,
+    guard: Guard,
+}
+
+/// Who may ask.
+#[derive(Debug)]
+enum Guard {
+    /// Whoever shows the token with this SHA-256. Digests have one length, so that a comparison takes one time.
+    Token([u8; 32]),
+    /// Everybody who can reach the address.
+    Open,
+    /// Everybody on this machine. A page of a browser that runs here, whose name leads here, is not meant.
+    Local,
+}
+
+impl Pages {
+    /// The pages of a host. `is_open`: whoever can reach the address may ask, if there is no token.
+    pub fn new(
+        host: Arc<str>,
+        roster: Arc<Roster>,
+        told: Arc<Told>,
+        token: Option<&Secret>,
+        is_open: bool,
+    ) -> Self {
+        let guard = match token {
+            Some(token) => Guard::Token(Sha256::digest(token.expose()).into()),
+            None if is_open => Guard::Open,
+            None => Guard::Local,
+        };
+        Self {
+            host,
+            roster,
+            told,
+            guard,
+        }
+    }
+
+    /// Answers a request.
+    pub(crate) fn answer(&self, request: &Parts) -> Response<Bytes> {
+        if request.method != Method::GET && request.method != Method::HEAD {
+            let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            let allowed = HeaderValue::from_static("GET, HEAD");
+            refused.headers_mut().insert(header::ALLOW, allowed);
+            return refused;
+        }
+        // Probes have no token, and learn nothing but a word.
+        match request.uri.path() {
+            "/livez" => return words(health::live(&self.roster)),
+            "/readyz" => return words(health::ready(&self.roster, &self.told.heard())),
+            _ => {}
+        }
+        if let Err(refused) = self.admit(request) {
+            return *refused;
+        }
+        match request.uri.path() {
+            "/metrics" => {
+                let text = metrics::render(&self.host, &self.roster, &self.told.heard());
+                respond(StatusCode::OK, metrics::CONTENT_TYPE, text)
+            }
+            path => path.strip_prefix("/leader/").map_or_else(
+                || plain(StatusCode::NOT_FOUND, NOTHING),
+                |task| self.leader(task),
+            ),
+        }
+    }
+
+    fn leader(&self, written: &str) -> Response<Bytes> {
+        let name = percent_decode_str(written).decode_utf8();
+        let task = name.ok().and_then(|name| self.roster.task(&name));
+        let Some(task) = task else {
+            return plain(
+                StatusCode::NOT_FOUND,
+                "this host stands for no task of that name\n",
+            );
+        };
+        let (status, told) = health::leader(&self.host, &task);
+        respond(status, JSON, format!("{told}\n"))
+    }
+
+    fn admit(&self, request: &Parts) -> Result<(), Box<Response<Bytes>>> {
+        match &self.guard {
+            Guard::Open => Ok(()),
+            Guard::Token(token) if shows(&request.headers, token) => Ok(()),
+            Guard::Token(_) => {
+                let mut refused = plain(
+                    StatusCode::UNAUTHORIZED,
+                    "show the token: Authorization: Bearer TOKEN\n",
+                );
+                let scheme = HeaderValue::from_static("Bearer");
+                refused
+                    .headers_mut()
+                    .insert(header::WWW_AUTHENTICATE, scheme);
+                Err(Box::new(refused))
+            }
+            Guard::Local if is_local(&request.headers) => Ok(()),
+            Guard::Local => Err(Box::new(plain(
+                StatusCode::MISDIRECTED_REQUEST,
+                "ask by address or as localhost, or have the host listen with a token\n",
+            ))),
+        }
+    }
+}
+
+const NOTHING: &str = "nothing here: ask for /metrics, /livez, /readyz or /leader/TASK\n";
+
+/// Whether the headers show the token, once. How long that takes tells nothing of the token.
+fn shows(headers: &HeaderMap, token: &[u8; 32]) -> bool {
+    let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(shown), None) = (shown.next(), shown.next()) else {
+        return false;
+    };
+    let (scheme, shown) = shown.as_bytes().split_at(shown.len().min(7));
+    let shown: [u8; 32] = Sha256::digest(shown).into();
+    scheme.eq_ignore_ascii_case(b"bearer ") & bool::from(shown[..].ct_eq(&token[..]))
+}
+
+/// Whether the request names an address, or localhost, as what it asks. A name could be one whose owner has it lead here, so
+/// that a browser takes this for a page of that owner.
+fn is_local(headers: &HeaderMap) -> bool {
+    let mut named = headers.get_all(header::HOST).iter();
+    let (Some(named), None) = (named.next(), named.next()) else {
+        return false;
+    };
+    let Ok(authority) = Authority::try_from(named.as_bytes()) else {
+        return false;
+    };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+}
+
+fn words((status, text): health::Answer) -> Response<Bytes> {
+    respond(status, TEXT, text)
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {
+    respond(status, TEXT, Bytes::from_static(text.as_bytes()))
+}
+
+fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use proptest::prelude::*;
+    use soloist_core::records::TaskPaths;
+
+    use super::*;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn pages(token: Option<&str>, is_open: bool) -> (Pages, soloist_core::roster::Enlisted) {
+        let roster = Arc::new(Roster::default());
+        let told = Arc::new(Told::new(Arc::clone(&roster)));
+        let name: Arc<str> = "daily report/é".into();
+        let task = roster.enlist(&name, &Arc::new(TaskPaths::new("/s", "x", None)));
+        let token = token.map(|token| Secret::new(token.into()));
+        let pages = Pages::new("alpha".into(), roster, told, token.as_ref(), is_open);
+        (pages, task)
+    }
+
+    fn ask(pages: &Pages, method: &str, path: &str, headers: &[(&str, &[u8])]) -> u16 {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        pages.answer(&parts).status().as_u16()
+    }
+
+    #[test]
+    fn a_token_is_asked_for_by_all_that_tells_more_than_a_word() {
+        let (pages, _task) = pages(Some(TOKEN), false);
+        let right = format!("Bearer {TOKEN}");
+        let lower = format!("bearer {TOKEN}");
+        let basic = format!("Basic {TOKEN}");
+        let longer = format!("Bearer {TOKEN}x");
+        for path in ["/metrics", "/leader/nobody", "/", "/../metrics"] {
+            for wrong in [
+                &[][..],
+                &[("authorization", &b""[..])],
+                &[("authorization", b"Bearer")],
+                &[("authorization", b"Bearer ")],
+                &[("authorization", &right.as_bytes()[..right.len() - 1])],
+                &[("authorization", longer.as_bytes())],
+                &[("authorization", basic.as_bytes())],
+                &[("authorization", b"Bearer \xff\xfe")],
+                &[
+                    ("authorization", right.as_bytes()),
+                    ("authorization", right.as_bytes()),
+                ],
+            ] {
+                assert_eq!(ask(&pages, "GET", path, wrong), 401, "{path} {wrong:?}");
+            }
+        }
+        for right in [&right, &lower] {
+            let shown = [("authorization", right.as_bytes())];
+            assert_eq!(ask(&pages, "GET", "/metrics", &shown), 200);
+            assert_eq!(ask(&pages, "GET", "/leader/nobody", &shown), 404);
+        }
+        assert_eq!(ask(&pages, "GET", "/livez", &[]), 503);
+        assert_eq!(ask(&pages, "POST", "/metrics", &[]), 405);
+    }
+
+    #[test]
+    fn a_name_that_leads_to_this_machine_is_no_way_in_for_a_browser() {
+        let (pages, _task) = pages(None, false);
+        for named in [
+            "127.0.0.1:9464",
+            "localhost",
+            "LocalHost:9464",
+            "[::1]:9464",
+            "10.0.0.1",
+        ] {
+            assert_eq!(
+                ask(&pages, "GET", "/metrics", &[("host", named.as_bytes())]),
+                200
+            );
+        }
+        for named in [
+            "evil.example:9464",
+            "localhost.evil.example",
+            "",
+            "127.0.0.1.evil.example",
+            "\u{e9}",
+        ] {
+            let status = ask(&pages, "GET", "/metrics", &[("host", named.as_bytes())]);
+            assert_eq!(status, 421, "{named}");
+        }
+        let (open, _task) = self::pages(None, true);
+        assert_eq!(
+            ask(&open, "GET", "/metrics", &[("host", b"hosts.example")]),
+            200
+        );
+    }
+
+    #[test]
+    fn a_task_is_asked_for_by_its_name_as_a_path_writes_it() {
+        let (pages, _task) = pages(None, true);
+        let status = |path: &str| ask(&pages, "GET", path, &[]);
+        assert_eq!(status("/leader/daily%20report%2F%C3%A9"), 503);
+        assert_eq!(status("/leader/daily%20report/%C3%A9"), 503);
+        for unknown in [
+            "/leader/",
+            "/leader/daily",
+            "/leader/%ff",
+            "/leader/%",
+            "/leader",
+        ] {
+            assert_eq!(status(unknown), 404, "{unknown}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(soloist_seed::properties())]
+
+        /// Whatever is asked for, and with whatever headers: there is an answer, it repeats nothing, and without the token it is no
+        /// page that asks for one.
+        #[test]
+        fn whatever_is_asked_there_is_an_answer_that_repeats_nothing(
+            path in "/(leader/|metrics|livez|readyz)?[!-~]{0,60}",
+            value in proptest::collection::vec(prop_oneof![0x20u8..0x7f, 0x80u8..], 0..80),
+            name in "(host|authorization|x-[a-z]{1,9})",
+        ) {
+            let (pages, _task) = pages(Some(TOKEN), false);
+            let request = Request::builder().uri(&path);
+            let value = HeaderValue::from_bytes(&value).unwrap();
+            // What is no path does not get this far.
+            let Ok(request) = request.header(&name, value).body(()) else {
+                return Ok(());
+            };
+            let (parts, ()) = request.into_parts();
+            let answer = pages.answer(&parts);
+            let is_probe = ["/livez", "/readyz"].contains(&parts.uri.path());
+            prop_assert_eq!(answer.status().as_u16(), if is_probe { 503 } else { 401 });
+            let body = String::from_utf8(answer.body().to_vec()).unwrap();
+            prop_assert!(path.len() < 12 || !body.contains(&path));
+            let (open, _task) = self::pages(None, true);
+            prop_assert!(open.answer(&parts).status().as_u16() != 401);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a host tells over HTTP, asked for as its own clients would.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::host::Host;
+use crate::{PATIENCE, eventually};
+
+/// Where a host listens, and what requests show there.
+#[derive(Clone, Debug)]
+pub struct Pages {
+    /// The address.
+    pub address: SocketAddr,
+    token: Option<String>,
+}
+
+/// An answer over HTTP.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The status line and the headers.
+    pub head: String,
+    /// All that followed.
+    pub body: String,
+}
+
+/// What `/metrics` told, by the name of each series with its labels.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// The text itself.
+    pub text: String,
+    series: BTreeMap<String, f64>,
+}
+
+impl Pages {
+    /// The pages of a host that was started with `--listen`.
+    pub async fn of(host: &mut Host) -> Result<Self> {
+        let listening = host.event("host-listening").await?;
+        let event = listening.event().context("no event")?;
+        let address = event.text("address").context("no address")?.parse()?;
+        Ok(Self::at(address))
+    }
+
+    /// The pages at this address.
+    pub fn at(address: SocketAddr) -> Self {
+        let token = None;
+        Self { address, token }
+    }
+
+    /// The same, for who shows a token.
+    #[must_use]
+    pub fn with_token(self, token: &str) -> Self {
+        let token = Some(token.to_owned());
+        Self { token, ..self }
+    }
+
+    /// Asks for a path.
+    pub async fn get(&self, path: &str) -> Result<Answer> {
+        let token = self.token.iter();
+        let token: String = token
+            .map(|token| format!("Authorization: Bearer {token}\r\n"))
+            .collect();
+        let address = self.address;
+        self.send(&format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\n{token}Connection: close\r\n\r\n"
+        ))
+        .await
+    }
+
+    /// Sends these bytes, and reads all that comes until the host closes the connection.
+    pub async fn send(&self, request: &str) -> Result<Answer> {
+        let asking = async {
+            let mut stream = TcpStream::connect(self.address).await?;
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await?;
+            anyhow::Ok(answer)
+        };
+        let answer = tokio::time::timeout(PATIENCE, asking).await;
+        let answer = answer.context("the host does not answer over HTTP")??;
+        let (head, body) = answer
+            .split_once("\r\n\r\n")
+            .with_context(|| format!("no answer over HTTP: {answer:?}"))?;
+        let status = head.split(' ').nth(1).context("no status")?.parse()?;
+        Ok(Answer {
+            status,
+            head: head.to_owned(),
+            body: body.to_owned(),
+        })
+    }
+
+    /// Waits until the answer at this path has this status, and gives its body.
+    pub async fn status(&self, path: &str, status: u16) -> Result<String> {
+        let mut last = None;
+        let what = format!("{status} at {path}");
+        let answered = eventually(&what, PATIENCE, async || {
+            let answer = self.get(path).await;
+            let body = answer
+                .as_ref()
+                .ok()
+                .filter(|answer| answer.status == status);
+            let body = body.map(|answer| answer.body.clone());
+            last = Some(answer);
+            body
+        });
+        answered.await.with_context(|| format!("{last:?}"))
+    }
+
+    /// Asks whether the host leads the task.
+    pub async fn leads(&self, task: &str) -> Result<(u16, Value)> {
+        let answer = self.get(&format!("/leader/{task}")).await?;
+        Ok((answer.status, serde_json::from_str(&answer.body)?))
+    }
+
+    /// Asks for the metrics.
+    pub async fn metrics(&self) -> Result<Metrics> {
+        let answer = self.get("/metrics").await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        Metrics::parse(answer.body)
+    }
+
+    /// Waits until the metrics have a series that fits.
+    pub async fn series(&self, series: &str, fits: impl Fn(f64) -> bool) -> Result<f64> {
+        let mut last = None;
+        let found = eventually(series, PATIENCE, async || {
+            let metrics = self.metrics().await.ok()?;
+            let value = metrics.value(series);
+            last = Some(metrics);
+            value.filter(|value| fits(*value))
+        });
+        found
+            .await
+            .with_context(|| last.map_or_else(String::new, |last| last.text))
+    }
+}
+
+impl Metrics {
+    /// Reads what was told; a series that is told twice is an error.
+    pub fn parse(text: String) -> Result<Self> {
+        let mut series = BTreeMap::new();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (name, value) = line.rsplit_once(' ').context("no value")?;
+            if series.insert(name.to_owned(), value.parse()?).is_some() {
+                bail!("{name} is told twice");
+            }
+        }
+        Ok(Self { text, series })
+    }
+
+    /// The value of a series, by its name with its labels as they are written.
+    pub fn value(&self, series: &str) -> Option<f64> {
+        self.series.get(series).copied()
+    }
+
+    /// How many series there are.
+    pub fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
+    /// The names of the families that were told, those without a series too.
+    pub fn families(&self) -> Vec<(&str, &str)> {
+        let types = self
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE "));
+        types.filter_map(|line| line.split_once(' ')).collect()
+    }
+}
