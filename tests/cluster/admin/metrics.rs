@@ -105,6 +105,9 @@ async fn a_failover_is_seen_in_the_metrics_of_both_hosts() -> Result<()> {
     cluster.verdict().check()
 }
 
+/// What the guest `misbehave` imports, whatever it does.
+const MISBEHAVES: &str = "allow = { state = true, tcp = [] }";
+
 /// A task with a guest of the tests.
 fn task(name: &str, guest: &str, what: &str, more: &str) -> Result<String> {
     let plugin = build::artifacts()?.guest(guest).display().to_string();
@@ -116,25 +119,27 @@ fn task(name: &str, guest: &str, what: &str, more: &str) -> Result<String> {
 #[tokio::test]
 async fn what_plugins_do_and_what_they_are_refused_is_counted() -> Result<()> {
     let cluster = Cluster::embedded().await?;
-    let restart = r#"restart = { initial = "10ms", max = "20ms", max_restarts = 1 }"#;
+    let restart = r#"restart = { initial = "10ms", max = "1m", max_restarts = 1 }"#;
     let state = "allow = { state = true }";
+    let fails = format!("{MISBEHAVES}\n{restart}");
+    let floods = format!("{MISBEHAVES}\nlimits = {{ log_rate = 2000, log_burst = 10 }}");
     let tasks = [
-        task("fails", "misbehave", "{ do = \"panic\" }", restart)?,
+        task("fails", "misbehave", "{ do = \"panic\" }", &fails)?,
         task("counts", "counter", "{ interval = \"20ms\" }", state)?,
         task(
             "wants",
             "network",
             "{ do = \"connect\", to = \"127.0.0.1:1\" }",
-            "allow = { tcp = [\"db.example:5432\"] }",
+            "allow = { state = true, tcp = [\"db.example:5432\"], http = [\"http://db.example\"] }",
         )?,
+        task("floods", "misbehave", "{ do = \"flood\" }", &floods)?,
+        task("computes", "misbehave", "{ do = \"loop\" }", MISBEHAVES)?,
         task(
-            "floods",
+            "an \"odd\" \\ name",
             "misbehave",
-            "{ do = \"flood\" }",
-            "limits = { log_rate = 1, log_burst = 10 }",
+            "{ do = \"wait\" }",
+            MISBEHAVES,
         )?,
-        task("computes", "misbehave", "{ do = \"loop\" }", "")?,
-        task("an \"odd\" \\ name", "misbehave", "{ do = \"wait\" }", "")?,
     ];
     let config = cluster.file("tasks.toml", tasks.concat())?;
     let mut host = cluster
@@ -171,7 +176,8 @@ async fn what_plugins_do_and_what_they_are_refused_is_counted() -> Result<()> {
         ("soloist_plugin_cpu_seconds_total{task=\"computes\"}", 0.01),
         ("soloist_leader{task=\"an \\\"odd\\\" \\\\ name\"}", 1.0),
     ] {
-        pages.series(series, |value| value >= least).await?;
+        let found = pages.series(series, |value| value >= least).await;
+        found.with_context(|| format!("{:#?}", host.records()))?;
     }
     let told = pages.metrics().await?;
     check(&told)?;
@@ -186,8 +192,8 @@ async fn what_plugins_do_and_what_they_are_refused_is_counted() -> Result<()> {
 async fn the_series_of_a_task_go_with_it() -> Result<()> {
     let cluster = Cluster::embedded().await?;
     let both = [
-        task("stays", "misbehave", "{ do = \"wait\" }", "")?,
-        task("goes", "misbehave", "{ do = \"wait\" }", "")?,
+        task("stays", "misbehave", "{ do = \"wait\" }", MISBEHAVES)?,
+        task("goes", "misbehave", "{ do = \"wait\" }", MISBEHAVES)?,
     ];
     let config = cluster.file("tasks.toml", both.concat())?;
     let mut host = cluster
