@@ -56,16 +56,16 @@ pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> 
     tokio::time::sleep(BEATS).await;
     let alone = since(&before, &roster.heartbeats());
     let before = roster.heartbeats();
-    let (begun, mut scrapes) = (Instant::now(), 0);
+    let (begun, mut times) = (Instant::now(), 0);
     while begun.elapsed() < BEATS {
         pages.get("/metrics").await?;
-        scrapes += 1;
+        times += 1;
     }
     let scraped = since(&before, &roster.heartbeats());
     beats(table, "nobody scrapes", &alone);
     beats(
         table,
-        &format!("10000 tasks are scraped without a pause, {scrapes} times"),
+        &format!("10000 tasks are scraped without a pause, {times} times"),
         &scraped,
     );
     ensure!(own.view.borrow().session.is_some(), "the session is lost");

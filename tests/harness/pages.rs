@@ -62,10 +62,9 @@ impl Pages {
 
     /// Asks for a path.
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        let token = self.token.iter();
-        let token: String = token
-            .map(|token| format!("Authorization: Bearer {token}\r\n"))
-            .collect();
+        let token = self.token.as_ref();
+        let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+        let token = token.unwrap_or_default();
         let address = self.address;
         self.send(&format!(
             "GET {path} HTTP/1.1\r\nHost: {address}\r\n{token}Connection: close\r\n\r\n"
