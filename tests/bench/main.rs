@@ -31,7 +31,7 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 13] = [
+const TOPICS: [&str; 14] = [
     "handover",
     "failover",
     "tls",
