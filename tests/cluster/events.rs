@@ -44,7 +44,8 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it
             tokio::try_join!(
                 certificates_that_change(&cluster),
                 a_host_that_is_drained(&cluster),
-                a_task_that_is_deployed(&cluster)
+                a_task_that_is_deployed(&cluster),
+                crate::placement::story(&cluster)
             )?;
             Ok(())
         },

@@ -25,6 +25,7 @@ mod log;
 mod network;
 mod nodes;
 mod operators;
+mod placement;
 mod policy;
 mod queue;
 mod refusals;

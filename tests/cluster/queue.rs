@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use soloist_coordination::task::Generation;
 use soloist_core::election::{self, Stage};
+use soloist_core::placement::TaskPlacement;
 use soloist_runtime::activation::ActivationSettings;
 use soloist_runtime::contender::{Contender, ContenderHandle, Task, Work};
 use soloist_runtime::shutdown::Shutdown;
@@ -58,6 +59,7 @@ pub(crate) async fn work_every(interval: &str, generation: Option<Generation>) -
             demote_timeout: activation.demote_timeout,
             successor_delay: Duration::ZERO,
         },
+        placement: TaskPlacement::default(),
         generation,
         rollout: None,
     })

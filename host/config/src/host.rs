@@ -17,6 +17,7 @@ use crate::file::{Document, Format};
 use crate::grants::reachable;
 use crate::listen::{ListenConfig, ListenWire};
 use crate::node;
+use crate::placement::{HostPlacement, HostPlacementWire};
 use crate::problem::{BadValue, ConfigError, Excerpt};
 use crate::servers::is_host_name_character;
 use crate::shape;
@@ -42,6 +43,8 @@ pub struct Config {
     pub listen: Option<ListenConfig>,
     /// Which deployed tasks the host takes, if any.
     pub deploy: Option<DeployConfig>,
+    /// What it says of itself to those who decide where tasks are led.
+    pub placement: HostPlacement,
     /// The tasks to stand for, each name once: at least one, unless the host takes deployed ones.
     pub tasks: Vec<TaskConfig>,
 }
@@ -75,6 +78,8 @@ struct HostWire {
     zookeeper: EnsembleWire,
     #[serde(deserialize_with = "shape::some_table")]
     deploy: Option<Written<DeployWire>>,
+    #[serde(deserialize_with = "shape::table")]
+    placement: HostPlacementWire,
     #[serde(deserialize_with = "tasks")]
     task: Vec<Written<TaskWire>>,
 }
@@ -166,6 +171,7 @@ impl Given {
             listen_open: open,
             zookeeper: self.zookeeper.over(document.zookeeper),
             deploy: document.deploy,
+            placement: document.placement,
             task: document.task,
         }
     }
@@ -199,6 +205,7 @@ impl HostWire {
             value.validate(source, validator)
         });
         let deploy = deploy.transpose().map(Option::flatten);
+        let placement = self.placement.validate(validator);
         self.check_has_tasks(deploy.as_ref().ok(), validator)?;
         let tasks: Vec<_> = self
             .task
@@ -223,6 +230,7 @@ impl HostWire {
             file: None,
             listen: listen?,
             deploy: deploy?,
+            placement: placement?,
             tasks,
         })
     }

@@ -20,7 +20,7 @@
 //! | `widening` | what one task may more than another |
 //! | `manifest` | a task as it is deployed |
 //! | `task`, `ensemble` | a task, which can be validated alone; the ensemble |
-//! | `grants`, `limits`, `restart`, `identity`, `listen`, `servers`, `tls` | parts of these |
+//! | `grants`, `limits`, `restart`, `placement`, `identity`, `listen`, `servers`, `tls` | parts of these |
 //! | `validator` | judges value by value, and collects what is wrong |
 //! | `shape`, `amount`, `node` | what tables and lists are, numbers and durations, names and paths |
 //! | `file` | a document: how it is read, and where in it something stands |
@@ -47,6 +47,7 @@ mod limits;
 mod listen;
 mod manifest;
 mod node;
+mod placement;
 mod problem;
 mod restart;
 mod servers;
@@ -71,6 +72,7 @@ pub use identity::AclWire;
 pub use limits::{LimitsWire, RaisedLimit};
 pub use listen::{ListenConfig, ListenWire};
 pub use manifest::{Artefact, Difference, MANIFEST_BYTES_MAX, Manifest, OnRollback, differences};
+pub use placement::{HostPlacement, PlacementWire};
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};
 pub use restart::RestartWire;
 pub use servers::ConnectString;

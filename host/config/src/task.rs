@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use soloist_core::digest::Digest;
 use soloist_core::grants::Grants;
 use soloist_core::limits::Limits;
+use soloist_core::placement::TaskPlacement;
 use soloist_core::restart::{OnComplete, RestartPolicy};
 
 use crate::amount::write_duration;
@@ -18,6 +19,7 @@ use crate::file::Document;
 use crate::grants::{self, GrantsWire};
 use crate::limits::{self, LimitsWire};
 use crate::node;
+use crate::placement::{self, PlacementWire};
 use crate::problem::{BadValue, ConfigError, Excerpt};
 use crate::restart::{self, RestartWire};
 use crate::shape;
@@ -79,6 +81,12 @@ pub struct TaskSettings {
     /// What follows when the plugin fails.
     #[serde(serialize_with = "restart::write")]
     pub restart: RestartPolicy,
+    /// Where it is led best.
+    #[serde(
+        skip_serializing_if = "placement::is_default",
+        serialize_with = "placement::write"
+    )]
+    pub placement: TaskPlacement,
 }
 
 impl Deref for TaskConfig {
@@ -181,6 +189,9 @@ pub struct TaskWire {
     /// See [`TaskSettings::restart`].
     #[serde(deserialize_with = "shape::table")]
     pub restart: RestartWire,
+    /// See [`TaskSettings::placement`].
+    #[serde(deserialize_with = "shape::table")]
+    pub placement: PlacementWire,
 }
 
 impl TaskWire {
@@ -299,6 +310,7 @@ impl TaskWire {
                 on_complete(text)
             });
         let restart = self.restart.validate(validator);
+        let placement = self.placement.validate(validator);
         Ok(TaskSettings {
             name: name?,
             path: path?,
@@ -309,6 +321,7 @@ impl TaskWire {
             successor_delay: successor_delay?,
             on_complete: on_complete?.unwrap_or_default(),
             restart: restart?,
+            placement: placement?,
         })
     }
 

@@ -51,6 +51,8 @@ pub struct Election {
     ending: Option<Ending>,
     /// An operator has drained this host: until that is over it does not stand.
     drained: bool,
+    /// This host leads as many tasks as it may: until that is over it does not stand.
+    full: bool,
     setbacks: Setbacks,
     announced: Option<(usize, Option<String>)>,
     /// The record of the term whose successor delay this session has waited out. The number of the term is not enough: numbers
@@ -74,6 +76,7 @@ impl Election {
             session: false,
             ending: None,
             drained: false,
+            full: false,
             setbacks: Setbacks::default(),
             announced: None,
             delayed_for: None,
@@ -86,7 +89,7 @@ impl Election {
     /// When the machine wants a [`Input::Timer`], given the present deadline of the lease.
     pub fn wake_at(&self, deadline: Moment) -> Option<Moment> {
         match &self.state {
-            State::Away { until } if self.session && !self.drained => Some(*until),
+            State::Away { until } if self.session && !self.keeps_away() => Some(*until),
             State::Delaying { until, .. } => *until,
             State::Retrying { at } => Some(*at),
             State::Waiting => self.look_at,
@@ -114,6 +117,7 @@ impl Election {
     /// Where this host is in the election.
     pub fn stage(&self) -> Stage {
         match &self.state {
+            State::Away { .. } if self.full => Stage::Full,
             State::Away { .. } => Stage::Away,
             State::Looking | State::Waiting | State::Retrying { .. } => Stage::Standby,
             State::Delaying { .. } | State::Electing => Stage::Electing,
@@ -138,6 +142,9 @@ impl Election {
             Input::Renewed(settings) => self.renewed(settings, &mut actions),
             Input::Drain { keep } => self.drain(keep, &mut actions),
             Input::Undrain => self.drained = false,
+            Input::Full => self.no_room(&mut actions),
+            Input::Room => self.full = false,
+            Input::Yield => self.give_way(&mut actions),
             Input::Withdraw => self.leave(Ending::Withdrawal, &mut actions),
             Input::Shutdown => self.leave(Ending::Shutdown, &mut actions),
             Input::Resign { stay_out } => {
@@ -197,6 +204,29 @@ impl Election {
             self.stop(Demotion::Resigned, AT_ONCE, actions);
         }
         self.leave_queue(actions);
+    }
+
+    fn no_room(&mut self, actions: &mut Vec<Action>) {
+        // The session, or the wish to be elected, may have ended meanwhile.
+        if self.state == State::Electing {
+            self.full = true;
+            self.release(None, AT_ONCE, actions);
+        }
+    }
+
+    fn give_way(&mut self, actions: &mut Vec<Action>) {
+        if self.state == State::Electing {
+            if self.holds.master {
+                return self.release(None, AT_ONCE, actions);
+            }
+            self.state = State::Looking;
+            actions.push(Action::StepBack);
+        }
+    }
+
+    /// Whether this host does not stand, for as long as somebody says so.
+    fn keeps_away(&self) -> bool {
+        self.drained || self.full
     }
 
     fn leave_queue(&mut self, actions: &mut Vec<Action>) {
@@ -533,7 +563,7 @@ impl Election {
                 self.state = State::Finished;
                 actions.push(Action::Finish);
             }
-            State::Away { until } if self.session && !self.drained && now.time >= *until => {
+            State::Away { until } if self.session && !self.keeps_away() && now.time >= *until => {
                 self.look(actions);
             }
             State::Delaying {

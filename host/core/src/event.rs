@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use crate::cause::Cause;
 use crate::digest::Digest;
+use crate::placement::Why;
 use crate::schedule::Missed;
 use crate::term::Demotion;
 
@@ -218,7 +219,7 @@ pub enum Event {
         /// The pause before it tries again.
         retry_in: Seconds,
     },
-    /// The host does not stand for a deployed task.
+    /// The host does not stand for a task.
     NotStanding {
         /// Why not.
         reason: String,
@@ -293,6 +294,13 @@ pub enum Event {
     Draining {
         /// Why the plugin is demoted.
         reason: Demotion,
+    },
+    /// The host hands the task over by itself, to a host that should rather lead it.
+    Moved {
+        /// Who is to lead it.
+        to: String,
+        /// Why.
+        reason: Why,
     },
     /// The plugin has stopped by itself. It can have no effect any more.
     Demoted {

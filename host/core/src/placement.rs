@@ -167,7 +167,8 @@ pub struct Pace {
 }
 
 /// Why a term is handed over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Why {
     /// The standby should rather lead it.
     Preempted,
@@ -178,12 +179,12 @@ pub enum Why {
 }
 
 impl Why {
-    /// The name of it, as events and histories have it.
-    pub const fn name(self) -> &'static str {
+    /// What is told of a term that is handed over for this reason: in the log, and in the history.
+    pub fn tell(self, to: &str) -> String {
         match self {
-            Self::Preempted => "preempted",
-            Self::Avoids => "avoids",
-            Self::Spread => "spread",
+            Self::Preempted => format!("{to} should rather lead it, and takes over"),
+            Self::Avoids => format!("{to} takes over: this host leads a task that it avoids"),
+            Self::Spread => format!("{to} takes over: this host leads more than its share"),
         }
     }
 }

@@ -28,6 +28,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
+use crate::placement::HostLoad;
 use crate::term::Term;
 use crate::text::printable;
 
@@ -79,6 +80,9 @@ pub struct HostRecord {
     /// How far the host has come with the order to drain it, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<DrainProgress>,
+    /// What it says to those who decide where tasks are led.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<HostLoad>,
 }
 
 /// The record of a leader.

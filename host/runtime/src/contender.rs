@@ -21,6 +21,7 @@ use soloist_coordination::task::{Generation, TaskNodes};
 use soloist_core::clock::{self, Moment};
 use soloist_core::election::{Election, Input, Now, Settings, Stage};
 use soloist_core::guardian::{Place, Told};
+use soloist_core::placement::TaskPlacement;
 use soloist_core::records::TaskPaths;
 use soloist_core::restart::{PluginFailed, Runs};
 use soloist_core::rollout::Purpose;
@@ -33,6 +34,7 @@ mod drain;
 mod leading;
 mod marking;
 mod once;
+mod placing;
 mod request;
 mod rollout;
 mod standing;
@@ -44,6 +46,7 @@ pub use once::Once;
 pub use status::{ContenderHandle, Status};
 
 use drain::Drained;
+use placing::Placing;
 use request::Won;
 use standing::{Happened, Standing};
 use tenure::Tenure;
@@ -68,6 +71,8 @@ pub struct Work {
     pub activation: ActivationSettings,
     /// How the election goes.
     pub election: Settings,
+    /// Where the task is led best.
+    pub placement: TaskPlacement,
     /// Which generation of the task that is, if it was deployed.
     pub generation: Option<Generation>,
     /// The part in the rollout of the task, if it was deployed.
@@ -132,6 +137,7 @@ pub struct Contender {
     enlisted: Option<Enlisted>,
     /// How the term ended that is before the one for which an election is under way.
     after: &'static str,
+    placing: Placing,
 }
 
 impl Contender {
@@ -144,6 +150,7 @@ impl Contender {
         let known = work.key();
         let (renew, works) = watch::channel(work);
         let enlisted = roster().map(|roster| roster.enlist(&task.name, &task.paths));
+        let (orders, placing) = Placing::new();
         let contender = Self {
             task,
             works,
@@ -166,11 +173,13 @@ impl Contender {
             told: Told::default(),
             enlisted,
             after: "none",
+            placing,
         };
         let handle = ContenderHandle {
             status,
             renew,
             withdraw,
+            orders,
         };
         (contender, handle)
     }
@@ -225,6 +234,7 @@ impl Contender {
                     self.happened(happened);
                 }
                 Some(()) = OptionFuture::from(self.tenure.as_mut().and_then(Tenure::stirred)) => self.lead(),
+                placed = self.placing.next() => self.placed(placed),
                 Some(()) = timer => self.inputs.push_back(Input::Timer),
             }
         }
@@ -324,6 +334,7 @@ impl Contender {
         if leads {
             self.lead();
         }
+        self.publish(clock::now());
     }
 
     /// Gives the term back because the plugin, or this host, has no use for it. The host stays out for a while if that comes too
@@ -410,17 +421,21 @@ impl Contender {
     /// Says where this contender is, if that has changed.
     fn publish(&self, now: Moment) {
         let (stage, term) = (self.election.stage(), self.election.active_term());
+        let steady = self.is_steady();
         self.status.send_if_modified(|status| {
-            let changed = (status.stage, status.term.as_ref()) != (stage, term);
+            let moved = (status.stage, status.term.as_ref()) != (stage, term);
+            let changed = moved || status.steady != steady;
             if changed {
                 *status = Status {
                     stage,
                     term: term.cloned(),
-                    since: now,
+                    since: if moved { now } else { status.since },
+                    steady,
                 };
             }
             changed
         });
+        self.make_room(stage);
     }
 }
 

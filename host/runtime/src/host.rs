@@ -10,6 +10,8 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::activation::ActivationSettings;
 use crate::contender::{Contender, ContenderHandle, Once, Outcome, Stuck, Task, Work};
+use crate::placement::{Members, Mover};
+use crate::roster::Roster;
 use crate::shutdown::Shutdown;
 use soloist_config::{Config, EnsembleConfig, TaskConfig};
 use soloist_coordination::connect::tls::TlsError;
@@ -17,6 +19,7 @@ use soloist_coordination::rights::set_right;
 use soloist_coordination::session::{GaveUp, View};
 use soloist_core::access::AclSetting;
 use soloist_core::election;
+use soloist_core::event::{About, Event};
 use soloist_core::guardian::Teller;
 use soloist_core::lease::{NoRoom, Timing};
 use soloist_core::records::TaskPaths;
@@ -77,6 +80,8 @@ pub struct Host {
     /// The host's name.
     id: Arc<str>,
     shards: Shards,
+    roster: Roster,
+    members: Members,
     once: Option<Once>,
     shutdown: Shutdown,
     plugins: PluginThreads,
@@ -132,11 +137,19 @@ impl Host {
         let plugins = PluginThreads::start().map_err(HostError::Threads)?;
         warn_of(&config.zookeeper);
         raise_descriptors();
+        let shards = Shards::start(session_settings(config, guardian)?);
+        let roster = Roster::new(config.placement.clone(), shards.load());
+        let (members, root) = (Members::default(), config.zookeeper.root.clone());
+        let view = shards.first().clone();
+        let mut companions = JoinSet::new();
+        companions.spawn(Mover::new(roster.clone(), members.clone(), root, view).run());
         let (asks, asked) = mpsc::unbounded_channel();
         Ok(Self {
             ensemble: config.zookeeper.clone(),
             id: Arc::clone(&config.host),
-            shards: Shards::start(session_settings(config, guardian)?),
+            shards,
+            roster,
+            members,
             once,
             shutdown,
             plugins,
@@ -148,7 +161,7 @@ impl Host {
             asked,
             unguarded: Vec::new(),
             guards: JoinSet::new(),
-            companions: JoinSet::new(),
+            companions,
             outcome: Ok(None),
         })
     }
@@ -171,6 +184,11 @@ impl Host {
 
     /// Stands for a task with this plugin. Another task of the same name must have left before.
     pub fn start(&mut self, task: &TaskConfig, plugin: Arc<Plugin>) {
+        if let Some(label) = task.placement.lacks(&self.roster.placement().labels) {
+            let reason = format!("this host has no label {label}, which the task requires");
+            About::Task(&task.name).report(&Event::NotStanding { reason });
+            return;
+        }
         if self.tasks.contains_key(&*task.name) {
             tracing::error!(
                 "task {0} was deployed to this host a moment ago, and that of the configuration is not started: undeploy it, and \
@@ -371,6 +389,7 @@ impl Host {
                 demote_timeout: task.demote_timeout,
                 successor_delay: task.successor_delay,
             },
+            placement: task.placement.clone(),
             generation: None,
             rollout: None,
         }

@@ -138,6 +138,7 @@ impl NeedsRestart {
                 "listen, listen_token_file or listen_open",
                 old.listen != new.listen,
             ),
+            ("placement", old.placement != new.placement),
             ("zookeeper.servers", *servers != ensemble.servers),
             ("zookeeper.root", *root != ensemble.root),
             (

@@ -9,6 +9,7 @@ use soloist_coordination::observer::{
     DrainState, DrainedHost, HostStatus, Observer, ObserverError, Status as Seen, TaskStatus,
     Watched,
 };
+use soloist_core::placement::Label;
 use soloist_runtime::signals::{self, Hangup};
 
 use super::Failure;
@@ -31,7 +32,8 @@ const RETRY: Duration = Duration::from_secs(1);
 ///                           "cause": CAUSE, "detail": TEXT, "retry_at": TIME},
 ///               "leader": {"host": ID, "term": NUMBER, "fencing_token": NUMBER, "since": TIME},
 ///               "standbys": [ID, ...]}, ...],
-///    "hosts": [{"host": ID, "pid": NUMBER, "version": VERSION, "started": TIME}, ...],
+///    "hosts": [{"host": ID, "pid": NUMBER, "version": VERSION, "started": TIME, "leads": NUMBER,
+///                "max_active": NUMBER, "labels": [LABEL, ...]}, ...],
 ///    "drained": [{"host": ID, "state": STATE, "keep": BOOLEAN, "by": TEXT, "at": TIME, "reason": TEXT}, ...]}
 ///
 /// STATE is led, vacant, or failed: then the plugin has failed for good in the latest "terms" terms in a row. "failure"
@@ -39,6 +41,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// otherwise. Both are left as soon as a later term runs healthy. Failed or not, "leader" is null while nobody leads.
 /// "standbys" are in the order in which they will lead. A program that knows nothing of Soloist, where a task has a
 /// `path`, leads with a "term" of null, and "host" is what it wrote into the master node. A TIME is RFC 3339 in UTC.
+///
+/// "leads" is how many tasks a host says it leads, "max_active" how many it may lead, or null.
 ///
 /// "drained" has the hosts that `soloist drain` was ordered for. Their STATE is absent while the host does not run, ordered
 /// until it has heard of that, draining, or empty: then it leads nothing and stands for nothing. "keep" is true if it keeps
@@ -174,7 +178,10 @@ fn text(seen: &Seen) -> String {
     ];
     let (tasks, hosts) = (
         table(headings, &tasks),
-        table(["HOST", "PID", "VERSION", "STARTED"], &hosts),
+        table(
+            ["HOST", "PID", "VERSION", "STARTED", "LEADS", "LABELS"],
+            &hosts,
+        ),
     );
     let drained: Vec<_> = seen.drained.iter().map(drained_row).collect();
     let hosts = if drained.is_empty() {
@@ -271,13 +278,23 @@ fn task_row(status: &TaskStatus) -> [String; 7] {
     }
 }
 
-fn host_row(status: &HostStatus) -> [String; 4] {
+fn host_row(status: &HostStatus) -> [String; 6] {
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| NOTHING.to_owned());
     let pid = status.pid.map(|pid| pid.to_string());
+    let leads = status.leads.map(|leads| match status.max_active {
+        Some(max) => format!("{leads} of {max}"),
+        None => leads.to_string(),
+    });
+    let labels = (!status.labels.is_empty()).then(|| {
+        let labels: Vec<_> = status.labels.iter().map(Label::as_str).collect();
+        labels.join(", ")
+    });
     [
         status.host.clone(),
         text(&pid),
         text(&status.version),
         text(&status.started),
+        text(&leads),
+        text(&labels),
     ]
 }

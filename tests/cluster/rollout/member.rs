@@ -12,6 +12,7 @@ use soloist_coordination::manifests::{Changed, Manifests, Node};
 use soloist_coordination::task;
 use soloist_core::digest::Digest;
 use soloist_core::election;
+use soloist_core::placement::TaskPlacement;
 use soloist_core::records::{Generation, Readiness, RolloutRecord};
 use soloist_core::restart::RestartPolicy;
 use soloist_core::rollout::{OnRollback, Prepared, Purpose, Settings, prepares, says, stand};
@@ -299,6 +300,7 @@ impl Deployer {
                 demote_timeout: activation.demote_timeout,
                 successor_delay: Duration::ZERO,
             },
+            placement: TaskPlacement::default(),
             generation: Some(task::Generation {
                 number,
                 digest: None,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use soloist_core::placement::BadLabel;
 use soloist_core::text::printable_path;
 
 use super::Excerpt;
@@ -44,6 +45,14 @@ pub enum BadValue {
     Digest {
         /// What was written.
         text: Excerpt,
+    },
+    /// Not a label.
+    #[error("{text} is not a label: {source}")]
+    Label {
+        /// What was written.
+        text: Excerpt,
+        /// What a label is.
+        source: BadLabel,
     },
     /// Not the path of a node.
     #[error("{text} is not the path of a node: it {rule}; write it like \"/soloist/report\"")]

@@ -109,10 +109,14 @@ impl Observer {
             let read = read.filter(|(_, stat)| records::is_session(stat.ephemeral_owner));
             Ok(read.map(|(data, _)| {
                 let record = records::decode::<HostRecord>(&data);
+                let load = record.as_ref().and_then(|record| record.placement.as_ref());
                 HostStatus {
                     host,
                     pid: record.as_ref().map(|record| record.pid),
                     version: record.as_ref().map(|record| record.version.clone()),
+                    leads: load.map(|load| load.active),
+                    max_active: load.and_then(|load| load.max_active),
+                    labels: load.map(|load| load.labels.clone()).unwrap_or_default(),
                     drain: record.as_ref().and_then(|record| record.drain),
                     started: record.map(|record| record.started),
                 }

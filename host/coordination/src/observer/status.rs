@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use soloist_core::placement::Label;
 use soloist_core::records::{DrainProgress, FailedRecord, TermEntry};
 
 /// Who leads.
@@ -55,6 +56,12 @@ pub struct HostStatus {
     pub version: Option<String>,
     /// When it started: RFC 3339, UTC, by its clock.
     pub started: Option<String>,
+    /// How many tasks it leads; none where it does not say.
+    pub leads: Option<u32>,
+    /// How many it leads at most, if it leads no more than a number.
+    pub max_active: Option<u32>,
+    /// Its labels.
+    pub labels: Vec<Label>,
     /// How far it says it has come with an order to drain it.
     #[serde(skip)]
     pub drain: Option<DrainProgress>,

@@ -13,6 +13,7 @@ use soloist_core::backoff::Backoff;
 use soloist_core::clock;
 use soloist_core::event::{Event, Seconds, chain};
 use soloist_core::lease::{Lease, Timing};
+use soloist_core::placement::HostLoad;
 use soloist_core::records::{self, HostRecord};
 
 /// The first pause between two attempts to connect; it doubles up to [`RETRY_MAX`].
@@ -110,6 +111,7 @@ impl Keeper {
             }
             return Ok(None);
         }
+        self.registered.send_replace(clock::now());
         self.read_drain(&session).await?;
         let lease = Lease::new(asked, timing.session_timeout(), self.settings.tick_time);
         session.deadline.set(lease.deadline());
@@ -237,6 +239,10 @@ impl Keeper {
             version: env!("CARGO_PKG_VERSION").into(),
             started: started().to_owned(),
             drain: self.view.borrow().drain_progress(),
+            placement: self.load.borrow().clone().map(|load| HostLoad {
+                up: self.up().as_secs(),
+                ..load
+            }),
         })
     }
 }

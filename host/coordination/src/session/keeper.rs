@@ -13,9 +13,10 @@ use super::drain::Presence;
 use super::view::{Session, View};
 use crate::connect::probe::{self, Probe};
 use crate::connect::{SessionError, SessionSettings, tls};
-use soloist_core::clock;
+use soloist_core::clock::{self, Moment};
 use soloist_core::event::{About, Event, Seconds, SessionId};
 use soloist_core::lease::{Lease, Timing};
+use soloist_core::placement::HostLoad;
 use soloist_core::records;
 
 /// The part of a session timeout in which standbys begin to look at their queues after a reconnection.
@@ -40,6 +41,10 @@ pub struct Keeper {
     pub(super) view: watch::Sender<View>,
     /// The longest time that a task in the session may need for its demotion at present.
     pub(super) demote_timeout: watch::Sender<Duration>,
+    /// What the host says of itself with its heartbeats.
+    pub(super) load: watch::Sender<Option<HostLoad>>,
+    /// Since when its node is there.
+    pub(super) registered: watch::Sender<Moment>,
     pub(super) probe: Arc<Probe>,
 }
 
@@ -90,6 +95,8 @@ impl Keeper {
             shard: Shard::First,
             view,
             demote_timeout,
+            load: watch::Sender::new(None),
+            registered: watch::Sender::new(clock::now()),
             probe,
         };
         (keeper, receiver)
@@ -129,6 +136,16 @@ impl Keeper {
     /// Sets, while the keeper runs, the longest time that a task in its session may need for its demotion.
     pub fn demote_timeout(&self) -> watch::Sender<Duration> {
         self.demote_timeout.clone()
+    }
+
+    /// Sets, while the keeper runs, what the host says of itself. For how long its node is there the keeper adds.
+    pub fn load(&self) -> watch::Sender<Option<HostLoad>> {
+        self.load.clone()
+    }
+
+    /// For how long the host's node has been there.
+    pub(super) fn up(&self) -> Duration {
+        clock::now().saturating_since(*self.registered.borrow())
     }
 
     /// Keeps sessions until `stop` resolves. Its value says whether the keeper then closes the last session, and waits until the
@@ -290,6 +307,9 @@ impl Siblings {
             shard: Shard::Further(number, self.first.clone()),
             view,
             demote_timeout: watch::Sender::new(self.settings.demote_timeout),
+            // The first session says that for the host.
+            load: watch::Sender::new(None),
+            registered: watch::Sender::new(clock::now()),
             probe: Arc::clone(&self.probe),
         };
         (keeper, receiver)

@@ -146,6 +146,14 @@ pub enum Input {
         /// How long this host does not stand again.
         stay_out: Duration,
     },
+    /// This host does not take the task that it was about to be elected for, because it leads as many as it may. It leaves the
+    /// queue, and stands again after [`Input::Room`].
+    Full,
+    /// This host leads fewer tasks than it may.
+    Room,
+    /// This host does not take the task that it was about to be elected for if another one does. It goes to the end of the
+    /// queue.
+    Yield,
     /// The plugin has stopped: its store is dropped, so it can have no effect any more.
     Stopped,
     /// The task is to be done in another way from the next term on, with these settings: a term under way ends, and nothing that
@@ -222,6 +230,8 @@ pub enum Stage {
     /// It does not stand: it has no session, or stays out of the queue for a while.
     #[default]
     Away,
+    /// It does not stand, because the host leads as many tasks as it may.
+    Full,
     /// It stands, or is about to. As far as it knows, it is not at the head of the queue.
     Standby,
     /// It is at the head of the queue, and is about to be elected.

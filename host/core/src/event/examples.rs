@@ -8,6 +8,7 @@ use tracing::Level;
 use super::{Event, Origin, PluginLine, Seconds, SessionId};
 use crate::cause::Cause;
 use crate::digest::Digest;
+use crate::placement::Why;
 use crate::schedule::{Missed, MissedCause, Time};
 use crate::term::Demotion;
 
@@ -131,6 +132,10 @@ fn of_tasks() -> Vec<Event> {
             leader: Some("b".into()),
         },
         Event::Elected { number: 7 },
+        Event::Moved {
+            to: "b".into(),
+            reason: Why::Spread,
+        },
         Event::Activated,
         line(Origin::Log {
             fields: BTreeMap::from([("name".into(), "value".into())]),

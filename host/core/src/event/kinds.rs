@@ -62,6 +62,7 @@ kinds! {
     CompletedBefore = "completed-before", INFO;
     PluginFailed = "plugin-failed", ERROR;
     Failed = "failed", ERROR;
+    Moved = "moved", INFO;
     Draining = "draining", INFO;
     Demoted = "demoted", INFO;
     Revoked = "revoked", WARN;

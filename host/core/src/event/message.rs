@@ -122,6 +122,7 @@ impl Event {
                 generation, reason, ..
             } => format!("generation {generation} cannot run here: {reason}"),
             Self::NotStanding { reason } => format!("not standing: {reason}"),
+            Self::Moved { to, reason } => reason.tell(to),
             Self::Standby { ahead, leader } => {
                 let leader = leader.as_deref().unwrap_or("nobody");
                 format!("standing by behind {ahead}; {leader} leads")

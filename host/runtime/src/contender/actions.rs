@@ -20,7 +20,8 @@ use soloist_core::term::{Demotion, Term};
 impl Contender {
     /// Does what the election wants; says whether this was the end.
     pub(super) fn perform(&mut self, action: Action) -> bool {
-        let about = About::Task(&self.task.name);
+        let name = Arc::clone(&self.task.name);
+        let about = About::Task(&name);
         match action {
             Action::Look => self.request(|nodes, _| request::look(nodes)),
             Action::Join => self.request(|nodes, _| request::join(nodes)),
@@ -33,6 +34,7 @@ impl Contender {
             Action::AwaitAppointed(name) => self.request(|nodes, standing| {
                 request::await_appointed(nodes, name, standing.candidate())
             }),
+            Action::Elect { over } if !self.is_admitted(&over) => {}
             Action::Elect { over } => {
                 self.over(&over);
                 let works = self.works.clone();

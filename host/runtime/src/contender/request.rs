@@ -84,7 +84,9 @@ impl Contender {
             return;
         };
         standing.watches.retire();
+        let priority = self.works.borrow().placement.priority;
         let nodes = self.task.nodes(Arc::clone(&standing.session));
+        let nodes = nodes.with_priority(priority);
         standing.request = Some(make(nodes, standing).boxed());
     }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Work;
+use crate::roster::HandOver;
 use soloist_core::clock::Moment;
 use soloist_core::election::Stage;
 use soloist_core::term::Term;
@@ -18,6 +19,8 @@ pub struct Status {
     pub term: Option<Term>,
     /// Since when both are so.
     pub since: Moment,
+    /// Whether the plugin has run well in that term, and nothing else is under way: then the term may be moved.
+    pub steady: bool,
 }
 
 /// What others have of a contender.
@@ -26,12 +29,23 @@ pub struct ContenderHandle {
     pub(super) status: watch::Receiver<Status>,
     pub(super) renew: watch::Sender<Arc<Work>>,
     pub(super) withdraw: oneshot::Sender<String>,
+    pub(super) orders: mpsc::UnboundedSender<HandOver>,
 }
 
 impl ContenderHandle {
     /// Where the contender is. It ends with the contender.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// What the contender's terms do. It ends with this handle.
+    pub fn works(&self) -> watch::Receiver<Arc<Work>> {
+        self.renew.subscribe()
+    }
+
+    /// Where the contender hears that its term is to be handed over.
+    pub fn orders(&self) -> mpsc::UnboundedSender<HandOver> {
+        self.orders.clone()
     }
 
     /// Gives the contender other work: for every term from the next one on. If it leads another generation, it hands that term

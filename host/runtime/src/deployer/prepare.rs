@@ -111,6 +111,10 @@ pub(super) async fn prepare(
         return Err(unread.of(&manifest));
     }
     has_room(&common, &config, &manifest).map_err(|it| Unready::refused(it).of(&manifest))?;
+    if let Some(label) = manifest.task.placement.lacks(&config.placement.labels) {
+        let reason = format!("this host has no label {label}, which the task requires");
+        return Err(Unready::refused(reason).of(&manifest));
+    }
     let artefact = fetch(&common, &config, &manifest).await;
     let artefact = artefact.map_err(|it| Unready::failed(it).of(&manifest))?;
     let plugin = load(&common, config, deploy, &manifest, artefact).await;

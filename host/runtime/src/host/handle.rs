@@ -202,7 +202,10 @@ impl Host {
         self.unguarded.push(Arc::clone(&contested.paths));
         let view = self.come(&name, &contested.paths);
         let (plugin, demote_timeout) = (work.plugin.clone(), work.activation.demote_timeout);
+        let paths = Arc::clone(&contested.paths);
         let (contender, handle) = Contender::new(contested, work, self.plugins.handle());
+        let contender = contender.on_roster(self.roster.clone());
+        self.members.enter(&name, &handle, &paths);
         let status = handle.status();
         let standing = Standing {
             plugin,

@@ -14,6 +14,7 @@ use super::HostError;
 use super::seats::{FIRST, Left, Seats};
 use soloist_coordination::connect::SessionSettings;
 use soloist_coordination::session::{GaveUp, Keeper, SessionEnd, Siblings, View};
+use soloist_core::placement::HostLoad;
 use soloist_core::records::{WATCHED_BYTES_MAX, drain_path, manifests_path};
 
 /// The sessions of a host, and which task is in which.
@@ -27,6 +28,7 @@ pub(super) struct Shards {
     keepers: JoinSet<(u32, Result<(), GaveUp>)>,
     /// How the first has ended, if it has ended by itself.
     ended: Option<Result<(), HostError>>,
+    load: watch::Sender<Option<HostLoad>>,
 }
 
 /// A session, or the lack of one for a while.
@@ -62,9 +64,15 @@ impl Shards {
             closing: BTreeMap::new(),
             keepers: JoinSet::new(),
             ended: None,
+            load: keeper.load(),
         };
         shards.keep(FIRST, keeper, view);
         shards
+    }
+
+    /// Sets what the host says of itself with the heartbeats of its first session.
+    pub(super) fn load(&self) -> watch::Sender<Option<HostLoad>> {
+        self.load.clone()
     }
 
     /// Where the first session is, which stands for the host.

@@ -320,3 +320,50 @@ fn only_whoever_is_appointed_takes_the_head_and_only_over_the_record_that_says_s
     assert!(!queue(Some(2), Appointed::Nobody).takes_the_head(&over));
     assert!(!queue(Some(2), another(true)).takes_the_head(&over));
 }
+
+#[test]
+fn a_host_that_has_no_room_leaves_the_queue_until_there_is_room() {
+    let mut election = electing();
+    let actions = feed(&mut election, now(0), [Input::Full]);
+    assert_eq!(actions, [Action::Release { term: None }]);
+    feed(&mut election, now(0), [Input::Released]);
+    assert_eq!(election.stage(), Stage::Full);
+    assert_eq!(election.wake_at(at(10_000)), None);
+    let actions = feed(
+        &mut election,
+        now(0),
+        [Input::SessionEnded, Input::SessionStarted],
+    );
+    assert_eq!(actions, []);
+    assert_eq!(feed(&mut election, now(0), [Input::Room]), [Action::Look]);
+    // What is said too late means nothing.
+    let mut leads = leading();
+    assert_eq!(feed(&mut leads, now(0), [Input::Full, Input::Yield]), []);
+    assert_eq!(leads.stage(), Stage::Leading);
+}
+
+#[test]
+fn a_host_that_would_rather_not_lead_lets_the_next_one_lead() {
+    let mut election = electing();
+    assert_eq!(
+        feed(&mut election, now(0), [Input::Yield]),
+        [Action::StepBack]
+    );
+    assert_eq!(feed(&mut election, now(0), [Input::Joined]), [Action::Look]);
+    // Nobody else stands, and it is asked again.
+    let over = record(1, true);
+    assert_eq!(
+        feed(&mut election, now(0), [head(over.clone())]),
+        [Action::Elect { over }]
+    );
+    // What it may hold it gives back first.
+    let mut unsure = electing();
+    feed(&mut unsure, now(0), [Input::Failed]);
+    feed(
+        &mut unsure,
+        now(1_000),
+        [Input::Timer, head(record(1, true))],
+    );
+    let actions = feed(&mut unsure, now(1_000), [Input::Yield]);
+    assert_eq!(actions, [Action::Release { term: None }]);
+}

@@ -51,6 +51,7 @@ impl Deployed {
                 demote_timeout: activation.demote_timeout,
                 successor_delay: task.map(|task| task.successor_delay).unwrap_or_default(),
             },
+            placement: task.map(|task| task.placement.clone()).unwrap_or_default(),
             generation: Some(task::Generation {
                 number: does.generation.number,
                 digest: manifest.as_deref().map(|it| it.artefact.sha256),
