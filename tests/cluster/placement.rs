@@ -111,7 +111,8 @@ async fn twelve_tasks_come_to_be_spread_over_three_hosts() -> Result<()> {
     let _c = start("c")?;
     led(&cluster, &[("a", 4), ("b", 4), ("c", 4)]).await?;
     let moved = moves(&cluster, 0).len();
-    ensure!((8..=9).contains(&moved), "{moved} moves");
+    // What `b` was given before `c` came, `c` has to get from it.
+    ensure!((8..=10).contains(&moved), "{moved} moves");
     b.kill()?;
     led(&cluster, &[("a", 6), ("c", 6)]).await?;
     let _b = start("b")?;

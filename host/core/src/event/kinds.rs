@@ -55,6 +55,7 @@ kinds! {
     NotStanding = "not-standing", INFO;
     Standby = "standby", INFO;
     Elected = "elected", INFO;
+    Moved = "moved", INFO;
     Activated = "activated", INFO;
     PluginLog = "plugin-log", INFO;
     SlotsMissed = "slots-missed", WARN;
@@ -62,7 +63,6 @@ kinds! {
     CompletedBefore = "completed-before", INFO;
     PluginFailed = "plugin-failed", ERROR;
     Failed = "failed", ERROR;
-    Moved = "moved", INFO;
     Draining = "draining", INFO;
     Demoted = "demoted", INFO;
     Revoked = "revoked", WARN;

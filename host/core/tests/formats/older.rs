@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use serde_json::Value;
 use soloist_core::cause::Cause;
+use soloist_core::placement::HostLoad;
 use soloist_core::records::{
     Candidate, CandidateRecord, DrainOrder, DrainProgress, Envelope, FailedRecord, FormatError,
     History, HostRecord, MasterRecord, Readiness, ReadyRecord, ResignOrder, RolloutRecord, Stage,
@@ -64,10 +65,22 @@ fn the_record_of_a_host() {
         order: 7,
         empty: false,
     });
+    let placement = Some(HostLoad {
+        labels: vec!["zone=a".parse().unwrap()],
+        weight: 2,
+        max_active: Some(9),
+        active: 3,
+        load: 5,
+        up: 60,
+        spread: true,
+    });
     let now = soloist_core::records::encode(&HostRecord {
         drain,
+        placement,
         ..record.clone()
     });
+    let again: HostRecord = decode(&with_more(&now)).unwrap();
+    assert_eq!(soloist_core::records::encode(&again), now);
     let before: HostBefore = decode(&now).unwrap();
     assert_eq!((before.host, before.pid), (record.host, record.pid));
 }

@@ -30,7 +30,7 @@ fn told(what: &str, report: &Report) {
 fn becomes_even(what: &str, world: &mut World, within: u64) {
     let least = world.least_moves();
     let report = world.run(within);
-    told(what, &report);
+    told(&format!("{what}, {least} moves at least"), &report);
     let even_after = report
         .even_after
         .unwrap_or_else(|| panic!("{what}: not even: {report:?}"));
