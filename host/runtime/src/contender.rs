@@ -402,7 +402,10 @@ impl Contender {
     /// Tells the guardian what this contender has in the ensemble, or is about to have.
     fn tell(&mut self) {
         let paths = &self.task.paths;
-        let is_away = matches!(self.election.stage(), Stage::Away | Stage::Finished);
+        let is_away = matches!(
+            self.election.stage(),
+            Stage::Away | Stage::Full | Stage::Finished
+        );
         let standing = self.standing.as_ref().filter(|_| !is_away);
         let place = standing.map(|standing| {
             let term = self.election.active_term();
