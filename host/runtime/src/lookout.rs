@@ -54,5 +54,5 @@ async fn look_at(member: Arc<Member>, session: Arc<Session>) {
 }
 
 fn is_away(member: &Arc<Member>) -> bool {
-    member.standing().stage == Stage::Away
+    matches!(member.standing().stage, Stage::Away | Stage::Full)
 }

@@ -44,8 +44,9 @@ impl Standing {
             // It stands at the head of the queue: nobody else can lead.
             Stage::Electing => self.leaderless.know(!session, now),
             // Of a task for which it does not stand, it hears when it looks.
-            Stage::Away if session => {}
+            Stage::Away | Stage::Full if session => {}
             Stage::Away
+            | Stage::Full
             | Stage::Standby
             | Stage::Leading
             | Stage::Stopping
