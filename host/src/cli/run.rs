@@ -94,34 +94,13 @@ impl Run {
         } = self;
         let config = options.clone().config(matches)?;
         let from = Sources(matches);
-        let once = from.parsed("once", once, boolean)?.unwrap_or_default();
-        let once_for = from.parsed("once_for", once_for, TaskName::new)?;
-        let once_each_host = from
-            .parsed("once_each_host", once_each_host, boolean)?
-            .unwrap_or_default();
-        let (named, once) = match (once_for, once_each_host) {
-            (Some(_), true) => {
-                let (each, named) = (from.place("once_each_host"), from.place("once_for"));
-                return Err(Failure::Invalid(anyhow!(
-                    "{each}: is not for what is done once for all, as {named} says"
-                )));
-            }
-            (Some(name), false) => ("once_for", Some(Once::Task(name.into()))),
-            (None, true) => ("once_each_host", Some(Once::EachHost)),
-            (None, false) => ("once", once.then(|| Once::Task("".into()))),
-        };
+        let once = once_as_told(&from, once, once_for, once_each_host, config.tasks.len())?;
         let format = from
             .parsed("log_format", log_format, format)?
             .unwrap_or_default();
         let levels = from
             .parsed("log_level", log_level, levels)?
             .unwrap_or_default();
-        if once.is_some() && config.tasks.len() > 1 {
-            let (place, tasks) = (from.place(named), config.tasks.len());
-            return Err(Failure::Invalid(anyhow!(
-                "{place}: is for a single task, but there are {tasks}: leave it out"
-            )));
-        }
         let no_guardian = from
             .parsed("no_guardian", no_guardian, boolean)?
             .unwrap_or_default();
@@ -200,6 +179,39 @@ impl Run {
             reloader.run(host, &reloads).await.map_err(Failure::from)
         })
     }
+}
+
+/// What is to be done once, if anything is, of so many tasks.
+fn once_as_told(
+    from: &Sources<'_>,
+    once: Option<String>,
+    once_for: Option<String>,
+    once_each_host: Option<String>,
+    tasks: usize,
+) -> Result<Option<Once>, Failure> {
+    let once = from.parsed("once", once, boolean)?.unwrap_or_default();
+    let once_for = from.parsed("once_for", once_for, TaskName::new)?;
+    let once_each_host = from
+        .parsed("once_each_host", once_each_host, boolean)?
+        .unwrap_or_default();
+    let (named, once) = match (once_for, once_each_host) {
+        (Some(_), true) => {
+            let (each, named) = (from.place("once_each_host"), from.place("once_for"));
+            return Err(Failure::Invalid(anyhow!(
+                "{each}: is not for what is done once for all, as {named} says"
+            )));
+        }
+        (Some(name), false) => ("once_for", Some(Once::Task(name.into()))),
+        (None, true) => ("once_each_host", Some(Once::EachHost)),
+        (None, false) => ("once", once.then(|| Once::Task("".into()))),
+    };
+    if once.is_some() && tasks > 1 {
+        let place = from.place(named);
+        return Err(Failure::Invalid(anyhow!(
+            "{place}: is for a single task, but there are {tasks}: leave it out"
+        )));
+    }
+    Ok(once)
 }
 
 /// What tells the guardian, if there is one, and asks to stop when it has gone.
