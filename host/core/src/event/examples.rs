@@ -80,6 +80,13 @@ fn of_sessions() -> Vec<Event> {
             changes: "added a; removed b, c; replaced d, e, f".into(),
         },
         Event::NotReloaded { problem: text() },
+        Event::HostDraining {
+            by: "ann@ops".into(),
+            reason: Some(text()),
+            keep: false,
+        },
+        Event::HostDrained,
+        Event::HostUndrained,
         Event::HostDied {
             how: "killed: signal 9".into(),
             restart_in: retry_in,
@@ -92,13 +99,6 @@ fn of_sessions() -> Vec<Event> {
             took: Seconds(PAUSE),
         },
         Event::GuardianLost,
-        Event::HostDraining {
-            by: "ann@ops".into(),
-            reason: Some(text()),
-            keep: false,
-        },
-        Event::HostDrained,
-        Event::HostUndrained,
     ]
 }
 

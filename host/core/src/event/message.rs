@@ -111,7 +111,10 @@ impl Event {
                     left => format!("; {left} more go when their session has expired"),
                 };
                 format!(
-                    "{terms} terms, {places} places in queues and {nodes} other nodes are given back{left}"
+                    "given back: {}, {} in queues, {}{left}",
+                    counted(*terms, "term"),
+                    counted(*places, "place"),
+                    counted(*nodes, "other node")
                 )
             }
             Self::DeployError { text, .. } => text.clone(),
@@ -216,4 +219,10 @@ fn released(number: u64, stands_again_in: Option<Seconds>) -> String {
         format!("; this host stands again in {pause}")
     });
     format!("released term {number}{}", pause.unwrap_or_default())
+}
+
+/// A number of things, like `1 term` or `2 terms`.
+fn counted(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }
