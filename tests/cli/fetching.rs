@@ -258,7 +258,8 @@ fn a_server_that_is_not_there_is_no_bad_configuration() -> Result<()> {
     // Each of them tries several times: at once that takes less.
     let cases = [
         (vec!["check", &*away], 1, 2),
-        (vec!["run", &away], 1, 2),
+        // Else its guardian starts it again, and again.
+        (vec!["run", "--on-death", "exit", &away], 1, 2),
         (vec!["check", &bad], 2, 1),
         (vec!["inspect", &gone, "--sha256", &digest], 1, 1),
     ];
