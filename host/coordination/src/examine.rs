@@ -160,7 +160,7 @@ async fn drift(server: &Server, ensemble: &Ensemble) -> Option<i64> {
         let took = clock::now().saturating_since(before);
         Some((before, took, facts::uptime(&answer)?))
     };
-    let (first, first_took, first_up) = read().await?;
+    let (mut first, mut first_took, mut first_up) = read().await?;
     for _ in 0..CLOCK_READINGS {
         tokio::time::sleep(CLOCK_PAUSE).await;
         let (now, took, up) = read().await?;
@@ -168,6 +168,10 @@ async fn drift(server: &Server, ensemble: &Ensemble) -> Option<i64> {
         let drift = facts::drift_ppm(here, there, first_took + took);
         if drift.is_some() {
             return drift;
+        }
+        if took < first_took / 2 {
+            // The first handshake with a server can take much longer than the next ones.
+            (first, first_took, first_up) = (now, took, up);
         }
     }
     None

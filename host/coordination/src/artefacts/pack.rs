@@ -77,3 +77,18 @@ async fn apart<T: Send + 'static>(job: impl FnOnce() -> T + Send + 'static) -> i
         .spawn(move || drop(sender.send(job())))?;
     done.await.map_err(io::Error::other)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::apart;
+
+    #[test]
+    fn what_takes_long_is_done_on_another_thread_and_may_panic_there() {
+        let id = futures::executor::block_on(apart(|| thread::current().id())).unwrap();
+        assert_ne!(id, thread::current().id());
+        let panics = futures::executor::block_on(apart(|| panic!("for a test")));
+        assert!(panics.is_err());
+    }
+}
