@@ -35,10 +35,18 @@ async fn an_ensemble_is_looked_at_and_nothing_is_written() -> Result<()> {
         "  ok           gives sessions of 10s\n",
         "  warning      is ZooKeeper 3.",
         "  ok           its tickTime is 500ms\n",
-        "  ok           its clock runs ",
         "  ok           connections are encrypted, and servers verified with their names\n",
         "  not checked  who may do what: /soloist is not there",
     ])?;
+    // A server of a busy machine can be too slow for that.
+    let clock = [
+        "  ok           its clock runs ",
+        "  not checked  the rate of its clock",
+    ];
+    ensure!(
+        clock.iter().any(|line| answer.stdout.contains(line)),
+        "{answer:?}"
+    );
     let client = cluster.client().await?;
     ensure!(client.check_stat("/soloist").await?.is_none());
     let mut host = cluster.host("a")?.start(&cluster.history)?;

@@ -7,7 +7,6 @@ use std::fmt;
 use std::time::Duration;
 
 use futures::future::join_all;
-use soloist_core::clock;
 
 use crate::connect::Ensemble;
 use crate::connect::greeting::{greet, word};
@@ -146,8 +145,8 @@ async fn ask(server: &Server, ensemble: &Ensemble) -> Answers {
     Answers {
         agreed: Ok(agreed),
         shortest: shortest.ok(),
-        version: srvr.as_deref().and_then(Version::of_srvr),
-        conf: conf.as_deref().and_then(Conf::read),
+        version: srvr.and_then(|said| Version::of_srvr(&said.answer)),
+        conf: conf.and_then(|said| Conf::read(&said.answer)),
         drift_ppm,
     }
 }
@@ -155,10 +154,8 @@ async fn ask(server: &Server, ensemble: &Ensemble) -> Answers {
 /// Compares how long a server says that it has been up, again and again, with this machine's clock: until it is certain enough.
 async fn drift(server: &Server, ensemble: &Ensemble) -> Option<i64> {
     let read = async || {
-        let before = clock::now();
-        let answer = word(server, "mntr", ensemble).await?;
-        let took = clock::now().saturating_since(before);
-        Some((before, took, facts::uptime(&answer)?))
+        let said = word(server, "mntr", ensemble).await?;
+        Some((said.asked, said.took, facts::uptime(&said.answer)?))
     };
     let (mut first, mut first_took, mut first_up) = read().await?;
     for _ in 0..CLOCK_READINGS {
@@ -170,7 +167,7 @@ async fn drift(server: &Server, ensemble: &Ensemble) -> Option<i64> {
             return drift;
         }
         if took < first_took / 2 {
-            // The first handshake with a server can take much longer than the next ones.
+            // The first answer of a server can take much longer than the next ones.
             (first, first_took, first_up) = (now, took, up);
         }
     }

@@ -195,7 +195,7 @@ async fn what_keeps_hosts_from_a_generation_is_shown() -> Result<()> {
         "b: no \\u{1b}[2J disk",
         "soloist tasks show beat",
     ];
-    has_failed(&answer, 1, &words)?;
+    has_failed(&answer, 4, &words)?;
     ensure!(!answer.stdout.contains('\u{1b}') && answer.stderr.len() < 2000);
     let shown = succeeds(&cluster, &["tasks", "show", TASK]).await?;
     for part in ["a     1           ready", "no \\u{1b}[2J disk", "unknown"] {

@@ -124,7 +124,7 @@ async fn a_state_is_purged_only_when_nobody_stands() -> Result<()> {
     let answer = cluster.operator(&[], &args).await?;
     has_failed(
         &answer,
-        1,
+        4,
         &["a still stand for task beat", "The order stands"],
     )?;
     ensure!(keys().await? == 900, "{}", keys().await?);

@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::rustls;
 
+use soloist_core::clock::{self, Moment};
+
 use super::servers::Server;
 use super::tls::{Tls, cause};
 use super::{Credentials, Ensemble};
@@ -99,8 +101,17 @@ pub(crate) async fn greet(
         .unwrap_or(Err(Silence::NoAnswer))
 }
 
+/// What a server has said to one of the four-letter words.
+pub(crate) struct Said {
+    pub(crate) answer: String,
+    /// When the word was sent, over a connection that was there.
+    pub(crate) asked: Moment,
+    /// How long after that all of the answer was there.
+    pub(crate) took: Duration,
+}
+
 /// Sends one of the four-letter words to a server, for its answer; none if it has none, or does not allow the word.
-pub(crate) async fn word(server: &Server, word: &str, ensemble: &Ensemble) -> Option<String> {
+pub(crate) async fn word(server: &Server, word: &str, ensemble: &Ensemble) -> Option<Said> {
     let asking = async {
         let stream = TcpStream::connect(&server.address).await?;
         match &ensemble.tls {
@@ -108,15 +119,21 @@ pub(crate) async fn word(server: &Server, word: &str, ensemble: &Ensemble) -> Op
             Some(tls) => answer(tls.handshake(&server.name, stream).await?, word).await,
         }
     };
-    let answer = tokio::time::timeout(PATIENCE, asking).await.ok()?.ok()?;
+    let (asked, answer) = tokio::time::timeout(PATIENCE, asking).await.ok()?.ok()?;
+    let took = clock::now().saturating_since(asked);
     let is_refused = answer.is_empty() || answer.contains("not in the whitelist");
-    (!is_refused).then_some(answer)
+    (!is_refused).then_some(Said {
+        answer,
+        asked,
+        took,
+    })
 }
 
 async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     word: &str,
-) -> io::Result<String> {
+) -> io::Result<(Moment, String)> {
+    let asked = clock::now();
     stream.write_all(word.as_bytes()).await?;
     stream.flush().await?;
     let mut answer = Vec::new();
@@ -124,7 +141,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
     // A server may end a connection with TLS without saying so.
     match read {
         Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
-        _ => Ok(String::from_utf8_lossy(&answer).into_owned()),
+        _ => Ok((asked, String::from_utf8_lossy(&answer).into_owned())),
     }
 }
 
