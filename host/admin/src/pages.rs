@@ -15,12 +15,16 @@ use sha2::{Digest as _, Sha256};
 use soloist_core::roster::Roster;
 use soloist_core::secret::Secret;
 use subtle::ConstantTimeEq as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::told::Told;
 use crate::{health, metrics};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+
+/// How many answers with metrics there are at once. Each of 10,000 tasks takes kilobytes of one, and who reads slowly keeps it.
+const METRICS_MAX: usize = 8;
 
 /// What the listener shows.
 #[derive(Debug)]
@@ -29,6 +33,20 @@ pub struct Pages {
     roster: Arc<Roster>,
     told: Arc<Told>,
     guard: Guard,
+    /// The answers with metrics that may still be begun.
+    scrapes: Arc<Semaphore>,
+}
+
+/// An answer with metrics, one of so many until it is dropped.
+struct Scrape {
+    text: String,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Scrape {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
 }
 
 /// Who may ask.
@@ -61,6 +79,7 @@ impl Pages {
             roster,
             told,
             guard,
+            scrapes: Arc::new(Semaphore::new(METRICS_MAX)),
         }
     }
 
@@ -82,15 +101,25 @@ impl Pages {
             return *refused;
         }
         match request.uri.path() {
-            "/metrics" => {
-                let text = metrics::render(&self.host, &self.roster, &self.told.heard());
-                respond(StatusCode::OK, metrics::CONTENT_TYPE, text)
-            }
+            "/metrics" => self.metrics(),
             path => path.strip_prefix("/leader/").map_or_else(
                 || plain(StatusCode::NOT_FOUND, NOTHING),
                 |task| self.leader(task),
             ),
         }
+    }
+
+    fn metrics(&self) -> Response<Bytes> {
+        let Ok(place) = Arc::clone(&self.scrapes).try_acquire_owned() else {
+            let text = "others read as many metrics as may be read at once: try again\n";
+            return plain(StatusCode::SERVICE_UNAVAILABLE, text);
+        };
+        let scrape = Scrape {
+            text: metrics::render(&self.host, &self.roster, &self.told.heard()),
+            _place: place,
+        };
+        let body = Bytes::from_owner(scrape);
+        respond(StatusCode::OK, metrics::CONTENT_TYPE, body)
     }
 
     fn leader(&self, written: &str) -> Response<Bytes> {
@@ -240,6 +269,18 @@ mod tests {
         }
         assert_eq!(ask(&pages, "GET", "/livez", &[]), 503);
         assert_eq!(ask(&pages, "POST", "/metrics", &[]), 405);
+    }
+
+    #[test]
+    fn only_so_many_answers_with_metrics_are_kept_and_a_place_is_free_when_one_is_dropped() {
+        let (pages, _task) = pages(None, true);
+        let mut kept: Vec<_> = (0..METRICS_MAX).map(|_| pages.metrics()).collect();
+        assert!(kept.iter().all(|answer| answer.status() == StatusCode::OK));
+        assert_eq!(ask(&pages, "GET", "/metrics", &[]), 503);
+        assert_eq!(ask(&pages, "GET", "/leader/nobody", &[]), 404);
+        kept.pop();
+        assert_eq!(ask(&pages, "GET", "/metrics", &[]), 200);
+        assert_eq!(ask(&pages, "GET", "/metrics", &[]), 200);
     }
 
     #[test]

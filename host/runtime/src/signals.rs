@@ -108,7 +108,7 @@ impl Listener {
             }
         };
         tracing::warn!(
-            "ended by a second signal; what this host holds is free again when its session has expired"
+            "ended by a second signal; what this host holds is free again when its guardian has given it back, or its session has expired"
         );
         thread::sleep(LAST_LINE_TIME);
         process::exit(128 + again.as_raw_value());
