@@ -21,8 +21,9 @@ pub(crate) async fn measure(cluster: &Cluster, table: &mut Table) -> Result<()> 
     let (mut all, mut dying, mut giving) =
         (Samples::default(), Samples::default(), Samples::default());
     let start = |id| host(cluster, id)?.guarded().start(&cluster.history);
-    let (mut leader, mut next) = (start("g0")?, start("g1")?);
+    let mut leader = start("g0")?;
     leader.event("plugin-log").await?;
+    let mut next = start("g1")?;
     next.event("standby").await?;
     for round in 1..=WARM_UP + FAILOVERS {
         tokio::time::sleep(SETTLING).await;
