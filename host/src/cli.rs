@@ -40,6 +40,7 @@ mod run;
 mod status;
 mod tasks;
 mod test;
+mod unbuilt;
 mod undeploy;
 mod undrain;
 

@@ -95,6 +95,45 @@ fn a_crate_that_makes_no_plugin_is_told_what_to_write() -> Result<()> {
     )
 }
 
+/// What `soloist new` makes needs a build, and says so wherever somebody forgets it.
+#[test]
+fn a_plugin_that_is_not_built_is_told_with_the_command_that_builds_it() -> Result<()> {
+    let place = TempDir::new()?;
+    for (lang, name) in [
+        ("rust", "rusty"),
+        ("c", "plain"),
+        ("python", "snake"),
+        ("js", "web"),
+    ] {
+        let made = soloist(place.path(), &["new", name, "--lang", lang])?;
+        ensure!(made.status.success(), "{made:?}");
+        let folder = place.path().join(name);
+        let configuration = format!("{name}/soloist.toml");
+        let remedy = format!("{name} is a project: `soloist build {name}` makes its plugin");
+        for (at, args, words) in [
+            (place.path(), ["check", &configuration], &*remedy),
+            (place.path(), ["run", &configuration], &*remedy),
+            (&*folder, ["check", "soloist.toml"], "`soloist build .`"),
+            (&*folder, ["deploy", "soloist.toml"], "`soloist build .`"),
+        ] {
+            let output = soloist(at, &args)?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            ensure!(
+                output.status.code() == Some(2) && said.contains(words),
+                "{lang} {args:?}: {said}"
+            );
+        }
+    }
+    let output = soloist(place.path(), &["inspect", "plain/plugin.wasm"])?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(said.contains("`soloist build plain`"), "{said}");
+    // Elsewhere there is nothing to build.
+    let output = soloist(place.path(), &["inspect", "plugin.wasm"])?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(!said.contains("soloist build"), "{said}");
+    Ok(())
+}
+
 /// The compiler's own words are shown.
 #[test]
 fn a_build_that_fails_ends_with_code_1() -> Result<()> {
@@ -179,6 +218,25 @@ fn a_tool_that_is_not_installed_is_told_with_what_to_install() -> Result<()> {
         "{said}"
     );
     Ok(())
+}
+
+/// npm has installed nothing, and Python's project has lost its contract.
+#[test]
+fn a_project_that_lacks_what_it_is_made_with_is_told_what_to_do() -> Result<()> {
+    let js = folder(&[("plugin.js", ""), ("wit/minimal.wit", "")])?;
+    ends(
+        js.path(),
+        &[],
+        2,
+        &["no `componentize-qjs` here", "npm install"],
+    )?;
+    let python = folder(&[("app.py", "")])?;
+    ends(
+        python.path(),
+        &[],
+        2,
+        &["app.py or a plugin.js with the contract in wit/"],
+    )
 }
 
 #[test]

@@ -205,7 +205,29 @@ fn bad_usage() -> Result<()> {
         &["inspect", good.path(), "/nowhere.wasm"],
         &["/nowhere.wasm", "cannot read"],
     )?;
-    refused(&["inspect", "/dev/null"], &["/dev/null", "not a file"])
+    refused(&["inspect", "/dev/null"], &["/dev/null", "not a file"])?;
+    let toml = Input::new("soloist.toml", "")?;
+    refused(
+        &["inspect", toml.path()],
+        &["soloist.toml", "is not WebAssembly"],
+    )?;
+    refused(
+        &["inspect", good.path(), "--sha256", "zz"],
+        &["--sha256", "64 hexadecimal digits"],
+    )?;
+    let zeros = "0".repeat(64);
+    refused(
+        &["inspect", good.path(), "--sha256", &zeros],
+        &["its SHA-256 is ", &zeros],
+    )?;
+    refused(
+        &["inspect", "file:///nowhere.wasm"],
+        &["file:///nowhere.wasm", "sha256"],
+    )?;
+    refused(
+        &["inspect", "http://example.com/a.wasm"],
+        &["PLUGIN", "https"],
+    )
 }
 
 /// A name that cannot be a task's, and one that TOML has to quote.

@@ -258,7 +258,7 @@ fn a_bad_script_is_refused_with_its_place_and_a_remedy() -> Result<()> {
     for (text, words) in [
         (
             "[[step]]\nelct = \"a\"\n",
-            &["s.toml:2:1", "elct", "elect"][..],
+            &["s.toml:2:1", "`elct` (did you mean `elect`?)"][..],
         ),
         ("[[step]]\nelect = 7\n", &["s.toml:2:9", "string"]),
         (
@@ -330,6 +330,10 @@ fn a_bad_script_is_refused_with_its_place_and_a_remedy() -> Result<()> {
         &["/nowhere.wasm", "name a plugin"],
     )?;
     refused(&["test", &plugin, "--at", "17"], &["CALL:KIND", "17:kill"])?;
+    refused(&["test", &plugin, "--at", "0:kill"], &["CALL:KIND"])?;
+    refused(&["test", &plugin, "--explore-max", "0"], &["--explore-max"])?;
+    let counter = guest("counter")?;
+    refused(&["test", &counter], &["state = true", "--allow-state"])?;
     let script = Input::new("s.toml", "[[step]]\nelect = \"a\"\n")?;
     refused(
         &[

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use toml::de::DeTable;
 
 use crate::json;
-use crate::problem::{ConfigError, Place};
+use crate::problem::{ConfigError, Place, with_similar};
 use crate::tree::last_key;
 use crate::written::{Source, Written};
 
@@ -162,7 +162,7 @@ impl Document {
                 let span = error.span().unwrap_or_default();
                 let key = self.key_at(span.start);
                 // The message alone: the error as a whole quotes the line, and that may hold a secret.
-                syntax(span, key, error.message().to_owned())
+                syntax(span, key, with_similar(error.message()))
             })
     }
 

@@ -1,6 +1,7 @@
 //! What is wrong with a configuration, and where.
 
 mod bad_value;
+mod similar;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use soloist_core::text::{printable, printable_path, quoted};
 
 pub use bad_value::BadValue;
+pub(crate) use similar::with_similar;
 
 /// A configuration cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -127,6 +127,20 @@ pub fn build(folder: &Path, tell: &mut dyn FnMut(&str)) -> Result<PathBuf, Build
     }
 }
 
+/// Whether [`build`] would know what to do in a folder. Files of C count only beside a configuration: they lie in many folders.
+pub fn is_project(folder: &Path) -> bool {
+    let has = |name: &str| folder.join(name).exists();
+    // The folder of a workspace is none: its members are.
+    let is_package = || {
+        let text = fs::read_to_string(folder.join("Cargo.toml"));
+        text.is_ok_and(|text| text.lines().any(|line| line.trim() == "[package]"))
+    };
+    let is_configured = || has("soloist.toml") || has("soloist.json");
+    is_package()
+        || has("wit") && (has("app.py") || has("plugin.js"))
+        || is_configured() && files(folder, "c").is_ok_and(|sources| !sources.is_empty())
+}
+
 /// The files in a folder whose names end so, in order. A name that is no text is nobody's source.
 fn files(folder: &Path, extension: &str) -> Result<Vec<String>, BuildError> {
     let failed = |error| BuildError::Folder(folder.to_owned(), error);

@@ -16,6 +16,7 @@ use soloist_sandbox::{Compiler, Import, Inspection, PluginEngine, PluginKind, in
 use super::Failure;
 use super::fetch;
 use super::output::{print, print_json, tell_on_stderr};
+use super::unbuilt::advised;
 
 /// What a plugin gets from its task if it can open files.
 const DIRS: &str = "dirs = [{ host = \"/DIRECTORY\", guest = \"/data\" }]";
@@ -141,7 +142,7 @@ impl<'a> Plugin<'a> {
         refuse_folder(file)?;
         let fetched = fetch::named(file, sha256)?;
         let inspection = inspect(engine, &fetched.path)
-            .map_err(|error| Failure::Invalid(anyhow::Error::new(error)))?;
+            .map_err(|error| Failure::Invalid(advised(error.into(), file, None)))?;
         if let Some(wanted) = fetched.sha256.filter(|wanted| *wanted != inspection.sha256) {
             let (file, found) = (file.display(), inspection.sha256);
             return Err(Failure::Invalid(anyhow!(

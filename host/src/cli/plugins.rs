@@ -18,6 +18,7 @@ use soloist_sandbox::{
 
 use super::Failure;
 use super::fetch::{self, Fetched};
+use super::unbuilt::advised;
 
 /// Runs a long job on a thread of its own: see [`soloist_runtime::apart`].
 pub(super) async fn apart<T: Send + 'static>(
@@ -146,7 +147,8 @@ impl Loader {
             contacts: self.contacts.clone(),
             ..PluginSettings::default()
         };
-        Ok(Plugin::load(&self.engine, &fetched.path, settings)?)
+        Plugin::load(&self.engine, &fetched.path, settings)
+            .map_err(|error| advised(error.into(), &fetched.path, config.file.as_deref()))
     }
 }
 

@@ -19,6 +19,10 @@ use super::dev::Supply;
 use super::options::TaskOptions;
 use super::output::{print, stderr};
 
+mod progress;
+
+use progress::Progress;
+
 /// How many findings are told of one life.
 const FINDINGS_SHOWN: usize = 20;
 /// How many points at which a failover does the same are told.
@@ -121,7 +125,11 @@ impl Test {
             } else if self.explore || self.at.is_some() {
                 let began = Instant::now();
                 let max = usize::try_from(self.explore_max).unwrap_or(usize::MAX);
-                let explored = explore(&subject, &script, &lived, max, self.at);
+                let progress = Progress::of(&name);
+                let explored = explore(&subject, &script, &lived, max, self.at, &|tried, of| {
+                    progress.tell(tried, of);
+                });
+                drop(progress);
                 is_good = is_good && explored.findings.is_empty();
                 tell_explored(&mut told, &explored, began.elapsed());
             }

@@ -43,6 +43,35 @@ fn what_cannot_be_played_is_refused_with_a_remedy() -> Result<()> {
     Ok(())
 }
 
+/// The configuration beside the sources is the task's, so it is read as that of a host.
+#[test]
+fn a_project_that_cannot_be_played_is_refused_with_the_place() -> Result<()> {
+    let folder = TempDir::new()?;
+    let path = folder.path().display().to_string();
+    let configured = |text: &str| fs::write(folder.path().join("soloist.toml"), text);
+    fs::write(folder.path().join("notes.txt"), "")?;
+    refused(&["dev", &path], &["is no project", "soloist new"])?;
+    let notes = folder.path().join("notes.txt").display().to_string();
+    refused(&["dev", &notes], &["notes.txt", "is not WebAssembly"])?;
+    fs::write(folder.path().join("good.wat"), GOOD)?;
+    let task = "[[task]]\nname = \"a\"\nplugin = \"good.wat\"\n";
+    let two = format!("{task}{}", task.replace("\"a\"", "\"b\""));
+    configured(&two)?;
+    refused(&["dev", &path], &["2 tasks", "name the plugin instead"])?;
+    configured(&format!("{task}plugn = \"good.wat\"\n"))?;
+    refused(
+        &["dev", &path],
+        &["soloist.toml:4:1: task.plugn", "(did you mean `plugin`?)"],
+    )?;
+    configured("[[task]\n")?;
+    refused(&["dev", &path], &["soloist.toml:1:"])?;
+    configured(task)?;
+    fs::write(folder.path().join("more.wat"), GOOD)?;
+    refused(&["dev", &path], &["more than one .wat file"])?;
+    refused(&["dev", &path, "more"], &["'more'"])?;
+    refused(&["dev", "--jsn"], &["--jsn", "--json"])
+}
+
 #[tokio::test]
 async fn an_unknown_order_of_a_script_ends_it_in_good_order() -> Result<()> {
     let folder = TempDir::new()?;

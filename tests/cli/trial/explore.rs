@@ -1,8 +1,9 @@
 //! `soloist test --explore`: a failover at each call of a plugin finds what it would do.
 
 use anyhow::{Context, Result, ensure};
+use soloist_tests::build;
 
-use super::{SERVED, failed_over, misbehaved, tested};
+use super::{SERVED, failed_over, guest, misbehaved, tested};
 use crate::input::case::Input;
 
 #[test]
@@ -165,6 +166,40 @@ fn what_each_restart_repeats_is_told_once() -> Result<()> {
     ensure!(
         code == Some(1) && points.len() > 1 && distinct.len() == points.len(),
         "{text}"
+    );
+    Ok(())
+}
+
+/// Somebody at a terminal sees how far it is. A pipe has nothing but the findings.
+#[test]
+fn progress_is_shown_on_a_terminal_alone() -> Result<()> {
+    let script = Input::new("life.toml", SERVED)?;
+    let soloist = build::artifacts()?.soloist.display().to_string();
+    let plugin = guest("failover")?;
+    let command = format!(
+        "{soloist} test {plugin} --config do=put --allow-state --allow-http http://api.example.com --script {} --explore --explore-max 50",
+        script.path()
+    );
+    let run = |command: &mut std::process::Command| -> Result<String> {
+        soloist_tests::host::clear_settings(command);
+        let output = command
+            .env("XDG_CACHE_HOME", build::target()?.join("cache"))
+            .stdin(std::process::Stdio::null())
+            .output()?;
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        ensure!(output.status.success(), "{text}");
+        Ok(text)
+    };
+    // It gives its child a terminal of its own.
+    let shown = run(std::process::Command::new("script").args(["-qec", &command, "/dev/null"]))?;
+    ensure!(
+        shown.contains(" failovers tried: ") && shown.contains("; 0 findings"),
+        "{shown}"
+    );
+    let piped = run(std::process::Command::new("sh").args(["-c", &command]))?;
+    ensure!(
+        !piped.contains("tried: ") && !piped.contains('\u{1b}'),
+        "{piped}"
     );
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::expect::unmet_state;
@@ -39,7 +40,7 @@ pub struct Explored {
 }
 
 /// Goes through a script with a failover before and after each of the plugin's calls, at most so many times, or at one point
-/// alone. `base` is the life without one.
+/// alone. `base` is the life without one. `tell` hears after each one how many of how many have been tried, from several threads.
 ///
 /// Where there are more points than may be tried, those that are tried are spread over the whole life.
 pub fn explore(
@@ -48,12 +49,15 @@ pub fn explore(
     base: &Lived,
     max: usize,
     only: Option<Point>,
+    tell: &(dyn Fn(usize, usize) + Sync),
 ) -> Explored {
     let calls = base.calls();
     let points = match only {
         Some(point) => vec![point],
         None => spread(calls, max),
     };
+    let tried = AtomicUsize::new(0);
+    let count = || tell(tried.fetch_add(1, Ordering::Relaxed) + 1, points.len());
     let explorer = || Explorer {
         subject,
         script,
@@ -69,7 +73,13 @@ pub fn explore(
         let explore = |first: usize| {
             let mut explorer = explorer();
             let points = points.iter().skip(first).step_by(workers);
-            points.map(|point| (*point, explorer.at(*point))).collect()
+            points
+                .map(|point| {
+                    let found = explorer.at(*point);
+                    count();
+                    (*point, found)
+                })
+                .collect()
         };
         let workers: Vec<_> = (0..workers.min(points.len()))
             .map(|first| scope.spawn(move || explore(first)))

@@ -11,6 +11,7 @@ use soloist_core::digest::Digest;
 use super::super::Failure;
 use super::super::fetch::one;
 use super::super::plugins::check;
+use super::super::unbuilt::advised;
 use super::read_bounded;
 
 /// A plugin that is at hand, and where hosts fetch it.
@@ -29,7 +30,10 @@ impl Obtained {
         no_check: bool,
     ) -> Result<Self, Failure> {
         let fetched = one(&deployment.plugin, deployment.sha256)?;
-        let bytes = read_bounded(&fetched.path, MAX_BYTES)?;
+        let bytes = read_bounded(&fetched.path, MAX_BYTES).map_err(|failure| match failure {
+            Failure::Invalid(error) => Failure::Invalid(advised(error, &fetched.path, None)),
+            failure => failure,
+        })?;
         let digest = Digest::of(&bytes);
         if let Some(wanted) = fetched.sha256.filter(|wanted| *wanted != digest) {
             return Err(Failure::Invalid(anyhow!(
