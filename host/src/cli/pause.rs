@@ -51,6 +51,10 @@ pub(super) struct Resume {
     #[arg(value_parser = task_name)]
     task: TaskName,
 
+    /// Why, for whoever wonders: up to 200 characters [default: none]
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+
     #[command(flatten)]
     options: OperatorOptions,
 }
@@ -87,8 +91,13 @@ impl Pause {
 
 impl Resume {
     pub(super) fn execute(self, matches: &ArgMatches) -> Result<(), Failure> {
-        let Self { task, options } = self;
-        let (operator, by) = (options.operator(matches)?, changed());
+        let Self {
+            task,
+            reason,
+            options,
+        } = self;
+        let operator = options.operator(matches)?;
+        let by = changed().because(reason.as_deref());
         let decide = |record: Option<&RolloutRecord>| resume(record, by.clone());
         block_on(async {
             let mut observer = operator.connect().await?;

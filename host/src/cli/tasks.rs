@@ -22,7 +22,8 @@ const DIGEST_SHORT: usize = 12;
 ///
 ///   {"tasks": [{"task": NAME, "deployed": BOOLEAN, "stage": STAGE, "generation": NUMBER, "sha256": DIGITS,
 ///               "wanted": NUMBER, "back": NUMBER, "ready": NUMBER, "hosts": NUMBER, "leader": ID, "term": NUMBER,
-///               "runs": NUMBER, "paused": TEXT, "changed": {"by": TEXT, "at": TIME}, "problem": TEXT}, ...]}
+///               "runs": NUMBER, "paused": TEXT, "changed": {"by": TEXT, "at": TIME, "reason": TEXT},
+///               "problem": TEXT}, ...]}
 ///
 /// STAGE is probation, healthy, rolled-back, failed or undeployed; it is null for a task of files, and for a record that
 /// cannot be read, of which "problem" says why. "generation" is the one that terms run, "wanted" the one that hosts prepare,
@@ -76,6 +77,7 @@ struct Row<'a> {
 struct Changed<'a> {
     by: &'a str,
     at: &'a str,
+    reason: Option<&'a str>,
 }
 
 impl Tasks {
@@ -155,6 +157,7 @@ fn deployed<'a>(task: &'a str, seen: &'a Seen) -> Row<'a> {
         changed: Some(Changed {
             by: &record.changed.by,
             at: &record.changed.at,
+            reason: record.changed.reason.as_deref(),
         }),
         problem: None,
     }

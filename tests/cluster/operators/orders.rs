@@ -35,8 +35,14 @@ async fn a_task_that_is_paused_says_why() -> Result<()> {
         "soloist resume",
     ];
     has_failed(&waiting, 1, &words)?;
-    succeeds(&cluster, &["resume", TASK]).await?;
+    succeeds(&cluster, &["resume", TASK, "--reason", "seen \u{1b}[2J"]).await?;
     ensure!(record(&client).await?.paused.is_none());
+    let shown = succeeds(&cluster, &["tasks", "show", TASK]).await?;
+    let changed = shown.lines().find(|line| line.contains("changed"));
+    ensure!(
+        changed.is_some_and(|line| line.ends_with(": seen \\u{1b}[2J")),
+        "{shown}"
+    );
     client::close(client).await;
     Ok(())
 }

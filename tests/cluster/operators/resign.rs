@@ -237,7 +237,9 @@ async fn orders_that_cannot_be_read_are_reported_and_come_through_when_they_can(
 /// A leader that does not answer: the command says so, and the order is followed as soon as the leader can.
 #[tokio::test]
 async fn an_order_stands_until_the_leader_follows_it() -> Result<()> {
-    let cluster = Cluster::embedded().await?;
+    // However long a busy machine takes over the command, the leader still has its lease when it goes on.
+    let settings = Settings::embedded().tick(Duration::from_secs(2));
+    let cluster = Cluster::with(settings, Duration::from_secs(40)).await?;
     let mut hosts = cluster.queue(&["a", "b"]).await?;
     hosts[0].pause().await?;
     fails(

@@ -46,7 +46,7 @@ pub struct RolloutRecord {
     /// Nobody runs the task until it is resumed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Paused>,
-    /// Who changed the record last, and when.
+    /// Who changed the record last, when and why.
     pub changed: Changed,
     /// What hosts and operators of another build have written besides.
     #[serde(flatten)]
@@ -122,13 +122,16 @@ impl Paused {
     }
 }
 
-/// Who changed a record, and when: for people to read, no rule goes by it.
+/// Who changed a record, when and why: for people to read, no rule goes by it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
     /// A host, or an operator as `who@where`.
     pub by: String,
     /// RFC 3339, UTC, by the clock of whoever changed it.
     pub at: String,
+    /// Why, if an operator gave a reason for which the record has no other place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Changed {
@@ -137,7 +140,15 @@ impl Changed {
         Self {
             by: clean(by),
             at: clean(at),
+            reason: None,
         }
+    }
+
+    /// The same change with a reason, which is made printable, and cut to a bounded length.
+    #[must_use]
+    pub fn because(self, reason: Option<&str>) -> Self {
+        let reason = reason.map(clean).filter(|reason| !reason.is_empty());
+        Self { reason, ..self }
     }
 }
 
@@ -211,7 +222,8 @@ impl RolloutRecord {
 
     /// Anybody may have written the texts.
     fn cleaned(mut self) -> Self {
-        self.changed = Changed::new(&self.changed.by, &self.changed.at);
+        self.changed = Changed::new(&self.changed.by, &self.changed.at)
+            .because(self.changed.reason.as_deref());
         if let Stage::RolledBack(failure) | Stage::Failed(failure) = &mut self.stage {
             *failure = Failure::new(failure.from, &failure.cause, &failure.detail);
         }

@@ -193,7 +193,7 @@ pub fn rollback(
     if let Some(wanted) = record.wanted {
         let record = RolloutRecord {
             wanted: None,
-            changed,
+            changed: changed.because(Some(reason)),
             ..record.clone()
         };
         return Ok((record, Undone::Wanted(wanted)));

@@ -223,7 +223,11 @@ fn the_name_of_a_candidate() {
 
 #[test]
 fn the_record_of_a_rollout() {
-    for bytes in [written!("rollout"), written!("rollout-failed")] {
+    for bytes in [
+        written!("rollout"),
+        written!("rollout-failed"),
+        written!("rollout-resumed"),
+    ] {
         let record = RolloutRecord::decode(bytes).unwrap();
         is_written_as_before(&record, bytes);
         // Whoever writes over it keeps what it does not know.

@@ -145,9 +145,11 @@ fn text(task: &str, record: &RolloutRecord, deployed: &Deployed) -> String {
         };
         line("paused", reason);
     }
+    let reason = record.changed.reason.iter();
+    let reason: String = reason.map(|reason| format!(": {reason}")).collect();
     line(
         "changed",
-        &format!("{} by {}", record.changed.at, record.changed.by),
+        &format!("{} by {}{reason}", record.changed.at, record.changed.by),
     );
     let kept: Vec<_> = deployed.generations.iter().map(u64::to_string).collect();
     line("generations", &kept.join(", "));
