@@ -9,6 +9,7 @@ use soloist_tests::build;
 use soloist_tests::cluster::Cluster;
 use soloist_tests::history::Record;
 use soloist_tests::host::Host;
+use soloist_tests::registry::Registry;
 use soloist_tests::zookeeper::Settings;
 
 use crate::SESSION_TIMEOUT;
@@ -27,23 +28,28 @@ const IDENTITY: &str = "digest:ops:bench";
 pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     let settings = Settings::standalone().system_property("zookeeper.forceSync", "yes");
     let cluster = Cluster::with(settings, SESSION_TIMEOUT).await?;
+    let registry = Registry::start("").await?;
     let mut hosts = Vec::new();
     for id in HOSTS {
-        hosts.push(taking(&cluster, id)?);
+        hosts.push(taking(&cluster, id, registry.as_ref())?);
     }
     let plugin = build::artifacts()?.guest("misbehave");
     for (source, what) in [
         ("ensemble:", "in the ensemble"),
         ("file://", "in a directory that all share"),
+        ("oci://", "in a registry on the same machine"),
     ] {
+        if source == "oci://" && registry.is_none() {
+            continue;
+        }
         let mut samples = Samples::default();
         for number in 0..DEPLOYED {
             let task = format!("new-{}-{number}", source.len());
             let own = unlike_others(&cluster, &plugin, &task)?;
-            let place = if source == "file://" {
-                format!("file://{}", own.display())
-            } else {
-                source.to_owned()
+            let place = match (source, &registry) {
+                ("file://", _) => format!("file://{}", own.display()),
+                ("oci://", Some(registry)) => pushed(registry, &own, &task)?,
+                _ => source.to_owned(),
             };
             let (from, began) = (cluster.history.len(), SystemTime::now());
             deploy(&cluster, &own, &task, "wait", &["--source", &place]).await?;
@@ -63,6 +69,15 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     }
     drop(hosts);
     many(&cluster, &build::artifacts()?.guest("hello"), table).await
+}
+
+/// Puts a plugin into the registry, and says where it is.
+fn pushed(registry: &Registry, plugin: &Path, name: &str) -> Result<String> {
+    let image = format!("oci://{}/bench/{name}:1.0", registry.address());
+    let plugin = plugin.display().to_string();
+    let (output, told) = registry.soloist(&["push", &plugin, &image])?;
+    ensure!(output.status.success(), "{told}");
+    Ok(image)
 }
 
 async fn taken_back(cluster: &Cluster, plugin: &Path, table: &mut Table) -> Result<()> {
@@ -94,7 +109,7 @@ async fn many(cluster: &Cluster, plugin: &Path, table: &mut Table) -> Result<()>
     let from = cluster.history.len();
     let before = packets(cluster).await?;
     let began = SystemTime::now();
-    let mut host = taking(cluster, "alone")?;
+    let mut host = taking(cluster, "alone", None)?;
     let mut last = began;
     for number in 0..TASKS {
         let said = first(cluster, from, "plugin-log", &format!("many-{number}")).await?;
@@ -121,16 +136,21 @@ async fn many(cluster: &Cluster, plugin: &Path, table: &mut Table) -> Result<()>
     Ok(())
 }
 
-/// A host that takes whatever those deploy who have its identity.
-fn taking(cluster: &Cluster, id: &str) -> Result<Host> {
+/// A host that takes whatever those deploy who have its identity, from that registry as well.
+fn taking(cluster: &Cluster, id: &str, registry: Option<&Registry>) -> Result<Host> {
     let kept = cluster
         .file(&format!("{id}.kept"), "")?
         .with_extension("dir");
     fs::create_dir_all(&kept)?;
     let kept = kept.display().to_string();
+    let registry = registry.map(|it| format!("oci://{}/", it.address()));
+    let sources: Vec<_> = ["ensemble:", "file:///"]
+        .into_iter()
+        .chain(registry.as_deref())
+        .collect();
     let config = format!(
         "[zookeeper]\nauth = {IDENTITY:?}\nacl = \"creator\"\n[deploy]\nenabled = true\nunsigned = true\ntasks = [\"*\"]\n\
-         sources = [\"ensemble:\", \"file:///\"]\ndirectory = {kept:?}\n[deploy.allow]\nstate = true\n"
+         sources = {sources:?}\ndirectory = {kept:?}\n[deploy.allow]\nstate = true\n"
     );
     let file = cluster.file(&format!("{id}.toml"), config)?;
     cluster.host_of(id, &file)?.start(&cluster.history)

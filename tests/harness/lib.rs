@@ -12,6 +12,7 @@
 //! | [`pages`] | what a host tells over HTTP |
 //! | [`ports`] | loopback ports that stay reserved |
 //! | [`postgres`] | a private PostgreSQL server |
+//! | [`registry`] | a private registry of images |
 //! | [`tools`] | what makes plugins of other languages than Rust |
 //! | [`zookeeper`] | private ZooKeeper servers: one alone, or an ensemble |
 //! | [`build`] | the binaries and guests under test, built once |
@@ -47,6 +48,7 @@ pub mod process;
 pub mod project;
 pub mod proxy;
 pub mod reference;
+pub mod registry;
 pub mod revocation;
 pub mod session;
 pub mod tools;
