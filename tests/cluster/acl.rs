@@ -1,9 +1,14 @@
 //! What an ACL keeps others from: whoever lacks the identity of the hosts can change nothing that an election rests on.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, ensure};
+use soloist_coordination::deployed::DeployedNodes;
+use soloist_core::records::{self, TaskPaths};
 use soloist_tests::client;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::host::{Command, Host};
+use soloist_tests::session::OwnSession;
 use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error, Permission};
 
 const IDENTITY: &str = "SOLOIST_ZOOKEEPER_AUTH";
@@ -330,4 +335,48 @@ async fn a_host_of_another_identity_never_leads() -> Result<()> {
     );
     ensure!(other.terminate().await?.success(), "{}", other.errors());
     cluster.verdict().check()
+}
+
+/// Whoever may make nodes beside the one that was read could put one in its place that looks guarded: then neither is gone by.
+#[tokio::test]
+async fn unsigned_text_and_its_rights_are_those_of_one_node() -> Result<()> {
+    const ROOT: &str = "/soloist";
+    let cluster = Cluster::embedded().await?;
+    let own = OwnSession::begin(&cluster, "a").await?;
+    let client = cluster.client().await?;
+    let paths = Arc::new(TaskPaths::new(ROOT, "report", None));
+    let path = paths.generation(1);
+    client::make_path(&client, records::parent(&path).context("it has none")?).await?;
+    let nodes = DeployedNodes::new(Arc::clone(&own.session), paths);
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let create = async || client.create(&path, b"text", &options).await.map(drop);
+    let read = async || nodes.generation(1).await?.context("it is not there");
+    create().await?;
+    let node = read().await?;
+    ensure!(nodes.is_guarded(1, &node, ROOT).await?);
+    client.delete(&path, None).await?;
+    create().await?;
+    ensure!(
+        !nodes.is_guarded(1, &node, ROOT).await?,
+        "it is another node"
+    );
+    let node = read().await?;
+    client.set_data(&path, b"text", None).await?;
+    ensure!(
+        !nodes.is_guarded(1, &node, ROOT).await?,
+        "it was written since"
+    );
+    let node = read().await?;
+    ensure!(nodes.is_guarded(1, &node, ROOT).await?);
+    let rights = [
+        Acl::new(Permission::READ, AuthId::anyone()),
+        Acl::new(Permission::ALL, AuthId::new("digest", "ann:x")),
+    ];
+    client.set_acl(&path, &rights, None).await?;
+    ensure!(
+        !nodes.is_guarded(1, &node, ROOT).await?,
+        "others may write it"
+    );
+    client::close(client).await;
+    Ok(())
 }

@@ -68,6 +68,12 @@ async fn a_foreign_program_waits_for_a_host() -> Result<()> {
     let mut next = self::host(&cluster, "b")?;
     next.event("standby").await?;
     ensure!(foreign.standing() == Standing::Leading);
+    let listed = cluster.operator(&[], &["tasks", "--json"]).await?.json()?;
+    let task = &listed["tasks"][0];
+    ensure!(
+        task["leader"] == "a foreign contender" && task["term"].is_null(),
+        "{listed}"
+    );
     foreign.leave().await;
     next.event("plugin-log").await?;
     cluster.verdict().check()

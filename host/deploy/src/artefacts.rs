@@ -1,5 +1,6 @@
 //! The door of this crate: fetching that a thread with better things to do can wait for.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,14 +13,11 @@ use crate::bounds::Bounds;
 use crate::cache::{Artefact, Cache};
 use crate::error::FetchError;
 use crate::fetcher::Fetcher;
+use crate::mounts::Mounts;
 use crate::oci::DockerConfig;
 
 /// How many servers are asked at once.
 const SERVERS_MAX: usize = 4;
-
-/// How many files are copied at once. They are counted apart, so that a directory of another machine that does not answer
-/// keeps no server from being asked.
-const FILES_MAX: usize = 2;
 
 /// How often the cache alone is worked on at once.
 const CACHED_MAX: usize = 2;
@@ -36,7 +34,7 @@ const CACHED_MAX: usize = 2;
 pub struct Artefacts {
     fetcher: Fetcher,
     servers: Arc<Semaphore>,
-    files: Arc<Semaphore>,
+    files: Mounts,
     cached: Arc<Semaphore>,
 }
 
@@ -46,7 +44,7 @@ impl Artefacts {
         Self {
             fetcher: Fetcher::new(cache, bounds, docker),
             servers: Arc::new(Semaphore::new(SERVERS_MAX)),
-            files: Arc::new(Semaphore::new(FILES_MAX)),
+            files: Mounts::default(),
             cached: Arc::new(Semaphore::new(CACHED_MAX)),
         }
     }
@@ -75,11 +73,11 @@ impl Artefacts {
     ) -> Result<Artefact, FetchError> {
         let slots = match source {
             ArtefactSource::Ensemble => return Err(FetchError::Ensemble),
-            ArtefactSource::File(_) => &self.files,
-            ArtefactSource::Https { .. } | ArtefactSource::Oci { .. } => &self.servers,
+            ArtefactSource::File(path) => self.files.slots(Path::new(path)),
+            ArtefactSource::Https { .. } | ArtefactSource::Oci { .. } => Arc::clone(&self.servers),
         };
         let (fetcher, source) = (self.fetcher.clone(), source.clone());
-        apart(slots, deadline, async move || {
+        apart(&slots, deadline, async move || {
             fetcher.fetch(&source, sha256, deadline).await
         })
         .await

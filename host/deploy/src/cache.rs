@@ -123,7 +123,7 @@ impl Cache {
                 Err(error) => return Err(CacheError::of(&path, error)),
             };
             // Whoever has it alone is about to remove it, or has just made it.
-            lock_shared(&file, &path)?;
+            lock_shared(&file, &path, LOCK_TIME)?;
             if !is_at(&file, &path) {
                 continue;
             }
@@ -183,14 +183,15 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Shares the lock of a file. Whoever has it alone has it for moments, unless somebody stops that process.
-fn lock_shared(file: &File, path: &Path) -> Result<(), CacheError> {
+/// Shares the lock of a file. Whoever has it alone has it for moments, unless somebody stops that process: it is waited for
+/// so long.
+fn lock_shared(file: &File, path: &Path, within: Duration) -> Result<(), CacheError> {
     let began = Instant::now();
     loop {
         match file.try_lock_shared() {
             Ok(()) => return Ok(()),
             Err(TryLockError::Error(error)) => return Err(CacheError::of(path, error)),
-            Err(TryLockError::WouldBlock) if began.elapsed() < LOCK_TIME => sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) if began.elapsed() < within => sleep(LOCK_PAUSE),
             Err(TryLockError::WouldBlock) => {
                 return Err(CacheError::Locked {
                     path: path.to_owned(),

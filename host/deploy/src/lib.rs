@@ -11,6 +11,7 @@
 //! | `oci` | images of registries, and who may see them |
 //! | `http` | requests, redirects, TLS |
 //! | `cache` | the artefacts that were fetched, by their digests |
+//! | `mounts` | file systems, so that one that hangs keeps none of the others from being read |
 //! | `bounds`, `retries` | how much is waited for, how long, and what is tried again |
 //!
 //! [`Artefacts`] works on threads of its own: whoever renews a lease can wait for it.
@@ -24,6 +25,7 @@ mod download;
 mod error;
 mod fetcher;
 mod http;
+mod mounts;
 mod oci;
 mod retries;
 pub mod trust;

@@ -174,3 +174,20 @@ fn parts_count_while_they_grow_and_a_cache_that_is_full_of_what_is_in_use_takes_
     part.append(b"gro").unwrap();
     assert!(!files[0].exists());
 }
+
+#[test]
+fn a_file_that_another_process_does_not_let_go_of_is_waited_for_no_longer_than_that() {
+    let (_directory, cache) = cache();
+    cache.keep(b"abc").unwrap();
+    let path = cache.path(Digest::of(b"abc"));
+    let (held, file) = (open(&path).unwrap(), open(&path).unwrap());
+    held.lock().unwrap();
+    let within = Duration::from_millis(50);
+    let began = Instant::now();
+    let error = lock_shared(&file, &path, within).unwrap_err();
+    assert!(began.elapsed() >= within, "{error}");
+    assert!(matches!(error, CacheError::Locked { .. }), "{error}");
+    assert!(error.is_transient(), "{error}");
+    held.unlock().unwrap();
+    lock_shared(&file, &path, Duration::ZERO).unwrap();
+}
