@@ -6,6 +6,7 @@
 //! | [`election`] | the election of one task: inputs to actions |
 //! | [`lease`] | how long a host may act without asking anybody |
 //! | [`permit`] | a leader's permission to have effects, which ends by itself |
+//! | [`pulse`] | when a plugin last gave a sign of life |
 //! | [`term`] | a term of leadership, and why one ends |
 //! | [`restart`] | when a plugin is run again, and how long a host rests |
 //! | [`backoff`] | pauses that double up to a bound |
@@ -46,6 +47,7 @@ pub mod meter;
 pub mod pattern;
 pub mod permit;
 pub mod placement;
+pub mod pulse;
 pub mod records;
 pub mod restart;
 pub mod rollout;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::clock::{self, Moment};
 use crate::meter::{Effect, Outcome, TaskMeter};
+use crate::pulse::Pulse;
 
 /// The moment until which a session's lease lasts, written by the lease keeper and read by every permit of that session.
 ///
@@ -63,6 +64,7 @@ pub struct Permit {
     deadline: SharedDeadline,
     phase: Arc<watch::Sender<Phase>>,
     meter: Option<Arc<TaskMeter>>,
+    pulse: Pulse,
 }
 
 impl Permit {
@@ -72,6 +74,7 @@ impl Permit {
             deadline,
             phase: Arc::new(watch::Sender::new(Phase::Held)),
             meter: None,
+            pulse: Pulse::default(),
         }
     }
 
@@ -84,6 +87,11 @@ impl Permit {
     /// What measures the calls of whoever holds this, if they are measured.
     pub fn meter(&self) -> Option<&Arc<TaskMeter>> {
         self.meter.as_ref()
+    }
+
+    /// The signs of life of whoever holds this.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Counts an effect, if effects are measured.

@@ -129,6 +129,7 @@ impl Linked {
         leadership: Leadership,
         completed: impl FnOnce(bool) -> AfterCompletion + Send,
     ) -> Result<RunEnd, Failure> {
+        leadership.permit.pulse().lives();
         // An interruption counts as a call of the guest: those who count the calls choose its moment.
         let is_counted = self.settings.calls.is_some();
         let _ticking = (!is_counted).then(|| self.ticker.tick(&self.engine));
@@ -223,6 +224,7 @@ impl Linked {
             }
             if !start.is_interrupted() {
                 turn.end();
+                leadership.permit.pulse().lives();
             }
             is_due = is_due || due.as_mut().poll(context).is_ready();
             if is_due && start.has_failed() {

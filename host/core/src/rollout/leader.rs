@@ -11,6 +11,9 @@ use crate::records::{
 };
 use crate::restart::PluginFailed;
 
+/// How often a run is looked at that has lasted its time and computes.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
 /// What has become of the plugin in this term.
 #[derive(Clone, Copy, Debug)]
 pub enum Plugin<'a> {
@@ -20,6 +23,8 @@ pub enum Plugin<'a> {
     Running {
         /// When this run began.
         since: Moment,
+        /// When the plugin last called the host or waited: now, unless it computes.
+        alive: Moment,
     },
     /// It has failed, and is started again after a pause.
     Restarting {
@@ -275,7 +280,10 @@ impl Leader {
                 return Some(self.showed_nothing(view, record, give_back, "resigned"));
             }
             Plugin::Completed => true,
-            Plugin::Running { since } => now >= since + self.settings.healthy_after,
+            // One that has begun to compute without end may hang: it has to show more than its beginning.
+            Plugin::Running { since, alive } => {
+                now >= since + self.settings.healthy_after && alive >= self.shown_at(since)
+            }
             Plugin::Restarting { .. } | Plugin::Idle => false,
         };
         // While another one is wanted, the one to go back to stays what it was.
@@ -333,6 +341,11 @@ impl Leader {
         (all || some).then(|| Next::Write(change::promote(record, self.changed(view))))
     }
 
+    /// When a run has shown that it goes on: a sign of life from then on is one of the second half of `healthy_after`, or later.
+    fn shown_at(&self, since: Moment) -> Moment {
+        since + self.settings.healthy_after / 2
+    }
+
     fn wait(&self, now: Moment, view: &View<'_>, record: &RolloutRecord) -> Next {
         if record.copy == Some(StateCopy::Stale) {
             return Next::Drop(change::dropped(record, self.changed(view)));
@@ -340,8 +353,9 @@ impl Leader {
         let progress = record.wanted.map(|wanted| progress(view.hosts, wanted));
         let until = match (self.wanted, view.plugin, &record.stage) {
             (Some((_, since)), ..) if record.wanted.is_some() => Some(since + view.ready_timeout),
-            (_, Plugin::Running { since }, Stage::Probation { .. }) => {
-                Some(since + self.settings.healthy_after)
+            (_, Plugin::Running { since, .. }, Stage::Probation { .. }) => {
+                let due = since + self.settings.healthy_after;
+                Some(if due > now { due } else { now + LOOK_AGAIN })
             }
             _ => None,
         };

@@ -188,6 +188,7 @@ impl Acts {
             }
             _ => Plugin::Running {
                 since: Moment::from_nanos(0) + Duration::from_secs(self.since + ahead),
+                alive: Moment::from_nanos(u64::MAX),
             },
         }
     }

@@ -459,7 +459,7 @@ impl World {
         let mut seen = record.clone();
         if !self.holds(Rule::Held) {
             // The broken rule: the leader does not look at what is wanted before it finds its own generation healthy.
-            let is_healthy = matches!(plugin, Plugin::Running { since }
+            let is_healthy = matches!(plugin, Plugin::Running { since, .. }
                 if host.moment(self.now) >= since + fate.settings().healthy_after);
             if is_healthy && matches!(seen.stage, Stage::Probation { .. }) {
                 seen.wanted = None;

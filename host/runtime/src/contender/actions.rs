@@ -179,6 +179,9 @@ impl Contender {
         };
         let permit = Permit::new(standing.session.deadline().clone());
         let permit = measured(self.enlisted.as_ref(), permit);
+        if let Some(leading) = &mut tenure.leading {
+            leading.follow(permit.pulse());
+        }
         let keys_max = usize::try_from(plugin.limits().state_keys).unwrap_or(usize::MAX);
         let fence = self.task.fence(standing, &term);
         let session = Arc::clone(&standing.session);

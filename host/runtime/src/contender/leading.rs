@@ -17,6 +17,7 @@ use soloist_core::backoff::Backoff;
 use soloist_core::cause::Cause;
 use soloist_core::clock::{self, Moment};
 use soloist_core::digest::Digest;
+use soloist_core::pulse::Pulse;
 use soloist_core::records::{Generation, RolloutRecord, timestamp};
 use soloist_core::restart::PluginFailed;
 use soloist_core::rollout::{Leader, Next, Plugin, Progress, Purpose, Seen, Standing, View};
@@ -51,6 +52,8 @@ pub(super) struct Leading {
     /// Who stands and who is ready, as far as that has been read and matters.
     hosts: Option<Vec<Standing>>,
     run: Run,
+    /// The plugin's signs of life.
+    pulse: Pulse,
     /// The host knows something that was not looked at.
     has_news: bool,
     /// When to look again, whatever happens.
@@ -134,6 +137,7 @@ impl Leading {
             record: None,
             hosts: None,
             run: Run::Idle,
+            pulse: Pulse::default(),
             has_news: true,
             wake: None,
             retry_at: None,
@@ -163,6 +167,11 @@ impl Leading {
     /// The plugin is started.
     pub(super) fn activated(&mut self) {
         self.run = Run::Running(clock::now());
+    }
+
+    /// The plugin that is started gives these signs of life.
+    pub(super) fn follow(&mut self, pulse: &Pulse) {
+        self.pulse = pulse.clone();
     }
 
     /// Takes note of what the activation says.
@@ -272,7 +281,7 @@ impl Leading {
             },
             hosts: self.hosts.as_deref().unwrap_or_default(),
             prepared: &prepared,
-            plugin: self.run.plugin(),
+            plugin: self.run.plugin(self.pulse.last(now)),
             ready_timeout: ready_timeout(record, &known),
             at: &timestamp(),
         };
@@ -412,10 +421,13 @@ where
 }
 
 impl Run {
-    fn plugin(&self) -> Plugin<'_> {
+    fn plugin(&self, alive: Moment) -> Plugin<'_> {
         match self {
             Self::Idle => Plugin::Idle,
-            Self::Running(since) => Plugin::Running { since: *since },
+            Self::Running(since) => Plugin::Running {
+                since: *since,
+                alive,
+            },
             Self::Restarting(failures, cause) => Plugin::Restarting {
                 failures: *failures,
                 cause,

@@ -30,6 +30,7 @@ use crate::run::elected::Elected;
 use crate::run::start::Start;
 use crate::run::usage::Usage;
 use crate::settings::PluginSettings;
+use soloist_core::clock;
 use soloist_core::limits::{Limit, count};
 use soloist_core::permit::LeaseLost;
 use soloist_core::secret::Redactor;
@@ -295,6 +296,7 @@ pub(crate) fn new(
         if let Some(meter) = host.leadership.permit.meter() {
             meter.interrupted();
         }
+        host.leadership.permit.pulse().computes(clock::now());
         if host.start.is_overdue() {
             return Err(host.settings.limits.reached(Limit::StartTimeout).into());
         }
@@ -310,7 +312,10 @@ pub(crate) fn new(
             (CallHook::CallingHost | CallHook::ReturningFromHost, None) => {}
         }
         let checked = match hook {
-            CallHook::CallingHost => permit.enter(),
+            CallHook::CallingHost => {
+                permit.pulse().lives();
+                permit.enter()
+            }
             _ => permit.check(),
         };
         checked

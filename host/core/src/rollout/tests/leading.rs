@@ -68,8 +68,10 @@ fn written(next: Next) -> RolloutRecord {
     }
 }
 
+/// It waits most of the time, as plugins do.
 const RUNNING: Plugin<'static> = Plugin::Running {
     since: Moment::from_nanos(0),
+    alive: Moment::from_nanos(u64::MAX),
 };
 
 #[test]
@@ -203,9 +205,9 @@ fn a_run_of_its_time_or_one_that_completes_is_healthy_and_a_restart_begins_anew(
         cause: &cause,
     };
     assert!(matches!(scene.next(70, restarting(2)), Next::Wait { .. }));
-    let since = at(71);
+    let (since, alive) = (at(71), at(72));
     assert!(matches!(
-        scene.next(72, Plugin::Running { since }),
+        scene.next(72, Plugin::Running { since, alive }),
         Next::Wait { .. }
     ));
     let record = written(scene.next(1, Plugin::Completed));
@@ -213,6 +215,26 @@ fn a_run_of_its_time_or_one_that_completes_is_healthy_and_a_restart_begins_anew(
     // However long it ran in between, so many failures are too many.
     let record = written(scene.next(1_000, restarting(3)));
     assert!(matches!(record.stage, Stage::RolledBack(_)));
+}
+
+/// It said that it begins, and has computed ever since: nobody can tell whether it will ever do more.
+#[test]
+fn a_run_that_only_computes_is_healthy_once_it_gives_a_sign_of_life() {
+    let mut scene = Scene::new(probation());
+    let computes_since = |seconds| Plugin::Running {
+        since: at(0),
+        alive: at(seconds),
+    };
+    for now in [60, 61, 3_600] {
+        let next = scene.next(now, computes_since(29));
+        let wakes = matches!(next, Next::Wait { until: Some(until), .. } if until > at(now));
+        assert!(wakes, "{now}: {next:?}");
+    }
+    // A call within the second half is enough, however long it computes after that; so is a later one.
+    for (now, last) in [(60, 30), (90, 31), (3_600, 3_600)] {
+        let record = written(scene.next(now, computes_since(last)));
+        assert_eq!(record.stage, Stage::Healthy, "{now}");
+    }
 }
 
 #[test]
