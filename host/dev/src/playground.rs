@@ -10,17 +10,17 @@
 //! | `told` | how what happens is told: a line for a person, or JSON |
 //! | `teller` | hears of every event, tells it, and knows who leads |
 //! | `member` | one host on its thread, which can be killed |
-//! | `stage` | both hosts and the ensemble: each order as it is carried out |
+//! | `pair` | both hosts and the ensemble: each order as it is carried out |
 //! | `shown` | the state, the queue and the terms, for a person |
 //! | `sources` | files that are looked at again and again: which change is one to build for |
 //! | `play` | the loop: orders, changes of files, the end |
 
 mod member;
 mod order;
+mod pair;
 mod play;
 mod shown;
 mod sources;
-mod stage;
 mod teller;
 mod told;
 

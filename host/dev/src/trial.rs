@@ -14,8 +14,10 @@
 //! | `terms` | one term after another, and what happens to the leader |
 //! | `patience` | how long a step may take in real time |
 //! | `life` | the driver, step by step |
+//! | `verdict` | what is not as it should be |
 //! | `lived` | what is tried, and what is known of it afterwards |
 //! | `expect` | whether what was expected is so, and what is there instead |
+//! | `work` | which of what it does is its work at the slots of its schedules |
 //! | `slots` | whether a failover loses a slot, or has it done twice |
 //! | `explore` | the same life again, with a failover at each call |
 
@@ -33,7 +35,9 @@ mod script;
 mod shown;
 mod slots;
 mod terms;
+mod verdict;
 mod watched;
+mod work;
 
 pub use self::explore::{Explored, Finding, explore};
 pub use self::life::live;

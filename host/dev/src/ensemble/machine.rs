@@ -13,7 +13,9 @@ use super::watches::{Change, ConnectionId, Event, EventKind, Watches};
 use super::wire::{Connect, Header, Message, Reader, Request, Writer, decode, xid};
 
 mod answer;
+mod read;
 mod serve;
+mod watch;
 
 /// How many sessions there may be.
 pub(super) const SESSIONS_MAX: usize = 10_000;

@@ -17,8 +17,8 @@ use tracing::Level;
 
 use super::member::Part;
 use super::order::{Order, UnknownOrder};
+use super::pair::{OrderError, Pair};
 use super::sources::Sources;
-use super::stage::{OrderError, Stage};
 use super::teller::Teller;
 use crate::ensemble::{Clock, Ensemble, EnsembleError, Settings};
 
@@ -132,7 +132,7 @@ pub async fn play(
     );
     teller.say(Level::INFO, None, "playing", &message);
     let part = Part { setup, plugin };
-    let stage = Stage::start(ensemble, config, part, Arc::clone(&teller), clock)
+    let pair = Pair::start(ensemble, config, part, Arc::clone(&teller), clock)
         .map_err(PlayError::Thread)?;
     let sources = Arc::new(Watched {
         sources: Mutex::new(sources),
@@ -140,7 +140,7 @@ pub async fn play(
     });
     look_again_and_again(Arc::downgrade(&sources)).map_err(PlayError::Thread)?;
     let mut table = Table {
-        stage,
+        pair,
         maker,
         sources,
         teller,
@@ -153,7 +153,7 @@ pub async fn play(
         played = table.play(orders) => played,
     };
     let refused = table.refused;
-    let ended = table.stage.end().await;
+    let ended = table.pair.end().await;
     played?;
     ended.map_err(|(host, source)| PlayError::Host { host, source })?;
     if is_script && refused > 0 {
@@ -192,7 +192,7 @@ fn look_again_and_again(watched: Weak<Watched>) -> io::Result<()> {
 }
 
 struct Table {
-    stage: Stage,
+    pair: Pair,
     maker: Arc<dyn Maker>,
     sources: Arc<Watched>,
     teller: Arc<Teller>,
@@ -220,7 +220,7 @@ impl Table {
                         self.reload(false).await;
                     }
                 }
-                (host, ended) = self.stage.failed() => match ended {
+                (host, ended) = self.pair.failed() => match ended {
                     Err(source) => return Err(PlayError::Host { host, source }),
                     Ok(()) => return Ok(()),
                 },
@@ -230,17 +230,17 @@ impl Table {
 
     async fn order(&mut self, order: Order) {
         if order.needs_two() {
-            self.stage.settle().await;
+            self.pair.settle().await;
         }
         let done = match order {
-            Order::Elect => self.stage.hand_over(true).await,
-            Order::Demote => self.stage.hand_over(false).await,
-            Order::FailOver => self.stage.fail_over().await,
-            Order::Expire => self.stage.expire().await,
-            Order::Cut => self.stage.cut().await,
-            Order::Show => self.stage.show().await,
+            Order::Elect => self.pair.hand_over(true).await,
+            Order::Demote => self.pair.hand_over(false).await,
+            Order::FailOver => self.pair.fail_over().await,
+            Order::Expire => self.pair.expire().await,
+            Order::Cut => self.pair.cut().await,
+            Order::Show => self.pair.show().await,
             Order::Reload => return self.reload(true).await,
-            Order::Hour => return self.stage.put_ahead(),
+            Order::Hour => return self.pair.put_ahead(),
             Order::Help => {
                 return self
                     .teller
@@ -289,7 +289,7 @@ impl Table {
                     .say(Level::ERROR, None, "not-reloaded", &message);
             }
         };
-        if !is_asked_for && setup == *self.stage.setup() {
+        if !is_asked_for && setup == *self.pair.setup() {
             return self.teller.say(
                 Level::INFO,
                 None,
@@ -298,7 +298,7 @@ impl Table {
             );
         }
         let part = Part { setup, plugin };
-        match self.stage.exchange(&config, part).await {
+        match self.pair.exchange(&config, part).await {
             Ok(()) => self
                 .teller
                 .say(Level::INFO, None, "reloaded", "the new plugin leads"),

@@ -13,7 +13,8 @@ use super::point::{Point, Strike};
 use super::recorder::{Act as Did, Kept};
 use super::script::{Act, Expectation, Script};
 use super::shown::{self, listed};
-use super::slots::{self, Target, Work, target};
+use super::slots::{self, Target, target};
+use super::work::Work;
 
 /// What a failover at one point would do that it should not.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,13 +15,13 @@ use super::answers::Answers;
 use super::calls::Calls;
 use super::expect::{self, Found};
 use super::lived::{Early, Lived, Subject, TakenOver, Traces, Unmet};
-use super::patience::{Patience, STEP_MAX};
+use super::patience::Patience;
 use super::point::{Point, Strike};
 use super::record::{self, Record};
-use super::recorder::{KEPT_BYTES_MAX, Made, Recorder, What};
+use super::recorder::{KEPT_BYTES_MAX, Recorder, What};
 use super::script::{Act, Expectation, Script, StateMode, Step};
-use super::shown;
 use super::terms::Terms;
+use super::verdict::{Verdict, told};
 use super::watched::WatchedState;
 use crate::testbed::Memory;
 
@@ -31,8 +31,6 @@ const SETTLE: Duration = Duration::from_millis(1);
 const SESSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// The host that takes over after a failover that is not in the script.
 const SUCCESSOR: &str = "successor";
-/// How many things are told that are not as they should be.
-const UNMET_MAX: usize = 100;
 
 /// Goes through a script.
 pub fn live(subject: &Subject, script: &Script) -> Lived {
@@ -76,15 +74,6 @@ struct Surroundings {
     calls: Arc<Calls>,
     patience: Patience,
     _record: Record,
-}
-
-/// What is found of the plugin.
-#[derive(Default)]
-struct Verdict {
-    unmet: Vec<Unmet>,
-    /// How many failures of the plugin have been looked at.
-    failures: usize,
-    was_forced: bool,
 }
 
 impl<'a> Life<'a> {
@@ -413,58 +402,5 @@ impl Surroundings {
             () = self.recorder.full.notified() => Early::Full,
             () = self.patience.over() => Early::Stalled,
         }
-    }
-}
-
-impl Verdict {
-    fn add(&mut self, unmet: Unmet) {
-        match self.unmet.len() {
-            ..UNMET_MAX => self.unmet.push(unmet),
-            UNMET_MAX => self.unmet.push(Unmet {
-                place: None,
-                what: "there is more, which is not told".to_owned(),
-            }),
-            _ => {}
-        }
-    }
-
-    /// Whoever expected something of a request that nothing answered wants to know that first.
-    fn blame_answers(&mut self, unanswered: Option<Made>) {
-        if let Some(made) = unanswered
-            && !self.unmet.is_empty()
-        {
-            let request = shown::request(made.method.as_str(), &made.url.to_string());
-            let what = format!(
-                "no [[answer]] of the script was for {request}: the connection was refused"
-            );
-            self.add(Unmet { place: None, what });
-        }
-    }
-
-    /// Whoever has something go wrong in a plugin that uses TCP has mostly met the lack of that.
-    fn blame_sockets(&mut self, has_asked: bool) {
-        if has_asked && !self.unmet.is_empty() {
-            let what = "the plugin asked for TCP, and there is none in a test, as no script can answer it: try that with \
-                        `soloist dev`, which has the real network, and test what does without with `cargo test`";
-            self.add(Unmet {
-                place: None,
-                what: what.to_owned(),
-            });
-        }
-    }
-}
-
-fn told(early: Early) -> String {
-    match early {
-        Early::Stalled => format!(
-            "this step took more than {} s of real time: the plugin computes without end, or waits for something that is not \
-             simulated",
-            STEP_MAX.as_secs()
-        ),
-        Early::Full => format!(
-            "what the plugin has called, sent and written up to this step takes more than {} MiB: let less time pass, or have \
-             the plugin keep less",
-            KEPT_BYTES_MAX / (1024 * 1024)
-        ),
     }
 }

@@ -249,20 +249,21 @@ fn a_directory_of_another_machine_that_is_gone_holds_up_nobody() {
     };
     let (_directory, artefacts) = artefacts(bounds());
     let source = file(&directory.join("report.wasm"));
-    let call = || artefacts.fetch(&source, Some(Digest::of(BODY)), soon());
+    // Each artefact is fetched by one at a time, so these are different ones.
+    let call = |artefact| artefacts.fetch(&source, Some(Digest::of(&[artefact])), soon());
     // The runtime ends with its call, whatever the threads wait for.
-    for _ in 0..crate::mounts::FILES_MAX {
-        let error = block_on(call()).unwrap_err();
+    for artefact in [1, 2] {
+        let error = block_on(call(artefact)).unwrap_err();
         assert!(matches!(error, FetchError::Late { .. }), "{error}");
     }
-    let error = block_on(call()).unwrap_err();
+    let error = block_on(call(3)).unwrap_err();
     assert!(matches!(error, FetchError::Busy { .. }), "{error}");
     // Those threads are still there, and other file systems are read.
     let other = tempfile::tempdir().unwrap();
     let source = other.path().join("report.wasm");
     std::fs::write(&source, BODY).unwrap();
-    let fetched = artefacts.fetch(&file(&source), Some(Digest::of(BODY)), patience());
-    block_on(fetched).unwrap();
+    let source = file(&source);
+    block_on(artefacts.fetch(&source, Some(Digest::of(BODY)), patience())).unwrap();
 }
 
 #[test]

@@ -1,18 +1,12 @@
 //! What comes of each request.
 
-use super::super::access::{self, permission};
-use super::super::watches::watch_bytes;
-use super::super::wire::{Paths, Read, WatchMode, Write};
-use super::answer::{self, Found};
+use super::super::wire::Write;
+use super::answer;
 use super::{
-    Author, ConnectionId, Event, EventKind, Header, Identity, Machine, Message, Node, Now, Refusal,
-    Request, Writer, transactions, xid,
+    Author, ConnectionId, Header, Identity, Machine, Message, Now, Refusal, Request, Writer,
+    transactions, xid,
 };
 
-/// How much memory all watches may take, about.
-const WATCHES_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// The longest answer to a request that reads several things.
-const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How many identities a connection may show, and how long what it shows for one may be.
 const IDENTITIES_MAX: usize = 64;
 const SECRET_BYTES_MAX: usize = 4096;
@@ -87,11 +81,11 @@ impl Machine {
         self.send(connection, answer);
     }
 
-    fn reply(&self, header: Header) -> Writer {
+    pub(super) fn reply(&self, header: Header) -> Writer {
         Writer::reply(header.xid, self.zxid, 0)
     }
 
-    fn refusal(&self, header: Header, refusal: Refusal) -> Writer {
+    pub(super) fn refusal(&self, header: Header, refusal: Refusal) -> Writer {
         Writer::reply(header.xid, self.zxid, refusal.code())
     }
 
@@ -101,7 +95,7 @@ impl Machine {
         self.close(connection);
     }
 
-    fn identities(&self, connection: ConnectionId) -> &[Identity] {
+    pub(super) fn identities(&self, connection: ConnectionId) -> &[Identity] {
         let known = self.connections.get(&connection);
         known.map_or(&[], |known| &known.identities)
     }
@@ -182,108 +176,6 @@ impl Machine {
         Ok(made)
     }
 
-    fn read(
-        &mut self,
-        connection: ConnectionId,
-        session: i64,
-        read: &Read,
-    ) -> Result<Found, Refusal> {
-        let (Read::Exists { path, watch }
-        | Read::Data { path, watch }
-        | Read::Children { path, watch, .. }) = read
-        else {
-            return self.read_without_watch(connection, session, read);
-        };
-        if *watch {
-            self.check_room_for_watches([path])?;
-        }
-        let found = self.read_without_watch(connection, session, read);
-        match read {
-            // What is not there can be watched as well.
-            Read::Exists { path, .. }
-                if *watch && !matches!(found, Err(Refusal::BadArguments | Refusal::NoAuth)) =>
-            {
-                self.watches.watch_data(path, connection);
-            }
-            Read::Data { path, .. } if *watch && found.is_ok() => {
-                self.watches.watch_data(path, connection);
-            }
-            Read::Children { path, .. } if *watch && found.is_ok() => {
-                self.watches.watch_children(path, connection);
-            }
-            _ => {}
-        }
-        found
-    }
-
-    fn read_without_watch(
-        &self,
-        connection: ConnectionId,
-        session: i64,
-        read: &Read,
-    ) -> Result<Found, Refusal> {
-        let shown = self.identities(connection);
-        let readable = |path: &str, rights| -> Result<&Node, Refusal> {
-            let node = self.tree.expect(path)?;
-            access::check(&node.acl, rights, shown)?;
-            Ok(node)
-        };
-        Ok(match read {
-            Read::Exists { path, .. } if path.contains('\0') => return Err(Refusal::BadArguments),
-            Read::Exists { path, .. } => Found::Stat(self.tree.expect(path)?.stat()),
-            Read::Data { path, .. } => {
-                let node = readable(path, permission::READ)?;
-                Found::Data(node.data.clone(), node.stat())
-            }
-            Read::Acl { path } => {
-                let node = readable(path, permission::READ | permission::ADMIN)?;
-                let acl = match access::check(&node.acl, permission::ADMIN, shown) {
-                    Ok(()) => node.acl.clone(),
-                    Err(_) => access::masked(&node.acl).into(),
-                };
-                Found::Acl(acl, node.stat())
-            }
-            Read::Children {
-                path, with_stat, ..
-            } => {
-                let node = readable(path, permission::READ)?;
-                let children = node.children.iter().cloned().collect();
-                Found::Names(children, with_stat.then(|| node.stat()))
-            }
-            Read::Ephemerals { prefix } => {
-                let all = self.tree.ephemerals(session);
-                let below = |path: &&String| prefix.trim().is_empty() || path.starts_with(prefix);
-                Found::Names(all.filter(below).cloned().collect(), None)
-            }
-            Read::AllChildrenNumber { path } => {
-                readable(path, permission::READ)?;
-                Found::Count(self.tree.count_below(path))
-            }
-            Read::WhoAmI => Found::Identities(shown.to_vec()),
-        })
-    }
-
-    fn multi_read(
-        &self,
-        connection: ConnectionId,
-        session: i64,
-        header: Header,
-        reads: &[Read],
-    ) -> Writer {
-        let mut reply = self.reply(header);
-        for read in reads {
-            match self.read_without_watch(connection, session, read) {
-                Ok(found) => answer::found_part(&mut reply, &found),
-                Err(refusal) => answer::error_part(&mut reply, refusal.code()),
-            }
-            if reply.len() > ANSWER_BYTES_MAX {
-                return self.refusal(header, Refusal::QuotaExceeded);
-            }
-        }
-        answer::end(&mut reply);
-        reply
-    }
-
     fn authenticate(
         &mut self,
         connection: ConnectionId,
@@ -310,86 +202,6 @@ impl Machine {
         if !is_known {
             self.close(connection);
         }
-    }
-
-    /// Sets watches again that a connection before this one had, and tells at once what has changed since.
-    fn set_watches(
-        &mut self,
-        connection: ConnectionId,
-        since: i64,
-        paths: &Paths,
-    ) -> Result<(), Refusal> {
-        let Paths {
-            data,
-            exist,
-            child,
-            persistent,
-            recursive,
-        } = paths;
-        let all = [data, exist, child, persistent, recursive];
-        self.check_room_for_watches(all.into_iter().flatten())?;
-        for path in data {
-            match self.tree.get(path) {
-                None => self.tell_one(connection, EventKind::Deleted, path),
-                Some(node) if node.record.mzxid > since => {
-                    self.tell_one(connection, EventKind::Data, path);
-                }
-                Some(_) => self.watches.watch_data(path, connection),
-            }
-        }
-        for path in exist {
-            match self.tree.get(path) {
-                Some(_) => self.tell_one(connection, EventKind::Created, path),
-                None => self.watches.watch_data(path, connection),
-            }
-        }
-        for path in child {
-            match self.tree.get(path) {
-                None => self.tell_one(connection, EventKind::Deleted, path),
-                Some(node) if node.record.pzxid > since => {
-                    self.tell_one(connection, EventKind::Children, path);
-                }
-                Some(_) => self.watches.watch_children(path, connection),
-            }
-        }
-        for path in persistent {
-            self.watches.watch(path, connection, WatchMode::Persistent);
-        }
-        for path in recursive {
-            self.watches
-                .watch(path, connection, WatchMode::PersistentRecursive);
-        }
-        Ok(())
-    }
-
-    fn add_watch(
-        &mut self,
-        connection: ConnectionId,
-        path: &String,
-        mode: WatchMode,
-    ) -> Result<(), Refusal> {
-        self.check_room_for_watches([path])?;
-        self.watches.watch(path, connection, mode);
-        Ok(())
-    }
-
-    fn check_room_for_watches<'a>(
-        &self,
-        paths: impl IntoIterator<Item = &'a String>,
-    ) -> Result<(), Refusal> {
-        // Each may be one of the node and one of its children.
-        let more: usize = paths.into_iter().map(|path| 2 * watch_bytes(path)).sum();
-        let fits = self.watches.bytes().saturating_add(more) <= WATCHES_BYTES_MAX;
-        fits.then_some(()).ok_or(Refusal::QuotaExceeded)
-    }
-
-    fn tell_one(&mut self, connection: ConnectionId, kind: EventKind, path: &str) {
-        let path = path.to_owned();
-        self.send_event(&Event {
-            connection,
-            kind,
-            path,
-        });
     }
 
     fn close_session(&mut self, connection: ConnectionId, session: i64, header: Header) {

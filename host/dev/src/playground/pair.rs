@@ -56,7 +56,7 @@ pub(super) enum OrderError {
 }
 
 /// Both hosts and the ensemble.
-pub(super) struct Stage {
+pub(super) struct Pair {
     ensemble: Ensemble,
     /// Of both hosts; it says where the ensemble is.
     config: Config,
@@ -68,7 +68,7 @@ pub(super) struct Stage {
     clock: TaskClock,
 }
 
-impl Stage {
+impl Pair {
     /// Starts both hosts.
     ///
     /// # Errors
