@@ -114,7 +114,6 @@ fn a_plugin_that_is_not_built_is_told_with_the_command_that_builds_it() -> Resul
             (place.path(), ["check", &configuration], &*remedy),
             (place.path(), ["run", &configuration], &*remedy),
             (&*folder, ["check", "soloist.toml"], "`soloist build .`"),
-            (&*folder, ["deploy", "soloist.toml"], "`soloist build .`"),
         ] {
             let output = soloist(at, &args)?;
             let said = String::from_utf8_lossy(&output.stderr);
@@ -125,6 +124,12 @@ fn a_plugin_that_is_not_built_is_told_with_the_command_that_builds_it() -> Resul
         }
     }
     let output = soloist(place.path(), &["inspect", "plain/plugin.wasm"])?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(said.contains("`soloist build plain`"), "{said}");
+    let output = soloist(
+        place.path(),
+        &["deploy", "plain/plugin.wasm", "--task", "plain"],
+    )?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(said.contains("`soloist build plain`"), "{said}");
     // Elsewhere there is nothing to build.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use soloist_tests::build;
 use soloist_tests::project::{Project, cargo, soloist};
 use soloist_tests::tools::run;
@@ -120,6 +120,33 @@ fn lives(project: &Project, lang: &str, template: &str) -> Result<()> {
         "{lang} {template}: {said}"
     );
     Ok(())
+}
+
+/// A reader of `guest-sdk/README.md` who has taken its JavaScript and its script. (`tests/sandbox` has its Rust.)
+#[test]
+fn the_javascript_of_the_guide_is_explored_without_a_finding() -> Result<()> {
+    let readme = fs::read_to_string(build::workspace().join("guest-sdk/README.md"))?;
+    let block = |fence: &str, number: usize| {
+        let block = readme
+            .split(fence)
+            .nth(number)
+            .and_then(|rest| rest.split("```").next());
+        block.context(format!("the README has no {fence}"))
+    };
+    let project = Project::new("greeter", &["--lang", "js"])?;
+    if !project.find_tools("js")? {
+        return Ok(());
+    }
+    fs::write(project.folder().join("plugin.js"), block("```js\n", 1)?)?;
+    let script = project.folder().join("tests/failover.toml");
+    fs::write(script, block("```toml\n", 2)?)?;
+    let lived = soloist(project.folder(), &["test", "--explore"])?;
+    let said = String::from_utf8_lossy(&lived.stdout);
+    ensure!(
+        said.starts_with("ok ") && said.contains("; 0 findings"),
+        "{said}"
+    );
+    told(&lived, 0, &[])
 }
 
 #[test]
