@@ -1,7 +1,7 @@
 //! "Did you mean": the name that somebody may have meant who wrote one that there is not.
 
-/// How much two names have to be alike, from 0 to 1. The command line takes the same for its flags.
-const ALIKE: f64 = 0.7;
+/// How long a name is looked at, in bytes.
+const NAME_BYTES_MAX: usize = 64;
 
 /// What serde says of a name that it does not know, with the most similar of the names that it expects. Any other message stays
 /// as it is.
@@ -19,14 +19,34 @@ pub(crate) fn with_similar(message: &str) -> String {
     told.unwrap_or_else(|| message.to_owned())
 }
 
-/// The most similar of the names, if any is similar.
+/// The most similar of the names, if any has two thirds of its letters in common with what was written.
 fn similar<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let written = written.replace('_', "-").to_lowercase();
+    // Nobody means a name by a text, and comparing takes time by the product of the lengths.
+    if written.len() > NAME_BYTES_MAX {
+        return None;
+    }
+    let plain = |name: &str| name.replace('_', "-").to_lowercase();
+    let written = plain(written);
     names
-        .map(|name| (strsim::jaro(&written, &name.replace('_', "-")), name))
-        .filter(|(alike, _)| *alike > ALIKE)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|name| (changes(&written, &plain(name)), name))
+        .filter(|(changes, name)| changes * 3 <= name.len().max(written.len()))
+        .min_by_key(|(changes, _)| *changes)
         .map(|(_, name)| name)
+}
+
+/// How many letters have to be put in, taken out or exchanged to make one name of the other (Levenshtein).
+fn changes(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (number, letter) in one.chars().enumerate() {
+        let mut above_left = row[0];
+        row[0] = number + 1;
+        for (place, in_other) in other.chars().enumerate() {
+            let exchanged = above_left + usize::from(letter != in_other);
+            above_left = row[place + 1];
+            row[place + 1] = exchanged.min(above_left + 1).min(row[place] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -51,6 +71,9 @@ mod tests {
         ] {
             assert_eq!(with_similar(message), told);
         }
+        assert_eq!(changes("plugn", "plugin"), 1);
+        assert_eq!(changes("kitten", "sitting"), 3);
+        assert_eq!(changes("", "abc"), 3);
         for message in [
             "unknown variant `xyzzy`, expected one of `elect`, `advance`",
             "unknown field `a`, there are no fields",
@@ -58,6 +81,10 @@ mod tests {
             "unknown ",
             "unknown field `",
             "",
+            &format!(
+                "unknown field `{}`, expected `plugin`",
+                "plugin".repeat(1000)
+            ),
         ] {
             assert_eq!(with_similar(message), message);
         }
