@@ -237,8 +237,8 @@ impl Deploy {
                 (None, false) => None,
             };
             let done = if let Some(out) = out {
-                deploying.show_widening(&observer, &prepared).await?;
-                sign(&prepared, out)
+                let widens = deploying.show_widening(&observer, &prepared).await?;
+                sign(&prepared, out, widens)
             } else {
                 let record = deploying.write(&operator, &mut observer, &prepared).await?;
                 deploying

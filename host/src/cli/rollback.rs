@@ -223,13 +223,13 @@ impl Again<'_> {
         let prepared = Prepared::unsigned(manifest, None)?;
         let is_signed = !envelope.signatures.is_empty();
         if let Some(out) = &out {
-            deploying.show_widening(observer, &prepared).await?;
-            return sign(&prepared, Out::File(out));
+            let widens = deploying.show_widening(observer, &prepared).await?;
+            return sign(&prepared, Out::File(out), widens);
         }
         if is_signed && !unsigned {
-            deploying.show_widening(observer, &prepared).await?;
+            let widens = deploying.show_widening(observer, &prepared).await?;
             let file = PathBuf::from(format!("./{task}-{}.json", next.number));
-            sign(&prepared, Out::File(&file))?;
+            sign(&prepared, Out::File(&file), widens)?;
             return Err(Failure::RunTime(anyhow!(
                 "generation {number} was signed, so hosts may want signatures of generation {} as well, and nothing was \
                  changed: sign the text, or add --unsigned",

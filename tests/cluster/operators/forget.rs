@@ -50,7 +50,10 @@ async fn a_task_that_was_deployed_is_forgotten_with_its_record() -> Result<()> {
     for _ in 0..2 {
         ensure!(deploy(&cluster, &[]).await?.code == Some(0));
     }
-    client::make_path(&client, "/soloist/tasks/beat/state/key").await?;
+    // The copy of the state is there while a generation is on probation.
+    for kept in ["state/key", "saved/state/key", "saved/schedules/main"] {
+        client::make_path(&client, &format!("/soloist/tasks/beat/{kept}")).await?;
+    }
     has_failed(
         &cluster.operator(&[], &["forget", TASK, "--yes"]).await?,
         1,

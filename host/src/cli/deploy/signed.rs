@@ -23,8 +23,9 @@ pub(in crate::cli) enum Out<'a> {
     Stdout,
 }
 
-/// Writes the text to sign, byte for byte as it will be deployed, and says what to do with it.
-pub(in crate::cli) fn sign(prepared: &Prepared, out: Out<'_>) -> Result<(), Failure> {
+/// Writes the text to sign, byte for byte as it will be deployed, and says what to do with it. `widens` says whether it may more
+/// than the generation before.
+pub(in crate::cli) fn sign(prepared: &Prepared, out: Out<'_>, widens: bool) -> Result<(), Failure> {
     let text = &prepared.envelope.text;
     let file = match out {
         Out::Stdout => return print(text).map(drop),
@@ -38,11 +39,12 @@ pub(in crate::cli) fn sign(prepared: &Prepared, out: Out<'_>) -> Result<(), Fail
     } else {
         ""
     };
+    let accepted = if widens { " --accept-grants" } else { "" };
     let file = file.display();
     print_error(&format!(
         "generation {} of {} is written to {file}, and nothing is deployed. Sign it, and deploy it:\n\
          \x20 minisign -S -m {file}\n\
-         \x20 soloist deploy{plugin} --manifest {file} --signature {file}.minisig",
+         \x20 soloist deploy{plugin} --manifest {file} --signature {file}.minisig{accepted}",
         prepared.manifest.generation, prepared.manifest.task.name
     ));
     Ok(())

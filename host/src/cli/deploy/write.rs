@@ -83,17 +83,18 @@ impl Deploying {
         }
     }
 
-    /// Shows what the generation may more than the one before.
+    /// Shows what the generation may more than the one before, and says whether that is anything.
     pub(in crate::cli) async fn show_widening(
         &self,
         observer: &Observer,
         prepared: &Prepared,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let manifest = &prepared.manifest;
         let rollout = observer.rollout(&manifest.task.name).await?;
         let before = newest(rollout.as_ref().map(|it| &it.record));
         let lines = widening(observer, before, manifest).await?;
-        accept(before, &lines, manifest.generation, true)
+        accept(before, &lines, manifest.generation, true)?;
+        Ok(before.is_some() && !lines.is_empty())
     }
 
     /// Puts the artefact where hosts will fetch it, if that is the ensemble.

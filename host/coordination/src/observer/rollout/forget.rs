@@ -58,7 +58,15 @@ impl Observer {
     pub async fn purge(&self, task: &str, record: &Versioned) -> Result<usize, ObserverError> {
         let paths = self.paths(task);
         let mut nodes = 0;
-        for parent in [&paths.saved, &paths.state, &paths.schedules] {
+        // The copy has nodes below nodes: the lowest go first.
+        let [state, schedules] = copies(&paths);
+        for parent in [
+            &state,
+            &schedules,
+            &paths.saved,
+            &paths.state,
+            &paths.schedules,
+        ] {
             nodes += self.empty(task, parent, Some(record)).await?;
         }
         Ok(nodes)
@@ -91,7 +99,10 @@ impl Observer {
         let mut nodes = self
             .delete(task, vec![paths.candidates.clone()], guard)
             .await?;
+        let [state, schedules] = copies(&paths);
         for parent in [
+            &state,
+            &schedules,
             &paths.saved,
             &paths.state,
             &paths.schedules,
@@ -216,4 +227,9 @@ impl Observer {
             Err(error) => error,
         }
     }
+}
+
+/// Where the copies of the state and of the records of its schedules lie.
+fn copies(paths: &TaskPaths) -> [String; 2] {
+    ["state", "schedules"].map(|kind| format!("{}/{kind}", paths.saved))
 }
