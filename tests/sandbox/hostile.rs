@@ -74,6 +74,41 @@ fn is_stopped_by_force(
     unharmed(good);
 }
 
+/// They share their code, and the engine that it runs in.
+#[test]
+fn a_neighbour_of_the_same_file_is_not_stopped_with_one_that_loops() {
+    let good = Tested::start(misbehave("remaining"), without_restart());
+    good.wait_for("plugin-log", "remaining", 1);
+    let mut bad = good.beside(misbehave("loop"), without_restart());
+    bad.wait_for("plugin-log", "entered", 1);
+    let more = |good: &Tested| good.wait_for("plugin-log", "remaining", good.lines().len() + BEATS);
+    more(&good);
+    bad.activation().revoke();
+    assert!(bad.stopped());
+    more(&good);
+    let mut good = good;
+    good.activation().demote(Demotion::Shutdown);
+    assert!(!good.stopped(), "{:#?}", good.story());
+}
+
+#[test]
+fn a_neighbour_of_the_same_file_has_its_own_limit_of_memory() {
+    let mut good = Tested::start(misbehave("wait"), without_restart());
+    for memory in [32 << 20, 64 << 20] {
+        let limits = Limits {
+            memory,
+            ..Limits::default()
+        };
+        let mut bad = good.beside(limited("memory", limits), without_restart());
+        let failed = bad.wait_for("plugin-failed", &memory.to_string(), 1);
+        assert_eq!(failed["cause"], "out-of-memory", "{failed:#}");
+        bad.activation().demote(Demotion::Resigned);
+        assert!(!bad.stopped());
+    }
+    good.activation().demote(Demotion::Shutdown);
+    assert!(!good.stopped(), "{:#?}", good.story());
+}
+
 #[test]
 fn a_loop_without_end() {
     is_stopped_by_force(misbehave("loop"), without_restart(), |bad| {

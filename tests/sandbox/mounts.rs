@@ -179,7 +179,7 @@ fn a_file_that_this_host_reads_may_be_mounted_from_elsewhere() {
         place.settings.configuration = None;
         assert_eq!(place.danger("app"), None);
         place.bind("app/file", "etc/secret");
-        place.settings.host_files = vec![place.path("etc/secret")];
+        place.settings.host_files = [place.path("etc/secret")].into();
         let danger = Some(Danger::File(place.path("etc/secret")));
         assert_eq!(place.danger("app"), danger);
         assert_eq!(place.danger("beside"), None);

@@ -10,7 +10,7 @@
 //! | room | what it has | what it knows |
 //! |---|---|---|
 //! | `plugin` | a plugin, loaded once and run in one term after another | `load`, `run`, `settings` |
-//! | `load` | from a file to a component: bounds, needs, cache, the process that compiles | `engine`, `directories`, `settings` |
+//! | `load` | from a file to a component: bounds, needs, cache, the process that compiles; each program once | `run`, `engine`, `directories`, `settings` |
 //! | `run` | one attempt at a term: linker, store, failures | `imports`, `network`, `engine`, `directories`, `settings` |
 //! | `settings` | what a task's configuration says about its plugin | `imports`, `network` |
 //! | `imports` | one interface a file; each says in a view what it works on | |

@@ -12,23 +12,25 @@ pub(crate) mod inspection;
 pub(crate) mod needs;
 pub(crate) mod plugin_engine;
 pub(crate) mod problem;
+pub(crate) mod programs;
 pub(crate) mod scratch;
 pub(crate) mod unlinked;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::Engine;
-use wasmtime::component::{Component, types};
+use wasmtime::component::types;
 
-use crate::contract::exports::Exports;
 use crate::directories::places::{self, Kept};
 use crate::directories::{Directories, Nested};
 use crate::load::apart::{Undone, apart};
-use crate::load::plugin_engine::{PluginEngine, temporary_places};
+use crate::load::plugin_engine::{PluginEngine, PluginFile, temporary_places};
 use crate::load::problem::{LoadError, PluginProblem, Told};
+use crate::run::program::Program;
 use crate::settings::PluginSettings;
 use soloist_core::digest::Digest;
 use soloist_core::grants::{Grants, NotGranted};
@@ -49,11 +51,9 @@ const BESIDE_COMPILING: Duration = Duration::from_secs(10);
 /// A plugin that does not import this opens no file.
 const OPEN: &str = "[method]descriptor.open-at";
 
-/// A plugin that was read and compiled, in an engine of its own.
+/// A plugin that was read, compiled and linked, for one task.
 pub(crate) struct Loaded {
-    pub(crate) engine: Engine,
-    pub(crate) component: Component,
-    pub(crate) exports: Exports,
+    pub(crate) program: Arc<Program>,
     /// Those that its task grants.
     pub(crate) directories: Directories,
     /// The digest of the file.
@@ -63,20 +63,24 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Reads and compiles a plugin, and judges its grants: a mistake shows now, before any election.
+    /// Reads, compiles and links a plugin, and judges its grants: a mistake shows now, before any election.
     pub(crate) fn from_file(
         engines: &PluginEngine,
         path: &Path,
         settings: &PluginSettings,
     ) -> Result<Self, PluginProblem> {
         let directories = open_directories(engines, settings)?;
-        let file = read(path)?;
-        let digest = pinned(&file, settings.sha256)?;
-        let obtained = engines.obtain(path, file, digest, &settings.limits)?;
-        let (engine, component) = engines.engine(&obtained, &settings.limits)?;
-        let ty = component.component_type();
-        let exports = exports::find(&engine, &component, obtained.needs.lifts_async)?;
-        NotGranted::check(ty.imports(&engine).map(|(name, _)| name), |grant| {
+        let content = read(path)?;
+        let digest = pinned(&content, settings.sha256)?;
+        let file = PluginFile {
+            path,
+            content,
+            digest,
+        };
+        let prepared = engines.program(file, &settings.limits, settings.alone)?;
+        let program = prepared.program;
+        let (engine, ty) = (&program.engine, program.pre.component().component_type());
+        NotGranted::check(ty.imports(engine).map(|(name, _)| name), |grant| {
             settings.grants(grant)
         })?;
         let mut warnings: Vec<_> = directories
@@ -90,11 +94,9 @@ impl Loaded {
             })
             .flatten()
             .collect();
-        warnings.extend(unused(&engine, &ty, &settings.grants));
+        warnings.extend(unused(engine, &ty, &settings.grants));
         Ok(Self {
-            engine,
-            component,
-            exports,
+            program,
             directories,
             digest,
             warnings,

@@ -8,11 +8,10 @@ use crate::imports::writes::Bucket;
 use crate::leadership::Leadership;
 use crate::load::inspection::{Inspected, Inspection};
 use crate::load::plugin_engine::PluginEngine;
-use crate::load::problem::{LoadError, PluginProblem};
-use crate::load::{self, Loaded, unlinked};
+use crate::load::problem::LoadError;
+use crate::load::{self, Loaded};
 use crate::network::AnswerHttp;
 use crate::run::failure::Failure;
-use crate::run::linker::linker;
 use crate::run::{AfterCompletion, Linked, RunEnd};
 use crate::settings::{ObserveCalls, PluginSettings};
 use soloist_core::clock::TaskClock;
@@ -20,7 +19,7 @@ use soloist_core::digest::Digest;
 use soloist_core::limits::{HOST_STATE_RATE, Limits};
 use soloist_core::secret::Secret;
 
-/// A plugin that is compiled and linked: starting it takes microseconds.
+/// A plugin that is compiled and linked: starting it takes microseconds. Those of one file share what is compiled.
 pub struct Plugin {
     linked: Linked,
     digest: Digest,
@@ -45,26 +44,15 @@ impl Plugin {
         let engine = Arc::clone(engine);
         load::in_time(path, limit, move || {
             let loaded = Loaded::from_file(&engine, &file, &settings)?;
-            let pre = linker(&loaded.engine)
-                .map_err(PluginProblem::Imports)?
-                .instantiate_pre(&loaded.component)
-                .map_err(|error| unlinked::problem(&loaded.engine, &loaded.component, error))?;
             Ok(Self {
-                linked: Linked::new(
-                    loaded.engine,
-                    pre,
-                    loaded.exports,
-                    loaded.directories,
-                    settings,
-                    engine.ticker(),
-                ),
+                linked: Linked::new(loaded.program, Arc::new(loaded.directories), settings),
                 digest: loaded.digest,
                 warnings: loaded.warnings,
             })
         })
     }
 
-    /// The plugin for those who try it: it lives by this clock, its random numbers are these, `answers` stands for
+    /// The plugin for those who try it, which was loaded [alone](PluginSettings::alone): it lives by this clock, its random numbers are these, `answers` stands for
     /// servers, and `calls` hears of each of its calls. It has a whole processor, and all that a host counts over its terms begins anew. Nothing
     /// but [`Plugin::interrupt`] interrupts it, so that it makes the same calls in each run.
     #[must_use]
@@ -90,7 +78,8 @@ impl Plugin {
         }
     }
 
-    /// Interrupts the plugin where it computes, once: others on its thread have their turn.
+    /// Interrupts the plugin where it computes, once: others on its thread have their turn. Those that share its code are
+    /// interrupted too.
     pub fn interrupt(&self) {
         self.linked.interrupt();
     }
@@ -154,13 +143,8 @@ pub fn inspect(engine: &Arc<PluginEngine>, path: &Path) -> Result<Inspection, Lo
     let limits = Limits::default();
     let (file, engine) = (path.to_owned(), Arc::clone(engine));
     load::in_time(path, limits.compile_timeout, move || {
-        let inspected = Inspected::from_file(&engine, &file, &limits)?;
         // What it imports is listed only when it is known to be what this host has.
-        linker(&inspected.engine)
-            .map_err(PluginProblem::Imports)?
-            .instantiate_pre(&inspected.component)
-            .map_err(|error| unlinked::problem(&inspected.engine, &inspected.component, error))?;
-        Ok(inspected.inspection())
+        Inspected::from_file(&engine, &file, &limits).map(Inspected::inspection)
     })
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod backtrace;
 pub(crate) mod elected;
 pub(crate) mod failure;
 pub(crate) mod linker;
+pub(crate) mod program;
 pub(crate) mod start;
 pub(crate) mod store;
 pub(crate) mod usage;
@@ -15,20 +16,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
 use futures::future::try_join;
-use wasmtime::component::{Accessor, InstancePre};
-use wasmtime::{Engine, Store};
+use wasmtime::Store;
+use wasmtime::component::Accessor;
 
 use crate::bounded::MAX_MESSAGE_BYTES;
-use crate::contract::exports::{Exports, OnDemoted, OnElected};
+use crate::contract::exports::{OnDemoted, OnElected};
 use crate::directories::Directories;
 use crate::engine::cpu::Cpu;
-use crate::engine::ticker::Ticker;
 use crate::engine::turn::Turn;
 use crate::imports::writes::Writes;
 use crate::leadership::Leadership;
 use crate::log::LogVolume;
 use crate::run::elected::Elected;
 use crate::run::failure::Failure;
+use crate::run::program::Program;
 use crate::run::start::Start;
 use crate::run::store::InstanceData;
 use crate::settings::PluginSettings;
@@ -62,61 +63,43 @@ pub enum RunEnd {
 /// How the attempt came to its end, or the error that `on_elected` returned, for people to read.
 type Outcome = Result<RunEnd, String>;
 
-/// A plugin that is compiled and linked.
+/// A program, as one task runs it.
 pub(crate) struct Linked {
-    engine: Engine,
-    pre: InstancePre<InstanceData>,
-    exports: Exports,
+    program: Arc<Program>,
     /// Whether the plugin was ever stopped for not hearing.
     was_unheard: AtomicBool,
     directories: Arc<Directories>,
     settings: Arc<PluginSettings>,
     writes: Writes,
     log_volume: LogVolume,
-    ticker: Arc<Ticker>,
 }
 
 impl Linked {
-    /// What runs `pre`, whose functions `exports` finds, in stores of `engine`. `ticker` interrupts it.
+    /// What runs the program with these settings.
     pub(crate) fn new(
-        engine: Engine,
-        pre: InstancePre<InstanceData>,
-        exports: Exports,
-        directories: Directories,
+        program: Arc<Program>,
+        directories: Arc<Directories>,
         settings: PluginSettings,
-        ticker: Arc<Ticker>,
     ) -> Self {
         Self {
-            engine,
-            pre,
-            exports,
+            program,
             was_unheard: AtomicBool::new(false),
-            directories: Arc::new(directories),
+            directories,
             writes: Writes::new(&settings.limits, Arc::clone(&settings.host_writes)),
             log_volume: LogVolume::new(&settings.limits),
             settings: Arc::new(settings),
-            ticker,
         }
     }
 
     /// The same with other settings, which must not ask for another way to load it. All that is counted over terms begins anew.
     pub(crate) fn with(&self, settings: PluginSettings) -> Self {
-        Self {
-            engine: self.engine.clone(),
-            pre: self.pre.clone(),
-            exports: self.exports,
-            was_unheard: AtomicBool::new(false),
-            directories: Arc::clone(&self.directories),
-            writes: Writes::new(&settings.limits, Arc::clone(&settings.host_writes)),
-            log_volume: LogVolume::new(&settings.limits),
-            settings: Arc::new(settings),
-            ticker: Arc::clone(&self.ticker),
-        }
+        let (program, directories) = (&self.program, &self.directories);
+        Self::new(Arc::clone(program), Arc::clone(directories), settings)
     }
 
     /// Interrupts every guest that computes.
     pub(crate) fn interrupt(&self) {
-        self.engine.increment_epoch();
+        self.program.engine.increment_epoch();
     }
 
     pub(crate) fn settings(&self) -> &PluginSettings {
@@ -132,9 +115,9 @@ impl Linked {
         leadership.permit.pulse().lives();
         // An interruption counts as a call of the guest: those who count the calls choose its moment.
         let is_counted = self.settings.calls.is_some();
-        let _ticking = (!is_counted).then(|| self.ticker.tick(&self.engine));
+        let _ticking = (!is_counted).then(|| self.program.pulse.tick());
         let mut store = store::new(
-            &self.engine,
+            &self.program.engine,
             leadership.clone(),
             Arc::clone(&self.settings),
             &self.directories,
@@ -168,8 +151,8 @@ impl Linked {
         let data = store.data();
         let (leadership, start) = (data.leadership.clone(), data.start.clone());
         let elected = data.elected.clone();
-        let instance = self.pre.instantiate_async(&mut *store).await?;
-        let (on_elected, on_demoted) = self.exports.bind(store, instance)?;
+        let instance = self.program.pre.instantiate_async(&mut *store).await?;
+        let (on_elected, on_demoted) = self.program.exports.bind(store, instance)?;
         start.elected();
         store
             .run_concurrent(async |accessor| {
@@ -209,7 +192,7 @@ impl Linked {
             if let Err(lost) = leadership.permit.check() {
                 return Poll::Ready(Err(Failure::lease_lost(lost)));
             }
-            if !self.exports.hear_of_demotion {
+            if !self.program.exports.hear_of_demotion {
                 is_demoted = is_demoted || demotion.as_mut().poll(context).is_ready();
                 if is_demoted && elected.is_running() {
                     let first = !self.was_unheard.swap(true, Ordering::Relaxed);

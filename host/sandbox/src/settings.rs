@@ -27,13 +27,16 @@ pub struct PluginSettings {
     pub limits: Limits,
     /// The digest that the file must have.
     pub sha256: Option<Digest>,
+    /// Whether nothing that interrupts another plugin may interrupt this one: it shares its code with none. On a host all
+    /// plugins share theirs.
+    pub alone: bool,
     /// The configuration of the host, which no plugin may write to.
     pub configuration: Option<PathBuf>,
     /// What else the host reads, for any task: no plugin may write to a directory that holds such a file.
-    pub host_files: Vec<PathBuf>,
+    pub host_files: Arc<[PathBuf]>,
     /// What the tasks of the host are granted of its directories, all together: no path to one of the plugin's may lead
     /// through one that is granted to write.
-    pub all_dirs: Vec<Directory>,
+    pub all_dirs: Arc<[Directory]>,
     /// What looks names up for the plugin.
     pub resolver: Arc<dyn Resolve>,
     /// What answers the plugin's HTTP requests in the place of servers. A host has none.
@@ -69,9 +72,10 @@ impl Default for PluginSettings {
             secrets: BTreeMap::new(),
             limits: Limits::default(),
             sha256: None,
+            alone: false,
             configuration: None,
-            host_files: Vec::new(),
-            all_dirs: Vec::new(),
+            host_files: Arc::default(),
+            all_dirs: Arc::default(),
             resolver: Arc::new(SystemResolver::default()),
             answers: None,
             contacts: None,

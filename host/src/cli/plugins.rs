@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use soloist_config::{Config, DeployConfig, TaskConfig, TaskSettings, TlsConfig};
 use soloist_core::clock::TaskClock;
 use soloist_core::digest::Digest;
-use soloist_core::grants::Grants;
+use soloist_core::grants::{Directory, Grants};
 use soloist_core::secret::{SecretError, others_can_read};
 use soloist_deploy::Artefact;
 use soloist_runtime::deployer::LoadPlugin;
@@ -61,11 +61,23 @@ pub(super) struct Loader {
     writes: Arc<Bucket>,
     clock: TaskClock,
     contacts: Option<Contacts>,
+    /// Whether plugins are only tried: each has its code for itself then.
+    is_trial: bool,
+}
+
+/// What a plugin must keep away from, whichever task it is of.
+#[derive(Clone)]
+struct Surroundings {
+    files: Arc<[PathBuf]>,
+    dirs: Arc<[Directory]>,
 }
 
 impl Loader {
     fn new(config: &Config) -> Result<Self, Failure> {
-        Self::of_trial(config, TaskClock::system(), None)
+        Ok(Self {
+            is_trial: false,
+            ..Self::of_trial(config, TaskClock::system(), None)?
+        })
     }
 
     /// For those who only try plugins, which live by this clock. With `contacts` a plugin may contact whatever it wants, and
@@ -82,6 +94,7 @@ impl Loader {
             writes: Arc::new(Bucket::of_host(config.zookeeper.state_rate)),
             clock,
             contacts,
+            is_trial: true,
         })
     }
 
@@ -91,9 +104,9 @@ impl Loader {
         // As long as all that fails is what may go better later, nothing is wrong with the configuration.
         let mut kind: fn(anyhow::Error) -> Failure = Failure::RunTime;
         let fetched = fetch::plugins(&config.tasks)?;
-        let files = files(config, &fetched);
+        let around = Surroundings::new(files(config, &fetched), config, None);
         for (task, fetched) in config.tasks.iter().zip(fetched) {
-            let load = |fetched| self.load_one(config, task, &fetched, &files);
+            let load = |fetched| self.load_one(config, task, &fetched, &around);
             let loaded = fetched.and_then(|fetched| load(fetched).map_err(Failure::Invalid));
             match loaded {
                 Ok(plugin) => plugins.push(Arc::new(plugin)),
@@ -122,7 +135,7 @@ impl Loader {
         config: &Config,
         task: &TaskConfig,
         fetched: &Fetched,
-        files: &[PathBuf],
+        around: &Surroundings,
     ) -> anyhow::Result<Plugin> {
         let secrets = task
             .grants
@@ -135,13 +148,10 @@ impl Loader {
             secrets: secrets.collect::<Result<_, SecretError>>()?,
             limits: task.limits.clone(),
             sha256: fetched.sha256,
+            alone: self.is_trial,
             configuration: config.file.clone(),
-            host_files: files.to_vec(),
-            all_dirs: [&task.settings]
-                .into_iter()
-                .chain(config.tasks.iter().map(|task| &task.settings))
-                .flat_map(|task| task.grants.dirs.iter().cloned())
-                .collect(),
+            host_files: Arc::clone(&around.files),
+            all_dirs: Arc::clone(&around.dirs),
             host_writes: Arc::clone(&self.writes),
             clock: self.clock.clone(),
             contacts: self.contacts.clone(),
@@ -170,7 +180,8 @@ impl LoadPlugin for DeployedLoader {
         let mut files = files(config, &[]);
         files.extend(task.grants.secrets.iter().filter_map(|it| it.file.clone()));
         files.push(fetched.path.clone());
-        let loaded = self.loader.load_one(config, task, &fetched, &files);
+        let around = Surroundings::new(files, config, Some(task));
+        let loaded = self.loader.load_one(config, task, &fetched, &around);
         let plugin = loaded.map_err(|error| format!("{error:#}"))?;
         self.hidden.add(plugin.secrets());
         warn_of_plugin(task, &plugin);
@@ -205,6 +216,21 @@ pub(super) fn check(task: &TaskSettings, path: &Path, sha256: Digest) -> Result<
     checked()
         .with_context(|| format!("task {}", task.name))
         .map_err(Failure::Invalid)
+}
+
+impl Surroundings {
+    /// These files, and the directories that are granted by the configuration and by a task that is not in it.
+    fn new(mut files: Vec<PathBuf>, config: &Config, another: Option<&TaskConfig>) -> Self {
+        // A thousand tasks may run the same plugin.
+        files.sort_unstable();
+        files.dedup();
+        let tasks = another.into_iter().chain(&config.tasks);
+        let dirs = tasks.flat_map(|task| task.settings.grants.dirs.iter().cloned());
+        Self {
+            files: files.into(),
+            dirs: dirs.collect(),
+        }
+    }
 }
 
 /// The files that a host with this configuration reads besides the configuration, and what it keeps.

@@ -90,9 +90,9 @@ fn a_link_in_the_place_of_a_granted_directory_leads_nowhere() {
     );
     assert!(outer.join("old/new").is_dir() && !target.join("new").exists());
     // A host that starts now, and knows of both grants, does not take the link for a grant of what it leads to.
-    let settings = |grants, all_dirs| PluginSettings {
+    let settings = |grants, all_dirs: Vec<_>| PluginSettings {
         grants,
-        all_dirs,
+        all_dirs: all_dirs.into(),
         ..PluginSettings::default()
     };
     let both = [grants(&outer, "/d").dirs, grants(&inner, "/s").dirs].concat();

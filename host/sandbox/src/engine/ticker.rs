@@ -1,5 +1,6 @@
 //! The clock tick that interrupts guests.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -24,46 +25,32 @@ struct TickerState {
 
 #[derive(Default)]
 struct Live {
-    /// The engines that have guests, with how many.
-    engines: Vec<(EngineWeak, usize)>,
+    /// The engines that have guests, by their numbers, with how many.
+    engines: BTreeMap<u64, (EngineWeak, usize)>,
+    /// How many engines there ever were.
+    numbered: u64,
     stopped: bool,
 }
 
-impl Live {
-    fn position(&self, of: &EngineWeak) -> Option<usize> {
-        let of = of.upgrade()?;
-        let is_it = |engine: &EngineWeak| {
-            engine
-                .upgrade()
-                .is_some_and(|engine| Engine::same(&engine, &of))
-        };
-        self.engines.iter().position(|(engine, _)| is_it(engine))
-    }
+/// An engine, as the ticker knows it.
+pub(crate) struct Pulse {
+    ticker: Arc<Ticker>,
+    number: u64,
+    engine: EngineWeak,
+}
+
+/// Keeps the ticker at one guest.
+pub(crate) struct Ticking {
+    state: Arc<TickerState>,
+    number: u64,
 }
 
 impl TickerState {
-    fn update(&self, change: impl FnOnce(&mut Live)) {
+    fn update<T>(&self, change: impl FnOnce(&mut Live) -> T) -> T {
         // The counts are right whoever panicked while holding them.
-        change(&mut self.live.lock().unwrap_or_else(PoisonError::into_inner));
+        let changed = change(&mut self.live.lock().unwrap_or_else(PoisonError::into_inner));
         self.changed.notify_one();
-    }
-
-    fn begin(&self, engine: &Engine) {
-        let engine = engine.weak();
-        self.update(|live| match live.position(&engine) {
-            Some(at) => live.engines[at].1 += 1,
-            None => live.engines.push((engine, 1)),
-        });
-    }
-
-    fn end(&self, engine: &EngineWeak) {
-        self.update(|live| match live.position(engine) {
-            Some(at) if live.engines[at].1 > 1 => live.engines[at].1 -= 1,
-            Some(at) => drop(live.engines.swap_remove(at)),
-            None => live
-                .engines
-                .retain(|(engine, _)| engine.upgrade().is_some()),
-        });
+        changed
     }
 
     fn run(&self) {
@@ -76,15 +63,13 @@ impl TickerState {
                     .unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
+            // A whole tick: guests that come and go must not interrupt others more often.
             (live, _) = self
                 .changed
-                .wait_timeout(live, EPOCH_TICK)
+                .wait_timeout_while(live, EPOCH_TICK, |live| !live.stopped)
                 .unwrap_or_else(PoisonError::into_inner);
-            for engine in live
-                .engines
-                .iter()
-                .filter_map(|(engine, _)| engine.upgrade())
-            {
+            let engines = live.engines.values();
+            for engine in engines.filter_map(|(engine, _)| engine.upgrade()) {
                 engine.increment_epoch();
             }
         }
@@ -107,12 +92,31 @@ impl Ticker {
         })
     }
 
-    /// Guests of this engine are interrupted for as long as the returned value lives.
-    pub(crate) fn tick(&self, engine: &Engine) -> Ticking {
-        self.state.begin(engine);
-        Ticking {
-            state: Arc::clone(&self.state),
+    /// What interrupts the guests of an engine.
+    pub(crate) fn pulse(self: &Arc<Self>, engine: &Engine) -> Pulse {
+        let number = self.state.update(|live| {
+            live.numbered += 1;
+            live.numbered
+        });
+        Pulse {
+            ticker: Arc::clone(self),
+            number,
             engine: engine.weak(),
+        }
+    }
+}
+
+impl Pulse {
+    /// Guests of the engine are interrupted for as long as the returned value lives.
+    pub(crate) fn tick(&self) -> Ticking {
+        let state = &self.ticker.state;
+        state.update(|live| {
+            let none = || (self.engine.clone(), 0);
+            live.engines.entry(self.number).or_insert_with(none).1 += 1;
+        });
+        Ticking {
+            state: Arc::clone(state),
+            number: self.number,
         }
     }
 }
@@ -127,14 +131,15 @@ impl Drop for Ticker {
     }
 }
 
-/// Keeps the ticker at one guest.
-pub(crate) struct Ticking {
-    state: Arc<TickerState>,
-    engine: EngineWeak,
-}
-
 impl Drop for Ticking {
     fn drop(&mut self) {
-        self.state.end(&self.engine);
+        self.state.update(|live| {
+            if let Some((_, guests)) = live.engines.get_mut(&self.number) {
+                *guests -= 1;
+                if *guests == 0 {
+                    live.engines.remove(&self.number);
+                }
+            }
+        });
     }
 }

@@ -12,6 +12,8 @@ use wasmparser::{
     Payload, TableInit, TypeSectionReader, ValidPayload, Validator, ValidatorResources,
 };
 
+use soloist_core::limits::Limits;
+
 use crate::engine::features::FEATURES;
 
 /// How many functions a plugin may have, in all its modules.
@@ -35,8 +37,9 @@ pub const MAX_ELEMENTS: u64 = 200_000;
 /// How many operators a plugin's constant expressions may have: each can become code as well.
 pub const MAX_CONSTANTS: u64 = 200_000;
 
-/// How many elements a plugin's tables may have at first: the compiler writes out the tables of all its modules.
-pub const MAX_TABLE_ELEMENTS: u64 = 4_000_000;
+/// How many elements a plugin's tables may have at first: no limit lets it have more, and the compiler writes out the tables of
+/// all its modules.
+pub const MAX_TABLE_ELEMENTS: u64 = Limits::TABLE_ELEMENTS_MAX;
 
 /// How large the names may be, in bytes, that a plugin's modules have for what is in them.
 pub const MAX_NAME_BYTES: u64 = 32 << 20;

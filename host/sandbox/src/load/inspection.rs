@@ -2,18 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 use wasmparser::{Parser, Payload, ProducersSectionReader};
 use wasmtime::Engine;
-use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use crate::bounded::shortened;
-use crate::load::exports::{self, signature};
-use crate::load::plugin_engine::PluginEngine;
+use crate::load::exports::signature;
+use crate::load::plugin_engine::{PluginEngine, PluginFile};
 use crate::load::problem::PluginProblem;
 use crate::load::{opens_files, read};
+use crate::run::program::Program;
 use soloist_core::digest::Digest;
 use soloist_core::grants::Grant;
 use soloist_core::limits::Limits;
@@ -128,10 +129,9 @@ impl PluginKind {
     }
 }
 
-/// A plugin that is compiled, and what was noted of its file.
+/// A plugin that is compiled and linked, and what was noted of its file.
 pub(crate) struct Inspected {
-    pub(crate) engine: Engine,
-    pub(crate) component: Component,
+    program: Arc<Program>,
     kind: PluginKind,
     bytes: u64,
     digest: Digest,
@@ -139,7 +139,7 @@ pub(crate) struct Inspected {
 }
 
 impl Inspected {
-    /// Reads and compiles a plugin, which passes all that keeps a hostile file from harm.
+    /// Reads, compiles and links a plugin, which passes all that keeps a hostile file from harm.
     pub(crate) fn from_file(
         engines: &PluginEngine,
         path: &Path,
@@ -149,12 +149,13 @@ impl Inspected {
         let (kind, bytes, digest) = (PluginKind::of(&file), file.len() as u64, Digest::of(&file));
         // Of the file: what is made a component here has us among its producers.
         let made = Made::of(&file);
-        let obtained = engines.obtain(path, file, digest, limits)?;
-        let (engine, component) = engines.engine(&obtained, limits)?;
-        exports::find(&engine, &component, obtained.needs.lifts_async)?;
+        let file = PluginFile {
+            path,
+            content: file,
+            digest,
+        };
         Ok(Self {
-            engine,
-            component,
+            program: engines.program(file, limits, false)?.program,
             kind,
             bytes,
             digest,
@@ -164,7 +165,8 @@ impl Inspected {
 
     /// What there is to say of it. It is linked by now: so its imports are those of this host, and no more than these.
     pub(crate) fn inspection(self) -> Inspection {
-        let (engine, ty) = (&self.engine, self.component.component_type());
+        let engine = &self.program.engine;
+        let ty = self.program.pre.component().component_type();
         let imports: Vec<_> = ty
             .imports(engine)
             .map(|(name, item)| Import {

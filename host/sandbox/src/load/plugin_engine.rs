@@ -1,28 +1,29 @@
 //! What the plugins of a host have in common: how they are compiled, where that is kept, and what interrupts them.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::Arc;
 use std::{env, fs, io};
 
 use wasmtime::component::Component;
-use wasmtime::{Cache, Engine, EngineWeak};
+use wasmtime::{Cache, Engine};
 
 use crate::bounded::describe;
+use crate::engine;
 use crate::engine::ticker::Ticker;
-use crate::engine::{self, Most};
 use crate::load::cache::{self, CacheError, Kept, Key, SealedCache, check_parent};
 use crate::load::compile::{CODE, COMPONENT};
 use crate::load::compiler::Compiler;
+use crate::load::exports;
 use crate::load::needs::Needs;
 use crate::load::problem::{PluginProblem, Told};
+use crate::load::programs::{Prepared, ProgramKey, Programs};
 use crate::load::scratch::Scratch;
+use crate::load::unlinked;
+use crate::run::linker::linker;
+use crate::run::program::Program;
 use soloist_core::digest::Digest;
 use soloist_core::directories::user_cache;
 use soloist_core::limits::Limits;
-
-/// How many plugins have a pool of instances, with which they are activated sooner. A pool takes some 40 mappings of memory whether
-/// or not its plugin runs, and a process may have 65,530 (`vm.max_map_count`).
-const POOLS_MAX: usize = 400;
 
 /// Where plugins are compiled if there is no better place.
 const SHARED_DIRECTORIES: [&str; 2] = ["/tmp", "/dev/shm"];
@@ -39,7 +40,7 @@ pub enum EngineError {
 }
 
 /// What the plugins of a host have in common: how they are compiled, where that is kept, and the tick that interrupts them.
-/// Each plugin runs in an engine of its own, so that none can take what another needs.
+/// Tasks that run the same file share its code.
 pub struct PluginEngine {
     /// An engine like those that plugins run in. The cache goes by its settings.
     pattern: Engine,
@@ -47,15 +48,20 @@ pub struct PluginEngine {
     cache: Option<SealedCache>,
     cache_directory: Option<PathBuf>,
     ticker: Arc<Ticker>,
-    is_poolless: Once,
-    /// The engines that have a pool, and perhaps some that are gone.
-    pools: Mutex<Vec<EngineWeak>>,
+    programs: Programs,
+}
+
+/// A plugin's file, as it was read.
+pub(crate) struct PluginFile<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) content: Vec<u8>,
+    pub(crate) digest: Digest,
 }
 
 /// A plugin that is compiled, and where an engine finds its code.
-pub(crate) struct Obtained {
-    pub(crate) needs: Needs,
-    pub(crate) component: Vec<u8>,
+struct Obtained {
+    needs: Needs,
+    component: Vec<u8>,
     cache: Cache,
     /// Where the code lies, if it is not kept.
     _scratch: Option<Scratch>,
@@ -95,8 +101,7 @@ impl PluginEngine {
             cache,
             cache_directory,
             ticker,
-            is_poolless: Once::new(),
-            pools: Mutex::default(),
+            programs: Programs::default(),
         })
     }
 
@@ -106,14 +111,40 @@ impl PluginEngine {
         self.cache_directory.as_deref().into_iter().chain(opened)
     }
 
-    /// Finds what a file was compiled to before, or has it compiled.
-    pub(crate) fn obtain(
+    /// What a file makes, for tasks with these limits: compiled and linked now, unless a plugin of the same file is there
+    /// already, with as much stack. If it is to be `alone`, it is not shared with any.
+    pub(crate) fn program(
         &self,
-        path: &Path,
-        file: Vec<u8>,
-        digest: Digest,
+        file: PluginFile<'_>,
         limits: &Limits,
-    ) -> Result<Obtained, PluginProblem> {
+        alone: bool,
+    ) -> Result<Prepared, PluginProblem> {
+        let key = ProgramKey::new(file.digest, limits);
+        let make = || {
+            let obtained = self.obtain(file, limits)?;
+            let program = self.link(&obtained, limits)?;
+            Ok(Prepared {
+                program: Arc::new(program),
+                needs: obtained.needs,
+            })
+        };
+        let prepared = if alone {
+            make()
+        } else {
+            self.programs.shared(key, make)
+        }?;
+        // The one that it is shared with may have other limits.
+        prepared.needs.check(limits).map_err(PluginProblem::Limit)?;
+        Ok(prepared)
+    }
+
+    /// Finds what a file was compiled to before, or has it compiled.
+    fn obtain(&self, file: PluginFile<'_>, limits: &Limits) -> Result<Obtained, PluginProblem> {
+        let PluginFile {
+            path,
+            content: file,
+            digest,
+        } = file;
         let key = Key::of(digest, &self.pattern);
         let mut cache = self.cache.as_ref();
         match cache.map_or(Ok(None), |cache| {
@@ -160,36 +191,27 @@ impl PluginEngine {
         })
     }
 
+    /// Links a plugin, in an engine of its own.
+    fn link(&self, obtained: &Obtained, limits: &Limits) -> Result<Program, PluginProblem> {
+        let (engine, component) = Self::engine(obtained, limits)?;
+        let exports = exports::find(&engine, &component, obtained.needs.lifts_async)?;
+        let pre = linker(&engine)
+            .map_err(PluginProblem::Imports)?
+            .instantiate_pre(&component)
+            .map_err(|error| unlinked::problem(&engine, &component, error))?;
+        let pulse = self.ticker.pulse(&engine);
+        Ok(Program {
+            engine,
+            pre,
+            exports,
+            pulse,
+        })
+    }
+
     /// An engine for a plugin, with the plugin's code.
-    pub(crate) fn engine(
-        &self,
-        obtained: &Obtained,
-        limits: &Limits,
-    ) -> Result<(Engine, Component), PluginProblem> {
-        let needs = &obtained.needs;
-        let most = Most {
-            memories: needs.memories,
-            tables: needs.tables,
-            calls: needs.lifting,
-        };
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if pools.len() >= POOLS_MAX {
-            pools.retain(|engine| engine.upgrade().is_some());
-        }
-        let (cache, has_pool) = (obtained.cache.clone(), pools.len() < POOLS_MAX);
-        let engine = engine::for_plugin(limits, &most, cache, has_pool, |error| {
-            self.is_poolless.call_once(|| {
-                tracing::warn!(
-                    "no pool of instances, for want of address space (`ulimit -v`): plugins start more slowly, within the \
-                     same limits: {error:#}"
-                );
-            });
-        });
+    fn engine(obtained: &Obtained, limits: &Limits) -> Result<(Engine, Component), PluginProblem> {
+        let engine = engine::for_guests(limits.stack, obtained.cache.clone());
         let engine = engine.map_err(PluginProblem::Engine)?;
-        if has_pool {
-            pools.push(engine.weak());
-        }
-        drop(pools);
         let hits = obtained.cache.cache_hits();
         let component = Component::from_binary(&engine, &obtained.component);
         let component = component.map_err(|error| {
@@ -201,11 +223,6 @@ impl PluginEngine {
             }
         })?;
         Ok((engine, component))
-    }
-
-    /// What interrupts the guests of all plugins.
-    pub(crate) fn ticker(&self) -> Arc<Ticker> {
-        Arc::clone(&self.ticker)
     }
 }
 
@@ -288,10 +305,76 @@ mod tests {
         assert!(relative.path().is_absolute());
     }
 
+    const BARE: &[u8] = br#"(module (func (export "on_elected")) (func (export "on_demoted")))"#;
+
+    fn bare(
+        limits: &Limits,
+        alone: bool,
+        plugins: &PluginEngine,
+    ) -> Result<Prepared, PluginProblem> {
+        let file = PluginFile {
+            path: Path::new("it.wat"),
+            content: BARE.to_vec(),
+            digest: Digest::of(BARE),
+        };
+        plugins.program(file, limits, alone)
+    }
+
+    #[test]
+    fn tasks_of_one_file_share_what_is_compiled_unless_the_engine_keeps_another_limit() {
+        let plugins = PluginEngine::with_cache(Compiler::Here, None).unwrap();
+        let program = |limits: &Limits, alone| bare(limits, alone, &plugins).unwrap().program;
+        let limits = Limits::default();
+        let first = program(&limits, false);
+        let more_memory = Limits {
+            memory: 2 * limits.memory,
+            cpu: 10,
+            ..Limits::default()
+        };
+        assert!(Arc::ptr_eq(&first, &program(&more_memory, false)));
+        let more_stack = Limits {
+            stack: 2 * limits.stack,
+            ..Limits::default()
+        };
+        let with_stack = program(&more_stack, false);
+        assert!(!Arc::ptr_eq(&first, &with_stack));
+        assert!(Arc::ptr_eq(&with_stack, &program(&more_stack, false)));
+        let alone = program(&limits, true);
+        assert!(!Engine::same(&first.engine, &alone.engine));
+        assert!(Arc::ptr_eq(&first, &program(&limits, false)));
+    }
+
+    #[test]
+    fn a_program_goes_with_its_last_plugin_and_is_made_once_by_all_who_ask_at_once() {
+        let plugins = PluginEngine::with_cache(Compiler::Here, None).unwrap();
+        let limits = Limits::default();
+        let load = || bare(&limits, false, &plugins).unwrap().program;
+        let programs: Vec<_> = std::thread::scope(|scope| {
+            let loads: Vec<_> = (0..8).map(|_| scope.spawn(load)).collect();
+            loads.into_iter().map(|load| load.join().unwrap()).collect()
+        });
+        assert!(programs.iter().all(|it| Arc::ptr_eq(it, &programs[0])));
+        let held = Arc::downgrade(&programs[0]);
+        drop(programs);
+        assert!(held.upgrade().is_none());
+        drop(load());
+    }
+
+    #[test]
+    fn whoever_shares_a_program_keeps_to_its_own_limits() {
+        let plugins = PluginEngine::with_cache(Compiler::Here, None).unwrap();
+        let _first = bare(&Limits::default(), false, &plugins).unwrap();
+        let none = Limits {
+            instances: 0,
+            ..Limits::default()
+        };
+        let problem = bare(&none, false, &plugins).map(drop).unwrap_err();
+        assert!(matches!(problem, PluginProblem::Limit(_)), "{problem:?}");
+    }
+
     #[test]
     fn the_host_never_compiles_whatever_became_of_the_code() {
         let plugins = PluginEngine::with_cache(Compiler::Here, None).unwrap();
-        let text = br#"(module (func (export "on_elected")) (func (export "on_demoted")))"#;
         let limits = Limits::default();
         let damages: [fn(&Path); 3] = [
             |code| fs::remove_file(code).unwrap(),
@@ -299,15 +382,19 @@ mod tests {
             |code| fs::write(code, &fs::read(code).unwrap()[..1000]).unwrap(),
         ];
         for damage in damages {
-            let file = text.to_vec();
-            let digest = Digest::of(&file);
-            let obtained = plugins
-                .obtain(Path::new("it.wat"), file, digest, &limits)
-                .unwrap();
-            plugins.engine(&obtained, &limits).map(drop).unwrap();
+            let file = BARE.to_vec();
+            let file = PluginFile {
+                path: Path::new("it.wat"),
+                digest: Digest::of(&file),
+                content: file,
+            };
+            let obtained = plugins.obtain(file, &limits).unwrap();
+            PluginEngine::engine(&obtained, &limits).map(drop).unwrap();
             let code = cache::code_files(obtained.cache.directory(), 0).unwrap();
             damage(&code[0]);
-            let problem = plugins.engine(&obtained, &limits).map(drop).unwrap_err();
+            let problem = PluginEngine::engine(&obtained, &limits)
+                .map(drop)
+                .unwrap_err();
             assert!(matches!(problem, PluginProblem::NotFound), "{problem:?}");
         }
     }
