@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -287,7 +288,7 @@ impl HostWire {
 
     /// A master node is ephemeral and so has no children: none may stand above or below what else is kept.
     fn check_paths(&self, root: &str, validator: &mut Validator<'_>) {
-        let mut taken: Vec<&str> = Vec::new();
+        let mut taken = BTreeSet::new();
         for task in &self.task {
             let (Some(path), name) = (&task.value.path, &task.value.name) else {
                 continue;
@@ -295,13 +296,13 @@ impl HostWire {
             let own = name
                 .as_ref()
                 .is_some_and(|name| path.value == format!("{root}/tasks/{}/master", name.value));
-            let other = match taken.iter().find(|other| meet(&path.value, other)) {
+            let other = match met(&path.value, &taken) {
                 Some(other) => format!("the master node of another task, {other:?}"),
-                None if !own && meet(&path.value, root) => {
+                None if !own && met(&path.value, &BTreeSet::from([root])).is_some() => {
                     format!("what Soloist keeps below {root:?}")
                 }
                 None => {
-                    taken.push(&path.value);
+                    taken.insert(path.value.as_str());
                     continue;
                 }
             };
@@ -341,13 +342,17 @@ impl HostWire {
     }
 }
 
-/// Whether one path is the other, or below it.
-fn meet(one: &str, other: &str) -> bool {
-    let below = |path: &str, parent: &str| {
-        path.strip_prefix(parent)
-            .is_some_and(|rest| rest.starts_with('/'))
-    };
-    one == other || below(one, other) || below(other, one)
+/// One of these paths that this one is, or is below, or above.
+fn met<'a>(path: &str, others: &BTreeSet<&'a str>) -> Option<&'a str> {
+    let slashes = path.match_indices('/').map(|(at, _)| &path[..at]);
+    let mut above = slashes.chain([path]);
+    let above = above.find_map(|it| others.get(it).copied());
+    above.or_else(|| {
+        let parent = format!("{path}/");
+        let from = (Bound::Included(&*parent), Bound::Unbounded);
+        let below = others.range::<str, _>(from).next();
+        below.copied().filter(|it| it.starts_with(&parent))
+    })
 }
 
 /// How many characters tell a process from others on hosts of the same name.
