@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-
 use zookeeper_client::{Acl, Client, Error, SessionState};
 
 use super::connect::{self, Ensemble, obstacles};
@@ -16,6 +14,7 @@ mod resign;
 mod rights;
 pub mod rollout;
 mod status;
+mod together;
 mod watch;
 
 pub use drain::{Drainage, Seen};
@@ -127,18 +126,10 @@ impl Observer {
     /// [`ObserverError::NoTask`] for a task asked for, [`ObserverError::Node`].
     pub async fn status(&self, task: Option<&str>) -> Result<Status, ObserverError> {
         self.catch_up().await?;
-        let names = self.asked(task).await?;
-        let read = names.iter().map(async |name| match self.task(name).await {
-            Ok(status) => Ok(Some(status)),
-            // Its first host is about to write the record.
-            Err(ObserverError::NoTask { .. }) if task.is_none() => Ok(None),
-            Err(error) => Err(error),
-        });
-        let read: Vec<_> = stream::iter(read)
-            .buffered(READ_AT_ONCE)
-            .try_collect()
-            .await?;
-        let tasks = read.into_iter().flatten().collect();
+        let tasks = match task {
+            Some(task) => vec![self.task(task).await?],
+            None => self.tasks_together(&self.asked(None).await?).await?,
+        };
         let hosts = self.hosts().await?;
         let drained = self.drained(&hosts).await?;
         Ok(Status {

@@ -21,6 +21,69 @@ pub(super) struct Latest {
     pub(super) zxid: i64,
 }
 
+/// What is read of a task to say how it stands.
+pub(super) struct TaskRead {
+    pub(super) latest: Latest,
+    pub(super) failure: Option<FailedRecord>,
+    /// Its candidates, without nodes that only bear the name of one.
+    pub(super) queue: Vec<Candidate>,
+    pub(super) master: Option<(Vec<u8>, Stat)>,
+}
+
+impl TaskRead {
+    /// How the task stands. None if it has changed while it was read, unless that is to be told all the same.
+    pub(super) fn status(self, task: &str, is_last: bool) -> Option<TaskStatus> {
+        let Self {
+            latest: Latest { record, zxid },
+            failure,
+            queue,
+            master,
+        } = self;
+        let failure = failure.map(|failure| failure.at(SystemTime::now()));
+        let status = |leader: Option<Leader>, standbys: Vec<Candidate>| {
+            let state = match (&failure, &leader) {
+                (Some(_), _) => TaskHealth::Failed,
+                (None, Some(_)) => TaskHealth::Led,
+                (None, None) => TaskHealth::Vacant,
+            };
+            let standbys = standbys.into_iter().map(|it| it.host).collect();
+            TaskStatus {
+                task: task.to_owned(),
+                state,
+                failure: failure.clone(),
+                leader,
+                standbys,
+            }
+        };
+        // A node that no session owns leads nobody.
+        let master = master.filter(|(_, stat)| records::is_session(stat.ephemeral_owner));
+        let Some((data, stat)) = master else {
+            return Some(status(None, queue));
+        };
+        // The transaction of an election creates the master node and writes the record.
+        let elected = record.state == TermState::Active && stat.czxid == zxid;
+        let (standing, standbys): (Vec<_>, Vec<_>) = queue
+            .into_iter()
+            .partition(|it| it.session == stat.ephemeral_owner);
+        let of_a_host = || !standing.is_empty() || records::decode::<MasterRecord>(&data).is_some();
+        if !elected && of_a_host() && !is_last {
+            // A Soloist host was elected between the reads, or joined the queue and was elected.
+            return None;
+        }
+        let leader = Leader {
+            host: records::holder_name(&data, stat.ephemeral_owner),
+            term: elected.then_some(record.term.number),
+            fencing_token: stat.czxid.unsigned_abs(),
+            since: if elected {
+                record.term.since
+            } else {
+                records::rfc3339(stat.ctime)
+            },
+        };
+        Some(status(Some(leader), standbys))
+    }
+}
+
 impl Observer {
     pub(super) async fn asked(&self, task: Option<&str>) -> Result<Vec<String>, NodeError> {
         match task {
@@ -32,58 +95,20 @@ impl Observer {
     pub(super) async fn task(&self, task: &str) -> Result<TaskStatus, ObserverError> {
         let mut reads = 1;
         loop {
-            let Latest { record, zxid } = self.existing(task).await?;
-            let paths = TaskPaths::new(&self.root, task, record.path.as_deref());
-            let failure = self
-                .data(&paths.failed)
-                .await?
-                .and_then(|(data, _)| records::decode::<FailedRecord>(&data));
-            let failure = failure.map(|failure| failure.at(SystemTime::now()));
+            let latest = self.existing(task).await?;
+            let paths = TaskPaths::new(&self.root, task, latest.record.path.as_deref());
+            let failure = self.data(&paths.failed).await?;
             let queue = self.queue(&paths).await?;
-            let status = |leader: Option<Leader>, standbys: Vec<Candidate>| {
-                let state = match (&failure, &leader) {
-                    (Some(_), _) => TaskHealth::Failed,
-                    (None, Some(_)) => TaskHealth::Led,
-                    (None, None) => TaskHealth::Vacant,
-                };
-                let standbys = standbys.into_iter().map(|it| it.host).collect();
-                TaskStatus {
-                    task: task.to_owned(),
-                    state,
-                    failure: failure.clone(),
-                    leader,
-                    standbys,
-                }
+            let read = TaskRead {
+                latest,
+                failure: failure.and_then(|(data, _)| records::decode::<FailedRecord>(&data)),
+                queue,
+                master: self.data(&paths.master).await?,
             };
-            let master = self.data(&paths.master).await?;
-            // A node that no session owns leads nobody.
-            let master = master.filter(|(_, stat)| records::is_session(stat.ephemeral_owner));
-            let Some((data, stat)) = master else {
-                return Ok(status(None, queue));
-            };
-            // The transaction of an election creates the master node and writes the record.
-            let elected = record.state == TermState::Active && stat.czxid == zxid;
-            let (standing, standbys): (Vec<_>, Vec<_>) = queue
-                .into_iter()
-                .partition(|it| it.session == stat.ephemeral_owner);
-            let of_a_host =
-                || !standing.is_empty() || records::decode::<MasterRecord>(&data).is_some();
-            if !elected && of_a_host() && reads < READS_MAX {
-                // A Soloist host was elected between the reads, or joined the queue and was elected.
-                reads += 1;
-                continue;
+            match read.status(task, reads >= READS_MAX) {
+                Some(status) => return Ok(status),
+                None => reads += 1,
             }
-            let leader = Leader {
-                host: records::holder_name(&data, stat.ephemeral_owner),
-                term: elected.then_some(record.term.number),
-                fencing_token: stat.czxid.unsigned_abs(),
-                since: if elected {
-                    record.term.since
-                } else {
-                    records::rfc3339(stat.ctime)
-                },
-            };
-            return Ok(status(Some(leader), standbys));
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Observer, ObserverError, READS_MAX, Seen};
-use crate::observer::Leader;
+use crate::observer::{Leader, TaskStatus};
 use soloist_core::records;
 
 /// A task in the list of all.
@@ -55,18 +55,25 @@ impl Observer {
         let deployed = self.children(&records::manifests_path(&self.root)).await?;
         let deployed: BTreeSet<String> = deployed.into_iter().collect();
         let known = self.children(&records::tasks_path(&self.root)).await?;
-        let all: BTreeSet<String> = deployed.iter().cloned().chain(known).collect();
-        let reads = all.into_iter().map(async |task| {
-            if deployed.contains(&task) {
-                self.listed(task).await.map(Some)
-            } else {
-                self.listed_of_files(task).await
-            }
-        });
-        let read = stream::iter(reads).buffered(READS_MAX);
-        read.try_filter_map(async |task| Ok(task))
+        let of_files: Vec<_> = known
+            .into_iter()
+            .filter(|task| !deployed.contains(task))
+            .collect();
+        let of_files = self.tasks_together(&of_files).await?;
+        let reads = deployed
+            .into_iter()
+            .map(async |task| self.listed(task).await);
+        let mut all: Vec<_> = stream::iter(reads)
+            .buffered(READS_MAX)
             .try_collect()
-            .await
+            .await?;
+        all.extend(
+            of_files
+                .into_iter()
+                .map(|TaskStatus { task, leader, .. }| TaskListed::OfFiles { task, leader }),
+        );
+        all.sort_by(|one, other| one.task().cmp(other.task()));
+        Ok(all)
     }
 
     async fn listed(&self, task: String) -> Result<TaskListed, ObserverError> {
@@ -85,15 +92,5 @@ impl Observer {
         };
         let seen = Box::new(seen);
         Ok(TaskListed::Deployed { task, seen })
-    }
-
-    /// None if nobody has ever stood for it.
-    async fn listed_of_files(&self, task: String) -> Result<Option<TaskListed>, ObserverError> {
-        let is_known = self.latest(&task).await?.is_some();
-        if !is_known {
-            return Ok(None);
-        }
-        let leader = self.task(&task).await?.leader;
-        Ok(Some(TaskListed::OfFiles { task, leader }))
     }
 }
