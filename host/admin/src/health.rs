@@ -74,7 +74,8 @@ pub(crate) fn leader(host: &str, task: &Member) -> (StatusCode, Value) {
 /// How a stage is called in answers and labels.
 pub(crate) fn stage(stage: Stage) -> &'static str {
     match stage {
-        Stage::Away | Stage::Full => "away",
+        Stage::Away => "away",
+        Stage::Full => "full",
         Stage::Standby => "standby",
         Stage::Electing => "electing",
         Stage::Leading => "leading",
