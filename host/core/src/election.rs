@@ -114,6 +114,11 @@ impl Election {
         }
     }
 
+    /// Whether this host may hold the master node without a term that it knows of.
+    pub fn may_hold_master(&self) -> bool {
+        self.holds.master
+    }
+
     /// Where this host is in the election.
     pub fn stage(&self) -> Stage {
         match &self.state {
@@ -240,7 +245,7 @@ impl Election {
     }
 
     /// Whether the session ends as well, so that the machine does not wait beyond the lease for what is to be given back.
-    fn shuts_down(&self) -> bool {
+    pub fn shuts_down(&self) -> bool {
         self.ending == Some(Ending::Shutdown)
     }
 
@@ -510,7 +515,10 @@ impl Election {
     fn contested(&mut self, now: Now, holder: Holder, actions: &mut Vec<Action>) {
         match holder {
             Holder::Me(term) => self.elected(now, term, actions),
-            Holder::MeWithoutTerm | Holder::MeWithoutPlace => self.release(None, AT_ONCE, actions),
+            Holder::MeWithoutTerm | Holder::MeWithoutPlace => {
+                self.holds.master = true;
+                self.release(None, AT_ONCE, actions);
+            }
             Holder::Nobody => self.look(actions),
             Holder::Unowned => {
                 self.state = State::Retrying {

@@ -8,11 +8,11 @@
 //! A task of its own holds each store. The supervisor, another task, watches the clock from outside: it can end a plugin
 //! that never gives the control back, and says that the term is over only when the store is gone.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use soloist_core::clock;
 use soloist_core::permit::Permit;
@@ -21,9 +21,11 @@ use soloist_core::state::State;
 use soloist_core::term::{Demotion, Term};
 use soloist_sandbox::{Drain, Leadership, Plugin};
 
+mod demotions;
 mod notice;
 mod supervisor;
 
+pub use demotions::{Demotions, Turn};
 pub use notice::Notice;
 
 use supervisor::Supervisor;
@@ -54,7 +56,16 @@ impl Default for ActivationSettings {
 pub struct Activation {
     permit: Permit,
     demote_timeout: Duration,
-    demand: watch::Sender<Option<Drain>>,
+    /// None once demotion has begun.
+    demand: Mutex<Option<oneshot::Sender<Demand>>>,
+}
+
+/// What the supervisor is asked for.
+#[derive(Debug)]
+struct Demand {
+    drain: Drain,
+    /// Is over once the plugin was told.
+    turn: Option<Turn>,
 }
 
 impl Activation {
@@ -71,7 +82,7 @@ impl Activation {
         state: Arc<dyn State>,
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Self {
-        let (demand, demanded) = watch::channel(None);
+        let (demand, demanded) = oneshot::channel();
         let (drain, draining) = watch::channel(None);
         let (resign, resignations) = mpsc::unbounded_channel();
         let leadership = Leadership {
@@ -92,7 +103,7 @@ impl Activation {
         Self {
             permit,
             demote_timeout: settings.demote_timeout,
-            demand,
+            demand: Mutex::new(Some(demand)),
         }
     }
 
@@ -100,13 +111,28 @@ impl Activation {
     ///
     /// [`Notice::Stopped`] follows within `demote_timeout` or the permit's end, whichever is earlier, and an epoch tick.
     pub fn demote(&self, reason: Demotion) {
+        self.begin(reason, None);
+    }
+
+    /// The same in its `turn`, which is over once the plugin was told.
+    pub fn demote_in(&self, turn: Option<Turn>, reason: Demotion) {
+        self.begin(reason, turn);
+    }
+
+    fn begin(&self, reason: Demotion, turn: Option<Turn>) {
         self.permit.drain();
         let until = clock::now() + self.demote_timeout;
-        self.demand.send_if_modified(|demand| {
-            let first = demand.is_none();
-            demand.get_or_insert(Drain { reason, until });
-            first
-        });
+        let drain = Drain { reason, until };
+        // It is right whoever panicked while holding it.
+        let demand = self
+            .demand
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(demand) = demand {
+            // A supervisor that is gone has stopped the plugin.
+            let _ = demand.send(Demand { drain, turn });
+        }
     }
 
     /// Ends the term by force, now. The reason that is reported is the one of an earlier `demote`.

@@ -12,7 +12,7 @@ use futures::future::OptionFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::activation::{ActivationSettings, Notice};
+use crate::activation::{ActivationSettings, Demotions, Notice};
 use crate::rollout::{Heard, Rollout};
 use crate::shutdown::Shutdown;
 use soloist_coordination::fence::Fence;
@@ -49,7 +49,7 @@ use drain::Drained;
 use placing::Placing;
 use request::Won;
 use standing::{Happened, Standing};
-use tenure::Tenure;
+use tenure::{Stirred, Tenure};
 
 /// What a contender stands for.
 #[derive(Debug)]
@@ -138,6 +138,7 @@ pub struct Contender {
     /// How the term ended that is before the one for which an election is under way.
     after: &'static str,
     placing: Placing,
+    demotions: Demotions,
 }
 
 impl Contender {
@@ -174,6 +175,7 @@ impl Contender {
             enlisted,
             after: "none",
             placing,
+            demotions: Demotions::default(),
         };
         let handle = ContenderHandle {
             status,
@@ -182,6 +184,13 @@ impl Contender {
             orders,
         };
         (contender, handle)
+    }
+
+    /// Has its demotions begin in turn with those of the other contenders of its host.
+    #[must_use]
+    pub fn in_turn(mut self, demotions: Demotions) -> Self {
+        self.demotions = demotions;
+        self
     }
 
     /// Stands, leads and stands again, until shutdown or withdrawal is asked for and the plugin has stopped. Says what came
@@ -233,7 +242,10 @@ impl Contender {
                 Some(happened) = OptionFuture::from(self.standing.as_mut().map(Standing::next)) => {
                     self.happened(happened);
                 }
-                Some(()) = OptionFuture::from(self.tenure.as_mut().and_then(Tenure::stirred)) => self.lead(),
+                Some(stirred) = OptionFuture::from(self.tenure.as_mut().map(|it| it.stirred(deadline))) => match stirred {
+                    Stirred::News => self.lead(),
+                    Stirred::Turn(turn) => self.begin_demotion(turn),
+                },
                 placed = self.placing.next() => self.placed(placed),
                 Some(()) = timer => self.inputs.push_back(Input::Timer),
             }
@@ -327,6 +339,7 @@ impl Contender {
             Notice::Stopped { .. } => {
                 if let Some(tenure) = &mut self.tenure {
                     tenure.activation = None;
+                    tenure.turn = None;
                 }
                 self.inputs.push_back(Input::Stopped);
             }

@@ -8,10 +8,10 @@ use futures::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use crate::activation::ActivationSettings;
+use crate::activation::{ActivationSettings, Demotions};
 use crate::contender::{Contender, ContenderHandle, Once, Outcome, Stuck, Task, Work};
+use crate::duties::Duties;
 use crate::placement::{Members, Mover};
-use crate::roster::Roster;
 use crate::shutdown::Shutdown;
 use soloist_config::{Config, EnsembleConfig, TaskConfig};
 use soloist_coordination::connect::tls::TlsError;
@@ -80,8 +80,9 @@ pub struct Host {
     /// The host's name.
     id: Arc<str>,
     shards: Shards,
-    roster: Roster,
+    duties: Duties,
     members: Members,
+    demotions: Demotions,
     once: Option<Once>,
     shutdown: Shutdown,
     plugins: PluginThreads,
@@ -138,18 +139,19 @@ impl Host {
         warn_of(&config.zookeeper);
         raise_descriptors();
         let shards = Shards::start(session_settings(config, guardian)?);
-        let roster = Roster::new(config.placement.clone(), shards.load());
+        let duties = Duties::new(config.placement.clone(), shards.load());
         let (members, root) = (Members::default(), config.zookeeper.root.clone());
         let view = shards.first().clone();
         let mut companions = JoinSet::new();
-        companions.spawn(Mover::new(roster.clone(), members.clone(), root, view).run());
+        companions.spawn(Mover::new(duties.clone(), members.clone(), root, view).run());
         let (asks, asked) = mpsc::unbounded_channel();
         Ok(Self {
             ensemble: config.zookeeper.clone(),
             id: Arc::clone(&config.host),
             shards,
-            roster,
+            duties,
             members,
+            demotions: Demotions::default(),
             once,
             shutdown,
             plugins,
@@ -184,7 +186,7 @@ impl Host {
 
     /// Stands for a task with this plugin. Another task of the same name must have left before.
     pub fn start(&mut self, task: &TaskConfig, plugin: Arc<Plugin>) {
-        if let Some(label) = task.placement.lacks(&self.roster.placement().labels) {
+        if let Some(label) = task.placement.lacks(&self.duties.placement().labels) {
             let reason = format!("this host has no label {label}, which the task requires");
             About::Task(&task.name).report(&Event::NotStanding { reason });
             return;

@@ -7,7 +7,7 @@ use soloist_core::records::TaskPaths;
 use tokio::sync::{mpsc, watch};
 
 use crate::contender::{ContenderHandle, Status, Work};
-use crate::roster::HandOver;
+use crate::duties::HandOver;
 
 mod mover;
 

@@ -1,5 +1,6 @@
 //! What a new configuration changes, and what it cannot: pure, no IO.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -41,13 +42,13 @@ impl Changes {
             names.sort();
             names
         };
-        let is_unchanged = |setup: &&Setup| find(old, &setup.task.name) == Some(setup);
+        let (old_ones, new_ones) = (by_name(old), by_name(new));
+        let before = |setup: &Setup| old_ones.get(&*setup.task.name).copied();
+        let is_unchanged = |setup: &&Setup| before(setup) == Some(setup);
         Self {
-            added: named(new, &|setup| find(old, &setup.task.name).is_none()),
-            removed: named(old, &|setup| find(new, &setup.task.name).is_none()),
-            replaced: named(new, &|setup| {
-                find(old, &setup.task.name).is_some_and(|old| old != setup)
-            }),
+            added: named(new, &|setup| before(setup).is_none()),
+            removed: named(old, &|setup| !new_ones.contains_key(&*setup.task.name)),
+            replaced: named(new, &|setup| before(setup).is_some_and(|old| old != setup)),
             unchanged: new.iter().filter(is_unchanged).count(),
         }
     }
@@ -65,23 +66,23 @@ impl Changes {
 
     /// Whether this task is stood for anew.
     pub fn starts(&self, task: &str) -> bool {
-        self.added
-            .iter()
-            .chain(&self.replaced)
-            .any(|name| name == task)
+        is_among(&self.added, task) || is_among(&self.replaced, task)
     }
 
     /// Whether this task is given back.
     pub fn stops(&self, task: &str) -> bool {
-        self.removed
-            .iter()
-            .chain(&self.replaced)
-            .any(|name| name == task)
+        is_among(&self.removed, task) || is_among(&self.replaced, task)
     }
 }
 
-fn find<'a>(setups: &'a [Setup], task: &str) -> Option<&'a Setup> {
-    setups.iter().find(|setup| *setup.task.name == *task)
+fn by_name(setups: &[Setup]) -> BTreeMap<&str, &Setup> {
+    let named = setups.iter().map(|setup| (&*setup.task.name, setup));
+    named.collect()
+}
+
+/// Whether it is among those names, which are in alphabetical order.
+fn is_among(names: &[String], task: &str) -> bool {
+    names.binary_search_by(|name| (**name).cmp(task)).is_ok()
 }
 
 impl fmt::Display for Changes {

@@ -53,6 +53,6 @@ pub(super) enum Ending {
 pub(super) struct Holdings {
     /// A place in the queue.
     pub(super) place: bool,
-    /// The master node, because an election was never answered.
+    /// The master node, because an election was never answered, or without its term or its place.
     pub(super) master: bool,
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
-use super::{ActivationSettings, Notice};
+use super::{ActivationSettings, Demand, Notice};
 use soloist_core::clock;
 use soloist_core::event::{About, Event, Seconds};
 use soloist_core::permit::Phase;
@@ -48,7 +48,7 @@ impl Supervisor {
     /// Runs the plugin for the term, and says that it has stopped only when nothing is left of it.
     pub(super) async fn run(
         self,
-        mut demanded: watch::Receiver<Option<Drain>>,
+        mut demanded: oneshot::Receiver<Demand>,
         drain: watch::Sender<Option<Drain>>,
         mut resignations: mpsc::UnboundedReceiver<String>,
     ) {
@@ -92,21 +92,17 @@ impl Supervisor {
     /// Reports that demotion was demanded, tells the plugin, and returns when that takes too long.
     async fn drain(
         &self,
-        demanded: &mut watch::Receiver<Option<Drain>>,
+        demanded: &mut oneshot::Receiver<Demand>,
         told: &watch::Sender<Option<Drain>>,
     ) {
-        let demanded = demanded
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|demand| *demand);
         // Without an activation the permit is about to end.
-        let Some(drain) = demanded else {
+        let Ok(Demand { drain, turn }) = demanded.await else {
             return pending().await;
         };
         let reason = drain.reason;
         self.about().report(&Event::Draining { reason });
         told.send_replace(Some(drain));
+        drop(turn);
         clock::sleep_until(drain.until).await;
     }
 

@@ -9,7 +9,7 @@ use super::leading::Leading;
 use super::tenure::{Tenure, report_released};
 use super::watched::measured;
 use super::{Contender, Work, request};
-use crate::activation::Activation;
+use crate::activation::{Activation, Turn};
 use soloist_coordination::rollout::RolloutNodes;
 use soloist_coordination::state::TaskState;
 use soloist_core::election::{Action, Input};
@@ -45,6 +45,12 @@ impl Contender {
             }
             Action::ReadMaster => {
                 self.request(|nodes, standing| request::read_master(nodes, standing.candidate()));
+            }
+            // What else it may have in the queue, without knowing, goes with the session.
+            Action::Release { term: None }
+                if self.election.shuts_down() && !self.election.may_hold_master() =>
+            {
+                self.request(|nodes, standing| request::leave_queue(nodes, standing.own()));
             }
             Action::Release { term } => {
                 let ended = term.map(|term| self.ending(term));
@@ -121,9 +127,32 @@ impl Contender {
             }
         }
         match self.activation() {
-            Some(activation) => activation.demote(reason),
+            Some(_) => self.demote_in_turn(reason),
             // There is nothing to be stopped, or nothing any more.
             None => self.inputs.push_back(Input::Stopped),
+        }
+    }
+
+    /// Has the plugin demoted: when its turn comes, unless its time runs out already.
+    fn demote_in_turn(&mut self, reason: Demotion) {
+        let turn = self.demotions.turn_now();
+        let is_orderly = matches!(reason, Demotion::Shutdown | Demotion::Resigned);
+        match (turn, &mut self.tenure) {
+            (None, Some(tenure)) if is_orderly => {
+                tenure.turn = Some(self.demotions.turn().boxed());
+            }
+            (turn, _) => self.begin_demotion(turn),
+        }
+    }
+
+    /// Begins the demotion that the tenure says.
+    pub(super) fn begin_demotion(&mut self, turn: Option<Turn>) {
+        let Some(tenure) = &mut self.tenure else {
+            return;
+        };
+        tenure.turn = None;
+        if let (Some(activation), Some(reason)) = (&tenure.activation, tenure.reason) {
+            activation.demote_in(turn, reason);
         }
     }
 

@@ -5,8 +5,8 @@ use std::future::pending;
 use tokio::sync::{mpsc, watch};
 
 use super::Contender;
+use crate::duties::{Duties, HandOver, NotAdmitted};
 use crate::rollout::Heard;
-use crate::roster::{HandOver, NotAdmitted, Roster};
 use soloist_core::election::{Appointed, Input, Record, Stage as Place};
 use soloist_core::event::{About, Event};
 use soloist_core::records::Stage;
@@ -14,7 +14,7 @@ use soloist_core::records::Stage;
 /// What a contender knows of that.
 pub(super) struct Placing {
     /// The tasks of the host. Without it there is always room.
-    roster: Option<Roster>,
+    duties: Option<Duties>,
     /// While there is no room: another task has gone.
     freed: Option<watch::Receiver<()>>,
     /// The record over which it has given way: it does so once.
@@ -34,7 +34,7 @@ impl Placing {
     pub(super) fn new() -> (mpsc::UnboundedSender<HandOver>, Self) {
         let (sender, orders) = mpsc::unbounded_channel();
         let placing = Self {
-            roster: None,
+            duties: None,
             freed: None,
             given_way: None,
             orders,
@@ -73,14 +73,14 @@ impl Placing {
 impl Contender {
     /// Has it lead only as one of these tasks of its host.
     #[must_use]
-    pub fn on_roster(mut self, roster: Roster) -> Self {
-        self.placing.roster = Some(roster);
+    pub fn with_duties(mut self, duties: Duties) -> Self {
+        self.placing.duties = Some(duties);
         self
     }
 
     /// Whether the host takes the task, asked before the election is. If not, the election is told.
     pub(super) fn is_admitted(&mut self, over: &Record) -> bool {
-        let Some(roster) = &self.placing.roster else {
+        let Some(duties) = &self.placing.duties else {
             return true;
         };
         let seen = self.standing.as_ref().and_then(|it| it.seen.as_ref());
@@ -88,12 +88,12 @@ impl Contender {
         let is_appointed = seen.is_some_and(|it| it.queue.appointed == Appointed::ThisHost);
         let insists = is_appointed || self.placing.given_way.as_ref() == Some(over);
         let work = self.works.borrow().clone();
-        match roster.admit(&self.task.name, &work.placement, insists) {
+        match duties.admit(&self.task.name, &work.placement, insists) {
             Ok(()) => true,
             Err(full @ NotAdmitted::Full(_)) => {
                 let reason = full.to_string();
                 About::Task(&self.task.name).report(&Event::NotStanding { reason });
-                self.placing.freed = Some(roster.freed());
+                self.placing.freed = Some(duties.freed());
                 self.inputs.push_back(Input::Full);
                 false
             }
@@ -111,8 +111,8 @@ impl Contender {
             place,
             Place::Electing | Place::Leading | Place::Stopping | Place::Releasing
         );
-        if let Some(roster) = self.placing.roster.as_ref().filter(|_| !needs) {
-            roster.dismiss(&self.task.name);
+        if let Some(duties) = self.placing.duties.as_ref().filter(|_| !needs) {
+            duties.dismiss(&self.task.name);
         }
     }
 

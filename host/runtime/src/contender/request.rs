@@ -275,6 +275,12 @@ pub(super) async fn read_master(
     })
 }
 
+pub(super) async fn leave_queue(nodes: TaskNodes, own: Vec<String>) -> Result<Answer, TaskError> {
+    let _turn = nodes.turn(Urgency::Urgent).await;
+    nodes.leave_queue(own).await?;
+    Ok(Input::Released.into())
+}
+
 pub(super) async fn release(
     nodes: TaskNodes,
     ended: Option<TermEnding>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Work;
-use crate::roster::HandOver;
+use crate::duties::HandOver;
 use soloist_core::clock::Moment;
 use soloist_core::election::Stage;
 use soloist_core::term::Term;

@@ -1,11 +1,14 @@
 //! What a contender has in one term: from its election until it is given back, or lost.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{BoxFuture, OptionFuture};
+
 use super::leading::Leading;
 use super::{Contender, Work};
-use crate::activation::Activation;
+use crate::activation::{Activation, Turn};
 use soloist_coordination::task::{HistorySnapshot, TermEnding};
 use soloist_core::clock::{self, Moment};
 use soloist_core::election::Input;
@@ -31,6 +34,8 @@ pub(super) struct Tenure {
     pub(super) healthy: bool,
     /// Why it ends.
     pub(super) reason: Option<Demotion>,
+    /// While the demotion waits for its turn.
+    pub(super) turn: Option<BoxFuture<'static, Option<Turn>>>,
     /// How the plugin has failed for good.
     pub(super) failed: Option<PluginFailed>,
     /// What else the history tells of its end.
@@ -39,6 +44,14 @@ pub(super) struct Tenure {
     pub(super) successor: Option<String>,
     /// How long this host stays out of the queue once it is given back.
     pub(super) stay_out: Duration,
+}
+
+/// What there is to do in a term.
+pub(super) enum Stirred {
+    /// The part in the rollout has something new to decide by.
+    News,
+    /// The demotion begins, in this turn.
+    Turn(Option<Turn>),
 }
 
 impl Tenure {
@@ -52,6 +65,7 @@ impl Tenure {
             leading: None,
             healthy: false,
             reason: None,
+            turn: None,
             failed: None,
             detail: None,
             successor: None,
@@ -59,9 +73,26 @@ impl Tenure {
         }
     }
 
-    /// Waits until the part in the rollout has something new to decide by, if there is one.
-    pub(super) fn stirred(&mut self) -> Option<impl Future<Output = ()>> {
-        Some(self.leading.as_mut()?.stirred())
+    /// Waits until there is something to do, in a session whose lease ends at `deadline`.
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost when the future is dropped.
+    pub(super) async fn stirred(&mut self, deadline: Moment) -> Stirred {
+        let Self {
+            work,
+            leading,
+            turn,
+            ..
+        } = self;
+        let time = work.activation.demote_timeout;
+        let due = turn.as_ref().map(|_| clock::sleep_until(deadline - time));
+        tokio::select! {
+            Some(()) = OptionFuture::from(leading.as_mut().map(Leading::stirred)) => Stirred::News,
+            Some(turn) = OptionFuture::from(turn.as_mut()) => Stirred::Turn(turn),
+            // The lease, which is renewed as a rule, leaves no more time than the demotion may take.
+            Some(()) = OptionFuture::from(due) => Stirred::Turn(None),
+            else => pending().await,
+        }
     }
 
     /// How it ends, for the history.

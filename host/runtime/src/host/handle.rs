@@ -204,7 +204,9 @@ impl Host {
         let (plugin, demote_timeout) = (work.plugin.clone(), work.activation.demote_timeout);
         let paths = Arc::clone(&contested.paths);
         let (contender, handle) = Contender::new(contested, work, self.plugins.handle());
-        let contender = contender.on_roster(self.roster.clone());
+        let contender = contender
+            .with_duties(self.duties.clone())
+            .in_turn(self.demotions.clone());
         self.members.enter(&name, &handle, &paths);
         let status = handle.status();
         let standing = Standing {

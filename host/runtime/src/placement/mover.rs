@@ -15,7 +15,7 @@ use soloist_core::term::Term;
 use tokio::sync::watch;
 
 use super::{Member, Members};
-use crate::roster::{HandOver, Roster};
+use crate::duties::{Duties, HandOver};
 
 /// The longest pause between two looks at the loads of hosts.
 const LOOK_PAUSE: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ const READS_MAX: usize = 64;
 /// The companion of a host.
 #[derive(Debug)]
 pub struct Mover {
-    roster: Roster,
+    duties: Duties,
     members: Members,
     root: String,
     view: watch::Receiver<View>,
@@ -68,15 +68,15 @@ impl Own {
 }
 
 impl Mover {
-    /// The companion of the host with this roster and these contenders, which keeps its nodes below `root`.
+    /// The companion of the host with this duties and these contenders, which keeps its nodes below `root`.
     pub fn new(
-        roster: Roster,
+        duties: Duties,
         members: Members,
         root: String,
         view: watch::Receiver<View>,
     ) -> Self {
         Self {
-            roster,
+            duties,
             members,
             root,
             view,
@@ -90,7 +90,7 @@ impl Mover {
     pub async fn run(mut self) {
         let (mut turn, mut is_idle) = (0_u32, false);
         loop {
-            let pace = self.roster.placement().pace;
+            let pace = self.duties.placement().pace;
             let pause = (pace.grace / 12).clamp(LOOK_PAUSE_MIN, LOOK_PAUSE);
             tokio::time::sleep(pause * 3 / 4 + some_of(pause / 2)).await;
             turn = turn.wrapping_add(1);
@@ -119,7 +119,7 @@ impl Mover {
             Some(Own {
                 led_for: now.saturating_since(status.since),
                 steady: status.steady,
-                crowded: self.roster.is_crowded(&task, &placement),
+                crowded: self.duties.is_crowded(&task, &placement),
                 standbys: None,
                 shunned: Vec::new(),
                 task,
@@ -133,7 +133,7 @@ impl Mover {
 
     /// Looks at all hosts, and hands over what is to be; gives how many terms that were.
     async fn look(&mut self, session: &Session, mut own: Vec<Own>) -> Result<usize, NodeError> {
-        let pace = self.roster.placement().pace;
+        let pace = self.duties.placement().pace;
         let seen = placement::peers(session, &self.root).await?;
         let now = clock::now();
         let peers: Vec<Peer> = self.sightings.see(now, seen, pace.grace);

@@ -1,6 +1,6 @@
 //! The tasks that a host leads, or is about to: as many as it may, and none beside one that it avoids, if that can be helped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use soloist_config::HostPlacement;
@@ -30,30 +30,77 @@ pub struct HandOver {
     pub why: Why,
 }
 
-/// The roster of a host, for all its contenders.
+/// What a host leads, or is about to, for all its contenders.
 #[derive(Clone, Debug)]
-pub struct Roster(Arc<Shared>);
+pub struct Duties(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     placement: HostPlacement,
-    taken: Mutex<BTreeMap<Arc<str>, TaskPlacement>>,
+    taken: Mutex<Taken>,
     load: watch::Sender<Option<HostLoad>>,
     /// Changes whenever a task goes off.
     freed: watch::Sender<()>,
 }
 
-impl Roster {
-    /// The roster of a host that leads nothing. It says what it leads to `load`.
+/// The tasks themselves. There may be ten thousand, and each that comes or goes is looked up, not looked for.
+#[derive(Debug, Default)]
+struct Taken {
+    tasks: BTreeMap<Arc<str>, TaskPlacement>,
+    /// The sum of their weights.
+    weight: u64,
+    /// Which of them avoid the task of that name.
+    avoided_by: BTreeMap<String, BTreeSet<Arc<str>>>,
+}
+
+impl Taken {
+    fn take(&mut self, task: &Arc<str>, placement: &TaskPlacement) {
+        self.weight += u64::from(placement.weight);
+        for other in &placement.avoid {
+            let by = self.avoided_by.entry(other.clone()).or_default();
+            by.insert(Arc::clone(task));
+        }
+        self.tasks.insert(Arc::clone(task), placement.clone());
+    }
+
+    /// Whether it was there.
+    fn give_up(&mut self, task: &str) -> bool {
+        let Some(placement) = self.tasks.remove(task) else {
+            return false;
+        };
+        self.weight -= u64::from(placement.weight);
+        for other in &placement.avoid {
+            if let Some(by) = self.avoided_by.get_mut(other) {
+                by.remove(task);
+                if by.is_empty() {
+                    self.avoided_by.remove(other);
+                }
+            }
+        }
+        true
+    }
+
+    /// A task that is led here and should not be led beside this one.
+    fn avoided(&self, task: &str, placement: &TaskPlacement) -> Option<Arc<str>> {
+        let mut avoided = placement.avoid.iter();
+        let own = avoided.find_map(|it| self.tasks.get_key_value(&**it));
+        let own = own.map(|(other, _)| other);
+        let theirs = || self.avoided_by.get(task)?.first();
+        own.or_else(theirs).cloned()
+    }
+}
+
+impl Duties {
+    /// Those of a host that leads nothing. It says what it leads to `load`.
     pub fn new(placement: HostPlacement, load: watch::Sender<Option<HostLoad>>) -> Self {
-        let roster = Self(Arc::new(Shared {
+        let duties = Self(Arc::new(Shared {
             placement,
             taken: Mutex::default(),
             load,
             freed: watch::Sender::new(()),
         }));
-        roster.say(&BTreeMap::new());
-        roster
+        duties.say(&Taken::default());
+        duties
     }
 
     /// What the host says of itself.
@@ -73,32 +120,32 @@ impl Roster {
         insists: bool,
     ) -> Result<(), NotAdmitted> {
         let mut taken = self.taken();
-        if taken.contains_key(task) {
+        if taken.tasks.contains_key(task) {
             return Ok(());
         }
         if let Some(max) = self.0.placement.max_active
-            && taken.len() >= max as usize
+            && taken.tasks.len() >= max as usize
         {
             return Err(NotAdmitted::Full(max));
         }
-        if !insists && let Some(other) = avoided(&taken, task, placement) {
+        if !insists && let Some(other) = taken.avoided(task, placement) {
             return Err(NotAdmitted::Avoids(other));
         }
-        taken.insert(Arc::clone(task), placement.clone());
+        taken.take(task, placement);
         self.say(&taken);
         Ok(())
     }
 
-    /// Takes a task off the roster, if it is there.
+    /// Takes a task off the duties, if it is there.
     pub fn dismiss(&self, task: &str) {
         let mut taken = self.taken();
-        if taken.remove(task).is_some() {
+        if taken.give_up(task) {
             self.say(&taken);
             self.0.freed.send_replace(());
         }
     }
 
-    /// Hears of each task that goes off the roster from now on.
+    /// Hears of each task that goes off the duties from now on.
     pub fn freed(&self) -> watch::Receiver<()> {
         self.0.freed.subscribe()
     }
@@ -108,18 +155,18 @@ impl Roster {
     pub fn is_crowded(&self, task: &str, placement: &TaskPlacement) -> bool {
         let taken = self.taken();
         placement.avoid.iter().any(|other| {
-            let leads = taken.get(&**other);
+            let leads = taken.tasks.get(&**other);
             leads.is_some_and(|it| !it.avoid.iter().any(|it| it == task) || **other < *task)
         })
     }
 
     /// What is locked stays true if somebody panics meanwhile.
-    fn taken(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, TaskPlacement>> {
+    fn taken(&self) -> MutexGuard<'_, Taken> {
         let taken = self.0.taken.lock();
         taken.unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn say(&self, taken: &BTreeMap<Arc<str>, TaskPlacement>) {
+    fn say(&self, taken: &Taken) {
         let HostPlacement {
             labels,
             weight,
@@ -127,47 +174,29 @@ impl Roster {
             spread,
             ..
         } = &self.0.placement;
-        let weights = taken.values().map(|task| task.weight);
         self.0.load.send_replace(Some(HostLoad {
             labels: labels.clone(),
             weight: *weight,
             max_active: *max_active,
-            active: u32::try_from(taken.len()).unwrap_or(u32::MAX),
-            load: weights.fold(0, u32::saturating_add),
+            active: u32::try_from(taken.tasks.len()).unwrap_or(u32::MAX),
+            load: u32::try_from(taken.weight).unwrap_or(u32::MAX),
             up: 0,
             spread: *spread,
         }));
     }
 }
 
-/// A task that is led here and should not be led beside this one.
-fn avoided(
-    taken: &BTreeMap<Arc<str>, TaskPlacement>,
-    task: &str,
-    placement: &TaskPlacement,
-) -> Option<Arc<str>> {
-    let own = placement
-        .avoid
-        .iter()
-        .find_map(|it| taken.get_key_value(&**it));
-    let theirs = || {
-        let avoids = |it: &TaskPlacement| it.avoid.iter().any(|it| it == task);
-        taken.iter().find(|(_, it)| avoids(it))
-    };
-    own.or_else(theirs).map(|(other, _)| Arc::clone(other))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(max_active: Option<u32>) -> (Roster, watch::Receiver<Option<HostLoad>>) {
+    fn of(max_active: Option<u32>) -> (Duties, watch::Receiver<Option<HostLoad>>) {
         let (load, said) = watch::channel(None);
         let placement = HostPlacement {
             max_active,
             ..HostPlacement::default()
         };
-        (Roster::new(placement, load), said)
+        (Duties::new(placement, load), said)
     }
 
     fn avoiding(other: &str) -> TaskPlacement {
@@ -180,12 +209,12 @@ mod tests {
 
     #[test]
     fn a_host_leads_no_more_than_it_may_and_says_what_it_leads() {
-        let (roster, said) = of(Some(2));
+        let (duties, said) = of(Some(2));
         let names = ["a", "b", "c"].map(Arc::<str>::from);
         let usual = TaskPlacement::default();
         for name in &names[..2] {
-            assert_eq!(roster.admit(name, &usual, false), Ok(()));
-            assert_eq!(roster.admit(name, &usual, false), Ok(()), "it is there");
+            assert_eq!(duties.admit(name, &usual, false), Ok(()));
+            assert_eq!(duties.admit(name, &usual, false), Ok(()), "it is there");
         }
         let said = || said.borrow().clone().unwrap();
         assert_eq!(
@@ -193,37 +222,41 @@ mod tests {
             (2, 2, Some(2))
         );
         assert_eq!(
-            roster.admit(&names[2], &usual, true),
+            duties.admit(&names[2], &usual, true),
             Err(NotAdmitted::Full(2))
         );
-        let freed = roster.freed();
-        roster.dismiss("c");
+        let freed = duties.freed();
+        duties.dismiss("c");
         assert!(!freed.has_changed().unwrap());
-        roster.dismiss("a");
+        duties.dismiss("a");
         assert!(freed.has_changed().unwrap());
-        assert_eq!(roster.admit(&names[2], &avoiding("x"), false), Ok(()));
+        assert_eq!(duties.admit(&names[2], &avoiding("x"), false), Ok(()));
         assert_eq!((said().active, said().load), (2, 4));
     }
 
     #[test]
     fn what_avoids_each_other_is_led_together_only_if_it_has_to_be() {
-        let (roster, _said) = of(None);
+        let (duties, _said) = of(None);
         let [a, b, c] = ["a", "b", "c"].map(Arc::<str>::from);
         let usual = TaskPlacement::default();
-        roster.admit(&a, &avoiding("b"), false).unwrap();
+        duties.admit(&a, &avoiding("b"), false).unwrap();
         assert_eq!(
-            roster.admit(&b, &usual, false),
+            duties.admit(&b, &usual, false),
             Err(NotAdmitted::Avoids(Arc::clone(&a)))
         );
         assert_eq!(
-            roster.admit(&c, &avoiding("a"), false),
+            duties.admit(&c, &avoiding("a"), false),
             Err(NotAdmitted::Avoids(a))
         );
-        assert_eq!(roster.admit(&b, &avoiding("a"), true), Ok(()));
+        assert_eq!(duties.admit(&b, &avoiding("a"), true), Ok(()));
         // Both should be alone; one of them goes.
-        assert!(!roster.is_crowded("a", &avoiding("b")));
-        assert!(roster.is_crowded("b", &avoiding("a")));
-        assert!(roster.is_crowded("c", &avoiding("a")));
-        assert!(!roster.is_crowded("c", &usual));
+        assert!(!duties.is_crowded("a", &avoiding("b")));
+        assert!(duties.is_crowded("b", &avoiding("a")));
+        assert!(duties.is_crowded("c", &avoiding("a")));
+        assert!(!duties.is_crowded("c", &usual));
+        for gone in ["a", "b"] {
+            duties.dismiss(gone);
+        }
+        assert_eq!(duties.admit(&c, &avoiding("a"), false), Ok(()));
     }
 }
