@@ -1,7 +1,7 @@
 //! What many tasks on one host cost: start, memory, an idle standby, and the failover of all.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -44,7 +44,8 @@ async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
     let file = cluster.file("tasks.toml", (0..tasks).map(task).collect::<String>())?;
     let start = async |id: &str, event: &str| -> Result<(Host, History, Duration)> {
         let history = History::default();
-        let host = cluster.host_of(id, &file)?.unbound().start(&history)?;
+        let host = cluster.host_of(id, &file)?.unbound().guarded();
+        let host = host.start(&history)?;
         let last = all(&history, 0, event, tasks).await?;
         let took = last.duration_since(host.started())?;
         Ok((host, history, took))
@@ -52,78 +53,100 @@ async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
     let before = packets(&cluster).await?;
     let (mut leader, of_leader, led) = start("a", "activated").await?;
     let packets_of_start = packets(&cluster).await? - before;
-    let (second, of_second, stood) = start("b", "standby").await?;
-    let (third, _of_third, _) = start("c", "standby").await?;
-    let row = |table: &mut Table, what: &str, value: String| {
+    let before = packets(&cluster).await?;
+    let (mut second, of_second, stood) = start("b", "standby").await?;
+    let packets_of_standby = packets(&cluster).await? - before;
+    let (third, of_third, _) = start("c", "standby").await?;
+    let mut row = |what: &str, value: String| {
         table.row(&format!("{tasks} tasks: {what}"), &value, "", "");
+        if let Some(line) = table.rows.last() {
+            eprintln!("{line}");
+        }
     };
-    row(table, "process start → all activated", seconds(led));
-    row(table, "process start → all on standby", seconds(stood));
-    row(
-        table,
-        "packets of the start, each task",
-        format!("{:.1}", packets_of_start / f64::from(tasks)),
-    );
-    let (before, began) = (processor_seconds(second.pid())?, Instant::now());
+    let each = |packets: f64| format!("{:.1}", packets / f64::from(tasks));
+    row("process start → all activated", seconds(led));
+    row("process start → all on standby", seconds(stood));
+    row("packets of the start, each task", each(packets_of_start));
+    row("packets to standby, each task", each(packets_of_standby));
+    let pid = second
+        .guarded_pid()
+        .await?
+        .as_raw_nonzero()
+        .get()
+        .try_into()?;
+    let (before, began) = (processor_seconds(pid)?, Instant::now());
     let packets_before = packets(&cluster).await?;
     tokio::time::sleep(IDLE).await;
-    let used = (processor_seconds(second.pid())? - before) / began.elapsed().as_secs_f64();
+    let used = (processor_seconds(pid)? - before) / began.elapsed().as_secs_f64();
     let requests = (packets(&cluster).await? - packets_before) / began.elapsed().as_secs_f64();
     row(
-        table,
         "an idle standby host, of a processor",
         format!("{:.1} %", used * 100.0),
     );
     row(
-        table,
         "packets a second of all three hosts, idle",
         format!("{requests:.0}"),
     );
-    row(
-        table,
-        "memory of the leader: resident / proportional",
-        Memory::of(leader.pid())?.show(),
-    );
-    row(
-        table,
-        "memory of a standby host: resident / proportional",
-        Memory::of(second.pid())?.show(),
-    );
-    let began = Instant::now();
-    let answer = cluster.operator(&[], &["status", "--json"]).await?;
-    ensure!(answer.code == Some(0), "{answer:?}");
-    row(table, "`soloist status`", seconds(began.elapsed()));
+    let leading = leader
+        .guarded_pid()
+        .await?
+        .as_raw_nonzero()
+        .get()
+        .try_into()?;
+    for (what, pid) in [("the leader", leading), ("a standby host", pid)] {
+        row(
+            &format!("memory of {what}: resident / proportional"),
+            Memory::of(pid)?.show(),
+        );
+        let mappings = fs::read_to_string(format!("/proc/{pid}/maps"))?
+            .lines()
+            .count();
+        row(
+            &format!("mappings of memory of {what}"),
+            mappings.to_string(),
+        );
+    }
+    for command in [&["status", "--json"][..], &["tasks", "--json"]] {
+        let began = Instant::now();
+        let answer = cluster.operator(&[], command).await?;
+        ensure!(answer.code == Some(0), "{answer:?}");
+        row(
+            &format!("`soloist {}`", command[0]),
+            seconds(began.elapsed()),
+        );
+    }
     let (from, before) = (of_second.len(), packets(&cluster).await?);
-    let asked = std::time::SystemTime::now();
+    let asked = SystemTime::now();
     leader.signal(Signal::TERM)?;
     let last = all(&of_second, from, "activated", tasks).await?;
     let used = packets(&cluster).await? - before;
     row(
-        table,
         "SIGTERM → all activated on the next host",
         seconds(last.duration_since(asked)?),
     );
-    row(
-        table,
-        "packets of that, each task",
-        format!("{:.1}", used / f64::from(tasks)),
-    );
+    row("packets of that, each task", each(used));
     let status = leader.ended_within(PATIENCE).await?;
     ensure!(status.success(), "{status}: {}", leader.errors());
-    drop((second, third, of_leader));
-    for line in &table.rows[table.rows.len() - 11..] {
-        eprintln!("{line}");
-    }
+    let records = of_leader.since(0);
+    let forced = records.iter().filter(|it| it.is("revoked")).count();
+    row("plugins that were stopped by force", forced.to_string());
+    let (from, before) = (of_third.len(), packets(&cluster).await?);
+    let killed = SystemTime::now();
+    second.signal_guarded(Signal::KILL).await?;
+    let last = all(&of_third, from, "activated", tasks).await?;
+    let used = packets(&cluster).await? - before;
+    row(
+        "SIGKILL → all activated on the next host",
+        seconds(last.duration_since(killed)?),
+    );
+    row("packets of that, each task", each(used));
+    second.kill()?;
+    drop(third);
     Ok(())
 }
 
 /// When the last of so many tasks has reported that event, each once.
-async fn all(
-    history: &History,
-    mut from: usize,
-    event: &str,
-    tasks: u32,
-) -> Result<std::time::SystemTime> {
+async fn all(history: &History, mut from: usize, event: &str, tasks: u32) -> Result<SystemTime> {
     let began = Instant::now();
     let (mut seen, mut last) = (0, None);
     while seen < tasks {
