@@ -103,6 +103,31 @@ async fn a_generation_that_never_starts_is_taken_back() -> Result<()> {
     scene.end().await
 }
 
+/// It says something, and computes from then on: whoever waits until it is healthy waits in vain, and takes it back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_generation_that_says_something_and_then_only_computes_is_not_healthy() -> Result<()> {
+    let scene = Scene::healthy().await?;
+    let from = scene.cluster.history.len();
+    let spins = format!("config = {{ do = \"print-and-compute\" }}\n{NONE}");
+    let flags = ["--wait-for", "healthy", "--timeout", "5s"];
+    let second = scene.deploy("spins", "misbehave", &spins, &flags).await?;
+    ensure!(second.code == Some(4), "{second:?}");
+    let computes = |record: &Record| record.is_of("plugin-log", COUNT);
+    let history = &scene.cluster.history;
+    history
+        .wait_for(from, "it to say something", PATIENCE, computes)
+        .await?;
+    let listed = scene.listed().await?;
+    ensure!(
+        listed["generation"] == 2 && listed["stage"] == "probation",
+        "{listed}"
+    );
+    let from = history.len();
+    scene.succeeds(&["rollback", COUNT]).await?;
+    scene.said(from, "counts ").await?;
+    scene.end().await
+}
+
 /// Each run lasts long enough to begin the host's counts anew, and not long enough to be healthy: that does not go on for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generation_that_fails_again_and_again_after_a_while_is_taken_back() -> Result<()> {

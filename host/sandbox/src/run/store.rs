@@ -154,8 +154,14 @@ impl InstanceData {
 
 /// The views. An import that asks for its view was called by the plugin, which is a sign of life.
 impl InstanceData {
-    fn called(&mut self, import: &'static str) {
+    /// wasmtime's call hook would not do for it: that is called at epoch ticks as well.
+    fn gives_sign(&self) {
         self.start.called_host();
+        self.leadership.permit.pulse().lives();
+    }
+
+    fn called(&mut self, import: &'static str) {
+        self.gives_sign();
         self.import = import;
     }
 
@@ -188,7 +194,7 @@ impl InstanceData {
     }
 
     pub(super) fn blocking_clock(&mut self) -> BlockingClockView<'_> {
-        self.start.called_host();
+        self.gives_sign();
         BlockingClockView {
             clock: &self.settings.clock,
             leadership: &self.leadership,
@@ -312,10 +318,7 @@ pub(crate) fn new(
             (CallHook::CallingHost | CallHook::ReturningFromHost, None) => {}
         }
         let checked = match hook {
-            CallHook::CallingHost => {
-                permit.pulse().lives();
-                permit.enter()
-            }
+            CallHook::CallingHost => permit.enter(),
             _ => permit.check(),
         };
         checked
