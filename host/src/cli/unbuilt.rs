@@ -13,9 +13,12 @@ fn advice(plugin: &Path, configuration: Option<&Path>) -> Option<String> {
     let folders = configuration.and_then(Path::parent).into_iter();
     let folder = folders
         .chain(plugin.ancestors().skip(1))
-        .map(|folder| match folder.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => folder,
+        .map(|folder| {
+            if folder.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                folder
+            }
         })
         .find(|folder| is_project(folder))?;
     let folder = printable_path(folder);

@@ -145,8 +145,8 @@ fn text(task: &str, record: &RolloutRecord, deployed: &Deployed) -> String {
         };
         line("paused", reason);
     }
-    let reason = record.changed.reason.iter();
-    let reason: String = reason.map(|reason| format!(": {reason}")).collect();
+    let reason = record.changed.reason.as_deref();
+    let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
     line(
         "changed",
         &format!("{} by {}{reason}", record.changed.at, record.changed.by),
