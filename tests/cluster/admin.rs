@@ -7,6 +7,7 @@ use soloist_tests::pages::Pages;
 
 mod crowd;
 mod health;
+mod logs;
 mod metrics;
 
 /// A host that listens, once it stands: the first one leads.

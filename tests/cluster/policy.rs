@@ -3,4 +3,5 @@
 mod again;
 mod case;
 mod completion;
+mod crashing;
 mod once;

@@ -356,6 +356,7 @@ async fn a_generation_that_was_gone_back_to_fails_like_any_task() -> Result<()> 
         at: String::new(),
         cause: "trap".into(),
         detail: String::new(),
+        restarts: None,
         retry_at: None,
     };
     create(

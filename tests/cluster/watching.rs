@@ -134,7 +134,7 @@ async fn a_time_to_try_again_that_has_passed_is_shown_no_more() -> Result<()> {
     let text = cluster.operator(&[], &["status"]).await?.stdout;
     let row = text
         .lines()
-        .find(|line| line.contains("failed"))
+        .find(|line| line.contains("failed  error"))
         .unwrap_or_default();
     let times = row
         .split_whitespace()

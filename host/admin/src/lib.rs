@@ -11,6 +11,7 @@
 //! | `listener` | connections: how many, how long, how slow |
 //! | `pages` | what is asked for, and who may ask |
 //! | `health` | `/livez`, `/readyz`, `/leader/TASK` |
+//! | `logs` | `/logs/TASK`: the latest lines, as `core::journal` keeps them |
 //! | `metrics` | `/metrics` |
 //! | `told` | what events tell of the session, and counts of them |
 //!
@@ -18,6 +19,7 @@
 
 mod health;
 mod listener;
+mod logs;
 mod metrics;
 mod pages;
 mod told;

@@ -12,11 +12,13 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode, uri::Authority};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
+use soloist_core::journal::Journal;
 use soloist_core::roster::Roster;
 use soloist_core::secret::Secret;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::logs::Logs;
 use crate::told::Told;
 use crate::{health, metrics};
 
@@ -33,6 +35,7 @@ pub struct Pages {
     roster: Arc<Roster>,
     told: Arc<Told>,
     guard: Guard,
+    logs: Option<Logs>,
     /// The answers with metrics that may still be begun.
     scrapes: Arc<Semaphore>,
 }
@@ -79,7 +82,17 @@ impl Pages {
             roster,
             told,
             guard,
+            logs: None,
             scrapes: Arc::new(Semaphore::new(METRICS_MAX)),
+        }
+    }
+
+    /// The same pages, and the lines of this journal.
+    #[must_use]
+    pub fn with_lines(self, journal: Arc<Journal>) -> Self {
+        Self {
+            logs: Some(Logs::new(journal)),
+            ..self
         }
     }
 
@@ -102,10 +115,11 @@ impl Pages {
         }
         match request.uri.path() {
             "/metrics" => self.metrics(),
-            path => path.strip_prefix("/leader/").map_or_else(
-                || plain(StatusCode::NOT_FOUND, NOTHING),
-                |task| self.leader(task),
-            ),
+            path => match (path.strip_prefix("/leader/"), path.strip_prefix("/logs/")) {
+                (Some(task), _) => self.leader(task),
+                (_, Some(task)) => self.lines(task, request.uri.query()),
+                _ => plain(StatusCode::NOT_FOUND, NOTHING),
+            },
         }
     }
 
@@ -135,6 +149,15 @@ impl Pages {
         respond(status, JSON, format!("{told}\n"))
     }
 
+    /// What plugins write is for whoever runs them: an address that is open to all tells none of it.
+    fn lines(&self, task: &str, query: Option<&str>) -> Response<Bytes> {
+        match (&self.logs, &self.guard) {
+            (None, _) => plain(StatusCode::NOT_FOUND, NOTHING),
+            (Some(_), Guard::Open) => plain(StatusCode::FORBIDDEN, UNGUARDED),
+            (Some(logs), _) => logs.answer(task, query),
+        }
+    }
+
     fn admit(&self, request: &Parts) -> Result<(), Box<Response<Bytes>>> {
         match &self.guard {
             Guard::Open => Ok(()),
@@ -159,7 +182,9 @@ impl Pages {
     }
 }
 
-const NOTHING: &str = "nothing here: ask for /metrics, /livez, /readyz or /leader/TASK\n";
+const NOTHING: &str =
+    "nothing here: ask for /metrics, /livez, /readyz, /leader/TASK or /logs/TASK\n";
+const UNGUARDED: &str = "lines of plugins are told where a token is asked for, or on this machine alone: set listen_token_file\n";
 
 /// Whether the headers show the token, once. How long that takes tells nothing of the token.
 fn shows(headers: &HeaderMap, token: &[u8; 32]) -> bool {
@@ -191,11 +216,15 @@ fn words((status, text): health::Answer) -> Response<Bytes> {
     respond(status, TEXT, text)
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {
+pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {
     respond(status, TEXT, Bytes::from_static(text.as_bytes()))
 }
 
-fn respond(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Bytes> {
+pub(crate) fn respond(
+    status: StatusCode,
+    kind: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Bytes> {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -244,7 +273,13 @@ mod tests {
         let lower = format!("bearer {TOKEN}");
         let basic = format!("Basic {TOKEN}");
         let longer = format!("Bearer {TOKEN}x");
-        for path in ["/metrics", "/leader/nobody", "/", "/../metrics"] {
+        for path in [
+            "/metrics",
+            "/leader/nobody",
+            "/logs/nobody",
+            "/",
+            "/../metrics",
+        ] {
             for wrong in [
                 &[][..],
                 &[("authorization", &b""[..])],
@@ -269,6 +304,27 @@ mod tests {
         }
         assert_eq!(ask(&pages, "GET", "/livez", &[]), 503);
         assert_eq!(ask(&pages, "POST", "/metrics", &[]), 405);
+    }
+
+    #[test]
+    fn lines_are_told_to_who_shows_the_token_and_on_this_machine_and_to_nobody_else() {
+        let journal = Arc::new(Journal::new(1));
+        journal.add("a", std::time::SystemTime::UNIX_EPOCH, "{}".into());
+        let bearer = format!("Bearer {TOKEN}");
+        let shown = [("authorization", bearer.as_bytes()), ("host", b"localhost")];
+        for (token, is_open, headers, status) in [
+            (Some(TOKEN), true, &shown[..], 200),
+            (Some(TOKEN), true, &shown[1..], 401),
+            (None, true, &shown[1..], 403),
+            (None, false, &shown[1..], 200),
+            (None, false, &[("host", &b"evil.example"[..])], 421),
+        ] {
+            let (pages, _task) = pages(token, is_open);
+            let told = |pages| ask(&pages, "GET", "/logs/a?tail=1", headers);
+            assert_eq!(told(pages.with_lines(Arc::clone(&journal))), status);
+        }
+        let (without, _task) = pages(None, false);
+        assert_eq!(ask(&without, "GET", "/logs/a", &shown[1..]), 404);
     }
 
     #[test]
@@ -339,7 +395,7 @@ mod tests {
         /// page that asks for one.
         #[test]
         fn whatever_is_asked_there_is_an_answer_that_repeats_nothing(
-            path in "/(leader/|metrics|livez|readyz)?[!-~]{0,60}",
+            path in "/(leader/|logs/|metrics|livez|readyz)?[!-~]{0,60}",
             value in proptest::collection::vec(prop_oneof![0x20u8..0x7f, 0x80u8..], 0..80),
             name in "(host|authorization|x-[a-z]{1,9})",
         ) {

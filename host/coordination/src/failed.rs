@@ -11,7 +11,7 @@ use zookeeper_client::{CreateMode, Error};
 use super::error::{Doing, NodeError};
 use super::fence::Fence;
 use super::session::Session;
-use soloist_core::records::{self, FailedRecord, TaskPaths};
+use soloist_core::records::{self, FailedRecord, RestartsRecord, TaskPaths};
 use soloist_core::restart::{PluginFailed, RestartPolicy};
 use soloist_core::term::Term;
 
@@ -93,9 +93,24 @@ impl Mark {
         }
     }
 
+    /// Says that the plugin was restarted, and how often in this term. Nothing is written once the term is over.
+    ///
+    /// # Cancellation safety
+    /// Dropped, it may or may not have been said.
+    pub async fn restarted(&self, record: &RestartsRecord) -> Result<(), NodeError> {
+        let data = records::encode(record);
+        let mut attempts = 0;
+        loop {
+            match self.write(&self.paths.restarts, Some(&data)).await {
+                Err(error) => self.pause(&mut attempts, error).await?,
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
     async fn try_remove(&self) -> Result<(), Error> {
         match self.session.client().check_stat(&self.paths.failed).await? {
-            Some(_) => self.write(None).await,
+            Some(_) => self.write(&self.paths.failed, None).await,
             None => Ok(()),
         }
     }
@@ -114,27 +129,24 @@ impl Mark {
             Some(own) if own.is_of(&self.term) => Ok(own),
             before => {
                 let record = next(before);
-                self.write(Some(&records::encode(&record))).await?;
+                let data = records::encode(&record);
+                self.write(&self.paths.failed, Some(&data)).await?;
                 Ok(record)
             }
         }
     }
 
-    /// Writes or deletes the node, if the term lasts.
-    async fn write(&self, data: Option<&[u8]>) -> Result<(), Error> {
-        let exists = self
-            .session
-            .client()
-            .check_stat(&self.paths.failed)
-            .await?
-            .is_some();
+    /// Writes or deletes a node, if the term lasts.
+    async fn write(&self, path: &str, data: Option<&[u8]>) -> Result<(), Error> {
+        let client = self.session.client();
+        let exists = client.check_stat(path).await?.is_some();
         let options = CreateMode::Persistent.with_acls(self.session.acls());
         let mut multi = self.session.client().new_multi_writer();
         self.fence.check(&mut multi)?;
         match data {
-            Some(data) if exists => multi.add_set_data(&self.paths.failed, data, None)?,
-            Some(data) => multi.add_create(&self.paths.failed, data, &options)?,
-            None => multi.add_delete(&self.paths.failed, None)?,
+            Some(data) if exists => multi.add_set_data(path, data, None)?,
+            Some(data) => multi.add_create(path, data, &options)?,
+            None => multi.add_delete(path, None)?,
         }
         match multi.commit().await {
             Ok(_) => Ok(()),

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use zookeeper_client::{Acl, Client, Error, SessionState};
 
 use super::connect::{self, Ensemble, obstacles};
-use soloist_core::records::{History, TaskPaths, TermEntry, TermState};
+use soloist_core::records::{self, History, TaskPaths, TermEntry, TermState};
 
+mod asked;
 mod drain;
 mod error;
+mod health;
 mod read;
 mod resign;
 mod rights;
@@ -17,12 +20,14 @@ mod status;
 mod together;
 mod watch;
 
+pub use asked::Asked;
 pub use drain::{Drainage, Seen};
 pub use error::ObserverError;
 use read::Latest;
 pub(crate) use rights::Rights;
 pub use status::{
-    DrainState, DrainedHost, Handover, HostStatus, Leader, Status, TaskHealth, TaskStatus,
+    DrainState, DrainedHost, Handover, Health, HostStatus, LastFailure, Leader, Status, TaskHealth,
+    TaskHost, TaskStatus,
 };
 pub use watch::Watched;
 
@@ -120,16 +125,39 @@ impl Observer {
         )
     }
 
-    /// One task, or all of them, and the hosts.
+    /// The tasks that are asked for, and the hosts.
     ///
     /// # Errors
-    /// [`ObserverError::NoTask`] for a task asked for, [`ObserverError::Node`].
-    pub async fn status(&self, task: Option<&str>) -> Result<Status, ObserverError> {
+    /// [`ObserverError::NoTask`] for a task that is named, [`ObserverError::NoMatch`], [`ObserverError::Node`].
+    pub async fn status(&self, asked: Asked<'_>) -> Result<Status, ObserverError> {
         self.catch_up().await?;
-        let tasks = match task {
-            Some(task) => vec![self.task(task).await?],
-            None => self.tasks_together(&self.asked(None).await?).await?,
+        let names = self.names(asked).await?;
+        let mut tasks = match asked {
+            Asked::All => self.tasks_together(&names).await?,
+            _ => {
+                let read = names.iter().map(async |name| match self.task(name).await {
+                    Ok(status) => Ok(Some(status)),
+                    // Its first host is about to write the record.
+                    Err(ObserverError::NoTask { .. }) if !asked.names(name) => Ok(None),
+                    Err(error) => Err(error),
+                });
+                let read = stream::iter(read).buffered(READ_AT_ONCE);
+                let read = read.try_filter_map(async |task| Ok(task));
+                read.try_collect().await?
+            }
         };
+        let deployed = self.children(&records::manifests_path(&self.root)).await?;
+        let of_hosts = tasks
+            .iter_mut()
+            .filter(|task| deployed.binary_search(&task.task).is_ok())
+            .map(async |task| {
+                task.hosts = self.hosts_of(&task.task).await?;
+                Ok::<_, ObserverError>(())
+            });
+        stream::iter(of_hosts)
+            .buffered(READ_AT_ONCE)
+            .try_collect::<()>()
+            .await?;
         let hosts = self.hosts().await?;
         let drained = self.drained(&hosts).await?;
         Ok(Status {

@@ -49,7 +49,7 @@ pub async fn standbys(session: &Session, paths: &TaskPaths) -> Result<Vec<Standb
             let read = data(session, &format!("{}/{name}", paths.candidates)).await?;
             let record = read.and_then(|data| records::decode::<CandidateRecord>(&data));
             Ok::<_, NodeError>(
-                record.map(|CandidateRecord { priority }| Standby { host, priority }),
+                record.map(|CandidateRecord { priority, .. }| Standby { host, priority }),
             )
         });
     Ok(try_join_all(reads).await?.into_iter().flatten().collect())

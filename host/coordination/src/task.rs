@@ -39,8 +39,8 @@ pub struct TaskNodes {
     session: Arc<Session>,
     paths: Arc<TaskPaths>,
     task: Arc<str>,
-    /// The priority that the task has on this host.
-    priority: i32,
+    /// What this host writes into its candidates.
+    candidate: CandidateRecord,
     /// The session whose nodes these are to be: this session, or that of a dead process.
     owner: i64,
 }
@@ -86,7 +86,7 @@ impl TaskNodes {
             session,
             paths,
             task,
-            priority: 0,
+            candidate: CandidateRecord::default(),
             owner,
         }
     }
@@ -104,16 +104,15 @@ impl TaskNodes {
         }
     }
 
-    /// The same, of a task that has this priority on this host: candidates say so.
+    /// The same, where candidates of this host say this.
     #[must_use]
-    pub fn with_priority(self, priority: i32) -> Self {
-        Self { priority, ..self }
+    pub fn with_candidate(self, candidate: CandidateRecord) -> Self {
+        Self { candidate, ..self }
     }
 
     /// What this host writes into its candidates.
     fn candidate_record(&self) -> Vec<u8> {
-        let priority = self.priority;
-        records::encode(&CandidateRecord { priority })
+        records::encode(&self.candidate)
     }
 
     /// Waits until one more request may be under way in the session.

@@ -16,11 +16,12 @@
 //! | [`rollout`] | which generation of a task is run, and when that changes |
 //! | [`placement`] | which of its terms a leader hands to which standby |
 //! | [`grants`], [`limits`] | what a task may use, and how much of it |
-//! | [`pattern`] | which names are meant |
+//! | [`pattern`], [`similar`] | which names are meant |
 //! | [`access`] | who a host is to the ensemble, and who may change its nodes |
 //! | [`artefact`] | where an artefact comes from, and which of such places are trusted |
 //! | [`guardian`] | what a guardian knows of the process that it guards, and what follows from its death |
 //! | [`event`], [`cause`] | what a host tells the world, and why a plugin failed |
+//! | [`journal`] | the latest lines about each task, for whoever asks |
 //! | [`meter`], [`roster`] | what a host measures of its plugins, and where it is in each task |
 //! | [`text`], [`secret`] | what may be printed, and what may not |
 //! | [`directories`] | where the user's cache is, and who else could exchange what lies in a directory |
@@ -41,6 +42,7 @@ pub mod election;
 pub mod event;
 pub mod grants;
 pub mod guardian;
+pub mod journal;
 pub mod lease;
 pub mod limits;
 pub mod meter;
@@ -54,6 +56,7 @@ pub mod rollout;
 pub mod roster;
 pub mod schedule;
 pub mod secret;
+pub mod similar;
 pub mod state;
 pub mod term;
 pub mod text;

@@ -32,6 +32,11 @@ impl NamePattern {
         }
     }
 
+    /// The only name that is meant, if it is one.
+    pub fn name(&self) -> Option<&str> {
+        self.end.is_none().then_some(&*self.start)
+    }
+
     /// Whether this name is meant.
     pub fn matches(&self, name: &str) -> bool {
         match &self.end {

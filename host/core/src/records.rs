@@ -10,6 +10,7 @@
 //! <root>/tasks/<task>/state/<key>                  persistent  a value that the plugin keeps, its bytes unchanged
 //! <root>/tasks/<task>/schedules/<name>              persistent  schedule::Record; which slots have been claimed
 //! <root>/tasks/<task>/failed                       persistent  FailedRecord; it exists while the plugin fails for good
+//! <root>/tasks/<task>/restarts                     persistent  RestartsRecord; how often the plugin was restarted in a term
 //! <root>/tasks/<task>/resign                       persistent  ResignOrder; for one term, deleted when the leader follows it
 //! <root>/tasks/<task>/candidates/c-<session>-<host>-<seq>
 //!                                                  ephemeral   CandidateRecord; it exists until its host has stopped
@@ -41,6 +42,7 @@ mod history;
 mod paths;
 mod ready;
 mod resign;
+mod restarts;
 mod rollout;
 mod terms;
 
@@ -56,6 +58,7 @@ pub use paths::{
 };
 pub use ready::{Readiness, ReadyRecord};
 pub use resign::ResignOrder;
+pub use restarts::RestartsRecord;
 pub use rollout::{Changed, Failure, Paused, RolloutRecord, Stage, StateCopy};
 pub use terms::{Completion, End, NUMBER_MAX, TermEntry, TermRecord, TermState};
 
@@ -83,6 +86,9 @@ pub struct HostRecord {
     /// What it says to those who decide where tasks are led.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub placement: Option<HostLoad>,
+    /// Where it answers over HTTP, if it listens: `http://ADDRESS:PORT`. Anybody may have written it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
 }
 
 /// The record of a leader.

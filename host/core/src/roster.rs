@@ -45,6 +45,8 @@ pub struct Roster {
     /// When the coordination thread last said that it lives, in nanoseconds since boot.
     ticked: AtomicU64,
     stopping: AtomicBool,
+    /// Where this host answers over HTTP, for operators: `http://ADDRESS:PORT`.
+    address: OnceLock<String>,
 }
 
 /// A task of the host.
@@ -73,6 +75,7 @@ impl Default for Roster {
             heartbeats: Histogram::new(HEARTBEAT_BOUNDS),
             ticked: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            address: OnceLock::new(),
         }
     }
 }
@@ -131,6 +134,17 @@ impl Roster {
     /// Whether the host ends.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// This host answers over HTTP at that address, `http://ADDRESS:PORT`: its record says so to operators. The first address
+    /// counts.
+    pub fn listens_at(&self, address: String) {
+        let _ = self.address.set(address);
+    }
+
+    /// Where this host answers over HTTP, if that is known yet.
+    pub fn address(&self) -> Option<&str> {
+        self.address.get().map(String::as_str)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Member>>> {

@@ -22,7 +22,7 @@ use soloist_core::clock::{self, Moment};
 use soloist_core::election::{Election, Input, Now, Settings, Stage};
 use soloist_core::guardian::{Place, Told};
 use soloist_core::placement::TaskPlacement;
-use soloist_core::records::TaskPaths;
+use soloist_core::records::{CandidateRecord, TaskPaths};
 use soloist_core::restart::{PluginFailed, Runs};
 use soloist_core::rollout::Purpose;
 use soloist_core::roster::{Enlisted, roster};
@@ -296,6 +296,7 @@ impl Contender {
             Happened::Changed => self.inputs.push_back(Input::Changed),
             Happened::Ordered(order) => self.ordered(order),
             Happened::Led(answer) => self.led(*answer),
+            Happened::Counted => self.tell_restarts(),
             Happened::Marked(stay_out) => self
                 .inputs
                 .extend(stay_out.map(|stay_out| Input::Resign { stay_out })),
@@ -306,7 +307,12 @@ impl Contender {
         // What the plugin of a deployed task says is judged by the rules of its rollout.
         let leads = self.leads(&notice);
         match notice {
-            Notice::Running { .. } | Notice::Restarting { .. } => {}
+            Notice::Running { .. } => {}
+            Notice::Restarting {
+                failures,
+                cause,
+                pause,
+            } => self.count_restart(failures, &cause, pause),
             Notice::Completed | Notice::Healthy => {
                 if notice == Notice::Completed {
                     self.completed();
@@ -459,6 +465,16 @@ impl Work {
     /// The number of its generation.
     fn number(&self) -> Option<u64> {
         self.generation.map(|generation| generation.number)
+    }
+
+    /// What a candidate says of it. Hosts say elsewhere which generation of a deployed task they can run, since that changes while
+    /// a candidate stands.
+    fn candidate(&self) -> CandidateRecord {
+        let plugin = self.plugin.as_ref().filter(|_| self.generation.is_none());
+        CandidateRecord {
+            priority: self.placement.priority,
+            digest: plugin.map(|plugin| plugin.digest()),
+        }
     }
 
     /// Whether the host has heard of another manifest than the one that this work is for, and is about to be given other work.

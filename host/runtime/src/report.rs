@@ -1,7 +1,7 @@
 //! Writes what is said as lines on stdout: text for a person at a terminal, or JSON for a program.
 //!
 //! ```text
-//! events (core) ----------------> Lines, other subscribers
+//! events (core) ----------------> Lines, other subscribers, KeptLines -> the journal (core)
 //! tracing: libraries, our own
 //! remarks --------> Remarks ----> Lines -> LineQueue -> its own thread -> stdout
 //! ```
@@ -16,11 +16,13 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+mod kept;
 mod levels;
 mod line;
 mod queue;
 mod remarks;
 
+pub use kept::KeptLines;
 pub use levels::{BadLevels, Levels};
 pub use line::{LogFormat, Terminal};
 pub use queue::{LastLines, LineQueue};

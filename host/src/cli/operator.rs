@@ -9,6 +9,7 @@ use soloist_config::{BadValue, EnsembleConfig, TaskName};
 use soloist_coordination::connect::Ensemble;
 use soloist_coordination::observer::{Observer, ObserverError};
 
+use soloist_core::pattern::NamePattern;
 use soloist_runtime::host::ensemble;
 
 use super::Failure;
@@ -90,4 +91,11 @@ pub(super) fn host_id(text: &str) -> Result<String, BadValue> {
 /// Reads the name of a task from the command line.
 pub(super) fn task_name(text: &str) -> Result<TaskName, BadValue> {
     TaskName::new(text)
+}
+
+/// Reads the name of a task from the command line, or one with a `*` in the place of some characters.
+pub(super) fn task_pattern(text: &str) -> Result<NamePattern, BadValue> {
+    // What a star stands for may be a letter, so that is tried as one.
+    TaskName::new(&text.replacen('*', "x", 1))?;
+    Ok(NamePattern::new(text).unwrap_or_else(|| NamePattern::exactly(text)))
 }

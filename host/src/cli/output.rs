@@ -11,11 +11,15 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
+use soloist_core::digest::Digest;
 use soloist_core::text::{self, printable, printable_lines, rows};
 use soloist_runtime::report::{self, Hidden, Levels, Lines, LogFormat, Terminal};
 use tracing::Level;
 
 use super::Failure;
+
+/// How many digits of a digest are shown in a table.
+const DIGEST_SHORT: usize = 12;
 
 /// Stands for what is not there.
 pub(super) const NOTHING: &str = "-";
@@ -68,8 +72,13 @@ pub(super) fn stderr() -> Option<Terminal> {
 }
 
 fn columns(terminal: impl AsFd) -> Option<usize> {
+    size(terminal).map(|(columns, _)| columns)
+}
+
+/// The columns and rows of a terminal, if it says so.
+pub(super) fn size(terminal: impl AsFd) -> Option<(usize, usize)> {
     let size = tcgetwinsize(terminal).ok()?;
-    (size.ws_col > 0).then_some(size.ws_col.into())
+    (size.ws_col > 0).then_some((size.ws_col.into(), size.ws_row.into()))
 }
 
 /// Sends what is told on the way to stderr, for commands whose answer is all of stdout.
@@ -109,7 +118,8 @@ pub(super) fn print_json(value: &impl Serialize) -> Result<bool, Failure> {
     write(&(json + "\n"))
 }
 
-fn write(text: &str) -> Result<bool, Failure> {
+/// Writes to stdout what is printable already; says whether anybody reads it.
+pub(super) fn write(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout();
     match stdout
         .write_all(text.as_bytes())
@@ -130,6 +140,21 @@ pub(super) fn time_between(from: &str, to: Option<&str>) -> Option<Duration> {
         .map_or(Ok(SystemTime::now()), humantime::parse_rfc3339)
         .ok()?;
     to.duration_since(from).ok()
+}
+
+/// How long ago that RFC 3339 was, for a person: in no more than two units.
+pub(super) fn ago(time: &str) -> String {
+    let shown = shown(time_between(time, None));
+    let units: Vec<_> = shown.split(' ').take(2).collect();
+    match units.join(" ") {
+        units if units == NOTHING => time.to_owned(),
+        units => format!("{units} ago"),
+    }
+}
+
+/// The first digits of a digest.
+pub(super) fn digest_short(digest: Digest) -> String {
+    digest.to_string().chars().take(DIGEST_SHORT).collect()
 }
 
 /// A duration, for a person.

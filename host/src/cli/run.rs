@@ -124,7 +124,9 @@ impl Run {
             return guard(config, on_death, speak);
         }
         let watch = Watch::begin(&config)?;
-        let subscribers = watch.iter().map(Watch::subscriber).collect();
+        let kept = |watch: &Watch| watch.subscribers(&levels);
+        let subscribers = watch.as_ref().map(kept).unwrap_or_default();
+        let port = watch.as_ref().and_then(Watch::port_of_all);
         let _flushed_when_dropped =
             report(format, levels, &config.host, &hidden, subscribers).map_err(Failure::RunTime)?;
         let _answers_until_dropped = watch.map(Watch::serve).transpose()?;
@@ -169,6 +171,10 @@ impl Run {
             }
             if let Some(roster) = roster() {
                 host.accompany(lookout::look(host.view(), Arc::clone(roster)));
+                if let Some(port) = port {
+                    let servers = first.zookeeper.servers.hosts().to_owned();
+                    host.accompany(watch::tell_address(Arc::clone(roster), port, servers));
+                }
             }
             if let Some((artefacts, accepted)) = deployer {
                 let loader = Arc::new(reloader.deployed_loader());

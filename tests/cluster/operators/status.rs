@@ -81,12 +81,15 @@ async fn status_tells_a_task_without_a_leader_from_one_that_is_unknown() -> Resu
         &["no task beat", "/soloist/tasks"],
     )
     .await?;
+    fails(&cluster, &["status", "b*"], &["no task", "matches b*"]).await?;
     for mut host in cluster.queue(&["a"]).await? {
         ensure!(host.terminate().await?.success());
     }
     let status = cluster.operator(&[], &["status", "--json"]).await?.json()?;
-    let task =
-        json!({"task": TASK, "state": "vacant", "failure": null, "leader": null, "standbys": []});
+    let task = json!({
+        "task": TASK, "state": "vacant", "health": "vacant", "restarts": 0, "last_failure": null, "failure": null,
+        "leader": null, "standbys": [], "hosts": [],
+    });
     ensure!(
         status == json!({"tasks": [task], "hosts": [], "drained": []}),
         "{status}"
@@ -94,7 +97,59 @@ async fn status_tells_a_task_without_a_leader_from_one_that_is_unknown() -> Resu
     ensure!(cluster.operator(&[], &["status"]).await?.code == Some(0));
     fails(&cluster, &["resign", TASK], &["nobody leads"]).await?;
     fails(&cluster, &["resign", "nightly"], &["no task nightly"]).await?;
+    fails(&cluster, &["resign", "baet"], &["did you mean beat?"]).await?;
     fails(&cluster, &["history", "nightly"], &["no task nightly"]).await
+}
+
+/// Names and patterns choose tasks; each host says which plugin it has.
+#[tokio::test]
+async fn tasks_are_chosen_by_names_and_patterns() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let plugin = build::artifacts()?.guest("heartbeat").display().to_string();
+    let task =
+        |name| format!("[[task]]\nname = \"{name}\"\nplugin = {plugin:?}\nallow.state = true\n");
+    let tasks = ["report-a", "report-b", "nightly"].map(task).concat();
+    let file = cluster.file("three.toml", tasks)?;
+    let mut host = cluster.host_of("a", &file)?.start(&cluster.history)?;
+    for task in ["report-a", "report-b", "nightly"] {
+        let about = |record: &Record| {
+            record.is("activated")
+                && record
+                    .event()
+                    .is_some_and(|it| it.text("task") == Some(task))
+        };
+        cluster
+            .history
+            .wait_for(0, "the leader", PATIENCE, about)
+            .await?;
+    }
+    for (asked, found) in [
+        (&["report-*"][..], &["report-a", "report-b"][..]),
+        (&["*b", "nightly", "report-b"], &["nightly", "report-b"]),
+        (&["nightly"], &["nightly"]),
+    ] {
+        let args = [&["status", "--json"], asked].concat();
+        let status = cluster.operator(&[], &args).await?.json()?;
+        let names: Vec<_> = status["tasks"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|task| task["task"].as_str().unwrap_or_default())
+            .collect();
+        ensure!(names == found, "{asked:?}: {names:?}");
+        for task in status["tasks"].as_array().into_iter().flatten() {
+            let host = &task["hosts"][0];
+            let digest = host["digest"].as_str().unwrap_or_default();
+            ensure!(host["host"] == "a" && digest.len() == 64, "{task}");
+        }
+    }
+    let text = cluster.operator(&[], &["status", "report-*"]).await?.stdout;
+    ensure!(
+        text.contains("DIGEST") && !text.contains("nightly"),
+        "{text}"
+    );
+    ensure!(host.terminate().await?.success());
+    Ok(())
 }
 
 /// The configuration of the hosts serves operators as well, whatever its tasks are; flags come before it.

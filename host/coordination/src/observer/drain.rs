@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use zookeeper_client::{Acls, CreateMode, Error};
 
-use super::{DrainState, DrainedHost, HostStatus, Observer, ObserverError, RETRY, TaskStatus};
+use super::{
+    Asked, DrainState, DrainedHost, HostStatus, Observer, ObserverError, RETRY, TaskStatus,
+};
 use crate::error::{Doing, NodeError};
 use crate::session::ensure_path;
 use crate::watches::WatchSet;
@@ -70,7 +72,7 @@ impl Observer {
         order: DrainOrder,
         absent: bool,
     ) -> Result<Drainage, ObserverError> {
-        let status = self.status(None).await?;
+        let status = self.status(Asked::All).await?;
         let runs = status.hosts.iter().any(|it| it.host == host);
         if !runs && !absent {
             let (host, hosts) = (host.to_owned(), status.hosts);

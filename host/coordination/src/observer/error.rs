@@ -115,10 +115,23 @@ pub enum ObserverError {
         within: Duration,
     },
     /// Nobody has ever stood for the task.
-    #[error("no task {task} below {path}: `soloist status` lists those there are")]
+    #[error(
+        "no task {task} below {path}{}: `soloist status` lists those there are",
+        proposal(similar.as_deref())
+    )]
     NoTask {
         /// The task asked for.
         task: String,
+        /// Where tasks are.
+        path: String,
+        /// A task whose name is like it.
+        similar: Option<String>,
+    },
+    /// No task has a name like that.
+    #[error("no task below {path} matches {pattern}: `soloist status` lists those there are")]
+    NoMatch {
+        /// What was asked for.
+        pattern: String,
         /// Where tasks are.
         path: String,
     },
@@ -234,6 +247,12 @@ impl ObserverError {
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Node(error) if error.may_pass())
     }
+}
+
+fn proposal(similar: Option<&str>) -> String {
+    similar.map_or_else(String::new, |name| {
+        format!(" (did you mean {}?)", printable(name))
+    })
 }
 
 fn numbers(numbers: &[u64]) -> String {

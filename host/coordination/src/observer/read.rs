@@ -4,12 +4,13 @@ use std::time::SystemTime;
 
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use zookeeper_client::{Error, Stat};
+use zookeeper_client::{Error, MultiReadResult, Stat};
 
-use super::{HostStatus, Leader, Observer, ObserverError, READ_AT_ONCE, TaskHealth, TaskStatus};
+use super::health::{Led, Plugin, Standing};
+use super::{HostStatus, Leader, Observer, ObserverError, READ_AT_ONCE, TaskHost, TaskStatus};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{
-    self, Candidate, FailedRecord, HostRecord, MasterRecord, TaskPaths, TermRecord, TermState,
+    self, Candidate, HostRecord, MasterRecord, TaskPaths, TermRecord, TermState,
 };
 
 /// How often a task is read that changes while it is read.
@@ -24,9 +25,9 @@ pub(super) struct Latest {
 /// What is read of a task to say how it stands.
 pub(super) struct TaskRead {
     pub(super) latest: Latest,
-    pub(super) failure: Option<FailedRecord>,
+    pub(super) plugin: Plugin,
     /// Its candidates, without nodes that only bear the name of one.
-    pub(super) queue: Vec<Candidate>,
+    pub(super) queue: Vec<Standing>,
     pub(super) master: Option<(Vec<u8>, Stat)>,
 }
 
@@ -35,37 +36,26 @@ impl TaskRead {
     pub(super) fn status(self, task: &str, is_last: bool) -> Option<TaskStatus> {
         let Self {
             latest: Latest { record, zxid },
-            failure,
+            plugin,
             queue,
             master,
         } = self;
-        let failure = failure.map(|failure| failure.at(SystemTime::now()));
-        let status = |leader: Option<Leader>, standbys: Vec<Candidate>| {
-            let state = match (&failure, &leader) {
-                (Some(_), _) => TaskHealth::Failed,
-                (None, Some(_)) => TaskHealth::Led,
-                (None, None) => TaskHealth::Vacant,
-            };
-            let standbys = standbys.into_iter().map(|it| it.host).collect();
-            TaskStatus {
-                task: task.to_owned(),
-                state,
-                failure: failure.clone(),
-                leader,
-                standbys,
-            }
+        let latest = record.term.number;
+        let status = |leader| {
+            let led = Led { leader, latest };
+            Some(plugin.status(task, led, &queue, SystemTime::now()))
         };
         // A node that no session owns leads nobody.
         let master = master.filter(|(_, stat)| records::is_session(stat.ephemeral_owner));
         let Some((data, stat)) = master else {
-            return Some(status(None, queue));
+            return status(None);
         };
         // The transaction of an election creates the master node and writes the record.
         let elected = record.state == TermState::Active && stat.czxid == zxid;
-        let (standing, standbys): (Vec<_>, Vec<_>) = queue
-            .into_iter()
-            .partition(|it| it.session == stat.ephemeral_owner);
-        let of_a_host = || !standing.is_empty() || records::decode::<MasterRecord>(&data).is_some();
+        let stands = queue
+            .iter()
+            .any(|it| it.candidate.session == stat.ephemeral_owner);
+        let of_a_host = || stands || records::decode::<MasterRecord>(&data).is_some();
         if !elected && of_a_host() && !is_last {
             // A Soloist host was elected between the reads, or joined the queue and was elected.
             return None;
@@ -74,34 +64,29 @@ impl TaskRead {
             host: records::holder_name(&data, stat.ephemeral_owner),
             term: elected.then_some(record.term.number),
             fencing_token: stat.czxid.unsigned_abs(),
+            generation: record.term.generation.filter(|_| elected),
+            digest: record.term.digest.filter(|_| elected),
             since: if elected {
                 record.term.since
             } else {
                 records::rfc3339(stat.ctime)
             },
         };
-        Some(status(Some(leader), standbys))
+        status(Some((leader, stat.ephemeral_owner)))
     }
 }
 
 impl Observer {
-    pub(super) async fn asked(&self, task: Option<&str>) -> Result<Vec<String>, NodeError> {
-        match task {
-            Some(task) => Ok(vec![task.to_owned()]),
-            None => self.children(&records::tasks_path(&self.root)).await,
-        }
-    }
-
     pub(super) async fn task(&self, task: &str) -> Result<TaskStatus, ObserverError> {
         let mut reads = 1;
         loop {
             let latest = self.existing(task).await?;
             let paths = TaskPaths::new(&self.root, task, latest.record.path.as_deref());
-            let failure = self.data(&paths.failed).await?;
-            let queue = self.queue(&paths).await?;
+            let plugin = self.plugin(&paths).await?;
+            let queue = self.queue_as_told(&paths).await?;
             let read = TaskRead {
                 latest,
-                failure: failure.and_then(|(data, _)| records::decode::<FailedRecord>(&data)),
+                plugin,
                 queue,
                 master: self.data(&paths.master).await?,
             };
@@ -112,18 +97,77 @@ impl Observer {
         }
     }
 
+    /// What is said of the plugin of a task: both records in one request.
+    async fn plugin(&self, paths: &TaskPaths) -> Result<Plugin, NodeError> {
+        let read = async {
+            let mut multi = self.client.new_multi_reader();
+            multi.add_get_data(&paths.failed)?;
+            multi.add_get_data(&paths.restarts)?;
+            let answers = multi.commit().await?.into_iter();
+            let read = answers.map(|answer| match answer {
+                MultiReadResult::Data { data, .. } => Ok(Some(data)),
+                MultiReadResult::Error { err: Error::NoNode } => Ok(None),
+                MultiReadResult::Error { err } => Err(err),
+                _ => Err(Error::UnexpectedError("not what was asked for".into())),
+            });
+            read.collect::<Result<Vec<_>, _>>()
+        };
+        let read = read
+            .await
+            .map_err(NodeError::at(Doing::Read, &paths.failed))?;
+        let mut read = read.into_iter().map(Option::unwrap_or_default);
+        let (failed, restarts) = (
+            read.next().unwrap_or_default(),
+            read.next().unwrap_or_default(),
+        );
+        Ok(Plugin {
+            failed: records::decode(&failed),
+            restarts: records::decode(&restarts),
+        })
+    }
+
     /// The candidates of a task, without nodes that only bear the name of one.
     pub(super) async fn queue(&self, paths: &TaskPaths) -> Result<Vec<Candidate>, NodeError> {
+        let queue = self.queue_as_told(paths).await?;
+        Ok(queue.into_iter().map(|it| it.candidate).collect())
+    }
+
+    /// The same, with what each says.
+    async fn queue_as_told(&self, paths: &TaskPaths) -> Result<Vec<Standing>, NodeError> {
         let named = records::queue(self.children(&paths.candidates).await?);
         let owned = named.into_iter().map(async |candidate| {
             let path = format!("{}/{}", paths.candidates, candidate.name);
-            let read = self.client.check_stat(&path).await;
-            let stat = read.map_err(NodeError::at(Doing::Read, &path))?;
-            Ok(stat
-                .is_some_and(|stat| candidate.is_held_by(stat.ephemeral_owner))
-                .then_some(candidate))
+            let read = self.data(&path).await?;
+            let read = read.filter(|(_, stat)| candidate.is_held_by(stat.ephemeral_owner));
+            Ok(read.map(|(data, _)| Standing {
+                candidate,
+                told: records::decode(&data).unwrap_or_default(),
+            }))
         });
         Ok(try_join_all(owned).await?.into_iter().flatten().collect())
+    }
+
+    /// What hosts say of the generations of a task that was deployed.
+    pub(super) async fn hosts_of(&self, task: &str) -> Result<Vec<TaskHost>, ObserverError> {
+        let record = match self.record(task).await {
+            Ok(record) => record,
+            // Hosts say what they say.
+            Err(ObserverError::Unreadable(_)) => None,
+            Err(error) => return Err(error),
+        };
+        let sha256 = |number: u64| {
+            let mut named = record.iter().flat_map(|it| it.record.named());
+            named.find(|it| it.number == number).map(|it| it.sha256)
+        };
+        let told = self.readiness(task).await?.into_iter();
+        let told = told.map(|told| TaskHost {
+            host: told.host,
+            generation: told.generation,
+            sha256: told.generation.and_then(sha256),
+            digest: None,
+            readiness: told.readiness,
+        });
+        Ok(told.collect())
     }
 
     pub(super) async fn hosts(&self) -> Result<Vec<HostStatus>, NodeError> {
@@ -142,6 +186,7 @@ impl Observer {
                     leads: load.map(|load| load.active),
                     max_active: load.and_then(|load| load.max_active),
                     labels: load.map(|load| load.labels.clone()).unwrap_or_default(),
+                    listen: record.as_ref().and_then(|record| record.listen.clone()),
                     drain: record.as_ref().and_then(|record| record.drain),
                     started: record.map(|record| record.started),
                 }
@@ -164,11 +209,10 @@ impl Observer {
     }
 
     pub(super) async fn existing(&self, task: &str) -> Result<Latest, ObserverError> {
-        let latest = self.latest(task).await?;
-        latest.ok_or_else(|| ObserverError::NoTask {
-            task: task.to_owned(),
-            path: records::tasks_path(&self.root),
-        })
+        match self.latest(task).await? {
+            Some(latest) => Ok(latest),
+            None => Err(self.no_task(task).await),
+        }
     }
 
     pub(super) async fn latest(&self, task: &str) -> Result<Option<Latest>, NodeError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zookeeper_client::{Acls, CreateMode, Error};
 
-use super::{Handover, Leader, Observer, ObserverError, RETRY, TaskStatus};
+use super::{Asked, Handover, Leader, Observer, ObserverError, RETRY, TaskStatus};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{self, ResignOrder, TaskPaths};
 
@@ -104,7 +104,7 @@ impl Observer {
     async fn next_leader(&self, task: &str, before: &Leader) -> Result<Leader, ObserverError> {
         loop {
             let look = async {
-                let changes = self.watch(Some(task)).await?.set;
+                let changes = self.watch(Asked::One(task)).await?.set;
                 Ok::<_, ObserverError>((changes, self.task(task).await?))
             };
             match look.await {

@@ -73,7 +73,7 @@ impl Observer {
         self.record(task).await
     }
 
-    async fn record(&self, task: &str) -> Result<Option<Versioned>, ObserverError> {
+    pub(super) async fn record(&self, task: &str) -> Result<Option<Versioned>, ObserverError> {
         let path = self.paths(task).manifest;
         let Some((data, stat)) = self.data(&path).await? else {
             return Ok(None);

@@ -4,10 +4,11 @@ use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use zookeeper_client::{Error, MultiReadResult};
 
+use super::health::{Plugin, Standing};
 use super::read::{Latest, TaskRead};
 use super::{Observer, ObserverError, TaskStatus};
 use crate::error::{Doing, NodeError};
-use soloist_core::records::{self, Candidate, FailedRecord, TaskPaths, TermRecord};
+use soloist_core::records::{self, CandidateRecord, TaskPaths, TermRecord};
 
 /// How many tasks one request reads: with hundreds of standbys each, the answer stays below a megabyte.
 const TASKS_AT_ONCE: usize = 16;
@@ -59,6 +60,7 @@ impl Observer {
             for paths in &paths {
                 multi.add_get_data(&paths.term)?;
                 multi.add_get_data(&paths.failed)?;
+                multi.add_get_data(&paths.restarts)?;
                 multi.add_get_data(&paths.master)?;
                 multi.add_get_children(&paths.candidates)?;
             }
@@ -67,7 +69,13 @@ impl Observer {
         let read = read.await.map_err(NodeError::at(Doing::Read, &of_tasks))?;
         let mut read = read.into_iter();
         let read: Vec<_> = std::iter::from_fn(|| {
-            let part = [read.next()?, read.next()?, read.next()?, read.next()?];
+            let part = [
+                read.next()?,
+                read.next()?,
+                read.next()?,
+                read.next()?,
+                read.next()?,
+            ];
             Some(TaskRead::of(part))
         })
         .collect();
@@ -86,7 +94,10 @@ impl Observer {
         for (at, (paths, task)) in paths.iter().zip(&mut tasks).enumerate() {
             let queue = task.as_mut().map(|task| std::mem::take(&mut task.queue));
             let queue = queue.into_iter().flatten();
-            named.extend(queue.map(|it| (at, format!("{}/{}", paths.candidates, it.name), it)));
+            named.extend(queue.map(|it| {
+                let path = format!("{}/{}", paths.candidates, it.candidate.name);
+                (at, path, it.candidate)
+            }));
         }
         let owners = named.chunks(CANDIDATES_AT_ONCE).map(async |named| {
             let mut multi = self.client.new_multi_reader();
@@ -98,11 +109,12 @@ impl Observer {
         let owners = try_join_all(owners).await?.into_iter().flatten();
         for ((at, _, candidate), owner) in named.into_iter().zip(owners) {
             match owner {
-                MultiReadResult::Data { stat, .. } => {
+                MultiReadResult::Data { data, stat } => {
                     if let Some(task) = &mut tasks[at]
                         && candidate.is_held_by(stat.ephemeral_owner)
                     {
-                        task.queue.push(candidate);
+                        let told = records::decode(&data).unwrap_or_default();
+                        task.queue.push(Standing { candidate, told });
                     }
                 }
                 MultiReadResult::Error { err: Error::NoNode } => {}
@@ -116,7 +128,7 @@ impl Observer {
 impl TaskRead {
     /// From the answers for the record, the mark of a failure, the master node and the candidates. None if one of them is not what
     /// was asked for, or if the record is not there or names another master node.
-    fn of([term, failed, master, queue]: [MultiReadResult; 4]) -> Option<Self> {
+    fn of([term, failed, restarts, master, queue]: [MultiReadResult; 5]) -> Option<Self> {
         let data = |read| match read {
             MultiReadResult::Data { data, stat } => Some(Some((data, stat))),
             MultiReadResult::Error { err: Error::NoNode } => Some(None),
@@ -124,8 +136,8 @@ impl TaskRead {
         };
         let (term, stat) = data(term)??;
         let (record, _) = TermRecord::read(&term, stat.version);
-        let failed = data(failed)?;
-        let queue: Vec<Candidate> = match queue {
+        let (failed, restarts) = (data(failed)?, data(restarts)?);
+        let queue = match queue {
             MultiReadResult::Children { children } => records::queue(children),
             MultiReadResult::Error { err: Error::NoNode } => Vec::new(),
             _ => return None,
@@ -136,8 +148,17 @@ impl TaskRead {
                 record,
                 zxid: stat.mzxid,
             },
-            failure: failed.and_then(|(data, _)| records::decode::<FailedRecord>(&data)),
-            queue,
+            plugin: Plugin {
+                failed: failed.and_then(|(data, _)| records::decode(&data)),
+                restarts: restarts.and_then(|(data, _)| records::decode(&data)),
+            },
+            queue: queue
+                .into_iter()
+                .map(|candidate| Standing {
+                    candidate,
+                    told: CandidateRecord::default(),
+                })
+                .collect(),
             master,
         })
     }

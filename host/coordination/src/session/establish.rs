@@ -15,6 +15,7 @@ use soloist_core::event::{Event, Seconds, chain};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::placement::HostLoad;
 use soloist_core::records::{self, HostRecord};
+use soloist_core::roster::roster;
 
 /// The first pause between two attempts to connect; it doubles up to [`RETRY_MAX`].
 const RETRY_INITIAL: Duration = Duration::from_millis(100);
@@ -243,6 +244,7 @@ impl Keeper {
                 up: self.up().as_secs(),
                 ..load
             }),
+            listen: roster().and_then(|it| it.address().map(str::to_owned)),
         })
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
+
 /// The owner that ZooKeeper gives a container node, which has none.
 const CONTAINER: i64 = i64::MIN;
 
@@ -16,6 +18,10 @@ pub struct CandidateRecord {
     /// The priority that the task has on the host.
     #[serde(default)]
     pub priority: i32,
+    /// The SHA-256 of the plugin that the host would run, if it stands by its own configuration. What it has of a task that was
+    /// deployed it says in its [`ReadyRecord`](super::ReadyRecord).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
 }
 
 /// A candidate of a task, as the name of its node tells.

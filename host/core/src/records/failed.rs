@@ -29,6 +29,9 @@ pub struct FailedRecord {
     pub cause: String,
     /// What went wrong, for people to read.
     pub detail: String,
+    /// How often that host had restarted the plugin in the last of these terms. Hosts of an earlier version did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<u32>,
     /// When a host on which the plugin has failed stands again, and no such host does before: RFC 3339, UTC. The host may
     /// have ended by then.
     #[serde(default)]
@@ -59,6 +62,7 @@ impl FailedRecord {
             at: shown(now),
             cause: failed.cause.name().to_owned(),
             detail: bounded(&failed.cause.to_string()),
+            restarts: Some(failed.restarts),
             retry_at: retry_at.map(shown),
         }
     }

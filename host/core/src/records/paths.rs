@@ -25,6 +25,8 @@ pub struct TaskPaths {
     pub candidates: String,
     /// The mark on a task whose plugin fails for good.
     pub failed: String,
+    /// How often the plugin was restarted in a term.
+    pub restarts: String,
     /// The order to the leader to resign.
     pub resign: String,
     /// The parent of the plugin's state.
@@ -52,6 +54,7 @@ impl TaskPaths {
             history: format!("{own}/history"),
             candidates: format!("{own}/candidates"),
             failed: format!("{own}/failed"),
+            restarts: format!("{own}/restarts"),
             resign: format!("{own}/resign"),
             state: format!("{own}/state"),
             schedules: format!("{own}/schedules"),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rule::{Rule, Slots};
 use super::time::Time;
 
 /// A record longer than this is not ours.
@@ -42,6 +43,13 @@ pub struct Claim {
     pub(super) done: bool,
 }
 
+impl Claim {
+    /// Whether it has been completed.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+}
+
 /// A record that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
@@ -71,6 +79,34 @@ impl Record {
     /// The slot that was claimed last, unless it has been completed.
     pub fn uncompleted(&self) -> Option<Claim> {
         self.slot.filter(|slot| !slot.done)
+    }
+
+    /// The rule that the slots come from, in words.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// Up to where it has been decided.
+    pub fn after(&self) -> Time {
+        self.after
+    }
+
+    /// The slot that was claimed last, if any was.
+    pub fn slot(&self) -> Option<Claim> {
+        self.slot
+    }
+
+    /// How many slots were missed since that one, at least.
+    pub fn missed(&self) -> u32 {
+        self.missed
+    }
+
+    /// The first slots after `time`, so many at most. A jitter, which the record does not tell, makes them due later. None if the rule
+    /// cannot be understood: anybody may have written the record.
+    pub fn slots_after(&self, time: Time, count: usize) -> Option<Vec<Time>> {
+        let slots = Slots::new(&Rule::read(&self.rule)?).ok()?;
+        let all = std::iter::successors(slots.next_after(time), |slot| slots.next_after(*slot));
+        Some(all.take(count).collect())
     }
 
     /// Reads a record.

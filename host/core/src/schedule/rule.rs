@@ -45,6 +45,20 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Reads a rule as it is displayed. None if it is none.
+    pub(super) fn read(text: &str) -> Option<Self> {
+        if let Some(period) = text.strip_prefix("every ") {
+            let seconds = period.strip_suffix(" s")?.parse().ok()?;
+            return Some(Self::Every(Duration::from_secs(seconds)));
+        }
+        let (expression, zone) = text.strip_prefix("cron ")?.rsplit_once(' ')?;
+        let (expression, zone) = (expression.to_owned(), zone.to_owned());
+        let rule = Self::Cron { expression, zone };
+        (!rule.is_too_long()).then_some(rule)
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -77,6 +77,7 @@ fn the_record_of_a_host() {
     let now = soloist_core::records::encode(&HostRecord {
         drain,
         placement,
+        listen: Some("http://10.0.0.7:9464".into()),
         ..record.clone()
     });
     let again: HostRecord = decode(&with_more(&now)).unwrap();

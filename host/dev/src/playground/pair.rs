@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use soloist_config::Config;
 use soloist_coordination::connect::tls::TlsError;
-use soloist_coordination::observer::{Observer, ObserverError};
+use soloist_coordination::observer::{Asked, Observer, ObserverError};
 use soloist_core::clock::TaskClock;
 use soloist_core::lease::Timing;
 use soloist_core::records::{TaskPaths, host_path, hosts_path};
@@ -203,7 +203,7 @@ impl Pair {
         let (status, terms) = self
             .ask(async |observer| {
                 Ok((
-                    observer.status(Some(&task.name)).await?,
+                    observer.status(Asked::One(&task.name)).await?,
                     observer.history(&task.name).await?,
                 ))
             })

@@ -103,7 +103,7 @@ fn cut(value: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use soloist_coordination::observer::{Leader, TaskHealth};
+    use soloist_coordination::observer::{Health, Leader, TaskHealth};
 
     use super::*;
 
@@ -113,13 +113,20 @@ mod tests {
             term: Some(2),
             fencing_token: 9,
             since: "T".into(),
+            generation: None,
+            digest: None,
         };
         let status = TaskStatus {
             task: "t".into(),
             state: TaskHealth::Led,
+            health: Health::Healthy,
+            restarts: Some(0),
+            last_failure: None,
+            healthy_at: None,
             failure: None,
             leader: Some(leader),
             standbys: vec!["b".into()],
+            hosts: Vec::new(),
         };
         Shown {
             status,

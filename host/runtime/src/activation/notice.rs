@@ -1,5 +1,7 @@
 //! What an activation tells whoever started it.
 
+use std::time::Duration;
+
 use soloist_core::cause::Cause;
 use soloist_core::clock::Moment;
 use soloist_core::restart::PluginFailed;
@@ -18,6 +20,8 @@ pub enum Notice {
         failures: u32,
         /// Why this one has.
         cause: Cause,
+        /// The pause.
+        pause: Duration,
     },
     /// `on_elected` has returned without an error.
     Completed,

@@ -166,6 +166,7 @@ impl Supervisor {
                     self.notify(Notice::Restarting {
                         failures,
                         cause: failure.cause,
+                        pause,
                     });
                     pause
                 }

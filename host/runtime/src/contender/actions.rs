@@ -167,7 +167,7 @@ impl Contender {
             return;
         };
         let nodes = self.task.nodes(Arc::clone(&standing.session));
-        standing.marking = None;
+        (standing.marking, standing.counting) = (None, None);
         standing.order = Some(nodes.resign_order(term.clone()).boxed());
         match (tenure.work.generation, &tenure.work.rollout) {
             (Some(generation), Some(rollout)) => {

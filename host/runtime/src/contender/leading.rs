@@ -180,7 +180,9 @@ impl Leading {
             // What has completed stays so until it fails, however often it is run again.
             Notice::Running { .. } if matches!(self.run, Run::Completed | Run::Resigning) => {}
             Notice::Running { since } => self.run = Run::Running(*since),
-            Notice::Restarting { failures, cause } => {
+            Notice::Restarting {
+                failures, cause, ..
+            } => {
                 self.run = Run::Restarting(*failures, cause.clone());
             }
             Notice::Completed => self.run = Run::Completed,

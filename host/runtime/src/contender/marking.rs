@@ -1,16 +1,22 @@
-//! The mark on a task whose plugin fails for good: set before its host resigns, removed once it runs well.
+//! What a leader says of a plugin that fails: how often it was restarted in the term; and the mark on a task whose plugin fails
+//! for good, set before the host resigns, removed once the plugin runs well.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures::FutureExt;
 
 use super::Contender;
-use super::standing::Marking;
+use super::standing::{Marking, Standing};
 use soloist_coordination::failed::Mark;
+use soloist_core::cause::Cause;
 use soloist_core::event::{About, Event, Seconds, chain};
+use soloist_core::records::RestartsRecord;
 use soloist_core::restart::PluginFailed;
 use soloist_core::term::Term;
+
+/// How often a leader says at most that it has restarted its plugin. In between it counts.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a failure may take to be written down before the host resigns all the same.
 const MARK_TIME: Duration = Duration::from_secs(10);
@@ -71,6 +77,43 @@ impl Contender {
             }
             .boxed(),
         );
+    }
+
+    /// Notes that the plugin has failed and runs again after a pause; says so in the ensemble, at once or a moment later.
+    pub(super) fn count_restart(&mut self, restarts: u32, cause: &Cause, pause: Duration) {
+        let (Some(tenure), Some(term)) = (&mut self.tenure, self.election.active_term()) else {
+            return;
+        };
+        let healthy_after = tenure.work.activation.restart.healthy_after;
+        let failed = (restarts, cause);
+        let record = RestartsRecord::new(term, failed, SystemTime::now(), pause, healthy_after);
+        tenure.restarts = Some(record.in_generation(tenure.work.number()));
+        self.tell_restarts();
+    }
+
+    /// Says how often the plugin was restarted, if that is not said yet, and nothing is being said.
+    pub(super) fn tell_restarts(&mut self) {
+        let is_telling = |standing: &Standing| standing.counting.is_some();
+        if self.standing.as_ref().is_none_or(is_telling) {
+            return;
+        }
+        let Some(record) = self.tenure.as_mut().and_then(|it| it.restarts.take()) else {
+            return;
+        };
+        let Some((_, term, mark)) = self.mark_of_term() else {
+            return;
+        };
+        let counting = async move {
+            if let Err(error) = mark.restarted(&record).await {
+                About::Term(&term).report(&Event::election_error(chain(&error)));
+            }
+            // It keeps the session open.
+            drop(mark);
+            tokio::time::sleep(COUNT_EVERY).await;
+        };
+        if let Some(standing) = &mut self.standing {
+            standing.counting = Some(counting.boxed());
+        }
     }
 
     /// The mark on this term, and where what is done with it goes.

@@ -84,9 +84,9 @@ impl Contender {
             return;
         };
         standing.watches.retire();
-        let priority = self.works.borrow().placement.priority;
+        let candidate = self.works.borrow().candidate();
         let nodes = self.task.nodes(Arc::clone(&standing.session));
-        let nodes = nodes.with_priority(priority);
+        let nodes = nodes.with_candidate(candidate);
         standing.request = Some(make(nodes, standing).boxed());
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Standing {
     /// An order to resign, to come while this host leads.
     pub(super) order: Option<BoxFuture<'static, ResignOrder>>,
     pub(super) marking: Option<Marking>,
+    /// A leader says how often its plugin was restarted.
+    pub(super) counting: Option<BoxFuture<'static, ()>>,
     /// What a leader asks of the rollout.
     pub(super) rollout: Option<Asking>,
 }
@@ -50,6 +52,8 @@ pub(super) enum Happened {
     Ordered(ResignOrder),
     /// The mark is set or removed.
     Marked(Option<Duration>),
+    /// What was said of restarts stands, or cannot be said, and more may be said.
+    Counted,
     /// The ensemble has answered what a leader asked of the rollout.
     Led(Box<leading::Answer>),
 }
@@ -65,6 +69,7 @@ impl Standing {
             watches: Watches::default(),
             order: None,
             marking: None,
+            counting: None,
             rollout: None,
         }
     }
@@ -111,6 +116,10 @@ impl Standing {
             Some(stay_out) = OptionFuture::from(self.marking.as_mut()) => {
                 self.marking = None;
                 Happened::Marked(stay_out)
+            }
+            Some(()) = OptionFuture::from(self.counting.as_mut()) => {
+                self.counting = None;
+                Happened::Counted
             }
         }
     }

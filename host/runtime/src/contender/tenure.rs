@@ -13,7 +13,7 @@ use soloist_coordination::task::{HistorySnapshot, TermEnding};
 use soloist_core::clock::{self, Moment};
 use soloist_core::election::Input;
 use soloist_core::event::{About, Event, Seconds};
-use soloist_core::records::{End, ResignOrder, RolloutRecord};
+use soloist_core::records::{End, ResignOrder, RestartsRecord, RolloutRecord};
 use soloist_core::restart::PluginFailed;
 use soloist_core::term::{Demotion, Term};
 
@@ -30,6 +30,8 @@ pub(super) struct Tenure {
     pub(super) copied: Option<(Box<RolloutRecord>, i32)>,
     /// The part in the rollout, from when the term begins, if the task was deployed.
     pub(super) leading: Option<Leading>,
+    /// How often the plugin was restarted, until that is told.
+    pub(super) restarts: Option<RestartsRecord>,
     /// Whether the plugin has run well.
     pub(super) healthy: bool,
     /// Why it ends.
@@ -63,6 +65,7 @@ impl Tenure {
             activation: None,
             copied: None,
             leading: None,
+            restarts: None,
             healthy: false,
             reason: None,
             turn: None,

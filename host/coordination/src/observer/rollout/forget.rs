@@ -89,10 +89,7 @@ impl Observer {
         let own = records::parent(&paths.term).unwrap_or_default().to_owned();
         let there = self.data(&own).await?.is_some();
         if record.is_none() && !there {
-            return Err(ObserverError::NoTask {
-                task: task.to_owned(),
-                path: records::tasks_path(&self.root),
-            });
+            return Err(self.no_task(task).await);
         }
         self.check_nobody_stands(task).await?;
         let guard = record.as_ref();
@@ -114,6 +111,7 @@ impl Observer {
         let rest = [
             &paths.ready,
             &paths.failed,
+            &paths.restarts,
             &paths.resign,
             &paths.history,
             &paths.term,

@@ -160,7 +160,10 @@ impl Observer {
         Ok(crate::watches::WatchSet::new(watchers))
     }
 
-    pub(super) async fn readiness(&self, task: &str) -> Result<Vec<HostReadiness>, NodeError> {
+    pub(in crate::observer) async fn readiness(
+        &self,
+        task: &str,
+    ) -> Result<Vec<HostReadiness>, NodeError> {
         let parent = self.paths(task).ready;
         let reads = self.children(&parent).await?.into_iter().map(async |host| {
             let read = self.data(&format!("{parent}/{host}")).await?;

@@ -241,3 +241,34 @@ fn texts_that_are_longer_than_any_are_known_before_they_are_kept() {
         assert!(Schedule::new("task", bad).is_err());
     }
 }
+
+#[test]
+fn a_record_tells_when_its_next_slots_are() {
+    let rules = [
+        cron("0 3 * * *", "Europe/Berlin"),
+        cron("  30 0   9 * *  MON-FRI ", "UTC"),
+        cron("@hourly", "UTC"),
+        every(90),
+    ];
+    let time = at("2026-11-26T12:34:56Z");
+    for rule in rules {
+        let schedule = schedule(settings(rule));
+        let next = |slot: &Time| schedule.next_after(*slot);
+        let expected: Vec<_> = std::iter::successors(schedule.next_after(time), next)
+            .take(3)
+            .collect();
+        assert_eq!(begun(&schedule, time).slots_after(time, 3), Some(expected));
+    }
+    for rule in [
+        "",
+        "every",
+        "every 0 s",
+        "every x s",
+        "cron",
+        "cron UTC",
+        "cron 0 3 * * * Nowhere",
+    ] {
+        let record = Record::new(rule.into(), time);
+        assert_eq!(record.slots_after(time, 3), None, "{rule}");
+    }
+}
