@@ -153,7 +153,10 @@ fn taking(cluster: &Cluster, id: &str, registry: Option<&Registry>) -> Result<Ho
          sources = {sources:?}\ndirectory = {kept:?}\n[deploy.allow]\nstate = true\n"
     );
     let file = cluster.file(&format!("{id}.toml"), config)?;
-    cluster.host_of(id, &file)?.start(&cluster.history)
+    // On machines of their own, no host finds what another or the operator has fetched.
+    let cache = file.with_extension("cache").display().to_string();
+    let command = cluster.host_of(id, &file)?.env("XDG_CACHE_HOME", cache);
+    command.start(&cluster.history)
 }
 
 async fn deploy(
