@@ -64,7 +64,7 @@ pub struct Activation {
 #[derive(Debug)]
 struct Demand {
     drain: Drain,
-    /// Is over once the plugin was told.
+    /// Is over when the plugin has stopped, or has had its time.
     turn: Option<Turn>,
 }
 
@@ -114,7 +114,7 @@ impl Activation {
         self.begin(reason, None);
     }
 
-    /// The same in its `turn`, which is over once the plugin was told.
+    /// The same in its `turn`, which is over when the plugin has stopped, or has taken long.
     pub fn demote_in(&self, turn: Option<Turn>, reason: Demotion) {
         self.begin(reason, turn);
     }

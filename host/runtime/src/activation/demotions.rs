@@ -2,14 +2,19 @@
 //!
 //! The time that a demotion may take runs from when it begins. If ten thousand began at once, most of that time would go by before
 //! the threads of plugins came to the last ones, and those would be stopped by force through no fault of their own. So each
-//! begins when its turn comes. The turn is over once the plugin has been told: one that takes its time holds up nobody.
+//! begins when its turn comes. The turn is over when the plugin has stopped, or after [`TURN_MAX`]: one that takes its time does not
+//! hold up others for long.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// More than the threads of plugins can tell at a time, so that these always have something to do.
-const AT_ONCE: usize = 32;
+/// More than the threads of plugins can stop at a time, so that these always have something to do.
+const AT_ONCE: usize = 64;
+
+/// How long a turn lasts at most.
+pub(super) const TURN_MAX: Duration = Duration::from_millis(100);
 
 /// The demotions of a host. Clones share the turns.
 #[derive(Clone, Debug)]
@@ -56,7 +61,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn so_many_begin_at_once_and_the_next_one_when_a_plugin_was_told() {
+    async fn so_many_begin_at_once_and_the_next_one_when_a_turn_is_over() {
         let demotions = Demotions::default();
         let mut begun: Vec<_> = std::iter::from_fn(|| demotions.turn_now()).collect();
         assert_eq!(begun.len(), AT_ONCE);

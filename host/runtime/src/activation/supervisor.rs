@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use super::demotions::TURN_MAX;
 use super::{ActivationSettings, Demand, Notice};
 use soloist_core::clock;
 use soloist_core::event::{About, Event, Seconds};
@@ -102,6 +103,8 @@ impl Supervisor {
         let reason = drain.reason;
         self.about().report(&Event::Draining { reason });
         told.send_replace(Some(drain));
+        // It is over sooner if the plugin stops, since this future is dropped then.
+        clock::sleep_until(drain.until.min(clock::now() + TURN_MAX)).await;
         drop(turn);
         clock::sleep_until(drain.until).await;
     }
