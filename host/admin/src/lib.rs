@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `listener` | connections: how many, how long, how slow |
 //! | `pages` | what is asked for, and who may ask |
+//! | `answer` | how answers look |
 //! | `health` | `/livez`, `/readyz`, `/leader/TASK` |
 //! | `logs` | `/logs/TASK`: the latest lines, as `core::journal` keeps them |
 //! | `metrics` | `/metrics` |
@@ -17,6 +18,7 @@
 //!
 //! It only reads. Nothing of it runs on the thread that renews the lease, and nobody waits for it.
 
+mod answer;
 mod health;
 mod listener;
 mod logs;

@@ -12,7 +12,7 @@ use percent_encoding::percent_decode_str;
 use soloist_core::journal::{Journal, Wanted};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::pages::{plain, respond};
+use crate::answer::{plain, respond};
 
 /// How many answers with lines there are at once. Whoever reads slowly keeps one.
 const ANSWERS_MAX: usize = 16;

@@ -18,11 +18,11 @@ use soloist_core::secret::Secret;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::answer::{TEXT, plain, respond};
 use crate::logs::Logs;
 use crate::told::Told;
 use crate::{health, metrics};
 
-const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// How many answers with metrics there are at once. Each of 10,000 tasks takes kilobytes of one, and who reads slowly keeps it.
@@ -214,27 +214,6 @@ fn is_local(headers: &HeaderMap) -> bool {
 
 fn words((status, text): health::Answer) -> Response<Bytes> {
     respond(status, TEXT, text)
-}
-
-pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {
-    respond(status, TEXT, Bytes::from_static(text.as_bytes()))
-}
-
-pub(crate) fn respond(
-    status: StatusCode,
-    kind: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Bytes> {
-    let mut response = Response::new(body.into());
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    response
 }
 
 #[cfg(test)]

@@ -134,7 +134,7 @@ impl Observer {
         let names = self.names(asked).await?;
         let mut tasks = match asked {
             Asked::All => self.tasks_together(&names).await?,
-            _ => {
+            Asked::One(_) | Asked::These(_) => {
                 let read = names.iter().map(async |name| match self.task(name).await {
                     Ok(status) => Ok(Some(status)),
                     // Its first host is about to write the record.

@@ -43,7 +43,7 @@ struct Kept {
 /// The lines of one task.
 #[derive(Debug, Default)]
 struct Lines {
-    lines: VecDeque<Line>,
+    kept: VecDeque<Line>,
     /// How many lines there ever were.
     added: u64,
     bytes: usize,
@@ -120,11 +120,11 @@ impl Journal {
     pub fn read(&self, task: &str, wanted: &Wanted) -> Option<Excerpt> {
         let kept = self.lock();
         let lines = kept.tasks.get(task)?;
-        let oldest = lines.added - lines.lines.len() as u64;
+        let oldest = lines.added - lines.kept.len() as u64;
         let after = wanted.after.filter(|after| after.epoch == self.epoch);
         let from = after.map_or(0, |after| after.number);
         let skipped = usize::try_from(from.saturating_sub(oldest)).unwrap_or(usize::MAX);
-        let later = lines.lines.iter().skip(skipped);
+        let later = lines.kept.iter().skip(skipped);
         let mut found: Vec<_> = later
             .filter(|line| wanted.since.is_none_or(|since| line.at >= since))
             .map(|line| Arc::clone(&line.text))
@@ -165,7 +165,7 @@ impl Kept {
             return;
         }
         self.next += 1;
-        lines.lines.push_back(line);
+        lines.kept.push_back(line);
         lines.bytes += bytes;
         self.bytes += bytes;
         self.order.insert(place, Arc::clone(&name));
@@ -182,8 +182,7 @@ impl Kept {
 
     fn drop_oldest_of(&mut self, task: &str) -> bool {
         let lines = self.tasks.get_mut(task);
-        let Some((lines, oldest)) =
-            lines.and_then(|it| it.lines.pop_front().map(|line| (it, line)))
+        let Some((lines, oldest)) = lines.and_then(|it| it.kept.pop_front().map(|line| (it, line)))
         else {
             return false;
         };

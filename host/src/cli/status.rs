@@ -181,11 +181,11 @@ async fn follow(operator: &Operator, asked: Asked<'_>, shown: &mut Shown) -> Res
                 }
                 let overlooks = changes.leaves_out > 0 || changes.overlooks_restarts;
                 let again = last.as_ref().filter(|seen| overlooks || is_deployed(seen));
-                let (again, mut changed) = (again.is_some(), std::pin::pin!(changes.set.fired()));
+                let (again, mut fired) = (again.is_some(), std::pin::pin!(changes.set.fired()));
                 let mut again_at = std::pin::pin!(tokio::time::sleep(UNWATCHED));
                 loop {
                     tokio::select! {
-                        () = &mut changed => break,
+                        () = &mut fired => break,
                         () = &mut again_at, if again => break,
                         () = due(last.as_ref()) => break,
                         () = shown.redraw() => {}

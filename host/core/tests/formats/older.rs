@@ -8,8 +8,8 @@ use soloist_core::cause::Cause;
 use soloist_core::placement::HostLoad;
 use soloist_core::records::{
     Candidate, CandidateRecord, DrainOrder, DrainProgress, Envelope, FailedRecord, FormatError,
-    History, HostRecord, MasterRecord, Readiness, ReadyRecord, ResignOrder, RolloutRecord, Stage,
-    StateCopy, TermRecord, TermState, decode, holder_name, queue,
+    History, HostRecord, MasterRecord, Readiness, ReadyRecord, ResignOrder, RestartsRecord,
+    RolloutRecord, Stage, StateCopy, TermRecord, TermState, decode, holder_name, queue,
 };
 use soloist_core::restart::PluginFailed;
 use soloist_core::schedule::{self, RecordError};
@@ -171,6 +171,18 @@ fn the_mark_on_a_task_that_fails() {
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
     let next = |before| FailedRecord::after(before, &term(9, 900), &failed, at, |_| None).terms;
     assert_eq!((next(Some(record)), next(decode(NEWER))), (9, 1));
+}
+
+#[test]
+fn what_a_leader_says_of_restarts() {
+    let bytes = written!("restarts");
+    let record: RestartsRecord = decode(bytes).unwrap();
+    assert_eq!((record.fencing_token, record.restarts), (871, 4));
+    let at = |time| humantime::parse_rfc3339(time).unwrap();
+    assert!(record.healthy_after(at("2026-11-27T09:00:00Z")).is_some());
+    is_written_as_before(&record, bytes);
+    assert_eq!(decode(&with_more(bytes)), Some(record));
+    assert_eq!(decode::<RestartsRecord>(NEWER), None);
 }
 
 #[test]

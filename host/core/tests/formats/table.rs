@@ -49,6 +49,7 @@ fn a_record_that_has_a_version_says_the_one_of_the_table() {
         ("tasks/<task>/history", written!("history")),
         ("tasks/<task>/schedules/<name>", written!("schedule")),
         ("tasks/<task>/failed", written!("failed")),
+        ("tasks/<task>/restarts", written!("restarts")),
         ("tasks/<task>/resign", written!("resign")),
         ("manifests/<task>", written!("rollout")),
         (

@@ -108,8 +108,8 @@ fn epoch() -> u64 {
 pub(super) async fn tell_address(roster: Arc<Roster>, port: u16, servers: String) {
     loop {
         for server in servers.split(',') {
-            if let Ok(found) = tokio::net::lookup_host(server).await
-                && let Some(ip) = found.filter_map(local_address).next()
+            if let Ok(mut found) = tokio::net::lookup_host(server).await
+                && let Some(ip) = found.find_map(local_address)
             {
                 return roster.listens_at(url(SocketAddr::new(ip, port)));
             }
