@@ -97,7 +97,7 @@ async fn status_tells_a_task_without_a_leader_from_one_that_is_unknown() -> Resu
     ensure!(cluster.operator(&[], &["status"]).await?.code == Some(0));
     fails(&cluster, &["resign", TASK], &["nobody leads"]).await?;
     fails(&cluster, &["resign", "nightly"], &["no task nightly"]).await?;
-    fails(&cluster, &["resign", "baet"], &["did you mean beat?"]).await?;
+    fails(&cluster, &["resign", "beet"], &["did you mean beat?"]).await?;
     fails(&cluster, &["history", "nightly"], &["no task nightly"]).await
 }
 
