@@ -11,6 +11,7 @@ mod handover;
 mod heartbeats;
 mod loading;
 mod memory;
+mod peers;
 mod revocation;
 mod scale;
 mod scrape;
@@ -31,9 +32,10 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 14] = [
+const TOPICS: [&str; 15] = [
     "handover",
     "failover",
+    "peers",
     "tls",
     "upgrade",
     "start",
@@ -70,6 +72,9 @@ async fn main() -> Result<()> {
     }
     if chosen("failover") {
         failover::measure(&cluster, &mut table).await?;
+    }
+    if chosen("peers") {
+        peers::measure(&cluster, &mut table).await?;
     }
     if chosen("upgrade") {
         upgrade::measure(&cluster, &mut table).await?;

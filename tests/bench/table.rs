@@ -16,6 +16,11 @@ impl Samples {
         self.0.len()
     }
 
+    /// All of them, in order.
+    pub(crate) fn milliseconds(&self) -> Vec<f64> {
+        self.0.iter().map(|time| time.as_secs_f64() * 1e3).collect()
+    }
+
     /// The smallest sample that so many percent of all do not exceed.
     pub(crate) fn percentile(&self, percent: usize) -> Duration {
         let rank = (self.0.len() * percent).div_ceil(100);
