@@ -85,10 +85,10 @@ async fn gaps(peer: &Peer, cluster: &Cluster, signal: Signal) -> Result<Samples>
         _ => (HANDOVERS, WARM_UP),
     };
     let mut samples = Samples::default();
-    let mut leader = Contender::start(peer, cluster, 0).await?;
+    let mut leader = Contender::start(peer, cluster, 0)?;
     leader.leads(0).await?;
     for round in 1..=warm_up + rounds {
-        let mut next = Contender::start(peer, cluster, round).await?;
+        let mut next = Contender::start(peer, cluster, round)?;
         next.waits(2).await?;
         tokio::time::sleep(SETTLING).await;
         let from = cluster.history.len();

@@ -93,19 +93,8 @@ async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
         .as_raw_nonzero()
         .get()
         .try_into()?;
-    for (what, pid) in [("the leader", leading), ("a standby host", pid)] {
-        row(
-            &format!("memory of {what}: resident / proportional"),
-            Memory::of(pid)?.show(),
-        );
-        let mappings = fs::read_to_string(format!("/proc/{pid}/maps"))?
-            .lines()
-            .count();
-        row(
-            &format!("mappings of memory of {what}"),
-            mappings.to_string(),
-        );
-    }
+    memory("the leader", leading, &mut row)?;
+    memory("a standby host", pid, &mut row)?;
     for command in [&["status", "--json"][..], &["tasks", "--json"]] {
         let began = Instant::now();
         let answer = cluster.operator(&[], command).await?;
@@ -142,6 +131,20 @@ async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
     row("packets of that, each task", each(used));
     second.kill()?;
     drop(third);
+    Ok(())
+}
+
+/// What a process has of the machine's memory.
+fn memory(what: &str, pid: u32, row: &mut impl FnMut(&str, String)) -> Result<()> {
+    row(
+        &format!("memory of {what}: resident / proportional"),
+        Memory::of(pid)?.show(),
+    );
+    let mappings = fs::read_to_string(format!("/proc/{pid}/maps"))?;
+    row(
+        &format!("mappings of memory of {what}"),
+        mappings.lines().count().to_string(),
+    );
     Ok(())
 }
 

@@ -214,7 +214,7 @@ pub(super) struct Contender<'a> {
 }
 
 impl<'a> Contender<'a> {
-    pub(super) async fn start(peer: &'a Peer, cluster: &Cluster, round: usize) -> Result<Self> {
+    pub(super) fn start(peer: &'a Peer, cluster: &Cluster, round: usize) -> Result<Self> {
         let id = format!("{:?}-{round}", peer.kind).to_lowercase();
         let host = peer.command(cluster, &id)?.start(&cluster.history)?;
         Ok(Self { peer, host })

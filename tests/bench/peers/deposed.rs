@@ -52,9 +52,9 @@ async fn acts_of_the_deposed(
     loss: Loss,
     round: usize,
 ) -> Result<usize> {
-    let mut old = Contender::start(peer, cluster, 1000 + 2 * round).await?;
+    let mut old = Contender::start(peer, cluster, 1000 + 2 * round)?;
     old.leads(0).await?;
-    let mut next = Contender::start(peer, cluster, 1001 + 2 * round).await?;
+    let mut next = Contender::start(peer, cluster, 1001 + 2 * round)?;
     next.waits(2).await?;
     let from = cluster.history.len();
     match loss {

@@ -54,11 +54,13 @@ pub(super) fn distributions(file: &Path, caption: &str, curves: &[(&str, Vec<f64
 
 /// The corners of the empirical distribution.
 fn steps(times: &[f64], least: f64) -> Vec<(f64, f64)> {
+    let count = times.iter().map(|_| 1.0).sum::<f64>();
     let mut corners = vec![(least, 0.0)];
-    let share = 100.0 / times.len() as f64;
-    for (below, time) in times.iter().enumerate() {
-        corners.push((*time, share * below as f64));
-        corners.push((*time, share * (below + 1) as f64));
+    let mut percent = 0.0;
+    for time in times {
+        corners.push((*time, percent));
+        percent += 100.0 / count;
+        corners.push((*time, percent));
     }
     corners
 }

@@ -47,12 +47,12 @@ impl Programs {
     ) -> Result<Prepared, PluginProblem> {
         let slot = self.slot(key);
         // Whoever panicked has left there what was before.
-        let mut made = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (Some(program), needs) = (made.0.upgrade(), made.1) {
+        let mut kept = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(program), needs) = (kept.0.upgrade(), kept.1) {
             return Ok(Prepared { program, needs });
         }
         let prepared = make()?;
-        *made = (Arc::downgrade(&prepared.program), prepared.needs);
+        *kept = (Arc::downgrade(&prepared.program), prepared.needs);
         Ok(prepared)
     }
 
