@@ -79,9 +79,7 @@ pub(crate) async fn greet(
     ensemble: &Ensemble,
 ) -> Result<Duration, Silence> {
     let greeting = async {
-        let stream = TcpStream::connect(&server.address)
-            .await
-            .map_err(Silence::Unreachable)?;
+        let stream = connect(server).await.map_err(Silence::Unreachable)?;
         let tls = ensemble.tls.as_ref();
         let answer = match tls {
             None => exchange(stream, asked, ensemble.auth.as_ref()).await,
@@ -101,6 +99,14 @@ pub(crate) async fn greet(
         .unwrap_or(Err(Silence::NoAnswer))
 }
 
+/// Connects so that what is sent goes at once. Otherwise the system would hold the first word after a handshake back until the
+/// server acknowledges the handshake, which servers put off for 40 ms: too long to compare clocks by.
+async fn connect(server: &Server) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(&server.address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
 /// What a server has said to one of the four-letter words.
 pub(crate) struct Said {
     pub(crate) answer: String,
@@ -113,7 +119,7 @@ pub(crate) struct Said {
 /// Sends one of the four-letter words to a server, for its answer; none if it has none, or does not allow the word.
 pub(crate) async fn word(server: &Server, word: &str, ensemble: &Ensemble) -> Option<Said> {
     let asking = async {
-        let stream = TcpStream::connect(&server.address).await?;
+        let stream = connect(server).await?;
         match &ensemble.tls {
             None => answer(stream, word).await,
             Some(tls) => answer(tls.handshake(&server.name, stream).await?, word).await,
