@@ -122,24 +122,33 @@ fn lives(project: &Project, lang: &str, template: &str) -> Result<()> {
     Ok(())
 }
 
-/// A reader of `guest-sdk/README.md` who has taken its JavaScript and its script. (`tests/sandbox` has its Rust.)
 #[test]
 fn the_javascript_of_the_guide_is_explored_without_a_finding() -> Result<()> {
+    guide_is_explored("js", "plugin.js")
+}
+
+#[test]
+fn the_python_of_the_guide_is_explored_without_a_finding() -> Result<()> {
+    guide_is_explored("python", "app.py")
+}
+
+/// A reader of `guest-sdk/README.md` who has taken its plugin in that language and its script. (`tests/sandbox` has its Rust.)
+fn guide_is_explored(lang: &str, plugin: &str) -> Result<()> {
     let readme = fs::read_to_string(build::workspace().join("guest-sdk/README.md"))?;
     let block = |fence: &str, number: usize| {
         let block = readme
-            .split(fence)
+            .split(&format!("```{fence}\n"))
             .nth(number)
             .and_then(|rest| rest.split("```").next());
-        block.context(format!("the README has no {fence}"))
+        block.with_context(|| format!("the README has no {fence}"))
     };
-    let project = Project::new("greeter", &["--lang", "js"])?;
-    if !project.find_tools("js")? {
+    let project = Project::new("greeter", &["--lang", lang])?;
+    if !project.find_tools(lang)? {
         return Ok(());
     }
-    fs::write(project.folder().join("plugin.js"), block("```js\n", 1)?)?;
+    fs::write(project.folder().join(plugin), block(lang, 1)?)?;
     let script = project.folder().join("tests/failover.toml");
-    fs::write(script, block("```toml\n", 2)?)?;
+    fs::write(script, block("toml", 2)?)?;
     let lived = soloist(project.folder(), &["test", "--explore"])?;
     let said = String::from_utf8_lossy(&lived.stdout);
     ensure!(
