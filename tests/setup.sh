@@ -63,6 +63,10 @@ if [ "${1:-all}" = all ]; then
     if ! has promtool; then
         wanted+=(prometheus)
     fi
+    # The page of a host is looked at with a browser.
+    if ! has chromium; then
+        wanted+=(chromium)
+    fi
     # Faults of the network are made in network namespaces.
     if ! has ip; then
         wanted+=(iproute2)

@@ -11,6 +11,7 @@ mod handover;
 mod heartbeats;
 mod loading;
 mod memory;
+mod page;
 mod peers;
 mod revocation;
 mod scale;
@@ -32,7 +33,7 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 15] = [
+const TOPICS: [&str; 16] = [
     "handover",
     "failover",
     "peers",
@@ -48,6 +49,7 @@ const TOPICS: [&str; 15] = [
     "deploy",
     "scale",
     "scrape",
+    "page",
 ];
 
 #[tokio::main]
@@ -112,6 +114,9 @@ async fn main() -> Result<()> {
     }
     if chosen("scrape") {
         scrape::measure(&cluster, &mut table).await?;
+    }
+    if chosen("page") {
+        page::measure(&cluster, &mut table).await?;
     }
     println!("{}", machine(&cluster).await?);
     println!();

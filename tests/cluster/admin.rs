@@ -5,10 +5,12 @@ use soloist_tests::cluster::Cluster;
 use soloist_tests::host::Host;
 use soloist_tests::pages::Pages;
 
+mod browser;
 mod crowd;
 mod health;
 mod logs;
 mod metrics;
+mod page;
 
 /// A host that listens, once it stands: the first one leads.
 async fn listening(cluster: &Cluster, id: &str, stands: &str) -> Result<(Host, Pages)> {

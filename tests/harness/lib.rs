@@ -8,6 +8,7 @@
 //! | [`clock`] | a wall clock that can be set, for one process alone |
 //! | [`effects`] | what plugins did, who came after whom, and how long nobody did anything |
 //! | [`load`] | a machine that is busy with something else |
+//! | [`browser`] | a browser without a screen |
 //! | [`certificates`] | an authority, and servers that it vouches for |
 //! | [`pages`] | what a host tells over HTTP |
 //! | [`ports`] | loopback ports that stay reserved |
@@ -29,6 +30,7 @@
 //!
 //! Nothing here decides by an error's kind, whoever calls only shows it: hence `anyhow` throughout.
 
+pub mod browser;
 pub mod build;
 pub mod certificates;
 pub mod client;

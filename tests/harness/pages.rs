@@ -30,6 +30,13 @@ pub struct Answer {
     pub body: String,
 }
 
+/// Events that a host sends for as long as somebody reads.
+#[derive(Debug)]
+pub struct Events {
+    stream: TcpStream,
+    text: String,
+}
+
 /// What `/metrics` told, by the name of each series with its labels.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -70,6 +77,25 @@ impl Pages {
             "GET {path} HTTP/1.1\r\nHost: {address}\r\n{token}Connection: close\r\n\r\n"
         ))
         .await
+    }
+
+    /// Listens to the events of a path.
+    pub async fn listen(&self, path: &str) -> Result<Events> {
+        let token = self.token.as_ref();
+        let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+        let token = token.unwrap_or_default();
+        let mut stream = TcpStream::connect(self.address).await?;
+        // In this version of HTTP a body without a length is not cut into chunks.
+        let request = format!(
+            "GET {path} HTTP/1.0\r\nHost: {}\r\n{token}\r\n",
+            self.address
+        );
+        stream.write_all(request.as_bytes()).await?;
+        let text = String::new();
+        let mut events = Events { stream, text };
+        let head = events.part("\r\n\r\n").await?;
+        ensure!(head.contains(" 200 "), "{head}");
+        Ok(events)
     }
 
     /// Sends these bytes, and reads all that comes until the host closes the connection.
@@ -136,6 +162,56 @@ impl Pages {
         found
             .await
             .with_context(|| last.map_or_else(String::new, |last| last.text))
+    }
+}
+
+impl Events {
+    /// The next event: its name, and what it tells.
+    pub async fn next(&mut self) -> Result<(String, Value)> {
+        let event = self.part("\n\n").await?;
+        let line = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
+        let name = line("event: ").context("no name")?.to_owned();
+        let told = serde_json::from_str(line("data: ").context("no data")?)?;
+        Ok((name, told))
+    }
+
+    /// Waits for an event of this name that fits.
+    pub async fn until(&mut self, name: &str, fits: impl Fn(&Value) -> bool) -> Result<Value> {
+        let mut last = Value::Null;
+        let waiting = async {
+            loop {
+                let (of, told) = self.next().await?;
+                if of == name {
+                    last = told;
+                    if fits(&last) {
+                        return anyhow::Ok(());
+                    }
+                }
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, waiting).await;
+        waited
+            .map_err(anyhow::Error::from)
+            .flatten()
+            .with_context(|| format!("no such event {name}, the last was {last}"))?;
+        Ok(last)
+    }
+
+    /// What comes up to this text.
+    async fn part(&mut self, end: &str) -> Result<String> {
+        loop {
+            if let Some((part, rest)) = self.text.split_once(end) {
+                let (part, rest) = (part.to_owned(), rest.to_owned());
+                self.text = rest;
+                return Ok(part);
+            }
+            let mut bytes = vec![0; 64 * 1024];
+            let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes)).await;
+            let read = read.context("no more events")??;
+            ensure!(read > 0, "the stream has ended");
+            // What the host sends is ASCII but for names, and those of the tests are too.
+            self.text.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
     }
 }
 

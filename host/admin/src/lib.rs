@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   contenders, plugins --> core::roster --+
-//!                                          +--> Pages --> Listener, a thread of its own --> whoever asks
-//!   core::event ---------> Told -----------+
+//!   core::event ---------> Told -----------+--> Pages --> Listener, a thread of its own --> whoever asks
+//!   the ensemble --> page::Sight, another -+
 //! ```
 //!
 //! | file | what |
@@ -13,6 +13,7 @@
 //! | `answer` | how answers look |
 //! | `health` | `/livez`, `/readyz`, `/leader/TASK` |
 //! | `logs` | `/logs/TASK`: the latest lines, as `core::journal` keeps them |
+//! | `page` | `/`: the page for people, and what it asks for below `/api/` |
 //! | `metrics` | `/metrics` |
 //! | `told` | what events tell of the session, and counts of them |
 //!
@@ -23,6 +24,7 @@ mod health;
 mod listener;
 mod logs;
 mod metrics;
+pub mod page;
 mod pages;
 mod told;
 

@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{HeaderValue, Request, Response, header};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -21,6 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use crate::answer::Answer;
 use crate::pages::Pages;
 
 /// How many connections there are at once. A further one takes the place of the one that is open for the longest time: who
@@ -152,8 +151,8 @@ async fn serve(stream: TcpStream, pages: Arc<Pages>) {
     }
     let service = service_fn(|request: Request<Incoming>| {
         let (parts, body) = request.into_parts();
-        let answer = answer(&pages, &parts, &body);
-        async move { Ok::<_, Infallible>(answer) }
+        let pages = Arc::clone(&pages);
+        async move { Ok::<_, Infallible>(answer(&pages, &parts, body).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -172,13 +171,14 @@ async fn serve(stream: TcpStream, pages: Arc<Pages>) {
     }
 }
 
-fn answer(pages: &Pages, parts: &http::request::Parts, body: &Incoming) -> Response<Full<Bytes>> {
+async fn answer(pages: &Pages, parts: &http::request::Parts, body: Incoming) -> Response<Answer> {
     use hyper::body::Body as _;
-    let mut answer = pages.answer(parts);
-    // Nobody reads a body, so what follows it could not be told from it.
-    if !body.is_end_stream() {
+    // Hardly anybody reads a body, so what follows it could not be told from it.
+    let has_body = !body.is_end_stream();
+    let mut answer = pages.answer_in_time(parts, body).await;
+    if has_body {
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(header::CONNECTION, close);
     }
-    answer.map(Full::new)
+    answer
 }

@@ -48,6 +48,10 @@ impl Logs {
         Self { journal, answers }
     }
 
+    pub(crate) fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
     /// Answers with lines of the task of this name, of which `query` says which.
     pub(crate) fn answer(&self, written: &str, query: Option<&str>) -> Response<Bytes> {
         let Some(wanted) = wanted(query.unwrap_or_default()) else {

@@ -3,6 +3,7 @@
 //! A request is a method, a path and headers; its body is never read. All of that comes from outside, so what is told of a
 //! mistake repeats none of it.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode, uri::Authority};
+use http_body::Body;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 use soloist_core::journal::Journal;
@@ -18,8 +20,9 @@ use soloist_core::secret::Secret;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::answer::{TEXT, plain, respond};
+use crate::answer::{self, Answer, TEXT, plain, respond};
 use crate::logs::Logs;
+use crate::page::{self, Look, Page, Reader, Settings};
 use crate::told::Told;
 use crate::{health, metrics};
 
@@ -36,6 +39,7 @@ pub struct Pages {
     told: Arc<Told>,
     guard: Guard,
     logs: Option<Logs>,
+    page: Option<Page>,
     /// The answers with metrics that may still be begun.
     scrapes: Arc<Semaphore>,
 }
@@ -83,6 +87,7 @@ impl Pages {
             told,
             guard,
             logs: None,
+            page: None,
             scrapes: Arc::new(Semaphore::new(METRICS_MAX)),
         }
     }
@@ -96,13 +101,62 @@ impl Pages {
         }
     }
 
+    /// The same pages, and one for people, of what is seen so.
+    ///
+    /// # Errors
+    /// There is no thread that could look.
+    pub fn with_page(self, look: Box<dyn Look>, settings: Settings<'_>) -> io::Result<Self> {
+        let (host, roster) = (Arc::clone(&self.host), Arc::clone(&self.roster));
+        let journal = self.logs.as_ref().map(|logs| Arc::clone(logs.journal()));
+        let page = Page::new(host, roster, journal, look, settings)?;
+        let page = Some(page);
+        Ok(Self { page, ..self })
+    }
+
+    /// Answers a request, also for what the ensemble has to be asked for.
+    pub(crate) async fn answer_in_time<B>(&self, request: &Parts, body: B) -> Response<Answer>
+    where
+        B: Body,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if let Some(page) = &self.page
+            && self.admit_asked_here(request).is_ok()
+            && let Some(answer) = page.order(request, body).await
+        {
+            return answer::whole(answer);
+        }
+        match &self.page {
+            Some(page) if is_read(request) && request.uri.path().starts_with("/api/") => {
+                let reader = match &self.guard {
+                    Guard::Open => Reader::Anybody,
+                    Guard::Token(_) | Guard::Local => Reader::Known,
+                };
+                match self.admit(request) {
+                    Err(refused) if !page.may_order(request) => answer::whole(*refused),
+                    // Who may give orders may read, if it has not come by a name that leads here.
+                    Err(_) if self.admit_asked_here(request).is_err() => {
+                        answer::whole(self.answer(request))
+                    }
+                    _ => page.answer(request, reader).await,
+                }
+            }
+            _ => answer::whole(self.answer(request)),
+        }
+    }
+
     /// Answers a request.
     pub(crate) fn answer(&self, request: &Parts) -> Response<Bytes> {
-        if request.method != Method::GET && request.method != Method::HEAD {
+        if !is_read(request) {
             let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
             let allowed = HeaderValue::from_static("GET, HEAD");
             refused.headers_mut().insert(header::ALLOW, allowed);
             return refused;
+        }
+        // A browser shows no token when it opens a page. These files are the same for everybody.
+        if self.page.is_some()
+            && let Some(file) = page::file(request.uri.path())
+        {
+            return file;
         }
         // Probes have no token, and learn nothing but a word.
         match request.uri.path() {
@@ -158,6 +212,14 @@ impl Pages {
         }
     }
 
+    /// What holds of every request, whatever it shows.
+    fn admit_asked_here(&self, request: &Parts) -> Result<(), Box<Response<Bytes>>> {
+        match &self.guard {
+            Guard::Local => self.admit(request),
+            Guard::Open | Guard::Token(_) => Ok(()),
+        }
+    }
+
     fn admit(&self, request: &Parts) -> Result<(), Box<Response<Bytes>>> {
         match &self.guard {
             Guard::Open => Ok(()),
@@ -182,12 +244,16 @@ impl Pages {
     }
 }
 
+fn is_read(request: &Parts) -> bool {
+    request.method == Method::GET || request.method == Method::HEAD
+}
+
 const NOTHING: &str =
     "nothing here: ask for /metrics, /livez, /readyz, /leader/TASK or /logs/TASK\n";
 const UNGUARDED: &str = "lines of plugins are told where a token is asked for, or on this machine alone: set listen_token_file\n";
 
 /// Whether the headers show the token, once. How long that takes tells nothing of the token.
-fn shows(headers: &HeaderMap, token: &[u8; 32]) -> bool {
+pub(crate) fn shows(headers: &HeaderMap, token: &[u8; 32]) -> bool {
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(shown), None) = (shown.next(), shown.next()) else {
         return false;

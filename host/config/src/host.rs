@@ -75,6 +75,8 @@ struct HostWire {
     listen: Option<Written<String>>,
     listen_token_file: Option<Written<PathBuf>>,
     listen_open: Option<Written<bool>>,
+    listen_values: Option<Written<bool>>,
+    listen_admin_token_file: Option<Written<PathBuf>>,
     #[serde(deserialize_with = "shape::table")]
     zookeeper: EnsembleWire,
     #[serde(deserialize_with = "shape::some_table")]
@@ -163,6 +165,8 @@ impl Given {
             address,
             token_file,
             open,
+            values,
+            admin_token_file,
         } = self.listen.over(document.listen());
         HostWire {
             host_id: self.host_id.or(document.host_id),
@@ -170,6 +174,8 @@ impl Given {
             listen: address,
             listen_token_file: token_file,
             listen_open: open,
+            listen_values: values,
+            listen_admin_token_file: admin_token_file,
             zookeeper: self.zookeeper.over(document.zookeeper),
             deploy: document.deploy,
             placement: document.placement,
@@ -192,6 +198,8 @@ impl HostWire {
             address: self.listen.clone(),
             token_file: self.listen_token_file.clone(),
             open: self.listen_open.clone(),
+            values: self.listen_values.clone(),
+            admin_token_file: self.listen_admin_token_file.clone(),
         }
     }
 

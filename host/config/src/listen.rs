@@ -1,4 +1,5 @@
-//! Where a host tells how it is, and whom: `listen`, `listen_token_file` and `listen_open`.
+//! Where a host tells how it is, and whom: `listen`, `listen_token_file`, `listen_open`, `listen_values` and
+//! `listen_admin_token_file`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,12 @@ pub struct ListenConfig {
     pub token: Option<Secret>,
     /// The file that holds the token, if there is one.
     pub token_file: Option<PathBuf>,
+    /// Whether the page shows values of a task's state to who asks for them.
+    pub values: bool,
+    /// What an order that is given on the page has to show. Without it the page takes none.
+    pub orders: Option<Secret>,
+    /// The file that holds it.
+    pub orders_file: Option<PathBuf>,
 }
 
 /// What can be set of it.
@@ -32,6 +39,10 @@ pub struct ListenWire {
     pub token_file: Option<Written<PathBuf>>,
     /// Whether everybody may be answered who can reach an address that other machines can.
     pub open: Option<Written<bool>>,
+    /// See [`ListenConfig::values`].
+    pub values: Option<Written<bool>>,
+    /// See [`ListenConfig::orders_file`].
+    pub admin_token_file: Option<Written<PathBuf>>,
 }
 
 impl ListenWire {
@@ -41,6 +52,8 @@ impl ListenWire {
             address: self.address.or(document.address),
             token_file: self.token_file.or(document.token_file),
             open: self.open.or(document.open),
+            values: self.values.or(document.values),
+            admin_token_file: self.admin_token_file.or(document.admin_token_file),
         }
     }
 
@@ -49,26 +62,12 @@ impl ListenWire {
         &self,
         validator: &mut Validator<'_>,
     ) -> Result<Option<ListenConfig>, Reported> {
-        let token_file = self
-            .token_file
-            .as_ref()
-            .map(|file| validator.beside_file(file));
-        let token = match (&self.token_file, &token_file) {
-            (Some(written), Some(path)) => {
-                let read = validator.checked("listen_token_file", written, |_| {
-                    let secret = Secret::read(path).map_err(|source| BadValue::TokenFile {
-                        path: path.clone(),
-                        source,
-                    })?;
-                    token(secret)
-                });
-                Some(read)
-            }
-            _ => None,
-        };
-        let token = token.transpose();
+        let (token_file, token) = from_file(validator, "listen_token_file", &self.token_file, None);
+        let reads = token.as_ref().ok().and_then(Option::as_ref);
+        let key = "listen_admin_token_file";
+        let (orders_file, orders) = from_file(validator, key, &self.admin_token_file, reads);
         let Some(written) = &self.address else {
-            return token.map(|_| None);
+            return token.and(orders).map(|_| None);
         };
         let is_open = self.open.as_ref().is_some_and(|open| open.value);
         let is_guarded = self.token_file.is_some() || is_open;
@@ -77,6 +76,9 @@ impl ListenWire {
             address,
             token: token?,
             token_file,
+            orders: orders?,
+            orders_file,
+            values: self.values.as_ref().is_some_and(|values| values.value),
         }))
     }
 }
@@ -93,6 +95,31 @@ fn address(text: &str, is_guarded: bool) -> Result<SocketAddr, BadValue> {
             text: Excerpt::of(text),
         })
     }
+}
+
+/// Reads the token in a file, if one is named. `other`: another token, that it must not be.
+fn from_file(
+    validator: &mut Validator<'_>,
+    key: &'static str,
+    file: &Option<Written<PathBuf>>,
+    other: Option<&Secret>,
+) -> (Option<PathBuf>, Result<Option<Secret>, Reported>) {
+    let Some(written) = file else {
+        return (None, Ok(None));
+    };
+    let path = validator.beside_file(written);
+    let read = validator.checked(key, written, |_| {
+        let secret = Secret::read(&path).map_err(|source| BadValue::TokenFile {
+            path: path.clone(),
+            source,
+        })?;
+        let token = token(secret)?;
+        if Some(&token) == other {
+            return Err(BadValue::SameToken);
+        }
+        Ok(token)
+    });
+    (Some(path), read.map(Some))
 }
 
 /// Reads a token. Nothing of it is told.
@@ -127,6 +154,7 @@ mod tests {
             (listen("listen = \"[::]:9464\"\nlisten_open = false"), "1:10", "listen", "other machines"),
             (listen("listen = 9464"), "1:10", "listen", "expected a string"),
             (listen("listen_open = \"yes\""), "1:15", "listen_open", "expected a boolean"),
+            (listen("listen_values = 1"), "1:17", "listen_values", "expected a boolean"),
             (listen("listen = \"127.0.0.1:1\"\nlisten_token_file = \"no-such-file\""), "2:21", "listen_token_file", "etc/no-such-file"),
         ];
         are_named(&cases);

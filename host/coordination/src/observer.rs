@@ -9,6 +9,7 @@ use super::connect::{self, Ensemble, obstacles};
 use soloist_core::records::{self, History, TaskPaths, TermEntry, TermState};
 
 mod asked;
+mod closely;
 mod drain;
 mod error;
 mod health;
@@ -21,6 +22,7 @@ mod together;
 mod watch;
 
 pub use asked::Asked;
+pub use closely::{Close, Glance};
 pub use drain::{Drainage, Seen};
 pub use error::ObserverError;
 use read::Latest;

@@ -125,7 +125,8 @@ impl Timing {
     }
 }
 
-fn span(session_timeout: Duration) -> Duration {
+/// How long a lease on a session with that timeout lasts from the stamp it rests on.
+pub fn span(session_timeout: Duration) -> Duration {
     session_timeout.saturating_sub(session_timeout / CLOCK_RATE_ERROR)
 }
 

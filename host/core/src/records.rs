@@ -89,6 +89,9 @@ pub struct HostRecord {
     /// Where it answers over HTTP, if it listens: `http://ADDRESS:PORT`. Anybody may have written it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listen: Option<String>,
+    /// How long its lease lasts from a heartbeat, in milliseconds. No rule goes by it: it is for people to see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_ms: Option<u64>,
 }
 
 /// The record of a leader.

@@ -98,7 +98,8 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_HOST_ID", value_name = "ID", help_heading = ENSEMBLE)]
     host_id: Option<String>,
 
-    /// Address at which the host tells how it is over HTTP, like 127.0.0.1:9464: /metrics, /livez, /readyz, /leader/TASK.
+    /// Address at which the host tells how it is over HTTP, like 127.0.0.1:9464: a page for people, /metrics, /livez, /readyz,
+    /// /leader/TASK.
     /// One that other machines can reach wants a token, or --listen-open [default: none]
     #[arg(long, env = "SOLOIST_LISTEN", value_name = "IP:PORT", help_heading = LISTENER)]
     listen: Option<String>,
@@ -112,6 +113,17 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_LISTEN_OPEN", value_name = "true|false", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", help_heading = LISTENER)]
     listen_open: Option<String>,
+
+    /// Whether the page shows values of a task's state to who asks for them and has shown the token or is on this machine
+    /// [default: false]
+    #[arg(long, env = "SOLOIST_LISTEN_VALUES", value_name = "true|false", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", help_heading = LISTENER)]
+    listen_values: Option<String>,
+
+    /// File that holds another token: whoever shows it to the page may have tasks resign, pause, resume and roll back
+    /// [default: none; the page takes no orders]
+    #[arg(long, env = "SOLOIST_LISTEN_ADMIN_TOKEN_FILE", value_name = "FILE", help_heading = LISTENER)]
+    listen_admin_token_file: Option<PathBuf>,
 
     #[command(flatten)]
     task: TaskOptions,
@@ -173,10 +185,13 @@ impl Options {
         let tick_time = from.written("tick_time", self.tick_time);
         let state_rate = from.written("state_rate", self.state_rate.map(Amount::Text));
         let open = from.parsed("listen_open", self.listen_open, boolean)?;
+        let values = from.parsed("listen_values", self.listen_values, boolean)?;
         let listen = ListenWire {
             address: from.written("listen", self.listen),
             token_file: from.written("listen_token_file", self.listen_token_file),
             open: from.written("listen_open", open),
+            values: from.written("listen_values", values),
+            admin_token_file: from.written("listen_admin_token_file", self.listen_admin_token_file),
         };
         Ok(Given {
             listen,

@@ -7,8 +7,8 @@ use anyhow::anyhow;
 use clap::ArgMatches;
 use soloist_config::{Manifest, TaskName};
 use soloist_coordination::observer::Observer;
-use soloist_coordination::observer::rollout::Order;
-use soloist_core::records::{Generation, RolloutRecord};
+use soloist_coordination::observer::rollout::{Attempt, Order};
+use soloist_core::records::{Changed, Generation, RolloutRecord};
 use soloist_core::rollout::{OnRollback, Refused, Undone, rollback};
 
 use super::Failure;
@@ -107,6 +107,45 @@ impl Rollback {
     }
 }
 
+/// Has the generation before run again, as the page of a host orders it; gives what was done, in words.
+pub(super) async fn back_from(
+    observer: &Observer,
+    task: &str,
+    reason: &str,
+    by: Changed,
+) -> Result<String, Failure> {
+    let before = rollout::record(observer, task).await?;
+    let on_rollback = on_rollback(observer, task, &before).await?;
+    let (_, expected) = rollback(Some(&before), on_rollback, reason, by.clone())
+        .map_err(|refused| Failure::RunTime(refused.into()))?;
+    let decide = |record: Option<&RolloutRecord>| {
+        still(record, expected, || {
+            rollback(record, on_rollback, reason, by.clone())
+        })
+    };
+    let order = Order {
+        task,
+        decide: &decide,
+        generation: None,
+        artefact: None,
+    };
+    observer.order(&order, &mut Attempt::default()).await?;
+    Ok(told(expected).0)
+}
+
+/// What the record becomes, if that takes back what somebody has seen, and not what has come since.
+fn still(
+    record: Option<&RolloutRecord>,
+    expected: Undone,
+    rollback: impl FnOnce() -> Result<(RolloutRecord, Undone), Refused>,
+) -> Result<RolloutRecord, Refused> {
+    let (next, undone) = rollback()?;
+    match record {
+        Some(record) if undone != expected => Err(Refused::changed(record)),
+        _ => Ok(next),
+    }
+}
+
 /// Has the generation before run again.
 async fn back(
     operator: &Operator,
@@ -121,12 +160,9 @@ async fn back(
     let (_, expected) = rollback(Some(&before), on_rollback, reason, by.clone())
         .map_err(|refused| Failure::RunTime(refused.into()))?;
     let decide = |record: Option<&RolloutRecord>| {
-        let (next, undone) = rollback(record, on_rollback, reason, by.clone())?;
-        match record {
-            // It would take back what nobody has seen.
-            Some(record) if undone != expected => Err(Refused::changed(record)),
-            _ => Ok(next),
-        }
+        still(record, expected, || {
+            rollback(record, on_rollback, reason, by.clone())
+        })
     };
     let order = Order {
         task,

@@ -25,6 +25,7 @@ use super::output::stdout;
 use super::{Failure, plugins};
 use crate::guardian::{Guardian, Line};
 
+mod page;
 mod reload;
 mod watch;
 

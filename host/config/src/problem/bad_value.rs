@@ -109,6 +109,11 @@ pub enum BadValue {
         "does not hold a token: write 16 to 512 letters, digits or other visible characters of ASCII into it"
     )]
     Token,
+    /// The token for orders is the one for reading.
+    #[error(
+        "holds the token that `listen_token_file` holds: whoever may read could give orders; write another one into it"
+    )]
+    SameToken,
     /// A token is kept in a file that cannot be read.
     #[error("{} cannot be read: {source}", printable_path(path))]
     TokenFile {

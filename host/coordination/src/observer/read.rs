@@ -3,15 +3,12 @@
 use std::time::SystemTime;
 
 use futures::future::try_join_all;
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use zookeeper_client::{Error, MultiReadResult, Stat};
 
 use super::health::{Led, Plugin, Standing};
-use super::{HostStatus, Leader, Observer, ObserverError, READ_AT_ONCE, TaskHost, TaskStatus};
+use super::{HostStatus, Leader, Observer, ObserverError, TaskHost, TaskStatus};
 use crate::error::{Doing, NodeError};
-use soloist_core::records::{
-    self, Candidate, HostRecord, MasterRecord, TaskPaths, TermRecord, TermState,
-};
+use soloist_core::records::{self, Candidate, MasterRecord, TaskPaths, TermRecord, TermState};
 
 /// How often a task is read that changes while it is read.
 const READS_MAX: usize = 5;
@@ -171,32 +168,8 @@ impl Observer {
     }
 
     pub(super) async fn hosts(&self) -> Result<Vec<HostStatus>, NodeError> {
-        let hosts = self.children(&records::hosts_path(&self.root)).await?;
-        let read = hosts.into_iter().map(async |host| {
-            // A host may leave between the two reads.
-            let read = self.data(&records::host_path(&self.root, &host)).await?;
-            let read = read.filter(|(_, stat)| records::is_session(stat.ephemeral_owner));
-            Ok(read.map(|(data, _)| {
-                let record = records::decode::<HostRecord>(&data);
-                let load = record.as_ref().and_then(|record| record.placement.as_ref());
-                HostStatus {
-                    host,
-                    pid: record.as_ref().map(|record| record.pid),
-                    version: record.as_ref().map(|record| record.version.clone()),
-                    leads: load.map(|load| load.active),
-                    max_active: load.and_then(|load| load.max_active),
-                    labels: load.map(|load| load.labels.clone()).unwrap_or_default(),
-                    listen: record.as_ref().and_then(|record| record.listen.clone()),
-                    drain: record.as_ref().and_then(|record| record.drain),
-                    started: record.map(|record| record.started),
-                }
-            }))
-        });
-        let read: Vec<_> = stream::iter(read)
-            .buffered(READ_AT_ONCE)
-            .try_collect()
-            .await?;
-        Ok(read.into_iter().flatten().collect())
+        let (hosts, _) = self.hosts_with_beats().await?;
+        Ok(hosts)
     }
 
     /// Waits until the server at hand has caught up: an operator who has just seen a failover must not be told of the time

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use soloist_core::digest::Digest;
 use soloist_core::placement::Label;
-use soloist_core::records::{DrainProgress, FailedRecord, Readiness, TermEntry};
+use soloist_core::records::{DrainProgress, FailedRecord, HostRecord, Readiness, TermEntry};
 
 /// Who leads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -145,9 +145,31 @@ pub struct HostStatus {
     pub labels: Vec<Label>,
     /// Where it answers over HTTP, if it listens, as it says.
     pub listen: Option<String>,
+    /// How long its lease lasts from a heartbeat, in milliseconds, as it says.
+    #[serde(skip)]
+    pub lease_ms: Option<u64>,
     /// How far it says it has come with an order to drain it.
     #[serde(skip)]
     pub drain: Option<DrainProgress>,
+}
+
+impl HostStatus {
+    /// A host of this id, by what it has written of itself, if that can be read.
+    pub(super) fn told(host: String, record: Option<HostRecord>) -> Self {
+        let load = record.as_ref().and_then(|record| record.placement.as_ref());
+        Self {
+            host,
+            pid: record.as_ref().map(|record| record.pid),
+            version: record.as_ref().map(|record| record.version.clone()),
+            leads: load.map(|load| load.active),
+            max_active: load.and_then(|load| load.max_active),
+            labels: load.map(|load| load.labels.clone()).unwrap_or_default(),
+            listen: record.as_ref().and_then(|record| record.listen.clone()),
+            lease_ms: record.as_ref().and_then(|record| record.lease_ms),
+            drain: record.as_ref().and_then(|record| record.drain),
+            started: record.map(|record| record.started),
+        }
+    }
 }
 
 /// A host for which there is an order to drain it. It need not be there.

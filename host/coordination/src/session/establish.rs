@@ -12,7 +12,7 @@ use crate::error::{Doing, NodeError};
 use soloist_core::backoff::Backoff;
 use soloist_core::clock;
 use soloist_core::event::{Event, Seconds, chain};
-use soloist_core::lease::{Lease, Timing};
+use soloist_core::lease::{self, Lease, Timing};
 use soloist_core::placement::HostLoad;
 use soloist_core::records::{self, HostRecord};
 use soloist_core::roster::roster;
@@ -245,6 +245,11 @@ impl Keeper {
                 ..load
             }),
             listen: roster().and_then(|it| it.address().map(str::to_owned)),
+            lease_ms: self
+                .view
+                .borrow()
+                .session_timeout
+                .map(|timeout| u64::try_from(lease::span(timeout).as_millis()).unwrap_or(u64::MAX)),
         })
     }
 }

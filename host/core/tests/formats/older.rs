@@ -78,6 +78,7 @@ fn the_record_of_a_host() {
         drain,
         placement,
         listen: Some("http://10.0.0.7:9464".into()),
+        lease_ms: Some(9_900),
         ..record.clone()
     });
     let again: HostRecord = decode(&with_more(&now)).unwrap();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use soloist_admin::page::Settings;
 use soloist_admin::{Listener, Pages, Serving, Told};
 use soloist_config::{Config, ListenConfig};
 use soloist_core::event::{About, Event, Subscriber};
@@ -12,6 +13,7 @@ use soloist_core::journal::Journal;
 use soloist_core::roster::{self, Roster};
 use soloist_runtime::report::{KeptLines, Levels};
 
+use super::page::EnsembleLook;
 use crate::cli::Failure;
 use crate::cli::plugins::warn_if_readable;
 
@@ -26,6 +28,7 @@ pub(super) struct Watch {
     roster: Arc<Roster>,
     told: Arc<Told>,
     journal: Arc<Journal>,
+    look: EnsembleLook,
 }
 
 impl Watch {
@@ -46,6 +49,7 @@ impl Watch {
             roster,
             told,
             journal: Arc::new(Journal::new(epoch())),
+            look: EnsembleLook::new(&config.zookeeper, &config.host)?,
         }))
     }
 
@@ -68,14 +72,27 @@ impl Watch {
             address,
             token,
             token_file,
+            values,
+            orders,
+            orders_file,
         } = &self.listen;
         if let Some(file) = token_file {
             warn_if_readable("listen_token_file", file);
         }
+        if let Some(file) = orders_file {
+            warn_if_readable("listen_admin_token_file", file);
+        }
+        let settings = Settings {
+            tells_values: *values,
+            orders: orders.as_ref(),
+        };
         let is_open = !address.ip().to_canonical().is_loopback();
         let roster = Arc::clone(&self.roster);
         let pages = Pages::new(self.host, self.roster, self.told, token.as_ref(), is_open)
-            .with_lines(self.journal);
+            .with_lines(self.journal)
+            .with_page(Box::new(self.look), settings)
+            .context("cannot look at the ensemble for the page")
+            .map_err(Failure::RunTime)?;
         let open = || {
             let address = self.listener.address()?;
             if !address.ip().is_unspecified() {

@@ -1,0 +1,326 @@
+//! What the page of a host asks for, of hosts that contend on real servers.
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use soloist_tests::client;
+use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::pages::{Events, Pages};
+use soloist_tests::{PATIENCE, build, eventually};
+use zookeeper_client::{Acls, CreateMode};
+
+use super::listening;
+
+/// What those write into the ensemble who mean harm, as in the tests of `soloist-admin`.
+const HOSTILE: [&str; 5] = [
+    "<img src=x onerror=alert(1)>",
+    "\"}]}'`${alert(1)}\\",
+    "\u{202e}txt.exe\u{200b}",
+    "javascript:alert(1)",
+    "&lt;b&gt;",
+];
+
+fn led_by(host: &str) -> impl Fn(&Value) -> bool {
+    move |told| told["rows"][0]["leader"]["host"] == host
+}
+
+#[tokio::test]
+async fn a_standby_shows_a_failover_as_it_happens_and_what_became_of_the_term_before() -> Result<()>
+{
+    let cluster = Cluster::start().await?;
+    let (mut leader, of_leader) = listening(&cluster, "a", "plugin-log").await?;
+    let (_standby, of_standby) = listening(&cluster, "b", "standby").await?;
+    let mut events = of_standby.listen("/api/live").await?;
+    let (name, hello) = events.next().await?;
+    ensure!(
+        name == "hello" && hello["host"] == "b" && hello["values"] == false,
+        "{hello}"
+    );
+    let both = |told: &Value| led_by("a")(told) && told["rows"][0]["standbys"] == json!(["b"]);
+    let told = events.until("tasks", both).await?;
+    ensure!(
+        told["rows"][0]["task"] == TASK && told["health"]["healthy"] == 1,
+        "{told}"
+    );
+    ensure!(
+        told["hosts"]["all"] == 2 && told["hosts"]["rows"][0]["leads"] == 1,
+        "{told}"
+    );
+    let lease = |exact: bool| {
+        move |tick: &Value| {
+            let lease = &tick["leases"][TASK];
+            let (left, full) = (lease[0].as_f64(), lease[1].as_f64());
+            left > Some(0.0) && left < full && lease[2] == exact
+        }
+    };
+    events.until("tick", lease(false)).await?;
+    let mut own = of_leader.listen("/api/live?q=BEA&health=healthy").await?;
+    own.until("tick", lease(true)).await?;
+    let mut lines = of_leader.listen(&format!("/api/live?task={TASK}")).await?;
+    let line = lines
+        .until("lines", |told| {
+            !told["lines"].as_array().is_none_or(Vec::is_empty)
+        })
+        .await?;
+    ensure!(line["lines"][0]["task"] == TASK, "{line}");
+
+    leader.kill()?;
+    events.until("tasks", led_by("b")).await?;
+    let task = of_standby.get(&format!("/api/task/{TASK}")).await?;
+    let task: Value = serde_json::from_str(&task.body)?;
+    ensure!(
+        task["row"]["leader"]["term"] == 2 && task["terms"][0]["end"].is_null(),
+        "{task}"
+    );
+    ensure!(
+        task["terms"][1]["host"] == "a" && task["terms"][1]["end"]["reason"] == "lost",
+        "{task}"
+    );
+    let terms = of_standby.get("/api/terms").await?;
+    let terms: Value = serde_json::from_str(&terms.body)?;
+    ensure!(terms["lanes"][0]["terms"] == task["terms"], "{terms}");
+    events.until("tick", lease(true)).await?;
+    cluster.verdict().check()
+}
+
+#[tokio::test]
+async fn a_plugin_that_fails_is_shown_with_its_failure() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let plugin = build::artifacts()?.guest("misbehave");
+    let (task, plugin) = ("task", plugin.display().to_string());
+    let restart = r#"{ initial = "10ms", max = "20ms", healthy_after = "1m", max_restarts = 3 }"#;
+    let file = format!(
+        "[[task]]\nname = \"{task}\"\nplugin = {plugin:?}\nrestart = {restart}\nconfig = {{ do = \"error\" }}\n"
+    );
+    let file = cluster.file("fails.toml", file + "allow = { state = true, tcp = [] }\n")?;
+    let mut host = cluster
+        .host_of("a", &file)?
+        .flag("--listen", "127.0.0.1:0")
+        .start(&cluster.history)?;
+    let pages = Pages::of(&mut host).await?;
+    let mut events = pages.listen(&format!("/api/live?task={task}")).await?;
+    let failed = |told: &Value| told["row"]["health"] == "failed";
+    let told = events.until("task", failed).await?;
+    let failure = &told["row"]["failure"];
+    ensure!(
+        failure["cause"] == "error" && failure["detail"].is_string(),
+        "{told}"
+    );
+    ensure!(
+        told["row"]["restarts"] == 3 && told["row"]["retry_at"].is_string(),
+        "{told}"
+    );
+    let all = pages.get("/api/tasks?health=unwell").await?;
+    let all: Value = serde_json::from_str(&all.body)?;
+    ensure!(all["matched"] == 1 && all["health"]["failed"] == 1, "{all}");
+    Ok(())
+}
+
+/// State is a plugin's own: its keys are told, and a value if the host was told to.
+#[tokio::test]
+async fn keys_are_told_and_values_if_the_host_is_told_to() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let client = cluster.client().await?;
+    let (_silent, silent) = listening(&cluster, "a", "plugin-log").await?;
+    let command = cluster
+        .host("b")?
+        .flag("--listen", "127.0.0.1:0")
+        .arg("--listen-values");
+    let mut open = command.start(&cluster.history)?;
+    let open = Pages::of(&mut open).await?;
+    let state = format!("/soloist/tasks/{TASK}/state");
+    client::make_path(&client, &state).await?;
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    client
+        .create(&format!("{state}/count of é"), b"17", &options)
+        .await?;
+    let task = open.get(&format!("/api/task/{TASK}")).await?;
+    let task: Value = serde_json::from_str(&task.body)?;
+    ensure!(task["keys"] == json!(["count of é"]), "{task}");
+    let path = format!("/api/state/{TASK}?key=count%20of%20%C3%A9");
+    let told: Value = serde_json::from_str(&open.get(&path).await?.body)?;
+    ensure!(told["value"] == "17" && told["text"] == true, "{told}");
+    let hidden = silent.get(&path).await?;
+    ensure!(
+        hidden.status == 403 && !hidden.body.contains("17"),
+        "{hidden:?}"
+    );
+    for none in ["?key=no", "?key=..%2F..%2Fterm", "?key=", ""] {
+        let none = open.get(&format!("/api/state/{TASK}{none}")).await?;
+        ensure!(none.status == 404, "{none:?}");
+    }
+    client::close(client).await;
+    Ok(())
+}
+
+/// Anybody who can write to the ensemble may have written the names and records that a page shows.
+#[tokio::test]
+async fn what_somebody_wrote_into_the_ensemble_is_told_as_text() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let client = cluster.client().await?;
+    let (_host, pages) = listening(&cluster, "a", "plugin-log").await?;
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    for text in HOSTILE {
+        let task = format!("/soloist/tasks/{text}");
+        client::make_path(&client, &task).await?;
+        let term = json!({ "number": 1, "host": text, "since": text, "state": "active" });
+        let failed = json!({ "terms": 1, "term": 1, "host": text, "at": text, "cause": text, "detail": text.repeat(100) });
+        let ended = json!([{ "number": 1, "host": text, "since": text, "fencing_token": 1, "end": { "at": text, "reason": text } }]);
+        let schedule = json!({ "version": 1, "rule": text, "after": "2026-11-27T00:00:00Z" });
+        for (node, data) in [
+            ("term", term),
+            ("failed", failed),
+            ("history", ended),
+            ("schedules", Value::Null),
+        ] {
+            client
+                .create(
+                    &format!("{task}/{node}"),
+                    data.to_string().as_bytes(),
+                    &options,
+                )
+                .await?;
+        }
+        client
+            .create(
+                &format!("{task}/schedules/{text}"),
+                schedule.to_string().as_bytes(),
+                &options,
+            )
+            .await?;
+    }
+    let all = eventually("the tasks", PATIENCE, async || {
+        let told = pages.get("/api/tasks").await.ok()?;
+        let json: Value = serde_json::from_str(&told.body).ok()?;
+        (json["tasks"] == HOSTILE.len() + 1).then_some((told, json))
+    });
+    let (told, json) = all.await?;
+    ensure!(
+        told.head.contains("nosniff") && told.head.contains("application/json"),
+        "{}",
+        told.head
+    );
+    ensure!(
+        !told.body.contains(['\u{202e}', '\u{200b}']),
+        "{}",
+        told.body
+    );
+    let named = |text: &str| {
+        json["rows"]
+            .as_array()
+            .is_some_and(|rows| rows.iter().any(|row| row["task"] == text))
+    };
+    ensure!(
+        named("<img src=x onerror=alert(1)>") && named("\\u{202e}txt.exe\\u{200b}"),
+        "{json}"
+    );
+    for text in HOSTILE {
+        let name: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let told = pages.get(&format!("/api/task/{name}")).await?;
+        ensure!(
+            told.status == 200 && !told.body.contains('\u{202e}'),
+            "{told:?}"
+        );
+        let json: Value = serde_json::from_str(&told.body)?;
+        ensure!(json["row"]["health"] == "failed", "{json}");
+        ensure!(json["plans"][0]["next"].is_null(), "{json}");
+    }
+    client::close(client).await;
+    Ok(())
+}
+
+/// Whoever opens streams, reads slowly or asks for nonsense delays neither the others nor the lease.
+#[tokio::test]
+async fn streams_are_bounded_and_delay_neither_others_nor_the_lease() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let (host, pages) = listening(&cluster, "alone", "plugin-log").await?;
+    let mut read = pages.listen("/api/live").await?;
+    read.until("tasks", led_by("alone")).await?;
+    // None of them is read.
+    let mut streams: Vec<Events> = Vec::new();
+    while let Ok(stream) = pages.listen("/api/live").await {
+        streams.push(stream);
+        ensure!(streams.len() < 32, "there is no end");
+    }
+    ensure!(streams.len() == 31, "{}", streams.len());
+    for path in [
+        "/",
+        "/page.js",
+        "/api/tasks",
+        "/livez",
+        &format!("/leader/{TASK}"),
+    ] {
+        let answer = pages.get(path).await?;
+        ensure!(answer.status == 200, "{answer:?}");
+        ensure!(
+            answer
+                .head
+                .contains("content-security-policy: default-src 'none'"),
+            "{answer:?}"
+        );
+    }
+    for (path, status) in [
+        ("/api/", 404),
+        ("/api/tasks?size=0&page=99999999", 200),
+        ("/api/tasks?page=99999999999999999999999999", 400),
+        ("/api/task/..%2F..%2F..", 404),
+        ("/api/task/%00", 404),
+        ("/api/task/", 404),
+        ("/api/live?task=a%2Fb", 400),
+        ("/%2e%2e/page.js", 404),
+        ("//", 404),
+    ] {
+        let answer = pages.get(path).await?;
+        ensure!(answer.status == status, "{path}: {answer:?}");
+        ensure!(
+            answer.head.contains("content-security-policy: "),
+            "{path}: {answer:?}"
+        );
+    }
+    let posted = pages
+        .send("POST /api/tasks HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await?;
+    ensure!(posted.status == 405, "{posted:?}");
+    read.until("tick", |_| true).await?;
+    drop(streams);
+    eventually("a place for one more", PATIENCE, async || {
+        pages.listen("/api/live").await.ok()
+    })
+    .await?;
+    let lost = host.records();
+    ensure!(
+        !lost.iter().any(|record| record.is("draining")),
+        "the lease has suffered"
+    );
+    let (status, told) = pages.leads(TASK).await?;
+    ensure!(status == 200 && told["term"] == 1, "{told}");
+    Ok(())
+}
+
+/// With nobody who looks there is no session of the page, and it comes and goes with those who look.
+#[tokio::test]
+async fn the_ensemble_is_read_while_somebody_looks_and_no_longer() -> Result<()> {
+    let cluster = Cluster::real().await?;
+    let (_host, pages) = listening(&cluster, "a", "plugin-log").await?;
+    let connections = async || {
+        let told = cluster.zookeeper.ask(0, "cons").await.ok()?;
+        Some(told.lines().filter(|line| line.contains("sid=")).count())
+    };
+    let before = connections().await.context("no answer")?;
+    let events = pages.listen("/api/live").await?;
+    eventually("a session of the page", PATIENCE, async || {
+        connections().await.filter(|now| *now == before + 1)
+    })
+    .await?;
+    let _second = pages.listen("/api/live").await?;
+    pages.get("/api/tasks").await?;
+    ensure!(
+        connections().await == Some(before + 1),
+        "not one session for all"
+    );
+    drop((events, _second));
+    eventually("the end of that session", PATIENCE, async || {
+        connections().await.filter(|now| *now == before)
+    })
+    .await?;
+    Ok(())
+}
