@@ -48,7 +48,7 @@ soak: export SOLOIST_SOAK ?= 30m
 soak: setup
 	@SOLOIST_WORLDS=$${SOLOIST_WORLDS:-20000} $(CARGO) test --release --package soloist-core --test model -- \
 		at_most_one_host --nocapture
-	@$(CARGO) test --release --package soloist-tests --test faults
+	@$(CARGO) test --release --test faults
 
 FUZZ_TIME ?= 10m
 # The seconds of a turn, one of four, or nothing where that is not even one: libFuzzer takes 0 for no limit.
