@@ -67,6 +67,10 @@ if [ "${1:-all}" = all ]; then
     if ! has chromium; then
         wanted+=(chromium)
     fi
+    # The unit is checked with systemd's own tools.
+    if ! has systemd-analyze; then
+        wanted+=(systemd)
+    fi
     # Faults of the network are made in network namespaces.
     if ! has ip; then
         wanted+=(iproute2)

@@ -18,6 +18,7 @@
 
 mod guarded;
 mod process;
+mod service;
 mod watch;
 
 pub(crate) use guarded::{Line, line};

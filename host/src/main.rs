@@ -7,6 +7,7 @@ use soloist_sandbox::{COMPILE_WORD, compile_as_told};
 
 mod cli;
 mod guardian;
+mod service;
 
 fn main() -> ExitCode {
     let mut arguments = env::args_os().skip(1);

@@ -10,6 +10,7 @@ mod inspect;
 mod modules;
 mod new;
 mod operation;
+mod packaging;
 mod precedence;
 mod reference;
 mod registry;

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use soloist_admin::{FAMILIES, Kind};
+use soloist_core::event::Event;
 use soloist_tests::reference;
 use soloist_tests::tools::{or_skipped, run};
 
@@ -28,6 +29,14 @@ fn series() -> BTreeSet<String> {
         Kind::Counter | Kind::Gauge => vec![family.name.to_owned()],
     };
     FAMILIES.iter().flat_map(of).collect()
+}
+
+/// The names of metrics that there are.
+fn families() -> BTreeSet<String> {
+    FAMILIES
+        .iter()
+        .map(|family| family.name.to_owned())
+        .collect()
 }
 
 /// The names of series that a text asks for.
@@ -120,13 +129,13 @@ fn prometheus_takes_every_query_of_the_dashboard() -> Result<()> {
 }
 
 #[test]
-fn every_alert_is_in_the_guide() -> Result<()> {
+fn every_alert_is_in_the_guide_of_operators() -> Result<()> {
     let alerts = read("alerts.yaml")?;
     let there: BTreeSet<&str> = alerts
         .lines()
         .filter_map(|line| line.trim().strip_prefix("- alert: "))
         .collect();
-    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../GUIDE.md");
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../OPERATING.md");
     let guide = std::fs::read_to_string(guide)?;
     let told: BTreeSet<&str> = guide
         .lines()
@@ -137,7 +146,27 @@ fn every_alert_is_in_the_guide() -> Result<()> {
         .iter()
         .filter_map(|name| name.strip_prefix("Soloist"))
         .collect();
-    ensure!(there == told, "alerts {there:?}, in GUIDE.md {told:?}");
+    ensure!(there == told, "alerts {there:?}, in OPERATING.md {told:?}");
+    Ok(())
+}
+
+#[test]
+fn failures_are_told_by_events_and_metrics_that_there_are() -> Result<()> {
+    let guide = Path::new(env!("CARGO_MANIFEST_DIR")).join("../OPERATING.md");
+    let guide = std::fs::read_to_string(guide)?;
+    let (_, failures) = guide
+        .split_once("## What failures look like")
+        .context("no failures")?;
+    let (there, asked) = (families(), asked(failures));
+    let unknown: Vec<_> = asked.difference(&there).collect();
+    ensure!(asked.len() > 10 && unknown.is_empty(), "{unknown:?}");
+    let rows = reference::table_of(&guide, "failure")?;
+    ensure!(rows.len() > 10, "{rows:?}");
+    for row in &rows {
+        let names = row[1].split('`').skip(1).step_by(2);
+        let unknown: Vec<_> = names.filter(|name| !Event::NAMES.contains(name)).collect();
+        ensure!(unknown.is_empty(), "{unknown:?} in {row:?}");
+    }
     Ok(())
 }
 

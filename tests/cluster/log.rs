@@ -218,3 +218,64 @@ async fn what_a_plugin_says_is_not_taken_for_what_its_host_says() -> Result<()> 
     );
     Ok(())
 }
+
+/// The journal's fields of an entry. No value of these tests has several lines.
+fn entry(bytes: &[u8]) -> std::collections::BTreeMap<String, String> {
+    let text = String::from_utf8_lossy(bytes);
+    let fields = text.lines().filter_map(|line| line.split_once('='));
+    fields
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_journal_has_a_field_for_each_of_an_event() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("journal");
+    let journal = tokio::net::UnixDatagram::bind(&path)?;
+    let mut host = cluster.host("a")?.journal(&path).start(&cluster.history)?;
+    let mut seen = std::collections::BTreeMap::new();
+    let mut bytes = vec![0; 1 << 20];
+    while !seen.contains_key("plugin-log") {
+        let received = tokio::time::timeout(PATIENCE, journal.recv(&mut bytes)).await;
+        let length = received.with_context(|| format!("only {seen:?}"))??;
+        let entry = entry(&bytes[..length]);
+        let event = entry.get("SOLOIST_EVENT").cloned().unwrap_or_default();
+        seen.insert(event, entry);
+    }
+    let elected = &seen["elected"];
+    let of = |name: &str| elected.get(name).map(String::as_str);
+    ensure!(
+        of("PRIORITY") == Some("6") && of("SOLOIST_HOST") == Some("a"),
+        "{elected:?}"
+    );
+    ensure!(
+        of("SOLOIST_TASK") == Some(TASK) && of("SOLOIST_TERM") == Some("1"),
+        "{elected:?}"
+    );
+    ensure!(
+        of("MESSAGE").is_some_and(|it| it.starts_with(&format!("{TASK}#1: elected"))),
+        "{elected:?}"
+    );
+    host.signal(rustix::process::Signal::TERM)?;
+    ensure!(host.ended().await?.code() == Some(0), "{}", host.errors());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_host_says_where_it_looked_for_a_journal() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let mut host = cluster
+        .host("a")?
+        .journal(std::path::Path::new("/nowhere/journal"))
+        .start(&cluster.history)?;
+    let status = host.ended().await?;
+    ensure!(status.code() == Some(1), "{status}");
+    let errors = host.errors();
+    ensure!(
+        errors.contains("no journal listens at /nowhere/journal"),
+        "{errors}"
+    );
+    Ok(())
+}

@@ -32,6 +32,7 @@ mod refusals;
 mod reload;
 mod rollout;
 mod schedule;
+mod service;
 mod shards;
 mod shutdown;
 mod stampede;

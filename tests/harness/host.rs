@@ -106,6 +106,17 @@ impl Command {
         self
     }
 
+    /// Has it report to the journal that listens there: nothing comes to the history then.
+    #[must_use]
+    pub fn journal(mut self, path: &std::path::Path) -> Self {
+        let format = OsString::from(format!("journal:{}", path.display()));
+        self.args
+            .iter_mut()
+            .filter(|arg| *arg == "json")
+            .for_each(|arg| arg.clone_from(&format));
+        self
+    }
+
     /// Has it ignore SIGHUP from its start, as `nohup` does.
     #[must_use]
     pub fn nohup(mut self) -> Self {
@@ -114,6 +125,30 @@ impl Command {
         let before = ["-c".into()].into_iter().chain(ignore);
         self.args
             .splice(0..0, before.chain([program.into_os_string()]));
+        self
+    }
+
+    /// Makes it the first process of a container, which has inherited a process that is about to end. Its guardian is the child of
+    /// [`Host::pid`] then.
+    #[must_use]
+    pub fn first_process(mut self) -> Self {
+        let program = std::mem::replace(&mut self.program, "unshare".into());
+        let before = [
+            "--user",
+            "--map-root-user",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "--kill-child",
+            "sh",
+            "-c",
+            r#"(sleep 1 &); exec "$@""#,
+            "sh",
+        ];
+        let before = before.map(OsString::from).into_iter();
+        self.args
+            .splice(0..0, before.chain([program.into_os_string()]));
+        self.guarded = true;
         self
     }
 

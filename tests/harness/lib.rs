@@ -10,6 +10,7 @@
 //! | [`load`] | a machine that is busy with something else |
 //! | [`browser`] | a browser without a screen |
 //! | [`certificates`] | an authority, and servers that it vouches for |
+//! | [`notify`] | what a service manager hears |
 //! | [`pages`] | what a host tells over HTTP |
 //! | [`ports`] | loopback ports that stay reserved |
 //! | [`postgres`] | a private PostgreSQL server |
@@ -42,6 +43,7 @@ pub mod history;
 pub mod host;
 pub mod load;
 pub mod netns;
+pub mod notify;
 pub mod oracle;
 pub mod pages;
 pub mod ports;

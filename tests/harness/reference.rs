@@ -21,14 +21,21 @@ pub fn text() -> Result<String> {
 /// # Errors
 /// There is no such table.
 pub fn table(title: &str) -> Result<Vec<Row>> {
-    let text = text()?;
+    table_of(&text()?, title).with_context(|| "REFERENCE.md".to_owned())
+}
+
+/// The same, of another document.
+///
+/// # Errors
+/// There is no such table.
+pub fn table_of(text: &str, title: &str) -> Result<Vec<Row>> {
     let mut lines = text
         .lines()
         .map(cells)
         .skip_while(|cells| cells.first().is_none_or(|first| first != title));
     lines
         .next()
-        .with_context(|| format!("REFERENCE.md has no table of `{title}`"))?;
+        .with_context(|| format!("there is no table of `{title}`"))?;
     // The line below the title has only dashes.
     Ok(lines.skip(1).take_while(|cells| cells.len() > 1).collect())
 }

@@ -72,6 +72,28 @@ pub fn componentize_py() -> Result<Option<PathBuf>> {
     or_skipped(tool, "componentize-py, by pip,")
 }
 
+/// The directory with the programs of these packages of Python, each with its version (`NAME==VERSION`), or `None` where there is no
+/// Python or no registry of packages to have them from.
+///
+/// # Errors
+/// As [`or_skipped`].
+pub fn python(name: &str, packages: &[&str]) -> Result<Option<PathBuf>> {
+    let tools = installed(name, |place| {
+        let (venv, list) = (place.join("venv"), place.join("installed"));
+        let wanted = packages.join("\n");
+        if !fs::read_to_string(&list).is_ok_and(|it| it == wanted) {
+            let venv = venv.display().to_string();
+            run("python3", place, &["-m", "venv", "--clear", &venv])?;
+            let quiet = ["install", "--quiet", "--disable-pip-version-check"];
+            let pip = place.join("venv/bin/pip");
+            run(&pip, place, &[&quiet[..], packages].concat())?;
+            fs::write(&list, &wanted)?;
+        }
+        Ok(venv.join("bin"))
+    });
+    or_skipped(tools, &format!("{}, by pip,", packages.join(" and ")))
+}
+
 /// The `node_modules` with what a project's `package.json` needs, or `None` where there is no npm or no registry.
 ///
 /// # Errors

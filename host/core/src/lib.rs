@@ -20,6 +20,7 @@
 //! | [`access`] | who a host is to the ensemble, and who may change its nodes |
 //! | [`artefact`] | where an artefact comes from, and which of such places are trusted |
 //! | [`guardian`] | what a guardian knows of the process that it guards, and what follows from its death |
+//! | [`service`] | what a host tells the service manager that runs it |
 //! | [`event`], [`cause`] | what a host tells the world, and why a plugin failed |
 //! | [`journal`] | the latest lines about each task, for whoever asks |
 //! | [`meter`], [`roster`] | what a host measures of its plugins, and where it is in each task |
@@ -56,6 +57,7 @@ pub mod rollout;
 pub mod roster;
 pub mod schedule;
 pub mod secret;
+pub mod service;
 pub mod similar;
 pub mod state;
 pub mod term;

@@ -20,11 +20,13 @@ const REQUESTS_MAX: usize = 16;
 /// How often it says that the thread that it runs on lives.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Says that the coordination thread lives, for as long as it does. It has to run on that thread.
-pub async fn tick(roster: Arc<Roster>) {
+/// Says that the coordination thread lives, for as long as it does: every second, or more often if `at_least` says so. It has
+/// to run on that thread.
+pub async fn tick(roster: Arc<Roster>, at_least: Option<Duration>) {
+    let rest = at_least.map_or(TICK, |it| it.min(TICK));
     loop {
         roster.tick();
-        tokio::time::sleep(TICK).await;
+        tokio::time::sleep(rest).await;
     }
 }
 

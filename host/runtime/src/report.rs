@@ -1,9 +1,10 @@
-//! Writes what is said as lines on stdout: text for a person at a terminal, or JSON for a program.
+//! Writes what is said as lines on stdout: text for a person at a terminal, or JSON for a program; or as entries of systemd's
+//! journal.
 //!
 //! ```text
 //! events (core) ----------------> Lines, other subscribers, KeptLines -> the journal (core)
 //! tracing: libraries, our own
-//! remarks --------> Remarks ----> Lines -> LineQueue -> its own thread -> stdout
+//! remarks --------> Remarks ----> Lines -> LineQueue -> its own thread -> stdout, or Journal
 //! ```
 
 use std::io::Write;
@@ -16,12 +17,14 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
+mod journal;
 mod kept;
 mod levels;
 mod line;
 mod queue;
 mod remarks;
 
+pub use journal::{JOURNAL, Journal};
 pub use kept::KeptLines;
 pub use levels::{BadLevels, Levels};
 pub use line::{LogFormat, Terminal};
@@ -119,16 +122,16 @@ impl<W> Lines<W> {
 }
 
 impl<W: for<'a> MakeWriter<'a>> Lines<W> {
-    /// Writes a line; gives it as it was written.
-    fn write(&self, line: Line<'_>) -> String {
-        let mut line = match self.format {
-            LogFormat::Json => line.json(),
-            LogFormat::Text => line.text(self.terminal.as_ref()),
+    /// Writes a line; gives the number of its bytes.
+    fn write(&self, line: Line<'_>) -> usize {
+        let line = match self.format {
+            LogFormat::Json => (line.json() + "\n").into_bytes(),
+            LogFormat::Text => (line.text(self.terminal.as_ref()) + "\n").into_bytes(),
+            LogFormat::Journal => line.journal(),
         };
-        line.push('\n');
         // A line that cannot be written cannot be reported either.
-        let _ = self.writer.make_writer().write_all(line.as_bytes());
-        line
+        let _ = self.writer.make_writer().write_all(&line);
+        line.len()
     }
 }
 

@@ -1,13 +1,11 @@
 //! `soloist run`: stand for the tasks until asked to stop.
 
-use std::io;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use soloist_config::{BadValue, Config, DeployConfig, TaskName, is_drawn_host_id};
 use soloist_core::access::Auth;
-use soloist_core::event::Subscriber;
 use soloist_core::guardian::{OnDeath, Teller};
 use soloist_core::roster::roster;
 use soloist_deploy::accepted::AcceptedStore;
@@ -16,20 +14,25 @@ use soloist_runtime::contender::Once;
 use soloist_runtime::deployer::Deployer;
 use soloist_runtime::host::{Host, HostError};
 use soloist_runtime::lookout;
-use soloist_runtime::report::{self, Hidden, LastLines, Levels, LineQueue, Lines, LogFormat};
+use soloist_runtime::report::{Hidden, LastLines};
 use soloist_runtime::shutdown::Shutdown;
 use soloist_runtime::signals::{self, Hangup};
 
 use super::options::{Options, Sources, boolean};
-use super::output::stdout;
+use super::output::print_error;
 use super::{Failure, plugins};
 use crate::guardian::{Guardian, Line};
+use crate::service::{Manager, is_managed, watchdog};
 
+mod log;
 mod page;
 mod reload;
+mod service;
 mod watch;
 
+use log::{levels, output, report};
 use reload::Reloader;
+use service::{Outlet, Service};
 use watch::Watch;
 
 /// Stand for one task, a plugin, or for those of a configuration, until SIGINT or SIGTERM; with --once until the plugin
@@ -67,8 +70,9 @@ pub(super) struct Run {
     #[arg(long, env = "SOLOIST_ON_DEATH", value_name = "restart|exit", help_heading = GUARDIAN)]
     on_death: Option<String>,
 
-    /// How lines look: for a person, or one JSON object each [default: text]
-    #[arg(long, env = "SOLOIST_LOG_FORMAT", value_name = "text|json", help_heading = OUTPUT)]
+    /// How lines look: for a person, or one JSON object each; or entries of systemd's journal, with fields, instead of lines on
+    /// stdout [default: text]
+    #[arg(long, env = "SOLOIST_LOG_FORMAT", value_name = "text|json|journal", help_heading = OUTPUT)]
     log_format: Option<String>,
 
     /// The least grave lines to show of Soloist and its plugins: error, warn, info, debug or trace; and after it, by name,
@@ -96,8 +100,8 @@ impl Run {
         let config = options.clone().config(matches)?;
         let from = Sources(matches);
         let once = once_as_told(&from, once, once_for, once_each_host, config.tasks.len())?;
-        let format = from
-            .parsed("log_format", log_format, format)?
+        let output = from
+            .parsed("log_format", log_format, output)?
             .unwrap_or_default();
         let levels = from
             .parsed("log_level", log_level, levels)?
@@ -119,7 +123,7 @@ impl Run {
         if line.is_none() && !no_guardian {
             // A task that is done once is not begun again.
             let on_death = once.as_ref().map_or(on_death, |_| OnDeath::Exit);
-            let speak = move |host: &str| report(format, levels, host, &hidden, Vec::new());
+            let speak = move |host: &str| report(&output, levels, host, &hidden, Vec::new());
             // The guardian stays small.
             drop(options);
             return guard(config, on_death, speak);
@@ -128,14 +132,16 @@ impl Run {
         let kept = |watch: &Watch| watch.subscribers(&levels);
         let subscribers = watch.as_ref().map(kept).unwrap_or_default();
         let port = watch.as_ref().and_then(Watch::port_of_all);
-        let _flushed_when_dropped =
-            report(format, levels, &config.host, &hidden, subscribers).map_err(Failure::RunTime)?;
+        let _flushed_when_dropped = report(&output, levels, &config.host, &hidden, subscribers)
+            .map_err(Failure::RunTime)?;
         let _answers_until_dropped = watch.map(Watch::serve).transpose()?;
         // Before the plugins are compiled, which takes its time.
         let (shutdown, reloads) = signals::listen(hangup(config.file.is_some(), once.is_some()))
             .context("cannot listen to signals")
             .map_err(Failure::RunTime)?;
+        let is_guarded = line.is_some();
         let teller = teller(line, &shutdown)?;
+        let service = service(is_guarded.then_some(&teller))?;
         // This thread runs the elections and renews the lease; plugins have threads of their own.
         let coordination = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -144,11 +150,12 @@ impl Run {
             .map_err(Failure::RunTime)?;
         coordination.block_on(async {
             if let Some(roster) = roster() {
-                tokio::spawn(lookout::tick(Arc::clone(roster)));
-                let shutdown = shutdown.clone();
+                tokio::spawn(lookout::tick(Arc::clone(roster), service.tick()));
+                let (shutdown, service) = (shutdown.clone(), service.clone());
                 tokio::spawn(async move {
                     shutdown.requested().await;
                     roster.stopping();
+                    service.stops();
                 });
             }
             let first = config.clone();
@@ -170,7 +177,8 @@ impl Run {
             for (task, plugin) in first.tasks.iter().zip(plugins) {
                 host.start(task, plugin);
             }
-            if let Some(roster) = roster() {
+            service.stands(host.view());
+            if let Some(roster) = roster().filter(|_| first.listen.is_some()) {
                 host.accompany(lookout::look(host.view(), Arc::clone(roster)));
                 if let Some(port) = port {
                     let servers = first.zookeeper.servers.hosts().to_owned();
@@ -183,7 +191,10 @@ impl Run {
                 let deployer = Deployer::new(handle, view, config, loader, artefacts, accepted);
                 host.accompany(deployer.run());
             }
-            reloader.run(host, &reloads).await.map_err(Failure::from)
+            reloader
+                .run(host, &reloads, &service)
+                .await
+                .map_err(Failure::from)
         })
     }
 }
@@ -228,6 +239,27 @@ fn teller(line: Option<Line>, shutdown: &Shutdown) -> Result<Teller, Failure> {
     Ok(teller.map_err(Failure::RunTime)?.unwrap_or_default())
 }
 
+/// What tells the service manager how this host is, by way of its guardian if it has one.
+fn service(guardian: Option<&Teller>) -> Result<Service, Failure> {
+    let outlet = match guardian {
+        Some(teller) => is_managed().then(|| Outlet::Guardian(teller.clone())),
+        None => manager().map(Outlet::Manager),
+    };
+    let parent = guardian.and_then(|_| rustix::process::getppid());
+    let watchdog = watchdog(parent.map(|pid| pid.as_raw_nonzero().get()));
+    Service::begin(outlet, watchdog)
+        .context("cannot start the thread that tells the service manager")
+        .map_err(Failure::RunTime)
+}
+
+/// The service manager of this process, if there is one that can be reached.
+fn manager() -> Option<Manager> {
+    Manager::of_this_process().unwrap_or_else(|error| {
+        print_error(&format!("warning: NOTIFY_SOCKET cannot be used: {error}"));
+        None
+    })
+}
+
 /// Starts this program again, guards that process, and ends as it does.
 fn guard(
     config: Config,
@@ -240,6 +272,7 @@ fn guard(
         is_host_drawn: is_drawn_host_id(&host),
         host,
         on_death,
+        manager: manager(),
         speak: Box::new(speak),
     };
     drop(config);
@@ -283,36 +316,4 @@ fn death_policy(text: &str) -> Result<OnDeath, BadValue> {
         "exit" => Ok(OnDeath::Exit),
         _ => Err(BadValue::choice(text, "\"restart\" or \"exit\"")),
     }
-}
-
-fn format(text: &str) -> Result<LogFormat, BadValue> {
-    match text {
-        "text" => Ok(LogFormat::Text),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(BadValue::choice(text, "\"text\" or \"json\"")),
-    }
-}
-
-fn levels(text: &str) -> Result<Levels, BadValue> {
-    let choices = "\"error\", \"warn\", \"info\", \"debug\" or \"trace\", and libraries by name after it, \
-                   like \"info,wasmtime_wasi=debug\"";
-    text.parse().map_err(|_| BadValue::choice(text, choices))
-}
-
-/// Sends every line to stdout, by way of a thread of its own.
-///
-/// Lines are dropped rather than waited for: whoever does not read what a host says must not be able to cost it the
-/// lease.
-fn report(
-    format: LogFormat,
-    levels: Levels,
-    host: &str,
-    hidden: &Hidden,
-    others: Vec<Box<dyn Subscriber>>,
-) -> anyhow::Result<LastLines> {
-    let (lines, guard) =
-        LineQueue::to(io::stdout()).context("cannot start the thread that writes the log")?;
-    let lines = Lines::new(lines, format, levels, host.to_owned()).on(stdout());
-    report::start(lines, hidden.clone(), others).context("cannot set up the log")?;
-    Ok(guard)
 }

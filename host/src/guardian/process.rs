@@ -10,6 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
 use soloist_core::guardian::{Death, Ledger, MESSAGE_MAX_BYTES, Message};
+use soloist_core::service::ServiceState;
 use tokio::net::UnixStream;
 
 use super::GUARDED_WORD;
@@ -24,6 +25,8 @@ pub(super) struct Process {
     since: Instant,
     socket: UnixStream,
     ledger: Ledger,
+    /// How it last said that it is, if that was not handed on yet.
+    state: Option<ServiceState>,
     /// The process has closed its end.
     is_silent: bool,
 }
@@ -54,6 +57,7 @@ impl Process {
             since: Instant::now(),
             socket: UnixStream::from_std(mine.into())?,
             ledger: Ledger::default(),
+            state: None,
             is_silent: false,
         })
     }
@@ -63,18 +67,23 @@ impl Process {
         self.since
     }
 
-    /// Takes in what the process tells, and never ends.
+    /// Takes in what the process tells, until it says how it is.
     ///
     /// # Cancellation safety
     /// Nothing is lost when the future is dropped.
-    pub(super) async fn listen(&mut self) {
-        while !self.is_silent {
+    pub(super) async fn listen(&mut self) -> ServiceState {
+        loop {
+            if let Some(state) = self.state.take() {
+                return state;
+            }
+            if self.is_silent {
+                std::future::pending::<()>().await;
+            }
             match self.socket.readable().await {
                 Ok(()) => self.hear(),
                 Err(_) => self.is_silent = true,
             }
         }
-        std::future::pending::<()>().await;
     }
 
     /// Takes in what waits in the socket. Each read takes one message.
@@ -83,11 +92,11 @@ impl Process {
         loop {
             match self.socket.try_read(&mut bytes) {
                 Ok(0) => return self.is_silent = true,
-                Ok(length) => {
-                    if let Some(message) = bytes.get(..length).and_then(Message::decode) {
-                        self.ledger.take_in(message);
-                    }
-                }
+                Ok(length) => match bytes.get(..length).and_then(Message::decode) {
+                    Some(Message::Service(state)) => self.state = Some(state),
+                    Some(message) => self.ledger.take_in(message),
+                    None => {}
+                },
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => return self.is_silent = true,

@@ -17,6 +17,8 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::time::sleep;
 
 use super::process::Process;
+use super::service::Service;
+use crate::service::Manager;
 
 /// How long the guardian still gives back once it is asked to stop.
 const LAST_TIME: Duration = Duration::from_secs(1);
@@ -34,6 +36,8 @@ pub(crate) struct Guardian {
     pub(crate) is_host_drawn: bool,
     /// What follows a death.
     pub(crate) on_death: OnDeath,
+    /// The service manager, if there is one.
+    pub(crate) manager: Option<Manager>,
     /// Makes it able to say something in the name of a host. It says nothing until the process has died.
     pub(crate) speak: Box<Speak>,
 }
@@ -52,6 +56,7 @@ struct Heard {
     terminate: Signals,
     interrupt: Signals,
     hang_up: Option<Signals>,
+    abort: Signals,
     child: Signals,
 }
 
@@ -81,22 +86,35 @@ impl Guardian {
             host,
             is_host_drawn,
             on_death,
+            manager,
             speak,
         } = self;
         let mut heard = Heard::new().context("cannot listen to signals")?;
         let (mut speak, mut voice) = (Some(speak), None);
         let mut pauses = None;
+        let mut service = Service::new(manager);
         loop {
+            service.starts();
             let mut process = Process::start(is_host_drawn.then_some(&*host)).context(
                 "cannot start the process that runs plugins; --no-guardian does without",
             )?;
             let mut asked_to_stop = false;
             let death = loop {
                 let happened = tokio::select! {
-                    () = process.listen() => continue,
+                    state = process.listen() => {
+                        service.heard(state);
+                        continue;
+                    }
+                    () = service.tell_again() => continue,
                     happened = heard.next() => happened,
                 };
                 match happened {
+                    // The service manager has not heard of the process for too long. It is ended here, so that what it has is
+                    // given back: the manager would end both.
+                    Happened::Asked(Signal::ABORT) => {
+                        asked_to_stop = true;
+                        process.signal(Signal::KILL);
+                    }
                     Happened::Asked(signal) => {
                         // Whether SIGHUP means to stop the process knows; it exits with 0 if it does.
                         asked_to_stop |= signal != Signal::HUP;
@@ -113,6 +131,9 @@ impl Guardian {
             let lived = died.duration_since(process.since());
             let pause = next_pause(death, on_death, asked_to_stop, lived, &mut pauses);
             let estate = process.into_ledger().estate();
+            if pause.is_some() || estate.is_some() {
+                service.died(death, pause);
+            }
             if voice.is_none() && (pause.is_some() || estate.is_some()) {
                 voice = speak.take().map(|speak| speak(&host)).transpose()?;
             }
@@ -125,6 +146,7 @@ impl Guardian {
             if let Some(estate) = estate {
                 tokio::select! {
                     () = free(&config, &host, estate, death, died) => {}
+                    () = service.feed() => {}
                     // What is left goes with its session. Usually all is done within milliseconds.
                     () = async {
                         heard.asked_to_stop().await;
@@ -141,7 +163,9 @@ impl Guardian {
             };
             tokio::select! {
                 () = sleep(pause) => {}
+                () = service.feed() => {}
                 () = heard.asked_to_stop() => {
+                    service.stops();
                     drop(voice);
                     return Ok(0);
                 }
@@ -189,6 +213,7 @@ impl Heard {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: hang_up.transpose()?,
+            abort: signal(SignalKind::from_raw(Signal::ABORT.as_raw()))?,
             child: signal(SignalKind::child())?,
         })
     }
@@ -204,6 +229,7 @@ impl Heard {
             _ = self.terminate.recv() => Happened::Asked(Signal::TERM),
             _ = self.interrupt.recv() => Happened::Asked(Signal::INT),
             () = hang_up => Happened::Asked(Signal::HUP),
+            _ = self.abort.recv() => Happened::Asked(Signal::ABORT),
             _ = self.child.recv() => Happened::ChildEnded,
         }
     }

@@ -45,6 +45,8 @@ impl Ledger {
             Message::LetGo(node) => {
                 self.nodes.remove(&node);
             }
+            // It has nothing in the ensemble by that.
+            Message::Service(_) => {}
         }
     }
 

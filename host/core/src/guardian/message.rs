@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::service::ServiceState;
+
 /// The longest message, in bytes. Each is sent as a whole.
 pub const MESSAGE_MAX_BYTES: usize = 64 * 1024;
 
@@ -26,6 +28,8 @@ pub enum Message {
     Holds(Node),
     /// The node is gone, or its session has ended.
     LetGo(Node),
+    /// How the process is, for the service manager, which the guardian tells.
+    Service(ServiceState),
 }
 
 /// Where the guarded process stands for a task.
@@ -62,6 +66,8 @@ pub enum Subject {
     Task(i64, String),
     /// A node of a session.
     Node(Node),
+    /// How the process is.
+    Service,
 }
 
 impl Message {
@@ -71,6 +77,7 @@ impl Message {
             Self::Stands(place) => Subject::Task(place.session, place.task.clone()),
             Self::Left { session, task } => Subject::Task(*session, task.clone()),
             Self::Holds(node) | Self::LetGo(node) => Subject::Node(node.clone()),
+            Self::Service(_) => Subject::Service,
         }
     }
 

@@ -18,6 +18,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// One entry of systemd's journal a line, in its native protocol.
+    Journal,
 }
 
 /// A terminal that shows text.
@@ -101,20 +103,34 @@ impl<'a> Line<'a> {
     }
 
     fn write(&self, text: &mut String, colour: bool) -> fmt::Result {
-        let (dim, reset) = if colour {
-            ("\x1b[2m", "\x1b[0m")
-        } else {
-            ("", "")
-        };
-        let paint = match self.level {
+        let (dim, reset) = dimmed(colour);
+        let paint = self.paint(colour);
+        let (time, level) = (humantime::format_rfc3339_micros(self.time), self.level);
+        write!(text, "{dim}{time}{reset} {paint}{level:5}{reset}")?;
+        self.write_sentence(text, colour)
+    }
+
+    /// What is said, without when and how grave it is.
+    pub(super) fn sentence(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_sentence(&mut text, false);
+        text.trim_start().to_owned()
+    }
+
+    fn paint(&self, colour: bool) -> &'static str {
+        match self.level {
             _ if !colour => "",
             Level::ERROR => "\x1b[31m",
             Level::WARN => "\x1b[33m",
             Level::INFO => "\x1b[32m",
             _ => "\x1b[34m",
-        };
-        let (time, level) = (humantime::format_rfc3339_micros(self.time), self.level);
-        write!(text, "{dim}{time}{reset} {paint}{level:5}{reset}")?;
+        }
+    }
+
+    fn write_sentence(&self, text: &mut String, colour: bool) -> fmt::Result {
+        let (dim, reset) = dimmed(colour);
+        let paint = self.paint(colour);
         if let Some(target) = &self.target {
             write!(text, " [{}]", printable(target))?;
         }
@@ -154,6 +170,14 @@ impl<'a> Line<'a> {
             }
         }
         Ok(())
+    }
+}
+
+fn dimmed(colour: bool) -> (&'static str, &'static str) {
+    if colour {
+        ("\x1b[2m", "\x1b[0m")
+    } else {
+        ("", "")
     }
 }
 

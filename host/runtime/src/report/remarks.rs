@@ -134,7 +134,7 @@ impl<W> Remarks<W> {
 
 impl<W: for<'a> MakeWriter<'a>> Remarks<W> {
     fn write(&self, level: Level, said: Said) {
-        let line = self.lines.write(Line {
+        let bytes = self.lines.write(Line {
             time: SystemTime::now(),
             level,
             host: &self.lines.host,
@@ -144,7 +144,7 @@ impl<W: for<'a> MakeWriter<'a>> Remarks<W> {
             target: said.target,
             fields: said.fields,
         });
-        self.volume().reported(line.len() as u64, clock::now());
+        self.volume().reported(bytes as u64, clock::now());
     }
 }
 

@@ -15,6 +15,7 @@ use soloist_runtime::signals::Reloads;
 use soloist_sandbox::Plugin;
 use tokio::sync::watch;
 
+use super::service::Service;
 use super::{Failure, Options};
 use crate::cli::plugins::{self, DeployedLoader, Loader};
 
@@ -76,14 +77,22 @@ impl Reloader {
     }
 
     /// Runs the host to its end, and does what is asked for on the way. A request that comes during another is the next.
-    pub(super) async fn run(mut self, mut host: Host, reloads: &Reloads) -> Result<(), HostError> {
+    pub(super) async fn run(
+        mut self,
+        mut host: Host,
+        reloads: &Reloads,
+        service: &Service,
+    ) -> Result<(), HostError> {
         while host.run(reloads.next()).await.is_some() {
             tracing::info!("reading the configuration again");
+            service.reloads();
             let Some(read) = host.run(self.read()).await else {
                 break;
             };
             let fits = |reloaded: Reloaded| fits(&host, reloaded);
-            match read.and_then(fits) {
+            let read = read.and_then(fits);
+            let is_read = read.is_ok();
+            match read {
                 Ok(reloaded) => {
                     if self.apply(&mut host, reloaded).await.is_none() {
                         break;
@@ -94,6 +103,7 @@ impl Reloader {
                     About::Session.report(&Event::NotReloaded { problem });
                 }
             }
+            service.reloaded(is_read);
         }
         host.end().await
     }
