@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::guardian::MESSAGE_MAX_BYTES;
+use crate::service::ServiceState;
 
 fn place(session: i64, task: &str, leads: Option<u64>) -> Place {
     Place {
@@ -87,6 +88,10 @@ fn messages() -> impl Strategy<Value = Vec<Message>> {
                     session,
                     path: task,
                 }),
+                3 => Message::Service(ServiceState {
+                    status: task,
+                    ..ServiceState::default()
+                }),
                 _ => Message::Stands(place(session, &task, leads.then_some(5))),
             }
         });
@@ -111,6 +116,7 @@ proptest! {
                 }
                 Message::Holds(node) => { nodes.insert(node.clone(), true); }
                 Message::LetGo(node) => { nodes.insert(node.clone(), false); }
+                Message::Service(_) => {}
             }
             let sent = message.encode().unwrap();
             prop_assert_eq!(Message::decode(&sent), Some(message.clone()));
