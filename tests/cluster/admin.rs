@@ -7,10 +7,12 @@ use soloist_tests::pages::Pages;
 
 mod browser;
 mod crowd;
+mod guardian;
 mod health;
 mod logs;
 mod metrics;
 mod page;
+mod tls;
 
 /// A host that listens, once it stands: the first one leads.
 async fn listening(cluster: &Cluster, id: &str, stands: &str) -> Result<(Host, Pages)> {

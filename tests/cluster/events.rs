@@ -43,6 +43,7 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it
         async {
             tokio::try_join!(
                 certificates_that_change(&cluster),
+                certificates_of_a_listener_that_change(&cluster),
                 a_host_that_is_drained(&cluster),
                 a_task_that_is_deployed(&cluster),
                 crate::placement::story(&cluster)
@@ -318,6 +319,23 @@ async fn certificates_that_change(cluster: &Cluster) -> Result<()> {
     host.event("session-tls-not-reloaded").await?;
     certificates.holder("host", &Wanted::subject("a host"))?;
     host.event("session-tls-reloaded").await.map(drop)
+}
+
+async fn certificates_of_a_listener_that_change(cluster: &Cluster) -> Result<()> {
+    let certificates = Certificates::new()?;
+    let listener = || certificates.holder("listener", &Wanted::names(["127.0.0.1"]));
+    let plugin = cluster.file("listens.wat", PRINTS)?;
+    let mut host = cluster
+        .host_of("listens", &plugin)?
+        .flag("--listen", "127.0.0.1:0")
+        .flag("--listen-certificate", &listener()?.certificate)
+        .flag("--listen-key", &listener()?.key)
+        .start(&cluster.history)?;
+    host.event("host-listening").await?;
+    std::fs::write(listener()?.key, "")?;
+    host.event("host-tls-not-reloaded").await?;
+    listener()?;
+    host.event("host-tls-reloaded").await.map(drop)
 }
 
 /// Its process is killed, and then its guardian.

@@ -2,12 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use crate::certificates::Holder;
 use crate::host::Host;
 use crate::{PATIENCE, eventually};
 
@@ -17,6 +25,7 @@ pub struct Pages {
     /// The address.
     pub address: SocketAddr,
     token: Option<String>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// An answer over HTTP.
@@ -56,8 +65,30 @@ impl Pages {
 
     /// The pages at this address.
     pub fn at(address: SocketAddr) -> Self {
-        let token = None;
-        Self { address, token }
+        Self {
+            address,
+            token: None,
+            tls: None,
+        }
+    }
+
+    /// The same, for who asks over TLS, knows this authority, and shows that certificate.
+    pub fn over_tls(self, ca: &Path, shown: Option<&Holder>) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(ca)?)?;
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
+        let config = match shown {
+            Some(holder) => builder.with_client_auth_cert(
+                vec![CertificateDer::from_pem_file(&holder.certificate)?],
+                PrivateKeyDer::from_pem_file(&holder.key)?,
+            )?,
+            None => builder.with_no_client_auth(),
+        };
+        let tls = Some(Arc::new(config));
+        Ok(Self { tls, ..self })
     }
 
     /// The same, for who shows a token.
@@ -101,11 +132,13 @@ impl Pages {
     /// Sends these bytes, and reads all that comes until the host closes the connection.
     pub async fn send(&self, request: &str) -> Result<Answer> {
         let asking = async {
-            let mut stream = TcpStream::connect(self.address).await?;
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).await?;
-            anyhow::Ok(answer)
+            let stream = TcpStream::connect(self.address).await?;
+            let Some(tls) = &self.tls else {
+                return exchange(stream, request).await;
+            };
+            let name = self.address.ip().into();
+            let stream = TlsConnector::from(Arc::clone(tls)).connect(name, stream);
+            exchange(stream.await?, request).await
         };
         let answer = tokio::time::timeout(PATIENCE, asking).await;
         let answer = answer.context("the host does not answer over HTTP")??;
@@ -213,6 +246,17 @@ impl Events {
             self.text.push_str(&String::from_utf8_lossy(&bytes[..read]));
         }
     }
+}
+
+/// Sends the request, and reads all that follows.
+async fn exchange(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    request: &str,
+) -> Result<String> {
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 impl Metrics {

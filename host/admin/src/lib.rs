@@ -9,12 +9,14 @@
 //! | file | what |
 //! |---|---|
 //! | `listener` | connections: how many, how long, how slow |
+//! | `tls` | the certificates of the listener, and who vouches for whoever asks |
 //! | `pages` | what is asked for, and who may ask |
 //! | `answer` | how answers look |
 //! | `health` | `/livez`, `/readyz`, `/leader/TASK` |
 //! | `logs` | `/logs/TASK`: the latest lines, as `core::journal` keeps them |
 //! | `page` | `/`: the page for people, and what it asks for below `/api/` |
 //! | `metrics` | `/metrics` |
+//! | `obituary` | what a guardian answers while the process of its host is dead |
 //! | `told` | what events tell of the session, and counts of them |
 //!
 //! It only reads. Nothing of it runs on the thread that renews the lease, and nobody waits for it.
@@ -24,11 +26,15 @@ mod health;
 mod listener;
 mod logs;
 mod metrics;
+mod obituary;
 pub mod page;
 mod pages;
+mod tls;
 mod told;
 
 pub use listener::{Listener, Serving};
 pub use metrics::{FAMILIES, Family, Kind};
+pub use obituary::Obituary;
 pub use pages::Pages;
+pub use tls::{Tls, TlsError, TlsFiles};
 pub use told::Told;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,19 +15,22 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use crate::answer::Answer;
-use crate::pages::Pages;
+use crate::answer::{self, Answer};
+use crate::obituary::Obituary;
+use crate::pages::{Pages, Shown};
+use crate::tls::Tls;
 
 /// How many connections there are at once. A further one takes the place of the one that is open for the longest time: who
 /// asks is answered within milliseconds, and who only holds connections loses them.
 const CONNECTIONS_MAX: usize = 256;
 
-/// How long a request may take to arrive, and how long a connection may be idle.
+/// How long a handshake of TLS may take, or a request to arrive, and how long a connection may be idle.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
 /// How long a connection lives, whatever it does; then the answer under way has some time left.
@@ -47,7 +51,16 @@ const REFUSED_TIME: Duration = Duration::from_millis(100);
 
 /// An address that requests can come to. Nothing is answered yet.
 #[derive(Debug)]
-pub struct Listener(TcpListener);
+pub struct Listener {
+    socket: TcpListener,
+    tls: Option<Tls>,
+}
+
+/// Who answers.
+enum Teller {
+    Host(Pages),
+    Guardian(Obituary),
+}
 
 /// Answers requests, on a thread of its own, until it is dropped.
 #[derive(Debug)]
@@ -62,9 +75,47 @@ impl Listener {
     /// # Errors
     /// The system does not give it.
     pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        Ok(Self(listener))
+        let socket = TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, tls: None })
+    }
+
+    /// The address that another process has taken, and has given to this one.
+    ///
+    /// # Errors
+    /// It is no socket that can be used so.
+    pub fn given(socket: OwnedFd) -> io::Result<Self> {
+        let socket = TcpListener::from(socket);
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket, tls: None })
+    }
+
+    /// What another process can be given.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Answers for a process that is dead, on the runtime of the caller, and never ends. The same bounds hold.
+    ///
+    /// # Errors
+    /// The system does not take the socket.
+    ///
+    /// # Cancellation safety
+    /// Connections that are open then are cut.
+    pub async fn mourn(&self, tls: Option<Tls>, obituary: Obituary) -> io::Result<()> {
+        let obituary = match &tls {
+            Some(tls) => obituary.over_tls(tls.wants_certificates()),
+            None => obituary,
+        };
+        let socket = self.socket.try_clone()?;
+        accept(socket, tls, Arc::new(Teller::Guardian(obituary))).await;
+        Ok(())
+    }
+
+    /// The same address, where all is said over TLS, if this is some.
+    #[must_use]
+    pub fn over(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The address, with the port that the system has chosen.
@@ -72,7 +123,7 @@ impl Listener {
     /// # Errors
     /// The system does not tell.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.socket.local_addr()
     }
 
     /// Begins to answer.
@@ -84,12 +135,24 @@ impl Listener {
             .enable_all()
             .build()?;
         let (stop, stopped) = oneshot::channel();
+        let Self { socket, tls } = self;
+        let pages = match &tls {
+            Some(tls) => pages.over_tls(tls.wants_certificates()),
+            None => pages,
+        };
         let thread = std::thread::Builder::new()
             .name("admin".into())
             .spawn(move || {
                 runtime.block_on(async {
+                    let following = async {
+                        match tls.clone() {
+                            Some(tls) => tls.follow().await,
+                            None => std::future::pending().await,
+                        }
+                    };
                     tokio::select! {
-                        () = accept(self.0, Arc::new(pages)) => {}
+                        () = accept(socket, tls.clone(), Arc::new(Teller::Host(pages))) => {}
+                        () = following => {}
                         _ = stopped => {}
                     }
                 });
@@ -111,7 +174,7 @@ impl Drop for Serving {
     }
 }
 
-async fn accept(listener: TcpListener, pages: Arc<Pages>) {
+async fn accept(listener: TcpListener, tls: Option<Tls>, teller: Arc<Teller>) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!("nothing is answered at `listen`: {error}"),
@@ -135,12 +198,12 @@ async fn accept(listener: TcpListener, pages: Arc<Pages>) {
         {
             oldest.abort();
         }
-        open.push_back(connections.spawn(serve(stream, Arc::clone(&pages))));
+        open.push_back(connections.spawn(greet(stream, tls.clone(), Arc::clone(&teller))));
     }
 }
 
-/// Answers what comes on one connection.
-async fn serve(stream: TcpStream, pages: Arc<Pages>) {
+/// Answers what comes on one connection, after the handshake, if there is one.
+async fn greet(stream: TcpStream, tls: Option<Tls>, teller: Arc<Teller>) {
     // What the kernel has not got rid of for so long, the other side does not take.
     let stall = rustix::net::sockopt::set_tcp_user_timeout(
         &stream,
@@ -149,10 +212,29 @@ async fn serve(stream: TcpStream, pages: Arc<Pages>) {
     if let Err(error) = stall {
         tracing::debug!("no time limit for a slow reader: {error}");
     }
+    let Some(tls) = tls else {
+        return serve(stream, Shown::Nothing, teller).await;
+    };
+    // Whoever does not get through learns why by TLS itself. Nobody here could do anything about it.
+    if let Ok(Ok(stream)) = timeout(HEAD_TIME, tls.acceptor().accept(stream)).await {
+        let shown = match stream.get_ref().1.peer_certificates() {
+            Some([_, ..]) => Shown::Certificate,
+            _ => Shown::Nothing,
+        };
+        serve(stream, shown, teller).await;
+    }
+}
+
+/// Answers the requests of one connection.
+async fn serve<S>(stream: S, shown: Shown, teller: Arc<Teller>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let service = service_fn(|request: Request<Incoming>| {
-        let (parts, body) = request.into_parts();
-        let pages = Arc::clone(&pages);
-        async move { Ok::<_, Infallible>(answer(&pages, &parts, body).await) }
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(shown);
+        let teller = Arc::clone(&teller);
+        async move { Ok::<_, Infallible>(answer(&teller, &parts, body).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -171,11 +253,14 @@ async fn serve(stream: TcpStream, pages: Arc<Pages>) {
     }
 }
 
-async fn answer(pages: &Pages, parts: &http::request::Parts, body: Incoming) -> Response<Answer> {
+async fn answer(teller: &Teller, parts: &http::request::Parts, body: Incoming) -> Response<Answer> {
     use hyper::body::Body as _;
     // Hardly anybody reads a body, so what follows it could not be told from it.
     let has_body = !body.is_end_stream();
-    let mut answer = pages.answer_in_time(parts, body).await;
+    let mut answer = match teller {
+        Teller::Host(pages) => pages.answer_in_time(parts, body).await,
+        Teller::Guardian(obituary) => answer::whole(obituary.answer(parts)),
+    };
     if has_body {
         let close = HeaderValue::from_static("close");
         answer.headers_mut().insert(header::CONNECTION, close);

@@ -14,6 +14,7 @@ use http::{Method, Response, StatusCode, uri::Authority};
 use http_body::Body;
 use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
+use soloist_core::guardian::Past;
 use soloist_core::journal::Journal;
 use soloist_core::roster::Roster;
 use soloist_core::secret::Secret;
@@ -37,7 +38,9 @@ pub struct Pages {
     host: Arc<str>,
     roster: Arc<Roster>,
     told: Arc<Told>,
-    guard: Guard,
+    admission: Admission,
+    /// What the guardian has seen before, if there is one.
+    past: Option<Past>,
     logs: Option<Logs>,
     page: Option<Page>,
     /// The answers with metrics that may still be begun.
@@ -56,6 +59,21 @@ impl AsRef<[u8]> for Scrape {
     }
 }
 
+/// What the connection has shown of whoever asks. It is an extension of each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Nothing,
+    /// A certificate that one of those in `listen_client_ca` vouches for.
+    Certificate,
+}
+
+/// Who may ask, and what they have to have shown.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    guard: Guard,
+    wants_certificate: bool,
+}
+
 /// Who may ask.
 #[derive(Debug)]
 enum Guard {
@@ -63,6 +81,8 @@ enum Guard {
     Token([u8; 32]),
     /// Everybody who can reach the address.
     Open,
+    /// Whoever could connect: with a certificate, or on this machine by a name that the certificate of this host is for.
+    Known,
     /// Everybody on this machine. A page of a browser that runs here, whose name leads here, is not meant.
     Local,
 }
@@ -76,16 +96,12 @@ impl Pages {
         token: Option<&Secret>,
         is_open: bool,
     ) -> Self {
-        let guard = match token {
-            Some(token) => Guard::Token(Sha256::digest(token.expose()).into()),
-            None if is_open => Guard::Open,
-            None => Guard::Local,
-        };
         Self {
             host,
             roster,
             told,
-            guard,
+            admission: Admission::new(token, is_open),
+            past: None,
             logs: None,
             page: None,
             scrapes: Arc::new(Semaphore::new(METRICS_MAX)),
@@ -120,21 +136,21 @@ impl Pages {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         if let Some(page) = &self.page
-            && self.admit_asked_here(request).is_ok()
+            && self.admission.admit_asked_here(request).is_ok()
             && let Some(answer) = page.order(request, body).await
         {
             return answer::whole(answer);
         }
         match &self.page {
             Some(page) if is_read(request) && request.uri.path().starts_with("/api/") => {
-                let reader = match &self.guard {
+                let reader = match &self.admission.guard {
                     Guard::Open => Reader::Anybody,
-                    Guard::Token(_) | Guard::Local => Reader::Known,
+                    Guard::Token(_) | Guard::Known | Guard::Local => Reader::Known,
                 };
-                match self.admit(request) {
+                match self.admission.admit(request) {
                     Err(refused) if !page.may_order(request) => answer::whole(*refused),
                     // Who may give orders may read, if it has not come by a name that leads here.
-                    Err(_) if self.admit_asked_here(request).is_err() => {
+                    Err(_) if self.admission.admit_asked_here(request).is_err() => {
                         answer::whole(self.answer(request))
                     }
                     _ => page.answer(request, reader).await,
@@ -144,13 +160,21 @@ impl Pages {
         }
     }
 
+    /// The same pages of a process that has a guardian, which has seen this before.
+    #[must_use]
+    pub fn with_guardian(self, past: Option<Past>) -> Self {
+        Self { past, ..self }
+    }
+
+    pub(crate) fn over_tls(self, wants_certificate: bool) -> Self {
+        let admission = self.admission.over_tls(wants_certificate);
+        Self { admission, ..self }
+    }
+
     /// Answers a request.
     pub(crate) fn answer(&self, request: &Parts) -> Response<Bytes> {
-        if !is_read(request) {
-            let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
-            let allowed = HeaderValue::from_static("GET, HEAD");
-            refused.headers_mut().insert(header::ALLOW, allowed);
-            return refused;
+        if let Err(refused) = read_only(request) {
+            return *refused;
         }
         // A browser shows no token when it opens a page. These files are the same for everybody.
         if self.page.is_some()
@@ -164,7 +188,7 @@ impl Pages {
             "/readyz" => return words(health::ready(&self.roster, &self.told.heard())),
             _ => {}
         }
-        if let Err(refused) = self.admit(request) {
+        if let Err(refused) = self.admission.admit(request) {
             return *refused;
         }
         match request.uri.path() {
@@ -183,7 +207,12 @@ impl Pages {
             return plain(StatusCode::SERVICE_UNAVAILABLE, text);
         };
         let scrape = Scrape {
-            text: metrics::render(&self.host, &self.roster, &self.told.heard()),
+            text: metrics::render(
+                &self.host,
+                &self.roster,
+                &self.told.heard(),
+                self.past.as_ref(),
+            ),
             _place: place,
         };
         let body = Bytes::from_owner(scrape);
@@ -205,24 +234,62 @@ impl Pages {
 
     /// What plugins write is for whoever runs them: an address that is open to all tells none of it.
     fn lines(&self, task: &str, query: Option<&str>) -> Response<Bytes> {
-        match (&self.logs, &self.guard) {
+        match (&self.logs, &self.admission.guard) {
             (None, _) => plain(StatusCode::NOT_FOUND, NOTHING),
             (Some(_), Guard::Open) => plain(StatusCode::FORBIDDEN, UNGUARDED),
             (Some(logs), _) => logs.answer(task, query),
         }
     }
+}
 
-    /// What holds of every request, whatever it shows.
-    fn admit_asked_here(&self, request: &Parts) -> Result<(), Box<Response<Bytes>>> {
-        match &self.guard {
-            Guard::Local => self.admit(request),
-            Guard::Open | Guard::Token(_) => Ok(()),
+impl Admission {
+    pub(crate) fn new(token: Option<&Secret>, is_open: bool) -> Self {
+        let guard = match token {
+            Some(token) => Guard::Token(Sha256::digest(token.expose()).into()),
+            None if is_open => Guard::Open,
+            None => Guard::Local,
+        };
+        Self {
+            guard,
+            wants_certificate: false,
         }
     }
 
-    fn admit(&self, request: &Parts) -> Result<(), Box<Response<Bytes>>> {
+    /// Who may ask over TLS. A browser that comes by a name that leads here does not take the certificate for that of the name.
+    pub(crate) fn over_tls(self, wants_certificate: bool) -> Self {
+        let guard = match self.guard {
+            Guard::Local => Guard::Known,
+            Guard::Open if wants_certificate => Guard::Known,
+            guard => guard,
+        };
+        Self {
+            guard,
+            wants_certificate,
+        }
+    }
+
+    /// What holds of every request, whatever it shows in its head.
+    fn admit_asked_here(&self, request: &Parts) -> Result<(), Box<Response<Bytes>>> {
+        self.admit_connection(request)?;
         match &self.guard {
-            Guard::Open => Ok(()),
+            Guard::Local => self.admit(request),
+            Guard::Open | Guard::Known | Guard::Token(_) => Ok(()),
+        }
+    }
+
+    /// What the connection has to have shown.
+    fn admit_connection(&self, request: &Parts) -> Result<(), Box<Response<Bytes>>> {
+        if self.wants_certificate && request.extensions.get() != Some(&Shown::Certificate) {
+            let text = "show a certificate of those in listen_client_ca\n";
+            return Err(Box::new(plain(StatusCode::FORBIDDEN, text)));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn admit(&self, request: &Parts) -> Result<(), Box<Response<Bytes>>> {
+        self.admit_connection(request)?;
+        match &self.guard {
+            Guard::Open | Guard::Known => Ok(()),
             Guard::Token(token) if shows(&request.headers, token) => Ok(()),
             Guard::Token(_) => {
                 let mut refused = plain(
@@ -248,9 +315,20 @@ fn is_read(request: &Parts) -> bool {
     request.method == Method::GET || request.method == Method::HEAD
 }
 
+/// Refuses what is no request to read.
+pub(crate) fn read_only(request: &Parts) -> Result<(), Box<Response<Bytes>>> {
+    if is_read(request) {
+        return Ok(());
+    }
+    let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+    let allowed = HeaderValue::from_static("GET, HEAD");
+    refused.headers_mut().insert(header::ALLOW, allowed);
+    Err(Box::new(refused))
+}
+
 const NOTHING: &str =
     "nothing here: ask for /metrics, /livez, /readyz, /leader/TASK or /logs/TASK\n";
-const UNGUARDED: &str = "lines of plugins are told where a token is asked for, or on this machine alone: set listen_token_file\n";
+const UNGUARDED: &str = "lines of plugins are told where a token or a certificate is asked for, or on this machine alone: set listen_token_file or listen_client_ca\n";
 
 /// Whether the headers show the token, once. How long that takes tells nothing of the token.
 pub(crate) fn shows(headers: &HeaderMap, token: &[u8; 32]) -> bool {

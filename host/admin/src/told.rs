@@ -51,6 +51,8 @@ pub struct Told {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Heard {
     pub(crate) session: Session,
+    /// The further sessions of the host, by their numbers, which count from 2.
+    pub(crate) further: BTreeMap<u32, Session>,
     pub(crate) is_drained: bool,
     /// How often each event came that is about no task.
     pub(crate) events: BTreeMap<&'static str, u64>,
@@ -75,7 +77,8 @@ impl Told {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn of_host(&self, event: &Event, is_of_first: bool) {
+    /// `further`: the number of the session that it is about, if that is not the first.
+    fn of_host(&self, event: &Event, further: Option<u32>) {
         let mut heard = self.lock();
         *heard.events.entry(event.name()).or_default() += 1;
         match event {
@@ -93,8 +96,11 @@ impl Told {
             Event::SessionReadOnly { .. } => Session::ReadOnly,
             _ => return,
         };
-        if is_of_first {
-            heard.session = session;
+        match (further, event) {
+            (None, _) => heard.session = session,
+            // It is there no more, until it connects again.
+            (Some(number), Event::SessionClosed { .. }) => drop(heard.further.remove(&number)),
+            (Some(number), _) => drop(heard.further.insert(number, session)),
         }
     }
 }
@@ -102,12 +108,11 @@ impl Told {
 impl Subscriber for Told {
     fn event(&self, report: &Report<'_>) {
         let (about, event) = (report.about, report.event);
-        let task = if let About::Term(term) = about {
-            &*term.task
-        } else if let About::Task(task) = about {
-            task
-        } else {
-            return self.of_host(event, matches!(about, About::Session));
+        let task = match about {
+            About::Term(term) => &*term.task,
+            About::Task(task) => task,
+            About::Session => return self.of_host(event, None),
+            About::Shard(number) => return self.of_host(event, Some(number)),
         };
         if let Some(member) = self.roster.task(task) {
             count(&member.meter, event);
@@ -170,4 +175,41 @@ fn count(meter: &TaskMeter, event: &Event) {
 
 fn rollout(meter: &TaskMeter, what: &'static str) {
     meter.count("rollout_changes", what, 1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_session_is_where_its_own_events_say_and_one_that_is_closed_is_not_there() {
+        let told = Told::new(Arc::default());
+        let tell = |about: About<'_>, event: Event| {
+            told.event(&Report {
+                about,
+                event: &event,
+            });
+        };
+        let connecting = || Event::SessionConnecting {
+            servers: "a".into(),
+        };
+        let lost = Event::SessionDisconnected {
+            lease: std::time::Duration::ZERO,
+        };
+        tell(About::Session, connecting());
+        tell(About::Shard(2), connecting());
+        tell(About::Shard(3), lost);
+        let heard = told.heard();
+        assert_eq!(heard.session, Session::Connecting);
+        let further: Vec<_> = heard.further.into_iter().collect();
+        let expected = [(2, Session::Connecting), (3, Session::Disconnected)];
+        assert_eq!(further, expected);
+        let closed = Event::SessionClosed {
+            session: soloist_core::event::SessionId(1),
+            how: String::new(),
+        };
+        tell(About::Shard(2), closed);
+        assert_eq!(told.heard().further.len(), 1);
+        assert_eq!(told.heard().events["session-connecting"], 2);
+    }
 }

@@ -77,6 +77,9 @@ struct HostWire {
     listen_open: Option<Written<bool>>,
     listen_values: Option<Written<bool>>,
     listen_admin_token_file: Option<Written<PathBuf>>,
+    listen_certificate: Option<Written<PathBuf>>,
+    listen_key: Option<Written<PathBuf>>,
+    listen_client_ca: Option<Written<PathBuf>>,
     #[serde(deserialize_with = "shape::table")]
     zookeeper: EnsembleWire,
     #[serde(deserialize_with = "shape::some_table")]
@@ -167,6 +170,9 @@ impl Given {
             open,
             values,
             admin_token_file,
+            certificate,
+            key,
+            client_ca,
         } = self.listen.over(document.listen());
         HostWire {
             host_id: self.host_id.or(document.host_id),
@@ -176,6 +182,9 @@ impl Given {
             listen_open: open,
             listen_values: values,
             listen_admin_token_file: admin_token_file,
+            listen_certificate: certificate,
+            listen_key: key,
+            listen_client_ca: client_ca,
             zookeeper: self.zookeeper.over(document.zookeeper),
             deploy: document.deploy,
             placement: document.placement,
@@ -200,6 +209,9 @@ impl HostWire {
             open: self.listen_open.clone(),
             values: self.listen_values.clone(),
             admin_token_file: self.listen_admin_token_file.clone(),
+            certificate: self.listen_certificate.clone(),
+            key: self.listen_key.clone(),
+            client_ca: self.listen_client_ca.clone(),
         }
     }
 

@@ -70,7 +70,7 @@ pub use grants::{DirectoryWire, GrantsWire, SecretFileWire, SecretWire};
 pub use host::{Config, Given, is_drawn_host_id};
 pub use identity::AclWire;
 pub use limits::{LimitsWire, RaisedLimit};
-pub use listen::{ListenConfig, ListenWire};
+pub use listen::{ListenConfig, ListenTls, ListenWire};
 pub use manifest::{Artefact, Difference, MANIFEST_BYTES_MAX, Manifest, OnRollback, differences};
 pub use placement::{HostPlacement, PlacementWire};
 pub use problem::{BadValue, ConfigError, Excerpt, Place, Problem};

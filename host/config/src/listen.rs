@@ -1,5 +1,5 @@
-//! Where a host tells how it is, and whom: `listen`, `listen_token_file`, `listen_open`, `listen_values` and
-//! `listen_admin_token_file`.
+//! Where a host tells how it is, and whom: `listen` and the keys that begin with it. What the files of certificates hold is
+//! judged by who listens.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,6 +28,19 @@ pub struct ListenConfig {
     pub orders: Option<Secret>,
     /// The file that holds it.
     pub orders_file: Option<PathBuf>,
+    /// The files for TLS. Without them what is asked and answered is not encrypted.
+    pub tls: Option<ListenTls>,
+}
+
+/// Which files a listener with TLS needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenTls {
+    /// The certificate of this host, and those of the authorities between it and the one that whoever asks knows.
+    pub certificate: PathBuf,
+    /// The key to it.
+    pub key: PathBuf,
+    /// The certificates of those who vouch for whoever asks. With them a request has to come with a certificate.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// What can be set of it.
@@ -43,6 +56,12 @@ pub struct ListenWire {
     pub values: Option<Written<bool>>,
     /// See [`ListenConfig::orders_file`].
     pub admin_token_file: Option<Written<PathBuf>>,
+    /// See [`ListenTls::certificate`].
+    pub certificate: Option<Written<PathBuf>>,
+    /// See [`ListenTls::key`].
+    pub key: Option<Written<PathBuf>>,
+    /// See [`ListenTls::client_ca`].
+    pub client_ca: Option<Written<PathBuf>>,
 }
 
 impl ListenWire {
@@ -54,7 +73,36 @@ impl ListenWire {
             open: self.open.or(document.open),
             values: self.values.or(document.values),
             admin_token_file: self.admin_token_file.or(document.admin_token_file),
+            certificate: self.certificate.or(document.certificate),
+            key: self.key.or(document.key),
+            client_ca: self.client_ca.or(document.client_ca),
         }
+    }
+
+    /// The files for TLS: none of them, or at least the first two.
+    fn tls(&self, validator: &mut Validator<'_>) -> Result<Option<ListenTls>, Reported> {
+        let [certificate, key, client_ca] = [&self.certificate, &self.key, &self.client_ca]
+            .map(|file| file.as_ref().map(|file| validator.beside_file(file)));
+        let given = [&self.certificate, &self.key, &self.client_ca];
+        let Some(first) = given.into_iter().flatten().next() else {
+            return Ok(None);
+        };
+        let mut missing =
+            |key, remedy| validator.report(key, &first.source, BadValue::Missing { remedy });
+        let certificate = certificate.ok_or_else(|| {
+            let remedy =
+                "name the file that holds the certificate that this host shows to whoever asks";
+            missing("listen_certificate", remedy)
+        });
+        let key = key.ok_or_else(|| {
+            let remedy = "name the file that holds the key to `listen_certificate`";
+            missing("listen_key", remedy)
+        });
+        Ok(Some(ListenTls {
+            certificate: certificate?,
+            key: key?,
+            client_ca,
+        }))
     }
 
     /// None if the host does not listen.
@@ -66,11 +114,12 @@ impl ListenWire {
         let reads = token.as_ref().ok().and_then(Option::as_ref);
         let key = "listen_admin_token_file";
         let (orders_file, orders) = from_file(validator, key, &self.admin_token_file, reads);
+        let tls = self.tls(validator);
         let Some(written) = &self.address else {
-            return token.and(orders).map(|_| None);
+            return tls.and(token).and(orders).map(|_| None);
         };
         let is_open = self.open.as_ref().is_some_and(|open| open.value);
-        let is_guarded = self.token_file.is_some() || is_open;
+        let is_guarded = self.token_file.is_some() || self.client_ca.is_some() || is_open;
         let address = validator.checked("listen", written, |text| address(text, is_guarded))?;
         Ok(Some(ListenConfig {
             address,
@@ -79,6 +128,7 @@ impl ListenWire {
             orders: orders?,
             orders_file,
             values: self.values.as_ref().is_some_and(|values| values.value),
+            tls: tls?,
         }))
     }
 }
@@ -155,6 +205,9 @@ mod tests {
             (listen("listen = 9464"), "1:10", "listen", "expected a string"),
             (listen("listen_open = \"yes\""), "1:15", "listen_open", "expected a boolean"),
             (listen("listen_values = 1"), "1:17", "listen_values", "expected a boolean"),
+            (listen("listen = \"127.0.0.1:1\"\nlisten_key = \"k\""), "2:14", "listen_certificate", "this host shows"),
+            (listen("listen = \"127.0.0.1:1\"\nlisten_client_ca = \"c\""), "2:20", "listen_key", "the key to"),
+            (listen("listen_certificate = \"c\""), "1:22", "listen_key", "the key to"),
             (listen("listen = \"127.0.0.1:1\"\nlisten_token_file = \"no-such-file\""), "2:21", "listen_token_file", "etc/no-such-file"),
         ];
         are_named(&cases);
@@ -178,6 +231,17 @@ mod tests {
         }
         let open = "listen = \"0.0.0.0:9464\"\nlisten_open = true";
         assert_eq!(address(open).as_deref(), Some("0.0.0.0:9464"));
+    }
+
+    #[test]
+    fn an_address_that_wants_certificates_is_guarded_and_one_that_only_shows_one_is_not() {
+        let shows = "listen = \"0.0.0.0:9464\"\nlisten_certificate = \"c\"\nlisten_key = \"k\"";
+        are_named(&[(listen(shows), "1:10", "listen", "other machines")]);
+        let wants = format!("{shows}\nlisten_client_ca = \"ca\"");
+        let config = load(&listen(&wants), Given::default()).unwrap();
+        let tls = config.listen.and_then(|listen| listen.tls).unwrap();
+        assert!(tls.certificate.ends_with("etc/c") && tls.key.ends_with("etc/k"));
+        assert!(tls.client_ca.is_some_and(|ca| ca.ends_with("etc/ca")));
     }
 
     #[test]

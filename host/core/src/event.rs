@@ -135,6 +135,17 @@ pub enum Event {
     HostListening {
         /// The address, with its port.
         address: String,
+        /// Whether it does so over TLS.
+        #[serde(skip)]
+        over_tls: bool,
+    },
+    /// The files of the listener's certificates hold something else. New connections go by it.
+    HostTlsReloaded,
+    /// The files of the listener's certificates cannot be used any more. New connections go by what they held before.
+    HostTlsNotReloaded {
+        /// What is wrong, and where.
+        #[serde(skip)]
+        problem: String,
     },
     /// The host has read its configuration again, and done what has changed.
     Reloaded {

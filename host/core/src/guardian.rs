@@ -7,9 +7,11 @@
 mod death;
 mod ledger;
 mod message;
+mod past;
 mod tell;
 
 pub use death::{Death, OnDeath, next_pause};
 pub use ledger::{ENTRIES_MAX, Estate, Ledger};
 pub use message::{MESSAGE_MAX_BYTES, Message, Node, Place, Subject, TooLong};
+pub use past::{LastDeath, Past};
 pub use tell::{Listener, Teller, Told};

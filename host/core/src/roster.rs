@@ -13,9 +13,11 @@ use crate::meter::{Histogram, Reading, TaskMeter};
 use crate::records::TaskPaths;
 
 mod leaderless;
+mod rollout;
 mod standing;
 
 pub use leaderless::Leaderless;
+pub use rollout::{RolloutShown, RolloutSight};
 pub use standing::Standing;
 
 /// The upper bounds of heartbeats that were answered, in microseconds.
@@ -45,6 +47,7 @@ pub struct Roster {
     /// When the coordination thread last said that it lives, in nanoseconds since boot.
     ticked: AtomicU64,
     stopping: AtomicBool,
+    lines_dropped: AtomicU64,
     /// Where this host answers over HTTP, for operators: `http://ADDRESS:PORT`.
     address: OnceLock<String>,
 }
@@ -75,6 +78,7 @@ impl Default for Roster {
             heartbeats: Histogram::new(HEARTBEAT_BOUNDS),
             ticked: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
+            lines_dropped: AtomicU64::new(0),
             address: OnceLock::new(),
         }
     }
@@ -134,6 +138,16 @@ impl Roster {
     /// Whether the host ends.
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// A line of the host's own log was dropped.
+    pub fn line_dropped(&self) {
+        self.lines_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many lines of the host's own log were dropped.
+    pub fn lines_dropped(&self) -> u64 {
+        self.lines_dropped.load(Ordering::Relaxed)
     }
 
     /// This host answers over HTTP at that address, `http://ADDRESS:PORT`: its record says so to operators. The first address

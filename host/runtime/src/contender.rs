@@ -25,7 +25,7 @@ use soloist_core::placement::TaskPlacement;
 use soloist_core::records::{CandidateRecord, TaskPaths};
 use soloist_core::restart::{PluginFailed, Runs};
 use soloist_core::rollout::Purpose;
-use soloist_core::roster::{Enlisted, roster};
+use soloist_core::roster::{Enlisted, RolloutSight, roster};
 use soloist_core::term::{FencingToken, Term};
 use soloist_sandbox::Plugin;
 
@@ -107,6 +107,8 @@ pub struct Contender {
     works: watch::Receiver<Arc<Work>>,
     /// What the work was that the election was told of last.
     known: WorkKey,
+    /// What tells whoever watches how far the rollout is.
+    rollout_sight: RolloutSight,
     /// What the term does for which an election is under way.
     electing: Option<Won>,
     plugins: Handle,
@@ -149,6 +151,7 @@ impl Contender {
         let election = Election::new(work.election);
         let given_up = Runs::new(work.activation.restart);
         let known = work.key();
+        let rollout_sight = watched::rollout_sight(&work);
         let (renew, works) = watch::channel(work);
         let enlisted = roster().map(|roster| roster.enlist(&task.name, &task.paths));
         let (orders, placing) = Placing::new();
@@ -156,6 +159,7 @@ impl Contender {
             task,
             works,
             known,
+            rollout_sight,
             electing: None,
             plugins,
             withdrawal,
@@ -377,6 +381,7 @@ impl Contender {
     fn renewed(&mut self) {
         let work = Arc::clone(&self.works.borrow_and_update());
         // The manifest changes more often than the generation: neither a term nor a rest ends by that.
+        self.rollout_sight = watched::rollout_sight(&work);
         let before = std::mem::replace(&mut self.known, work.key());
         match work.key() {
             key if key == before => return,

@@ -136,7 +136,7 @@ impl NeedsRestart {
             ("host_id", old.host != new.host),
             ("nat64", old.nat64 != new.nat64),
             (
-                "listen, listen_token_file, listen_open, listen_values or listen_admin_token_file",
+                "listen, or a key that begins with listen_",
                 old.listen != new.listen,
             ),
             ("placement", old.placement != new.placement),

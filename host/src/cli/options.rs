@@ -15,6 +15,7 @@ use soloist_runtime::host::ensemble;
 
 use super::Failure;
 use super::inspect::refuse_folder;
+use super::run::watch::tls;
 
 mod task;
 
@@ -100,7 +101,7 @@ pub(super) struct Options {
 
     /// Address at which the host tells how it is over HTTP, like 127.0.0.1:9464: a page for people, /metrics, /livez, /readyz,
     /// /leader/TASK.
-    /// One that other machines can reach wants a token, or --listen-open [default: none]
+    /// One that other machines can reach wants a token, --listen-client-ca or --listen-open [default: none]
     #[arg(long, env = "SOLOIST_LISTEN", value_name = "IP:PORT", help_heading = LISTENER)]
     listen: Option<String>,
 
@@ -124,6 +125,20 @@ pub(super) struct Options {
     /// [default: none; the page takes no orders]
     #[arg(long, env = "SOLOIST_LISTEN_ADMIN_TOKEN_FILE", value_name = "FILE", help_heading = LISTENER)]
     listen_admin_token_file: Option<PathBuf>,
+
+    /// File that holds the certificate that this host shows there, and its chain, in PEM: it answers over TLS alone then
+    /// [default: none]
+    #[arg(long, env = "SOLOIST_LISTEN_CERTIFICATE", value_name = "FILE", help_heading = LISTENER)]
+    listen_certificate: Option<PathBuf>,
+
+    /// File that holds the key to that certificate, in PEM [default: none]
+    #[arg(long, env = "SOLOIST_LISTEN_KEY", value_name = "FILE", help_heading = LISTENER)]
+    listen_key: Option<PathBuf>,
+
+    /// File that holds the certificates of those who vouch for whoever asks there, in PEM: who has no certificate of theirs
+    /// is answered at /livez and /readyz alone [default: none]
+    #[arg(long, env = "SOLOIST_LISTEN_CLIENT_CA", value_name = "FILE", help_heading = LISTENER)]
+    listen_client_ca: Option<PathBuf>,
 
     #[command(flatten)]
     task: TaskOptions,
@@ -175,6 +190,7 @@ impl Options {
                 let config = Config::load(&subject, given)?;
                 // A file that cannot be used is told before plugins are compiled, which takes its time.
                 ensemble(&config.zookeeper)?;
+                config.listen.as_ref().map(tls).transpose()?;
                 Ok(config)
             })
             .map_err(Failure::Invalid)
@@ -192,6 +208,9 @@ impl Options {
             open: from.written("listen_open", open),
             values: from.written("listen_values", values),
             admin_token_file: from.written("listen_admin_token_file", self.listen_admin_token_file),
+            certificate: from.written("listen_certificate", self.listen_certificate),
+            key: from.written("listen_key", self.listen_key),
+            client_ca: from.written("listen_client_ca", self.listen_client_ca),
         };
         Ok(Given {
             listen,

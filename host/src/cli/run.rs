@@ -28,7 +28,7 @@ mod log;
 mod page;
 mod reload;
 mod service;
-mod watch;
+pub(super) mod watch;
 
 use log::{levels, output, report};
 use reload::Reloader;
@@ -128,10 +128,11 @@ impl Run {
             drop(options);
             return guard(config, on_death, speak);
         }
-        let watch = Watch::begin(&config)?;
+        let mut line = line;
+        let watch = Watch::begin(&config, line.as_mut())?;
         let kept = |watch: &Watch| watch.subscribers(&levels);
         let subscribers = watch.as_ref().map(kept).unwrap_or_default();
-        let port = watch.as_ref().and_then(Watch::port_of_all);
+        let door = watch.as_ref().and_then(Watch::door_of_all);
         let _flushed_when_dropped = report(&output, levels, &config.host, &hidden, subscribers)
             .map_err(Failure::RunTime)?;
         let _answers_until_dropped = watch.map(Watch::serve).transpose()?;
@@ -180,9 +181,9 @@ impl Run {
             service.stands(host.view());
             if let Some(roster) = roster().filter(|_| first.listen.is_some()) {
                 host.accompany(lookout::look(host.view(), Arc::clone(roster)));
-                if let Some(port) = port {
+                if let Some(door) = door {
                     let servers = first.zookeeper.servers.hosts().to_owned();
-                    host.accompany(watch::tell_address(Arc::clone(roster), port, servers));
+                    host.accompany(watch::tell_address(Arc::clone(roster), door, servers));
                 }
             }
             if let Some((artefacts, accepted)) = deployer {
@@ -267,7 +268,10 @@ fn guard(
     speak: impl FnOnce(&str) -> anyhow::Result<LastLines> + 'static,
 ) -> Result<(), Failure> {
     let host = Arc::clone(&config.host);
+    // Before the process is there, so that whoever asks waits for it.
+    let door = config.listen.as_ref().map(watch::door).transpose()?;
     let guardian = Guardian {
+        door,
         ensemble: config.zookeeper.clone(),
         is_host_drawn: is_drawn_host_id(&host),
         host,

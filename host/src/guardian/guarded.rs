@@ -3,23 +3,36 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
 use rustix::io::{Errno, read, retry_on_intr, write};
-use rustix::net::{RecvFlags, SendFlags, SocketType, recv, send, sockopt};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketType, recv, recvmsg,
+    send, sockopt,
+};
 use soloist_core::event::{About, Event};
-use soloist_core::guardian::{Listener, Message, Subject, Teller};
+use soloist_core::guardian::{Listener, Message, Past, Subject, Teller};
 use soloist_runtime::shutdown::Shutdown;
 
 use super::GUARDED_WORD;
 
+/// The first message of the guardian is no longer.
+const LEGACY_MAX_BYTES: usize = 1024;
+
 /// The line to the guardian, before anybody listens or speaks.
 #[derive(Debug)]
-pub(crate) struct Line(OwnedFd);
+pub(crate) struct Line {
+    socket: OwnedFd,
+    /// What the guardian has seen before.
+    past: Past,
+    /// The socket at which the host is to answer, if the guardian has one.
+    listener: Option<OwnedFd>,
+}
 
 /// This process was told that it has a guardian, and has none.
 #[derive(Debug, thiserror::Error)]
@@ -45,21 +58,52 @@ pub(crate) fn line() -> Result<Option<Line>, NotGuarded> {
             return Err(Errno::INVAL.into());
         }
         rustix::stdio::dup2_stdin(File::open("/dev/null")?)?;
-        io::Result::Ok(socket)
+        let (past, listener) = legacy(&socket)?;
+        io::Result::Ok(Line {
+            socket,
+            past,
+            listener,
+        })
     };
-    taken()
-        .map(|socket| Some(Line(socket)))
-        .map_err(|_| NotGuarded)
+    taken().map(Some).map_err(|_| NotGuarded)
+}
+
+/// What the guardian has sent before it has started this process.
+fn legacy(socket: &OwnedFd) -> io::Result<(Past, Option<OwnedFd>)> {
+    let mut bytes = [0; LEGACY_MAX_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let received = retry_on_intr(|| {
+        let mut read = [IoSliceMut::new(&mut bytes)];
+        recvmsg(socket, &mut read, &mut control, flags)
+    })?;
+    let listener = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut sockets) => sockets.next(),
+        _ => None,
+    });
+    let past = bytes.get(..received.bytes).and_then(Past::decode);
+    Ok((past.ok_or(Errno::INVAL)?, listener))
 }
 
 impl Line {
+    /// What the guardian has seen before.
+    pub(crate) fn past(&self) -> Past {
+        self.past
+    }
+
+    /// The socket at which the host is to answer, once.
+    pub(crate) fn take_listener(&mut self) -> Option<OwnedFd> {
+        self.listener.take()
+    }
+
     /// Begins to listen, and makes what speaks. When the guardian has gone, `shutdown` is triggered.
     ///
     /// # Errors
     /// The system gives no thread.
     pub(crate) fn begin(self, shutdown: Shutdown) -> io::Result<Teller> {
         let end = Arc::new(End {
-            socket: self.0,
+            socket: self.socket,
             wake: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
             waiting: Mutex::default(),
         });
@@ -134,7 +178,7 @@ impl End {
                 self.send_waiting()?;
             }
             if socket.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
-                // The guardian says nothing, ever.
+                // The guardian says nothing more.
                 let (_, length) =
                     retry_on_intr(|| recv(&self.socket, &mut [0_u8; 8][..], RecvFlags::DONTWAIT))?;
                 if length == 0 {
@@ -171,6 +215,36 @@ mod tests {
         socketpair(family, kind, SocketFlags::CLOEXEC, None).unwrap()
     }
 
+    fn line(socket: OwnedFd) -> Line {
+        Line {
+            socket,
+            past: Past::default(),
+            listener: None,
+        }
+    }
+
+    #[test]
+    fn what_the_guardian_sends_first_arrives_with_its_socket_or_without() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut past = Past::default();
+        past.died(soloist_core::guardian::Death::Killed(9), 7, true);
+        for given in [Some(&listener), None] {
+            let (mine, theirs) = pair();
+            let given = given.map(|listener| listener.as_fd());
+            crate::guardian::process::bequeath(&mine, &past, given).unwrap();
+            let (told, received) = legacy(&theirs).unwrap();
+            assert_eq!((told, received.is_some()), (past, given.is_some()));
+            if let Some(received) = received {
+                let received = std::net::TcpListener::from(received);
+                let address = listener.local_addr().unwrap();
+                assert_eq!(received.local_addr().unwrap(), address);
+            }
+        }
+        let (mine, theirs) = pair();
+        send(&mine, b"x", SendFlags::empty()).unwrap();
+        assert!(legacy(&theirs).is_err(), "it is no guardian");
+    }
+
     /// More than the socket takes while nobody reads.
     const TASKS: usize = 5_000;
 
@@ -178,7 +252,7 @@ mod tests {
     #[test]
     fn a_guardian_that_does_not_read_holds_nothing_up_and_hears_all_in_the_end() {
         let (mine, theirs) = pair();
-        let teller = Line(theirs).begin(Shutdown::new()).unwrap();
+        let teller = line(theirs).begin(Shutdown::new()).unwrap();
         let place = |task: usize, leads| Place {
             session: 1,
             task: task.to_string(),
@@ -212,7 +286,7 @@ mod tests {
     async fn a_process_stops_when_its_guardian_has_gone() {
         let (mine, theirs) = pair();
         let shutdown = Shutdown::new();
-        let teller = Line(theirs).begin(shutdown.clone()).unwrap();
+        let teller = line(theirs).begin(shutdown.clone()).unwrap();
         drop(mine);
         tokio::time::timeout(Duration::from_secs(60), shutdown.requested())
             .await

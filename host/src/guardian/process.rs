@@ -1,15 +1,20 @@
 //! The guarded process, as its parent has it.
 
 use std::env;
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    sendmsg, socketpair, sockopt,
+};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, wait};
-use soloist_core::guardian::{Death, Ledger, MESSAGE_MAX_BYTES, Message};
+use soloist_core::guardian::{Death, Ledger, MESSAGE_MAX_BYTES, Message, Past};
 use soloist_core::service::ServiceState;
 use tokio::net::UnixStream;
 
@@ -34,13 +39,20 @@ pub(super) struct Process {
 impl Process {
     /// Starts this very executable again, with the same arguments and a line to here, even if another file has taken its place.
     ///
-    /// It is given that host id, if it would draw one. Must be called on a runtime.
-    pub(super) fn start(host_id: Option<&str>) -> io::Result<Self> {
+    /// It is given that host id, if it would draw one, what was seen before, and the socket at which it is to answer. Must be
+    /// called on a runtime.
+    pub(super) fn start(
+        host_id: Option<&str>,
+        past: &Past,
+        listener: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Self> {
         let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
         // The flag that it does not block is each end's own: what the process sends asks for it by itself.
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (mine, theirs) = socketpair(family, kind, flags, None)?;
         sockopt::set_socket_send_buffer_size(&theirs, WAITING_BYTES)?;
+        // It is there when the process looks for it first.
+        bequeath(&mine, past, listener)?;
         let mut arguments = env::args_os();
         let name = arguments.next().unwrap_or_else(|| "soloist".into());
         // The process that is to become it looks itself up.
@@ -128,4 +140,22 @@ impl Process {
         self.hear();
         self.ledger
     }
+}
+
+/// Tells a process that is about to start what was seen before, and gives it the socket.
+pub(super) fn bequeath(
+    line: impl AsFd,
+    past: &Past,
+    listener: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    let told = past.encode();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let given = listener.as_slice();
+    if !given.is_empty() && !control.push(SendAncillaryMessage::ScmRights(given)) {
+        return Err(Errno::NOBUFS.into());
+    }
+    let told = [IoSlice::new(&told)];
+    sendmsg(line, &told, &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
 }

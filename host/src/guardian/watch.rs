@@ -1,15 +1,18 @@
 //! The guardian's part: it waits for the death of the process, and does what follows.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use rustix::process::Signal;
+use soloist_admin::{Listener, Obituary, Tls, TlsFiles};
 use soloist_config::EnsembleConfig;
 use soloist_coordination::guardian::{GivenBack, give_back};
 use soloist_core::event::{About, Event, Seconds, chain};
-use soloist_core::guardian::{Death, Estate, OnDeath, next_pause};
+use soloist_core::guardian::{Death, Estate, OnDeath, Past, next_pause};
+use soloist_core::secret::Secret;
 use soloist_runtime::host::ensemble;
 use soloist_runtime::report::LastLines;
 use soloist_runtime::signals::ignores_hangup;
@@ -38,8 +41,24 @@ pub(crate) struct Guardian {
     pub(crate) on_death: OnDeath,
     /// The service manager, if there is one.
     pub(crate) manager: Option<Manager>,
+    /// The address at which the host answers, if it does. The guardian has it, so that it is the same for each process, and
+    /// answers there while there is none.
+    pub(crate) door: Option<Door>,
     /// Makes it able to say something in the name of a host. It says nothing until the process has died.
     pub(crate) speak: Box<Speak>,
+}
+
+/// Where the host answers, and whom.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// The address.
+    pub(crate) listener: Listener,
+    /// The certificates, if it answers over TLS. They are read when they are needed.
+    pub(crate) tls: Option<TlsFiles>,
+    /// What a request has to show, if anything.
+    pub(crate) token: Option<Secret>,
+    /// Whether everybody who can reach the address may ask without that.
+    pub(crate) is_open: bool,
 }
 
 impl fmt::Debug for Guardian {
@@ -81,21 +100,21 @@ impl Guardian {
     }
 
     async fn watch(self) -> anyhow::Result<u8> {
-        let Self {
-            ensemble: config,
-            host,
-            is_host_drawn,
-            on_death,
-            manager,
-            speak,
-        } = self;
         let mut heard = Heard::new().context("cannot listen to signals")?;
-        let (mut speak, mut voice) = (Some(speak), None);
+        let (mut speak, mut voice) = (Some(self.speak), None);
+        let guarded = Guarded {
+            config: self.ensemble,
+            host: self.host,
+            door: self.door,
+        };
         let mut pauses = None;
-        let mut service = Service::new(manager);
+        let mut past = Past::default();
+        let mut service = Service::new(self.manager);
         loop {
             service.starts();
-            let mut process = Process::start(is_host_drawn.then_some(&*host)).context(
+            let host_id = self.is_host_drawn.then_some(&*guarded.host);
+            let listener = guarded.door.as_ref().map(|door| door.listener.socket());
+            let mut process = Process::start(host_id, &past, listener).context(
                 "cannot start the process that runs plugins; --no-guardian does without",
             )?;
             let mut asked_to_stop = false;
@@ -129,13 +148,14 @@ impl Guardian {
             };
             let died = Instant::now();
             let lived = died.duration_since(process.since());
-            let pause = next_pause(death, on_death, asked_to_stop, lived, &mut pauses);
+            let pause = next_pause(death, self.on_death, asked_to_stop, lived, &mut pauses);
+            past.died(death, now_in_seconds(), pause.is_some());
             let estate = process.into_ledger().estate();
             if pause.is_some() || estate.is_some() {
                 service.died(death, pause);
             }
             if voice.is_none() && (pause.is_some() || estate.is_some()) {
-                voice = speak.take().map(|speak| speak(&host)).transpose()?;
+                voice = speak.take().map(|speak| speak(&guarded.host)).transpose()?;
             }
             if pause.is_some() || estate.is_some() {
                 About::Session.report(&Event::HostDied {
@@ -143,35 +163,83 @@ impl Guardian {
                     restart_in: pause.map(Seconds),
                 });
             }
-            if let Some(estate) = estate {
-                tokio::select! {
-                    () = free(&config, &host, estate, death, died) => {}
-                    () = service.feed() => {}
-                    // What is left goes with its session. Usually all is done within milliseconds.
-                    () = async {
-                        heard.asked_to_stop().await;
-                        sleep(LAST_TIME).await;
-                    } => {
-                        drop(voice);
-                        return Ok(death.exit_code());
-                    }
-                }
-            }
-            let Some(pause) = pause else {
-                drop(voice);
-                return Ok(death.exit_code());
+            let ends = tokio::select! {
+                ends = guarded.clear_up(&mut heard, estate, death, died, pause) => ends,
+                // It goes on for as long as there is no process.
+                () = service.feed() => None,
+                never = guarded.answer(death, past) => match never {},
             };
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = service.feed() => {}
-                () = heard.asked_to_stop() => {
-                    service.stops();
-                    drop(voice);
-                    return Ok(0);
-                }
+            if let Some(code) = ends {
+                service.stops();
+                drop(voice);
+                return Ok(code);
             }
         }
     }
+}
+
+/// What stays while processes come and go.
+struct Guarded {
+    config: EnsembleConfig,
+    host: Arc<str>,
+    door: Option<Door>,
+}
+
+impl Guarded {
+    /// Gives back what the process had, and waits until it is time to start the next one. Gives the code to exit with, if there
+    /// is to be none.
+    async fn clear_up(
+        &self,
+        heard: &mut Heard,
+        estate: Option<Estate>,
+        death: Death,
+        died: Instant,
+        pause: Option<Duration>,
+    ) -> Option<u8> {
+        if let Some(estate) = estate {
+            tokio::select! {
+                () = free(&self.config, &self.host, estate, death, died) => {}
+                // What is left goes with its session. Usually all is done within milliseconds.
+                () = async {
+                    heard.asked_to_stop().await;
+                    sleep(LAST_TIME).await;
+                } => return Some(death.exit_code()),
+            }
+        }
+        let Some(pause) = pause else {
+            return Some(death.exit_code());
+        };
+        tokio::select! {
+            () = sleep(pause) => None,
+            () = heard.asked_to_stop() => Some(0),
+        }
+    }
+
+    /// Answers in the place of the dead process, if it answered somewhere. The certificates are read anew: they may have been
+    /// exchanged.
+    async fn answer(&self, death: Death, past: Past) -> Infallible {
+        if let Some(door) = &self.door {
+            let host = Arc::clone(&self.host);
+            let obituary = Obituary::new(host, death, past, door.token.as_ref(), door.is_open);
+            let answered = async {
+                let tls = door.tls.clone().map(Tls::load).transpose()?;
+                door.listener.mourn(tls, obituary).await?;
+                anyhow::Ok(())
+            };
+            if let Err(error) = answered.await {
+                tracing::warn!(
+                    "nothing is answered at `listen` until the process runs again: {error:#}"
+                );
+            }
+        }
+        std::future::pending().await
+    }
+}
+
+/// The time, in seconds since 1970.
+fn now_in_seconds() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs())
 }
 
 async fn free(

@@ -23,7 +23,12 @@ fn header<'a>(answer: &'a Answer, name: &str) -> Result<&'a str> {
 async fn the_lines_of_a_task_are_told_once_to_who_follows_them() -> Result<()> {
     let cluster = Cluster::embedded().await?;
     let (mut host, pages) = listening(&cluster, "a", "plugin-log").await?;
-    let first = pages.get(&format!("/logs/{TASK}")).await?;
+    // What is kept may come a moment later than what is on stdout.
+    let first = eventually("a line of the plugin", PATIENCE, async || {
+        let answer = pages.get(&format!("/logs/{TASK}")).await.ok()?;
+        answer.body.contains("plugin-log").then_some(answer)
+    });
+    let first = first.await?;
     let events: Vec<_> = lines(&first)?
         .into_iter()
         .map(|line| line["event"].as_str().unwrap_or_default().to_owned())

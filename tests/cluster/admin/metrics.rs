@@ -14,7 +14,7 @@ use soloist_tests::{build, cluster};
 use super::listening;
 
 /// What `promtool check metrics` has to say of it.
-fn check(metrics: &Metrics) -> Result<()> {
+pub(super) fn check(metrics: &Metrics) -> Result<()> {
     let promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -55,7 +55,10 @@ async fn a_failover_is_seen_in_the_metrics_of_both_hosts() -> Result<()> {
         ),
         (format!("soloist_term{{{task}}}"), 1.0),
         (format!("soloist_terms_total{{{task},after=\"none\"}}"), 1.0),
-        ("soloist_session_state{state=\"connected\"}".into(), 1.0),
+        (
+            "soloist_session_state{shard=\"1\",state=\"connected\"}".into(),
+            1.0,
+        ),
         ("soloist_host_info{host=\"leader\"}".into(), 1.0),
         ("soloist_tasks".into(), 1.0),
         ("soloist_host_drained".into(), 0.0),

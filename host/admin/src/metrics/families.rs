@@ -3,7 +3,7 @@
 use soloist_core::election::Stage;
 
 use super::text::{Text, label};
-use super::{HostView, TaskView};
+use super::{HostView, ProcessView, TaskView};
 use crate::health::stage;
 use crate::told::Session;
 
@@ -33,8 +33,25 @@ pub struct Family {
 /// Where its series come from.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source {
+    /// What a guardian tells as well.
+    Process(fn(&mut Text, &ProcessView<'_>)),
     Host(fn(&mut Text, &HostView<'_>)),
     Task(fn(&mut Text, &TaskView)),
+}
+
+const fn process(
+    kind: Kind,
+    name: &'static str,
+    help: &'static str,
+    tell: fn(&mut Text, &ProcessView<'_>),
+) -> Family {
+    let source = Source::Process(tell);
+    Family {
+        name,
+        kind,
+        help,
+        source,
+    }
 }
 
 const fn host(
@@ -71,7 +88,7 @@ use Kind::{Counter, Gauge, Histogram};
 
 /// All metrics, in the order in which they are told.
 pub static FAMILIES: &[Family] = &[
-    host(
+    process(
         Gauge,
         "soloist_build_info",
         "The version of this host; always 1.",
@@ -79,22 +96,58 @@ pub static FAMILIES: &[Family] = &[
             text.sample(&[&label("version", env!("CARGO_PKG_VERSION"))], 1);
         },
     ),
-    host(
+    process(
         Gauge,
         "soloist_host_info",
         "The id of this host; always 1.",
-        |text, host| {
-            text.sample(&[&label("host", host.id)], 1);
+        |text, process| {
+            text.sample(&[&label("host", process.id)], 1);
+        },
+    ),
+    process(
+        Gauge,
+        "soloist_process_up",
+        "Whether the process of this host lives; when it is dead, its guardian says so.",
+        |text, process| {
+            text.sample(&[], u8::from(process.is_up));
+        },
+    ),
+    process(
+        Counter,
+        "soloist_guardian_restarts_total",
+        "Deaths of the process after which its guardian starts it again.",
+        |text, process| {
+            if let Some(past) = process.past {
+                text.sample(&[], past.restarts);
+            }
+        },
+    ),
+    process(
+        Gauge,
+        "soloist_guardian_last_death_timestamp_seconds",
+        "When the process died last, by the cause: abort, exit, fault, kill, panic or signal.",
+        |text, process| {
+            if let Some(last) = process.past.and_then(|past| past.last_death) {
+                text.sample(&[&label("cause", last.death.label())], last.at);
+            }
         },
     ),
     host(
         Gauge,
         "soloist_session_state",
-        "Where the host's session is: 1 for the state that it has, else 0.",
+        "Where each session of the host is: 1 for the state that it has, else 0. The first is shard 1.",
         |text, host| {
-            for state in Session::ALL {
-                let has = u8::from(state == host.heard.session);
-                text.sample(&[&label("state", state.name())], has);
+            let heard = &host.heard;
+            let further = heard
+                .further
+                .iter()
+                .map(|(number, session)| (*number, *session));
+            for (number, session) in std::iter::once((1, heard.session)).chain(further) {
+                let shard = label("shard", &number.to_string());
+                for state in Session::ALL {
+                    let has = u8::from(state == session);
+                    text.sample(&[&shard, &label("state", state.name())], has);
+                }
             }
         },
     ),
@@ -132,6 +185,14 @@ pub static FAMILIES: &[Family] = &[
         "How long the ensemble took to answer the heartbeats that it committed.",
         |text, host| {
             text.histogram(&[], &host.roster.heartbeats());
+        },
+    ),
+    host(
+        Counter,
+        "soloist_lines_dropped_total",
+        "Lines of the host's own log that were dropped because nobody read them on its stdout.",
+        |text, host| {
+            text.sample(&[], host.roster.lines_dropped());
         },
     ),
     host(
@@ -426,6 +487,36 @@ pub static FAMILIES: &[Family] = &[
         |text, task| {
             if let Some(generation) = task.standing.generation {
                 text.sample(&[&task.label], generation);
+            }
+        },
+    ),
+    task(
+        Gauge,
+        "soloist_rollout_state",
+        "How far the rollout of the task is, as this host knows: probation, healthy, rolled-back, failed, undeployed or paused; always 1.",
+        |text, task| {
+            if let Some(rollout) = task.standing.rollout.now() {
+                text.sample(&[&task.label, &label("state", rollout.state)], 1);
+            }
+        },
+    ),
+    task(
+        Gauge,
+        "soloist_rollout_generation",
+        "Numbers of generations in the rollout of the task: the current one, the one that is wanted, and the one to go back to.",
+        |text, task| {
+            let Some(rollout) = task.standing.rollout.now() else {
+                return;
+            };
+            let numbers = [
+                ("current", rollout.current),
+                ("wanted", rollout.wanted),
+                ("back", rollout.back),
+            ];
+            for (which, number) in numbers {
+                if let Some(number) = number {
+                    text.sample(&[&task.label, &label("which", which)], number);
+                }
             }
         },
     ),

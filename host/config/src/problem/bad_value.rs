@@ -97,8 +97,8 @@ pub enum BadValue {
     },
     /// Other machines could ask without a token.
     #[error(
-        "{text} can be reached from other machines, and nothing says who may ask there: set `listen_token_file`, or \
-         listen_open = true if everybody may who can reach it, or listen at 127.0.0.1"
+        "{text} can be reached from other machines, and nothing says who may ask there: set `listen_token_file` or \
+         `listen_client_ca`, or listen_open = true if everybody may who can reach it, or listen at 127.0.0.1"
     )]
     ListenOpen {
         /// What was written.

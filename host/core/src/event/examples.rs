@@ -71,7 +71,10 @@ fn of_sessions() -> Vec<Event> {
         },
         Event::HostListening {
             address: "127.0.0.1:9464".into(),
+            over_tls: true,
         },
+        Event::HostTlsReloaded,
+        Event::HostTlsNotReloaded { problem: text() },
         Event::Reloaded {
             added: 1,
             removed: 2,

@@ -41,6 +41,8 @@ kinds! {
     AclCorrected = "acl-corrected", WARN;
     AclDiffers = "acl-differs", ERROR;
     HostListening = "host-listening", INFO;
+    HostTlsReloaded = "host-tls-reloaded", INFO;
+    HostTlsNotReloaded = "host-tls-not-reloaded", ERROR;
     Reloaded = "reloaded", INFO;
     NotReloaded = "not-reloaded", ERROR;
     HostDraining = "host-draining", INFO;

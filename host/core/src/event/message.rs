@@ -81,9 +81,17 @@ impl Event {
                  right: whom they admit may change who leads; set them right with setAcl in zkCli.sh{hint}",
                 printable(node)
             ),
-            Self::HostListening { address } => {
-                format!("answering at http://{address}: /metrics, /livez, /readyz, /leader/TASK")
+            Self::HostListening { address, over_tls } => {
+                let scheme = if *over_tls { "https" } else { "http" };
+                format!("answering at {scheme}://{address}: /metrics, /livez, /readyz, /leader/TASK")
             }
+            Self::HostTlsReloaded => {
+                "the files of listen_certificate, listen_key and listen_client_ca hold something else: new connections go by it"
+                    .into()
+            }
+            Self::HostTlsNotReloaded { problem } => format!(
+                "the certificates of `listen` cannot be used any more, and connections go by what they held before: {problem}"
+            ),
             Self::Reloaded { changes, .. } => format!("the configuration is reloaded: {changes}"),
             Self::NotReloaded { problem } => {
                 format!("the configuration is not reloaded, and nothing has changed: {problem}")

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::backoff::Backoff;
 
 /// The pause before the first restart; it doubles up to [`PAUSE_MAX`].
@@ -17,7 +19,7 @@ const STEADY: Duration = Duration::from_secs(60);
 const SAID: [i32; 3] = [0, 2, 3];
 
 /// How a process has ended. All its threads are gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Death {
     /// It has ended with this code.
     Exited(i32),
@@ -41,6 +43,19 @@ impl Death {
         match self {
             Self::Exited(code) => ("exited", format!("code {code}")),
             Self::Killed(signal) => ("killed", format!("signal {signal}")),
+        }
+    }
+
+    /// One word of a few for the cause, as a label of metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            // What Rust's library exits with.
+            Self::Exited(101) => "panic",
+            Self::Exited(_) => "exit",
+            Self::Killed(6) => "abort",
+            Self::Killed(9) => "kill",
+            Self::Killed(4 | 7 | 8 | 11) => "fault",
+            Self::Killed(_) => "signal",
         }
     }
 

@@ -1,6 +1,6 @@
 //! Where a host is in a task, for whoever asks at this moment.
 
-use super::Leaderless;
+use super::{Leaderless, RolloutSight};
 use crate::clock::Moment;
 use crate::election::Stage;
 use crate::permit::{Permit, Phase};
@@ -21,6 +21,8 @@ pub struct Standing {
     pub elected: Option<Moment>,
     /// The number of the generation that it does, or would do, if the task was deployed.
     pub generation: Option<u64>,
+    /// How far the rollout of the task is, if it was deployed.
+    pub rollout: RolloutSight,
     /// What the plugin of the term may do.
     pub permit: Option<Permit>,
     /// How long nobody led.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use soloist_core::clock::Moment;
 use soloist_core::election::Record;
 use soloist_core::permit::Permit;
-use soloist_core::roster::Enlisted;
+use soloist_core::roster::{Enlisted, RolloutShown, RolloutSight};
 
-use super::Contender;
+use super::{Contender, Work};
+use crate::rollout::Heard;
 
 impl Contender {
     /// Shows where this contender is.
@@ -21,6 +22,7 @@ impl Contender {
         standing.at(self.election.stage(), self.standing.is_some(), now);
         standing.ahead = seen.and_then(|seen| seen.queue.ahead);
         standing.generation = self.known.0;
+        standing.rollout = self.rollout_sight.clone();
         if standing.term.as_ref() != term {
             standing.term = term.cloned();
             standing.elected = self.tenure.as_ref().map(|tenure| tenure.since);
@@ -46,6 +48,18 @@ impl Contender {
             enlisted.member().meter.count("terms", self.after, 1);
         }
     }
+}
+
+/// What tells how far the rollout is that the work belongs to.
+pub(super) fn rollout_sight(work: &Work) -> RolloutSight {
+    let Some(rollout) = &work.rollout else {
+        return RolloutSight::default();
+    };
+    let known = rollout.known.clone();
+    RolloutSight::new(move || match &known.borrow().record {
+        Heard::Record(record, _) => Some(RolloutShown::of(record)),
+        Heard::Nothing | Heard::Unreadable => None,
+    })
 }
 
 /// The permit of the plugin that is about to run; its calls are measured if the host is watched.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
+use soloist_core::roster::roster;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// How many bytes may wait to be written.
@@ -84,6 +85,9 @@ impl Write for LineQueue {
         let before = self.waiting.fetch_add(line.len(), Ordering::Relaxed);
         if before + line.len() > self.max_bytes || self.lines.send(Some(line.to_vec())).is_err() {
             self.waiting.fetch_sub(line.len(), Ordering::Relaxed);
+            if let Some(roster) = roster() {
+                roster.line_dropped();
+            }
         }
         Ok(line.len())
     }
@@ -122,6 +126,7 @@ mod tests {
 
     #[test]
     fn lines_that_nobody_reads_are_dropped_when_there_are_too_many_bytes_of_them() {
+        let roster = soloist_core::roster::start();
         let written = Arc::<Mutex<Vec<u8>>>::default();
         let (mut queue, last_lines) = LineQueue::bounded(Slow(Arc::clone(&written)), 100).unwrap();
         let held = written.lock().unwrap();
@@ -129,6 +134,7 @@ mod tests {
             writeln!(queue, "{number}").unwrap();
         }
         assert!(queue.waiting.load(Ordering::Relaxed) <= 100);
+        assert!(roster.lines_dropped() > 0);
         drop(held);
         drop(last_lines);
         let told = written.lock().unwrap().clone();

@@ -1,0 +1,114 @@
+//! What a guardian answers while the process of its host is dead.
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+use soloist_tests::certificates::{Certificates, Wanted};
+use soloist_tests::cluster::{Cluster, TASK};
+use soloist_tests::host::{Command, Host};
+use soloist_tests::pages::Pages;
+
+use super::metrics::check;
+
+/// The pause before a process is started again doubles with each death: 1.6 s after the fifth.
+const DEATHS: u32 = 5;
+
+/// Has the process die again and again, until its guardian makes a long pause.
+async fn long_dead(command: Command, cluster: &Cluster) -> Result<(Host, Pages)> {
+    let mut host = command.guarded().start(&cluster.history)?;
+    let pages = Pages::of(&mut host).await?;
+    let mut from = 0;
+    for _ in 0..DEATHS {
+        host.event_after(from, "host-listening", |_| true).await?;
+        from = cluster.history.len();
+        host.signal_guarded(Signal::KILL).await?;
+        host.event_after(from, "host-died", |_| true).await?;
+    }
+    Ok((host, pages))
+}
+
+#[tokio::test]
+async fn a_scrape_of_a_dead_process_is_answered_by_its_guardian_and_then_by_the_next_process()
+-> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let token = "a-token-of-sixteen-letters";
+    let file = cluster.file("token", token)?;
+    let command = cluster.host("often")?.flag("--listen", "127.0.0.1:0");
+    let command = command.flag("--listen-token-file", file);
+    let (mut host, pages) = long_dead(command, &cluster).await?;
+    let known = pages.clone().with_token(token);
+    let told = known.metrics().await?;
+    check(&told)?;
+    for (series, value) in [
+        ("soloist_process_up", 0.0),
+        ("soloist_guardian_restarts_total", f64::from(DEATHS)),
+        ("soloist_host_info{host=\"often\"}", 1.0),
+    ] {
+        ensure!(told.value(series) == Some(value), "{series}\n{}", told.text);
+    }
+    let died = "soloist_guardian_last_death_timestamp_seconds{cause=\"kill\"}";
+    ensure!(told.value(died) > Some(1.7e9), "{}", told.text);
+    ensure!(!told.text.contains("task="), "{}", told.text);
+    ensure!(
+        pages.get("/metrics").await?.status == 401,
+        "without the token"
+    );
+    for path in ["/livez", "/readyz"] {
+        let answer = pages.get(path).await?;
+        ensure!(
+            answer.status == 503 && answer.body.contains("signal 9"),
+            "{answer:?}"
+        );
+    }
+    ensure!(known.get(&format!("/leader/{TASK}")).await?.status == 503);
+    ensure!(
+        pages
+            .send("POST /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            .await?
+            .status
+            == 405
+    );
+
+    // The next process answers at the same address, and knows of those before it.
+    known
+        .series("soloist_process_up", |value| value > 0.0)
+        .await?;
+    let told = known.metrics().await?;
+    check(&told)?;
+    ensure!(told.value("soloist_guardian_restarts_total") == Some(f64::from(DEATHS)));
+    ensure!(told.value(died) > Some(1.7e9), "{}", told.text);
+    known.status("/readyz", 200).await?;
+    ensure!(host.terminate().await?.success(), "{}", host.errors());
+    ensure!(
+        pages.get("/livez").await.is_err(),
+        "nobody answers any more"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_guardian_answers_over_tls_where_the_process_did() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let certificates = Certificates::new()?;
+    let shows = certificates.holder("listener", &Wanted::names(["127.0.0.1"]))?;
+    let command = cluster
+        .host("often")?
+        .flag("--listen", "127.0.0.1:0")
+        .flag("--listen-certificate", &shows.certificate)
+        .flag("--listen-key", &shows.key)
+        .flag("--listen-client-ca", &shows.ca);
+    let (mut host, plain) = long_dead(command, &cluster).await?;
+    let scraper = certificates.holder("scraper", &Wanted::subject("prometheus"))?;
+    let known = plain.clone().over_tls(&shows.ca, Some(&scraper))?;
+    let told = known.metrics().await?;
+    ensure!(
+        told.value("soloist_process_up") == Some(0.0),
+        "{}",
+        told.text
+    );
+    let without = plain.clone().over_tls(&shows.ca, None)?;
+    ensure!(without.get("/livez").await?.status == 503);
+    ensure!(without.get("/metrics").await?.status == 403);
+    ensure!(plain.get("/metrics").await.is_err(), "without TLS");
+    ensure!(host.terminate().await?.success(), "{}", host.errors());
+    Ok(())
+}
