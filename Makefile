@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Plugins and guests of the tests: each lies in a folder that has its name.
 GUESTS := $(foreach manifest,$(wildcard plugins/*/Cargo.toml tests/guests/*/Cargo.toml),--package $(notdir $(patsubst %/,%,$(dir $(manifest)))))
 
-.PHONY: help build check demo test soak fuzz mutants bench lint setup
+.PHONY: help build check demo test soak fuzz mutants bench lint package setup
 
 help:
 	@echo "make demo    watch three hosts, a plugin, and three failovers (under a minute once built)"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench   measure failover, start, memory, revocation, heartbeats and fairness"
 	@echo "make lint    formatting, clippy, documentation, dependencies"
 	@echo "make build   the program, at target/release/soloist"
+	@echo "make package a package for Debian and a container image, below target/package; tries the image"
 
 # Tests draw from a seed that is always the same; these draw anew each time.
 FRESH := $(shell date +%s)
@@ -28,6 +29,20 @@ setup:
 build:
 	@tests/setup.sh build
 	$(CARGO) build --release --bins
+
+PACKAGES := target/package
+
+package:
+	@tests/setup.sh package
+	$(CARGO) build --release --bin soloist
+	host/operation/deb/build.sh target/release/soloist $(PACKAGES)
+	@# What runs in the image is linked statically. Our own crates are compiled once more for it.
+	RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/host/operation/container/static.sh" $(CARGO) build --release --bin soloist
+	install target/release/soloist $(PACKAGES)/soloist-static
+	$(CARGO) build --release --bin soloist
+	host/operation/container/build.sh $(PACKAGES)/soloist-static localhost/soloist:test $(PACKAGES)/soloist.oci.tar
+	$(CARGO) test --release --test cluster -- --ignored image::
+	@ls -l $(PACKAGES)
 
 check:
 	$(CARGO) test --profile quick --package soloist-core --package soloist-config

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Installs what building and testing need and this machine lacks; where it cannot, says what to install.
-# With `build` as its argument it sees to what building the program needs, and no more; with `demo`, to what the demo needs.
+# With `build` as its argument it sees to what building the program needs, and no more; with `demo`, to what the demo needs; with
+# `package`, to what the tests and the container image need.
 # Does nothing, and quickly, where all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 case "${1:-all}" in
-    all | build | demo) ;;
-    *) echo "usage: $0 [build | demo]" >&2; exit 2 ;;
+    all | build | demo | package) ;;
+    *) echo "usage: $0 [build | demo | package]" >&2; exit 2 ;;
 esac
 
 missing=()   # packages of Debian and Ubuntu
@@ -34,7 +35,7 @@ if [ "${1:-all}" != build ]; then
         advice+=("ZooKeeper: unpack a release from https://zookeeper.apache.org and set ZOOKEEPER_HOME to where it is")
     fi
 fi
-if [ "${1:-all}" = all ]; then
+if [ "${1:-all}" = all ] || [ "${1:-all}" = package ]; then
     # A plugin in Python is built with a Python package.
     if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
         wanted+=(python3-venv)
@@ -75,6 +76,11 @@ if [ "${1:-all}" = all ]; then
     if ! has ip; then
         wanted+=(iproute2)
     fi
+fi
+
+if [ "${1:-all}" = package ] && ! has buildah; then
+    missing+=(buildah)
+    advice+=("buildah, which builds the container image")
 fi
 
 root=(env DEBIAN_FRONTEND=noninteractive)

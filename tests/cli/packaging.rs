@@ -94,6 +94,90 @@ fn plugins_cannot_be_loaded_where_no_memory_may_become_executable() -> Result<()
     Ok(())
 }
 
+/// A chroot that has all of this machine, and forgets what is written into it.
+const INSTALL: &str = r#"
+set -eu
+mount --make-rprivate /
+mount -t tmpfs none "$1"
+mkdir "$1/upper" "$1/work" "$1/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
+mount -t proc proc "$1/root/proc"
+mount --bind /dev "$1/root/dev"
+cp "$2" "$1/root/soloist.deb"
+root() { chroot "$1/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive sh -euc "$2"; }
+# The index of manuals takes long.
+rm -f "$1/root/var/lib/man-db/auto-update"
+root "$1" '
+    userdel soloist 2>/dev/null || true
+    dpkg --install /soloist.deb
+    getent passwd soloist
+    stat --format="%U:%G %a" /etc/soloist
+    soloist --version
+    soloist run --help >/dev/null
+    man=no; ! test -e /usr/share/man/man1/soloist.1.gz || man=yes
+    systemd-analyze verify --man=$man /lib/systemd/system/soloist.service
+    if soloist --help | grep -q "^  completions "; then
+        bash -c ". /usr/share/bash-completion/completions/soloist && complete -p soloist" | grep "_soloist soloist"
+        zcat /usr/share/man/man1/soloist.1.gz | grep -q "^.TH"
+        test -s /usr/share/zsh/vendor-completions/_soloist
+        test -s /usr/share/fish/vendor_completions.d/soloist.fish
+    fi
+    dpkg --verify soloist
+    mkdir -p /var/lib/soloist /var/cache/soloist
+    cp /usr/share/doc/soloist/examples/soloist.toml /etc/soloist/mine.toml
+    # Again, as an upgrade is.
+    dpkg --install /soloist.deb
+    dpkg --remove soloist
+    test ! -e /usr/bin/soloist
+    test -e /var/lib/soloist
+    dpkg --purge soloist
+    test ! -e /var/lib/soloist
+    test -e /etc/soloist/mine.toml
+    rm -r /etc/soloist /soloist.deb
+'
+echo LEFT
+cd "$1/upper"
+find . -type f | grep -v -e '^./var/lib/dpkg/' -e '^./var/log/' -e '^./etc/\(passwd\|group\|shadow\|gshadow\|subuid\|subgid\|\.pwd\.lock\)-\?$' \
+    -e '^./var/cache/man/' -e '^./run/' || true
+"#;
+
+#[test]
+fn the_package_is_installed_and_removed_without_a_trace() -> Result<()> {
+    if is_there("dpkg-deb")?.is_none() {
+        return Ok(());
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: only root can install a package");
+        return Ok(());
+    }
+    let directory = tempfile::tempdir()?;
+    // What it is packed with makes no difference here, and takes long.
+    let package = said(
+        Command::new(operation().join("deb/build.sh"))
+            .arg(&build::artifacts()?.soloist)
+            .arg(directory.path())
+            .env("COMPRESSION", "none"),
+    )?;
+    let package = package.trim();
+    let root = directory.path().join("root");
+    fs::create_dir(&root)?;
+    let mut install = Command::new("unshare");
+    install
+        .args(["--mount", "sh", "-c", INSTALL, "sh"])
+        .arg(&root)
+        .arg(package);
+    let told = said(&mut install)?;
+    println!("{told}");
+    for line in ["soloist:x:", "root:soloist 750", "soloist 0.1.0"] {
+        ensure!(told.contains(line), "no {line:?}: {told}");
+    }
+    // `systemd-analyze verify` warns of what it does not like, and succeeds.
+    ensure!(!told.contains("soloist.service:"), "{told}");
+    let (_, left) = told.split_once("LEFT\n").context("no end")?;
+    ensure!(left.trim().is_empty(), "it has left {left}");
+    Ok(())
+}
+
 /// With the schemas that come with these tools: nothing is asked for over the network.
 #[test]
 fn the_manifests_are_what_kubernetes_and_compose_expect() -> Result<()> {

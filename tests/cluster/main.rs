@@ -20,6 +20,7 @@ mod foreign;
 mod guardian;
 mod harness;
 mod identity;
+mod image;
 mod languages;
 mod log;
 mod network;
