@@ -363,7 +363,10 @@ impl Artefacts {
         match self.client.create(path, data, &options).await {
             Ok(_) | Err(Error::NodeExists) => Ok(true),
             Err(Error::NoNode) => Ok(false),
-            Err(error) => Err(NodeError::at(Doing::Create, path)(error).into()),
+            Err(error) => {
+                let error = NodeError::at(Doing::Create, path)(error);
+                Err(error.writing(data.len()).into())
+            }
         }
     }
 }

@@ -8,10 +8,12 @@ use soloist_core::text::printable;
 
 /// A request about one node failed.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{}", .doing.about(path), hint(.source))]
+#[error("{}{}{}", .doing.about(path), hint(.source), hint_of_size(.source, *.bytes))]
 pub struct NodeError {
     doing: Doing,
     path: String,
+    /// How much was to be written, if that may matter.
+    bytes: usize,
     source: Error,
 }
 
@@ -66,8 +68,15 @@ impl NodeError {
         move |source| Self {
             doing,
             path: path.to_owned(),
+            bytes: 0,
             source,
         }
+    }
+
+    /// The same, where so many bytes were to be written.
+    #[must_use]
+    pub(crate) fn writing(self, bytes: usize) -> Self {
+        Self { bytes, ..self }
     }
 
     /// Whether the ensemble has answered, and will answer the same to the same request.
@@ -110,6 +119,20 @@ pub(crate) fn hint(error: &Error) -> &'static str {
     }
 }
 
+/// From how many bytes on the size of a request may be why a server has ended the connection.
+const LARGE_BYTES: usize = 64 << 10;
+
+/// What to do about a request of so many bytes that was not answered: a server says nothing to whoever sends it too much.
+pub(crate) fn hint_of_size(error: &Error, bytes: usize) -> String {
+    match error {
+        Error::ConnectionLoss if bytes >= LARGE_BYTES => format!(
+            " ({bytes} bytes were to be written, and a server ends the connection of whoever sends it more than its \
+             `jute.maxbuffer`: look for \"Len error\" in the logs of the servers, and raise it on all of them)"
+        ),
+        _ => String::new(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +149,26 @@ mod tests {
             told(Doing::Heartbeat, Error::Timeout),
             format!("heartbeats fail at node {path}: nothing can be led without a lease")
         );
+    }
+
+    #[test]
+    fn a_large_request_that_was_cut_off_is_told_with_what_may_have_cut_it_off() {
+        let told = |error, bytes| {
+            let error = NodeError::at(Doing::Write, "/a")(error).writing(bytes);
+            error.to_string()
+        };
+        let large = told(Error::ConnectionLoss, 2_000_000);
+        assert!(
+            large.starts_with("cannot write node /a (2000000 bytes were")
+                && large.contains("`jute.maxbuffer`"),
+            "{large}"
+        );
+        for told in [
+            told(Error::ConnectionLoss, 1_000),
+            told(Error::NoAuth, 2_000_000),
+        ] {
+            assert!(!told.contains("jute"), "{told}");
+        }
     }
 
     #[test]

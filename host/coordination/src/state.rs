@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use tokio::sync::RwLock;
 use zookeeper_client::{CreateMode, Error, MultiWriteResult};
 
-use super::error::{hint, is_refusal};
+use super::error::{hint, hint_of_size, is_refusal};
 use super::fence::Fence;
 use super::session::Session;
 use soloist_core::records::TaskPaths;
@@ -237,7 +237,7 @@ impl State for TaskState {
             let path = self.path(&key);
             let _turn = self.turn.write().await;
             let written = self.set_or_create(&path, &value).await;
-            written.map_err(|refused| refused.told(&path))
+            written.map_err(|refused| refused.told_of(&path, value.len()))
         }
         .boxed()
     }
@@ -287,7 +287,7 @@ impl State for TaskState {
             let _turn = self.turn.write().await;
             self.exchange(&path, expected, &value)
                 .await
-                .map_err(|refused| refused.told(&path))
+                .map_err(|refused| refused.told_of(&path, value.len()))
         }
         .boxed()
     }
@@ -374,6 +374,11 @@ impl Refused {
     }
 
     fn told(self, path: &str) -> StateError {
+        self.told_of(path, 0)
+    }
+
+    /// The same, of a request that writes so many bytes.
+    fn told_of(self, path: &str, bytes: usize) -> StateError {
         match self {
             Self::State(error) => error,
             Self::NoNode | Self::NodeExists | Self::BadVersion => StateError::Unavailable(format!(
@@ -382,7 +387,8 @@ impl Refused {
             )),
             Self::Denied(error) => denied(path, &error),
             Self::Unanswered(error) => StateError::Unavailable(format!(
-                "node {path}: {ATTEMPTS_MAX} times without an answer ({error}); a write may have been done"
+                "node {path}: {ATTEMPTS_MAX} times without an answer ({error}){}; a write may have been done",
+                hint_of_size(&error, bytes)
             )),
         }
     }

@@ -106,6 +106,14 @@ impl<'a> Part<'a> {
         }
     }
 
+    /// How many bytes it writes.
+    fn bytes(&self) -> usize {
+        match self.change {
+            Some(Change::Set(value)) => value.len(),
+            _ => 0,
+        }
+    }
+
     /// How many nodes more there will be.
     fn grows(&self, seen: &Seen) -> i64 {
         match (&self.change, seen) {
@@ -155,9 +163,10 @@ fn done(parts: &[Part<'_>], before: &[Option<u64>], now: &[Seen]) -> Option<Done
 impl TaskState {
     /// Does all parts or none, if the term lasts; gives the version that all have that were set.
     pub(super) async fn write_all(&self, parts: &[Part<'_>]) -> Result<Option<u64>, Refusal> {
+        let bytes = parts.iter().map(Part::bytes).sum();
         let told = |refused: Refused| match refused {
             Refused::State(error) => Refusal::from(error),
-            refused => refused.told(&self.paths.state).into(),
+            refused => refused.told_of(&self.paths.state, bytes).into(),
         };
         let mut attempts = Attempts::new();
         let mut first: Option<Vec<Option<u64>>> = None;

@@ -178,7 +178,10 @@ impl Observer {
             (Some(About::Artefact), Error::BadVersion | Error::NoNode) => {
                 ObserverError::ArtefactGone.into()
             }
-            _ => Failed::Other(at(source).into()),
+            _ => {
+                let generation = envelope.map_or(0, |(_, data)| data.len());
+                Failed::Other(at(source).writing(data.len() + generation).into())
+            }
         })
     }
 }
