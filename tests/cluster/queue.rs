@@ -121,7 +121,7 @@ async fn a_host_that_may_hold_the_master_node_waits_for_nobody() -> Result<()> {
     let between = cluster.host("b")?;
     let cluster = cluster.through(proxy.connect_string());
     let own = OwnSession::begin(&cluster, "a").await?;
-    own.nodes().look().await?;
+    own.nodes().look(true).await?;
     own.nodes().join().await?;
     let mut between = between.start(&cluster.history)?;
     between.event("standby").await?;

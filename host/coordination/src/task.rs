@@ -50,6 +50,8 @@ pub struct TaskNodes {
 pub struct QueueSnapshot {
     /// What the election goes by.
     pub queue: Queue,
+    /// How many names of candidates there were.
+    pub candidates: usize,
     /// The name of this session's candidate.
     pub candidate: Option<String>,
     /// The names of all candidates of this session: more than one if it joined again because it had not heard that it had.
@@ -62,7 +64,7 @@ pub struct QueueSnapshot {
     pub record: TermRecord,
     /// The transaction that last changed it.
     pub zxid: u64,
-    /// The highest token of a term that the history says has ended.
+    /// The highest token of a term that the history says has ended, if it was read.
     pub latest_ended: Option<u64>,
     /// The terms before, if this host is to write them anew: the latest term was lost, and it is the head of the queue. A standby
     /// does not keep them.

@@ -127,10 +127,12 @@ pub struct Contender {
     done: Option<FencingToken>,
     outcome: Option<Outcome>,
     stuck: bool,
-    notices: (
+    /// What the activation says, from when it starts until its term is given back. Such a channel takes as much memory as all
+    /// else that a standby has.
+    notices: Option<(
         mpsc::UnboundedSender<Notice>,
         mpsc::UnboundedReceiver<Notice>,
-    ),
+    )>,
     inputs: VecDeque<Input>,
     drained: Drained,
     /// What the guardian was told last.
@@ -172,7 +174,7 @@ impl Contender {
             done: None,
             outcome: None,
             stuck: false,
-            notices: mpsc::unbounded_channel(),
+            notices: None,
             inputs: VecDeque::new(),
             drained: Drained::default(),
             told: Told::default(),
@@ -202,8 +204,17 @@ impl Contender {
     ///
     /// # Errors
     /// [`Stuck`], at any time.
-    pub async fn run(
-        mut self,
+    pub fn run(
+        self,
+        view: watch::Receiver<View>,
+        shutdown: Shutdown,
+    ) -> impl Future<Output = Result<Option<Outcome>, Stuck>> + Send {
+        // A future holds what it is made of, and what becomes of that. There may be ten thousand of them.
+        Box::new(self).contend(view, shutdown)
+    }
+
+    async fn contend(
+        mut self: Box<Self>,
         mut view: watch::Receiver<View>,
         shutdown: Shutdown,
     ) -> Result<Option<Outcome>, Stuck> {
@@ -242,7 +253,9 @@ impl Contender {
                 // The handle may have gone away, as for one that withdraws.
                 Ok(()) = self.works.changed() => self.renewed(),
                 // One end of this channel is our own, so it never ends.
-                Some(notice) = self.notices.1.recv() => self.notified(notice),
+                Some(Some(notice)) = OptionFuture::from(self.notices.as_mut().map(|it| it.1.recv())) => {
+                    self.notified(notice);
+                }
                 Some(happened) = OptionFuture::from(self.standing.as_mut().map(Standing::next)) => {
                     self.happened(happened);
                 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::channel::mpsc;
 use soloist_core::records::TaskPaths;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::contender::{ContenderHandle, Status, Work};
 use crate::duties::HandOver;

@@ -30,7 +30,7 @@ impl Leader {
     pub(super) async fn elected(cluster: &Cluster, id: &str) -> Result<Self> {
         let own = OwnSession::begin(cluster, id).await?;
         loop {
-            let seen = own.nodes().look().await?;
+            let seen = own.nodes().look(true).await?;
             let Some(candidate) = seen.candidate.clone() else {
                 own.nodes().join().await?;
                 continue;

@@ -32,8 +32,12 @@ pub struct Turn {
 pub enum Urgency {
     /// Nobody leads, or a leader does not know whether it still does.
     Urgent,
-    /// Somebody else leads: a host looks at the queue, or joins it.
+    /// Somebody else leads, as far as is known: a host begins to look at the queue.
     Patient,
+    /// What began as a patient one goes on: a host that has looked joins, looks where it stands, and watches whom it stands
+    /// behind. It comes before those who have not begun. Otherwise a host with ten thousand tasks would have joined all queues
+    /// before it led the first task.
+    Begun,
 }
 
 impl Default for Turns {
@@ -46,10 +50,11 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for a turn: those of the same urgency come in order, and few patient ones are in the way of an urgent one.
+    /// Waits for a turn: those of the same urgency come in order, and few patient ones are in the way of another one. What has
+    /// begun is little, because each of it began as a patient one.
     pub(super) async fn turn(&self, urgency: Urgency) -> Turn {
         let patient = match urgency {
-            Urgency::Urgent => None,
+            Urgency::Urgent | Urgency::Begun => None,
             Urgency::Patient => one(Arc::clone(&self.patient).acquire_owned().await),
         };
         Turn {
@@ -95,6 +100,20 @@ mod tests {
         assert_eq!(patient.len() + urgent.len(), REQUESTS_MAX);
         patient.pop();
         assert!(turns.turn(Urgency::Urgent).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_has_begun_does_not_wait_behind_all_that_has_not() {
+        let turns = Turns::default();
+        let mut patient = Vec::new();
+        while let Some(turn) = turns.turn(Urgency::Patient).now_or_never() {
+            patient.push(turn);
+        }
+        let mut waiting: Vec<_> = (0..1000)
+            .map(|_| Box::pin(turns.turn(Urgency::Patient)))
+            .collect();
+        assert!(waiting.iter_mut().all(|it| it.now_or_never().is_none()));
+        assert!(turns.turn(Urgency::Begun).now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]

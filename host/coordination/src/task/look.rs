@@ -11,6 +11,12 @@ use crate::error::{Doing, NodeError};
 use soloist_core::election::{Appointed, Queue, Record};
 use soloist_core::records::{self, Candidate, TermRecord};
 
+/// Stands for the version of a history that was not read. No node has it, so no election over such a record succeeds.
+const UNREAD_VERSION: i32 = i32::MAX;
+
+/// The names in the queue, the term record, and the history if it was read.
+type ReadQueue = (Vec<String>, (Vec<u8>, Stat), Option<HistorySnapshot>);
+
 /// Where this session stands in the queue.
 struct Place {
     /// Its candidates, in the order in which they were created.
@@ -23,23 +29,19 @@ struct Place {
 }
 
 impl TaskNodes {
-    /// Reads the queue and the term record, creating their parents when they are missing.
-    pub async fn look(self) -> Result<QueueSnapshot, TaskError> {
+    /// Reads the queue and the term record, creating their parents when they are missing. `with_history` has the history read in
+    /// the same request. Otherwise it is read only if this host is to be elected next, which takes a request more: it is as large
+    /// as all else together, and of three hundred standbys two need it.
+    pub async fn look(self, with_history: bool) -> Result<QueueSnapshot, TaskError> {
         let look_error = NodeError::at(Doing::Look, &self.paths.candidates);
-        let (children, (data, stat), history) = match self.read_queue().await {
+        let (children, (data, stat), history) = match self.read_queue(with_history).await {
             Err(Error::NoNode) => {
                 self.prepare().await?;
-                self.read_queue().await.map_err(look_error)?
+                self.read_queue(with_history).await.map_err(look_error)?
             }
             read => read.map_err(look_error)?,
         };
         let (kept, record) = TermRecord::read(&data, stat.version);
-        let number = record.number.max(history.history.highest());
-        let record = Record {
-            number,
-            history: history.version,
-            ..record
-        };
         let candidates = records::queue(children);
         let Place {
             own,
@@ -60,18 +62,30 @@ impl TaskNodes {
                 .map_err(look_error)?,
             _ => Appointed::Nobody,
         };
+        let is_next = matches!(ahead, Some(0 | 1)) || appointed == Appointed::ThisHost;
+        let history = match history {
+            // If it was written since, the record was too: an election over that record fails.
+            None if is_next => Some(self.read_history().await.map_err(look_error)?),
+            history => history,
+        };
+        let highest = history.as_ref().map_or(0, |it| it.history.highest());
         let queue = Queue {
             ahead,
             predecessor,
             appointed,
-            record,
+            record: Record {
+                number: record.number.max(highest),
+                history: history.as_ref().map_or(UNREAD_VERSION, |it| it.version),
+                ..record
+            },
         };
-        let latest_ended = history.history.latest();
+        let latest_ended = history.as_ref().and_then(|it| it.history.latest());
         let is_written = queue.ahead == Some(0) && !queue.record.released;
-        let history = is_written.then(|| Box::new(history.history));
+        let history = history.filter(|_| is_written);
         let candidate = own.first().cloned();
         Ok(QueueSnapshot {
             queue,
+            candidates: candidates.len(),
             candidate,
             own,
             head,
@@ -79,7 +93,7 @@ impl TaskNodes {
             record: kept,
             zxid: stat.mzxid.unsigned_abs(),
             latest_ended,
-            history,
+            history: history.map(|it| Box::new(it.history)),
         })
     }
 
@@ -156,13 +170,15 @@ impl TaskNodes {
         Ok(None)
     }
 
-    /// Reads the queue, the term record and the history in one request. A second request would wait for the answer to the
-    /// first, because the client's connections gather small messages (Nagle's algorithm).
-    async fn read_queue(&self) -> Result<(Vec<String>, (Vec<u8>, Stat), HistorySnapshot), Error> {
+    /// Reads the queue, the term record and, if that is wanted, the history in one request. A second request would wait for the
+    /// answer to the first, because the client's connections gather small messages (Nagle's algorithm).
+    async fn read_queue(&self, with_history: bool) -> Result<ReadQueue, Error> {
         let mut multi = self.session.client().new_multi_reader();
         multi.add_get_children(&self.paths.candidates)?;
         multi.add_get_data(&self.paths.term)?;
-        multi.add_get_data(&self.paths.history)?;
+        if with_history {
+            multi.add_get_data(&self.paths.history)?;
+        }
         let unexpected = || Error::UnexpectedError("not what was asked for".into());
         let (mut children, mut data) = (None, Vec::new());
         for answer in multi.commit().await? {
@@ -173,12 +189,17 @@ impl TaskNodes {
                 _ => return Err(unexpected()),
             }
         }
-        let [term, history] = <[_; 2]>::try_from(data).map_err(|_| unexpected())?;
+        let mut data = data.into_iter();
         Ok((
             children.ok_or_else(unexpected)?,
-            term,
-            HistorySnapshot::read(history),
+            data.next().ok_or_else(unexpected)?,
+            data.next().map(HistorySnapshot::read),
         ))
+    }
+
+    async fn read_history(&self) -> Result<HistorySnapshot, Error> {
+        let read = self.session.client().get_data(&self.paths.history).await;
+        read.map(HistorySnapshot::read)
     }
 
     /// Finds this session among those whose names are `named`.

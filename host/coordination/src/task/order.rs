@@ -78,11 +78,15 @@ impl TaskNodes {
 
     /// Reads the order, and watches it, whether it can be read or not.
     async fn watch_order(&self) -> Result<(Result<Written, Error>, OneshotWatcher), Error> {
-        let (_, watcher) = self
+        let (stat, watcher) = self
             .session
             .client()
             .check_and_watch_stat(&self.paths.resign)
             .await?;
+        // As a rule there is none. One that comes later fires the watch.
+        if stat.is_none() {
+            return Ok((Ok(None), watcher));
+        }
         let read = self.session.client().get_data(&self.paths.resign).await;
         Ok((
             read.map(Some).or_else(|error| {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::mpsc;
 
 use super::leading::Leading;
 use super::tenure::{Tenure, report_released};
@@ -23,7 +24,14 @@ impl Contender {
         let name = Arc::clone(&self.task.name);
         let about = About::Task(&name);
         match action {
-            Action::Look => self.request(|nodes, _| request::look(nodes)),
+            Action::Look => {
+                // Whether what is to be done once was done, the history may tell.
+                let is_once = self.task.once.is_some();
+                self.request(|nodes, standing| {
+                    let with_history = is_once || standing.may_be_next();
+                    request::look(nodes, standing.urgency_of_look(), with_history)
+                });
+            }
             Action::Join => self.request(|nodes, _| request::join(nodes)),
             Action::StepBack => {
                 self.request(|nodes, standing| request::step_back(nodes, standing.own()));
@@ -94,6 +102,8 @@ impl Contender {
             }
             Action::AnnounceReleased(term) => {
                 let tenure = self.tenure.take();
+                // The activation has said that it has stopped, which is the last that it says.
+                self.notices = None;
                 if let Some(standing) = &mut self.standing {
                     standing.rollout = None;
                 }
@@ -213,6 +223,7 @@ impl Contender {
         }
         let keys_max = usize::try_from(plugin.limits().state_keys).unwrap_or(usize::MAX);
         let fence = self.task.fence(standing, &term);
+        let (notices, _) = self.notices.get_or_insert_with(mpsc::unbounded_channel);
         let session = Arc::clone(&standing.session);
         let state = TaskState::new(session, self.task.paths.clone(), fence).with_keys_max(keys_max);
         tenure.activation = Some(Activation::start(
@@ -222,7 +233,7 @@ impl Contender {
             term,
             permit,
             Arc::new(state),
-            self.notices.0.clone(),
+            notices.clone(),
         ));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::future::pending;
 
-use tokio::sync::{mpsc, watch};
+use futures::StreamExt as _;
+use futures::channel::mpsc;
+use tokio::sync::watch;
 
 use super::Contender;
 use crate::duties::{Duties, HandOver, NotAdmitted};
@@ -19,6 +21,7 @@ pub(super) struct Placing {
     freed: Option<watch::Receiver<()>>,
     /// The record over which it has given way: it does so once.
     given_way: Option<Record>,
+    /// It takes little memory as long as nothing is in it, which tokio's takes at once.
     orders: mpsc::UnboundedReceiver<HandOver>,
 }
 
@@ -32,7 +35,7 @@ pub(super) enum Placed {
 
 impl Placing {
     pub(super) fn new() -> (mpsc::UnboundedSender<HandOver>, Self) {
-        let (sender, orders) = mpsc::unbounded_channel();
+        let (sender, orders) = mpsc::unbounded();
         let placing = Self {
             duties: None,
             freed: None,
@@ -58,7 +61,7 @@ impl Placing {
             }
         };
         let ordered = async {
-            match orders.recv().await {
+            match orders.next().await {
                 Some(order) => order,
                 None => pending().await,
             }

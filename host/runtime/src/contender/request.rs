@@ -1,4 +1,5 @@
 //! Requests to the ensemble, and what their answers bring. Each waits for its turn: there may be hundreds of tasks in a session.
+//! What it needs to be under way it gets when that comes, since thousands may wait.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,9 +160,13 @@ fn no_candidates(queue: &str, strangers: &[String]) -> String {
     )
 }
 
-pub(super) async fn look(nodes: TaskNodes) -> Result<Answer, TaskError> {
-    let _turn = nodes.turn(Urgency::Patient).await;
-    let seen = nodes.look().await?;
+pub(super) async fn look(
+    nodes: TaskNodes,
+    urgency: Urgency,
+    with_history: bool,
+) -> Result<Answer, TaskError> {
+    let _turn = nodes.turn(urgency).await;
+    let seen = Box::pin(nodes.look(with_history)).await?;
     Ok(Answer {
         seen: Some(seen.clone()),
         ..Input::Looked(seen.queue).into()
@@ -169,14 +174,14 @@ pub(super) async fn look(nodes: TaskNodes) -> Result<Answer, TaskError> {
 }
 
 pub(super) async fn join(nodes: TaskNodes) -> Result<Answer, TaskError> {
-    let _turn = nodes.turn(Urgency::Patient).await;
-    nodes.join().await?;
+    let _turn = nodes.turn(Urgency::Begun).await;
+    Box::pin(nodes.join()).await?;
     Ok(Input::Joined.into())
 }
 
 pub(super) async fn step_back(nodes: TaskNodes, own: Vec<String>) -> Result<Answer, TaskError> {
-    let _turn = nodes.turn(Urgency::Patient).await;
-    nodes.step_back(own).await?;
+    let _turn = nodes.turn(Urgency::Begun).await;
+    Box::pin(nodes.step_back(own)).await?;
     Ok(Input::Joined.into())
 }
 
@@ -185,8 +190,8 @@ pub(super) async fn await_predecessor(
     name: String,
     own: Option<String>,
 ) -> Result<Answer, TaskError> {
-    let _turn = nodes.turn(Urgency::Patient).await;
-    let watches = nodes.watch_candidates(name, own).await?;
+    let _turn = nodes.turn(Urgency::Begun).await;
+    let watches = Box::pin(nodes.watch_candidates(name, own)).await?;
     let input = match watches {
         Some(_) => Input::Awaiting,
         None => Input::Gone,
@@ -225,7 +230,7 @@ pub(super) async fn elect(
             let _turn = nodes.turn(Urgency::Urgent).await;
             let (nodes, seen, over) = (nodes.clone(), seen.clone(), over.clone());
             let after = copied.as_ref().map(|copied| &*copied.after);
-            nodes.elect(seen, over, work.generation, after).await?
+            Box::pin(nodes.elect(seen, over, work.generation, after)).await?
         };
         match elected {
             task::ElectOutcome::Won {
@@ -266,7 +271,7 @@ pub(super) async fn read_master(
         record,
         kept,
         watches,
-    } = nodes.read_master(own).await?;
+    } = Box::pin(nodes.read_master(own)).await?;
     Ok(Answer {
         watches,
         record,
@@ -277,7 +282,7 @@ pub(super) async fn read_master(
 
 pub(super) async fn leave_queue(nodes: TaskNodes, own: Vec<String>) -> Result<Answer, TaskError> {
     let _turn = nodes.turn(Urgency::Urgent).await;
-    nodes.leave_queue(own).await?;
+    Box::pin(nodes.leave_queue(own)).await?;
     Ok(Input::Released.into())
 }
 
@@ -287,7 +292,7 @@ pub(super) async fn release(
     own: Vec<String>,
 ) -> Result<Answer, TaskError> {
     let _turn = nodes.turn(Urgency::Urgent).await;
-    let recorded = nodes.release(ended, own).await?;
+    let recorded = Box::pin(nodes.release(ended, own)).await?;
     Ok(Answer {
         recorded,
         ..Input::Released.into()

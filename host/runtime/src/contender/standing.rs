@@ -7,7 +7,7 @@ use futures::future::{BoxFuture, OptionFuture};
 
 use super::leading;
 use super::request::Answer;
-use soloist_coordination::session::Session;
+use soloist_coordination::session::{Session, Urgency};
 use soloist_coordination::task::{QueueSnapshot, TaskError};
 use soloist_coordination::watches::Watches;
 use soloist_core::clock::Moment;
@@ -82,6 +82,25 @@ impl Standing {
     /// The name of this host's candidate, as last read.
     pub(super) fn candidate(&self) -> Option<String> {
         self.seen.as_ref().and_then(|seen| seen.candidate.clone())
+    }
+
+    /// How urgent it is to look at the queue. A host that has looked and had no candidate has made one since.
+    pub(super) fn urgency_of_look(&self) -> Urgency {
+        match &self.seen {
+            Some(seen) if seen.own.is_empty() => Urgency::Begun,
+            _ => Urgency::Patient,
+        }
+    }
+
+    /// Whether this host may find itself next to be elected when it looks again.
+    pub(super) fn may_be_next(&self) -> bool {
+        self.seen
+            .as_ref()
+            .is_some_and(|seen| match seen.queue.ahead {
+                // It has joined the end of the queue since.
+                None => seen.candidates <= 1,
+                Some(ahead) => ahead <= 2,
+            })
     }
 
     /// The names of all candidates of this session, as last read.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use futures::channel::mpsc;
+use tokio::sync::{oneshot, watch};
 
 use super::Work;
 use crate::duties::HandOver;
