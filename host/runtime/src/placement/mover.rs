@@ -158,7 +158,10 @@ impl Mover {
             if standbys.iter().any(takes) {
                 let token = own.term.fencing_token;
                 // A contender that has ended leads nothing.
-                let _ = own.member.orders.unbounded_send(HandOver { token, to, why });
+                let _ = own
+                    .member
+                    .orders
+                    .unbounded_send(HandOver { token, to, why });
                 done += 1;
             }
         }
