@@ -17,7 +17,9 @@ use soloist_runtime::host::HostError;
 
 mod build;
 mod check;
+mod completions;
 mod deploy;
+mod describe;
 mod dev;
 mod diff;
 mod drain;
@@ -26,6 +28,7 @@ mod fetch;
 mod forget;
 mod history;
 mod inspect;
+mod logs;
 mod new;
 mod operator;
 mod options;
@@ -34,9 +37,11 @@ mod pause;
 mod plugins;
 mod push;
 mod resign;
+mod retry;
 mod rollback;
 mod rollout;
 mod run;
+mod state;
 mod status;
 mod tasks;
 mod test;
@@ -93,11 +98,17 @@ enum Command {
     Undeploy(undeploy::Undeploy),
     Forget(forget::Forget),
     Status(status::Status),
+    Describe(describe::Describe),
     Resign(resign::Resign),
+    Retry(retry::Retry),
     Drain(drain::Drain),
     Undrain(undrain::Undrain),
     History(history::History),
+    Logs(logs::Logs),
+    State(state::State),
     Ensemble(ensemble::Ensemble),
+    Completions(completions::Completions),
+    Manual(completions::Manual),
 }
 
 /// A command has failed.
@@ -221,11 +232,17 @@ pub(crate) fn run(line: Option<Line>) -> Result<(), Failure> {
         Command::Undeploy(undeploy) => undeploy.execute(matches),
         Command::Forget(forget) => forget.execute(matches),
         Command::Status(status) => status.execute(matches),
+        Command::Describe(describe) => describe.execute(matches),
         Command::Resign(resign) => resign.execute(matches),
+        Command::Retry(retry) => retry.execute(matches),
         Command::Drain(drain) => drain.execute(matches),
         Command::Undrain(undrain) => undrain.execute(matches),
         Command::History(history) => history.execute(matches),
+        Command::Logs(logs) => logs.execute(matches),
+        Command::State(state) => state.execute(matches),
         Command::Ensemble(ensemble) => ensemble.execute(),
+        Command::Completions(completions) => completions.execute(),
+        Command::Manual(manual) => manual.execute(),
     }
 }
 

@@ -266,7 +266,8 @@ fn flags(help: &str) -> BTreeMap<String, Option<String>> {
     let mut current = None;
     for line in help.lines() {
         let line = line.trim();
-        let word = line.strip_prefix("-h, ").unwrap_or(line);
+        let is_short = line.starts_with('-') && line.get(2..4) == Some(", ");
+        let word = if is_short { &line[4..] } else { line };
         if word.starts_with("--") {
             let end = word.find([' ', '[']).unwrap_or(word.len());
             let flag = word[..end].to_owned();
@@ -285,12 +286,19 @@ fn flags(help: &str) -> BTreeMap<String, Option<String>> {
     flags
 }
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 32] = [
     "run",
     "check",
     "status",
+    "describe",
     "history",
+    "logs",
+    "state TASK list",
+    "state TASK get",
+    "state TASK set",
+    "state TASK delete",
     "resign",
+    "retry",
     "drain",
     "undrain",
     "ensemble",
@@ -309,6 +317,8 @@ const COMMANDS: [&str; 23] = [
     "resume",
     "undeploy",
     "forget",
+    "completions",
+    "manual",
 ];
 
 #[test]

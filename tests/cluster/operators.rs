@@ -4,11 +4,13 @@
 mod case;
 mod cut;
 mod deploy;
+mod describe;
 mod forget;
 mod history;
 mod mistakes;
 mod orders;
 mod resign;
 mod signed;
+mod state;
 mod status;
 mod tasks;

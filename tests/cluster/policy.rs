@@ -5,3 +5,4 @@ mod case;
 mod completion;
 mod crashing;
 mod once;
+mod retried;

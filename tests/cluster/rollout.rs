@@ -358,6 +358,7 @@ async fn a_generation_that_was_gone_back_to_fails_like_any_task() -> Result<()> 
         detail: String::new(),
         restarts: None,
         retry_at: None,
+        retried: None,
     };
     create(
         &scene.operator,

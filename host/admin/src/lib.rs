@@ -17,11 +17,13 @@
 //! | `page` | `/`: the page for people, and what it asks for below `/api/` |
 //! | `metrics` | `/metrics` |
 //! | `obituary` | what a guardian answers while the process of its host is dead |
+//! | `client` | asks another host for lines about a task |
 //! | `told` | what events tell of the session, and counts of them |
 //!
-//! It only reads. Nothing of it runs on the thread that renews the lease, and nobody waits for it.
+//! What answers only reads. Nothing of it runs on the thread that renews the lease, and nobody waits for it.
 
 mod answer;
+pub mod client;
 mod health;
 mod listener;
 mod logs;

@@ -19,9 +19,9 @@ const ANSWERS_MAX: usize = 16;
 
 const LINES: &str = "application/x-ndjson";
 /// Where the lines begin that come later: what `after` takes.
-const NEXT: HeaderName = HeaderName::from_static("soloist-log-next");
+pub(crate) const NEXT: HeaderName = HeaderName::from_static("soloist-log-next");
 /// How many lines between `after` and the first of the answer are gone.
-const MISSED: HeaderName = HeaderName::from_static("soloist-log-missed");
+pub(crate) const MISSED: HeaderName = HeaderName::from_static("soloist-log-missed");
 
 /// What is kept of the lines about tasks.
 #[derive(Debug)]

@@ -19,9 +19,13 @@ const DURATION_MAX: Duration = Duration::from_hours(24);
 
 /// Reads a duration with its unit, from 1 ms to a day.
 pub(crate) fn duration(text: &str) -> Result<Duration, BadValue> {
-    let duration = humantime::parse_duration(text).map_err(|source| BadValue::Duration {
-        text: Excerpt::of(text),
-        source,
+    let duration = humantime::parse_duration(text).map_err(|source| match text.trim().parse() {
+        // In the environment and on the command line, and in files as text.
+        Ok(number) => BadValue::DurationWithoutUnit { number },
+        Err(_) => BadValue::Duration {
+            text: Excerpt::of(text),
+            source,
+        },
     })?;
     if (Duration::from_millis(1)..=DURATION_MAX).contains(&duration) {
         Ok(duration)
@@ -98,7 +102,7 @@ impl Amount {
     pub(crate) fn duration(&self, (): ()) -> Result<Duration, BadValue> {
         match self {
             Self::Text(text) => duration(text),
-            Self::Number(number) => duration(&number.to_string()),
+            Self::Number(number) => Err(BadValue::DurationWithoutUnit { number: *number }),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::file::Document;
 use crate::host;
 use crate::manifest::{Artefact, Manifest, RolloutKeys, RolloutSettings, check_plain};
 use crate::problem::{BadValue, ConfigError};
+use crate::shape;
 use crate::task::{PluginSource, TaskSettings, TaskWire, digest};
 use crate::validator::{Reported, Validator};
 use crate::written::{Source, Written};
@@ -43,11 +44,25 @@ pub struct GivenDeployment {
     pub migrates: Option<Written<bool>>,
 }
 
+/// The keys of hosts that no file to deploy has.
+const HOST_KEYS: [&str; 8] = [
+    "host_id",
+    "nat64",
+    "listen",
+    "listen_token_file",
+    "listen_open",
+    "zookeeper",
+    "deploy",
+    "placement",
+];
+
 /// A file with one task, as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct FileWire {
+    #[serde(deserialize_with = "shape::duration")]
     healthy_after: Option<Written<String>>,
+    #[serde(deserialize_with = "shape::duration")]
     ready_timeout: Option<Written<String>>,
     on_rollback: Option<Written<String>>,
     migrates: Option<Written<bool>>,
@@ -78,7 +93,9 @@ impl Deployment {
             };
             return Validator::run(None, |validator| given.over(file).validate(validator));
         };
-        let file: FileWire = document.parse("")?;
+        let file: FileWire = document
+            .parse("")
+            .map_err(|error| error.in_other_words(of_hosts))?;
         Validator::run(Some(document), |validator| {
             host::refuse_task_settings(document.path(), &given.task, validator);
             given.over(file).validate(validator)
@@ -163,6 +180,18 @@ impl FileWire {
         }
         Ok(first)
     }
+}
+
+/// What is to be done about a key that belongs to hosts.
+fn of_hosts(message: &str) -> Option<String> {
+    let key = message.strip_prefix("unknown field `")?.split('`').next()?;
+    HOST_KEYS.contains(&key).then(|| {
+        format!(
+            "belongs to the configuration of hosts. What is deployed is one [[task]], with `healthy_after`, `ready_timeout`, \
+             `on_rollback` and `migrates` above it: write that into a file of its own, and name the one with [zookeeper] by \
+             --config-file"
+        )
+    })
 }
 
 #[cfg(test)]

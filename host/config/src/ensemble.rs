@@ -58,10 +58,13 @@ pub struct EnsembleWire {
     /// See [`EnsembleConfig::root`].
     pub root: Option<Written<String>>,
     /// See [`EnsembleConfig::session_timeout`].
+    #[serde(deserialize_with = "shape::duration")]
     pub session_timeout: Option<Written<String>>,
     /// See [`EnsembleConfig::tick_time`].
+    #[serde(deserialize_with = "shape::duration")]
     pub tick_time: Option<Written<String>>,
     /// See [`EnsembleConfig::connect_timeout`].
+    #[serde(deserialize_with = "shape::duration")]
     pub connect_timeout: Option<Written<String>>,
     /// See [`EnsembleConfig::tls`].
     #[serde(deserialize_with = "shape::some_table")]
@@ -189,7 +192,10 @@ mod tests {
         #[rustfmt::skip]
         let cases = [
             (zookeeper("session_timout = \"10s\""), "2:1", "zookeeper.session_timout", "unknown field `session_timout`"),
-            (zookeeper("session_timeout = 10"), "2:19", "zookeeper.session_timeout", "expected a string"),
+            (zookeeper("session_timeout = 10"), "2:19", "zookeeper.session_timeout", "10 has no unit: write a duration as text, like \"10s\""),
+            (zookeeper("session_timeout = -1"), "2:19", "zookeeper.session_timeout", "like \"10s\""),
+            (zookeeper("session_timeout = 1.5"), "2:19", "zookeeper.session_timeout", "like \"10s\""),
+            (zookeeper("session_timeout = [10]"), "2:19", "zookeeper.session_timeout", "like \"10s\""),
             (zookeeper("session_timeout = \"10\""), "2:19", "zookeeper.session_timeout", "unit"),
             (zookeeper("session_timeout = \"-1s\""), "2:19", "zookeeper.session_timeout", "not a duration"),
             (zookeeper("tick_time = \"0s\""), "2:13", "zookeeper.tick_time", "out of range"),

@@ -7,11 +7,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
+use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::json;
-use crate::problem::{ConfigError, Place, with_similar};
-use crate::tree::last_key;
+use crate::problem::{ConfigError, PROBLEMS_MAX, Place, with_similar};
+use crate::tree::{last_key, take_out};
 use crate::written::{Source, Written};
 
 /// The largest document that is read.
@@ -140,30 +141,62 @@ impl Document {
     /// Reads what the document says. `root` is the key of the table that it holds, or nothing if it is a host's.
     ///
     /// # Errors
-    /// The first place at which the document is not TOML or JSON, or has an unknown key or a value of another type.
+    /// The first place at which the document is not TOML or JSON; or all at which it has an unknown key or a value of another type.
     pub fn parse<T: DeserializeOwned>(&self, root: &str) -> Result<T, ConfigError> {
-        let syntax = |span, key: Option<String>, message| {
+        let place = |span: &Range<usize>, key: Option<String>| {
             let parts = [Some(root.to_owned()).filter(|root| !root.is_empty()), key];
             let key: Vec<_> = parts.into_iter().flatten().collect();
-            let key = Some(key.join(".")).filter(|key| !key.is_empty());
-            ConfigError::Syntax {
-                place: self.place(&span, key),
-                message,
-            }
+            self.place(span, Some(key.join(".")).filter(|key| !key.is_empty()))
+        };
+        let syntax = |span, key, message| ConfigError::Syntax {
+            place: place(&span, key),
+            message,
         };
         let table = match self.format {
-            Format::Toml => DeTable::parse(&self.text),
-            Format::Json => Ok(json::table(&self.text)
-                .map_err(|error| syntax(error.span, error.key, error.message))?),
-        };
-        table
-            .and_then(|table| T::deserialize(toml::Deserializer::from(table)))
-            .map_err(|error| {
+            Format::Toml => DeTable::parse(&self.text).map_err(|error| {
                 let span = error.span().unwrap_or_default();
                 let key = self.key_at(span.start);
-                // The message alone: the error as a whole quotes the line, and that may hold a secret.
                 syntax(span, key, with_similar(error.message()))
-            })
+            })?,
+            Format::Json => json::table(&self.text)
+                .map_err(|error| syntax(error.span, error.key, error.message))?,
+        };
+        self.read_from(table).map_err(|mistakes| {
+            let told = mistakes
+                .into_iter()
+                .map(|(span, message)| (place(&span, self.key_at(span.start)), message));
+            ConfigError::of_shapes(told.collect())
+        })
+    }
+
+    /// Reads a value of a table. What is wrong with the shape of it, serde tells one mistake at a time: so each is taken out, and the
+    /// rest is read again.
+    fn read_from<T: DeserializeOwned>(
+        &self,
+        mut table: Spanned<DeTable<'_>>,
+    ) -> Result<T, Vec<(Range<usize>, String)>> {
+        let mut mistakes = Vec::new();
+        loop {
+            let read = T::deserialize(toml::Deserializer::from(table.clone()));
+            let error = match read {
+                Ok(value) if mistakes.is_empty() => return Ok(value),
+                Ok(_) => break,
+                Err(error) => error,
+            };
+            let span = error.span().unwrap_or_default();
+            // What has been taken out may be missing now.
+            let is_consequence = error.message().starts_with("missing ");
+            if mistakes.is_empty() || !is_consequence {
+                // The message alone: the error as a whole quotes the line, and that may hold a secret.
+                mistakes.push((span.clone(), with_similar(error.message())));
+            }
+            let may_be_more = !is_consequence && mistakes.len() < PROBLEMS_MAX;
+            if !may_be_more || !take_out(table.get_mut(), &span) {
+                break;
+            }
+        }
+        mistakes.sort_by_key(|(span, _)| span.start);
+        Err(mistakes)
     }
 
     /// Where in the document a value that was read from it stands. `key` is what to call it.
@@ -235,5 +268,60 @@ impl Document {
             key.chars()
                 .all(|character| character.is_ascii_alphanumeric() || "._-".contains(character))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{load_json, refused};
+
+    #[test]
+    fn every_mistake_of_shape_is_told_at_once_and_nothing_that_follows_from_one() {
+        let text = "host_idd = \"a\"\nlisten = 9464\n\n[zookeeper]\nsession_timeout = 10\nauth = [\"hunter2\"]\n\n\
+                    [[task]]\nname = 5\nplugin = \"a.wasm\"\nlimits = { memory = true, cpuu = \"hunter2\" }\n\n\
+                    [[task]]\nname = \"b\"\nplugin = \"b.wasm\"\nallow.http = [\"https://a.example\", 7]\n";
+        let told = refused(text);
+        let places: Vec<_> = told
+            .lines()
+            .map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(" "))
+            .collect();
+        assert_eq!(
+            places,
+            [
+                "etc/soloist.toml:1:1 host_idd",
+                "etc/soloist.toml:2:10 listen",
+                "etc/soloist.toml:5:19 zookeeper.session_timeout",
+                "etc/soloist.toml:6:8 zookeeper.auth",
+                "etc/soloist.toml:9:8 task.name",
+                "etc/soloist.toml:11:21 task.limits.memory",
+                "etc/soloist.toml:11:27 task.limits.cpuu",
+                "etc/soloist.toml:16:36 task.allow.http",
+            ],
+            "{told}"
+        );
+        assert!(!told.contains("hunter2") && told.contains("(did you mean `host_id`?)"));
+    }
+
+    #[test]
+    fn mistakes_of_shape_in_json_are_told_at_once_as_well() {
+        let text = "{ \"host_idd\": \"a\",\n\"listen\": 1,\n\"task\": [{ \"name\": 5 }] }";
+        let told = load_json(text).unwrap_err().to_string();
+        let lines: Vec<_> = told.lines().collect();
+        assert!(
+            lines.len() == 3
+                && lines[0].starts_with("etc/soloist.json:1:3: host_idd: ")
+                && lines[1].starts_with("etc/soloist.json:2:11: listen: ")
+                && lines[2].starts_with("etc/soloist.json:3:20: task.name: "),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn no_more_mistakes_are_told_than_somebody_reads() {
+        let text: String = (0..500)
+            .map(|number| format!("key{number} = 1\n"))
+            .collect();
+        let told = refused(&text);
+        assert_eq!(told.lines().count(), 51, "{told}");
     }
 }

@@ -202,7 +202,7 @@ mod tests {
             (task("limits.sockets = 0"), "4:18", "task.limits.sockets", "write 1 to"),
             (task("limits.state_keys = 1001"), "4:21", "task.limits.state_keys", "write 0 to 1000"),
             (task("limits.cpu = \"101%\""), "4:14", "task.limits.cpu", "write 1 to 100"),
-            (task("limits.start_timeout = 5"), "4:24", "task.limits.start_timeout", "not a duration"),
+            (task("limits.start_timeout = 5"), "4:24", "task.limits.start_timeout", "like \"5s\""),
             (task("limits.compile_timeout = \"0s\""), "4:26", "task.limits.compile_timeout", "out of range"),
             (task("limits = 5"), "4:10", "task.limits", "a table"),
             (task("[[task.limits]]"), "4:1", "task.limits", "in one pair of brackets"),

@@ -58,7 +58,9 @@ pub(crate) struct HostPlacementWire {
     weight: Option<Written<Amount>>,
     max_active: Option<Written<Amount>>,
     spread: Option<Written<bool>>,
+    #[serde(deserialize_with = "shape::duration")]
     grace: Option<Written<String>>,
+    #[serde(deserialize_with = "shape::duration")]
     cool_down: Option<Written<String>>,
 }
 

@@ -84,9 +84,45 @@ pub enum ConfigError {
         /// What the parser says.
         message: String,
     },
+    /// The document has several unknown keys, or values of another type: each of them, in the order in which they stand.
+    #[error("{}", malformed(.0))]
+    Malformed(Vec<(Place, String)>),
     /// Some values are wrong: each of them, in the order in which they were looked at.
     #[error("{}", lines(.0))]
     Invalid(Vec<Problem>),
+}
+
+impl ConfigError {
+    /// The error of these mistakes of shape: at least one.
+    pub(crate) fn of_shapes(mut mistakes: Vec<(Place, String)>) -> Self {
+        match mistakes.pop() {
+            Some((place, message)) if mistakes.is_empty() => Self::Syntax { place, message },
+            last => {
+                mistakes.extend(last);
+                Self::Malformed(mistakes)
+            }
+        }
+    }
+
+    /// The same, where what a parser says of a mistake is told in other words, if there are any.
+    pub(crate) fn in_other_words(self, tell: impl Fn(&str) -> Option<String>) -> Self {
+        let told = |message: String| tell(&message).unwrap_or(message);
+        match self {
+            Self::Syntax { place, message } => Self::Syntax {
+                place,
+                message: told(message),
+            },
+            Self::Malformed(mistakes) => {
+                let mistakes = mistakes.into_iter();
+                Self::Malformed(
+                    mistakes
+                        .map(|(place, message)| (place, told(message)))
+                        .collect(),
+                )
+            }
+            other => other,
+        }
+    }
 }
 
 /// One bad value.
@@ -166,8 +202,20 @@ impl fmt::Display for Place {
 /// The most bad values that are reported at once.
 pub(crate) const PROBLEMS_MAX: usize = 50;
 
+fn malformed(mistakes: &[(Place, String)]) -> String {
+    let lines = mistakes.iter();
+    bounded(
+        lines
+            .map(|(place, message)| format!("{place}: {}", printable(message)))
+            .collect(),
+    )
+}
+
 fn lines(problems: &[Problem]) -> String {
-    let mut lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    bounded(problems.iter().map(ToString::to_string).collect())
+}
+
+fn bounded(mut lines: Vec<String>) -> String {
     if lines.len() == PROBLEMS_MAX {
         lines.push(format!(
             "(these are the first {PROBLEMS_MAX}, there may be more)"

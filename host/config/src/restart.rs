@@ -15,10 +15,13 @@ use crate::written::Written;
 #[serde(deny_unknown_fields, default)]
 pub struct RestartWire {
     /// See [`RestartPolicy::initial`].
+    #[serde(deserialize_with = "shape::duration")]
     pub initial: Option<Written<String>>,
     /// See [`RestartPolicy::max`].
+    #[serde(deserialize_with = "shape::duration")]
     pub max: Option<Written<String>>,
     /// See [`RestartPolicy::healthy_after`].
+    #[serde(deserialize_with = "shape::duration")]
     pub healthy_after: Option<Written<String>>,
     /// See [`RestartPolicy::max_restarts`].
     #[serde(deserialize_with = "shape::count")]

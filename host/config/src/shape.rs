@@ -65,6 +65,57 @@ pub(crate) fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
     deserializer.deserialize_u32(Count).map(Some)
 }
 
+/// Takes a duration as text. A number alone is told with the unit that it may be meant in.
+pub(crate) fn duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Written<String>>, D::Error> {
+    struct Text(String);
+
+    impl<'de> Deserialize<'de> for Text {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            deserializer.deserialize_any(Duration).map(Self)
+        }
+    }
+
+    let Written { value, source } = Written::deserialize(deserializer)?;
+    let Text(value) = value;
+    Ok(Some(Written { value, source }))
+}
+
+struct Duration;
+
+impl Visitor<'_> for Duration {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration as text, with its unit, like \"10s\"")
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
+        match u64::try_from(number) {
+            Ok(number) => self.visit_u64(number),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(number), &self)),
+        }
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<String, E> {
+        Err(E::custom(format_args!(
+            "{number} has no unit: write a duration as text, like \"{number}s\" if seconds are meant"
+        )))
+    }
+
+    fn visit_i128<E: Error>(self, _: i128) -> Result<String, E> {
+        Err(E::invalid_value(
+            Unexpected::Other("integer of more than 64 bits"),
+            &self,
+        ))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+}
+
 struct Table<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Table<T> {

@@ -181,8 +181,10 @@ pub struct TaskWire {
     #[serde(deserialize_with = "shape::table")]
     pub limits: LimitsWire,
     /// See [`TaskSettings::demote_timeout`].
+    #[serde(deserialize_with = "shape::duration")]
     pub demote_timeout: Option<Written<String>>,
     /// See [`TaskSettings::successor_delay`].
+    #[serde(deserialize_with = "shape::duration")]
     pub successor_delay: Option<Written<String>>,
     /// See [`TaskSettings::on_complete`].
     pub on_complete: Option<Written<String>>,

@@ -1,6 +1,6 @@
 //! Which key stands where in a document.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use toml::de::{DeArray, DeTable, DeValue};
 
@@ -25,6 +25,41 @@ fn keys(table: &DeTable<'_>, parent: &str, visit: &mut impl FnMut(usize, String)
         };
         descend(value.get_ref(), &name, visit);
         visit(key.span().start, name);
+    }
+}
+
+/// Takes what is wrong out of a table: the entry whose key or value stands at these bytes, or else the innermost one that holds them.
+/// Says whether there was one.
+pub(crate) fn take_out(table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
+    let mut inside = None;
+    for (key, value) in table.iter_mut() {
+        if key.span() == *span || value.span() == *span {
+            inside = Some((key.clone(), true));
+            break;
+        }
+        let holds = |it: Range<usize>| it.start <= span.start && span.end <= it.end;
+        if is_taken_out_below(value.get_mut(), span) {
+            return true;
+        }
+        if holds(key.span()) || holds(value.span()) {
+            inside = Some((key.clone(), false));
+        }
+    }
+    inside.is_some_and(|(key, _)| table.remove(&key).is_some())
+}
+
+fn is_taken_out_below(value: &mut DeValue<'_>, span: &Range<usize>) -> bool {
+    match value {
+        DeValue::Table(table) => take_out(table, span),
+        DeValue::Array(array) => {
+            let before = array.len();
+            // A list without the wrong element is a list as well.
+            let kept = array.iter().filter(|element| element.span() != *span);
+            *array = kept.cloned().collect();
+            let mut left = array.iter_mut();
+            left.len() < before || left.any(|element| is_taken_out_below(element.get_mut(), span))
+        }
+        _ => false,
     }
 }
 

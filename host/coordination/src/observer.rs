@@ -10,23 +10,28 @@ use soloist_core::records::{self, History, TaskPaths, TermEntry, TermState};
 
 mod asked;
 mod closely;
+mod describe;
 mod drain;
 mod error;
 mod health;
 mod read;
 mod resign;
+mod retry;
 mod rights;
 pub mod rollout;
+mod state;
 mod status;
 mod together;
 mod watch;
 
 pub use asked::Asked;
 pub use closely::{Close, Glance};
+pub use describe::{Description, LeaderSession, Place, Rollout, Schedule, StateSize};
 pub use drain::{Drainage, Seen};
 pub use error::ObserverError;
 use read::Latest;
 pub(crate) use rights::Rights;
+pub use state::{StateChange, StateGuard, StateKey, StateRefused};
 pub use status::{
     DrainState, DrainedHost, Handover, Health, HostStatus, LastFailure, Leader, Status, TaskHealth,
     TaskHost, TaskStatus,

@@ -22,6 +22,7 @@ mod look;
 mod order;
 mod read;
 mod release;
+mod retry;
 
 pub use elect::{ElectOutcome, Generation};
 pub use error::TaskError;

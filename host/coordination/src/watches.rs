@@ -66,6 +66,12 @@ impl Watches {
         }
     }
 
+    /// Lets go of all watches, when nothing is urgent.
+    pub fn let_go(&mut self) {
+        self.current = None;
+        self.retired.clear();
+    }
+
     /// Keeps `holder`, which holds a watch of no more interest, for as long as retired watches are kept.
     pub fn keep(&mut self, holder: impl Send + 'static) {
         self.retired.push(Box::new(holder));

@@ -145,6 +145,7 @@ impl Election {
             Input::SessionStarted => self.session = true,
             Input::SessionEnded => self.session_ended(&mut actions),
             Input::Renewed(settings) => self.renewed(settings, &mut actions),
+            Input::Retry => self.end_rest(),
             Input::Drain { keep } => self.drain(keep, &mut actions),
             Input::Undrain => self.drained = false,
             Input::Full => self.no_room(&mut actions),
@@ -194,6 +195,12 @@ impl Election {
             | State::Stopping { until, .. }
             | State::Releasing { until, .. } => *until = AT_ONCE,
             _ => {}
+        }
+    }
+
+    fn end_rest(&mut self) {
+        if let State::Away { until } = &mut self.state {
+            *until = AT_ONCE;
         }
     }
 

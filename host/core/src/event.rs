@@ -301,6 +301,14 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_in: Option<Seconds>,
     },
+    /// An operator has the task tried again. The host, which rested because the plugin had failed for good on it, stands again.
+    Retried {
+        /// The operator.
+        by: String,
+        /// The operator's reason.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
     /// The host has begun to demote the plugin.
     Draining {
         /// Why the plugin is demoted.

@@ -48,7 +48,7 @@ mod terms;
 
 pub use candidate::{Candidate, CandidateRecord, is_session, queue};
 pub use drain::{DrainOrder, DrainProgress};
-pub use failed::FailedRecord;
+pub use failed::{FailedRecord, RetryOrder};
 pub use format::FormatError;
 pub use generation::{Envelope, GENERATION_MAX_BYTES, Generation, SIGNATURES_MAX};
 pub use history::{History, PAST_TERMS_MAX};

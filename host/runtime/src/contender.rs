@@ -36,6 +36,7 @@ mod marking;
 mod once;
 mod placing;
 mod request;
+mod resting;
 mod rollout;
 mod standing;
 mod status;
@@ -143,6 +144,8 @@ pub struct Contender {
     after: &'static str,
     placing: Placing,
     demotions: Demotions,
+    /// The token of the term in which the plugin has failed for good on this host, until it stands again.
+    rests_since: Option<FencingToken>,
 }
 
 impl Contender {
@@ -182,6 +185,7 @@ impl Contender {
             after: "none",
             placing,
             demotions: Demotions::default(),
+            rests_since: None,
         };
         let handle = ContenderHandle {
             status,
@@ -314,9 +318,14 @@ impl Contender {
             Happened::Ordered(order) => self.ordered(order),
             Happened::Led(answer) => self.led(*answer),
             Happened::Counted => self.tell_restarts(),
-            Happened::Marked(stay_out) => self
-                .inputs
-                .extend(stay_out.map(|stay_out| Input::Resign { stay_out })),
+            Happened::Retried(order) => self.retried(order),
+            Happened::Marked(stay_out) => {
+                if stay_out.is_some() {
+                    self.rests_after_term();
+                }
+                self.inputs
+                    .extend(stay_out.map(|stay_out| Input::Resign { stay_out }));
+            }
         }
     }
 
@@ -429,6 +438,7 @@ impl Contender {
         for action in self.election.handle(now, input) {
             finished |= self.perform(action);
         }
+        self.listen_while_resting();
         self.publish(now.time);
         self.show(now.time);
         self.count();

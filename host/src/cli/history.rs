@@ -96,7 +96,7 @@ fn seconds(time: Duration) -> f64 {
     time.as_millis() as f64 / 1_000.0
 }
 
-fn text(entries: &[TermEntry]) -> String {
+pub(super) fn text(entries: &[TermEntry]) -> String {
     let rows: Vec<_> = entries.iter().map(row).collect();
     table(
         [

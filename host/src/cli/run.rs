@@ -8,8 +8,8 @@ use soloist_config::{BadValue, Config, DeployConfig, TaskName, is_drawn_host_id}
 use soloist_core::access::Auth;
 use soloist_core::guardian::{OnDeath, Teller};
 use soloist_core::roster::roster;
-use soloist_deploy::accepted::AcceptedStore;
-use soloist_deploy::{Artefacts, Bounds, Cache, DockerConfig};
+use soloist_deploy::accepted::{AcceptedStore, StoreError};
+use soloist_deploy::{Artefacts, Bounds, Cache, CacheError, DockerConfig};
 use soloist_runtime::contender::Once;
 use soloist_runtime::deployer::Deployer;
 use soloist_runtime::host::{Host, HostError};
@@ -298,9 +298,18 @@ fn opened(deploy: &DeployConfig) -> Result<(Artefacts, AcceptedStore), Failure> 
         let artefacts = Artefacts::new(cache, Bounds::default(), DockerConfig::of_user());
         anyhow::Ok((artefacts, accepted))
     };
-    open()
-        .context("cannot take deployed tasks")
-        .map_err(Failure::RunTime)
+    open().map_err(|error| {
+        let of_store = error.downcast_ref::<StoreError>();
+        let is_invalid = of_store.is_some_and(StoreError::is_of_configuration)
+            || matches!(error.downcast_ref(), Some(CacheError::Exposed { .. }));
+        let error = error.context("cannot take deployed tasks");
+        if is_invalid {
+            // The guardian does not start a host again that cannot be started so.
+            Failure::Invalid(error)
+        } else {
+            Failure::RunTime(error)
+        }
+    })
 }
 
 /// What SIGHUP asks for.

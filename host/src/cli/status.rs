@@ -42,7 +42,8 @@ const RETRY: Duration = Duration::from_secs(1);
 ///               "last_failure": {"at": TIME, "host": ID, "term": NUMBER, "fencing_token": NUMBER, "cause": CAUSE,
 ///                                "detail": TEXT},
 ///               "failure": {"terms": NUMBER, "term": NUMBER, "fencing_token": NUMBER, "host": ID, "at": TIME,
-///                           "cause": CAUSE, "detail": TEXT, "restarts": NUMBER, "retry_at": TIME},
+///                           "cause": CAUSE, "detail": TEXT, "restarts": NUMBER, "retry_at": TIME,
+///                           "retried": {"zxid": NUMBER, "by": TEXT, "at": TIME, "reason": TEXT}},
 ///               "leader": {"host": ID, "term": NUMBER, "fencing_token": NUMBER, "since": TIME, "generation": NUMBER,
 ///                          "digest": DIGITS},
 ///               "standbys": [ID, ...],
@@ -54,7 +55,7 @@ const RETRY: Duration = Duration::from_secs(1);
 ///
 /// STATE is led, vacant, or failed: then the plugin has failed for good in the latest "terms" terms in a row. "failure"
 /// says how it did in the last of them and when a host tries it again, if that is known and still to come; it is null
-/// otherwise. Both are left as soon as a later term runs healthy. Failed or not, "leader" is null while nobody leads.
+/// otherwise. "retried" is there once `soloist retry` was ordered. Both are left as soon as a later term runs healthy. Failed or not, "leader" is null while nobody leads.
 /// "standbys" are in the order in which they will lead. A program that knows nothing of Soloist, where a task has a
 /// `path`, leads with a "term" of null, and "host" is what it wrote into the master node. A TIME is RFC 3339 in UTC.
 ///
@@ -341,6 +342,7 @@ fn failure_row(status: &TaskStatus) -> Option<[String; 9]> {
     let failure = status.failure.clone()?;
     let retry = match (&status.leader, status.standbys.is_empty()) {
         (Some(_), _) | (None, false) => "now".to_owned(),
+        (None, true) if failure.is_retried() => "now".to_owned(),
         (None, true) => failure.retry_at.unwrap_or_else(|| NOTHING.to_owned()),
     };
     Some([

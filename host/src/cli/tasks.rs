@@ -11,6 +11,8 @@ use super::output::{NOTHING, print, print_json, shown, table, time_between};
 
 mod show;
 
+pub(super) use show::rollout_lines;
+
 /// How many digits of a digest are shown in the list.
 const DIGEST_SHORT: usize = 12;
 

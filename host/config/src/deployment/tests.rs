@@ -61,7 +61,10 @@ fn what_cannot_be_deployed_is_told_with_its_place() {
             "migrates = true\n".to_owned(),
             "describe the task to deploy",
         ),
-        (format!("{task}[zookeeper]\n"), "unknown field `zookeeper`"),
+        (
+            format!("{task}[zookeeper]\n"),
+            "zookeeper: belongs to the configuration of hosts",
+        ),
         (
             format!("helthy_after = \"1m\"\n{task}"),
             "unknown field `helthy_after`",

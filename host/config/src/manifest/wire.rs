@@ -40,7 +40,9 @@ pub(super) struct ManifestWire {
     artefact: Option<Written<ArtefactWire>>,
     #[serde(deserialize_with = "shape::some_table")]
     task: Option<Written<TaskWire>>,
+    #[serde(deserialize_with = "shape::duration")]
     healthy_after: Option<Written<String>>,
+    #[serde(deserialize_with = "shape::duration")]
     ready_timeout: Option<Written<String>>,
     on_rollback: Option<Written<String>>,
     migrates: Option<Written<bool>>,

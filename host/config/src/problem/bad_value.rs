@@ -21,6 +21,14 @@ pub enum BadValue {
         /// What the parser says.
         source: humantime::DurationError,
     },
+    /// A number where a duration is meant.
+    #[error(
+        "{number} has no unit: write a duration as text, like \"{number}s\" if seconds are meant"
+    )]
+    DurationWithoutUnit {
+        /// What was written.
+        number: u64,
+    },
     /// A duration of no use.
     #[error("{text} is out of range: write a duration from 1ms to 1day")]
     DurationRange {

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::rollout::Unreadable;
+use super::state::StateRefused;
 use crate::artefacts::ArtefactError;
 use crate::error::NodeError;
-use soloist_core::records::FormatError;
+use soloist_core::records::{FailedRecord, FormatError};
 use soloist_core::rollout::Refused;
 use soloist_core::text::printable;
 
@@ -43,6 +44,9 @@ pub enum ObserverError {
     /// The order does not fit the rollout as it is.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The state of a task cannot be read or written so.
+    #[error(transparent)]
+    State(#[from] StateRefused),
     /// An artefact could not be kept or read.
     #[error(transparent)]
     Artefact(Box<ArtefactError>),
@@ -173,6 +177,76 @@ pub enum ObserverError {
     NoLeader {
         /// The task.
         task: String,
+    },
+    /// Somebody leads the task that is to be tried again.
+    #[error(
+        "{} leads task {task}: there is nothing to try again. To have its plugin started anew, use `soloist resign {task}`",
+        printable(host)
+    )]
+    TriedAlready {
+        /// The task.
+        task: String,
+        /// Who leads.
+        host: String,
+    },
+    /// The task that is to be tried again has not failed.
+    #[error(
+        "task {task} has not failed for good, so no host rests for that: there is nothing to try again. Nobody leads it since term \
+         {term}: `soloist status {task}` says who stands, `soloist history {task}` how that term has ended"
+    )]
+    NothingToRetry {
+        /// The task.
+        task: String,
+        /// The number of its latest term.
+        term: u64,
+    },
+    /// The leader has marked the task as failed, and does not give it back.
+    #[error(
+        "the leader of task {task} has failed for good, and has not given the task back within {within:?}: no order was given"
+    )]
+    NotRetried {
+        /// The task.
+        task: String,
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// The task was tried again, and its plugin has failed for good again.
+    #[error(
+        "{} has tried task {task} in term {}, and its plugin has failed again: {}",
+        printable(&failed.host), failed.term, printable(&failed.detail)
+    )]
+    FailsAgain {
+        /// The task.
+        task: String,
+        /// How it has failed.
+        failed: Box<FailedRecord>,
+    },
+    /// The order to try again stands, and nobody leads.
+    #[error(
+        "nobody leads task {task} within {within:?}; the order stands. It is heard by hosts that run, have the task and rest after \
+         failures; hosts of an earlier release stand again in their own time"
+    )]
+    NobodyTries {
+        /// The task.
+        task: String,
+        /// How long it was waited for.
+        within: Duration,
+    },
+    /// Nobody is to run the task.
+    #[error("task {task} is paused: `soloist resume {task}` has hosts stand for it")]
+    Paused {
+        /// The task.
+        task: String,
+    },
+    /// Nobody is to run the task.
+    #[error(
+        "generation {generation} of task {task} has failed, and there is none to go back to: deploy another one"
+    )]
+    GenerationFailed {
+        /// The task.
+        task: String,
+        /// The number of the generation.
+        generation: u64,
     },
     /// A program that knows nothing of Soloist leads.
     #[error(

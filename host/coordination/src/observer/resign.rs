@@ -64,7 +64,9 @@ impl Observer {
         };
         let path = TaskPaths::new(&self.root, &task, None).resign;
         let version = self.write(&path, &records::encode(&order)).await?;
-        let Ok(next) = tokio::time::timeout(within, self.next_leader(&task, &leader)).await else {
+        let Ok(next) =
+            tokio::time::timeout(within, self.next_leader(&task, leader.fencing_token)).await
+        else {
             let ended = self
                 .history(&task)
                 .await?
@@ -100,8 +102,12 @@ impl Observer {
         }
     }
 
-    /// Waits until somebody leads in another term than `before`.
-    async fn next_leader(&self, task: &str, before: &Leader) -> Result<Leader, ObserverError> {
+    /// Waits until somebody leads in another term than the one with the fencing token `before`.
+    pub(super) async fn next_leader(
+        &self,
+        task: &str,
+        before: u64,
+    ) -> Result<Leader, ObserverError> {
         loop {
             let look = async {
                 let changes = self.watch(Asked::One(task)).await?.set;
@@ -109,7 +115,7 @@ impl Observer {
             };
             match look.await {
                 Ok((changes, status)) => match status.leader {
-                    Some(leader) if leader.fencing_token != before.fencing_token => {
+                    Some(leader) if leader.fencing_token != before => {
                         return Ok(leader);
                     }
                     _ => changes.fired().await,

@@ -12,6 +12,7 @@ mod leading;
 mod master;
 mod queue;
 mod renewal;
+mod retry;
 mod setbacks;
 mod shutdown;
 mod withdrawal;

@@ -159,6 +159,8 @@ pub enum Input {
     /// The task is to be done in another way from the next term on, with these settings: a term under way ends, and nothing that
     /// kept this host out of the queue does any more.
     Renewed(Settings),
+    /// An operator has the task tried again: what this host rests for is no reason to rest any more.
+    Retry,
     /// An operator has drained this host: it gives back what it holds in the task, and stands again after [`Input::Undrain`].
     Drain {
         /// Whether a term of this host goes on, until it ends for another reason.

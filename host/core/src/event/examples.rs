@@ -176,6 +176,10 @@ fn of_tasks() -> Vec<Event> {
             terms: 2,
             retry_in: Some(Seconds(Duration::from_secs(90))),
         },
+        Event::Retried {
+            by: "ann@ops".into(),
+            reason: Some("why".into()),
+        },
         Event::Draining {
             reason: Demotion::Resigned,
         },

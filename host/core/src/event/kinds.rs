@@ -65,6 +65,7 @@ kinds! {
     CompletedBefore = "completed-before", INFO;
     PluginFailed = "plugin-failed", ERROR;
     Failed = "failed", ERROR;
+    Retried = "retried", INFO;
     Draining = "draining", INFO;
     Demoted = "demoted", INFO;
     Revoked = "revoked", WARN;

@@ -158,6 +158,11 @@ impl Event {
             } => format!(
                 "the plugin has failed for good on this host, restarted {restarts} times: {cause}"
             ),
+            Self::Retried { by, reason } => {
+                let reason = reason.as_ref().map(|reason| format!(" ({reason})"));
+                let reason = reason.unwrap_or_default();
+                format!("{by} has the task tried again{reason}: this host rests no longer")
+            }
             Self::RolloutWaiting {
                 generation,
                 ready,

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{bounded, is_about};
+use super::{Changed, bounded, is_about};
 use crate::restart::PluginFailed;
 use crate::term::Term;
 
@@ -36,6 +36,35 @@ pub struct FailedRecord {
     /// have ended by then.
     #[serde(default)]
     pub retry_at: Option<String>,
+    /// The latest order of an operator to the hosts that rest after failures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retried: Option<RetryOrder>,
+}
+
+/// An operator's order to all hosts that rest because the plugin has failed for good: stand again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryOrder {
+    /// The transaction that had written the mark when the order was given. The order is for the hosts whose terms began before: what
+    /// fails later is not meant.
+    pub zxid: u64,
+    /// Who gave the order, when and why.
+    #[serde(flatten)]
+    pub given: Changed,
+}
+
+impl RetryOrder {
+    /// Whether a host rests in vain that has failed in the term with this fencing token.
+    pub fn is_for(&self, token: u64) -> bool {
+        token < self.zxid
+    }
+
+    /// The order as it may be shown: anybody may have written the texts.
+    #[must_use]
+    pub fn cleaned(self) -> Self {
+        let Changed { by, at, reason } = &self.given;
+        let given = Changed::new(by, at).because(reason.as_deref());
+        Self { given, ..self }
+    }
 }
 
 impl FailedRecord {
@@ -48,6 +77,9 @@ impl FailedRecord {
         now: SystemTime,
         retry_at: impl FnOnce(u32) -> Option<SystemTime>,
     ) -> Self {
+        let retried = before.as_ref().and_then(|before| before.retried.clone());
+        // What was retried begins anew.
+        let before = before.filter(|before| !before.is_retried());
         let (terms, others) =
             before.map_or((0, None), |before| (before.terms, before.retry_after(now)));
         let terms = terms.saturating_add(1);
@@ -64,7 +96,24 @@ impl FailedRecord {
             detail: bounded(&failed.cause.to_string()),
             restarts: Some(failed.restarts),
             retry_at: retry_at.map(shown),
+            retried,
         }
+    }
+
+    /// The mark with an operator's order to try again. `zxid` is the transaction that has last written the mark.
+    #[must_use]
+    pub fn retried(self, zxid: u64, given: Changed) -> Self {
+        Self {
+            retry_at: None,
+            retried: Some(RetryOrder { zxid, given }),
+            ..self
+        }
+    }
+
+    /// Whether an operator has ordered to try again since the last failure.
+    pub fn is_retried(&self) -> bool {
+        let token = self.fencing_token.unwrap_or(0);
+        self.retried.as_ref().is_some_and(|it| it.is_for(token))
     }
 
     /// The mark on terms that ran this generation.

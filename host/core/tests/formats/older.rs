@@ -174,6 +174,27 @@ fn the_mark_on_a_task_that_fails() {
     assert_eq!((next(Some(record)), next(decode(NEWER))), (9, 1));
 }
 
+/// The order of an operator to try again is kept when a later term fails, which begins to count anew.
+#[test]
+fn the_mark_on_a_task_that_is_tried_again() {
+    let bytes = written!("failed-retried");
+    let record: FailedRecord = decode(bytes).unwrap();
+    is_written_as_before(&record, bytes);
+    assert_eq!(decode(&with_more(bytes)), Some(record.clone()));
+    let order = record.retried.clone().unwrap();
+    assert!(record.is_retried() && order.is_for(871) && !order.is_for(902));
+    let failed = PluginFailed {
+        cause: Cause::Panicked("why".into()),
+        restarts: 1,
+    };
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
+    let next = |before, token| FailedRecord::after(before, &term(9, token), &failed, at, |_| None);
+    let first = next(Some(record), 910);
+    assert_eq!((first.terms, first.retried.as_ref()), (1, Some(&order)));
+    assert!(!first.is_retried());
+    assert_eq!(next(Some(first), 920).terms, 2);
+}
+
 #[test]
 fn what_a_leader_says_of_restarts() {
     let bytes = written!("restarts");

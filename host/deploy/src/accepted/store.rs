@@ -32,6 +32,21 @@ pub enum StoreError {
     Write { path: PathBuf, source: io::Error },
 }
 
+impl StoreError {
+    /// Whether the configuration has to be mended, or the machine, before the same can succeed.
+    pub fn is_of_configuration(&self) -> bool {
+        use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+        match self {
+            Self::Exposed { .. } => true,
+            Self::Directory { source, .. } => matches!(
+                source.kind(),
+                NotFound | NotADirectory | PermissionDenied | ReadOnlyFilesystem
+            ),
+            _ => false,
+        }
+    }
+}
+
 /// What a host has accepted, on its disk.
 ///
 /// All of it blocks the thread for as long as the disk takes.

@@ -11,7 +11,7 @@ use soloist_coordination::session::{Session, Urgency};
 use soloist_coordination::task::{QueueSnapshot, TaskError};
 use soloist_coordination::watches::Watches;
 use soloist_core::clock::Moment;
-use soloist_core::records::{ResignOrder, TermRecord};
+use soloist_core::records::{ResignOrder, RetryOrder, TermRecord};
 
 /// Sets or removes the mark on a task that fails, and gives how long this host stays out of the queue then, if at all.
 pub(super) type Marking = BoxFuture<'static, Option<Duration>>;
@@ -40,6 +40,8 @@ pub(super) struct Standing {
     pub(super) counting: Option<BoxFuture<'static, ()>>,
     /// What a leader asks of the rollout.
     pub(super) rollout: Option<Asking>,
+    /// An order to try the task again, to come while this host rests after failures.
+    pub(super) retry: Option<BoxFuture<'static, RetryOrder>>,
 }
 
 /// Something that was waited for.
@@ -50,6 +52,8 @@ pub(super) enum Happened {
     Changed,
     /// Somebody wants this host to resign.
     Ordered(ResignOrder),
+    /// Somebody wants the task to be tried again.
+    Retried(RetryOrder),
     /// The mark is set or removed.
     Marked(Option<Duration>),
     /// What was said of restarts stands, or cannot be said, and more may be said.
@@ -71,6 +75,7 @@ impl Standing {
             marking: None,
             counting: None,
             rollout: None,
+            retry: None,
         }
     }
 
@@ -135,6 +140,10 @@ impl Standing {
             Some(stay_out) = OptionFuture::from(self.marking.as_mut()) => {
                 self.marking = None;
                 Happened::Marked(stay_out)
+            }
+            Some(order) = OptionFuture::from(self.retry.as_mut()) => {
+                self.retry = None;
+                Happened::Retried(order)
             }
             Some(()) = OptionFuture::from(self.counting.as_mut()) => {
                 self.counting = None;

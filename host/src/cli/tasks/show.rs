@@ -115,7 +115,8 @@ impl Show {
     }
 }
 
-fn text(task: &str, record: &RolloutRecord, deployed: &Deployed) -> String {
+/// What a record says of a rollout, one thing a line, and which generations are kept.
+pub(in crate::cli) fn rollout_lines(record: &RolloutRecord, generations: &[u64]) -> String {
     let mut text = String::new();
     let number = |generation: Option<Generation>| {
         generation.map_or_else(
@@ -151,8 +152,16 @@ fn text(task: &str, record: &RolloutRecord, deployed: &Deployed) -> String {
         "changed",
         &format!("{} by {}{reason}", record.changed.at, record.changed.by),
     );
-    let kept: Vec<_> = deployed.generations.iter().map(u64::to_string).collect();
+    let kept: Vec<_> = generations.iter().map(u64::to_string).collect();
     line("generations", &kept.join(", "));
+    text
+}
+
+fn text(task: &str, record: &RolloutRecord, deployed: &Deployed) -> String {
+    let mut text = rollout_lines(record, &deployed.generations);
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<14}{}", printable(value));
+    };
     match &deployed.seen.running {
         None => line("leader", "nobody"),
         Some(running) => {

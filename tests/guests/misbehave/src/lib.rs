@@ -44,6 +44,8 @@ impl Plugin for Misbehave {
             "complete" => {}
             "second-term" if term.number > 1 => {}
             "second-term" => sleep(FOREVER).await,
+            "third-term" if term.number > 2 => sleep(FOREVER).await,
+            "third-term" => Err("this went wrong")?,
             "recover" => recover().await?,
             "spoil" => {
                 soloist_sdk::state::set("count", &"no number").await?;

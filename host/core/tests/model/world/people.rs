@@ -24,7 +24,9 @@ impl World {
         match self.random.below(10) {
             0 => self.kill(host),
             1 => self.shut_down(host),
-            2 | 3 => self.resign(host),
+            2 => self.resign(host),
+            3 if self.random.below(2) == 0 => self.retry(host),
+            3 => self.resign(host),
             4 => self.delete_master(),
             5 => self.delete_candidate(host),
             6 => self.change(&[Change::DeleteTerm, Change::GarbleTerm]),
@@ -87,6 +89,19 @@ impl World {
         self.renewals += 1;
         let input = Input::Renewed(settings(&self.plan));
         let successor = None;
+        self.after(
+            0,
+            Event::Told {
+                host,
+                input,
+                successor,
+            },
+        );
+    }
+
+    /// A host that may rest is told to stand again.
+    fn retry(&mut self, host: HostId) {
+        let (input, successor) = (Input::Retry, None);
         self.after(
             0,
             Event::Told {
