@@ -150,15 +150,7 @@ impl Run {
             .context("cannot start the coordination runtime")
             .map_err(Failure::RunTime)?;
         coordination.block_on(async {
-            if let Some(roster) = roster() {
-                tokio::spawn(lookout::tick(Arc::clone(roster), service.tick()));
-                let (shutdown, service) = (shutdown.clone(), service.clone());
-                tokio::spawn(async move {
-                    shutdown.requested().await;
-                    roster.stopping();
-                    service.stops();
-                });
-            }
+            tell_whoever_watches(&service, &shutdown);
             let first = config.clone();
             let (loader, plugins) = tokio::select! {
                 loaded = plugins::apart(move || plugins::load(&first)) => loaded?,
@@ -198,6 +190,18 @@ impl Run {
                 .map_err(Failure::from)
         })
     }
+}
+
+/// Tells whoever watches the host that this thread lives, and when the host begins to stop.
+fn tell_whoever_watches(service: &Service, shutdown: &Shutdown) {
+    let Some(roster) = roster() else { return };
+    tokio::spawn(lookout::tick(Arc::clone(roster), service.tick()));
+    let (shutdown, service) = (shutdown.clone(), service.clone());
+    tokio::spawn(async move {
+        shutdown.requested().await;
+        roster.stopping();
+        service.stops();
+    });
 }
 
 /// What is to be done once, if anything is, of so many tasks.

@@ -1,9 +1,9 @@
 //! What the guardian tells the service manager: what its process tells, and while there is none, that this is so.
 
-use std::fmt::Display;
 use std::future::pending;
 use std::time::Duration;
 
+use soloist_core::guardian::Death;
 use soloist_core::service::{ServicePhase, ServiceState, feeding};
 use tokio::time::sleep;
 
@@ -46,7 +46,7 @@ impl Service {
     }
 
     /// The process has died.
-    pub(super) fn died(&mut self, death: impl Display, pause: Option<Duration>) {
+    pub(super) fn died(&mut self, death: Death, pause: Option<Duration>) {
         let then = match pause {
             Some(pause) => format!("it is started again in {pause:?}"),
             None => "the guardian ends".to_owned(),

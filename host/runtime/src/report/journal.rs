@@ -71,9 +71,12 @@ impl Journal {
 impl Write for Journal {
     fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
         let sent = self.socket.send_to(entry, &self.path);
-        match sent.as_ref().map_err(Errno::from_io_error) {
-            Err(Some(Errno::MSGSIZE | Errno::NOBUFS)) => self.send_long(entry)?,
-            _ => drop(sent?),
+        let Err(error) = sent else {
+            return Ok(entry.len());
+        };
+        match Errno::from_io_error(&error) {
+            Some(Errno::MSGSIZE | Errno::NOBUFS) => self.send_long(entry)?,
+            Some(_) | None => return Err(error),
         }
         Ok(entry.len())
     }

@@ -188,9 +188,10 @@ impl Telling {
             let status = "reads the configuration again".to_owned();
             (ServicePhase::Reloading, status)
         } else {
-            let phase = match self.is_ready {
-                true => ServicePhase::Ready,
-                false => ServicePhase::Starting,
+            let phase = if self.is_ready {
+                ServicePhase::Ready
+            } else {
+                ServicePhase::Starting
             };
             let mut status = leads(&tasks);
             for (is_so, what) in [
