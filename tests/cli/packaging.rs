@@ -97,6 +97,7 @@ fn plugins_cannot_be_loaded_where_no_memory_may_become_executable() -> Result<()
 /// A chroot that has all of this machine, and forgets what is written into it.
 const INSTALL: &str = r#"
 set -eu
+exec 2>&1
 mount --make-rprivate /
 mount -t tmpfs none "$1"
 mkdir "$1/upper" "$1/work" "$1/root"
