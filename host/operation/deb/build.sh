@@ -27,16 +27,14 @@ install -m 0644 "$here/copyright" "$documents/copyright"
 gzip -9n <"$top/CHANGELOG.md" >"$documents/changelog.gz"
 
 # The program has its own manual and completions.
-if "$program" --help | grep -q '^  completions '; then
-    manual=$root/usr/share/man/man1
-    mkdir -p "$manual"
-    "$program" manual "$manual" >/dev/null
-    gzip -9n "$manual"/*
-    complete() { mkdir -p "$root/$2" && "$program" completions "$1" >"$root/$2/$3"; }
-    complete bash usr/share/bash-completion/completions soloist
-    complete zsh usr/share/zsh/vendor-completions _soloist
-    complete fish usr/share/fish/vendor_completions.d soloist.fish
-fi
+manual=$root/usr/share/man/man1
+mkdir -p "$manual"
+"$program" manual "$manual" >/dev/null
+gzip -9n "$manual"/*
+complete() { mkdir -p "$root/$2" && "$program" completions "$1" >"$root/$2/$3"; }
+complete bash usr/share/bash-completion/completions soloist
+complete zsh usr/share/zsh/vendor-completions _soloist
+complete fish usr/share/fish/vendor_completions.d soloist.fish
 
 # The newest version of each library that the program asks for.
 needs=
