@@ -149,7 +149,9 @@ async fn a_failing_plugin_is_seen_by_who_has_the_token_and_no_text_becomes_marku
     let cluster = Cluster::embedded().await?;
     let client = cluster.client().await?;
     let token = "0123456789-the-token";
+    let for_orders = "0123456789-the-other-token";
     let token_file = cluster.file("token", token)?;
+    let orders_file = cluster.file("orders", for_orders)?;
     let plugin = build::artifacts()?.guest("misbehave").display().to_string();
     let restart = r#"{ initial = "10ms", max = "20ms", healthy_after = "1m", max_restarts = 2 }"#;
     let file = format!(
@@ -161,6 +163,7 @@ async fn a_failing_plugin_is_seen_by_who_has_the_token_and_no_text_becomes_marku
         .host_of("alpha", &file)?
         .flag("--listen", "127.0.0.1:0");
     let command = command.flag("--listen-token-file", token_file);
+    let command = command.flag("--listen-admin-token-file", orders_file);
     let mut host = command.start(&cluster.history)?;
     let pages = Pages::of(&mut host).await?;
     let markup = "<img src=x onerror=window.owned=1><b>bold";
@@ -263,10 +266,39 @@ async fn a_failing_plugin_is_seen_by_who_has_the_token_and_no_text_becomes_marku
     ensure!(made == json!([0, 1, null]), "{made}");
     fits(&mut browser).await?;
     browser.picture("hostile-phone").await?;
+    // Orders ask for the other token, and then once more whether they are meant.
+    browser.eval("location.hash = '#/task/fails'").await?;
+    browser
+        .until("!document.getElementById('orders').hidden && document.getElementById('one-title').textContent === 'fails'")
+        .await?;
+    browser
+        .eval("document.getElementById('orders-ask').click()")
+        .await?;
+    browser
+        .until("document.activeElement.id === 'token'")
+        .await?;
+    browser.write(for_orders).await?;
+    browser.press("Enter").await?;
+    browser
+        .until("document.getElementById('order-form').checkVisibility()")
+        .await?;
+    browser
+        .eval("document.getElementById('order').value = 'pause'; document.getElementById('order-form').requestSubmit()")
+        .await?;
+    browser.picture("order-phone").await?;
+    browser
+        .eval("document.getElementById('order-yes').click()")
+        .await?;
+    browser
+        .until("document.getElementById('order-said').textContent.startsWith('Not done: ')")
+        .await?;
+    fits(&mut browser).await?;
     // The first answer to the wrong token, and to none, is what a browser calls an error.
     let complaints = browser.complaints();
     ensure!(
-        complaints.iter().all(|it| it.to_string().contains("401")),
+        complaints.iter().all(|it| ["401", "409"]
+            .iter()
+            .any(|status| it.to_string().contains(status))),
         "{complaints:?}"
     );
     client::close(client).await;

@@ -36,15 +36,14 @@ async fn a_standby_shows_a_failover_as_it_happens_and_what_became_of_the_term_be
         "{hello}"
     );
     let both = |told: &Value| led_by("a")(told) && told["rows"][0]["standbys"] == json!(["b"]);
+    // A host says how many tasks it leads with its next heartbeat.
+    let both = |told: &Value| both(told) && told["hosts"]["rows"][0]["leads"] == 1;
     let told = events.until("tasks", both).await?;
     ensure!(
         told["rows"][0]["task"] == TASK && told["health"]["healthy"] == 1,
         "{told}"
     );
-    ensure!(
-        told["hosts"]["all"] == 2 && told["hosts"]["rows"][0]["leads"] == 1,
-        "{told}"
-    );
+    ensure!(told["hosts"]["all"] == 2, "{told}");
     let lease = |exact: bool| {
         move |tick: &Value| {
             let lease = &tick["leases"][TASK];
@@ -294,6 +293,53 @@ async fn streams_are_bounded_and_delay_neither_others_nor_the_lease() -> Result<
     let (status, told) = pages.leads(TASK).await?;
     ensure!(status == 200 && told["term"] == 1, "{told}");
     Ok(())
+}
+
+/// Whoever shows the other token has a leader resign; the host that is asked need not be that leader.
+#[tokio::test]
+async fn an_order_is_carried_out_for_who_shows_the_token_for_orders() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let token = "the-token-for-orders";
+    let file = cluster.file("orders", token)?;
+    let (mut leader, plain) = listening(&cluster, "a", "plugin-log").await?;
+    let command = cluster.host("b")?.flag("--listen", "127.0.0.1:0");
+    let mut standby = command
+        .flag("--listen-admin-token-file", file)
+        .start(&cluster.history)?;
+    let pages = Pages::of(&mut standby).await?;
+    standby.event("standby").await?;
+    let order = async |pages: &Pages, token: &str, body: &str| {
+        let head = format!(
+            "POST /api/order/{TASK} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        pages.send(&(head + body)).await
+    };
+    let resign = r#"{"order":"resign","to":"b","reason":"tried"}"#;
+    let wrong = order(&pages, "not-the-token-for-orders", resign).await?;
+    ensure!(wrong.status == 401, "{wrong:?}");
+    let none = order(&plain, token, resign).await?;
+    ensure!(none.status == 405, "{none:?}");
+    let done = order(&pages, token, resign).await?;
+    ensure!(
+        done.status == 200 && done.body.contains("b leads"),
+        "{done:?}"
+    );
+    let task = pages.get(&format!("/api/task/{TASK}")).await?;
+    let task: Value = serde_json::from_str(&task.body)?;
+    let end = &task["terms"][1]["end"];
+    ensure!(
+        end["reason"] == "resigned" && end["detail"] == "tried",
+        "{task}"
+    );
+    let refused = order(&pages, token, r#"{"order":"pause"}"#).await?;
+    ensure!(
+        refused.status == 409 && refused.body.contains("deploy"),
+        "{refused:?}"
+    );
+    ensure!(leader.terminate().await?.success());
+    cluster.verdict().check()
 }
 
 /// With nobody who looks there is no session of the page, and it comes and goes with those who look.

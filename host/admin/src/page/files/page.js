@@ -677,6 +677,7 @@ function showTask(name, told) {
   }
 
   $("rollout").hidden = !told.rollout && !told.hosts.length;
+  put($("rollout-title"), told.rollout ? "Rollout" : "On each host");
   const facts = $("rollout-facts");
   facts.replaceChildren();
   const rollout = told.rollout;
@@ -716,7 +717,7 @@ function showTask(name, told) {
   if (keys !== drawnKeys) {
     drawnKeys = keys;
     const hidden = told.keys_all - told.keys.length;
-    put($("keys-note"), !told.keys_all ? "The plugin keeps nothing." : `${told.keys_all} keys${hidden ? `, ${hidden} of them are not shown` : ""}. ${hello.values ? "A value is shown when it is asked for." : "Values are hidden: the host shows them with listen_values."}`);
+    put($("keys-note"), !told.keys_all ? "The plugin keeps nothing." : `${told.keys_all === 1 ? "One key" : `${told.keys_all} keys`}${hidden ? `, ${hidden} of them are not shown` : ""}. ${hello.values ? "A value is shown when it is asked for." : "Values are hidden: the host shows them with listen_values."}`);
     rows($("keys"), told.keys, (key) => key, (key) => {
       const item = make("li");
       item.append(make("span", key));
@@ -765,8 +766,10 @@ function showLines(told) {
     const at = new Date(timestamp);
     const time = make("time", Number.isNaN(at.getTime()) ? "" : at.toLocaleTimeString(undefined, { hour12: false }));
     time.title = String(timestamp ?? "");
-    for (const name of ["task", "term", "fencing_token"]) delete rest[name];
-    const more = Object.entries(rest).map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`);
+    for (const name of ["task", "term", "fencing_token", "fields"]) delete rest[name];
+    const { fields } = line;
+    const of_plugin = typeof fields === "object" && fields !== null ? Object.entries(fields) : [];
+    const more = [...of_plugin, ...Object.entries(rest)].map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`);
     row.append(time, ` ${event ?? ""} ${message ?? ""} ${more.join(" ")}`);
     return row;
   });
