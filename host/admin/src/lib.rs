@@ -18,9 +18,11 @@
 //! | `metrics` | `/metrics` |
 //! | `obituary` | what a guardian answers while the process of its host is dead |
 //! | `client` | asks another host for lines about a task |
+//! | `token` | what a request shows, and how it is compared |
 //! | `told` | what events tell of the session, and counts of them |
 //!
-//! What answers only reads. Nothing of it runs on the thread that renews the lease, and nobody waits for it.
+//! What answers only reads, but for the orders that `page` takes from who shows a token for them. Nothing of it runs on the thread
+//! that renews the lease, and nobody waits for it.
 
 mod answer;
 pub mod client;
@@ -32,6 +34,7 @@ mod obituary;
 pub mod page;
 mod pages;
 mod tls;
+mod token;
 mod told;
 
 pub use listener::{Listener, Serving};

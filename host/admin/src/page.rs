@@ -43,8 +43,7 @@ mod query;
 mod seen;
 mod shown;
 
-pub use order::Order;
-pub use seen::{Detail, Failure, Glance, HostRow, Led, Look, PlanRow, Readied, Row, Sight};
+pub use seen::{Detail, Failure, Glance, HostRow, Led, Look, Order, PlanRow, Readied, Row, Sight};
 
 use live::Streams;
 use lookout::{Lookout, Trouble};

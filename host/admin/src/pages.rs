@@ -13,17 +13,16 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode, uri::Authority};
 use http_body::Body;
 use percent_encoding::percent_decode_str;
-use sha2::{Digest as _, Sha256};
 use soloist_core::guardian::Past;
 use soloist_core::journal::Journal;
 use soloist_core::roster::Roster;
 use soloist_core::secret::Secret;
-use subtle::ConstantTimeEq as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::answer::{self, Answer, TEXT, plain, respond};
 use crate::logs::Logs;
 use crate::page::{self, Look, Page, Reader, Settings};
+use crate::token::Token;
 use crate::told::Told;
 use crate::{health, metrics};
 
@@ -77,8 +76,8 @@ pub(crate) struct Admission {
 /// Who may ask.
 #[derive(Debug)]
 enum Guard {
-    /// Whoever shows the token with this SHA-256. Digests have one length, so that a comparison takes one time.
-    Token([u8; 32]),
+    /// Whoever shows the token.
+    Token(Token),
     /// Everybody who can reach the address.
     Open,
     /// Whoever could connect: with a certificate, or on this machine by a name that the certificate of this host is for.
@@ -245,7 +244,7 @@ impl Pages {
 impl Admission {
     pub(crate) fn new(token: Option<&Secret>, is_open: bool) -> Self {
         let guard = match token {
-            Some(token) => Guard::Token(Sha256::digest(token.expose()).into()),
+            Some(token) => Guard::Token(Token::of(token)),
             None if is_open => Guard::Open,
             None => Guard::Local,
         };
@@ -290,7 +289,7 @@ impl Admission {
         self.admit_connection(request)?;
         match &self.guard {
             Guard::Open | Guard::Known => Ok(()),
-            Guard::Token(token) if shows(&request.headers, token) => Ok(()),
+            Guard::Token(token) if token.is_shown_by(&request.headers) => Ok(()),
             Guard::Token(_) => {
                 let mut refused = plain(
                     StatusCode::UNAUTHORIZED,
@@ -329,17 +328,6 @@ pub(crate) fn read_only(request: &Parts) -> Result<(), Box<Response<Bytes>>> {
 const NOTHING: &str =
     "nothing here: ask for /metrics, /livez, /readyz, /leader/TASK or /logs/TASK\n";
 const UNGUARDED: &str = "lines of plugins are told where a token or a certificate is asked for, or on this machine alone: set listen_token_file or listen_client_ca\n";
-
-/// Whether the headers show the token, once. How long that takes tells nothing of the token.
-pub(crate) fn shows(headers: &HeaderMap, token: &[u8; 32]) -> bool {
-    let mut shown = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(shown), None) = (shown.next(), shown.next()) else {
-        return false;
-    };
-    let (scheme, shown) = shown.as_bytes().split_at(shown.len().min(7));
-    let shown: [u8; 32] = Sha256::digest(shown).into();
-    scheme.eq_ignore_ascii_case(b"bearer ") & bool::from(shown[..].ct_eq(&token[..]))
-}
 
 /// Whether the request names an address, or localhost, as what it asks. A name could be one whose owner has it lead here, so
 /// that a browser takes this for a page of that owner.

@@ -13,8 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep_until;
 
-use super::order::Order;
-use super::seen::{Detail, Glance, Look, Sight};
+use super::seen::{Detail, Glance, Look, Order, Sight};
 
 /// The shortest pause between two looks at all tasks. It is longer where looking takes long.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);

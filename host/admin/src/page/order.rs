@@ -11,17 +11,16 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Limited};
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 use soloist_core::records::DETAIL_MAX_CHARS;
 use soloist_core::secret::Secret;
 use soloist_core::text::printable;
 use tokio::sync::Semaphore;
 
 use super::lookout::Trouble;
+use super::seen::Order;
 use super::{Context, decoded, is_name, is_of_another_site};
 use crate::answer::{self, plain, respond};
-use crate::pages::shows;
+use crate::token::Token;
 
 /// The longest order, in bytes, and how long it may take to arrive.
 const BODY_BYTES_MAX: usize = 4096;
@@ -33,52 +32,14 @@ const ORDER_TIME: Duration = Duration::from_secs(30);
 
 const USAGE: &str = "write {\"order\": \"resign\", \"pause\", \"resume\" or \"rollback\", \"to\": HOST (resign), \"reason\": TEXT}\n";
 
-/// What a task is to do.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(tag = "order", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Order {
-    /// Its leader resigns.
-    Resign {
-        /// In favour of that host.
-        to: Option<String>,
-        /// Why.
-        reason: Option<String>,
-    },
-    /// Nobody runs it until it is resumed.
-    Pause {
-        /// Why.
-        reason: Option<String>,
-    },
-    /// It is run again.
-    Resume {
-        /// Why.
-        reason: Option<String>,
-    },
-    /// The newest generation is taken back.
-    Rollback {
-        /// Why.
-        reason: Option<String>,
-    },
-}
-
 /// Who may give orders, and how many are under way.
 #[derive(Debug)]
 pub(super) struct Orders {
-    token: [u8; 32],
+    token: Token,
     places: Semaphore,
 }
 
 impl Order {
-    /// What it is called.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Resign { .. } => "resign",
-            Self::Pause { .. } => "pause",
-            Self::Resume { .. } => "resume",
-            Self::Rollback { .. } => "rollback",
-        }
-    }
-
     /// Reads an order. None if it is none.
     fn read(body: &[u8]) -> Option<Self> {
         let order: Self = serde_json::from_slice(body).ok()?;
@@ -99,14 +60,14 @@ impl Order {
 impl Orders {
     pub(super) fn new(token: &Secret) -> Self {
         Self {
-            token: Sha256::digest(token.expose()).into(),
+            token: Token::of(token),
             places: Semaphore::new(ORDERS_MAX),
         }
     }
 
     /// Whether a request shows the token for orders.
     pub(super) fn may(&self, request: &Parts) -> bool {
-        shows(&request.headers, &self.token)
+        self.token.is_shown_by(&request.headers)
     }
 
     /// Carries an order out, if whoever gives it may.

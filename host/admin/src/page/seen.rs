@@ -5,11 +5,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use soloist_core::records::{RolloutRecord, TermEntry};
 use soloist_core::schedule::Record;
-
-use super::order::Order;
 
 /// How to begin to look.
 #[async_trait(?Send)]
@@ -59,6 +57,46 @@ pub trait Sight {
 
     /// Ends the session.
     async fn close(self: Rc<Self>);
+}
+
+/// What a task is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(tag = "order", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Order {
+    /// Its leader resigns.
+    Resign {
+        /// In favour of that host.
+        to: Option<String>,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Nobody runs it until it is resumed.
+    Pause {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// It is run again.
+    Resume {
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The newest generation is taken back.
+    Rollback {
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+impl Order {
+    /// What it is called.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Resign { .. } => "resign",
+            Self::Pause { .. } => "pause",
+            Self::Resume { .. } => "resume",
+            Self::Rollback { .. } => "rollback",
+        }
+    }
 }
 
 /// All tasks and hosts, at a glance.
