@@ -43,6 +43,7 @@ async fn every_event_is_seen_with_each_of_the_fields_that_the_reference_gives_it
         async {
             tokio::try_join!(
                 certificates_that_change(&cluster),
+                a_task_that_is_tried_again(&cluster),
                 certificates_of_a_listener_that_change(&cluster),
                 a_host_that_is_drained(&cluster),
                 a_task_that_is_deployed(&cluster),
@@ -179,6 +180,18 @@ async fn plugins_that_log_complete_and_fail(cluster: &Cluster) -> Result<()> {
     leader.event("released").await?;
     leader.event("session-closed").await?;
     Ok(())
+}
+
+/// It rests for an hour, and an operator does not wait for that.
+async fn a_task_that_is_tried_again(cluster: &Cluster) -> Result<()> {
+    let restart = r#"restart = { max = "1h", max_restarts = 0 }"#;
+    let config = cluster.file("exit.toml", misbehaving("exit", restart)?)?;
+    let mut host = cluster.host_of("rests", &config)?.start(&cluster.history)?;
+    host.event("released").await?;
+    let args = ["retry", "exit", "--reason", "mended", "--no-wait"];
+    let answer = cluster.operator(&[], &args).await?;
+    ensure!(answer.code == Some(0), "{answer:?}");
+    host.event("retried").await.map(drop)
 }
 
 async fn a_leader_that_loses_its_session(cluster: &Cluster) -> Result<()> {
