@@ -1,7 +1,7 @@
 //! The plugins in `plugins/`, each through a failover. (`heartbeat` is the plugin of most other tests, `counter` that of
 //! `state`, `python-hello` that of `python`.)
 
-mod server;
+pub(crate) mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

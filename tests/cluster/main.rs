@@ -40,4 +40,5 @@ mod stampede;
 mod state;
 mod terms;
 mod tls;
+mod traces;
 mod watching;

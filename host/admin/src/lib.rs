@@ -19,6 +19,7 @@
 //! | `obituary` | what a guardian answers while the process of its host is dead |
 //! | `client` | asks another host for lines about a task |
 //! | `token` | what a request shows, and how it is compared |
+//! | `otlp` | spans, on their way to a collector of traces |
 //! | `told` | what events tell of the session, and counts of them |
 //!
 //! What answers only reads, but for the orders that `page` takes from who shows a token for them. Nothing of it runs on the thread
@@ -31,6 +32,7 @@ mod listener;
 mod logs;
 mod metrics;
 mod obituary;
+mod otlp;
 pub mod page;
 mod pages;
 mod tls;
@@ -39,6 +41,7 @@ mod told;
 
 pub use listener::{Listener, Serving};
 pub use metrics::{FAMILIES, Family, Kind};
+pub use otlp::Exporting;
 pub use obituary::Obituary;
 pub use pages::Pages;
 pub use tls::{Tls, TlsError, TlsFiles};

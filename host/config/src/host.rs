@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Deserializer};
+use soloist_core::spans::Collector;
 use soloist_core::access::AclSetting;
 use soloist_core::grants::Nat64;
 use soloist_core::lease::Timing;
@@ -42,6 +43,8 @@ pub struct Config {
     pub file: Option<PathBuf>,
     /// Where the host tells how it is, if anywhere.
     pub listen: Option<ListenConfig>,
+    /// Where the host sends spans, if anywhere.
+    pub otlp: Option<Collector>,
     /// Which deployed tasks the host takes, if any.
     pub deploy: Option<DeployConfig>,
     /// What it says of itself to those who decide where tasks are led.
@@ -59,6 +62,8 @@ pub struct Given {
     pub nat64: Option<Vec<Written<String>>>,
     /// Where the host tells how it is.
     pub listen: ListenWire,
+    /// See [`Config::otlp`].
+    pub otlp: Option<Written<String>>,
     /// The ensemble.
     pub zookeeper: EnsembleWire,
     /// The task, where a plugin is run as the only one.
@@ -80,6 +85,7 @@ struct HostWire {
     listen_certificate: Option<Written<PathBuf>>,
     listen_key: Option<Written<PathBuf>>,
     listen_client_ca: Option<Written<PathBuf>>,
+    otlp: Option<Written<String>>,
     #[serde(deserialize_with = "shape::table")]
     zookeeper: EnsembleWire,
     #[serde(deserialize_with = "shape::some_table")]
@@ -185,6 +191,7 @@ impl Given {
             listen_certificate: certificate,
             listen_key: key,
             listen_client_ca: client_ca,
+            otlp: self.otlp.or(document.otlp),
             zookeeper: self.zookeeper.over(document.zookeeper),
             deploy: document.deploy,
             placement: document.placement,
@@ -220,6 +227,9 @@ impl HostWire {
         let nat64 = reachable("a NAT64 prefix", Nat64::new);
         let nat64 = validator.list("nat64", &self.nat64, nat64);
         let listen = self.listen().validate(validator);
+        let otlp = validator.optional("otlp", self.otlp.as_ref(), |text| {
+            Collector::new(text).map_err(|source| BadValue::Collector { source })
+        });
         let zookeeper = self.zookeeper.validate(validator);
         let deploy = self.deploy.as_ref().map(|deploy| {
             let Written { value, source } = deploy;
@@ -250,6 +260,7 @@ impl HostWire {
             nat64,
             file: None,
             listen: listen?,
+            otlp: otlp?,
             deploy: deploy?,
             placement: placement?,
             tasks,

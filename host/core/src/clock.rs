@@ -94,6 +94,12 @@ pub fn now() -> Moment {
     Moment::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
 }
 
+/// The clock on the wall, for what people read. It can be set, and no rule goes by it.
+#[expect(clippy::disallowed_methods, reason = "this is the place that reads it")]
+pub fn wall() -> std::time::SystemTime {
+    std::time::SystemTime::now()
+}
+
 /// Waits until the clock has reached `moment`.
 ///
 /// Timers run on CLOCK_MONOTONIC, so after a suspension of the machine this may return late, never early.

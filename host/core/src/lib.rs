@@ -25,6 +25,7 @@
 //! | [`followed`] | files that are read again while a host runs, and what is told of that |
 //! | [`journal`] | the latest lines about each task, for whoever asks |
 //! | [`meter`], [`roster`] | what a host measures of its plugins, and where it is in each task |
+//! | [`spans`] | how long a term and each of its effects took, for a collector of traces |
 //! | [`text`], [`secret`] | what may be printed, and what may not |
 //! | [`directories`] | where the user's cache is, and who else could exchange what lies in a directory |
 //! | [`bucket`], [`volume`] | how much may be written in a time |
@@ -61,6 +62,7 @@ pub mod schedule;
 pub mod secret;
 pub mod service;
 pub mod similar;
+pub mod spans;
 pub mod state;
 pub mod term;
 pub mod text;

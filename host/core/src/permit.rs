@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use crate::clock::{self, Moment};
 use crate::meter::{Effect, Outcome, TaskMeter};
 use crate::pulse::Pulse;
+use crate::spans::{Begun, TermTrace, tracer};
+use crate::term::Term;
 
 /// The moment until which a session's lease lasts, written by the lease keeper and read by every permit of that session.
 ///
@@ -64,6 +66,7 @@ pub struct Permit {
     deadline: SharedDeadline,
     phase: Arc<watch::Sender<Phase>>,
     meter: Option<Arc<TaskMeter>>,
+    trace: Option<Arc<TermTrace>>,
     pulse: Pulse,
 }
 
@@ -74,6 +77,7 @@ impl Permit {
             deadline,
             phase: Arc::new(watch::Sender::new(Phase::Held)),
             meter: None,
+            trace: None,
             pulse: Pulse::default(),
         }
     }
@@ -82,6 +86,13 @@ impl Permit {
     #[must_use]
     pub fn measured(self, meter: Option<Arc<TaskMeter>>) -> Self {
         Self { meter, ..self }
+    }
+
+    /// The same permit, for the plugin of this term: its effects are reported as spans, if this process reports any.
+    #[must_use]
+    pub fn traced(self, term: &Term) -> Self {
+        let trace = tracer().map(|_| Arc::new(TermTrace::of(term)));
+        Self { trace, ..self }
     }
 
     /// What measures the calls of whoever holds this, if they are measured.
@@ -94,10 +105,28 @@ impl Permit {
         &self.pulse
     }
 
-    /// Counts an effect, if effects are measured.
+    /// Counts an effect, if effects are measured, which took no time.
     pub fn count(&self, effect: Effect, outcome: Outcome) {
+        self.finish(self.begin(), effect, outcome);
+    }
+
+    /// An effect begins. None if effects are not traced.
+    pub fn begin(&self) -> Option<Begun> {
+        self.trace.as_ref().map(|_| Begun::now())
+    }
+
+    /// What a request says of the effect that it is, as the header `traceparent`.
+    pub fn trace_parent(&self, begun: Option<Begun>) -> Option<String> {
+        Some(self.trace.as_ref()?.parent(begun?))
+    }
+
+    /// Counts an effect, if effects are measured, and reports its span, if they are traced.
+    pub fn finish(&self, begun: Option<Begun>, effect: Effect, outcome: Outcome) {
         if let Some(meter) = &self.meter {
             meter.effect(effect, outcome);
+        }
+        if let (Some(trace), Some(begun), Some(tracer)) = (&self.trace, begun, tracer()) {
+            tracer.report(trace.effect(effect, outcome, begun));
         }
     }
 

@@ -139,6 +139,7 @@ impl NeedsRestart {
                 "listen, or a key that begins with listen_",
                 old.listen != new.listen,
             ),
+            ("otlp", old.otlp != new.otlp),
             ("placement", old.placement != new.placement),
             ("zookeeper.servers", *servers != ensemble.servers),
             ("zookeeper.root", *root != ensemble.root),

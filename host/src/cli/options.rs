@@ -140,13 +140,18 @@ pub(super) struct Options {
     #[arg(long, env = "SOLOIST_LISTEN_CLIENT_CA", value_name = "FILE", help_heading = LISTENER)]
     listen_client_ca: Option<PathBuf>,
 
+    /// URL of a collector of traces, like http://127.0.0.1:4318: a span for each term and for each effect of a plugin is sent
+    /// there, by OTLP over HTTP [default: none]
+    #[arg(long, env = "SOLOIST_OTLP", value_name = "URL", help_heading = LISTENER)]
+    otlp: Option<String>,
+
     #[command(flatten)]
     task: TaskOptions,
 }
 
 pub(super) const ENSEMBLE: &str = "Ensemble";
 
-const LISTENER: &str = "Listener";
+const LISTENER: &str = "Telemetry";
 
 impl EnsembleOptions {
     /// What was said of the ensemble; `matches` are those that the options come from.
@@ -214,6 +219,7 @@ impl Options {
         };
         Ok(Given {
             listen,
+            otlp: from.written("otlp", self.otlp),
             host_id: from.written("host_id", self.host_id),
             nat64: from.list("nat64", self.nat64),
             zookeeper: EnsembleWire {

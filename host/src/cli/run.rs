@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
+use soloist_admin::Exporting;
 use soloist_config::{BadValue, Config, DeployConfig, TaskName, is_drawn_host_id};
 use soloist_core::access::Auth;
 use soloist_core::guardian::{OnDeath, Teller};
 use soloist_core::roster::roster;
+use soloist_core::spans::{self, TermSpans};
 use soloist_deploy::accepted::{AcceptedStore, StoreError};
 use soloist_deploy::{Artefacts, Bounds, Cache, CacheError, DockerConfig};
 use soloist_runtime::contender::Once;
@@ -131,9 +133,20 @@ impl Run {
         let mut line = line;
         let watch = Watch::begin(&config, line.as_mut())?;
         let kept = |watch: &Watch| watch.subscribers(&levels);
-        let subscribers = watch.as_ref().map(kept).unwrap_or_default();
+        let mut subscribers = watch.as_ref().map(kept).unwrap_or_default();
+        let traces = config.otlp.clone().and_then(|it| Some((it, spans::start()?)));
+        if let Some((_, (tracer, _))) = &traces {
+            subscribers.push(Box::new(TermSpans::new(Arc::clone(tracer))));
+        }
         let door = watch.as_ref().and_then(Watch::door_of_all);
         let _flushed_when_dropped = report(&output, levels, &config.host, &hidden, subscribers)
+            .map_err(Failure::RunTime)?;
+        let exporting = traces.map(|(collector, (tracer, spans))| {
+            Exporting::begin(collector, Arc::clone(&config.host), tracer, spans)
+        });
+        let _sends_until_dropped = exporting
+            .transpose()
+            .context("cannot send spans to `otlp`")
             .map_err(Failure::RunTime)?;
         let _answers_until_dropped = watch.map(Watch::serve).transpose()?;
         // Before the plugins are compiled, which takes its time.

@@ -18,28 +18,30 @@ use wasmtime_wasi_http::io::TokioIo;
 
 /// What was asked.
 #[derive(Clone, Debug)]
-pub(super) struct Seen {
-    pub(super) headers: BTreeMap<String, String>,
-    pub(super) body: String,
+pub(crate) struct Seen {
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) path: String,
+    pub(crate) body: String,
+    pub(crate) bytes: Bytes,
     /// How many requests before it bore the same idempotency key.
-    pub(super) earlier_of_key: usize,
+    pub(crate) earlier_of_key: usize,
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }
 }
 
 /// What is answered.
-pub(super) struct Reply {
+pub(crate) struct Reply {
     status: u16,
     headers: Vec<(&'static str, &'static str)>,
     comes: bool,
 }
 
 impl Reply {
-    pub(super) fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self {
             status,
             headers: Vec::new(),
@@ -48,21 +50,21 @@ impl Reply {
     }
 
     /// None, though the request was taken.
-    pub(super) fn never() -> Self {
+    pub(crate) fn never() -> Self {
         Self {
             comes: false,
             ..Self::status(500)
         }
     }
 
-    pub(super) fn header(mut self, name: &'static str, value: &'static str) -> Self {
+    pub(crate) fn header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.push((name, value));
         self
     }
 }
 
 /// The server, which ends when it is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     serving: JoinHandle<()>,
@@ -77,7 +79,7 @@ impl Drop for Server {
 type Answers = dyn Fn(&Seen) -> Reply + Send + Sync;
 
 impl Server {
-    pub(super) async fn start(
+    pub(crate) async fn start(
         answers: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -108,11 +110,11 @@ impl Server {
         })
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -120,7 +122,7 @@ impl Server {
     }
 
     /// Waits until so many requests have come.
-    pub(super) async fn requests(&self, count: usize) -> Result<()> {
+    pub(crate) async fn requests(&self, count: usize) -> Result<()> {
         eventually("requests", PATIENCE, async || {
             (self.seen().len() >= count).then_some(())
         })
@@ -128,7 +130,7 @@ impl Server {
     }
 
     /// Waits for a request with that body.
-    pub(super) async fn body(&self, body: &str) -> Result<()> {
+    pub(crate) async fn body(&self, body: &str) -> Result<()> {
         let has_come = || self.seen().iter().any(|request| request.body == body);
         eventually(body, PATIENCE, async || has_come().then_some(())).await
     }
@@ -144,15 +146,19 @@ async fn answer(
         .iter()
         .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
         .collect();
+    let path = request.uri().path().to_owned();
     let Ok(body) = request.into_body().collect().await else {
         // Cut before it was whole: it was not asked.
         return std::future::pending().await;
     };
+    let bytes = body.to_bytes();
     let reply = {
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         let key = headers.get("idempotency-key");
         let seen = Seen {
-            body: String::from_utf8_lossy(&body.to_bytes()).into_owned(),
+            path,
+            body: String::from_utf8_lossy(&bytes).into_owned(),
+            bytes,
             earlier_of_key: all
                 .iter()
                 .filter(|it| key.is_some() && it.headers.get("idempotency-key") == key)

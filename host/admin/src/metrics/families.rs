@@ -2,6 +2,8 @@
 
 use soloist_core::election::Stage;
 
+use soloist_core::spans::tracer;
+
 use super::text::{Text, label};
 use super::{HostView, ProcessView, TaskView};
 use crate::health::stage;
@@ -193,6 +195,16 @@ pub static FAMILIES: &[Family] = &[
         "Lines of the host's own log that were dropped because nobody read them on its stdout.",
         |text, host| {
             text.sample(&[], host.roster.lines_dropped());
+        },
+    ),
+    host(
+        Counter,
+        "soloist_spans_total",
+        "Spans of terms and effects by what became of them: sent, failed for want of a collector that takes them, or dropped for want of room.",
+        |text, _| {
+            for (sent, count) in tracer().into_iter().flat_map(|tracer| tracer.counts()) {
+                text.sample(&[&label("outcome", sent.name())], count);
+            }
         },
     ),
     host(

@@ -27,6 +27,8 @@ fn the_example_holds_every_key_and_means_what_it_says() {
     let config = load(EXAMPLE, Given::default()).unwrap();
     assert_eq!(&*config.host, "alpha");
     assert_eq!(config.nat64, [Nat64::new("2001:db8:64::/96").unwrap()]);
+    let otlp = config.otlp.as_ref().unwrap();
+    assert_eq!(otlp.origin.to_string(), "http://127.0.0.1:4318");
     let zookeeper = &config.zookeeper;
     assert_eq!(zookeeper.state_rate, HOST_STATE_RATE);
     assert_eq!(zookeeper.servers.hosts(), "zk1:2181,zk2:2181,zk3:2181");

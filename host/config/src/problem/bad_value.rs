@@ -112,6 +112,12 @@ pub enum BadValue {
         /// What was written.
         text: Excerpt,
     },
+    /// Not where a collector of traces is. The text is kept out of the message: it may have a password or a token in it.
+    #[error("{source}")]
+    Collector {
+        /// The rule it breaks.
+        source: soloist_core::spans::CollectorError,
+    },
     /// Not a token. The text is kept out of the message: it is a secret.
     #[error(
         "does not hold a token: write 16 to 512 letters, digits or other visible characters of ASCII into it"

@@ -217,7 +217,7 @@ impl Contender {
             return self.resign(Duration::ZERO);
         };
         let permit = Permit::new(standing.session.deadline().clone());
-        let permit = measured(self.enlisted.as_ref(), permit);
+        let permit = measured(self.enlisted.as_ref(), permit.traced(&term));
         if let Some(leading) = &mut tenure.leading {
             leading.follow(permit.pulse());
         }

@@ -57,7 +57,8 @@ impl StateAccess {
         F: From<StateError> + PartialEq,
         E: From<F>,
     {
-        let counted = |outcome| self.permit.count(Effect::State, outcome);
+        let begun = self.permit.begin();
+        let counted = |outcome| self.permit.finish(begun, Effect::State, outcome);
         let Ok(_call) = self.calls.try_acquire() else {
             counted(Outcome::Grant);
             let reason = format!(

@@ -124,6 +124,11 @@ impl Gate {
         self.permit.count(effect, outcome);
     }
 
+    /// What measures the effects of the plugin.
+    pub(super) fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
     /// Waits until demotion begins, or the permit has ended without one.
     pub(super) async fn closed(&self) {
         self.permit.effects_ended().await;

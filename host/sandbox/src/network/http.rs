@@ -21,6 +21,7 @@ use super::gate::CONNECT_TIME;
 use super::{NetworkAccess, Outbound};
 use soloist_core::grants::Origin;
 use soloist_core::meter::{Effect, Outcome};
+use soloist_core::spans::Begun;
 
 mod answers;
 mod body;
@@ -64,7 +65,9 @@ impl WasiHttpHooks for NetworkAccess {
     ) -> Box<dyn Future<Output = Result<(Response<WasiBody>, Exchange), Error>> + Send> {
         let outbound = Arc::clone(&self.outbound);
         Box::new(async move {
-            let counted = |outcome| outbound.gate.count(Effect::Http, outcome);
+            let permit = outbound.gate.permit();
+            let begun = permit.begin();
+            let counted = |outcome| permit.finish(begun, Effect::Http, outcome);
             if !outbound.gate.is_open() {
                 counted(Outcome::Lease);
                 return Err(Error::HttpRequestDenied);
@@ -75,7 +78,7 @@ impl WasiHttpHooks for NetworkAccess {
                     counted(Outcome::Lease);
                     return Err(Error::ConnectionTerminated);
                 }
-                answered = outbound.send(request, options.unwrap_or_default()) => answered,
+                answered = outbound.send(request, options.unwrap_or_default(), begun) => answered,
             };
             counted(match &sent {
                 Ok(_) => Outcome::Done,
@@ -108,6 +111,7 @@ impl Outbound {
         self: &Arc<Self>,
         mut request: Request<WasiBody>,
         options: RequestOptions,
+        begun: Option<Begun>,
     ) -> Result<(Response<WasiBody>, Option<AbortOnDropJoinHandle<()>>), Error> {
         let origin = origin(request.uri())?;
         if request.method() == Method::CONNECT {
@@ -120,7 +124,8 @@ impl Outbound {
             return Err(Error::HttpRequestDenied);
         }
         let identity = self.policy.identify.then_some(&*self.term);
-        complete(&mut request, &origin, identity)?;
+        let trace = self.gate.permit().trace_parent(begun);
+        complete(&mut request, &origin, identity, trace.as_deref())?;
         if let Some(answers) = &self.answers {
             let answered = self.answered(&**answers, &origin, request).await?;
             return Ok((answered, None));

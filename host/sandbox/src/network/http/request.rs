@@ -9,6 +9,7 @@ use soloist_core::grants::{HostPattern, Origin, Scheme};
 use soloist_core::term::Term;
 
 const TASK: HeaderName = HeaderName::from_static("soloist-task");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const FENCING_TOKEN: HeaderName = HeaderName::from_static("soloist-fencing-token");
 
 /// The origin of a request. The host connects to it, and derives the header `Host` from it: the two cannot differ.
@@ -27,12 +28,13 @@ pub(super) fn origin(uri: &Uri) -> Result<Origin, Error> {
     }
 }
 
-/// Sets the parts of a request that the host decides: the path without the authority, `Host`, and, if `identity` is given,
-/// the headers that name the task and the term.
+/// Sets the parts of a request that the host decides: the path without the authority, `Host`, if `identity` is given, the headers
+/// that name the task and the term, and `traceparent`, if `trace` is given and the plugin has set none: its own stays.
 pub(super) fn complete<B>(
     request: &mut Request<B>,
     origin: &Origin,
     identity: Option<&Term>,
+    trace: Option<&str>,
 ) -> Result<(), Error> {
     let path = request
         .uri()
@@ -58,6 +60,10 @@ pub(super) fn complete<B>(
             .map_err(|_| Error::ConfigurationError)?;
         headers.insert(TASK, task);
         headers.insert(FENCING_TOKEN, HeaderValue::from(term.fencing_token.0));
+    }
+    if let (Some(trace), false) = (trace, headers.contains_key(TRACE_PARENT)) {
+        let trace = HeaderValue::from_str(trace).map_err(|_| Error::ConfigurationError)?;
+        headers.insert(TRACE_PARENT, trace);
     }
     let bytes: usize = headers
         .iter()

@@ -46,3 +46,24 @@ fn a_task_of_any_name_fits_into_a_header() {
     assert_eq!(percent_encoded("nightly-report"), "nightly-report");
     assert_eq!(percent_encoded("a b%ü\r\n"), "a%20b%25%C3%BC%0D%0A");
 }
+
+#[test]
+fn a_request_joins_the_trace_of_its_term_unless_the_plugin_has_set_another() {
+    let server = Origin::new("http://a.example").unwrap();
+    let ours = "00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
+    let sent = |own: Option<&str>, trace: Option<&str>| {
+        let mut request = Request::get("http://a.example/");
+        if let Some(own) = own {
+            request = request.header("Traceparent", own);
+        }
+        let mut request = request.body(()).unwrap();
+        complete(&mut request, &server, None, trace).unwrap();
+        let found = request.headers().get_all("traceparent").iter();
+        found
+            .map(|value| value.to_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(sent(None, Some(ours)), [ours]);
+    assert_eq!(sent(Some("its own"), Some(ours)), ["its own"]);
+    assert!(sent(None, None).is_empty());
+}
