@@ -114,7 +114,12 @@ fn spans(collector: &Server) -> Result<(Vec<proto::Span>, Vec<proto::KeyValue>)>
         let read = proto::ExportTraceServiceRequest::decode(request.bytes)?;
         for resource_spans in read.resource_spans {
             resources.extend(resource_spans.resource.context("no resource")?.attributes);
-            spans.extend(resource_spans.scope_spans.into_iter().flat_map(|it| it.spans));
+            spans.extend(
+                resource_spans
+                    .scope_spans
+                    .into_iter()
+                    .flat_map(|it| it.spans),
+            );
         }
     }
     Ok((spans, resources))
@@ -143,10 +148,8 @@ async fn a_collector_gets_the_span_of_a_term_and_those_of_its_effects_and_server
 -> Result<()> {
     let cluster = Cluster::embedded().await?;
     let news = |_: &_| Reply::status(200).header("etag", "\"1\"");
-    let (web, collector) = tokio::try_join!(
-        Server::start(news),
-        Server::start(|_| Reply::status(200))
-    )?;
+    let (web, collector) =
+        tokio::try_join!(Server::start(news), Server::start(|_| Reply::status(200)))?;
     let command = polling(&cluster, &web, &collector.url("/"))?;
     let mut host: Host = command.start(&cluster.history)?;
     let elected = host.event("elected").await?;
@@ -175,7 +178,10 @@ async fn a_collector_gets_the_span_of_a_term_and_those_of_its_effects_and_server
         ("soloist.fencing_token", &token.to_string()),
         ("soloist.end", "shutdown"),
     ] {
-        ensure!(told.get(name).is_some_and(|it| it == value), "{name}: {told:?}");
+        ensure!(
+            told.get(name).is_some_and(|it| it == value),
+            "{name}: {told:?}"
+        );
     }
     ensure!(term.parent_span_id.is_empty() && term.trace_id.len() == 16);
     for name in ["http", "state"] {
@@ -187,7 +193,10 @@ async fn a_collector_gets_the_span_of_a_term_and_those_of_its_effects_and_server
             ensure!(effect.start_time_unix_nano >= term.start_time_unix_nano);
             ensure!(effect.start_time_unix_nano < effect.end_time_unix_nano);
             let told = attributes(&effect.attributes);
-            ensure!(told["soloist.fencing_token"] == token.to_string(), "{told:?}");
+            ensure!(
+                told["soloist.fencing_token"] == token.to_string(),
+                "{told:?}"
+            );
             let is_done = told["soloist.outcome"] == "done";
             ensure!(is_done == effect.status.is_none(), "{told:?}");
         }
@@ -201,7 +210,10 @@ async fn a_collector_gets_the_span_of_a_term_and_those_of_its_effects_and_server
     let asked = web.seen();
     let first = asked.first().context("nothing was asked")?;
     let parent = first.header("traceparent").context("no traceparent")?;
-    ensure!(known.iter().any(|it| it == parent), "{parent} is none of {known:?}");
+    ensure!(
+        known.iter().any(|it| it == parent),
+        "{parent} is none of {known:?}"
+    );
     Ok(())
 }
 
@@ -242,7 +254,10 @@ async fn a_collector_that_is_away_or_slow_costs_a_count() -> Result<()> {
         ensure!(host.terminate().await?.success(), "{}", host.errors());
         ensure!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
         let lost = |record: &soloist_tests::history::Record| record.is("plugin-failed");
-        ensure!(!cluster.history.since(from.0).iter().any(lost), "it has cost a run");
+        ensure!(
+            !cluster.history.since(from.0).iter().any(lost),
+            "it has cost a run"
+        );
     }
     Ok(())
 }

@@ -41,8 +41,8 @@ mod told;
 
 pub use listener::{Listener, Serving};
 pub use metrics::{FAMILIES, Family, Kind};
-pub use otlp::Exporting;
 pub use obituary::Obituary;
+pub use otlp::Exporting;
 pub use pages::Pages;
 pub use tls::{Tls, TlsError, TlsFiles};
 pub use told::Told;

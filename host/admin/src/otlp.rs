@@ -175,7 +175,10 @@ impl Exporter {
                     // It is said once, and counted each time.
                     if !std::mem::replace(&mut has_told, true) {
                         let failed = soloist_core::event::chain(&failed);
-                        tracing::warn!("`otlp`: spans are not sent to {}: {failed}", self.collector.origin);
+                        tracing::warn!(
+                            "`otlp`: spans are not sent to {}: {failed}",
+                            self.collector.origin
+                        );
                     }
                     tokio::select! {
                         () = sleep(PAUSE) => {}

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Deserializer};
-use soloist_core::spans::Collector;
 use soloist_core::access::AclSetting;
 use soloist_core::grants::Nat64;
 use soloist_core::lease::Timing;
+use soloist_core::spans::Collector;
 
 use crate::deploy::{DeployConfig, DeployWire};
 use crate::ensemble::{EnsembleConfig, EnsembleWire};

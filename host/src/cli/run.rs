@@ -134,7 +134,10 @@ impl Run {
         let watch = Watch::begin(&config, line.as_mut())?;
         let kept = |watch: &Watch| watch.subscribers(&levels);
         let mut subscribers = watch.as_ref().map(kept).unwrap_or_default();
-        let traces = config.otlp.clone().and_then(|it| Some((it, spans::start()?)));
+        let traces = config
+            .otlp
+            .clone()
+            .and_then(|it| Some((it, spans::start()?)));
         if let Some((_, (tracer, _))) = &traces {
             subscribers.push(Box::new(TermSpans::new(Arc::clone(tracer))));
         }

@@ -55,10 +55,11 @@ pub(super) fn request(host: &str, spans: &[Span]) -> Vec<u8> {
     let scope = Message::default()
         .text(1, "soloist")
         .text(2, env!("CARGO_PKG_VERSION"));
-    let scope_spans = spans.iter().fold(
-        Message::default().message(1, &scope),
-        |scope_spans, it| scope_spans.message(2, &span(it)),
-    );
+    let scope_spans = spans
+        .iter()
+        .fold(Message::default().message(1, &scope), |scope_spans, it| {
+            scope_spans.message(2, &span(it))
+        });
     let resource_spans = Message::default()
         .message(1, &resource)
         .message(2, &scope_spans);
@@ -80,7 +81,10 @@ fn span(span: &Span) -> Message {
         .fixed(8, nanos(span.ended))
         .message(9, &text("soloist.task", &span.term.task))
         .message(9, &number("soloist.term", span.term.number))
-        .message(9, &number("soloist.fencing_token", span.term.fencing_token.0));
+        .message(
+            9,
+            &number("soloist.fencing_token", span.term.fencing_token.0),
+        );
     if let Some(parent) = &span.parent {
         message = message.bytes(4, parent);
     }
