@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
+use soloist_tests::certificates::Certificates;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::history::Record;
 use soloist_tests::host::Host;
@@ -291,5 +292,52 @@ async fn a_process_may_be_killed_at_any_moment() -> Result<()> {
     let left: Vec<_> = cluster.history.since(0).into_iter().filter(left).collect();
     ensure!(left.is_empty(), "{left:?}");
     client::close(observer).await;
+    cluster.verdict().check()
+}
+
+/// Under `nohup` the end of the terminal changes nothing, and a death is noticed all the same.
+#[tokio::test]
+async fn a_guardian_under_nohup_goes_on_without_its_terminal_and_gives_back_what_the_dead_had()
+-> Result<()> {
+    let cluster = cluster().await?;
+    let leader = cluster.host("leader")?.guarded().nohup();
+    let mut leader = leader.start(&cluster.history)?;
+    leader.event("plugin-log").await?;
+    let mut standby = cluster.host("standby")?.guarded().start(&cluster.history)?;
+    standby.event("standby").await?;
+    let guarded = leader.guarded_pid().await?;
+    leader.signal(Signal::HUP)?;
+    leader.signal_guarded(Signal::HUP).await?;
+    // What either does at a signal, it does before the plugin has said several more things.
+    for _ in 0..3 {
+        let from = cluster.history.len();
+        leader.event_after(from, "plugin-log", |_| true).await?;
+    }
+    ensure!(leader.guarded_pid().await? == guarded, "another process");
+    leader.signal_guarded(Signal::KILL).await?;
+    standby.event("activated").await?;
+    let freed = leader.event("given-back").await?;
+    let freed = &freed.event().context("no event")?.line;
+    ensure!(freed["terms"] == 1 && freed["left"] == 0, "{freed}");
+    ensure!(standby.terminate().await?.code() == Some(0));
+    ensure!(leader.terminate().await?.code() == Some(0));
+    cluster.verdict().check()
+}
+
+/// The guardian has the certificates of the host, and asks for its session with TLS.
+#[tokio::test]
+async fn a_guardian_gives_back_over_tls_as_well() -> Result<()> {
+    let certificates = Certificates::new()?;
+    let cluster = super::tls::secure(&certificates).await?;
+    let (mut leader, mut standby) = pair(&cluster).await?;
+    leader.signal_guarded(Signal::KILL).await?;
+    standby.event("activated").await?;
+    let freed = leader.event("given-back").await?;
+    let freed = &freed.event().context("no event")?.line;
+    ensure!(
+        freed["terms"] == 1 && freed["nodes"] == 1 && freed["left"] == 0,
+        "{freed}"
+    );
+    ensure!(standby.terminate().await?.code() == Some(0));
     cluster.verdict().check()
 }

@@ -23,6 +23,7 @@ mod identity;
 mod image;
 mod languages;
 mod log;
+mod many;
 mod network;
 mod nodes;
 mod operators;

@@ -299,3 +299,30 @@ async fn tasks_that_avoid_each_other_are_led_apart_if_that_can_be() -> Result<()
     b.event("elected").await?;
     cluster.verdict().check()
 }
+
+/// Whoever is drained is passed over while others are given their share, and has its own once the order is taken back.
+#[tokio::test]
+async fn a_drained_host_is_given_nothing_until_it_is_undrained() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    let tasks: Vec<_> = TASKS[..6]
+        .iter()
+        .map(|name| task(name, ""))
+        .collect::<Result<_>>()?;
+    let start = |id| host(&cluster, id, "grace = \"2s\"", &tasks)?.start(&cluster.history);
+    let _a = start("a")?;
+    led(&cluster, &[("a", 6)]).await?;
+    let _b = start("b")?;
+    led(&cluster, &[("a", 3), ("b", 3)]).await?;
+    let drained = cluster.operator(&[], &["drain", "b"]).await?;
+    ensure!(drained.code == Some(0), "{drained:?}");
+    led(&cluster, &[("a", 6)]).await?;
+    let from = cluster.history.len();
+    let _c = start("c")?;
+    led(&cluster, &[("a", 3), ("c", 3)]).await?;
+    let moves = moves(&cluster, from);
+    ensure!(moves.iter().all(|(_, to, _)| to == "c"), "{moves:?}");
+    let undrained = cluster.operator(&[], &["undrain", "b"]).await?;
+    ensure!(undrained.code == Some(0), "{undrained:?}");
+    led(&cluster, &[("a", 2), ("b", 2), ("c", 2)]).await?;
+    have_rested(&cluster)
+}

@@ -36,6 +36,8 @@ pub enum Rule {
     GuardianChecksNothing,
     /// Broken where a host is drained: it resigns, and stands again.
     DrainResigns,
+    /// Broken where a host has no room: it takes no notice of that.
+    RoomForAll,
     /// Broken where a leader names who follows: whoever was named once is for good.
     AppointedForGood,
     /// Broken there as well: whoever is elected out of turn stays where it stands in the queue.

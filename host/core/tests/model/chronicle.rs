@@ -59,6 +59,10 @@ pub enum Wrong {
     NotShutDown {
         host: HostId,
     },
+    /// A host that has no room for the task stands, or begins a term.
+    StandsWhileFull {
+        host: HostId,
+    },
     /// A host that is drained stands, or begins a term.
     StandsWhileDrained {
         host: HostId,

@@ -152,6 +152,10 @@ pub struct Host {
     /// Whom the present term is to be given up for.
     pub successor: Option<HostId>,
     pub stay: Stay,
+    /// It has no room for the task, until it has.
+    pub full: bool,
+    /// The record over which it has given way.
+    pub given_way: Option<Record>,
     /// Whether an operator has drained it, and whether it keeps a term that it has. That outlives the process.
     pub drained: Option<Keeps>,
 }
@@ -195,6 +199,8 @@ impl Host {
             named: 0,
             successor: None,
             stay: Stay::Stands,
+            full: false,
+            given_way: None,
             drained: None,
         }
     }
@@ -229,6 +235,7 @@ impl Host {
     /// The task is this host's again: its election begins anew.
     pub fn regain_task(&mut self, plan: &Plan) {
         self.stay = Stay::Stands;
+        self.full = false;
         self.election = election(plan);
     }
 

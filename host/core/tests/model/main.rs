@@ -39,6 +39,7 @@ struct Explored {
     withdrawals: u64,
     renewals: u64,
     drains: u64,
+    not_admitted: (u64, u64),
     out_of_turn: u64,
     given_back: u64,
     recovered_within: u64,
@@ -62,6 +63,8 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         explored.withdrawals += world.withdrawals;
         explored.renewals += world.renewals;
         explored.drains += world.drains;
+        explored.not_admitted.0 += world.not_admitted.0;
+        explored.not_admitted.1 += world.not_admitted.1;
         explored.out_of_turn += world.out_of_turn;
         explored.given_back += world.given_back;
         explored.recovered_within = explored.recovered_within.max(world.recovered_within);
@@ -77,12 +80,13 @@ fn explore(rule: Rule, worlds: u64) -> Explored {
         withdrawals,
         renewals,
         drains,
+        not_admitted,
         out_of_turn,
         given_back,
         recovered_within,
     } = &explored;
     println!(
-        "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, {withdrawals} withdrawals, {renewals} renewals, {drains} drains, {out_of_turn} out of turn, \
+        "{rule:?}: {tried} worlds in {:.1?}, {terms} terms, {effects} effects, {withdrawals} withdrawals, {renewals} renewals, {drains} drains, {not_admitted:?} times full or given way, {out_of_turn} out of turn, \
          {given_back} terms given back by guardians, \
          recovered within {recovered_within}% of the time allowed; {violation:?}",
         began.elapsed()
@@ -128,6 +132,11 @@ fn at_most_one_host_can_have_effects() {
         explored.drains >= worlds() / 4,
         "{} drains",
         explored.drains
+    );
+    let (full, given_way) = explored.not_admitted;
+    assert!(
+        full >= worlds() / 2 && given_way >= worlds() / 2,
+        "{full} times full, {given_way} given way"
     );
 }
 
@@ -226,6 +235,17 @@ fn a_drain_that_only_has_the_host_resign_is_found_out() {
         .map(|(_, violation)| violation.wrong);
     assert!(
         matches!(found, Some(Wrong::StandsWhileDrained { .. })),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_host_that_takes_no_notice_that_it_has_no_room_is_found_out() {
+    let found = explore(Rule::RoomForAll, BROKEN_WORLDS)
+        .violation
+        .map(|(_, violation)| violation.wrong);
+    assert!(
+        matches!(found, Some(Wrong::StandsWhileFull { .. })),
         "{found:?}"
     );
 }

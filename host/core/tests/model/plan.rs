@@ -41,6 +41,8 @@ pub struct Plan {
     pub renewals: bool,
     /// Operators drain hosts, and have them stand again.
     pub drains: bool,
+    /// Hosts have no room for the task for a while, or have reason to be led elsewhere, and give way once.
+    pub placement: bool,
     /// So many hosts, the first ones, are of the release before: they are not elected out of turn, and do not know that others
     /// are.
     pub older: usize,
@@ -110,6 +112,7 @@ impl Plan {
             reloads: seed % 2 == 1,
             renewals: seed % 8 == 5,
             drains: matches!(seed % 8, 3 | 6),
+            placement: matches!(seed % 8, 0 | 4 | 7),
             older: if seed % 4 == 2 { 2 } else { 0 },
             guardians: matches!(seed % 8, 1 | 4 | 6 | 7),
         }
@@ -122,8 +125,8 @@ impl Plan {
 
     /// Once nothing goes wrong any more, somebody leads and everybody stands after this time at the latest. It is made of: a
     /// session that nobody renews, whose time a new leader of the ensemble has begun anew; the rest after a resignation;
-    /// the delay of a successor, which two may wait for in turn; and the longest pause before a step that has failed is
-    /// tried again.
+    /// the delay of a successor, which two may wait for in turn; the longest pause before a step that has failed is tried again;
+    /// and the time until a host that had no room has some.
     pub fn recovery(&self) -> Nanos {
         // Somebody whom the ensemble refuses is refused three times before it makes way, and when it gives back what it has.
         let refusals = if self.refused.is_some() {
@@ -132,7 +135,17 @@ impl Plan {
             0
         };
         let session = self.session_timeout + 3 * self.tick;
-        2 * session + self.session_timeout + 2 * self.successor_delay + 11 * SECOND + refusals
+        let room = if self.placement {
+            self.session_timeout
+        } else {
+            0
+        };
+        2 * session
+            + self.session_timeout
+            + 2 * self.successor_delay
+            + 11 * SECOND
+            + refusals
+            + room
     }
 }
 

@@ -56,6 +56,8 @@ pub struct World {
     pub renewals: u64,
     /// How often a host was drained.
     pub drains: u64,
+    /// How often a host had no room for the task, and how often one gave way.
+    pub not_admitted: (u64, u64),
     /// How often somebody was elected past those who stand before it.
     pub out_of_turn: u64,
     /// How often a guardian gave a term back.
@@ -104,6 +106,7 @@ impl World {
             withdrawals: 0,
             renewals: 0,
             drains: 0,
+            not_admitted: (0, 0),
             out_of_turn: 0,
             given_back: 0,
             recovered_within: 0,

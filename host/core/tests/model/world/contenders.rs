@@ -1,6 +1,6 @@
 //! The loop around each host's election: what happened goes in, what is to be done comes out.
 
-use soloist_core::election::{Action, Input};
+use soloist_core::election::{self, Action, Input, Record};
 
 use super::{Event, World};
 use crate::belief::Rule;
@@ -39,7 +39,17 @@ impl World {
                 (Input::Shutdown, _) => self.hosts[host].stay = Stay::ShutsDown,
                 _ => {}
             }
+            match &input {
+                // The election takes note of it only while it still wants to be elected.
+                Input::Full => {
+                    self.hosts[host].full =
+                        self.hosts[host].election.stage() == election::Stage::Electing;
+                }
+                Input::SessionEnded | Input::Room => self.hosts[host].full = false,
+                _ => {}
+            }
             let input = match input {
+                Input::Full if self.rule == Rule::RoomForAll => Input::Outdated,
                 Input::Drain { .. } if self.rule == Rule::DrainResigns => {
                     Input::Resign { stay_out: time(0) }
                 }
@@ -84,6 +94,9 @@ impl World {
         if stands && self.hosts[host].drained.is_some() {
             self.wrong(Wrong::StandsWhileDrained { host });
         }
+        if stands && self.hosts[host].full {
+            self.wrong(Wrong::StandsWhileFull { host });
+        }
         match action {
             Action::Look => self.request(host, Ask::Look),
             Action::Join => self.request(host, Ask::Join),
@@ -102,6 +115,7 @@ impl World {
                     None => self.feed(host, Input::Gone),
                 }
             }
+            Action::Elect { over } if !self.is_admitted(host, &over) => {}
             Action::Elect { over } => match seen {
                 Some(Seen { own, queue, place })
                     if queue.record.leads_to(&over) && !own.is_empty() =>
@@ -163,6 +177,36 @@ impl World {
             Action::LeaveSession => self.leave_session(host),
             Action::Finish if self.hosts[host].stay == Stay::Withdraws => self.lose_task(host),
             Action::Finish => self.finish(host),
+        }
+    }
+
+    /// Whether the host has room for the task, and need not give way. If not, the election is told.
+    fn is_admitted(&mut self, host: HostId, over: &Record) -> bool {
+        // At last there is room for all.
+        if !self.plan.placement || self.calm {
+            return true;
+        }
+        let insists = self.hosts[host].given_way.as_ref() == Some(over);
+        match self.random.below(6) {
+            0 => {
+                self.not_admitted.0 += 1;
+                self.feed(host, Input::Full);
+                let pause = self.random.below(self.plan.session_timeout);
+                let told = Event::Told {
+                    host,
+                    input: Input::Room,
+                    successor: None,
+                };
+                self.after(pause, told);
+                false
+            }
+            1 if !insists => {
+                self.not_admitted.1 += 1;
+                self.hosts[host].given_way = Some(over.clone());
+                self.feed(host, Input::Yield);
+                false
+            }
+            _ => true,
         }
     }
 
