@@ -28,6 +28,7 @@ mod fetch;
 mod forget;
 mod history;
 mod inspect;
+mod listener;
 mod logs;
 mod new;
 mod operator;

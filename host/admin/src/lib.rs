@@ -42,7 +42,7 @@ mod told;
 pub use listener::{Listener, Serving};
 pub use metrics::{FAMILIES, Family, Kind};
 pub use obituary::Obituary;
-pub use otlp::Exporting;
+pub use otlp::{Exporting, TermSpans};
 pub use pages::Pages;
 pub use tls::{Tls, TlsError, TlsFiles};
 pub use told::Told;

@@ -27,6 +27,9 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 mod encode;
+mod terms;
+
+pub use terms::TermSpans;
 
 /// How many spans are sent with one request.
 const BATCH_MAX: usize = 512;

@@ -3,7 +3,6 @@
 //! The ids of a term's span follow from the term, so whatever acts in a term knows its span without being told. Who reports a
 //! span never waits: a span for which there is no room is counted, and dropped.
 
-use std::collections::BTreeMap;
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -17,10 +16,8 @@ use crate::meter::{Effect, Outcome};
 use crate::term::Term;
 
 mod collector;
-mod terms;
 
 pub use collector::{Collector, CollectorError};
-pub use terms::TermSpans;
 
 /// How many spans wait at most.
 const WAITING_MAX: usize = 8192;
@@ -218,9 +215,6 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
-
-/// The terms whose spans are open, by task.
-type Open = BTreeMap<Arc<str>, (TermTrace, SystemTime)>;
 
 #[cfg(test)]
 mod tests {

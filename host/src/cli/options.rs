@@ -15,7 +15,7 @@ use soloist_runtime::host::ensemble;
 
 use super::Failure;
 use super::inspect::refuse_folder;
-use super::run::watch::tls;
+use super::listener::tls;
 
 mod task;
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
-use soloist_admin::Exporting;
+use soloist_admin::{Exporting, TermSpans};
 use soloist_config::{BadValue, Config, DeployConfig, TaskName, is_drawn_host_id};
 use soloist_core::access::Auth;
 use soloist_core::guardian::{OnDeath, Teller};
 use soloist_core::roster::roster;
-use soloist_core::spans::{self, TermSpans};
+use soloist_core::spans;
 use soloist_deploy::accepted::{AcceptedStore, StoreError};
 use soloist_deploy::{Artefacts, Bounds, Cache, CacheError, DockerConfig};
 use soloist_runtime::contender::Once;
@@ -30,7 +30,7 @@ mod log;
 mod page;
 mod reload;
 mod service;
-pub(super) mod watch;
+mod watch;
 
 use log::{levels, output, report};
 use reload::Reloader;

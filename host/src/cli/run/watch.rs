@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use soloist_admin::page::Settings;
-use soloist_admin::{Listener, Pages, Serving, Tls, TlsError, TlsFiles, Told};
+use soloist_admin::{Listener, Pages, Serving, Told};
 use soloist_config::{Config, ListenConfig};
 use soloist_core::event::{About, Event, Subscriber};
 use soloist_core::guardian::Past;
@@ -16,6 +16,7 @@ use soloist_runtime::report::{KeptLines, Levels};
 
 use super::page::EnsembleLook;
 use crate::cli::Failure;
+use crate::cli::listener::{files, tls};
 use crate::cli::plugins::warn_if_readable;
 use crate::guardian::{self, Line};
 
@@ -153,19 +154,6 @@ fn bind(listen: &ListenConfig) -> Result<Listener, Failure> {
     Listener::bind(listen.address)
         .with_context(|| format!("cannot listen at {}", listen.address))
         .map_err(Failure::RunTime)
-}
-
-/// Reads and judges the certificates of the listener, if it has some.
-pub(in crate::cli) fn tls(listen: &ListenConfig) -> Result<Option<Tls>, TlsError> {
-    files(listen).map(Tls::load).transpose()
-}
-
-fn files(listen: &ListenConfig) -> Option<TlsFiles> {
-    listen.tls.as_ref().map(|tls| TlsFiles {
-        certificate: tls.certificate.clone(),
-        key: tls.key.clone(),
-        client_ca: tls.client_ca.clone(),
-    })
 }
 
 /// Where the host is reached that answers at this address.

@@ -1,12 +1,16 @@
 //! The spans of terms, from what events tell.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
+use soloist_core::clock;
+use soloist_core::event::{About, Event, Report, Subscriber};
+use soloist_core::spans::{TermTrace, Tracer};
 use tracing::Level;
 
-use super::{Open, TermTrace, Tracer};
-use crate::clock;
-use crate::event::{About, Event, Report, Subscriber};
+/// The terms whose spans are open, by task.
+type Open = BTreeMap<Arc<str>, (TermTrace, SystemTime)>;
 
 /// Reports a span for each term of this host, from the election to the end of its plugin.
 #[derive(Debug)]
