@@ -268,7 +268,7 @@ fn about(event: &str) -> [(&'static str, Due); 4] {
         "reloaded" | "not-reloaded" | "given-back" | "guardian-lost" => (Due::Never, Due::Never),
         _ if event.starts_with("host-") => (Due::Never, Due::Never),
         "deploy-error" => (Due::Sometimes, Due::Never),
-        "generation-ready" | "generation-unready" | "not-standing" | "standby"
+        "generation-ready" | "generation-unready" | "not-standing" | "retried" | "standby"
         | "completed-before" => (Due::Always, Due::Never),
         "election-error" => (Due::Always, Due::Sometimes),
         _ => (Due::Always, Due::Always),
