@@ -110,10 +110,16 @@ impl ListenWire {
         &self,
         validator: &mut Validator<'_>,
     ) -> Result<Option<ListenConfig>, Reported> {
-        let (token_file, token) = from_file(validator, "listen_token_file", &self.token_file, None);
+        let (token_file, token) = from_file(
+            validator,
+            "listen_token_file",
+            self.token_file.as_ref(),
+            None,
+        );
         let reads = token.as_ref().ok().and_then(Option::as_ref);
         let key = "listen_admin_token_file";
-        let (orders_file, orders) = from_file(validator, key, &self.admin_token_file, reads);
+        let (orders_file, orders) =
+            from_file(validator, key, self.admin_token_file.as_ref(), reads);
         let tls = self.tls(validator);
         let Some(written) = &self.address else {
             return tls.and(token).and(orders).map(|_| None);
@@ -151,7 +157,7 @@ fn address(text: &str, is_guarded: bool) -> Result<SocketAddr, BadValue> {
 fn from_file(
     validator: &mut Validator<'_>,
     key: &'static str,
-    file: &Option<Written<PathBuf>>,
+    file: Option<&Written<PathBuf>>,
     other: Option<&Secret>,
 ) -> (Option<PathBuf>, Result<Option<Secret>, Reported>) {
     let Some(written) = file else {

@@ -254,7 +254,7 @@ mod tests {
         let (page, ..) = asked("sort=restarts&down=true&size=1");
         let rows = rows();
         let first = rows.iter().find(|row| row.restarts == Some(10)).unwrap();
-        assert_eq!(page, [first.task.clone()]);
+        assert_eq!(page, std::slice::from_ref(&first.task));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! takes them as texts.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde_json::{Map, Value, json};
 use soloist_core::clock;
@@ -170,7 +171,13 @@ pub(super) fn value(value: &[u8]) -> Value {
         }
         Err(_) => None,
     };
-    let hex = || part.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = || {
+        part.iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    };
     json!({
         "bytes": value.len(),
         "shown": part.len(),
