@@ -67,7 +67,7 @@ fn the_unit_leaves_little_to_a_host_that_is_broken_into() -> Result<()> {
 /// systemd's setting is a filter of system calls; the kernel's own, which is the same in this, can be set by everybody.
 #[test]
 fn plugins_cannot_be_loaded_where_no_memory_may_become_executable() -> Result<()> {
-    let refuse = r#"$n = `uname -m` =~ /aarch64/ ? 167 : 157; exit 77 if syscall($n, 65, 1, 0, 0, 0) != 0; exec @ARGV or exit 78"#;
+    let refuse = r"$n = `uname -m` =~ /aarch64/ ? 167 : 157; exit 77 if syscall($n, 65, 1, 0, 0, 0) != 0; exec @ARGV or exit 78";
     let artifacts = build::artifacts()?;
     let check = |restricted: bool| {
         let mut command = if restricted {

@@ -88,7 +88,7 @@ impl Service {
             sleep(TELL_AGAIN).await;
             self.tell();
         }
-        pending().await
+        pending::<()>().await;
     }
 
     fn tell(&mut self) {

@@ -174,7 +174,7 @@ impl Telling {
         } else if self.session.is_none() {
             self.session = Some(Instant::now());
         }
-        let stands = is_drained || tasks.iter().all(|task| stands(task));
+        let stands = is_drained || tasks.iter().all(stands);
         self.is_ready |= self
             .session
             .is_some_and(|since| stands || since.elapsed() >= STANDS_WITHIN);
