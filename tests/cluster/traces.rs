@@ -40,6 +40,7 @@ mod proto {
         pub(super) spans: Vec<Span>,
     }
 
+    #[expect(clippy::struct_field_names, reason = "the names of trace.proto")]
     #[derive(Clone, PartialEq, prost::Message)]
     pub(super) struct Span {
         #[prost(bytes = "vec", tag = "1")]
@@ -126,7 +127,9 @@ fn spans(collector: &Server) -> Result<(Vec<proto::Span>, Vec<proto::KeyValue>)>
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// A host whose plugin asks a server again and again, and keeps what it has seen.
@@ -194,7 +197,7 @@ async fn a_collector_gets_the_span_of_a_term_and_those_of_its_effects_and_server
             ensure!(effect.start_time_unix_nano < effect.end_time_unix_nano);
             let told = attributes(&effect.attributes);
             ensure!(
-                told["soloist.fencing_token"] == token.to_string(),
+                told["soloist.fencing_token"].parse().ok() == token.as_u64(),
                 "{told:?}"
             );
             let is_done = told["soloist.outcome"] == "done";

@@ -166,9 +166,10 @@ impl Client {
         let answered = timeout(PATIENCE, async {
             let stream = TcpStream::connect((name, port)).await;
             let stream = stream.map_err(ClientError::Connect)?;
-            let stream: Box<dyn Stream> = match is_tls {
-                true => Box::new(self.secured(name, stream).await?),
-                false => Box::new(stream),
+            let stream: Box<dyn Stream> = if is_tls {
+                Box::new(self.secured(name, stream).await?)
+            } else {
+                Box::new(stream)
             };
             exchange(stream, request).await
         });

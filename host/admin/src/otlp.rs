@@ -207,7 +207,7 @@ impl Exporter {
         let name = match &origin.host {
             HostPattern::Address(address) => ServerName::from(*address),
             HostPattern::Name(name) | HostPattern::Below(name) => {
-                ServerName::try_from(name.to_string()).map_err(io::Error::other)?
+                ServerName::try_from(name.clone()).map_err(io::Error::other)?
             }
         };
         self.post(tls.connect(name, stream).await?, body).await

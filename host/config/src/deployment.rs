@@ -186,11 +186,10 @@ impl FileWire {
 fn of_hosts(message: &str) -> Option<String> {
     let key = message.strip_prefix("unknown field `")?.split('`').next()?;
     HOST_KEYS.contains(&key).then(|| {
-        format!(
-            "belongs to the configuration of hosts. What is deployed is one [[task]], with `healthy_after`, `ready_timeout`, \
+        "belongs to the configuration of hosts. What is deployed is one [[task]], with `healthy_after`, `ready_timeout`, \
              `on_rollback` and `migrates` above it: write that into a file of its own, and name the one with [zookeeper] by \
              --config-file"
-        )
+            .to_owned()
     })
 }
 

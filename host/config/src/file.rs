@@ -161,7 +161,7 @@ impl Document {
             Format::Json => json::table(&self.text)
                 .map_err(|error| syntax(error.span, error.key, error.message))?,
         };
-        self.read_from(table).map_err(|mistakes| {
+        Self::read_from(table).map_err(|mistakes| {
             let told = mistakes
                 .into_iter()
                 .map(|(span, message)| (place(&span, self.key_at(span.start)), message));
@@ -172,7 +172,6 @@ impl Document {
     /// Reads a value of a table. What is wrong with the shape of it, serde tells one mistake at a time: so each is taken out, and the
     /// rest is read again.
     fn read_from<T: DeserializeOwned>(
-        &self,
         mut table: Spanned<DeTable<'_>>,
     ) -> Result<T, Vec<(Range<usize>, String)>> {
         let mut mistakes = Vec::new();
@@ -320,7 +319,8 @@ mod tests {
     fn no_more_mistakes_are_told_than_somebody_reads() {
         let text: String = (0..500)
             .map(|number| format!("key{number} = 1\n"))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         let told = refused(&text);
         assert_eq!(told.lines().count(), 51, "{told}");
     }

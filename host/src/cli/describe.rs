@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use clap::ArgMatches;
 use soloist_config::TaskName;
 use soloist_coordination::observer::{Description, Place, Rollout, Schedule, StateSize};
+use soloist_core::placement::Label;
 use soloist_core::records::Readiness;
 use soloist_core::text::printable;
 
@@ -153,7 +154,7 @@ fn lines(seen: &Description) -> Vec<(&'static str, String)> {
             let version = host.version.as_ref().map(|it| format!("version {it}"));
             let started = host.started.as_ref().map(|it| format!("started {it}"));
             let labels = (!host.labels.is_empty()).then(|| {
-                let labels: Vec<_> = host.labels.iter().map(|it| it.as_str()).collect();
+                let labels: Vec<_> = host.labels.iter().map(Label::as_str).collect();
                 format!("labels {}", labels.join(", "))
             });
             let known = [pid, version, started, labels];

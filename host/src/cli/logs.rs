@@ -212,7 +212,7 @@ impl Show<'_> {
     ) -> Result<Option<Option<String>>, Failure> {
         let url = source.url.as_deref().ok_or_else(|| silent(source))?;
         let told = self.client.lines(url, self.task, wanted).await;
-        let told = told.map_err(|error| self.refused(source, url, error))?;
+        let told = told.map_err(|error| self.refused(source, url, &error))?;
         if told.missed > 0 && wanted.after.is_some() {
             print_error(&format!(
                 "{} lines of {} are missing: it keeps no more of them",
@@ -326,8 +326,8 @@ impl Show<'_> {
         Ok((changes, source(&status.tasks, &status.hosts, named)))
     }
 
-    fn refused(&self, source: &Source, url: &str, error: ClientError) -> Failure {
-        let hint = match (&error, self.has_token) {
+    fn refused(&self, source: &Source, url: &str, error: &ClientError) -> Failure {
+        let hint = match (error, self.has_token) {
             (ClientError::Unauthorized, false) => {
                 ": name the file of its listen_token_file with --token-file"
             }

@@ -35,7 +35,7 @@ mod watch;
 use log::{levels, output, report};
 use reload::Reloader;
 use service::{Outlet, Service};
-use watch::Watch;
+use watch::{Door, Watch};
 
 /// Stand for one task, a plugin, or for those of a configuration, until SIGINT or SIGTERM; with --once until the plugin
 /// has completed.
@@ -114,14 +114,7 @@ impl Run {
         let on_death = from
             .parsed("on_death", on_death, death_policy)?
             .unwrap_or_default();
-        let hidden = Hidden::default();
-        let identity = config
-            .zookeeper
-            .auth
-            .as_ref()
-            .map(Auth::secrets)
-            .unwrap_or_default();
-        hidden.set(&identity);
+        let hidden = hidden(&config);
         if line.is_none() && !no_guardian {
             // A task that is done once is not begun again.
             let on_death = once.as_ref().map_or(on_death, |_| OnDeath::Exit);
@@ -187,13 +180,7 @@ impl Run {
                 host.start(task, plugin);
             }
             service.stands(host.view());
-            if let Some(roster) = roster().filter(|_| first.listen.is_some()) {
-                host.accompany(lookout::look(host.view(), Arc::clone(roster)));
-                if let Some(door) = door {
-                    let servers = first.zookeeper.servers.hosts().to_owned();
-                    host.accompany(watch::tell_address(Arc::clone(roster), door, servers));
-                }
-            }
+            be_seen(&mut host, &first, door);
             if let Some((artefacts, accepted)) = deployer {
                 let loader = Arc::new(reloader.deployed_loader());
                 let (handle, view) = (host.handle(), host.view());
@@ -205,6 +192,26 @@ impl Run {
                 .await
                 .map_err(Failure::from)
         })
+    }
+}
+
+/// What lines of this host never show.
+fn hidden(config: &Config) -> Hidden {
+    let auth = config.zookeeper.auth.as_ref();
+    let hidden = Hidden::default();
+    hidden.set(&auth.map(Auth::secrets).unwrap_or_default());
+    hidden
+}
+
+/// Has a host that listens say in the ensemble where, and look at what it leads.
+fn be_seen(host: &mut Host, config: &Config, door: Option<Door>) {
+    let Some(roster) = roster().filter(|_| config.listen.is_some()) else {
+        return;
+    };
+    host.accompany(lookout::look(host.view(), Arc::clone(roster)));
+    if let Some(door) = door {
+        let servers = config.zookeeper.servers.hosts().to_owned();
+        host.accompany(watch::tell_address(Arc::clone(roster), door, servers));
     }
 }
 

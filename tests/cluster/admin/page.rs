@@ -213,7 +213,9 @@ async fn what_somebody_wrote_into_the_ensemble_is_told_as_text() -> Result<()> {
         "{json}"
     );
     for text in HOSTILE {
-        let name: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let name: String = text
+            .bytes()
+            .fold(String::new(), |name, byte| format!("{name}%{byte:02x}"));
         let told = pages.get(&format!("/api/task/{name}")).await?;
         ensure!(
             told.status == 200 && !told.body.contains('\u{202e}'),
@@ -357,13 +359,13 @@ async fn the_ensemble_is_read_while_somebody_looks_and_no_longer() -> Result<()>
         connections().await.filter(|now| *now == before + 1)
     })
     .await?;
-    let _second = pages.listen("/api/live").await?;
+    let second = pages.listen("/api/live").await?;
     pages.get("/api/tasks").await?;
     ensure!(
         connections().await == Some(before + 1),
         "not one session for all"
     );
-    drop((events, _second));
+    drop((events, second));
     eventually("the end of that session", PATIENCE, async || {
         connections().await.filter(|now| *now == before)
     })

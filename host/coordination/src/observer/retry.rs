@@ -34,10 +34,10 @@ impl Observer {
                 Attempt::Given(mark) => return Ok(*mark),
                 Attempt::Overtaken => {}
                 Attempt::GivesUp => {
-                    let changed = tokio::time::timeout_at(deadline, changes.fired());
+                    let next = tokio::time::timeout_at(deadline, changes.fired());
                     let task = task.to_owned();
                     let too_late = |_| ObserverError::NotRetried { task, within };
-                    changed.await.map_err(too_late)?;
+                    next.await.map_err(too_late)?;
                 }
             }
         }

@@ -205,7 +205,7 @@ impl Observer {
             return Err(StateRefused::Entry(StateError::Changed(version)).into());
         }
         let mut multi = self.client.new_multi_writer();
-        let checks = self.add_checks(&mut multi, &paths, term_stat.version, rollout.as_ref());
+        let checks = Self::add_checks(&mut multi, &paths, term_stat.version, rollout.as_ref());
         checks.map_err(failed)?;
         let options = CreateMode::Persistent.with_acls(Acls::new(&self.acl));
         let added = match (change, &entry) {
@@ -246,7 +246,6 @@ impl Observer {
     }
 
     fn add_checks(
-        &self,
         multi: &mut MultiWriter<'_>,
         paths: &TaskPaths,
         term: i32,

@@ -48,8 +48,8 @@ impl TaskNodes {
         &self,
     ) -> Result<(Option<FailedRecord>, OneshotWatcher), (Error, Option<OneshotWatcher>)> {
         let client = self.session.client();
-        let watched = client.check_and_watch_stat(&self.paths.failed).await;
-        let (_, watcher) = watched.map_err(|error| (error, None))?;
+        let looked = client.check_and_watch_stat(&self.paths.failed).await;
+        let (_, watcher) = looked.map_err(|error| (error, None))?;
         match client.get_data(&self.paths.failed).await {
             Ok((data, _)) => Ok((records::decode(&data), watcher)),
             Err(Error::NoNode) => Ok((None, watcher)),

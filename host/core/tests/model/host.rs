@@ -101,6 +101,10 @@ pub struct Request {
     pub unsent: bool,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is true or not whatever the others are"
+)]
 #[derive(Debug)]
 pub struct Host {
     pub id: HostId,

@@ -24,9 +24,8 @@ impl World {
         match self.random.below(10) {
             0 => self.kill(host),
             1 => self.shut_down(host),
-            2 => self.resign(host),
             3 if self.random.below(2) == 0 => self.retry(host),
-            3 => self.resign(host),
+            2 | 3 => self.resign(host),
             4 => self.delete_master(),
             5 => self.delete_candidate(host),
             6 => self.change(&[Change::DeleteTerm, Change::GarbleTerm]),
