@@ -212,7 +212,7 @@ mod tests {
             (listen("listen_open = \"yes\""), "1:15", "listen_open", "expected a boolean"),
             (listen("listen_values = 1"), "1:17", "listen_values", "expected a boolean"),
             (listen("listen = \"127.0.0.1:1\"\nlisten_key = \"k\""), "2:14", "listen_certificate", "this host shows"),
-            (listen("listen = \"127.0.0.1:1\"\nlisten_client_ca = \"c\""), "2:20", "listen_key", "the key to"),
+            (listen("listen = \"127.0.0.1:1\"\nlisten_client_ca = \"c\"\nlisten_certificate = \"d\""), "3:22", "listen_key", "the key to"),
             (listen("listen_certificate = \"c\""), "1:22", "listen_key", "the key to"),
             (listen("listen = \"127.0.0.1:1\"\nlisten_token_file = \"no-such-file\""), "2:21", "listen_token_file", "etc/no-such-file"),
         ];

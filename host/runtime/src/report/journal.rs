@@ -183,7 +183,7 @@ mod tests {
             "fields": { "task": "forged", "a\nPRIORITY": "0" },
         });
         let entry = String::from_utf8(line("x\nPRIORITY=0", fields)).unwrap();
-        let expected = "MESSAGE=report#7| x\\nPRIORITY=0 a\\nPRIORITY=0 task=forged stream=stdout\n\
+        let expected = "MESSAGE=report#7| x\\nPRIORITY=0 a\\nPRIORITY=0 task=forged leader=null stream=stdout\n\
             PRIORITY=4\nSYSLOG_IDENTIFIER=soloist\nSOLOIST_TIMESTAMP=1970-01-01T00:00:00.000000Z\nSOLOIST_LEVEL=warn\n\
             SOLOIST_HOST=a\nSOLOIST_EVENT=plugin-log\n\
             SOLOIST_FIELDS={\"a\\nPRIORITY\":\"0\",\"task\":\"forged\"}\nSOLOIST_STREAM=stdout\nSOLOIST_TASK=report\nSOLOIST_TERM=7\n";
