@@ -72,6 +72,10 @@ if [ "${1:-all}" = all ] || [ "${1:-all}" = package ]; then
     if ! has systemd-analyze; then
         wanted+=(systemd)
     fi
+    # The man pages are checked with it.
+    if ! has mandoc; then
+        wanted+=(mandoc)
+    fi
     # Faults of the network are made in network namespaces.
     if ! has ip; then
         wanted+=(iproute2)

@@ -2,6 +2,7 @@
 
 mod build;
 mod circles;
+mod completions;
 mod dev;
 mod documents;
 mod fetching;

@@ -68,6 +68,10 @@ impl Manual {
     }
 }
 
+/// When what the pages tell was last revised. A page without a date is none to `mandoc`, and the day of a build would make each build
+/// another one.
+const REVISED: &str = "2026-11-27";
+
 /// Writes the page of a command, and those of the commands below it; says how many.
 fn pages(command: &clap::Command, name: &str, directory: &Path) -> io::Result<usize> {
     let mut page = Vec::new();
@@ -75,9 +79,14 @@ fn pages(command: &clap::Command, name: &str, directory: &Path) -> io::Result<us
     Man::new(titled)
         .title(name.to_uppercase())
         .section("1")
+        .date(REVISED)
         .source(concat!("soloist ", env!("CARGO_PKG_VERSION")))
         .manual("Soloist")
         .render(&mut page)?;
+    // A break beside a space breaks nothing, and readers of pages complain of it.
+    let page = String::from_utf8_lossy(&page)
+        .replace("\n.br\n.sp", "\n.sp")
+        .replace("\n.sp\n.br", "\n.sp");
     std::fs::write(directory.join(format!("{name}.1")), page)?;
     let mut count = 1;
     for below in command.get_subcommands().filter(|it| !it.is_hide_set()) {
