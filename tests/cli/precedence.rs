@@ -91,7 +91,7 @@ fn a_bad_value_is_named_by_its_flag_or_its_variable() {
     );
     assert_eq!(code, Some(2), "{message}");
     assert!(
-        message.contains("--tick-time: \"2\" is not a duration"),
+        message.contains("--tick-time: 2 has no unit"),
         "{message}"
     );
     assert!(
