@@ -90,10 +90,7 @@ fn a_bad_value_is_named_by_its_flag_or_its_variable() {
         &[("SOLOIST_SESSION_TIMEOUT", "ten")],
     );
     assert_eq!(code, Some(2), "{message}");
-    assert!(
-        message.contains("--tick-time: 2 has no unit"),
-        "{message}"
-    );
+    assert!(message.contains("--tick-time: 2 has no unit"), "{message}");
     assert!(
         message.contains("SOLOIST_SESSION_TIMEOUT: \"ten\" is not a duration"),
         "{message}"
