@@ -54,7 +54,7 @@ async fn what_is_not_there_is_not_found_and_nothing_can_be_done_there() -> Resul
     let cluster = Cluster::embedded().await?;
     let (_host, pages) = listening(&cluster, "alone", "plugin-log").await?;
     for path in [
-        "/",
+        "/nothing",
         "/leader/nobody",
         "/leader/",
         "/metric",
