@@ -41,7 +41,7 @@ package:
 	install target/release/soloist $(PACKAGES)/soloist-static
 	$(CARGO) build --release --bin soloist
 	host/operation/container/build.sh $(PACKAGES)/soloist-static localhost/soloist:test $(PACKAGES)/soloist.oci.tar
-	$(CARGO) test --release --test cluster -- --ignored image::
+	$(CARGO) test --release --test package
 	@ls -l $(PACKAGES)
 
 check:

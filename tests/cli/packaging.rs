@@ -100,14 +100,14 @@ set -eu
 exec 2>&1
 mount --make-rprivate /
 mount -t tmpfs none "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/root"
-mount -t proc proc "$1/root/proc"
-mount --bind /dev "$1/root/dev"
-cp "$2" "$1/root/soloist.deb"
-root() { chroot "$1/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive sh -euc "$2"; }
+mkdir "$1/upper" "$1/work" "$1/merged"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$1/upper,workdir=$1/work" "$1/merged"
+mount -t proc proc "$1/merged/proc"
+mount --bind /dev "$1/merged/dev"
+cp "$2" "$1/merged/soloist.deb"
+root() { chroot "$1/merged" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C DEBIAN_FRONTEND=noninteractive sh -euc "$2"; }
 # The index of manuals takes long.
-rm -f "$1/root/var/lib/man-db/auto-update"
+rm -f "$1/merged/var/lib/man-db/auto-update"
 root "$1" '
     userdel soloist 2>/dev/null || true
     dpkg --install /soloist.deb

@@ -20,7 +20,6 @@ mod foreign;
 mod guardian;
 mod harness;
 mod identity;
-mod image;
 mod languages;
 mod log;
 mod many;

@@ -114,15 +114,8 @@ pub(super) async fn back_from(
     reason: &str,
     by: Changed,
 ) -> Result<String, Failure> {
-    let before = rollout::record(observer, task).await?;
-    let on_rollback = on_rollback(observer, task, &before).await?;
-    let (_, expected) = rollback(Some(&before), on_rollback, reason, by.clone())
-        .map_err(|refused| Failure::RunTime(refused.into()))?;
-    let decide = |record: Option<&RolloutRecord>| {
-        still(record, expected, || {
-            rollback(record, on_rollback, reason, by.clone())
-        })
-    };
+    let undoing = Undoing::begin(observer, task, reason, by).await?;
+    let decide = |record: Option<&RolloutRecord>| undoing.next(record);
     let order = Order {
         task,
         decide: &decide,
@@ -130,19 +123,43 @@ pub(super) async fn back_from(
         artefact: None,
     };
     observer.order(&order, &mut Attempt::default()).await?;
-    Ok(told(expected).0)
+    Ok(told(undoing.expected).0)
 }
 
-/// What the record becomes, if that takes back what somebody has seen, and not what has come since.
-fn still(
-    record: Option<&RolloutRecord>,
+/// What is to be taken back, as somebody has seen it.
+struct Undoing<'a> {
+    on_rollback: OnRollback,
+    reason: &'a str,
+    by: Changed,
     expected: Undone,
-    rollback: impl FnOnce() -> Result<(RolloutRecord, Undone), Refused>,
-) -> Result<RolloutRecord, Refused> {
-    let (next, undone) = rollback()?;
-    match record {
-        Some(record) if undone != expected => Err(Refused::changed(record)),
-        _ => Ok(next),
+}
+
+impl<'a> Undoing<'a> {
+    async fn begin(
+        observer: &Observer,
+        task: &str,
+        reason: &'a str,
+        by: Changed,
+    ) -> Result<Self, Failure> {
+        let before = rollout::record(observer, task).await?;
+        let on_rollback = on_rollback(observer, task, &before).await?;
+        let (_, expected) = rollback(Some(&before), on_rollback, reason, by.clone())
+            .map_err(|refused| Failure::RunTime(refused.into()))?;
+        Ok(Self {
+            on_rollback,
+            reason,
+            by,
+            expected,
+        })
+    }
+
+    /// What the record becomes, if that takes back what was seen, and not what has come since.
+    fn next(&self, record: Option<&RolloutRecord>) -> Result<RolloutRecord, Refused> {
+        let (next, undone) = rollback(record, self.on_rollback, self.reason, self.by.clone())?;
+        match record {
+            Some(record) if undone != self.expected => Err(Refused::changed(record)),
+            _ => Ok(next),
+        }
     }
 }
 
@@ -154,16 +171,8 @@ async fn back(
     reason: &str,
     deploying: &Deploying,
 ) -> Result<(), Failure> {
-    let before = rollout::record(observer, task).await?;
-    let on_rollback = on_rollback(observer, task, &before).await?;
-    let by = changed();
-    let (_, expected) = rollback(Some(&before), on_rollback, reason, by.clone())
-        .map_err(|refused| Failure::RunTime(refused.into()))?;
-    let decide = |record: Option<&RolloutRecord>| {
-        still(record, expected, || {
-            rollback(record, on_rollback, reason, by.clone())
-        })
-    };
+    let undoing = Undoing::begin(observer, task, reason, changed()).await?;
+    let decide = |record: Option<&RolloutRecord>| undoing.next(record);
     let order = Order {
         task,
         decide: &decide,
@@ -171,7 +180,7 @@ async fn back(
         artefact: None,
     };
     give(operator, observer, &order).await?;
-    let (line, runs) = told(expected);
+    let (line, runs) = told(undoing.expected);
     deploying.tell(&format!("{task}: {line}"))?;
     if let (Some(generation), Some(wait)) = (runs, deploying.wait) {
         let tell = |line: &str| deploying.tell(line);
