@@ -83,10 +83,8 @@ fn pages(command: &clap::Command, name: &str, directory: &Path) -> io::Result<us
         .source(concat!("soloist ", env!("CARGO_PKG_VERSION")))
         .manual("Soloist")
         .render(&mut page)?;
-    // A break beside a space breaks nothing, and readers of pages complain of it.
-    let page = String::from_utf8_lossy(&page)
-        .replace("\n.br\n.sp", "\n.sp")
-        .replace("\n.sp\n.br", "\n.sp");
+    // `mandoc` complains of breaks around an empty line, which is a space by itself.
+    let page = String::from_utf8_lossy(&page).replace("\n.br\n\n.br\n", "\n.sp\n");
     std::fs::write(directory.join(format!("{name}.1")), page)?;
     let mut count = 1;
     for below in command.get_subcommands().filter(|it| !it.is_hide_set()) {
