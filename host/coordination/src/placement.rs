@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures::future::{join, try_join_all};
-use zookeeper_client::Error;
+use zookeeper_client::{Error, Stat};
 
 use crate::error::{Doing, NodeError};
 use crate::session::Session;
@@ -25,14 +25,16 @@ pub async fn peers(session: &Session, root: &str) -> Result<Vec<Peer>, NodeError
         let is_drained = drained.contains(&host);
         async move {
             let path = records::host_path(root, &host);
-            let read = data(session, &path).await?;
-            let record = read.and_then(|data| records::decode::<HostRecord>(&data));
-            let load = record.and_then(|record| record.placement);
-            Ok::<_, NodeError>(load.map(|load| Peer {
-                host,
-                load,
-                drained: is_drained,
-                absent: false,
+            let read = node(session, &path).await?;
+            Ok::<_, NodeError>(read.and_then(|(data, stat)| {
+                let load = records::decode::<HostRecord>(&data)?.placement?;
+                Some(Peer {
+                    host,
+                    load,
+                    drained: is_drained,
+                    absent: false,
+                    written: stat.version,
+                })
             }))
         }
     });
@@ -80,8 +82,12 @@ async fn children(session: &Session, path: &str) -> Result<Vec<String>, NodeErro
 }
 
 async fn data(session: &Session, path: &str) -> Result<Option<Vec<u8>>, NodeError> {
+    Ok(node(session, path).await?.map(|(data, _)| data))
+}
+
+async fn node(session: &Session, path: &str) -> Result<Option<(Vec<u8>, Stat)>, NodeError> {
     match session.client().get_data(path).await {
-        Ok((data, _)) => Ok(Some(data)),
+        Ok(read) => Ok(Some(read)),
         // A path that somebody else wrote may be none.
         Err(Error::NoNode | Error::BadArguments(_)) => Ok(None),
         Err(error) => Err(NodeError::at(Doing::Read, path)(error)),

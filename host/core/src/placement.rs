@@ -1,7 +1,7 @@
 //! Where tasks are led, if hosts may choose: which of its terms a leader hands to which standby, and when.
 //!
 //! There is no controller. Each leader decides about its own terms alone, by what hosts say of themselves beside their
-//! heartbeats. These records are read at different times, so two leaders may see different loads. Three rules keep them from
+//! heartbeats. These records are read at different times, so two leaders may see different loads. Four rules keep them from
 //! answering the same want twice, or from undoing what the other has done:
 //!
 //! - **The plan is everybody's** (`share`). A leader works out who gives how much to whom as if it saw what all see, and does
@@ -9,6 +9,8 @@
 //! - **A term rests.** It is moved no earlier than `cool_down` after it began, wherever it began, and only once it has run well.
 //! - **Coming and going is waited out.** A host takes nothing before it has been there for `grace`, and whoever has gone away
 //!   keeps its share for as long ([`Sightings`]). So a restart, or a host that comes and goes, moves nothing by itself.
+//! - **A move is seen before the next.** A leader that has handed something over decides again only when the terms are others'
+//!   and the hosts concerned have said since what they lead. Otherwise it would hand over the same load again.
 //!
 //! Nothing here reads a clock, and nothing is asked of the ensemble.
 
@@ -127,6 +129,8 @@ pub struct Peer {
     pub drained: bool,
     /// It is not there, and may be back in a moment.
     pub absent: bool,
+    /// How often its record has been written: the version of the node.
+    pub written: i32,
 }
 
 /// A host that stands for a task.

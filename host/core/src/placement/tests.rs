@@ -25,6 +25,7 @@ fn peer(host: &str, active: u32) -> Peer {
         },
         drained: false,
         absent: false,
+        written: 0,
     }
 }
 

@@ -115,6 +115,29 @@ fn a_host_that_comes_and_goes_moves_nothing() {
     }
 }
 
+/// Hosts that look ten times as often as they hear from each other.
+fn looking_often(rule: Rule) -> World {
+    World::new(rule, 3, 600, |_| 0).every(SECOND / 10)
+}
+
+#[test]
+fn hosts_that_look_more_often_than_they_hear_from_each_other_wait_for_that() {
+    becomes_even(
+        "looking often",
+        &mut looking_often(Rule::Proved),
+        30 * MINUTE,
+    );
+}
+
+#[test]
+fn not_waiting_for_what_came_of_moves_is_found_out() {
+    let mut world = looking_often(Rule::Hurries);
+    let least = world.least_moves();
+    let report = world.run(30 * MINUTE);
+    told("in a hurry", &report);
+    assert!(report.moves > least * MOVES_PERCENT / 100 + 2, "{report:?}");
+}
+
 #[test]
 fn giving_to_the_lightest_without_a_plan_is_found_out() {
     let mut world = World::new(Rule::LightestFirst, HOSTS, TASKS, |task| task % (HOSTS / 2));

@@ -7,6 +7,7 @@ use soloist_core::clock::Moment;
 use soloist_core::placement::{
     HostLoad, Led, MOVES_MAX, Move, Pace, Peer, Sightings, TaskPlacement, Why, decide,
 };
+use soloist_core::term::FencingToken;
 use soloist_seed::Random;
 
 /// Milliseconds.
@@ -34,6 +35,8 @@ pub enum Rule {
     LightestFirst,
     /// Broken: whoever is not there is forgotten at once.
     Forgets,
+    /// Broken: decides again before it can see what came of its last moves.
+    Hurries,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +55,8 @@ struct Host {
     tasks: Vec<usize>,
     /// What it said last, and before.
     said: [Option<HostLoad>; 2],
+    /// How often it has said anything.
+    written: i32,
     sightings: Sightings,
 }
 
@@ -77,6 +82,7 @@ pub struct Report {
 
 pub struct World {
     rule: Rule,
+    round: Time,
     now: Time,
     random: Random,
     hosts: Vec<Host>,
@@ -99,6 +105,7 @@ impl World {
         let now = 60 * MINUTE;
         let mut world = Self {
             rule,
+            round: ROUND,
             now,
             random: Random::new(soloist_seed::seed()),
             hosts: Vec::new(),
@@ -116,6 +123,7 @@ impl World {
                 weight: 1,
                 tasks: Vec::new(),
                 said: [None, None],
+                written: 0,
                 sightings: Sightings::default(),
             });
         }
@@ -136,6 +144,12 @@ impl World {
             world.say(host);
         }
         world
+    }
+
+    /// Lets all hosts look so often instead.
+    pub fn every(mut self, round: Time) -> Self {
+        self.round = round;
+        self
     }
 
     pub fn weigh(&mut self, host: usize, weight: u32) {
@@ -219,7 +233,7 @@ impl World {
             }
             Event::Round(host) => {
                 self.look(host);
-                let pause = ROUND * 3 / 4 + self.random.below(ROUND / 2);
+                let pause = self.round * 3 / 4 + self.random.below(self.round / 2);
                 self.after(pause, Event::Round(host));
             }
             Event::Handed { task, from, to } => {
@@ -268,6 +282,7 @@ impl World {
             spread: true,
         };
         it.said = [Some(load), it.said[0].take()];
+        it.written += 1;
     }
 
     /// A host reads what others say, and hands over what it should. Some of what it reads is what they said before.
@@ -289,6 +304,7 @@ impl World {
                     load,
                     drained: false,
                     absent: false,
+                    written: it.written - i32::try_from(old).unwrap(),
                 });
             }
         }
@@ -299,7 +315,15 @@ impl World {
         };
         let now = Moment::from_nanos(self.now * 1_000_000);
         let peers = self.hosts[host].sightings.see(now, peers, grace);
-        let it = &self.hosts[host];
+        let tasks = &self.tasks;
+        let leads = |task: &str, token| {
+            let task = &tasks[number(task)];
+            task.leader == host && FencingToken(task.since) == token
+        };
+        let it = &mut self.hosts[host];
+        if !it.sightings.are_current(&it.id, now, leads) && self.rule != Rule::Hurries {
+            return;
+        }
         let led: Vec<Led<'_>> = it
             .tasks
             .iter()
@@ -324,7 +348,9 @@ impl World {
     }
 
     fn hand_over(&mut self, from: usize, task: &str, to: &str) {
-        let number = |text: &str| text.rsplit_once('-').unwrap().1.parse::<usize>().unwrap();
+        let until = Moment::from_nanos((self.now + MINUTE) * 1_000_000);
+        let token = FencingToken(self.tasks[number(task)].since);
+        self.hosts[from].sightings.ordered(token, task, to, until);
         let (task, to) = (number(task), number(to));
         let (now, began) = (self.now, self.began);
         let it = &mut self.tasks[task];
@@ -335,6 +361,11 @@ impl World {
         let takes = 5 + self.random.below(500);
         self.after(takes, Event::Handed { task, from, to });
     }
+}
+
+/// The number in a name.
+fn number(name: &str) -> usize {
+    name.rsplit_once('-').unwrap().1.parse().unwrap()
 }
 
 /// What each would do that sees a host with a lesser load: a broken rule.

@@ -103,7 +103,7 @@ impl Mover {
                 continue;
             }
             match self.look(&session, own).await {
-                Ok(moves) => is_idle = moves == 0,
+                Ok(is_even) => is_idle = is_even,
                 // The next look may do better, and what keeps it from that is told elsewhere.
                 Err(error) => tracing::debug!(%error, "cannot read who leads how much"),
             }
@@ -131,13 +131,20 @@ impl Mover {
         self.members.all().into_iter().filter_map(leads).collect()
     }
 
-    /// Looks at all hosts, and hands over what is to be; gives how many terms that were.
-    async fn look(&mut self, session: &Session, mut own: Vec<Own>) -> Result<usize, NodeError> {
+    /// Looks at all hosts, and hands over what is to be; gives whether nothing is.
+    async fn look(&mut self, session: &Session, mut own: Vec<Own>) -> Result<bool, NodeError> {
         let pace = self.duties.placement().pace;
         let seen = placement::peers(session, &self.root).await?;
         let now = clock::now();
         let peers: Vec<Peer> = self.sightings.see(now, seen, pace.grace);
         self.shunned.retain(|_, until| now < *until);
+        let leads = |task: &str, token| {
+            let mut own = own.iter();
+            own.any(|it| *it.task == *task && it.term.fencing_token == token)
+        };
+        if !self.sightings.are_current(session.host(), now, leads) {
+            return Ok(false);
+        }
         self.read_more(session, &mut own).await?;
         for own in &mut own {
             let shunned = self.shunned.keys().filter(|(task, _)| *task == own.task);
@@ -145,7 +152,7 @@ impl Mover {
         }
         let led: Vec<Led<'_>> = own.iter().map(Own::led).collect();
         let moves = decide(session.host(), &peers, &led, &pace);
-        let mut done = 0;
+        let mut is_even = true;
         for Move { task, to, why } in moves {
             let Some(own) = own.iter().find(|own| *own.task == *task) else {
                 continue;
@@ -157,15 +164,17 @@ impl Mover {
             let takes = |it: &Standby| it.host == to && it.priority >= own.placement.priority;
             if standbys.iter().any(takes) {
                 let token = own.term.fencing_token;
+                self.sightings
+                    .ordered(token, &own.task, &to, now + pace.grace);
                 // A contender that has ended leads nothing.
                 let _ = own
                     .member
                     .orders
                     .unbounded_send(HandOver { token, to, why });
-                done += 1;
+                is_even = false;
             }
         }
-        Ok(done)
+        Ok(is_even)
     }
 
     /// Reads what only some tasks ask for: who stands, of those that preempt; and who leads what they avoid. If there are many,
