@@ -3,10 +3,9 @@
 //! The names and fields are an interface (REFERENCE.md, "Events"): people's dashboards and scripts read them. An event is a
 //! value until a [`Subscriber`] makes something of it: a line on stdout, a number, a row of a page.
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::cause::Cause;
 use crate::digest::Digest;
@@ -15,15 +14,16 @@ use crate::schedule::Missed;
 use crate::term::Demotion;
 
 mod examples;
+mod fields;
 mod kinds;
 mod line;
 mod message;
 mod report;
-mod seconds;
 
+pub use fields::{Seconds, SessionId};
 pub use line::{Origin, PluginLine};
+pub use message::chain;
 pub use report::{About, AlreadySubscribed, Report, Subscriber, subscribe, wants_line};
-pub use seconds::Seconds;
 
 /// Something that happened to a session or a task.
 ///
@@ -413,22 +413,6 @@ pub enum Event {
     },
 }
 
-/// The id of a session. It is written in hexadecimal, as ZooKeeper does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionId(pub i64);
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#x}", self.0)
-    }
-}
-
-impl Serialize for SessionId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 impl Event {
     /// A failure of the session that leads to no pause.
     pub fn session_error(text: impl Into<String>) -> Self {
@@ -441,23 +425,6 @@ impl Event {
         let (text, retry_in) = (text.into(), None);
         Self::ElectionError { text, retry_in }
     }
-
-    /// Whether the plugin itself wrote what the event tells.
-    pub fn is_of_plugin(&self) -> bool {
-        let Self::PluginLog(PluginLine { origin, .. }) = self else {
-            return false;
-        };
-        matches!(origin, Origin::Log { .. } | Origin::Stdio { .. })
-    }
-}
-
-/// An error with all its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use tracing::Level;
 
+use super::Event;
+
 /// A line of a plugin's log, bounded and without secrets.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PluginLine {
@@ -47,4 +49,14 @@ pub enum Origin {
         /// How many lines the host has dropped.
         dropped: u64,
     },
+}
+
+impl Event {
+    /// Whether the plugin itself wrote what the event tells.
+    pub fn is_of_plugin(&self) -> bool {
+        let Self::PluginLog(PluginLine { origin, .. }) = self else {
+            return false;
+        };
+        matches!(origin, Origin::Log { .. } | Origin::Stdio { .. })
+    }
 }
