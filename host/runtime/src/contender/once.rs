@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Contender, Outcome};
+use super::Contender;
 use soloist_core::election::Input;
 use soloist_core::event::{About, Event};
 use soloist_core::records::Completion;
+use soloist_core::restart::PluginFailed;
 
 /// What is to be done once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,17 @@ pub enum Once {
     EachHost,
     /// All hosts together do it, once for each name; the empty one will do.
     Task(Arc<str>),
+}
+
+/// What came of a task that is run once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// `on_elected` has returned without an error.
+    Completed,
+    /// What was to be done once has been done, in a term of another host or of an earlier run of this one.
+    CompletedBefore,
+    /// The plugin has failed for good on this host.
+    Failed(PluginFailed),
 }
 
 impl Contender {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::channel::mpsc;
 use tokio::sync::{oneshot, watch};
 
-use super::Work;
+use super::{Contender, Work};
 use crate::duties::HandOver;
 use soloist_core::clock::Moment;
 use soloist_core::election::Stage;
@@ -61,5 +61,27 @@ impl ContenderHandle {
     pub fn withdraw(self, why: impl Into<String>) {
         // A contender that has ended holds nothing.
         let _ = self.withdraw.send(why.into());
+    }
+}
+
+impl Contender {
+    /// Says where this contender is, if that has changed.
+    pub(super) fn publish(&self, now: Moment) {
+        let (stage, term) = (self.election.stage(), self.election.active_term());
+        let steady = self.is_steady();
+        self.status.send_if_modified(|status| {
+            let moved = (status.stage, status.term.as_ref()) != (stage, term);
+            let changed = moved || status.steady != steady;
+            if changed {
+                *status = Status {
+                    stage,
+                    term: term.cloned(),
+                    since: if moved { now } else { status.since },
+                    steady,
+                };
+            }
+            changed
+        });
+        self.make_room(stage);
     }
 }
