@@ -1,11 +1,14 @@
 //! What whoever calls can rely on: an end, an error that says what to do, and a thread that is free.
 
+use std::io::Read as _;
+use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
-use std::sync::{Condvar, mpsc};
+use std::sync::{Condvar, Mutex, mpsc};
 
 use tokio::{join, select};
 
+use super::server::read_head;
 use super::*;
 use crate::cache::CacheError;
 

@@ -1,5 +1,9 @@
 //! Registries that do what they should not.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use super::server::Asked;
 use super::*;
 use crate::error::OciError;
 use crate::oci::Manifest;
