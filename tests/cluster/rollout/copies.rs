@@ -1,11 +1,20 @@
 //! The state goes back with the generation: exactly, and whoever does it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::*;
-use soloist_tests::proxy::{Loss, Op};
+use anyhow::Context as _;
+use soloist_core::records::StateCopy;
+use soloist_core::rollout::{self, OnRollback};
+use soloist_tests::cluster::Cluster;
+use soloist_tests::proxy::{Loss, Op, Proxy, Traffic};
 use soloist_tests::zookeeper::Settings;
+use soloist_tests::{PATIENCE, client, eventually};
+use zookeeper_client::Client;
+
+use super::scene::{below, create};
+use super::*;
 
 /// A state of some transactions, with what is not text, and the record of a schedule.
 async fn make_state(operator: &Client) -> Result<BTreeMap<String, Vec<u8>>> {
@@ -82,7 +91,6 @@ fn bad_second() -> Plan {
 }
 
 async fn short() -> Result<Scene> {
-    listen();
     let cluster = Cluster::with(Settings::standalone(), Duration::from_secs(4)).await?;
     Scene::on(cluster).await
 }
