@@ -31,7 +31,7 @@ mod operator;
 use std::time::Duration;
 
 pub use host::{Idle, Prepared, Purpose, elected, prepares, says, stand};
-pub use leader::{GiveBack, Leader, Next, Plugin, Progress, Seen, Standing, View};
+pub use leader::{GiveBack, Leader, Next, Participant, Plugin, Progress, Seen, View};
 pub use operator::{
     Draft, GENERATIONS_KEPT, Refused, Undone, deploy, draft, expendable, pause, purge, purged,
     resume, rollback, undeploy,

@@ -10,7 +10,7 @@ use zookeeper_client::{MultiReadResult, Stat};
 use super::{RolloutError, RolloutNodes, snapshot};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{self, ReadyRecord};
-use soloist_core::rollout::Standing;
+use soloist_core::rollout::Participant;
 
 /// How many nodes are read by one request: anybody may have written a megabyte into each.
 const NODES_PER_READ: usize = 16;
@@ -21,7 +21,7 @@ impl RolloutNodes {
     ///
     /// # Errors
     /// If a node cannot be read.
-    pub async fn hosts(&self) -> Result<Vec<Standing>, RolloutError> {
+    pub async fn hosts(&self) -> Result<Vec<Participant>, RolloutError> {
         let candidates =
             records::queue(snapshot::children(&self.session, &self.paths.candidates).await?);
         let names = candidates.iter().map(|candidate| candidate.name.clone());
@@ -30,7 +30,7 @@ impl RolloutNodes {
                 Some(stat.ephemeral_owner)
             })
             .await?;
-        let mut hosts: BTreeMap<String, Standing> = BTreeMap::new();
+        let mut hosts: BTreeMap<String, Participant> = BTreeMap::new();
         for (candidate, owner) in candidates.into_iter().zip(held) {
             if owner.is_some_and(|owner| candidate.is_held_by(owner)) {
                 of(&mut hosts, candidate.host).stands = true;
@@ -75,8 +75,8 @@ impl RolloutNodes {
     }
 }
 
-fn of(hosts: &mut BTreeMap<String, Standing>, host: String) -> &mut Standing {
-    hosts.entry(host.clone()).or_insert(Standing {
+fn of(hosts: &mut BTreeMap<String, Participant>, host: String) -> &mut Participant {
+    hosts.entry(host.clone()).or_insert(Participant {
         host,
         stands: false,
         says: None,

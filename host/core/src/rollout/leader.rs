@@ -54,7 +54,7 @@ pub enum Seen<'a> {
 
 /// A host that says how far it is, or that stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct Participant {
     /// The host.
     pub host: String,
     /// Whether it is in the queue. The leader is.
@@ -63,7 +63,7 @@ pub struct Standing {
     pub says: Option<ReadyRecord>,
 }
 
-impl Standing {
+impl Participant {
     fn is_ready(&self, generation: Generation) -> bool {
         let says = self.says.as_ref();
         says.and_then(|says| says.of(generation.number))
@@ -77,7 +77,7 @@ pub struct View<'a> {
     /// The record of the rollout.
     pub record: Seen<'a>,
     /// Every host that stands or says how far it is, the leader included.
-    pub hosts: &'a [Standing],
+    pub hosts: &'a [Participant],
     /// How far the leader itself is.
     pub prepared: &'a Prepared,
     /// What has become of the plugin.
@@ -213,7 +213,7 @@ impl Leader {
 
     /// A leader that cannot read the record gives way to those who can. If nobody else stands, it runs on.
     fn without_record(&self, view: &View<'_>) -> Next {
-        let others = |it: &Standing| it.stands && it.host != self.host;
+        let others = |it: &Participant| it.stands && it.host != self.host;
         match view.plugin {
             Plugin::Failed(_) => Next::Fail,
             Plugin::Resigning => Next::GiveBack(GiveBack::Resigned),
@@ -334,7 +334,7 @@ impl Leader {
             _ => now,
         };
         self.wanted = Some((wanted, since));
-        let is_ready = |it: &Standing| it.is_ready(wanted);
+        let is_ready = |it: &Participant| it.is_ready(wanted);
         let mut standing = view.hosts.iter().filter(|it| it.stands);
         let all = view.hosts.iter().any(is_ready) && standing.all(is_ready);
         let some = now >= since + view.ready_timeout && view.hosts.iter().any(is_ready);
@@ -387,7 +387,7 @@ impl Leader {
     }
 }
 
-fn progress(hosts: &[Standing], wanted: Generation) -> Progress {
+fn progress(hosts: &[Participant], wanted: Generation) -> Progress {
     let standing = || hosts.iter().filter(|it| it.stands);
     let obstacle = hosts
         .iter()

@@ -77,8 +77,8 @@ fn ready() -> Prepared {
 }
 
 /// A host that stands and says this of a generation.
-fn standing(host: &str, number: u64, readiness: Readiness) -> Standing {
-    Standing {
+fn participant(host: &str, number: u64, readiness: Readiness) -> Participant {
+    Participant {
         host: host.into(),
         stands: true,
         says: Some(ReadyRecord {

@@ -7,7 +7,7 @@ use soloist_core::cause::Cause;
 use soloist_core::clock::Moment;
 use soloist_core::records::{Generation, Readiness, RolloutRecord};
 use soloist_core::restart::PluginFailed;
-use soloist_core::rollout::{Leader, Plugin, Prepared, Purpose, Standing};
+use soloist_core::rollout::{Leader, Participant, Plugin, Prepared, Purpose};
 
 use crate::ensemble::{Read, State};
 use crate::fate::{Fate, HEALTHY_AFTER, Kind};
@@ -16,7 +16,7 @@ use crate::fate::{Fate, HEALTHY_AFTER, Kind};
 #[derive(Clone, Debug)]
 pub(crate) struct View {
     pub(crate) read: Read,
-    pub(crate) hosts: Vec<Standing>,
+    pub(crate) hosts: Vec<Participant>,
     /// The state, and the number of the last term if that had been given back by then.
     pub(crate) state: State,
     pub(crate) given_back: Option<u64>,

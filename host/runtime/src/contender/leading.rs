@@ -20,7 +20,7 @@ use soloist_core::digest::Digest;
 use soloist_core::pulse::Pulse;
 use soloist_core::records::{Generation, RolloutRecord, timestamp};
 use soloist_core::restart::PluginFailed;
-use soloist_core::rollout::{Leader, Next, Plugin, Progress, Purpose, Seen, Standing, View};
+use soloist_core::rollout::{Leader, Next, Participant, Plugin, Progress, Purpose, Seen, View};
 
 mod heard;
 
@@ -50,7 +50,7 @@ pub(super) struct Leading {
     /// The record. None while it has to be read.
     record: Option<RecordSnapshot>,
     /// Who stands and who is ready, as far as that has been read and matters.
-    hosts: Option<Vec<Standing>>,
+    hosts: Option<Vec<Participant>>,
     run: Run,
     /// The plugin's signs of life.
     pulse: Pulse,
@@ -97,7 +97,7 @@ pub(super) enum Step {
 
 /// What came of a request.
 pub(super) enum Answer {
-    Read(Result<(RecordSnapshot, Option<Vec<Standing>>), RolloutError>),
+    Read(Result<(RecordSnapshot, Option<Vec<Participant>>), RolloutError>),
     Wrote {
         before: Box<RolloutRecord>,
         after: Box<RolloutRecord>,

@@ -4,7 +4,7 @@ use super::*;
 struct Scene {
     leader: Leader,
     record: RolloutRecord,
-    hosts: Vec<Standing>,
+    hosts: Vec<Participant>,
     prepared: Prepared,
 }
 
@@ -23,7 +23,7 @@ impl Scene {
     fn with(record: RolloutRecord, hosts: &[(&str, Readiness)]) -> Self {
         let number = record.wanted.or(record.current).unwrap().number;
         let hosts = hosts.iter();
-        let hosts = hosts.map(|(host, readiness)| standing(host, number, readiness.clone()));
+        let hosts = hosts.map(|(host, readiness)| participant(host, number, readiness.clone()));
         Self {
             hosts: hosts.collect(),
             ..Self::new(record)
@@ -81,9 +81,9 @@ fn the_new_generation_takes_over_once_all_that_stand_are_ready() {
         &[("a", Readiness::Ready), ("b", Readiness::Preparing)],
     );
     // One that is ready and does not stand does not count among those that do.
-    scene.hosts.push(Standing {
+    scene.hosts.push(Participant {
         stands: false,
-        ..standing("c", 2, Readiness::Ready)
+        ..participant("c", 2, Readiness::Ready)
     });
     let progress = Progress {
         ready: 1,
@@ -95,7 +95,7 @@ fn the_new_generation_takes_over_once_all_that_stand_are_ready() {
         progress: Some(progress),
     };
     assert_eq!(scene.next(5, RUNNING), waits);
-    scene.hosts[1] = standing("b", 2, Readiness::Ready);
+    scene.hosts[1] = participant("b", 2, Readiness::Ready);
     let record = written(scene.next(6, RUNNING));
     assert_eq!(record.current, Some(generation(2)));
     assert_eq!(record.back, Some(generation(1)));
@@ -116,10 +116,10 @@ fn the_wait_for_hosts_is_of_this_term_and_ends_only_if_somebody_is_ready() {
         let obstacle = progress.unwrap().obstacle;
         assert_eq!(obstacle, Some(("a".into(), "the disk is full".into())));
     }
-    scene.hosts[1] = standing("b", 2, Readiness::Ready);
+    scene.hosts[1] = participant("b", 2, Readiness::Ready);
     assert!(matches!(scene.next(9_000, RUNNING), Next::Write(_)));
     // What is said of another generation counts for nothing.
-    scene.hosts[1] = standing("b", 1, Readiness::Ready);
+    scene.hosts[1] = participant("b", 1, Readiness::Ready);
     assert!(matches!(scene.next(9_001, RUNNING), Next::Wait { .. }));
     // Another wanted generation has its own time.
     scene.record = deploy(
@@ -129,7 +129,7 @@ fn the_wait_for_hosts_is_of_this_term_and_ends_only_if_somebody_is_ready() {
         by("ann"),
     )
     .unwrap();
-    scene.hosts[1] = standing("b", 3, Readiness::Ready);
+    scene.hosts[1] = participant("b", 3, Readiness::Ready);
     let Next::Wait { until, .. } = scene.next(9_002, RUNNING) else {
         panic!("it has just been wanted")
     };
@@ -251,8 +251,8 @@ fn what_has_been_gone_back_to_fails_as_any_other_task() {
     .unwrap();
     assert_eq!(scene.next(1, Plugin::Failed(&trap())), Next::Fail);
     scene.hosts = vec![
-        standing("a", 3, Readiness::Preparing),
-        standing("b", 3, Readiness::Ready),
+        participant("a", 3, Readiness::Preparing),
+        participant("b", 3, Readiness::Ready),
     ];
     let record = written(scene.next(1, Plugin::Failed(&trap())));
     assert_eq!(
@@ -338,7 +338,7 @@ fn whoever_stood_to_take_a_generation_back_does_so_only_if_nobody_can_run_it() {
     let unable = Next::GiveBack(GiveBack::Unable);
     assert_eq!(scene(Purpose::Run).next(0, Plugin::Idle), unable);
     let mut late = scene(Purpose::TakeBack);
-    late.hosts = vec![standing("b", 2, Readiness::Ready)];
+    late.hosts = vec![participant("b", 2, Readiness::Ready)];
     assert_eq!(late.next(0, Plugin::Idle), unable);
     late.prepared = ready();
     assert_eq!(late.next(0, Plugin::Idle), Next::Activate);
@@ -376,7 +376,7 @@ fn a_leader_gives_way_to_operators_and_to_hosts_that_can_read_more() {
     let undeployed = Next::GiveBack(GiveBack::Undeployed);
     assert_eq!(scene.next(1, RUNNING), undeployed);
     assert_eq!(scene.unseen(Seen::Nothing, RUNNING), undeployed);
-    scene.hosts = vec![standing("a", 1, Readiness::Ready)];
+    scene.hosts = vec![participant("a", 1, Readiness::Ready)];
     assert!(matches!(
         scene.unseen(Seen::Unreadable, RUNNING),
         Next::Wait { .. }
@@ -387,6 +387,6 @@ fn a_leader_gives_way_to_operators_and_to_hosts_that_can_read_more() {
     );
     let unreadable = Next::GiveBack(GiveBack::Unreadable);
     assert_eq!(scene.unseen(Seen::Unreadable, Plugin::Idle), unreadable);
-    scene.hosts.push(standing("b", 1, Readiness::Ready));
+    scene.hosts.push(participant("b", 1, Readiness::Ready));
     assert_eq!(scene.unseen(Seen::Unreadable, RUNNING), unreadable);
 }

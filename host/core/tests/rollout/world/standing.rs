@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use soloist_core::records::{Changed, Readiness, RolloutRecord, Stage};
 use soloist_core::rollout::{
-    Leader, OnRollback, Purpose, Settings, Standing, elected, rollback, stand,
+    Leader, OnRollback, Participant, Purpose, Settings, elected, rollback, stand,
 };
 
 use super::World;
@@ -20,7 +20,7 @@ impl World {
         if self.hosts[host].view.is_some() && self.goes_wrong(2) {
             return;
         }
-        let hosts = (0..self.hosts.len()).map(|it| Standing {
+        let hosts = (0..self.hosts.len()).map(|it| Participant {
             host: it.to_string(),
             stands: self.ensemble.queue.contains(&it),
             says: self.ensemble.ready.get(&it).cloned(),
