@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use soloist_admin::{FAMILIES, Kind};
+use soloist_admin::{Family, Kind, families};
 use soloist_core::event::Event;
 use soloist_tests::reference;
 use soloist_tests::tools::{or_skipped, run};
@@ -22,21 +22,18 @@ fn read(file: &str) -> Result<String> {
 
 /// The names of series that there can be.
 fn series() -> BTreeSet<String> {
-    let of = |family: &soloist_admin::Family| match family.kind {
+    let of = |family: &Family| match family.kind {
         Kind::Histogram => ["_bucket", "_sum", "_count"]
             .map(|suffix| format!("{}{suffix}", family.name))
             .to_vec(),
         Kind::Counter | Kind::Gauge => vec![family.name.to_owned()],
     };
-    FAMILIES.iter().flat_map(of).collect()
+    families().flat_map(of).collect()
 }
 
 /// The names of metrics that there are.
-fn families() -> BTreeSet<String> {
-    FAMILIES
-        .iter()
-        .map(|family| family.name.to_owned())
-        .collect()
+fn names() -> BTreeSet<String> {
+    families().map(|family| family.name.to_owned()).collect()
 }
 
 /// The names of series that a text asks for.
@@ -157,7 +154,7 @@ fn failures_are_told_by_events_and_metrics_that_there_are() -> Result<()> {
     let (_, failures) = guide
         .split_once("## What failures look like")
         .context("no failures")?;
-    let (there, asked) = (families(), asked(failures));
+    let (there, asked) = (names(), asked(failures));
     let unknown: Vec<_> = asked.difference(&there).collect();
     ensure!(asked.len() > 10 && unknown.is_empty(), "{unknown:?}");
     let rows = reference::table_of(&guide, "failure")?;
@@ -182,8 +179,7 @@ fn every_metric_is_in_the_reference() -> Result<()> {
         .iter()
         .map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone()))
         .collect();
-    let there: BTreeSet<_> = FAMILIES
-        .iter()
+    let there: BTreeSet<_> = families()
         .map(|family| (family.name.to_owned(), kind(family.kind).to_owned()))
         .collect();
     let missing: Vec<_> = there.difference(&told).collect();

@@ -10,7 +10,8 @@
 //! |---|---|
 //! | `listener` | connections: how many, how long, how slow |
 //! | `tls` | the certificates of the listener, and who vouches for whoever asks |
-//! | `pages` | what is asked for, and who may ask |
+//! | `pages` | what is asked for |
+//! | `admission` | who may ask |
 //! | `answer` | how answers look |
 //! | `health` | `/livez`, `/readyz`, `/leader/TASK` |
 //! | `logs` | `/logs/TASK`: the latest lines, as `core::journal` keeps them |
@@ -25,6 +26,7 @@
 //! What answers only reads, but for the orders that `page` takes from who shows a token for them. Nothing of it runs on the thread
 //! that renews the lease, and nobody waits for it.
 
+mod admission;
 mod answer;
 pub mod client;
 mod health;
@@ -40,7 +42,7 @@ mod token;
 mod told;
 
 pub use listener::{Listener, Serving};
-pub use metrics::{FAMILIES, Family, Kind};
+pub use metrics::{Family, Kind, families};
 pub use obituary::Obituary;
 pub use otlp::{Exporting, TermSpans};
 pub use pages::Pages;

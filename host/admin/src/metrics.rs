@@ -15,9 +15,10 @@ mod families;
 mod process;
 mod text;
 
-pub use families::{FAMILIES, Family, Kind};
+pub use families::{Family, Kind, families};
 
 use crate::told::Heard;
+use families::Source;
 use text::Text;
 
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -75,12 +76,12 @@ pub(crate) fn render(id: &str, roster: &Arc<Roster>, heard: &Heard, past: Option
         })
         .collect();
     let mut text = Text::default();
-    for family in FAMILIES {
+    for family in families() {
         text.begin(family);
         match family.source {
-            families::Source::Process(tell) => tell(&mut text, &process),
-            families::Source::Host(tell) => tell(&mut text, &host),
-            families::Source::Task(tell) => tasks.iter().for_each(|task| tell(&mut text, task)),
+            Source::Process(tell) => tell(&mut text, &process),
+            Source::Host(tell) => tell(&mut text, &host),
+            Source::Task(tell) => tasks.iter().for_each(|task| tell(&mut text, task)),
         }
     }
     text.finish()
@@ -94,8 +95,8 @@ pub(crate) fn render_dead(id: &str, past: &Past) -> String {
         past: Some(past),
     };
     let mut text = Text::default();
-    for family in FAMILIES {
-        if let families::Source::Process(tell) = family.source {
+    for family in families() {
+        if let Source::Process(tell) = family.source {
             text.begin(family);
             tell(&mut text, &process);
         }
@@ -150,7 +151,7 @@ mod tests {
         ] {
             assert!(told.lines().any(|told| *told == line), "{line}\n{told}");
         }
-        for family in FAMILIES {
+        for family in families() {
             let begin = format!("# TYPE {} ", family.name);
             assert_eq!(told.matches(&begin).count(), 1, "{begin}");
         }
