@@ -21,9 +21,10 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use crate::admission::Shown;
 use crate::answer::{self, Answer};
 use crate::obituary::Obituary;
-use crate::pages::{Pages, Shown};
+use crate::pages::Pages;
 use crate::tls::Tls;
 
 /// How many connections there are at once. A further one takes the place of the one that is open for the longest time: who

@@ -8,9 +8,9 @@ use http::{Response, StatusCode};
 use soloist_core::guardian::{Death, Past};
 use soloist_core::secret::Secret;
 
+use crate::admission::{Admission, read_only};
 use crate::answer::{TEXT, respond};
 use crate::metrics;
-use crate::pages::{Admission, read_only};
 
 /// What a guardian answers in the place of a dead process.
 #[derive(Debug)]

@@ -14,7 +14,7 @@
 //! | `shown` | what is told of it, bounded and made printable |
 //! | `live` | server-sent events |
 //! | `order` | what somebody may have a task do who shows the token for it |
-//! | `files` | the page itself: three files without a secret, which anybody may have |
+//! | `files` | the page itself: markup, style and script |
 //!
 //! A browser shows no token by itself when it opens a page. So the files are given to everybody, and the script asks for the token
 //! and shows it with each request. A cookie would be sent by itself, also with a request that another site has made up.
@@ -36,6 +36,7 @@ use soloist_core::text;
 
 use crate::answer::{self, Answer, plain, respond};
 
+mod files;
 mod live;
 mod lookout;
 mod order;
@@ -45,14 +46,12 @@ mod shown;
 
 pub use seen::{Detail, Failure, Glance, HostRow, Led, Look, Order, PlanRow, Readied, Row, Sight};
 
+pub(crate) use files::file;
 use live::Streams;
 use lookout::{Lookout, Trouble};
 use order::Orders;
 use query::Query;
 
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// How long an answer waits for the ensemble.
@@ -113,23 +112,6 @@ enum Asked<'a> {
     Live,
     Task(&'a str),
     State(&'a str),
-}
-
-/// One of the files, which are the same for everybody. None for another path.
-pub(crate) fn file(path: &str) -> Option<Response<Bytes>> {
-    let (kind, text) = match path {
-        "/" => (HTML, include_str!("page/files/page.html")),
-        "/page.css" => (CSS, include_str!("page/files/page.css")),
-        "/page.js" => (SCRIPT, include_str!("page/files/page.js")),
-        // Browsers ask for it by themselves.
-        "/favicon.ico" => return Some(respond(StatusCode::NO_CONTENT, CSS, Bytes::new())),
-        _ => return None,
-    };
-    Some(respond(
-        StatusCode::OK,
-        kind,
-        Bytes::from_static(text.as_bytes()),
-    ))
 }
 
 impl Page {
