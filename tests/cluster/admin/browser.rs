@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use soloist_tests::browser::Browser;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::pages::Pages;
-use soloist_tests::{build, client};
+use soloist_tests::client;
 use zookeeper_client::{Acls, CreateMode};
 
-use super::listening;
+use super::{failing, listening, write_task};
 
 /// The text of a cell of the first task.
 fn cell(label: &str) -> String {
@@ -156,12 +156,7 @@ async fn a_failing_plugin_is_seen_by_who_has_the_token_and_no_text_becomes_marku
     let for_orders = "0123456789-the-other-token";
     let token_file = cluster.file("token", token)?;
     let orders_file = cluster.file("orders", for_orders)?;
-    let plugin = build::artifacts()?.guest("misbehave").display().to_string();
-    let restart = r#"{ initial = "10ms", max = "20ms", healthy_after = "1m", max_restarts = 2 }"#;
-    let file = format!(
-        "listen_values = true\n[[task]]\nname = \"fails\"\nplugin = {plugin:?}\nrestart = {restart}\nconfig = {{ do = \"error\" }}\n\
-         allow = {{ state = true, tcp = [] }}\n"
-    );
+    let file = format!("listen_values = true\n{}", failing("fails", 2)?);
     let file = cluster.file("fails.toml", file)?;
     let command = cluster
         .host_of("alpha", &file)?
@@ -171,29 +166,20 @@ async fn a_failing_plugin_is_seen_by_who_has_the_token_and_no_text_becomes_marku
     let mut host = command.start(&cluster.history)?;
     let pages = Pages::of(&mut host).await?;
     let markup = "<img src=x onerror=window.owned=1><b>bold";
-    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
-    let task = format!("/soloist/tasks/{markup}");
-    client::make_path(&client, &format!("{task}/state")).await?;
     let failed = json!({ "terms": 1, "term": 1, "host": markup, "at": markup, "cause": markup, "detail": markup });
     let term = json!({ "number": 1, "host": markup, "since": "2026-11-27T00:00:00Z", "state": "released" });
     let ended = json!([{ "number": 1, "host": markup, "since": "2026-11-27T00:00:00Z", "fencing_token": 1,
                          "end": { "at": "2026-11-27T01:00:00Z", "reason": markup, "detail": markup } }]);
-    for (node, data) in [("failed", &failed), ("history", &ended), ("term", &term)] {
-        client
-            .create(
-                &format!("{task}/{node}"),
-                data.to_string().as_bytes(),
-                &options,
-            )
-            .await?;
-    }
-    client
-        .create(
-            &format!("{task}/state/{markup}"),
-            markup.as_bytes(),
-            &options,
-        )
-        .await?;
+    let nodes = [
+        ("failed".to_owned(), failed),
+        ("history".to_owned(), ended),
+        ("term".to_owned(), term),
+        ("state".to_owned(), Value::Null),
+    ];
+    write_task(&client, markup, &nodes).await?;
+    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let key = format!("/soloist/tasks/{markup}/state/{markup}");
+    client.create(&key, markup.as_bytes(), &options).await?;
 
     browser.look(1280, 900, false).await?;
     browser.open(&format!("http://{}/", pages.address)).await?;

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use soloist_tests::client;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::pages::{Events, Pages};
-use soloist_tests::{PATIENCE, build, eventually};
+use soloist_tests::{PATIENCE, eventually};
 use zookeeper_client::{Acls, CreateMode};
 
-use super::listening;
+use super::{failing, listening, write_task};
 
 /// What those write into the ensemble who mean harm, as in the tests of `soloist-admin`.
 const HOSTILE: [&str; 5] = [
@@ -84,13 +84,8 @@ async fn a_standby_shows_a_failover_as_it_happens_and_what_became_of_the_term_be
 #[tokio::test]
 async fn a_plugin_that_fails_is_shown_with_its_failure() -> Result<()> {
     let cluster = Cluster::embedded().await?;
-    let plugin = build::artifacts()?.guest("misbehave");
-    let (task, plugin) = ("task", plugin.display().to_string());
-    let restart = r#"{ initial = "10ms", max = "20ms", healthy_after = "1m", max_restarts = 3 }"#;
-    let file = format!(
-        "[[task]]\nname = \"{task}\"\nplugin = {plugin:?}\nrestart = {restart}\nconfig = {{ do = \"error\" }}\n"
-    );
-    let file = cluster.file("fails.toml", file + "allow = { state = true, tcp = [] }\n")?;
+    let task = "task";
+    let file = cluster.file("fails.toml", failing(task, 3)?)?;
     let mut host = cluster
         .host_of("a", &file)?
         .flag("--listen", "127.0.0.1:0")
@@ -157,35 +152,19 @@ async fn what_somebody_wrote_into_the_ensemble_is_told_as_text() -> Result<()> {
     let cluster = Cluster::embedded().await?;
     let client = cluster.client().await?;
     let (_host, pages) = listening(&cluster, "a", "plugin-log").await?;
-    let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
     for text in HOSTILE {
-        let task = format!("/soloist/tasks/{text}");
-        client::make_path(&client, &task).await?;
         let term = json!({ "number": 1, "host": text, "since": text, "state": "active" });
         let failed = json!({ "terms": 1, "term": 1, "host": text, "at": text, "cause": text, "detail": text.repeat(100) });
         let ended = json!([{ "number": 1, "host": text, "since": text, "fencing_token": 1, "end": { "at": text, "reason": text } }]);
         let schedule = json!({ "version": 1, "rule": text, "after": "2026-11-27T00:00:00Z" });
-        for (node, data) in [
-            ("term", term),
-            ("failed", failed),
-            ("history", ended),
-            ("schedules", Value::Null),
-        ] {
-            client
-                .create(
-                    &format!("{task}/{node}"),
-                    data.to_string().as_bytes(),
-                    &options,
-                )
-                .await?;
-        }
-        client
-            .create(
-                &format!("{task}/schedules/{text}"),
-                schedule.to_string().as_bytes(),
-                &options,
-            )
-            .await?;
+        let nodes = [
+            ("term".to_owned(), term),
+            ("failed".to_owned(), failed),
+            ("history".to_owned(), ended),
+            ("schedules".to_owned(), Value::Null),
+            (format!("schedules/{text}"), schedule),
+        ];
+        write_task(&client, text, &nodes).await?;
     }
     let all = eventually("the tasks", PATIENCE, async || {
         let told = pages.get("/api/tasks").await.ok()?;
