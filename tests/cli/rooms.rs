@@ -8,13 +8,14 @@ use serde_json::Value;
 use soloist_tests::build;
 
 /// Each crate below `host/`, and the crates of ours that it may depend on. Tests of a crate may use `soloist-seed` as well.
-const ROOMS: [(&str, &[&str]); 9] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     ("soloist-core", &[]),
-    ("soloist-coordination", &["soloist-core"]),
-    ("soloist-sandbox", &["soloist-core"]),
+    ("soloist-tls", &["soloist-core"]),
+    ("soloist-coordination", &["soloist-core", "soloist-tls"]),
+    ("soloist-sandbox", &["soloist-core", "soloist-tls"]),
     ("soloist-config", &["soloist-core"]),
-    ("soloist-deploy", &["soloist-core"]),
-    ("soloist-admin", &["soloist-core"]),
+    ("soloist-deploy", &["soloist-core", "soloist-tls"]),
+    ("soloist-admin", &["soloist-core", "soloist-tls"]),
     (
         "soloist-runtime",
         &[

@@ -16,12 +16,12 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use soloist_core::secret::Secret;
+use soloist_tls::{TrustError, trusted_by_machine, trusting};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
@@ -34,6 +34,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// What is told of an answer that is no lines.
 const TOLD_BYTES_MAX: usize = 300;
+
+const NO_AUTHORITY: &str = "there is no certificate of an authority: say which with --ca";
 
 /// What stands in a path as it is.
 const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#').add(b'/');
@@ -183,7 +185,7 @@ impl Client {
     ) -> Result<TlsStream<TcpStream>, ClientError> {
         let config = match &self.tls {
             Some(config) => Arc::clone(config),
-            None => config(rustls_native_certs::load_native_certs().certs)?,
+            None => Arc::new(trusted_by_machine().map_err(untrusting)?),
         };
         let told = |error: &dyn std::error::Error| ClientError::Tls(error.to_string());
         let name = ServerName::try_from(name.to_owned()).map_err(|error| told(&error))?;
@@ -196,15 +198,17 @@ fn config(certificates: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates);
     if roots.is_empty() {
-        let text = "there is no certificate of an authority: say which with --ca";
-        return Err(ClientError::Tls(text.to_owned()));
+        return Err(ClientError::Tls(NO_AUTHORITY.to_owned()));
     }
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ClientError::Tls(error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = trusting(roots).map_err(|error| ClientError::Tls(error.to_string()))?;
     Ok(Arc::new(config))
+}
+
+fn untrusting(error: TrustError) -> ClientError {
+    ClientError::Tls(match error {
+        TrustError::NoRoots { .. } => NO_AUTHORITY.to_owned(),
+        TrustError::Setup(error) => error.to_string(),
+    })
 }
 
 /// What is asked for, as a request writes it.

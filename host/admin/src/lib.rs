@@ -46,5 +46,6 @@ pub use metrics::{Family, Kind, families};
 pub use obituary::Obituary;
 pub use otlp::{Exporting, TermSpans};
 pub use pages::Pages;
-pub use tls::{Tls, TlsError, TlsFiles};
+pub use soloist_tls::FileError;
+pub use tls::{Tls, TlsFiles};
 pub use told::Told;

@@ -16,15 +16,14 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use soloist_core::grants::{HostPattern, Scheme};
 use soloist_core::spans::{Collector, Sent, Span, Tracer};
+use soloist_tls::trusted_by_machine;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 mod encode;
 mod terms;
@@ -240,18 +239,6 @@ impl Exporter {
 
 /// What connects with TLS: whom this machine trusts is trusted.
 fn connector() -> io::Result<TlsConnector> {
-    let found = rustls_native_certs::load_native_certs();
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
-        return Err(io::Error::other(
-            "no trusted certificates on this machine: install ca-certificates, or name a file in SSL_CERT_FILE",
-        ));
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let config = trusted_by_machine().map_err(io::Error::other)?;
     Ok(TlsConnector::from(Arc::new(config)))
 }

@@ -22,7 +22,6 @@
 //! | [`guardian`] | what a guardian knows of the process that it guards, and what follows from its death |
 //! | [`service`] | what a host tells the service manager that runs it |
 //! | [`event`], [`cause`] | what a host tells the world, and why a plugin failed |
-//! | [`followed`] | files that are read again while a host runs, and what is told of that |
 //! | [`journal`] | the latest lines about each task, for whoever asks |
 //! | [`meter`], [`roster`] | what a host measures of its plugins, and where it is in each task |
 //! | [`spans`] | how long a term and each of its effects took, for a collector of traces |
@@ -43,7 +42,6 @@ pub mod digest;
 pub mod directories;
 pub mod election;
 pub mod event;
-pub mod followed;
 pub mod grants;
 pub mod guardian;
 pub mod journal;

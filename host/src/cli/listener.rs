@@ -1,10 +1,10 @@
 //! The certificates of the listener, for whoever checks them and whoever answers with them.
 
-use soloist_admin::{Tls, TlsError, TlsFiles};
+use soloist_admin::{FileError, Tls, TlsFiles};
 use soloist_config::ListenConfig;
 
 /// Reads and judges the certificates of the listener, if it has some.
-pub(super) fn tls(listen: &ListenConfig) -> Result<Option<Tls>, TlsError> {
+pub(super) fn tls(listen: &ListenConfig) -> Result<Option<Tls>, FileError> {
     files(listen).map(Tls::load).transpose()
 }
 

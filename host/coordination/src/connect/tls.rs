@@ -5,12 +5,12 @@
 //! with rustls itself, and `Tls::handshake` is a handshake whose failure can be told.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use soloist_core::secret::Secret;
+use soloist_core::event::{About, Event};
+use soloist_tls::{Followed, Identity, PemFile, follow};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -21,13 +21,11 @@ use zookeeper_client::{TlsCa, TlsCerts, TlsDynamicCerts, TlsIdentity, TlsOptions
 
 mod config;
 mod error;
-mod follow;
 
 pub use error::TlsError;
-pub(crate) use follow::follow;
 
-/// No file of certificates is longer.
-const BYTES_MAX: u64 = 1024 * 1024;
+/// What is said to name the files.
+const SETTING: &str = "zookeeper.tls";
 
 /// Which files a connection with TLS needs, and what is verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,14 +77,8 @@ struct Current {
 /// What the files hold.
 #[derive(PartialEq, Eq)]
 struct Material {
-    ca: String,
+    ca: PemFile,
     identity: Option<Identity>,
-}
-
-#[derive(PartialEq, Eq)]
-struct Identity {
-    certificate: String,
-    key: Secret,
 }
 
 impl Tls {
@@ -102,7 +94,7 @@ impl Tls {
             server_name(server)?;
         }
         let read = Material::read(&files)?;
-        let (certificates, config) = read.judged(&files)?;
+        let (certificates, config) = read.judged(files.verify)?;
         Ok(Self(Arc::new(Inner {
             files,
             certificates: TlsDynamicCerts::new(certificates),
@@ -132,11 +124,25 @@ impl Tls {
         if self.current().read == read {
             return Ok(false);
         }
-        let (new, config) = read.judged(files)?;
+        let (new, config) = read.judged(files.verify)?;
         let config = Arc::new(config);
         *self.current() = Current { read, config };
         certificates.update(new);
         Ok(true)
+    }
+
+    /// Reads the files again and again, and tells when they hold something else, or what cannot be used.
+    ///
+    /// # Cancellation safety
+    /// Nothing is lost.
+    pub(crate) async fn follow(self) {
+        let tell = |followed| {
+            About::Session.report(&match followed {
+                Followed::Exchanged => Event::SessionTlsReloaded,
+                Followed::Unusable(problem) => Event::SessionTlsNotReloaded { problem },
+            });
+        };
+        follow(move || self.reload(), tell).await;
     }
 
     /// What the client library is told.
@@ -189,48 +195,33 @@ fn without_names(options: TlsOptions) -> TlsOptions {
 
 impl Material {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
-        let ca = text(&files.ca)?;
+        let ca = PemFile::read(SETTING, &files.ca)?;
         let identity = files.identity.as_ref().map(|files| {
-            let certificate = text(&files.certificate)?;
-            let key = Secret::new(text(&files.key)?);
-            Ok(Identity { certificate, key })
+            let certificate = PemFile::read(SETTING, &files.certificate)?;
+            let key = PemFile::read(SETTING, &files.key)?;
+            Ok::<_, TlsError>(Identity { certificate, key })
         });
         let identity = identity.transpose()?;
         Ok(Self { ca, identity })
     }
 
     /// What the client library goes by, and what we go by ourselves.
-    fn judged(&self, files: &TlsFiles) -> Result<(TlsCerts, ClientConfig), TlsError> {
-        let config = config::config(self, files)?;
-        let refused = |path: &Path| {
-            let path = path.to_owned();
+    fn judged(&self, verify: Verify) -> Result<(TlsCerts, ClientConfig), TlsError> {
+        let config = config::config(self, verify)?;
+        let refused = |file: &PemFile| {
+            let path = file.path().to_owned();
             move |source| TlsError::Refused { path, source }
         };
-        let mut certificates =
-            TlsCerts::builder().with_ca(TlsCa::from_pem(&self.ca).map_err(refused(&files.ca))?);
-        if let (Some(identity), Some(files)) = (&self.identity, &files.identity) {
-            let identity = TlsIdentity::from_pem(&identity.certificate, identity.key.expose())
-                .map_err(refused(&files.certificate))?;
+        let ca = TlsCa::from_pem(self.ca.expose()).map_err(refused(&self.ca))?;
+        let mut certificates = TlsCerts::builder().with_ca(ca);
+        if let Some(Identity { certificate, key }) = &self.identity {
+            let identity = TlsIdentity::from_pem(certificate.expose(), key.expose())
+                .map_err(refused(certificate))?;
             certificates = certificates.with_identity(identity);
         }
-        let certificates = certificates.build().map_err(refused(&files.ca))?;
+        let certificates = certificates.build().map_err(refused(&self.ca))?;
         Ok((certificates, config))
     }
-}
-
-fn text(path: &Path) -> Result<String, TlsError> {
-    let failed = |source| TlsError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let mut text = String::new();
-    let read = File::open(path)
-        .and_then(|file| file.take(BYTES_MAX + 1).read_to_string(&mut text))
-        .map_err(failed)?;
-    if read as u64 > BYTES_MAX {
-        return Err(failed(io::ErrorKind::FileTooLarge.into()));
-    }
-    Ok(text)
 }
 
 /// What the certificate of a server (`host:port`) has to be for.

@@ -12,7 +12,7 @@ use zookeeper_client::{Error, SessionState, StateWatcher};
 use super::drain::Presence;
 use super::view::{Session, View};
 use crate::connect::probe::{self, Probe};
-use crate::connect::{SessionError, SessionSettings, tls};
+use crate::connect::{SessionError, SessionSettings};
 use soloist_core::clock::{self, Moment};
 use soloist_core::event::{About, Event, Seconds, SessionId};
 use soloist_core::lease::{Lease, Timing};
@@ -164,7 +164,7 @@ impl Keeper {
             companions.spawn(Arc::clone(&self.probe).run());
             // Also while there is no session: it may be the certificate that is in the way.
             if let Some(tls) = &self.settings.ensemble.tls {
-                companions.spawn(tls::follow(tls.clone()));
+                companions.spawn(tls.clone().follow());
             }
         }
         let mut time_left = self.settings.connect_timeout.filter(|_| self.is_first());

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use http::StatusCode;
+use soloist_tls::TrustError;
 use tokio_rustls::rustls;
 
 /// Why a server gave no answer, or none that is of use.
@@ -26,12 +27,8 @@ pub enum HttpError {
         "{url}: no TLS with it. If its certificate is of your own authority, name that one's file in SSL_CERT_FILE"
     )]
     Tls { url: String, source: rustls::Error },
-    #[error(
-        "no trusted certificates on this machine{detail}: install ca-certificates, or name a file in SSL_CERT_FILE"
-    )]
-    NoRoots { detail: String },
-    #[error("TLS cannot be set up")]
-    Setup(#[source] rustls::Error),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error("{url}: silent for {after:?}")]
     Silent { url: String, after: Duration },
     #[error("{url}: the answer broke off, or was no HTTP")]

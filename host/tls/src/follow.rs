@@ -1,5 +1,13 @@
 //! Files that are read again and again while a host runs, and what is told of that.
 
+use std::error::Error;
+use std::time::Duration;
+
+use soloist_core::event::chain;
+
+/// How often the files are read: certificates are exchanged long before they are needed.
+const PERIOD: Duration = Duration::from_secs(5);
+
 /// What is to be told of an attempt to read files again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Followed {
@@ -9,9 +17,31 @@ pub enum Followed {
     Unusable(String),
 }
 
+/// Reads files again and again, and tells when they hold something else, or what cannot be used: then what was read before stays.
+/// `reload` reads them, and is true if they hold something else. It may block.
+///
+/// # Cancellation safety
+/// Nothing is lost.
+pub async fn follow<E: Error + Send + 'static>(
+    reload: impl Fn() -> Result<bool, E> + Clone + Send + 'static,
+    tell: impl Fn(Followed),
+) {
+    let mut problem = Problem::default();
+    loop {
+        tokio::time::sleep(PERIOD).await;
+        // A file may be on a disk that hangs.
+        let Ok(reloaded) = tokio::task::spawn_blocking(reload.clone()).await else {
+            continue;
+        };
+        if let Some(followed) = problem.heard(reloaded.map_err(|error| chain(&error))) {
+            tell(followed);
+        }
+    }
+}
+
 /// What is wrong with the files.
 #[derive(Debug, Default)]
-pub struct Problem {
+struct Problem {
     /// What was wrong when they were last read.
     last: Option<String>,
     /// What has been told.
@@ -21,7 +51,7 @@ pub struct Problem {
 impl Problem {
     /// What is to be told of an attempt: true if the files hold something else, or what is wrong. Who exchanges a certificate
     /// exchanges its key a moment later: a problem counts when it is still there at the next attempt, and is told once.
-    pub fn heard(&mut self, read: Result<bool, String>) -> Option<Followed> {
+    fn heard(&mut self, read: Result<bool, String>) -> Option<Followed> {
         match read {
             Ok(has_changed) => {
                 *self = Self::default();
