@@ -44,7 +44,7 @@ mod query;
 mod seen;
 mod shown;
 
-pub use seen::{Detail, Failure, Glance, HostRow, Led, Look, Order, PlanRow, Readied, Row, Sight};
+pub use seen::{Detail, Glance, HostRow, Look, Order, PlanRow, Readied, Row, Sight};
 
 pub(crate) use files::file;
 use live::Streams;

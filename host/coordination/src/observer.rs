@@ -33,8 +33,7 @@ use read::Latest;
 pub(crate) use rights::Rights;
 pub use state::{StateChange, StateGuard, StateKey, StateRefused};
 pub use status::{
-    DrainState, DrainedHost, Handover, Health, HostStatus, LastFailure, Leader, Status, TaskHealth,
-    TaskHost, TaskStatus,
+    DrainState, DrainedHost, Handover, Status, TaskHealth, TaskHost, TaskStatus,
 };
 pub use watch::Watched;
 

@@ -11,6 +11,7 @@
 //! | [`restart`] | when a plugin is run again, and how long a host rests |
 //! | [`backoff`] | pauses that double up to a bound |
 //! | [`records`] | the nodes in ZooKeeper: their names, and what they hold |
+//! | [`status`] | what is seen of a task and of a host |
 //! | [`state`] | what a keeper of a plugin's state promises |
 //! | [`schedule`] | when the slots of a task are due, and which of them are run |
 //! | [`rollout`] | which generation of a task is run, and when that changes |
@@ -62,6 +63,7 @@ pub mod service;
 pub mod similar;
 pub mod spans;
 pub mod state;
+pub mod status;
 pub mod term;
 pub mod text;
 pub mod volume;

@@ -5,12 +5,13 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use clap::ArgMatches;
 use soloist_coordination::observer::{
-    Asked, DrainState, DrainedHost, HostStatus, Observer, ObserverError, Status as Seen, TaskHost,
+    Asked, DrainState, DrainedHost, Observer, ObserverError, Status as Seen, TaskHost,
     TaskStatus, Watched,
 };
 use soloist_core::pattern::NamePattern;
 use soloist_core::placement::Label;
 use soloist_core::records::Readiness;
+use soloist_core::status::HostStatus;
 use soloist_runtime::signals::{self, Hangup};
 
 use super::Failure;

@@ -5,6 +5,8 @@ use std::str::FromStr as _;
 
 use percent_encoding::percent_decode_str;
 
+use soloist_core::status::Health;
+
 use super::seen::{HostRow, Row};
 
 pub(super) const USAGE: &str = "this takes q=TEXT, health=WORD, host=HOST, sort=name|leader|since|health|restarts|failure, \
@@ -143,8 +145,8 @@ impl Query {
         let health = match self.health.as_deref() {
             None => true,
             // Whatever an operator should look at.
-            Some("unwell") => ["failing", "failed", "vacant"].contains(&row.health),
-            Some(health) => health == row.health,
+            Some("unwell") => is_unwell(row.health),
+            Some(health) => health == row.health.name(),
         };
         health
             && self.host.as_ref().is_none_or(stands)
@@ -200,35 +202,44 @@ impl Sort {
     }
 }
 
-/// The worst first.
-fn grave(health: &str) -> u8 {
+fn is_unwell(health: Health) -> bool {
     match health {
-        "failed" => 0,
-        "failing" => 1,
-        "vacant" => 2,
-        "foreign" => 3,
-        _ => 4,
+        Health::Failed | Health::Failing | Health::Vacant => true,
+        Health::Foreign | Health::Healthy => false,
+    }
+}
+
+/// The worst first.
+fn grave(health: Health) -> u8 {
+    match health {
+        Health::Failed => 0,
+        Health::Failing => 1,
+        Health::Vacant => 2,
+        Health::Foreign => 3,
+        Health::Healthy => 4,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use soloist_core::status::Leader;
 
     use super::*;
-    use crate::page::seen::Led;
 
     fn rows() -> Vec<Row> {
         let row = |number: usize| Row {
             task: format!("team-{}/report-{number:04}", number % 7),
-            health: ["healthy", "failing", "vacant"][number % 3],
-            leader: (number % 3 != 2).then(|| Led {
+            health: [Health::Healthy, Health::Failing, Health::Vacant][number % 3],
+            leader: (number % 3 != 2).then(|| Leader {
                 host: format!("host-{}", number % 5),
                 since: format!("2026-11-{:02}T00:00:00Z", number % 28),
-                ..Led::default()
+                ..Leader::default()
             }),
+            standbys: Vec::new(),
             restarts: Some(u32::try_from(number % 11).unwrap()),
-            ..Row::default()
+            failure: None,
+            retry_at: None,
         };
         let mut rows: Vec<_> = (0..1_000).map(row).collect();
         rows.sort_by(|one, other| one.task.cmp(&other.task));

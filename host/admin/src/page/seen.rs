@@ -5,9 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use soloist_core::records::{RolloutRecord, TermEntry};
 use soloist_core::schedule::Record;
+use soloist_core::status::{Health, HostStatus, LastFailure, Leader};
 
 /// How to begin to look.
 #[async_trait(?Send)]
@@ -113,75 +114,29 @@ pub struct Glance {
 }
 
 /// A task.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Its name.
     pub task: String,
-    /// How its plugin fares: healthy, failing, failed, vacant or foreign.
-    pub health: &'static str,
+    /// How its plugin fares.
+    pub health: Health,
     /// Who leads it.
-    pub leader: Option<Led>,
+    pub leader: Option<Leader>,
     /// Who stands by, in the order in which they will lead.
     pub standbys: Vec<String>,
     /// How often the plugin was restarted in the latest term.
     pub restarts: Option<u32>,
     /// How the plugin failed last.
-    pub failure: Option<Failure>,
+    pub failure: Option<LastFailure>,
     /// When a host tries again that has given up on it.
     pub retry_at: Option<String>,
 }
 
-/// Who leads a task.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Led {
-    /// The host.
-    pub host: String,
-    /// The number of the term; none for a foreign program.
-    pub term: Option<u64>,
-    /// Its fencing token.
-    pub fencing_token: u64,
-    /// Since when: RFC 3339, UTC.
-    pub since: String,
-    /// The generation that the term runs, if the task was deployed.
-    pub generation: Option<u64>,
-    /// The SHA-256 of the plugin that it runs.
-    pub digest: Option<String>,
-}
-
-/// A failure of a plugin.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// When: RFC 3339, UTC.
-    pub at: String,
-    /// Where.
-    pub host: String,
-    /// In which term.
-    pub term: u64,
-    /// Of what.
-    pub cause: String,
-    /// What went wrong, as a plugin or a host says it.
-    pub detail: String,
-}
-
 /// A host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostRow {
-    /// Its id.
-    pub host: String,
-    /// Its process.
-    pub pid: Option<u32>,
-    /// The version that it runs.
-    pub version: Option<String>,
-    /// Since when it runs: RFC 3339, UTC.
-    pub started: Option<String>,
-    /// How many tasks it says it leads.
-    pub leads: Option<u32>,
-    /// How many it leads at most.
-    pub max_active: Option<u32>,
-    /// Its labels.
-    pub labels: Vec<String>,
-    /// Where it answers over HTTP, as it says.
-    pub listen: Option<String>,
+    /// What it says of itself. Of one that is not there, its id is all.
+    pub status: HostStatus,
     /// How far it is with an order to drain it, if there is one.
     pub drained: Option<&'static str>,
     /// Whether it is there.
@@ -189,7 +144,7 @@ pub struct HostRow {
 }
 
 /// A task, closely.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Detail {
     /// How it stands.
     pub row: Row,
@@ -208,7 +163,7 @@ pub struct Detail {
 }
 
 /// What a host has of a task.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Readied {
     /// The host.
     pub host: String,

@@ -7,15 +7,17 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 use soloist_core::clock;
 use soloist_core::journal::{Excerpt, Journal, Wanted};
+use soloist_core::placement::Label;
 use soloist_core::records::{Generation, RolloutRecord, Stage, TermEntry, timestamp};
 use soloist_core::roster::Roster;
 use soloist_core::schedule::Time;
+use soloist_core::status::LastFailure;
 use soloist_core::text::printable;
 
 use super::Reader;
 use super::lookout::Seen;
 use super::query::{Query, Rows};
-use super::seen::{Detail, Failure, HostRow, PlanRow, Row};
+use super::seen::{Detail, HostRow, PlanRow, Row};
 
 /// The longest text that is told, in characters.
 const TEXT_CHARS_MAX: usize = 200;
@@ -84,7 +86,7 @@ pub(super) fn list(seen: &Seen, query: &Query, rows: &Rows<'_>, reader: Reader) 
     let glance = &seen.glance;
     let mut health: BTreeMap<&str, usize> = BTreeMap::new();
     for task in &glance.tasks {
-        *health.entry(task.health).or_default() += 1;
+        *health.entry(task.health.name()).or_default() += 1;
     }
     let (hosts, number, pages) = query.page_of_hosts(&glance.hosts);
     json!({
@@ -140,8 +142,8 @@ pub(super) fn task(detail: &Detail, reader: Reader, leases: &Leases, seen: Optio
         "generations": detail.generations.iter().take(LABELS_MAX).collect::<Vec<_>>(),
     });
     if let (Some(seen), Some(leader)) = (seen, &detail.row.leader) {
-        let host = seen.glance.hosts.iter().find(|it| it.host == leader.host);
-        let listen = host.and_then(|host| host.listen.as_deref());
+        let host = seen.glance.hosts.iter().find(|it| it.status.host == leader.host);
+        let listen = host.and_then(|host| host.status.listen.as_deref());
         told["leader_listen"] = listen.map(text).into();
     }
     if let Some(left) = leases.left(&detail.row, seen) {
@@ -222,12 +224,12 @@ fn row(row: &Row, reader: Reader, standbys: usize) -> Value {
             "fencing_token": it.fencing_token,
             "since": text(&it.since),
             "generation": it.generation,
-            "digest": it.digest.as_deref().map(text),
+            "digest": it.digest.map(|digest| digest.to_string()),
         })
     });
     json!({
         "task": text(&row.task),
-        "health": row.health,
+        "health": row.health.name(),
         "leader": leader,
         "standbys": row.standbys.iter().take(standbys).map(|it| text(it)).collect::<Vec<_>>(),
         "more_standbys": row.standbys.len().saturating_sub(standbys),
@@ -237,7 +239,7 @@ fn row(row: &Row, reader: Reader, standbys: usize) -> Value {
     })
 }
 
-fn failure(failure: &Failure, reader: Reader) -> Value {
+fn failure(failure: &LastFailure, reader: Reader) -> Value {
     json!({
         "at": text(&failure.at),
         "host": text(&failure.host),
@@ -248,15 +250,17 @@ fn failure(failure: &Failure, reader: Reader) -> Value {
 }
 
 fn host(host: &HostRow) -> Value {
+    let status = &host.status;
+    let labels = status.labels.iter().take(LABELS_MAX).map(Label::as_str);
     json!({
-        "host": text(&host.host),
-        "pid": host.pid,
-        "version": host.version.as_deref().map(text),
-        "started": host.started.as_deref().map(text),
-        "leads": host.leads,
-        "max_active": host.max_active,
-        "labels": host.labels.iter().take(LABELS_MAX).map(|it| text(it)).collect::<Vec<_>>(),
-        "listen": host.listen.as_deref().map(text),
+        "host": text(&status.host),
+        "pid": status.pid,
+        "version": status.version.as_deref().map(text),
+        "started": status.started.as_deref().map(text),
+        "leads": status.leads,
+        "max_active": status.max_active,
+        "labels": labels.map(text).collect::<Vec<_>>(),
+        "listen": status.listen.as_deref().map(text),
         "drained": host.drained,
         "there": host.there,
     })

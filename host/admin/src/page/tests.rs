@@ -5,6 +5,7 @@ use http::Request;
 use http_body_util::{BodyExt as _, Empty};
 use soloist_core::records::{End, TermEntry};
 use soloist_core::secret::Secret;
+use soloist_core::status::{Health, HostStatus, LastFailure, Leader};
 
 use super::*;
 use crate::pages::Pages;
@@ -40,20 +41,20 @@ impl Written {
     fn hostile() -> Self {
         let row = |text: &&str| Row {
             task: (*text).to_owned(),
-            health: "failing",
-            leader: Some(Led {
+            health: Health::Failing,
+            leader: Some(Leader {
                 host: (*text).to_owned(),
                 since: text.repeat(100),
-                digest: Some((*text).to_owned()),
-                ..Led::default()
+                ..Leader::default()
             }),
             standbys: vec![(*text).to_owned(); 1_000],
-            failure: Some(Failure {
+            failure: Some(LastFailure {
                 at: (*text).to_owned(),
                 host: (*text).to_owned(),
                 cause: (*text).to_owned(),
                 detail: text.repeat(1_000),
                 term: 1,
+                fencing_token: None,
             }),
             retry_at: Some((*text).to_owned()),
             restarts: None,
@@ -77,10 +78,13 @@ impl Sight for Written {
 
     async fn glance(&self) -> Result<Glance, String> {
         let host = |row: &Row| HostRow {
-            host: row.task.clone(),
-            version: Some(row.task.clone()),
-            labels: vec![row.task.clone(); 100],
-            listen: Some(row.task.clone()),
+            status: HostStatus {
+                host: row.task.clone(),
+                version: Some(row.task.clone()),
+                labels: vec!["zone=a".parse().unwrap(); 100],
+                listen: Some(row.task.clone()),
+                ..HostStatus::default()
+            },
             ..HostRow::default()
         };
         Ok(Glance {

@@ -7,13 +7,14 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use zookeeper_client::{Error, MultiReadResult};
 
 use super::rollout::HostReadiness;
-use super::{DrainedHost, HostStatus, Observer, ObserverError, TaskStatus};
+use super::{DrainedHost, Observer, ObserverError, TaskStatus};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{
     self, FormatError, History, HostRecord, RolloutRecord, TaskPaths, TermEntry,
 };
 use soloist_core::schedule::{Record, RecordError, SCHEDULES_MAX};
 use soloist_core::state::VALUE_MAX_BYTES;
+use soloist_core::status::HostStatus;
 
 /// How many histories one request reads: each may have tens of kilobytes, and an answer has to stay below a megabyte.
 const HISTORIES_AT_ONCE: usize = 16;

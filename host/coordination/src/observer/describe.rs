@@ -4,13 +4,14 @@ use serde::Serialize;
 
 use super::rollout::HostReadiness;
 use super::state::StateKey;
-use super::{HostStatus, Observer, ObserverError, TaskStatus};
+use super::{Observer, ObserverError, TaskStatus};
 use crate::error::NodeError;
 use soloist_core::digest::Digest;
 use soloist_core::records::{
     self, CandidateRecord, Completion, ResignOrder, RolloutRecord, TaskPaths, TermEntry, TermRecord,
 };
 use soloist_core::schedule::{Record, Time};
+use soloist_core::status::HostStatus;
 
 /// How many slots of a schedule are told that come next.
 const SLOTS_TOLD: usize = 3;

@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use zookeeper_client::{Acls, CreateMode, Error};
 
-use super::{
-    Asked, DrainState, DrainedHost, HostStatus, Observer, ObserverError, RETRY, TaskStatus,
-};
+use super::{Asked, DrainState, DrainedHost, Observer, ObserverError, RETRY, TaskStatus};
 use crate::error::{Doing, NodeError};
 use crate::session::ensure_path;
 use crate::watches::WatchSet;
 use soloist_core::records::{self, DrainOrder, DrainProgress, HostRecord};
+use soloist_core::status::HostStatus;
 
 /// How long nothing may change before an operator's command looks again.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

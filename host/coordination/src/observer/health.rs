@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
-use super::{Health, LastFailure, Leader, TaskHealth, TaskHost, TaskStatus};
+use super::{TaskHealth, TaskHost, TaskStatus};
 use soloist_core::records::{Candidate, CandidateRecord, FailedRecord, RestartsRecord};
+use soloist_core::status::{Health, LastFailure, Leader};
 
 /// What leaders have written of a task's plugin.
 #[derive(Debug, Default)]

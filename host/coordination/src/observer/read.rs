@@ -6,9 +6,10 @@ use futures::future::try_join_all;
 use zookeeper_client::{Error, MultiReadResult, Stat};
 
 use super::health::{Led, Plugin, Standing};
-use super::{HostStatus, Leader, Observer, ObserverError, TaskHost, TaskStatus};
+use super::{Observer, ObserverError, TaskHost, TaskStatus};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{self, Candidate, MasterRecord, TaskPaths, TermRecord, TermState};
+use soloist_core::status::{HostStatus, Leader};
 
 /// How often a task is read that changes while it is read.
 const READS_MAX: usize = 5;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use zookeeper_client::{Acls, CreateMode, Error};
 
-use super::{Asked, Handover, Leader, Observer, ObserverError, RETRY, TaskStatus};
+use super::{Asked, Handover, Observer, ObserverError, RETRY, TaskStatus};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{self, ResignOrder, TaskPaths};
+use soloist_core::status::Leader;
 
 impl Observer {
     /// Asks the leader of a task to resign, in favour of `to` if that is given, and waits until it has and another term

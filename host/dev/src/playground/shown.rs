@@ -103,7 +103,8 @@ fn cut(value: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use soloist_coordination::observer::{Health, Leader, TaskHealth};
+    use soloist_coordination::observer::TaskHealth;
+    use soloist_core::status::{Health, Leader};
 
     use super::*;
 

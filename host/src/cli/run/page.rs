@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use soloist_admin::page::{
-    Detail, Failure, Glance, HostRow, Led, Look, Order, PlanRow, Readied, Row, Sight,
-};
+use soloist_admin::page::{Detail, Glance, HostRow, Look, Order, PlanRow, Readied, Row, Sight};
 use soloist_config::EnsembleConfig;
 use soloist_coordination::connect::Ensemble;
 use soloist_coordination::observer::rollout::{self, Attempt, Decide, HostReadiness};
 use soloist_coordination::observer::{
-    self, Close, DrainState, DrainedHost, HostStatus, Observer, ObserverError, TaskStatus,
+    self, Close, DrainState, DrainedHost, Observer, ObserverError, TaskStatus,
 };
 use soloist_core::records::{Changed, Readiness, RolloutRecord, TermEntry, timestamp};
 use soloist_core::rollout::{pause, resume};
+use soloist_core::status::HostStatus;
 use soloist_runtime::host::ensemble;
 
 use crate::cli;
@@ -170,43 +169,26 @@ fn row(status: TaskStatus) -> Row {
     } = status;
     Row {
         task,
-        health: health.name(),
-        leader: leader.map(|it| Led {
-            host: it.host,
-            term: it.term,
-            fencing_token: it.fencing_token,
-            since: it.since,
-            generation: it.generation,
-            digest: it.digest.map(|digest| digest.to_string()),
-        }),
+        health,
+        leader,
         standbys,
         restarts,
-        failure: last_failure.map(|it| Failure {
-            at: it.at,
-            host: it.host,
-            term: it.term,
-            cause: it.cause,
-            detail: it.detail,
-        }),
+        failure: last_failure,
         retry_at: failure.and_then(|it| it.retry_at),
     }
 }
 
 /// The hosts that are there, and those that are not and yet drained.
 fn rows_of_hosts(hosts: Vec<HostStatus>, drained: Vec<DrainedHost>) -> Vec<HostRow> {
-    let there = hosts.into_iter().map(|it| HostRow {
-        host: it.host,
-        pid: it.pid,
-        version: it.version,
-        started: it.started,
-        leads: it.leads,
-        max_active: it.max_active,
-        labels: it.labels.iter().map(ToString::to_string).collect(),
-        listen: it.listen,
-        drained: None,
-        there: true,
+    let there = hosts.into_iter().map(|status| {
+        let row = HostRow {
+            status,
+            drained: None,
+            there: true,
+        };
+        (row.status.host.clone(), row)
     });
-    let mut rows: BTreeMap<String, HostRow> = there.map(|row| (row.host.clone(), row)).collect();
+    let mut rows: BTreeMap<String, HostRow> = there.collect();
     for order in drained {
         let state = match order.state {
             DrainState::Absent => "drained, and absent",
@@ -216,7 +198,10 @@ fn rows_of_hosts(hosts: Vec<HostStatus>, drained: Vec<DrainedHost>) -> Vec<HostR
             DrainState::Empty => "empty",
         };
         let absent = || HostRow {
-            host: order.host.clone(),
+            status: HostStatus {
+                host: order.host.clone(),
+                ..HostStatus::default()
+            },
             ..HostRow::default()
         };
         let row = rows.entry(order.host.clone()).or_insert_with(absent);

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Observer, ObserverError, READS_MAX, Seen};
-use crate::observer::{Leader, TaskStatus};
+use crate::observer::TaskStatus;
 use soloist_core::records;
+use soloist_core::status::Leader;
 
 /// A task in the list of all.
 #[derive(Clone, Debug, PartialEq, Eq)]
