@@ -199,19 +199,11 @@ impl Deploy {
         let prepared = signed.prepared();
         let deploying = self.deploying();
         let operator = self.options.operator(matches)?;
-        block_on(async {
-            let mut observer = operator.connect().await?;
-            let done = deploying.write(&operator, &mut observer, &prepared).await;
-            let done = match done {
-                Ok(record) => {
-                    let followed = deploying.follow(&operator, &mut observer, &prepared, record);
-                    followed.await
-                }
-                Err(failure) => Err(failure),
-            };
-            observer.close().await;
-            done
-        })
+        block_on(operator.work(async |observer| {
+            let record = deploying.write(&operator, observer, &prepared).await?;
+            let followed = deploying.follow(&operator, observer, &prepared, record);
+            followed.await
+        }))
     }
 
     fn execute_drafted(mut self, matches: &ArgMatches) -> Result<(), Failure> {
@@ -225,10 +217,9 @@ impl Deploy {
             .then(|| std::mem::take(&mut obtained.bytes));
         let deploying = self.deploying();
         let operator = self.options.operator(matches)?;
-        block_on(async {
-            let mut observer = operator.connect().await?;
+        block_on(operator.work(async |observer| {
             let task = &*deployment.task.name;
-            let next = deploying.next(&observer, task, self.generation).await?;
+            let next = deploying.next(observer, task, self.generation).await?;
             let manifest = deployment.manifest(next, artefact, now(), who());
             let prepared = Prepared::unsigned(manifest, plugin)?;
             let out = match (&self.out, self.dry_run) {
@@ -236,18 +227,14 @@ impl Deploy {
                 (None, true) => Some(Out::Stdout),
                 (None, false) => None,
             };
-            let done = if let Some(out) = out {
-                let widens = deploying.show_widening(&observer, &prepared).await?;
-                sign(&prepared, out, widens)
-            } else {
-                let record = deploying.write(&operator, &mut observer, &prepared).await?;
-                deploying
-                    .follow(&operator, &mut observer, &prepared, record)
-                    .await
-            };
-            observer.close().await;
-            done
-        })
+            if let Some(out) = out {
+                let widens = deploying.show_widening(observer, &prepared).await?;
+                return sign(&prepared, out, widens);
+            }
+            let record = deploying.write(&operator, observer, &prepared).await?;
+            let followed = deploying.follow(&operator, observer, &prepared, record);
+            followed.await
+        }))
     }
 
     fn deployment(&mut self, matches: &ArgMatches) -> Result<Deployment, Failure> {

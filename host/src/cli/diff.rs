@@ -88,17 +88,10 @@ impl Diff {
         };
         let operator = self.options.operator(matches)?;
         let (from, to) = (self.from, self.to);
-        let (old, new, is_deployed) = block_on(async {
-            let observer = operator.connect().await?;
-            let compared = match &file {
-                Some((deployment, artefact)) => {
-                    with_file(&observer, deployment, artefact.clone()).await
-                }
-                None => between(&observer, &task_of(&self.subject)?, from, to).await,
-            };
-            observer.close().await;
-            compared
-        })?;
+        let (old, new, is_deployed) = block_on(operator.work(async |observer| match &file {
+            Some((deployment, artefact)) => with_file(observer, deployment, artefact.clone()).await,
+            None => between(observer, &task_of(&self.subject)?, from, to).await,
+        }))?;
         let answer = Answer {
             task: &new.task.name,
             from: old.generation,

@@ -61,12 +61,8 @@ impl Drain {
         let (stop, _) = signals::listen(Hangup::Stop)
             .context("cannot listen to signals")
             .map_err(Failure::RunTime)?;
-        block_on(async {
-            let observer = operator.connect().await?;
-            let drained = self.drain(&observer, stop.requested()).await;
-            observer.close().await;
-            drained
-        })
+        let work = async |observer: &mut Observer| self.drain(observer, stop.requested()).await;
+        block_on(operator.work(work))
     }
 
     async fn drain(

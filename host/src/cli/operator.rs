@@ -65,10 +65,19 @@ impl Operator {
         &self,
         question: impl AsyncFnOnce(&Observer) -> Result<T, ObserverError>,
     ) -> Result<T, Failure> {
-        let observer = self.connect().await?;
-        let answer = question(&observer).await;
+        self.work(async |observer| Ok(question(observer).await?))
+            .await
+    }
+
+    /// Connects for work that may take further connections, and closes the last one, whatever has come of it.
+    pub(super) async fn work<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut Observer) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let mut observer = self.connect().await?;
+        let done = work(&mut observer).await;
         observer.close().await;
-        Ok(answer?)
+        done
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::ArgMatches;
 use soloist_config::TaskName;
-use soloist_coordination::observer::rollout::Order;
 use soloist_coordination::observer::{Observer, ObserverError};
 use soloist_core::records::RolloutRecord;
 use soloist_core::rollout::{pause, resume};
@@ -14,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use super::Failure;
 use super::operator::{Operator, OperatorOptions, block_on, task_name};
 use super::output::print;
-use super::rollout::{changed, give};
+use super::rollout::{change, changed};
 
 /// How often it is looked who leads.
 const LOOK: Duration = Duration::from_millis(200);
@@ -71,21 +70,15 @@ impl Pause {
         let (operator, by) = (options.operator(matches)?, changed());
         let reason = reason.unwrap_or_default();
         let decide = |record: Option<&RolloutRecord>| pause(record, &reason, by.clone());
-        block_on(async {
-            let mut observer = operator.connect().await?;
-            let done = async {
-                give_one(&operator, &mut observer, &task, &decide).await?;
-                print(&format!("{task} is paused\n"))?;
-                if no_wait {
-                    return Ok(());
-                }
-                vacant(&operator, &mut observer, &task, timeout).await?;
-                print(&format!("nobody runs {task}\n")).map(drop)
-            };
-            let done = done.await;
-            observer.close().await;
-            done
-        })
+        block_on(operator.work(async |observer| {
+            change(&operator, observer, &task, &decide).await?;
+            print(&format!("{task} is paused\n"))?;
+            if no_wait {
+                return Ok(());
+            }
+            vacant(&operator, observer, &task, timeout).await?;
+            print(&format!("nobody runs {task}\n")).map(drop)
+        }))
     }
 }
 
@@ -99,30 +92,10 @@ impl Resume {
         let operator = options.operator(matches)?;
         let by = changed().because(reason.as_deref());
         let decide = |record: Option<&RolloutRecord>| resume(record, by.clone());
-        block_on(async {
-            let mut observer = operator.connect().await?;
-            let given = give_one(&operator, &mut observer, &task, &decide).await;
-            observer.close().await;
-            given
-        })?;
+        let work = async |observer: &mut Observer| change(&operator, observer, &task, &decide).await;
+        block_on(operator.work(work))?;
         print(&format!("{task} is resumed\n")).map(drop)
     }
-}
-
-/// Gives an order that writes nothing but the record.
-pub(super) async fn give_one(
-    operator: &Operator,
-    observer: &mut Observer,
-    task: &str,
-    decide: &soloist_coordination::observer::rollout::Decide<'_>,
-) -> Result<RolloutRecord, Failure> {
-    let order = Order {
-        task,
-        decide,
-        generation: None,
-        artefact: None,
-    };
-    give(operator, observer, &order).await
 }
 
 /// Waits until nobody stands for a task, and nobody runs it.

@@ -16,7 +16,7 @@ use super::deploy::{Deploying, Out, Prepared, sign};
 use super::operator::{Operator, OperatorOptions, block_on, task_name};
 use super::output::{print, tell_on_stderr};
 use super::rollout::follow::{WaitFor, follow};
-use super::rollout::{self, changed, give, now, who};
+use super::rollout::{self, change, changed, now, who};
 
 /// Take the newest generation of a task back: the one before runs again, at once
 ///
@@ -84,26 +84,21 @@ impl Rollback {
             wait,
             json: false,
         };
-        block_on(async {
-            let mut observer = operator.connect().await?;
-            let done = match to {
-                None => {
-                    let reason = reason.unwrap_or_default();
-                    back(&operator, &mut observer, &task, &reason, &deploying).await
-                }
-                Some(number) => {
-                    let again = Again {
-                        task: &task,
-                        number,
-                        out,
-                        unsigned,
-                    };
-                    again.deploy(&operator, &mut observer, &deploying).await
-                }
-            };
-            observer.close().await;
-            done
-        })
+        block_on(operator.work(async |observer| match to {
+            None => {
+                let reason = reason.unwrap_or_default();
+                back(&operator, observer, &task, &reason, &deploying).await
+            }
+            Some(number) => {
+                let again = Again {
+                    task: &task,
+                    number,
+                    out,
+                    unsigned,
+                };
+                again.deploy(&operator, observer, &deploying).await
+            }
+        }))
     }
 }
 
@@ -116,12 +111,7 @@ pub(super) async fn back_from(
 ) -> Result<String, Failure> {
     let undoing = Undoing::begin(observer, task, reason, by).await?;
     let decide = |record: Option<&RolloutRecord>| undoing.next(record);
-    let order = Order {
-        task,
-        decide: &decide,
-        generation: None,
-        artefact: None,
-    };
+    let order = Order::of_record(task, &decide);
     observer.order(&order, &mut Attempt::default()).await?;
     Ok(told(undoing.expected).0)
 }
@@ -173,13 +163,7 @@ async fn back(
 ) -> Result<(), Failure> {
     let undoing = Undoing::begin(observer, task, reason, changed()).await?;
     let decide = |record: Option<&RolloutRecord>| undoing.next(record);
-    let order = Order {
-        task,
-        decide: &decide,
-        generation: None,
-        artefact: None,
-    };
-    give(operator, observer, &order).await?;
+    change(operator, observer, task, &decide).await?;
     let (line, runs) = told(undoing.expected);
     deploying.tell(&format!("{task}: {line}"))?;
     if let (Some(generation), Some(wait)) = (runs, deploying.wait) {

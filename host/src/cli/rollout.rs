@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::anyhow;
 use soloist_config::{ConfigError, Manifest, OnRollback};
-use soloist_coordination::observer::rollout::{Attempt, Order};
+use soloist_coordination::observer::rollout::{Attempt, Decide, Order};
 use soloist_coordination::observer::{Observer, ObserverError};
 use soloist_core::records::{Changed, Envelope, Generation, RolloutRecord, timestamp};
 use soloist_core::rollout;
@@ -62,6 +62,16 @@ pub(super) async fn give(
     });
     let given = given.await;
     given.map_err(|failure| untold(order.task, &attempt, failure))
+}
+
+/// Gives an order that writes nothing but the record.
+pub(super) async fn change(
+    operator: &Operator,
+    observer: &mut Observer,
+    task: &str,
+    decide: &Decide<'_>,
+) -> Result<RolloutRecord, Failure> {
+    give(operator, observer, &Order::of_record(task, decide)).await
 }
 
 /// Does what can be done again, by as many connections as that takes.

@@ -13,8 +13,8 @@ use soloist_core::rollout::{purge, purged, undeploy};
 use super::Failure;
 use super::operator::{Operator, OperatorOptions, block_on, task_name};
 use super::output::{print, print_error};
-use super::pause::{give_one, vacant};
-use super::rollout::{changed, record};
+use super::pause::vacant;
+use super::rollout::{change, changed, record};
 
 /// Undeploy a task: its leader stops, and nobody runs it until a generation is deployed again
 ///
@@ -63,30 +63,24 @@ impl Undeploy {
         if purge_state {
             confirm(&format!("Delete the state of {task} for good?"), yes)?;
         }
-        block_on(async {
-            let mut observer = operator.connect().await?;
-            let done = async {
-                let is_gone = purge_state && is_undeployed(&observer, &task).await?;
-                if !is_gone {
-                    let by = changed();
-                    let decide = |record: Option<&RolloutRecord>| undeploy(record, by.clone());
-                    give_one(&operator, &mut observer, &task, &decide).await?;
-                    print(&format!("{task} is undeployed\n"))?;
-                }
-                if no_wait {
-                    return Ok(());
-                }
-                vacant(&operator, &mut observer, &task, timeout).await?;
-                print(&format!("nobody runs {task}\n"))?;
-                if purge_state {
-                    purge_all(&operator, &mut observer, &task).await?;
-                }
-                Ok(())
-            };
-            let done = done.await;
-            observer.close().await;
-            done
-        })
+        block_on(operator.work(async |observer| {
+            let is_gone = purge_state && is_undeployed(observer, &task).await?;
+            if !is_gone {
+                let by = changed();
+                let decide = |record: Option<&RolloutRecord>| undeploy(record, by.clone());
+                change(&operator, observer, &task, &decide).await?;
+                print(&format!("{task} is undeployed\n"))?;
+            }
+            if no_wait {
+                return Ok(());
+            }
+            vacant(&operator, observer, &task, timeout).await?;
+            print(&format!("nobody runs {task}\n"))?;
+            if purge_state {
+                purge_all(&operator, observer, &task).await?;
+            }
+            Ok(())
+        }))
     }
 }
 
@@ -102,7 +96,7 @@ async fn purge_all(
 ) -> Result<(), Failure> {
     let by = changed();
     let purging = |record: Option<&RolloutRecord>| purge(record, by.clone());
-    let purging = give_one(operator, observer, task, &purging).await?;
+    let purging = change(operator, observer, task, &purging).await?;
     let rollout = observer.rollout(task).await?;
     let rollout = rollout.filter(|it| it.record == purging);
     let rollout = rollout.ok_or_else(|| {
@@ -113,7 +107,7 @@ async fn purge_all(
     let nodes = observer.purge(task, &rollout).await?;
     let by = changed();
     let noted = |record: Option<&RolloutRecord>| purged(record, by.clone());
-    give_one(operator, observer, task, &noted).await?;
+    change(operator, observer, task, &noted).await?;
     print(&format!("the state of {task} is deleted: {nodes} nodes\n")).map(drop)
 }
 

@@ -137,12 +137,7 @@ impl Sight for EnsembleSight {
 impl EnsembleSight {
     /// Writes what becomes of a rollout. Without an answer it is not known whether that was done: the page shows it.
     async fn write(&self, task: &str, decide: &Decide<'_>) -> Result<(), String> {
-        let order = rollout::Order {
-            task,
-            decide,
-            generation: None,
-            artefact: None,
-        };
+        let order = rollout::Order::of_record(task, decide);
         let given = self.observer.order(&order, &mut Attempt::default()).await;
         given.map(drop).map_err(told)
     }

@@ -29,6 +29,18 @@ pub struct Order<'a> {
     pub artefact: Option<Stored>,
 }
 
+impl<'a> Order<'a> {
+    /// An order that writes nothing but the record.
+    pub fn of_record(task: &'a str, decide: &'a Decide<'a>) -> Self {
+        Self {
+            task,
+            decide,
+            generation: None,
+            artefact: None,
+        }
+    }
+}
+
 /// What is known of an order, from one connection to the next.
 #[derive(Debug, Default)]
 pub struct Attempt {
