@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use soloist_core::event::{About, Event};
-use soloist_tls::{FileError, Followed, Identity, PemFile, follow};
+use soloist_core::event::Event;
+use soloist_tls::{FileError, Identity, PemFile, follow};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
@@ -85,13 +85,8 @@ impl Tls {
     /// # Cancellation safety
     /// Nothing is lost.
     pub(crate) async fn follow(self) {
-        let tell = |followed| {
-            About::Session.report(&match followed {
-                Followed::Exchanged => Event::HostTlsReloaded,
-                Followed::Unusable(problem) => Event::HostTlsNotReloaded { problem },
-            });
-        };
-        follow(move || self.reload(), tell).await;
+        let unusable = |problem| Event::HostTlsNotReloaded { problem };
+        follow(move || self.reload(), Event::HostTlsReloaded, unusable).await;
     }
 
     fn current(&self) -> MutexGuard<'_, Current> {

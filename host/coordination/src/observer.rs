@@ -32,9 +32,7 @@ pub use error::ObserverError;
 use read::Latest;
 pub(crate) use rights::Rights;
 pub use state::{StateChange, StateGuard, StateKey, StateRefused};
-pub use status::{
-    DrainState, DrainedHost, Handover, Status, TaskHealth, TaskHost, TaskStatus,
-};
+pub use status::{DrainState, DrainedHost, Handover, Status, TaskHealth, TaskHost, TaskStatus};
 pub use watch::Watched;
 
 /// The pause between two attempts at something that may succeed later.

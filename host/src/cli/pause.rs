@@ -92,7 +92,8 @@ impl Resume {
         let operator = options.operator(matches)?;
         let by = changed().because(reason.as_deref());
         let decide = |record: Option<&RolloutRecord>| resume(record, by.clone());
-        let work = async |observer: &mut Observer| change(&operator, observer, &task, &decide).await;
+        let work =
+            async |observer: &mut Observer| change(&operator, observer, &task, &decide).await;
         block_on(operator.work(work))?;
         print(&format!("{task} is resumed\n")).map(drop)
     }

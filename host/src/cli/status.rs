@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use clap::ArgMatches;
 use soloist_coordination::observer::{
-    Asked, DrainState, DrainedHost, Observer, ObserverError, Status as Seen, TaskHost,
-    TaskStatus, Watched,
+    Asked, DrainState, DrainedHost, Observer, ObserverError, Status as Seen, TaskHost, TaskStatus,
+    Watched,
 };
 use soloist_core::pattern::NamePattern;
 use soloist_core::placement::Label;

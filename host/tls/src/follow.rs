@@ -3,28 +3,29 @@
 use std::error::Error;
 use std::time::Duration;
 
-use soloist_core::event::chain;
+use soloist_core::event::{About, Event, chain};
 
 /// How often the files are read: certificates are exchanged long before they are needed.
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// What is to be told of an attempt to read files again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Followed {
+#[derive(Debug, PartialEq, Eq)]
+enum Followed {
     /// They hold something else, which is used from here on.
     Exchanged,
     /// They cannot be used any more, for this reason. What they held before stays in use.
     Unusable(String),
 }
 
-/// Reads files again and again, and tells when they hold something else, or what cannot be used: then what was read before stays.
-/// `reload` reads them, and is true if they hold something else. It may block.
+/// Reads files again and again, and tells when they hold something else, which is used from here on, or why they cannot be used:
+/// then what was read before stays. `reload` reads them, and is true if they hold something else. It may block.
 ///
 /// # Cancellation safety
 /// Nothing is lost.
 pub async fn follow<E: Error + Send + 'static>(
     reload: impl Fn() -> Result<bool, E> + Clone + Send + 'static,
-    tell: impl Fn(Followed),
+    exchanged: Event,
+    unusable: impl Fn(String) -> Event,
 ) {
     let mut problem = Problem::default();
     loop {
@@ -33,8 +34,10 @@ pub async fn follow<E: Error + Send + 'static>(
         let Ok(reloaded) = tokio::task::spawn_blocking(reload.clone()).await else {
             continue;
         };
-        if let Some(followed) = problem.heard(reloaded.map_err(|error| chain(&error))) {
-            tell(followed);
+        match problem.heard(reloaded.map_err(|error| chain(&error))) {
+            Some(Followed::Exchanged) => About::Session.report(&exchanged),
+            Some(Followed::Unusable(problem)) => About::Session.report(&unusable(problem)),
+            None => {}
         }
     }
 }

@@ -15,7 +15,7 @@ mod pem;
 mod trust;
 
 pub use error::FileError;
-pub use follow::{Followed, follow};
+pub use follow::follow;
 pub use identity::Identity;
 pub use pem::PemFile;
 pub use trust::{TrustError, trusted_by_machine, trusting};

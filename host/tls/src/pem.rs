@@ -68,14 +68,12 @@ impl PemFile {
     pub fn authorities(&self) -> Result<RootCertStore, FileError> {
         let mut roots = RootCertStore::empty();
         for (index, certificate) in self.certificates()?.into_iter().enumerate() {
-            roots
-                .add(certificate)
-                .map_err(|source| FileError::BadCa {
-                    setting: self.setting,
-                    path: self.path.clone(),
-                    number: index + 1,
-                    source,
-                })?;
+            roots.add(certificate).map_err(|source| FileError::BadCa {
+                setting: self.setting,
+                path: self.path.clone(),
+                number: index + 1,
+                source,
+            })?;
         }
         Ok(roots)
     }

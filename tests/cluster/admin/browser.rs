@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use soloist_tests::browser::Browser;
+use soloist_tests::client;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::pages::Pages;
-use soloist_tests::client;
 use zookeeper_client::{Acls, CreateMode};
 
 use super::{failing, listening, write_task};

@@ -142,7 +142,11 @@ pub(super) fn task(detail: &Detail, reader: Reader, leases: &Leases, seen: Optio
         "generations": detail.generations.iter().take(LABELS_MAX).collect::<Vec<_>>(),
     });
     if let (Some(seen), Some(leader)) = (seen, &detail.row.leader) {
-        let host = seen.glance.hosts.iter().find(|it| it.status.host == leader.host);
+        let host = seen
+            .glance
+            .hosts
+            .iter()
+            .find(|it| it.status.host == leader.host);
         let listen = host.and_then(|host| host.status.listen.as_deref());
         told["leader_listen"] = listen.map(text).into();
     }

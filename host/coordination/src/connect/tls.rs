@@ -9,8 +9,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use soloist_core::event::{About, Event};
-use soloist_tls::{Followed, Identity, PemFile, follow};
+use soloist_core::event::Event;
+use soloist_tls::{Identity, PemFile, follow};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -136,13 +136,8 @@ impl Tls {
     /// # Cancellation safety
     /// Nothing is lost.
     pub(crate) async fn follow(self) {
-        let tell = |followed| {
-            About::Session.report(&match followed {
-                Followed::Exchanged => Event::SessionTlsReloaded,
-                Followed::Unusable(problem) => Event::SessionTlsNotReloaded { problem },
-            });
-        };
-        follow(move || self.reload(), tell).await;
+        let unusable = |problem| Event::SessionTlsNotReloaded { problem };
+        follow(move || self.reload(), Event::SessionTlsReloaded, unusable).await;
     }
 
     /// What the client library is told.
