@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use zookeeper_client::{Error, MultiWriteError};
 
-use super::{Asked, Leader, Observer, ObserverError, RETRY};
+use super::{Asked, Observer, ObserverError, RETRY};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{self, Changed, FailedRecord, Stage, TaskPaths, TermRecord};
+use soloist_core::status::Leader;
 
 impl Observer {
     /// Orders all hosts to stand again that rest because the plugin of a task has failed for good on them. Gives the mark as it was
