@@ -16,6 +16,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use soloist_core::secret::Secret;
+use soloist_core::text::printable;
 use soloist_tls::{TrustError, trusted_by_machine, trusting};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -94,7 +95,7 @@ pub enum ClientError {
     #[error("it has no lines about a task of that name")]
     NoLines,
     /// It tells nobody, or has enough to do.
-    #[error("it refuses, with {status}: {text}")]
+    #[error("it refuses, with {status}: {}", printable(text))]
     Refused {
         /// The status.
         status: u16,
@@ -151,6 +152,10 @@ impl Client {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             _ => return Err(bad()),
         };
+        // Whoever names an authority wants only those to have the token whom it vouches for.
+        if !is_tls && self.tls.is_some() {
+            return Err(ClientError::Tls("it answers without TLS, and --ca was given".to_owned()));
+        }
         let port = authority.port_u16().filter(|_| !has_user).ok_or_else(bad)?;
         let name = authority.host().trim_matches(['[', ']']);
         let mut request = Request::get(target(task, asked))

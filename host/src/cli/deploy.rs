@@ -361,7 +361,7 @@ fn refuse_task_flags(matches: &ArgMatches) -> Result<(), Failure> {
 }
 
 /// Reads a file of bounded length.
-fn read_bounded(file: &Path, max: u64) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_bounded(file: &Path, max: u64) -> Result<Vec<u8>, Failure> {
     use std::io::Read as _;
     let read = || -> std::io::Result<Option<Vec<u8>>> {
         // Opening a pipe would wait for its other end.

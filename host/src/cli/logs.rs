@@ -341,7 +341,7 @@ impl Show<'_> {
             }
             _ => "",
         };
-        let host = &source.host;
+        let (host, url) = (printable(&source.host), printable(url));
         Failure::RunTime(anyhow!("host {host} at {url}: {error}{hint}"))
     }
 }
@@ -360,7 +360,7 @@ fn after(next: Option<String>, before: Wanted) -> Wanted {
 fn silent(source: &Source) -> Failure {
     Failure::RunTime(anyhow!(
         "host {} answers nowhere: start it with --listen, or read its lines where its stdout goes",
-        source.host
+        printable(&source.host)
     ))
 }
 

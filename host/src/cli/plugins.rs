@@ -244,6 +244,9 @@ fn files(config: &Config, fetched: &[Result<Fetched, Failure>]) -> Vec<PathBuf> 
                 .flat_map(|(certificate, key)| [certificate.clone(), key.clone()]),
         );
     }
+    if let Some(listen) = &config.listen {
+        files.extend(listen.files().cloned());
+    }
     files.extend(config.deploy.iter().map(DeployConfig::accepted));
     let deploy = config.deploy.iter();
     files.extend(deploy.flat_map(|deploy| deploy.key_files.iter().cloned()));

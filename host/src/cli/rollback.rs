@@ -1,22 +1,26 @@
 //! `soloist rollback`: have the generation before run again, or an older one as a new generation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
-use soloist_config::{Manifest, TaskName};
+use soloist_config::{Manifest, PublicKey, TaskName};
 use soloist_coordination::observer::Observer;
 use soloist_coordination::observer::rollout::{Attempt, Order};
-use soloist_core::records::{Changed, Generation, RolloutRecord};
+use soloist_core::records::{Changed, Envelope, Generation, RolloutRecord};
 use soloist_core::rollout::{OnRollback, Refused, Undone, rollback};
+use soloist_deploy::trust::Trust;
 
 use super::Failure;
-use super::deploy::{Deploying, Out, Prepared, sign};
+use super::deploy::{Deploying, Out, Prepared, read_bounded, sign};
 use super::operator::{Operator, OperatorOptions, block_on, task_name};
 use super::output::{print, tell_on_stderr};
 use super::rollout::follow::{WaitFor, follow};
 use super::rollout::{self, change, changed, now, who};
+
+/// The longest file of a public key, in bytes: a comment and 56 characters.
+const KEY_BYTES_MAX: u64 = 4096;
 
 /// Take the newest generation of a task back: the one before runs again, at once
 ///
@@ -24,7 +28,8 @@ use super::rollout::{self, change, changed, now, who};
 /// what it was before, if the current one is still on probation and its manifest does not say on_rollback = "keep".
 ///
 /// With --to an older generation is deployed again, under a new number, as `soloist deploy` would. Where hosts want signatures
-/// it needs new ones: if the old one was signed, the text to sign is written, and nothing is changed.
+/// it needs new ones: if the old one was signed, the text to sign is written, and nothing is changed. Whoever can write to the
+/// ensemble can have changed what it keeps, so that is written only if the keys that --key names have signed it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Rollback {
     /// The task
@@ -42,6 +47,11 @@ pub(super) struct Rollback {
     /// Write the text to sign into this file, and change nothing [default: TASK-NUMBER.json, if the old one was signed]
     #[arg(long, value_name = "FILE", requires = "to")]
     out: Option<PathBuf>,
+
+    /// The public key of one who has signed the old generation, as minisign writes it; can be repeated. All of them have to have
+    /// signed it, before it is written to be signed again
+    #[arg(long = "key", value_name = "FILE", requires = "to", conflicts_with = "unsigned")]
+    keys: Vec<PathBuf>,
 
     /// Deploy it without signatures, though the old one was signed
     #[arg(long, requires = "to", conflicts_with = "out")]
@@ -71,6 +81,7 @@ impl Rollback {
             to,
             reason,
             out,
+            keys,
             unsigned,
             accept_grants,
             no_wait,
@@ -94,6 +105,7 @@ impl Rollback {
                     task: &task,
                     number,
                     out,
+                    keys,
                     unsigned,
                 };
                 again.deploy(&operator, observer, &deploying).await
@@ -222,6 +234,7 @@ struct Again<'a> {
     task: &'a str,
     number: u64,
     out: Option<PathBuf>,
+    keys: Vec<PathBuf>,
     unsigned: bool,
 }
 
@@ -233,14 +246,19 @@ impl Again<'_> {
         deploying: &Deploying,
     ) -> Result<(), Failure> {
         let Self {
-            task,
-            number,
-            out,
-            unsigned,
-        } = self;
+            task, number, out, ..
+        } = &self;
+        let (task, number) = (*task, *number);
+        // What cannot be read is told before anything is asked.
+        let trust = self.trust()?;
         rollout::record(observer, task).await?;
         let envelope = observer.generation(task, number).await?;
         let old = rollout::read(task, number, &envelope)?;
+        let is_signed = !envelope.signatures.is_empty();
+        let is_to_be_signed = out.is_some() || is_signed && !self.unsigned;
+        if is_to_be_signed {
+            self.check(&envelope, trust.as_ref())?;
+        }
         let next = deploying.next(observer, task, None).await?;
         let manifest = Manifest {
             generation: next.number,
@@ -250,15 +268,14 @@ impl Again<'_> {
             ..old
         };
         let prepared = Prepared::unsigned(manifest, None)?;
-        let is_signed = !envelope.signatures.is_empty();
-        if let Some(out) = &out {
+        if let Some(out) = out {
             let widens = deploying.show_widening(observer, &prepared).await?;
             return sign(&prepared, Out::File(out), widens);
         }
-        if is_signed && !unsigned {
+        if is_to_be_signed {
             let widens = deploying.show_widening(observer, &prepared).await?;
             let file = PathBuf::from(format!("./{task}-{}.json", next.number));
-            sign(&prepared, Out::File(&file), widens)?;
+            sign(&prepared, Out::New(&file), widens)?;
             return Err(Failure::RunTime(anyhow!(
                 "generation {number} was signed, so hosts may want signatures of generation {} as well, and nothing was \
                  changed: sign the text, or add --unsigned",
@@ -274,4 +291,53 @@ impl Again<'_> {
             .follow(operator, observer, &prepared, record)
             .await
     }
+
+    /// The owners of all keys that were named.
+    fn trust(&self) -> Result<Option<Trust>, Failure> {
+        let keys = self.keys.iter().map(|file| public_key(file));
+        let keys: Vec<PublicKey> = keys.collect::<Result<_, _>>()?;
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        let trust = Trust::new(keys.iter().map(PublicKey::as_str), keys.len());
+        let trust = trust.map_err(|error| Failure::Invalid(anyhow!("--key: {error}")))?;
+        Ok(Some(trust))
+    }
+
+    /// Checks that what the ensemble keeps is what was signed: nobody is to be asked to sign what somebody else wrote there.
+    fn check(&self, envelope: &Envelope, trust: Option<&Trust>) -> Result<(), Failure> {
+        let Self { task, number, .. } = self;
+        let own = format!(
+            "deploy your own copy of it: soloist deploy {task}.toml --out FILE"
+        );
+        if envelope.signatures.is_empty() {
+            return Err(Failure::Invalid(anyhow!(
+                "nobody has signed generation {number}, so nobody can say whether it is what was deployed. Do not sign it; {own}"
+            )));
+        }
+        let Some(trust) = trust else {
+            return Err(Failure::Invalid(anyhow!(
+                "generation {number} was signed, so hosts may want a signature of it again, and it is not known whether what the \
+                 ensemble has is what was signed. Name the public keys of those who did with --key, or {own}; or add --unsigned, \
+                 if hosts want no signatures"
+            )));
+        };
+        trust
+            .check(&envelope.text, &envelope.signatures)
+            .map_err(|untrusted| {
+                let keys = self.keys.len();
+                Failure::RunTime(anyhow!(
+                    "{} of the {keys} keys of --key have signed generation {number} as the ensemble has it: others signed it, or \
+                     somebody has changed it. Nothing was written; {own}",
+                    untrusted.found
+                ))
+            })
+    }
+}
+
+fn public_key(file: &Path) -> Result<PublicKey, Failure> {
+    let content = read_bounded(file, KEY_BYTES_MAX)?;
+    let key = PublicKey::of_file(&String::from_utf8_lossy(&content));
+    key.with_context(|| format!("--key {}", file.display()))
+        .map_err(Failure::Invalid)
 }

@@ -196,6 +196,38 @@ fn a_directory_with_the_key_of_who_may_deploy() -> Result<()> {
     Ok(())
 }
 
+/// A directory to write that holds the tokens of the listener: whoever writes there could give orders.
+#[test]
+fn a_directory_with_the_tokens_of_the_listener() -> Result<()> {
+    let place = TempDir::new()?;
+    let path = |name: &str| place.path().join(name).display().to_string();
+    for name in ["read", "orders", "data"] {
+        fs::create_dir(path(name))?;
+        fs::write(path(&format!("{name}/token")), format!("a-token-for-{name}-of-the-host"))?;
+    }
+    fs::write(path("good.wat"), GOOD)?;
+    let config = path("soloist.toml");
+    let configured = |directory: &str| -> Result<()> {
+        let granted = path(directory);
+        let text = format!(
+            "listen = \"127.0.0.1:9464\"\nlisten_token_file = \"read/token\"\nlisten_admin_token_file = \"orders/token\"\n\
+             [[task]]\nname = \"a\"\nplugin = \"good.wat\"\n[task.allow]\n\
+             dirs = [{{ host = {granted:?}, guest = \"/data\", mode = \"write\" }}]\n"
+        );
+        Ok(fs::write(&config, text)?)
+    };
+    for directory in ["read", "orders"] {
+        configured(directory)?;
+        let words = [&*path(directory), "this host reads", "token"];
+        refused(&["check", &config], &words)?;
+    }
+    configured("data")?;
+    let output = soloist(&["check", &config])?;
+    let message = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{message}");
+    Ok(())
+}
+
 /// A directory whose path leads elsewhere: `check` says where, and warns if other users decide that.
 #[test]
 fn a_directory_by_way_of_a_link() -> Result<()> {

@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use rustix::process::Signal;
+use soloist_tests::build;
 use soloist_tests::certificates::{Certificates, Wanted};
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::host::{Command, Host};
@@ -110,5 +111,37 @@ async fn a_guardian_answers_over_tls_where_the_process_did() -> Result<()> {
     ensure!(without.get("/metrics").await?.status == 403);
     ensure!(plain.get("/metrics").await.is_err(), "without TLS");
     ensure!(host.terminate().await?.success(), "{}", host.errors());
+    Ok(())
+}
+
+/// A process that is started again reads the configuration anew, and its guardian has the address of the old one: who may ask is
+/// never decided for an address by what was said of another.
+#[tokio::test]
+async fn at_an_address_that_the_configuration_no_longer_has_only_probes_are_answered() -> Result<()>
+{
+    let cluster = Cluster::embedded().await?;
+    let plugin = build::artifacts()?.guest("hello");
+    let configured = |address: &str| {
+        let task = format!("[[task]]\nname = {TASK:?}\nplugin = {:?}\n", plugin.display());
+        cluster.file("soloist.toml", format!("listen = \"{address}\"\n{task}"))
+    };
+    let file = configured("127.0.0.1:0")?;
+    let command = cluster.host_of("moved", &file)?.guarded();
+    let mut host = command.start(&cluster.history)?;
+    let pages = Pages::of(&mut host).await?;
+    pages.status("/metrics", 200).await?;
+    configured("127.0.0.2:0")?;
+    let from = cluster.history.len();
+    host.signal_guarded(Signal::KILL).await?;
+    host.event_after(from, "host-listening", |_| true).await?;
+    pages.status("/livez", 200).await?;
+    ensure!(pages.get("/metrics").await?.status == 401);
+    ensure!(pages.get(&format!("/logs/{TASK}")).await?.status == 401);
+    ensure!(host.terminate().await?.success(), "{}", host.errors());
+    ensure!(
+        host.errors().contains("the guardian still listens at 127.0.0.1"),
+        "{}",
+        host.errors()
+    );
     Ok(())
 }

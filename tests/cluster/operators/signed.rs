@@ -1,8 +1,9 @@
 //! Texts that are signed with the real tool, and what they are good for.
 
+use std::path::Path;
 use std::process::Stdio;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use soloist_core::digest::Digest;
 use soloist_tests::cluster::{Answer, Cluster, TASK};
 use soloist_tests::deployment::Signer;
@@ -112,6 +113,58 @@ async fn a_text_that_replaces_another_generation_is_made_anew() -> Result<()> {
     Ok(())
 }
 
+/// Has the first generation deployed again, from this directory.
+async fn again(cluster: &Cluster, directory: &Path, more: &[&str]) -> Result<(Option<i32>, String)> {
+    let mut command = process::command(&build::artifacts()?.soloist);
+    host::clear_settings(&mut command);
+    command
+        .env("SOLOIST_ZOOKEEPER", cluster.servers())
+        .current_dir(directory)
+        .args(["rollback", TASK, "--to", "1"])
+        .args(more)
+        .stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((output.status.code(), told))
+}
+
+/// Whoever writes to the ensemble has nobody sign what he wrote: neither another plugin under a signature that was good for the old
+/// one, nor a text without any; and no file is written over.
+#[tokio::test]
+async fn nobody_is_asked_to_sign_what_somebody_else_wrote_to_the_ensemble() -> Result<()> {
+    let (cluster, signer) = (Cluster::embedded().await?, Signer::new()?);
+    let client = cluster.client().await?;
+    for name in ["first", "second"] {
+        let answer = deploy(&cluster, &signed(&cluster, &signer, name).await?).await?;
+        ensure!(answer.code == Some(0), "{answer:?}");
+    }
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("beat-3.json");
+    let key = cluster.file("key.pub", &signer.key)?;
+    let key = key.to_str().context("no text")?.to_owned();
+    let with_key = ["--key", &*key];
+    std::fs::write(&file, "mine")?;
+    let (code, told) = again(&cluster, directory.path(), &with_key).await?;
+    ensure!(code == Some(1) && told.contains("beat-3.json"), "{told}");
+    ensure!(std::fs::read_to_string(&file)? == "mine");
+    std::fs::remove_file(&file)?;
+
+    let node = "/soloist/tasks/beat/generations/1";
+    let mut changed = envelope(&client, 1).await?;
+    changed.text = changed.text.replace("\"first\"", "\"other\"");
+    client.set_data(node, &changed.encode()?, None).await?;
+    let (code, told) = again(&cluster, directory.path(), &with_key).await?;
+    ensure!(code == Some(1) && told.contains("0 of the 1 keys"), "{told}");
+    changed.signatures.clear();
+    client.set_data(node, &changed.encode()?, None).await?;
+    let out = ["--out", "beat-3.json", "--key", &key];
+    let (code, told) = again(&cluster, directory.path(), &out).await?;
+    ensure!(code == Some(2) && told.contains("nobody has signed"), "{told}");
+    ensure!(!file.exists());
+    client::close(client).await;
+    Ok(())
+}
+
 /// An older generation is deployed again under a new number, for which its signature is none: the text to sign is written.
 #[tokio::test]
 async fn an_older_generation_that_was_signed_is_to_be_signed_again() -> Result<()> {
@@ -122,17 +175,12 @@ async fn an_older_generation_that_was_signed_is_to_be_signed_again() -> Result<(
         ensure!(answer.code == Some(0), "{answer:?}");
     }
     let directory = tempfile::tempdir()?;
-    let mut command = process::command(&build::artifacts()?.soloist);
-    host::clear_settings(&mut command);
-    command
-        .env("SOLOIST_ZOOKEEPER", cluster.servers())
-        .current_dir(directory.path());
-    command
-        .args(["rollback", TASK, "--to", "1"])
-        .stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output()).await??;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    ensure!(output.status.code() == Some(1), "{told}");
+    let key = cluster.file("key.pub", &signer.key)?;
+    let key = key.to_str().context("no text")?.to_owned();
+    let (code, told) = again(&cluster, directory.path(), &[]).await?;
+    ensure!(code == Some(2) && told.contains("--key"), "{told}");
+    let (code, told) = again(&cluster, directory.path(), &["--key", &key]).await?;
+    ensure!(code == Some(1), "{told}");
     for part in [
         "minisign -S -m ./beat-3.json",
         "generation 1 was signed",

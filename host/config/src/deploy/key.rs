@@ -38,7 +38,10 @@ impl PublicKey {
     }
 
     /// Reads the content of a file that `minisign -G` wrote: a comment and the key, or the key alone.
-    pub(super) fn of_file(content: &str) -> Result<Self, BadValue> {
+    ///
+    /// # Errors
+    /// The content is something else.
+    pub fn of_file(content: &str) -> Result<Self, BadValue> {
         let mut lines = content.lines();
         let comment = content.starts_with("untrusted comment:");
         let line = lines.nth(usize::from(comment)).unwrap_or_default();

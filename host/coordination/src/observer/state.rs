@@ -11,6 +11,7 @@ use super::{Observer, ObserverError, READ_AT_ONCE};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{self, TaskPaths, TermRecord, TermState};
 use soloist_core::state::{KEYS_MAX, StateError, check_key, check_value};
+use soloist_core::text::printable;
 
 /// How often a write is tried while what it rests on changes.
 const ATTEMPTS_MAX: u32 = 10;
@@ -54,8 +55,9 @@ pub enum StateRefused {
     Entry(#[from] StateError),
     /// A plugin runs that may use the entry.
     #[error(
-        "{host} leads task {task}, and its plugin may rest on what stands there: pause the task or stop its hosts first, or write all \
-         the same with --force"
+        "{} leads task {task}, and its plugin may rest on what stands there: pause the task or stop its hosts first, or write all \
+         the same with --force",
+        printable(host)
     )]
     Led {
         /// The task.

@@ -1,6 +1,7 @@
 //! Texts to be signed, and texts that were.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
@@ -20,6 +21,8 @@ const SIGNATURE_BYTES_MAX: u64 = 4096;
 #[derive(Clone, Copy)]
 pub(in crate::cli) enum Out<'a> {
     File(&'a Path),
+    /// A file of a name that nobody has chosen: whatever is there already is not written over, nor through.
+    New(&'a Path),
     Stdout,
 }
 
@@ -27,11 +30,17 @@ pub(in crate::cli) enum Out<'a> {
 /// than the generation before.
 pub(in crate::cli) fn sign(prepared: &Prepared, out: Out<'_>, widens: bool) -> Result<(), Failure> {
     let text = &prepared.envelope.text;
-    let file = match out {
+    let (file, is_new) = match out {
         Out::Stdout => return print(text).map(drop),
-        Out::File(file) => file,
+        Out::File(file) => (file, false),
+        Out::New(file) => (file, true),
     };
-    fs::write(file, text)
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    options
+        .create_new(is_new)
+        .open(file)
+        .and_then(|mut opened| opened.write_all(text.as_bytes()))
         .with_context(|| format!("{} cannot be written", file.display()))
         .map_err(Failure::RunTime)?;
     let plugin = if prepared.manifest.artefact.source == ArtefactSource::Ensemble {

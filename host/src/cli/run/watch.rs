@@ -12,6 +12,7 @@ use soloist_core::event::{About, Event, Subscriber};
 use soloist_core::guardian::Past;
 use soloist_core::journal::Journal;
 use soloist_core::roster::{self, Roster};
+use soloist_core::secret::Secret;
 use soloist_runtime::report::{KeptLines, Levels};
 
 use super::page::EnsembleLook;
@@ -20,6 +21,8 @@ use crate::cli::listener::{files, tls};
 use crate::cli::plugins::warn_if_readable;
 use crate::guardian::{self, Line};
 
+/// A token that no header can have.
+const UNSENDABLE: &str = "\n";
 /// How long nothing is asked after no server of the ensemble could be found.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
@@ -27,6 +30,8 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct Watch {
     listener: Listener,
     listen: ListenConfig,
+    /// The address that the guardian has, if it is not the one of the configuration.
+    elsewhere: Option<SocketAddr>,
     /// What the guardian has seen before, if there is one.
     past: Option<Past>,
     host: Arc<str>,
@@ -52,12 +57,14 @@ impl Watch {
                 .map_err(Failure::RunTime)?,
             None => bind(&listen)?,
         };
+        let elsewhere = listener.address().ok().filter(|at| !is_meant(&listen, *at));
         let listener = listener.over(tls);
         let roster = roster::start();
         let told = Arc::new(Told::new(Arc::clone(&roster)));
         Ok(Some(Self {
             listener,
             listen,
+            elsewhere,
             past,
             host: Arc::clone(&config.host),
             roster,
@@ -110,8 +117,21 @@ impl Watch {
             orders: orders.as_ref(),
         };
         let is_open = is_open(&self.listen);
+        let nobody = Secret::new(UNSENDABLE.to_owned());
+        let token = match self.elsewhere {
+            // Who may ask was decided for another address.
+            Some(elsewhere) => {
+                tracing::warn!(
+                    "`listen` is {} now, and the guardian still listens at {elsewhere}: nothing but probes is answered there, until \
+                     Soloist is stopped and started",
+                    self.listen.address
+                );
+                Some(&nobody)
+            }
+            None => token.as_ref(),
+        };
         let roster = Arc::clone(&self.roster);
-        let pages = Pages::new(self.host, self.roster, self.told, token.as_ref(), is_open)
+        let pages = Pages::new(self.host, self.roster, self.told, token, is_open)
             .with_lines(self.journal)
             .with_guardian(self.past)
             .with_page(Box::new(self.look), settings)
@@ -142,6 +162,12 @@ pub(super) fn door(listen: &ListenConfig) -> Result<guardian::Door, Failure> {
         token: listen.token.clone(),
         is_open: is_open(listen),
     })
+}
+
+/// Whether an address is the one that the configuration has.
+fn is_meant(listen: &ListenConfig, at: SocketAddr) -> bool {
+    let wanted = listen.address;
+    at.ip() == wanted.ip() && (wanted.port() == 0 || at.port() == wanted.port())
 }
 
 /// Whether everybody who can reach the address may ask, if there is no token.
