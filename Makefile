@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Plugins and guests of the tests: each lies in a folder that has its name.
 GUESTS := $(foreach manifest,$(wildcard plugins/*/Cargo.toml tests/guests/*/Cargo.toml),--package $(notdir $(patsubst %/,%,$(dir $(manifest)))))
 
-.PHONY: help build check demo test soak fuzz mutants bench lint package setup
+.PHONY: help build check demo test test-embedded soak fuzz mutants bench lint package setup
 
 help:
 	@echo "make demo    watch three hosts, a plugin, and three failovers (under a minute once built)"
@@ -55,9 +55,16 @@ demo:
 	@$(CARGO) build --release --target wasm32-wasip2 $(GUESTS)
 	@target/release/demo
 
+# Most tests wait for something: a few at a time on a small machine, too.
+test test-embedded: export RUST_TEST_THREADS ?= $(shell n=$$(nproc); echo $$((n > 4 ? n : 4)))
+
 test: setup
 	$(CARGO) test --release --no-fail-fast
 	$(CARGO) test --release --package soloist-sdk --features log,tracing --lib
+
+test-embedded: export SOLOIST_ENSEMBLE = embedded
+test-embedded: setup
+	$(CARGO) test --release --no-fail-fast --test cluster
 
 soak: export SOLOIST_SOAK ?= 30m
 soak: setup

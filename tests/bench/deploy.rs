@@ -26,8 +26,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
 const IDENTITY: &str = "digest:ops:bench";
 
 pub(crate) async fn measure(table: &mut Table) -> Result<()> {
-    let settings = Settings::standalone().system_property("zookeeper.forceSync", "yes");
-    let cluster = Cluster::with(settings, SESSION_TIMEOUT).await?;
+    let cluster = Cluster::with(settings(), SESSION_TIMEOUT).await?;
     let registry = Registry::start("").await?;
     let mut hosts = Vec::new();
     for id in HOSTS {
@@ -67,8 +66,11 @@ pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     for host in &mut hosts {
         host.terminate().await?;
     }
-    drop(hosts);
-    many(&cluster, &build::artifacts()?.guest("hello"), table).await
+    many(&build::artifacts()?.guest("hello"), table).await
+}
+
+fn settings() -> Settings {
+    Settings::standalone().system_property("zookeeper.forceSync", "yes")
 }
 
 /// Puts a plugin into the registry, and says where it is.
@@ -102,7 +104,10 @@ async fn taken_back(cluster: &Cluster, plugin: &Path, table: &mut Table) -> Resu
 }
 
 /// Many tasks of one plugin, all at once, on one host.
-async fn many(cluster: &Cluster, plugin: &Path, table: &mut Table) -> Result<()> {
+async fn many(plugin: &Path, table: &mut Table) -> Result<()> {
+    // A host takes all that is deployed, and there is to be nothing else to compile.
+    let cluster = Cluster::with(settings(), SESSION_TIMEOUT).await?;
+    let cluster = &cluster;
     for number in 0..TASKS {
         deploy(cluster, plugin, &format!("many-{number}"), "wait", &[]).await?;
     }

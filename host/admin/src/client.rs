@@ -154,7 +154,9 @@ impl Client {
         };
         // Whoever names an authority wants only those to have the token whom it vouches for.
         if !is_tls && self.tls.is_some() {
-            return Err(ClientError::Tls("it answers without TLS, and --ca was given".to_owned()));
+            return Err(ClientError::Tls(
+                "it answers without TLS, and --ca was given".to_owned(),
+            ));
         }
         let port = authority.port_u16().filter(|_| !has_user).ok_or_else(bad)?;
         let name = authority.host().trim_matches(['[', ']']);

@@ -36,7 +36,11 @@ impl ListenConfig {
     /// The files that decide who is answered, and how.
     pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
         let tls = self.tls.iter();
-        let tls = tls.flat_map(|tls| [&tls.certificate, &tls.key].into_iter().chain(&tls.client_ca));
+        let tls = tls.flat_map(|tls| {
+            [&tls.certificate, &tls.key]
+                .into_iter()
+                .chain(&tls.client_ca)
+        });
         self.token_file.iter().chain(&self.orders_file).chain(tls)
     }
 }

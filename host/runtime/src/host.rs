@@ -73,7 +73,9 @@ pub enum HostError {
 /// One host: tasks come and go while it runs.
 ///
 /// Election and lease run on the caller's runtime, which should be a thread of its own. Plugins run on other threads, so they
-/// cannot hold it up.
+/// cannot hold it up. Sessions, which renew the lease, are spawned on the runtime, and contenders in the caller's
+/// [`LocalSet`](tokio::task::LocalSet): of these a few have their turn before it is the sessions' turn again. Otherwise a
+/// heartbeat would wait, at each of its steps, for ten thousand contenders that have heard of something at the same moment.
 #[derive(Debug)]
 pub struct Host {
     ensemble: EnsembleConfig,
@@ -128,7 +130,7 @@ impl Host {
     /// [`HostError::Threads`], [`HostError::Tls`].
     ///
     /// # Panics
-    /// Outside a Tokio runtime.
+    /// Outside a Tokio runtime, or outside a `LocalSet` in it.
     pub fn new(
         config: &Config,
         once: Option<Once>,
@@ -143,7 +145,7 @@ impl Host {
         let (members, root) = (Members::default(), config.zookeeper.root.clone());
         let view = shards.first().clone();
         let mut companions = JoinSet::new();
-        companions.spawn(Mover::new(duties.clone(), members.clone(), root, view).run());
+        companions.spawn_local(Mover::new(duties.clone(), members.clone(), root, view).run());
         let (asks, asked) = mpsc::unbounded_channel();
         Ok(Self {
             ensemble: config.zookeeper.clone(),
@@ -169,8 +171,8 @@ impl Host {
     }
 
     /// Has this run on the same runtime until the host ends, as the deployer does. If it panics, the host ends.
-    pub fn accompany(&mut self, companion: impl Future<Output = ()> + Send + 'static) {
-        self.companions.spawn(companion);
+    pub fn accompany(&mut self, companion: impl Future<Output = ()> + 'static) {
+        self.companions.spawn_local(companion);
     }
 
     /// Checks that the session timeout leaves time for a demotion that takes so long. Without a session the timeout of the last
@@ -241,7 +243,7 @@ impl Host {
     fn spawn(&mut self, name: Arc<str>, contender: Contender, view: watch::Receiver<View>) {
         let contending = contender.run(view, self.shutdown.clone());
         self.contenders
-            .spawn(contending.map(move |left| (name, left)));
+            .spawn_local(contending.map(move |left| (name, left)));
     }
 
     /// Where the host's first session is, which stands for the host.

@@ -50,7 +50,12 @@ pub(super) struct Rollback {
 
     /// The public key of one who has signed the old generation, as minisign writes it; can be repeated. All of them have to have
     /// signed it, before it is written to be signed again
-    #[arg(long = "key", value_name = "FILE", requires = "to", conflicts_with = "unsigned")]
+    #[arg(
+        long = "key",
+        value_name = "FILE",
+        requires = "to",
+        conflicts_with = "unsigned"
+    )]
     keys: Vec<PathBuf>,
 
     /// Deploy it without signatures, though the old one was signed
@@ -307,9 +312,7 @@ impl Again<'_> {
     /// Checks that what the ensemble keeps is what was signed: nobody is to be asked to sign what somebody else wrote there.
     fn check(&self, envelope: &Envelope, trust: Option<&Trust>) -> Result<(), Failure> {
         let Self { task, number, .. } = self;
-        let own = format!(
-            "deploy your own copy of it: soloist deploy {task}.toml --out FILE"
-        );
+        let own = format!("deploy your own copy of it: soloist deploy {task}.toml --out FILE");
         if envelope.signatures.is_empty() {
             return Err(Failure::Invalid(anyhow!(
                 "nobody has signed generation {number}, so nobody can say whether it is what was deployed. Do not sign it; {own}"

@@ -19,6 +19,7 @@ use soloist_runtime::lookout;
 use soloist_runtime::report::{Hidden, LastLines};
 use soloist_runtime::shutdown::Shutdown;
 use soloist_runtime::signals::{self, Hangup};
+use tokio::task::LocalSet;
 
 use super::options::{Options, Sources, boolean};
 use super::output::print_error;
@@ -158,7 +159,9 @@ impl Run {
             .build()
             .context("cannot start the coordination runtime")
             .map_err(Failure::RunTime)?;
-        coordination.block_on(async {
+        // Contenders take turns in it, between those of the sessions.
+        let contenders = LocalSet::new();
+        coordination.block_on(contenders.run_until(async {
             tell_whoever_watches(&service, &shutdown);
             let first = config.clone();
             let (loader, plugins) = tokio::select! {
@@ -191,7 +194,7 @@ impl Run {
                 .run(host, &reloads, &service)
                 .await
                 .map_err(Failure::from)
-        })
+        }))
     }
 }
 

@@ -293,5 +293,7 @@ impl Drop for Contender<'_> {
     fn drop(&mut self) {
         // One that has ended has no group.
         let _ = self.signal_all(Signal::KILL);
+        // The history is to have it, or what it led would seem to go on.
+        let _ = self.host.kill();
     }
 }

@@ -203,7 +203,10 @@ fn a_directory_with_the_tokens_of_the_listener() -> Result<()> {
     let path = |name: &str| place.path().join(name).display().to_string();
     for name in ["read", "orders", "data"] {
         fs::create_dir(path(name))?;
-        fs::write(path(&format!("{name}/token")), format!("a-token-for-{name}-of-the-host"))?;
+        fs::write(
+            path(&format!("{name}/token")),
+            format!("a-token-for-{name}-of-the-host"),
+        )?;
     }
     fs::write(path("good.wat"), GOOD)?;
     let config = path("soloist.toml");

@@ -10,8 +10,8 @@ use soloist_tests::pages::Pages;
 
 use super::metrics::check;
 
-/// The pause before a process is started again doubles with each death: 1.6 s after the fifth.
-const DEATHS: u32 = 5;
+/// The pause before a process is started again doubles with each death: 3.2 s after the sixth.
+const DEATHS: u32 = 6;
 
 /// Has the process die again and again, until its guardian makes a long pause.
 async fn long_dead(command: Command, cluster: &Cluster) -> Result<(Host, Pages)> {
@@ -122,7 +122,10 @@ async fn at_an_address_that_the_configuration_no_longer_has_only_probes_are_answ
     let cluster = Cluster::embedded().await?;
     let plugin = build::artifacts()?.guest("hello");
     let configured = |address: &str| {
-        let task = format!("[[task]]\nname = {TASK:?}\nplugin = {:?}\n", plugin.display());
+        let task = format!(
+            "[[task]]\nname = {TASK:?}\nplugin = {:?}\n",
+            plugin.display()
+        );
         cluster.file("soloist.toml", format!("listen = \"{address}\"\n{task}"))
     };
     let file = configured("127.0.0.1:0")?;
@@ -139,7 +142,8 @@ async fn at_an_address_that_the_configuration_no_longer_has_only_probes_are_answ
     ensure!(pages.get(&format!("/logs/{TASK}")).await?.status == 401);
     ensure!(host.terminate().await?.success(), "{}", host.errors());
     ensure!(
-        host.errors().contains("the guardian still listens at 127.0.0.1"),
+        host.errors()
+            .contains("the guardian still listens at 127.0.0.1"),
         "{}",
         host.errors()
     );

@@ -114,7 +114,11 @@ async fn a_text_that_replaces_another_generation_is_made_anew() -> Result<()> {
 }
 
 /// Has the first generation deployed again, from this directory.
-async fn again(cluster: &Cluster, directory: &Path, more: &[&str]) -> Result<(Option<i32>, String)> {
+async fn again(
+    cluster: &Cluster,
+    directory: &Path,
+    more: &[&str],
+) -> Result<(Option<i32>, String)> {
     let mut command = process::command(&build::artifacts()?.soloist);
     host::clear_settings(&mut command);
     command
@@ -152,14 +156,20 @@ async fn nobody_is_asked_to_sign_what_somebody_else_wrote_to_the_ensemble() -> R
     let node = "/soloist/tasks/beat/generations/1";
     let mut changed = envelope(&client, 1).await?;
     changed.text = changed.text.replace("\"first\"", "\"other\"");
-    client.set_data(node, &changed.encode()?, None).await?;
+    client.set_data(node, &changed.encode(), None).await?;
     let (code, told) = again(&cluster, directory.path(), &with_key).await?;
-    ensure!(code == Some(1) && told.contains("0 of the 1 keys"), "{told}");
+    ensure!(
+        code == Some(1) && told.contains("0 of the 1 keys"),
+        "{told}"
+    );
     changed.signatures.clear();
-    client.set_data(node, &changed.encode()?, None).await?;
+    client.set_data(node, &changed.encode(), None).await?;
     let out = ["--out", "beat-3.json", "--key", &key];
     let (code, told) = again(&cluster, directory.path(), &out).await?;
-    ensure!(code == Some(2) && told.contains("nobody has signed"), "{told}");
+    ensure!(
+        code == Some(2) && told.contains("nobody has signed"),
+        "{told}"
+    );
     ensure!(!file.exists());
     client::close(client).await;
     Ok(())

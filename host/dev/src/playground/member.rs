@@ -12,6 +12,7 @@ use soloist_runtime::reload::Setup;
 use soloist_runtime::shutdown::Shutdown;
 use soloist_sandbox::Plugin;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
 
 use super::teller::speak_as;
 
@@ -129,8 +130,11 @@ fn live(
         .enable_all()
         .build()
         .map_err(HostError::Threads)?;
-    let killed = runtime.block_on(stand(config, part, shutdown, demanded))?;
+    let contenders = LocalSet::new();
+    let standing = contenders.run_until(stand(config, part, shutdown, demanded));
+    let killed = runtime.block_on(standing)?;
     // Its session's connection ends, and its plugin's permission, before its threads do.
+    drop(contenders);
     drop(runtime);
     if let Some(host) = killed {
         host.vanish(DEATH_TIME);

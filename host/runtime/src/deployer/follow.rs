@@ -165,7 +165,7 @@ impl Follower {
         let (sender, receiver) = watch::channel(heard);
         let common = Arc::clone(&self.common);
         self.tasks
-            .spawn(Deployed::follow_one(name.clone(), common, receiver));
+            .spawn_local(Deployed::follow_one(name.clone(), common, receiver));
         self.heard.insert(name, sender);
     }
 
