@@ -195,7 +195,7 @@ impl From<ObserverError> for Failure {
     fn from(error: ObserverError) -> Self {
         match error {
             ObserverError::Connect { .. }
-            | ObserverError::AuthFailed { .. }
+            | ObserverError::Identity(_)
             | ObserverError::ReadOnly { .. } => Self::Unreachable(error.into()),
             error => Self::RunTime(error.into()),
         }

@@ -32,6 +32,7 @@ mod queue;
 mod refusals;
 mod reload;
 mod rollout;
+mod sasl;
 mod schedule;
 mod service;
 mod shards;

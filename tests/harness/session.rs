@@ -37,6 +37,7 @@ impl OwnSession {
                 root: "/soloist".into(),
                 session_timeout: cluster.session_timeout,
                 auth: None,
+                sasl: None,
                 acl: acl(None),
             },
             host: id.into(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
-use soloist_core::access::{AclSetting, Auth};
+use soloist_core::access::{AclSetting, Auth, SaslUser};
 use soloist_core::limits::HOST_STATE_RATE;
 use soloist_core::secret::Secret;
 
@@ -12,6 +12,7 @@ use crate::amount::{Amount, KIB, MIB};
 use crate::identity::{self, AclWire};
 use crate::node;
 use crate::problem::BadValue;
+use crate::sasl;
 use crate::servers::ConnectString;
 use crate::shape;
 use crate::tls::{TlsConfig, TlsWire};
@@ -39,6 +40,10 @@ pub struct EnsembleConfig {
     pub auth: Option<Auth>,
     /// The file that holds the identity, if it is in one.
     pub auth_file: Option<PathBuf>,
+    /// Who to be by SASL, beside that identity.
+    pub sasl: Option<SaslUser>,
+    /// The file that holds the user and the password.
+    pub sasl_file: Option<PathBuf>,
     /// Who may do what with the nodes that are created. When nobody has said, everybody may do everything: a host with
     /// an identity warns then.
     pub acl: Option<AclSetting>,
@@ -73,10 +78,30 @@ pub struct EnsembleWire {
     pub auth: Option<Written<Secret>>,
     /// A file that holds what `auth` would.
     pub auth_file: Option<Written<PathBuf>>,
+    /// A file that holds the user and the password of [`EnsembleConfig::sasl`].
+    pub sasl_file: Option<Written<PathBuf>>,
     /// See [`EnsembleConfig::acl`].
     pub acl: Option<Written<AclWire>>,
     /// See [`EnsembleConfig::state_rate`].
     pub state_rate: Option<Written<Amount>>,
+    /// Whether nobody is shown to the ensemble, since it is another one than the document's: identities of the document are
+    /// not read then, which may be out of reach.
+    #[serde(skip)]
+    pub anonymous: bool,
+}
+
+impl EnsembleConfig {
+    /// The files that hold identities.
+    pub fn identity_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.auth_file.iter().chain(&self.sasl_file)
+    }
+
+    /// What of the identities is never shown.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let sasl = self.sasl.iter().map(|user| user.password.clone());
+        let auth = self.auth.iter().flat_map(Auth::secrets);
+        auth.chain(sasl).collect()
+    }
 }
 
 impl EnsembleWire {
@@ -84,9 +109,11 @@ impl EnsembleWire {
     pub(crate) fn over(self, document: Self) -> Self {
         // An identity and the file that holds one are two ways to say the same thing.
         let (auth, auth_file) = match (self.auth, self.auth_file) {
+            _ if self.anonymous => (None, None),
             (None, None) => (document.auth, document.auth_file),
             given => given,
         };
+        let sasl_file = self.sasl_file.or(document.sasl_file);
         let tls = match (self.tls, document.tls) {
             (Some(given), Some(Written { value, source })) => Some(Written {
                 value: given.value.over(value),
@@ -103,8 +130,10 @@ impl EnsembleWire {
             tls,
             auth,
             auth_file,
+            sasl_file: sasl_file.filter(|_| !self.anonymous),
             acl: self.acl.or(document.acl),
             state_rate: self.state_rate.or(document.state_rate),
+            anonymous: self.anonymous,
         }
     }
 
@@ -135,15 +164,25 @@ impl EnsembleWire {
             .as_ref()
             .map(|file| validator.beside_file(file));
         let auth = self.auth(auth_file.as_deref(), validator);
+        let sasl_file = self.sasl_file.as_ref().map(|written| {
+            let path = validator.beside_file(written);
+            let user = validator.checked("zookeeper.sasl_file", written, |_| sasl::user(&path));
+            user.map(|user| (user, path))
+        });
         let tls = self.tls.as_ref();
         let has_certificate = tls.is_some_and(|tls| tls.value.certificate.is_some());
         let tls = tls.map(|Written { value, source }| value.validate(source, validator));
-        let has_auth = self.auth.is_some() || auth_file.is_some() || has_certificate;
+        let has_auth = self.auth.is_some()
+            || auth_file.is_some()
+            || sasl_file.is_some()
+            || has_certificate
+            || self.anonymous;
         let acl = validator.optional("zookeeper.acl", self.acl.as_ref(), |acl| acl.read(has_auth));
         let state_rate =
             validator.optional("zookeeper.state_rate", self.state_rate.as_ref(), |amount| {
                 amount.bytes(KIB..=1024 * MIB)
             });
+        let (sasl, sasl_file) = sasl_file.transpose()?.unzip();
         Ok(EnsembleConfig {
             servers: servers?.unwrap_or_default(),
             root: root?.unwrap_or_else(|| ROOT_DEFAULT.to_owned()),
@@ -152,6 +191,8 @@ impl EnsembleWire {
             tls: tls.transpose()?,
             auth: auth?,
             auth_file,
+            sasl,
+            sasl_file,
             acl: acl?,
             connect_timeout: connect_timeout?,
             state_rate: state_rate?.unwrap_or(HOST_STATE_RATE),

@@ -20,7 +20,7 @@
 //! | `widening` | what one task may more than another |
 //! | `manifest` | a task as it is deployed |
 //! | `task`, `ensemble` | a task, which can be validated alone; the ensemble |
-//! | `grants`, `limits`, `restart`, `placement`, `identity`, `listen`, `servers`, `tls` | parts of these |
+//! | `grants`, `limits`, `restart`, `placement`, `identity`, `sasl`, `listen`, `servers`, `tls` | parts of these |
 //! | `validator` | judges value by value, and collects what is wrong |
 //! | `shape`, `amount`, `node` | what tables and lists are, numbers and durations, names and paths |
 //! | `file` | a document: how it is read, and where in it something stands |
@@ -50,6 +50,7 @@ mod node;
 mod placement;
 mod problem;
 mod restart;
+mod sasl;
 mod servers;
 mod shape;
 mod task;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use zookeeper_client::Acl;
 
-use soloist_core::access::Auth;
+use soloist_core::access::{Auth, SaslUser};
 use soloist_core::guardian::Teller;
 
 mod connector;
@@ -13,12 +13,15 @@ mod error;
 pub(crate) mod greeting;
 mod obstacles;
 pub(crate) mod probe;
+mod sasl;
 pub(crate) mod servers;
 pub mod tls;
 
 pub(crate) use connector::connect;
-pub use error::SessionError;
+pub(crate) use error::ConnectError;
+pub use error::{IdentityError, SessionError};
 pub(crate) use obstacles::obstacles;
+pub(crate) use sasl::verify;
 use tls::Tls;
 
 /// Where the ensemble is, what of it is Soloist's, and who this is to it.
@@ -36,6 +39,8 @@ pub struct Ensemble {
     pub tls: Option<Tls>,
     /// Scheme and credentials.
     pub auth: Option<Credentials>,
+    /// Who to be by SASL, beside that.
+    pub sasl: Option<SaslUser>,
     /// The ACL of every node that is created.
     pub acl: Vec<Acl>,
 }

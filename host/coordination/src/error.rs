@@ -112,7 +112,7 @@ pub(crate) fn is_refusal(error: &Error) -> bool {
 pub(crate) fn hint(error: &Error) -> &'static str {
     match error {
         Error::NoAuth => {
-            " (the ACL there does not admit this identity: check `auth`, and the node's ACL with `getAcl` in zkCli.sh)"
+            " (the ACL there does not admit this identity: check `auth` or `sasl_file`, and the node's ACL with `getAcl` in zkCli.sh)"
         }
         Error::InvalidAcl => " (an ACL for the creator needs `auth`)",
         _ => "",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use zookeeper_client::{Acl, Client, Error, SessionState};
 
-use super::connect::{self, Ensemble, obstacles};
+use super::connect::{self, ConnectError, Ensemble, obstacles};
 use soloist_core::records::{self, History, TaskPaths, TermEntry, TermState};
 
 mod asked;
@@ -56,7 +56,7 @@ impl Observer {
     /// Connects; gives up after `within`.
     ///
     /// # Errors
-    /// [`ObserverError::Connect`], [`ObserverError::AuthFailed`], [`ObserverError::ReadOnly`].
+    /// [`ObserverError::Connect`], [`ObserverError::Identity`], [`ObserverError::ReadOnly`].
     pub async fn connect(ensemble: &Ensemble, within: Duration) -> Result<Self, ObserverError> {
         let Ensemble {
             servers,
@@ -70,12 +70,10 @@ impl Observer {
             loop {
                 match connect::connect(ensemble).await {
                     Ok(client) => return Ok(client),
-                    Err(Error::AuthFailed) => {
-                        return Err(ObserverError::AuthFailed {
-                            servers: servers.to_owned(),
-                        });
+                    Err(ConnectError::Identity(error)) => {
+                        return Err(ObserverError::Identity(error));
                     }
-                    Err(error) => last_error = Some(error),
+                    Err(ConnectError::Client(error)) => last_error = Some(error),
                 }
                 tokio::time::sleep(RETRY).await;
             }

@@ -28,6 +28,15 @@ impl Auth {
     }
 }
 
+/// Who this host is to the ensemble by SASL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SaslUser {
+    /// What the servers call the user, and ACLs of the scheme `sasl` as well.
+    pub name: String,
+    /// What proves that it is that user.
+    pub password: Secret,
+}
+
 /// Who may do what with the nodes that a host creates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AclSetting {

@@ -127,6 +127,8 @@ impl NeedsRestart {
             auth,
             // Where an identity comes from does not matter, only what it is.
             auth_file: _,
+            sasl,
+            sasl_file: _,
             acl,
             connect_timeout,
             state_rate,
@@ -154,6 +156,7 @@ impl NeedsRestart {
             ),
             ("zookeeper.tls", *tls != ensemble.tls),
             ("zookeeper.auth", *auth != ensemble.auth),
+            ("zookeeper.sasl_file", *sasl != ensemble.sasl),
             ("zookeeper.acl", *acl != ensemble.acl),
             ("zookeeper.state_rate", *state_rate != ensemble.state_rate),
             (

@@ -95,15 +95,18 @@ fn summary(config: &Config, plugins: &[Arc<Plugin>]) -> String {
 
 fn ensemble(text: &mut String, host: &str, ensemble: &EnsembleConfig) -> std::fmt::Result {
     let certificate = ensemble.tls.iter().find_map(|tls| tls.identity.as_ref());
-    let auth = match &ensemble.auth {
-        Some(auth) => &auth.scheme,
-        None if certificate.is_some() => {
-            "x509, if the servers take the certificate for an identity"
+    let auth = ensemble.auth.iter().map(|auth| auth.scheme.as_str());
+    let sasl = ensemble.sasl.iter().map(|_| "sasl");
+    let schemes: Vec<_> = auth.chain(sasl).collect();
+    let auth = match &schemes[..] {
+        [] if certificate.is_some() => {
+            "x509, if the servers take the certificate for an identity".to_owned()
         }
-        None => "none",
+        [] => "none".to_owned(),
+        schemes => schemes.join(" and "),
     };
     let acl = match &ensemble.acl {
-        None if ensemble.auth.is_some() || certificate.is_some() => {
+        None if !schemes.is_empty() || certificate.is_some() => {
             "world: everybody may change the nodes, because `acl` is not set"
         }
         None | Some(AclSetting::World) => "world",

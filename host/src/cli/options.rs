@@ -65,6 +65,10 @@ pub(super) struct EnsembleOptions {
     #[arg(long, env = "SOLOIST_AUTH_FILE", value_name = "FILE", help_heading = ENSEMBLE)]
     auth_file: Option<PathBuf>,
 
+    /// File that holds who to be by SASL (DIGEST-MD5), USER:PASSWORD [default: none]
+    #[arg(long, env = "SOLOIST_SASL_FILE", value_name = "FILE", help_heading = ENSEMBLE)]
+    sasl_file: Option<PathBuf>,
+
     /// Who may do what with the nodes: world, creator, creator-world-read, or SCHEME:ID:PERMISSIONS,...
     /// [default: world]
     #[arg(long, env = "SOLOIST_ACL", help_heading = ENSEMBLE)]
@@ -179,8 +183,10 @@ impl EnsembleOptions {
             tls: tls.written(),
             auth,
             auth_file,
+            sasl_file: from.written("sasl_file", self.sasl_file),
             acl: from.written("acl", self.acl.map(AclWire::Line)),
             state_rate: None,
+            anonymous: false,
         })
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn apart<T: Send + 'static>(
 /// Loads the plugin of every task, in the order of the configuration, or says of each one that is bad what is wrong. Warns of
 /// what deserves a word though it can run.
 pub(super) fn load(config: &Config) -> Result<(Loader, Vec<Arc<Plugin>>), Failure> {
-    if let Some(file) = &config.zookeeper.auth_file {
+    for file in config.zookeeper.identity_files() {
         warn_if_readable("the identity", file);
     }
     if let Some((_, key)) = config
@@ -235,7 +235,7 @@ impl Surroundings {
 
 /// The files that a host with this configuration reads besides the configuration, and what it keeps.
 fn files(config: &Config, fetched: &[Result<Fetched, Failure>]) -> Vec<PathBuf> {
-    let mut files: Vec<_> = config.zookeeper.auth_file.iter().cloned().collect();
+    let mut files: Vec<_> = config.zookeeper.identity_files().cloned().collect();
     if let Some(TlsConfig { ca, identity, .. }) = &config.zookeeper.tls {
         files.push(ca.clone());
         files.extend(

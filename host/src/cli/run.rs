@@ -6,7 +6,6 @@ use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use soloist_admin::{Exporting, TermSpans};
 use soloist_config::{BadValue, Config, DeployConfig, TaskName, is_drawn_host_id};
-use soloist_core::access::Auth;
 use soloist_core::guardian::{OnDeath, Teller};
 use soloist_core::roster::roster;
 use soloist_core::spans;
@@ -200,9 +199,8 @@ impl Run {
 
 /// What lines of this host never show.
 fn hidden(config: &Config) -> Hidden {
-    let auth = config.zookeeper.auth.as_ref();
     let hidden = Hidden::default();
-    hidden.set(&auth.map(Auth::secrets).unwrap_or_default());
+    hidden.set(&config.zookeeper.secrets());
     hidden
 }
 

@@ -165,6 +165,7 @@ async fn observer(cluster: &Cluster) -> Result<Observer> {
         root: "/soloist".to_owned(),
         session_timeout: cluster.session_timeout,
         auth: None,
+        sasl: None,
         acl: acl(None),
     };
     Ok(Observer::connect(&ensemble, PATIENCE).await?)

@@ -1,5 +1,6 @@
 //! How many servers a test has, where they run, and how they are configured.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::certificates::Certificates;
@@ -106,6 +107,19 @@ impl Settings {
         )
         .property("ssl.keyStore.location", &server.display().to_string())
         .property("ssl.trustStore.location", &ca.display().to_string())
+    }
+
+    /// Has the servers know users by SASL, as that file of JAAS has them, and ACLs of theirs.
+    #[must_use]
+    pub fn sasl(self, jaas: &Path) -> Self {
+        self.system_property(
+            "java.security.auth.login.config",
+            &jaas.display().to_string(),
+        )
+        .property(
+            "authProvider.sasl",
+            "org.apache.zookeeper.server.auth.SASLAuthenticationProvider",
+        )
     }
 
     /// Sets a property of the servers' Java machine.

@@ -95,6 +95,14 @@ pub enum BadValue {
         /// Why not.
         source: std::io::Error,
     },
+    /// Not a user and its password. The text is kept out of the message: it is a secret.
+    #[error(
+        "does not hold a user and its password: {rule}; write USER:PASSWORD, like \"soloist:secret\""
+    )]
+    Sasl {
+        /// The rule it breaks.
+        rule: &'static str,
+    },
     /// Not where to listen.
     #[error(
         "{text} is not an address to listen at: write an IP address and a port, like \"127.0.0.1:9464\""
@@ -195,7 +203,7 @@ pub enum BadValue {
     },
     /// An access control list that refers to an identity when there is none.
     #[error(
-        "{text} refers to the identity of this host, which has none: set `auth`, `auth_file` or SOLOIST_ZOOKEEPER_AUTH, or `tls.certificate` with its key"
+        "{text} refers to the identity of this host, which has none: set `auth`, `auth_file` or SOLOIST_ZOOKEEPER_AUTH, or `tls.certificate` with its key, or `sasl_file`"
     )]
     AclWithoutAuth {
         /// The access control list.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::rollout::Unreadable;
 use super::state::StateRefused;
 use crate::artefacts::ArtefactError;
+use crate::connect::IdentityError;
 use crate::error::NodeError;
 use soloist_core::records::{FailedRecord, FormatError};
 use soloist_core::rollout::Refused;
@@ -23,12 +24,9 @@ pub enum ObserverError {
         /// What is in the way, server by server.
         obstacles: String,
     },
-    /// The credentials were refused.
-    #[error("the ensemble at {servers} refuses the credentials: check `auth`")]
-    AuthFailed {
-        /// The servers.
-        servers: String,
-    },
+    /// The ensemble does not take us for whom we say we are.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// Only servers that cannot write are there: what they know may be long out of date.
     #[error("the ensemble at {servers} is read-only: a majority of its servers is missing")]
     ReadOnly {

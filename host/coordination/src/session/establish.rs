@@ -7,7 +7,9 @@ use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 
 use super::keeper::{Keeper, Live, Shard};
 use super::view::Session;
-use crate::connect::{Ensemble, SessionError, SessionSettings, connect, obstacles};
+use crate::connect::{
+    ConnectError, Ensemble, IdentityError, SessionError, SessionSettings, connect, obstacles,
+};
 use crate::error::{Doing, NodeError};
 use soloist_core::backoff::Backoff;
 use soloist_core::clock;
@@ -24,7 +26,15 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 
 impl Keeper {
     /// Gets a session. Tries again until it succeeds.
-    pub(super) async fn establish(&self, last_error: &mut Option<SessionError>) -> Live {
+    ///
+    /// # Errors
+    /// [`IdentityError`] if there was no session before (`is_first`), and the user that was shown by SASL is not known: the host
+    /// has read its password once, so that nothing but a new start can make it another one.
+    pub(super) async fn establish(
+        &self,
+        is_first: bool,
+        last_error: &mut Option<SessionError>,
+    ) -> Result<Live, IdentityError> {
         self.first_is_there().await;
         self.about().report(&Event::SessionConnecting {
             servers: self.settings.ensemble.servers.clone(),
@@ -32,15 +42,24 @@ impl Keeper {
         let mut pauses = Backoff::new(RETRY_INITIAL, RETRY_MAX);
         loop {
             let error = match self.attempt(last_error).await {
-                Ok(Some(live)) => return live,
+                Ok(Some(live)) => return Ok(live),
                 // The session waited for the host's id, and its lease has become short. A new session has a whole lease.
                 Ok(None) => continue,
+                Err(SessionError::Identity(error))
+                    if is_first && self.settings.ensemble.sasl.is_some() =>
+                {
+                    self.about().report(&Event::SessionAuthFailed {
+                        text: chain(&error),
+                        retry_in: None,
+                    });
+                    return Err(error);
+                }
                 Err(error) => error,
             };
             let pause = pauses.step();
             let (text, retry_in) = (chain(&error), Some(Seconds(pause)));
             let event = match &error {
-                SessionError::AuthFailed { .. } => Event::SessionAuthFailed { text, retry_in },
+                SessionError::Identity(_) => Event::SessionAuthFailed { text, retry_in },
                 SessionError::ReadOnly { .. } => Event::SessionReadOnly { text, retry_in },
                 _ => Event::SessionError { text, retry_in },
             };
@@ -156,10 +175,8 @@ impl Keeper {
                 let states = client.state_watcher();
                 Ok((client, states))
             }
-            Err(Error::AuthFailed) => Err(SessionError::AuthFailed {
-                servers: settings.servers.clone(),
-            }),
-            Err(error) => Err(self.unconnected(&error).await),
+            Err(ConnectError::Identity(error)) => Err(error.into()),
+            Err(ConnectError::Client(error)) => Err(self.unconnected(&error).await),
         }
     }
 

@@ -12,9 +12,9 @@ use zookeeper_client::{Error, SessionState, StateWatcher};
 use super::drain::Presence;
 use super::view::{Session, View};
 use crate::connect::probe::{self, Probe};
-use crate::connect::{SessionError, SessionSettings};
+use crate::connect::{ConnectError, IdentityError, SessionError, SessionSettings, verify};
 use soloist_core::clock::{self, Moment};
-use soloist_core::event::{About, Event, Seconds, SessionId};
+use soloist_core::event::{About, Event, Seconds, SessionId, chain};
 use soloist_core::lease::{Lease, Timing};
 use soloist_core::placement::HostLoad;
 use soloist_core::records;
@@ -22,14 +22,22 @@ use soloist_core::records;
 /// The part of a session timeout in which standbys begin to look at their queues after a reconnection.
 const STAGGER: u32 = 10;
 
-/// The host got no session within `connect_timeout`.
+/// The host never had a session, and tries no more.
 #[derive(Debug, thiserror::Error)]
-#[error("no session that can be used with {servers} within {within:?}")]
-pub struct GaveUp {
-    servers: String,
-    within: Duration,
-    /// The error of the last attempt.
-    source: SessionError,
+pub enum GaveUp {
+    /// There was none within `connect_timeout`.
+    #[error("no session that can be used with {servers} within {within:?}")]
+    Late {
+        /// The servers.
+        servers: String,
+        /// The time.
+        within: Duration,
+        /// The error of the last attempt.
+        source: SessionError,
+    },
+    /// The user that was shown by SASL is not known.
+    #[error(transparent)]
+    Unknown(IdentityError),
 }
 
 /// Keeps a session. When it ends, the keeper gets another one.
@@ -152,7 +160,7 @@ impl Keeper {
     /// ensemble has closed it.
     ///
     /// # Errors
-    /// [`GaveUp`] if there was no session within `connect_timeout`.
+    /// [`GaveUp`] if there was no session within `connect_timeout`, or the user of `sasl_file` is not known before there was one.
     ///
     /// # Cancellation safety
     /// None. If the future is dropped, nobody renews the lease, and the session stays open as long as somebody holds it.
@@ -173,13 +181,13 @@ impl Keeper {
             let mut last_error = None;
             let mut live = tokio::select! {
                 _ = &mut stop => return Ok(()),
-                live = self.establish(&mut last_error) => live,
+                live = self.establish(first && self.is_first(), &mut last_error) => live.map_err(GaveUp::Unknown)?,
                 within = wait(time_left) => {
                     let source = match last_error {
                         Some(error) => error,
                         None => self.unconnected(&Error::Timeout).await,
                     };
-                    return Err(GaveUp { servers: self.settings.ensemble.servers.clone(), within, source });
+                    return Err(GaveUp::Late { servers: self.settings.ensemble.servers.clone(), within, source });
                 }
             };
             time_left = None;
@@ -256,6 +264,14 @@ impl Keeper {
         loop {
             match states.changed().await {
                 SessionState::SyncConnected => {
+                    // Only one of the servers may know the user.
+                    let verified = verify(&session.client, &self.settings.ensemble).await;
+                    if let Err(ConnectError::Identity(error)) = verified {
+                        return self.about().report(&Event::SessionAuthFailed {
+                            text: chain(&error),
+                            retry_in: None,
+                        });
+                    }
                     self.report_connected(session, true);
                     // The session may have moved to another server.
                     self.probe.wake();

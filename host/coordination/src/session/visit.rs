@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use zookeeper_client::{Error, StateWatcher};
+use zookeeper_client::StateWatcher;
 
 use super::view::Session;
-use crate::connect::{Ensemble, SessionError, connect, obstacles};
+use crate::connect::{ConnectError, Ensemble, SessionError, connect, obstacles};
 use soloist_core::guardian::Teller;
 
 /// A session that its holder ends.
@@ -19,14 +19,13 @@ pub(crate) struct Visit {
 impl Visit {
     /// Asks for a session.
     pub(crate) async fn begin(ensemble: &Ensemble, host: &Arc<str>) -> Result<Self, SessionError> {
-        let servers = ensemble.servers.clone();
         let client = match connect(ensemble).await {
             Ok(client) => client,
-            Err(Error::AuthFailed) => return Err(SessionError::AuthFailed { servers }),
-            Err(error) => {
+            Err(ConnectError::Identity(error)) => return Err(error.into()),
+            Err(ConnectError::Client(error)) => {
                 return Err(SessionError::Connect {
                     obstacles: obstacles(ensemble, &error).await,
-                    servers,
+                    servers: ensemble.servers.clone(),
                 });
             }
         };

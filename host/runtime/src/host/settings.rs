@@ -25,6 +25,7 @@ pub fn ensemble(config: &EnsembleConfig) -> Result<Ensemble, TlsError> {
         session_timeout: config.session_timeout,
         tls: tls.transpose()?,
         auth: config.auth.as_ref().map(Credentials::from),
+        sasl: config.sasl.clone(),
         acl: acl(config.acl.as_ref()),
     })
 }
@@ -63,12 +64,19 @@ pub(super) fn session_settings(
 pub(super) fn warn_of(config: &EnsembleConfig) {
     let identity = match &config.tls {
         _ if config.auth.is_some() => Some("auth"),
+        _ if config.sasl.is_some() => Some("sasl_file"),
         Some(tls) if tls.identity.is_some() => Some("tls.certificate"),
         _ => None,
     };
     if let Some(identity) = identity.filter(|_| config.acl.is_none()) {
         tracing::warn!(
             "`{identity}` is set but `acl` is not: everybody may change the nodes; set acl = \"creator\""
+        );
+    }
+    if config.sasl.is_some() {
+        tracing::warn!(
+            "`sasl_file` is set: DIGEST-MD5 is weak and obsolete (RFC 6331), and servers after 3.9.5 refuse it unless \
+             zookeeper.fips-mode is false; prefer TLS with a certificate of this host (tls.certificate)"
         );
     }
     if config.tls.as_ref().is_some_and(|tls| !tls.verify_names) {

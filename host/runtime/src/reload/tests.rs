@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use soloist_config::{Given, TaskName};
-use soloist_core::access::AclSetting;
+use soloist_core::access::{AclSetting, SaslUser};
 
 use super::*;
 
@@ -77,14 +77,19 @@ fn what_belongs_to_the_process_or_its_session_needs_a_restart_and_every_key_is_n
     let mut new = old.clone();
     new.tasks.clear();
     new.zookeeper.auth_file = Some("auth".into());
+    new.zookeeper.sasl_file = Some("sasl".into());
     assert_eq!(NeedsRestart::check(&old, &new), Ok(()));
     new.host = "other".into();
     new.zookeeper.root = "/other".into();
     new.zookeeper.session_timeout *= 2;
+    new.zookeeper.sasl = Some(SaslUser {
+        name: "soloist".into(),
+        password: Secret::new("secret".into()),
+    });
     new.zookeeper.acl = Some(AclSetting::Creator);
     assert_eq!(
         NeedsRestart::check(&old, &new).unwrap_err().to_string(),
-        "host_id, zookeeper.root, zookeeper.session_timeout, zookeeper.acl cannot change while a host runs: restart it, or \
+        "host_id, zookeeper.root, zookeeper.session_timeout, zookeeper.sasl_file, zookeeper.acl cannot change while a host runs: restart it, or \
          take that back"
     );
 }

@@ -154,13 +154,8 @@ impl Supply {
                 },
             )?);
         };
-        // The real ensemble's identity is of no use here, and may be out of reach.
-        let auth = Some(Written::flag(
-            Secret::new("digest:dev:dev".to_owned()),
-            "dev",
-        ));
         let zookeeper = EnsembleWire {
-            auth,
+            anonymous: true,
             ..EnsembleWire::default()
         };
         let mut config = Config::load(
@@ -181,13 +176,7 @@ impl Supply {
         // What is being written is not what was released.
         task.sha256 = None;
         let zookeeper = &mut config.zookeeper;
-        (
-            zookeeper.tls,
-            zookeeper.auth,
-            zookeeper.auth_file,
-            zookeeper.acl,
-            zookeeper.connect_timeout,
-        ) = (None, None, None, None, None);
+        (zookeeper.tls, zookeeper.acl, zookeeper.connect_timeout) = (None, None, None);
         Ok(config)
     }
 

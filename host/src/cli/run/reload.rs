@@ -5,7 +5,6 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow};
 use clap::ArgMatches;
 use soloist_config::{Config, TaskConfig};
-use soloist_core::access::Auth;
 use soloist_core::event::{About, Event};
 use soloist_core::secret::Secret;
 use soloist_runtime::host::{Host, HostError};
@@ -158,14 +157,14 @@ impl Reloader {
         Some(())
     }
 
-    /// Keeps all secrets out of the log: the identity, those of the tasks, and those of `old` ones.
+    /// Keeps all secrets out of the log: those of the identities, those of the tasks, and those of `old` ones.
     fn hide(&self, old: &[Setup]) {
         let config = Arc::clone(&self.config.borrow());
-        let identity = config.zookeeper.auth.as_ref().map(Auth::secrets);
+        let identities = config.zookeeper.secrets();
         let of_tasks = old.iter().chain(&*self.setups);
         let secrets: Vec<&Secret> = of_tasks
             .flat_map(|setup| &setup.secrets)
-            .chain(identity.iter().flatten())
+            .chain(&identities)
             .chain(config.listen.iter().flat_map(|listen| &listen.token))
             .collect();
         self.hidden.set(secrets);
