@@ -294,3 +294,48 @@ async fn a_failing_plugin_is_seen_by_who_has_the_token_and_no_text_becomes_marku
     client::close(client).await;
     Ok(())
 }
+
+/// Every object of a script seems to have a `constructor`. What goes wrong with an event leaves no stream that nobody reads.
+#[tokio::test]
+async fn a_task_may_be_called_constructor_and_what_is_written_twice_is_shown_once() -> Result<()> {
+    let Some(mut browser) = Browser::start().await? else {
+        return Ok(());
+    };
+    let cluster = Cluster::embedded().await?;
+    let client = cluster.client().await?;
+    let term =
+        json!({ "number": 1, "host": "a", "since": "2026-11-27T00:00:00Z", "state": "released" });
+    let ended = json!({ "number": 1, "host": "a", "since": "2026-11-27T00:00:00Z", "fencing_token": 1,
+                        "end": { "at": "2026-11-27T01:00:00Z", "reason": "resigned" } });
+    let nodes = [
+        ("term".to_owned(), term),
+        ("history".to_owned(), json!([ended, ended])),
+    ];
+    write_task(&client, "constructor", &nodes).await?;
+    let (_host, pages) = listening(&cluster, "alpha", "plugin-log").await?;
+    browser.open(&format!("http://{}/", pages.address)).await?;
+    let lease =
+        "document.querySelector('#rows [data-key=constructor] [data-label=\"Lease left\"]')";
+    browser
+        .until(&format!("{lease}?.classList.contains('empty')"))
+        .await?;
+    browser
+        .until("document.querySelector('#rows meter')")
+        .await?;
+    ensure!(
+        browser
+            .eval("document.getElementById('trouble').hidden")
+            .await?
+            == true
+    );
+    let fails = "(async () => { for (let n = 0; n < 12; n++) await listen('/api/live', () => { throw n; }).catch(() => {}); return true; })()";
+    ensure!(browser.eval(fails).await? == true);
+
+    browser.eval("location.hash = '#/task/constructor'").await?;
+    let terms = "document.querySelectorAll('#history-rows tr').length";
+    browser.until(&format!("{terms} > 0")).await?;
+    ensure!(browser.eval(terms).await? == 1);
+    is_clean(&browser, &pages)?;
+    client::close(client).await;
+    Ok(())
+}

@@ -22,19 +22,24 @@ async function listen(path, hear, signal) {
   const response = await ask(path, signal);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    text += value;
-    for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-      const event = {};
-      for (const line of text.slice(0, end).split("\n")) {
-        const colon = line.indexOf(": ");
-        if (colon > 0) event[line.slice(0, colon)] = line.slice(colon + 2);
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      text += value;
+      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+        const event = {};
+        for (const line of text.slice(0, end).split("\n")) {
+          const colon = line.indexOf(": ");
+          if (colon > 0) event[line.slice(0, colon)] = line.slice(colon + 2);
+        }
+        text = text.slice(end + 2);
+        if (event.data !== undefined) hear(event.event, JSON.parse(event.data));
       }
-      text = text.slice(end + 2);
-      if (event.data !== undefined) hear(event.event, JSON.parse(event.data));
     }
+  } finally {
+    // Otherwise the host would go on with a stream that nobody reads. One that has failed cannot be cancelled, and need not be.
+    reader.cancel().catch(() => {});
   }
 }
 

@@ -44,11 +44,14 @@ function steady(change) {
 function rows(body, items, key, create, update) {
   steady(() => {
     const there = new Map([...body.children].map((row) => [row.dataset.key, row]));
+    // Somebody may have written the same name twice.
+    const seen = new Set();
     let place = body.firstElementChild;
     for (const item of items) {
       const name = key(item);
+      if (seen.has(name)) continue;
+      seen.add(name);
       let row = there.get(name);
-      there.delete(name);
       if (!row) {
         row = create(item);
         row.dataset.key = name;
@@ -57,7 +60,12 @@ function rows(body, items, key, create, update) {
       else body.insertBefore(row, place);
       update(row, item);
     }
-    for (const row of there.values()) row.remove();
+    // Those that stay are all before it by now.
+    while (place) {
+      const next = place.nextElementSibling;
+      place.remove();
+      place = next;
+    }
   });
 }
 

@@ -70,9 +70,12 @@ function showTasks(told) {
 function showTick(tick) {
   skew = Date.parse(tick.at) - Date.now();
   put($("seen"), `read ${tick.age.toFixed(1)} s ago, within ${Math.round(tick.took * 1000)} ms`);
+  // A task may be called `constructor`, which every object seems to have.
+  const left = new Map(Object.entries(tick.leases));
   for (const row of $("rows").children) {
-    lease(row.children[6], row.dataset.key, tick.leases[row.dataset.key]);
-    row.children[6].classList.toggle("empty", !tick.leases[row.dataset.key]);
+    const told = left.get(row.dataset.key);
+    lease(row.children[6], row.dataset.key, told);
+    row.children[6].classList.toggle("empty", !told);
   }
 }
 
