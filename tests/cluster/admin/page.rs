@@ -1,10 +1,14 @@
 //! What the page of a host asks for, of hosts that contend on real servers.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use soloist_tests::client;
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::pages::{Events, Pages};
+use soloist_tests::proxy::Proxy;
 use soloist_tests::{PATIENCE, eventually};
 use zookeeper_client::{Acls, CreateMode};
 
@@ -321,6 +325,30 @@ async fn an_order_is_carried_out_for_who_shows_the_token_for_orders() -> Result<
     );
     ensure!(leader.terminate().await?.success());
     cluster.verdict().check()
+}
+
+/// Whoever guesses names has the ensemble read one node for each, and not the names of all tasks.
+#[tokio::test]
+async fn a_name_that_no_task_has_is_looked_for_among_no_others() -> Result<()> {
+    let cluster = Cluster::embedded().await?;
+    let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
+    let cluster = cluster.through(proxy.connect_string());
+    let (_host, pages) = listening(&cluster, "a", "plugin-log").await?;
+    let [listed, read] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    let counts = [Arc::clone(&listed), Arc::clone(&read)];
+    // Nothing is lost.
+    proxy.lose_reply_to(move |request| {
+        let paths = ["/soloist/tasks", "/soloist/tasks/nobody/term"];
+        for (count, path) in counts.iter().zip(paths) {
+            count.fetch_add(usize::from(request.mentions(path)), SeqCst);
+        }
+        false
+    });
+    let answer = pages.get("/api/task/nobody").await?;
+    ensure!(answer.status == 404, "{answer:?}");
+    let counts = (listed.load(SeqCst), read.load(SeqCst));
+    ensure!(counts == (0, 1), "{counts:?}");
+    Ok(())
 }
 
 /// With nobody who looks there is no session of the page, and it comes and goes with those who look.

@@ -26,7 +26,7 @@ use crate::token::Token;
 const BODY_BYTES_MAX: usize = 4096;
 const BODY_TIME: Duration = Duration::from_secs(10);
 /// How many orders are carried out at once.
-const ORDERS_MAX: usize = 4;
+pub(super) const ORDERS_MAX: usize = 4;
 /// How long an answer waits for what comes of an order.
 const ORDER_TIME: Duration = Duration::from_secs(30);
 

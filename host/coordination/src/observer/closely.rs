@@ -79,10 +79,8 @@ impl Observer {
     pub async fn closely(&self, task: &str) -> Result<Option<Close>, ObserverError> {
         self.catch_up().await?;
         let paths = TaskPaths::new(&self.root, task, None);
-        let status = match self.task(task).await {
-            Ok(status) => status,
-            Err(ObserverError::NoTask { .. }) => return Ok(None),
-            Err(error) => return Err(error),
+        let Some(status) = self.task_if_any(task).await? else {
+            return Ok(None);
         };
         let rollout = self.data(&paths.manifest).await?;
         let rollout = rollout.map(|(data, _)| RolloutRecord::decode(&data));

@@ -76,9 +76,19 @@ impl TaskRead {
 
 impl Observer {
     pub(super) async fn task(&self, task: &str) -> Result<TaskStatus, ObserverError> {
+        match self.task_if_any(task).await? {
+            Some(status) => Ok(status),
+            None => Err(self.no_task(task).await),
+        }
+    }
+
+    /// How a task stands. None if nobody ever stood for it: then no other name is looked for, which takes reading all of them.
+    pub(super) async fn task_if_any(&self, task: &str) -> Result<Option<TaskStatus>, NodeError> {
         let mut reads = 1;
         loop {
-            let latest = self.existing(task).await?;
+            let Some(latest) = self.latest(task).await? else {
+                return Ok(None);
+            };
             let paths = TaskPaths::new(&self.root, task, latest.record.path.as_deref());
             let plugin = self.plugin(&paths).await?;
             let queue = self.queue_as_told(&paths).await?;
@@ -89,7 +99,7 @@ impl Observer {
                 master: self.data(&paths.master).await?,
             };
             match read.status(task, reads >= READS_MAX) {
-                Some(status) => return Ok(status),
+                Some(status) => return Ok(Some(status)),
                 None => reads += 1,
             }
         }

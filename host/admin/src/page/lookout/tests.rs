@@ -1,14 +1,21 @@
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use async_trait::async_trait;
+use tokio::task::JoinSet;
 
 use super::*;
+use crate::page::seen::Sight;
 
 #[derive(Default)]
 struct Counts {
     begun: AtomicUsize,
     glances: AtomicUsize,
     closed: AtomicUsize,
+    /// Tasks that are being read, or were.
+    tasks: AtomicUsize,
+    /// Reading a task takes until this is true.
+    may_read: watch::Sender<bool>,
 }
 
 #[derive(Clone)]
@@ -40,6 +47,9 @@ impl Sight for Counted {
     }
 
     async fn task(&self, _: &str) -> Result<Option<Detail>, String> {
+        self.0.tasks.fetch_add(1, SeqCst);
+        let mut may_read = self.0.may_read.subscribe();
+        may_read.wait_for(|may| *may).await.unwrap();
         Ok(None)
     }
 
@@ -125,4 +135,37 @@ async fn a_lease_is_told_to_have_no_more_left_than_it_can_have() {
     let (left, full) = seen[3].left_at_least("a").unwrap();
     assert!(left < full && full == Duration::from_secs(10));
     assert_eq!(seen[3].left_at_least("b"), None);
+}
+
+/// Whoever asks and goes away, again and again, or asks for what there is not, holds up neither the ensemble nor an order.
+#[tokio::test]
+async fn few_questions_are_asked_at_once_none_for_nobody_and_an_order_waits_for_none() {
+    let (lookout, counts) = lookout(IDLE);
+    let lookout = Arc::new(lookout);
+    // The first attempt fails.
+    lookout.task("first").await.unwrap_err();
+    let ask = |asking: &mut JoinSet<_>, name: String| {
+        let lookout = Arc::clone(&lookout);
+        asking.spawn(async move { lookout.task(&name).await.is_ok() })
+    };
+    let (mut staying, mut going) = (JoinSet::new(), JoinSet::new());
+    for number in 0..6 {
+        ask(&mut staying, format!("stays-{number}"));
+    }
+    for number in 0..20 {
+        ask(&mut going, format!("goes-{number}"));
+    }
+    while counts.tasks.load(SeqCst) < 4 {
+        tokio::task::yield_now().await;
+    }
+    let order = Order::Pause { reason: None };
+    let given = lookout.order("a".into(), order).await;
+    assert_eq!(given, Ok(Err("no".into())));
+    assert_eq!(counts.tasks.load(SeqCst), 4);
+
+    going.shutdown().await;
+    counts.may_read.send_replace(true);
+    assert_eq!(staying.join_all().await, [true; 6]);
+    lookout.task("last").await.unwrap();
+    assert_eq!(counts.tasks.load(SeqCst), 7);
 }
