@@ -1,6 +1,5 @@
 //! Connections: how many, how long, how slow. Whoever asks is not trusted with any of it.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -8,7 +7,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
@@ -18,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::admission::Shown;
@@ -26,10 +25,9 @@ use crate::answer::{self, Answer};
 use crate::obituary::Obituary;
 use crate::pages::Pages;
 use crate::tls::Tls;
+use crowd::{Crowd, Progress};
 
-/// How many connections there are at once. A further one takes the place of the one that is open for the longest time: who
-/// asks is answered within milliseconds, and who only holds connections loses them.
-const CONNECTIONS_MAX: usize = 256;
+mod crowd;
 
 /// How long a handshake of TLS may take, or a request to arrive, and how long a connection may be idle.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -181,7 +179,7 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, teller: Arc<Teller>) {
         Err(error) => return tracing::error!("nothing is answered at `listen`: {error}"),
     };
     let mut connections = JoinSet::new();
-    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    let mut crowd = Crowd::default();
     loop {
         let stream = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -191,20 +189,18 @@ async fn accept(listener: TcpListener, tls: Option<Tls>, teller: Arc<Teller>) {
             sleep(REFUSED_TIME).await;
             continue;
         };
-        if open.len() >= CONNECTIONS_MAX {
-            open.retain(|connection| !connection.is_finished());
+        let now = Instant::now();
+        if !crowd.make_room(now) {
+            continue;
         }
-        if open.len() >= CONNECTIONS_MAX
-            && let Some(oldest) = open.pop_front()
-        {
-            oldest.abort();
-        }
-        open.push_back(connections.spawn(greet(stream, tls.clone(), Arc::clone(&teller))));
+        let progress = Progress::new(tls.is_some());
+        let greeted = greet(stream, tls.clone(), Arc::clone(&teller), progress.clone());
+        crowd.add(connections.spawn(greeted), progress, now);
     }
 }
 
 /// Answers what comes on one connection, after the handshake, if there is one.
-async fn greet(stream: TcpStream, tls: Option<Tls>, teller: Arc<Teller>) {
+async fn greet(stream: TcpStream, tls: Option<Tls>, teller: Arc<Teller>, progress: Progress) {
     // What the kernel has not got rid of for so long, the other side does not take.
     let stall = rustix::net::sockopt::set_tcp_user_timeout(
         &stream,
@@ -214,7 +210,7 @@ async fn greet(stream: TcpStream, tls: Option<Tls>, teller: Arc<Teller>) {
         tracing::debug!("no time limit for a slow reader: {error}");
     }
     let Some(tls) = tls else {
-        return serve(stream, Shown::Nothing, teller).await;
+        return serve(stream, Shown::Nothing, teller, progress).await;
     };
     // Whoever does not get through learns why by TLS itself. Nobody here could do anything about it.
     if let Ok(Ok(stream)) = timeout(HEAD_TIME, tls.acceptor().accept(stream)).await {
@@ -222,12 +218,13 @@ async fn greet(stream: TcpStream, tls: Option<Tls>, teller: Arc<Teller>) {
             Some([_, ..]) => Shown::Certificate,
             _ => Shown::Nothing,
         };
-        serve(stream, shown, teller).await;
+        progress.greeted();
+        serve(stream, shown, teller, progress).await;
     }
 }
 
 /// Answers the requests of one connection.
-async fn serve<S>(stream: S, shown: Shown, teller: Arc<Teller>)
+async fn serve<S>(stream: S, shown: Shown, teller: Arc<Teller>, progress: Progress)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -235,7 +232,12 @@ where
         let (mut parts, body) = request.into_parts();
         parts.extensions.insert(shown);
         let teller = Arc::clone(&teller);
-        async move { Ok::<_, Infallible>(answer(&teller, &parts, body).await) }
+        let progress = progress.clone();
+        async move {
+            let answer = answer(&teller, &parts, body).await;
+            progress.answered();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
