@@ -9,7 +9,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// A text for people.
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
@@ -25,6 +25,18 @@ pub(crate) enum Answer {
     Whole(Full<Bytes>),
     /// One that comes part by part.
     Live(mpsc::Receiver<Bytes>),
+}
+
+/// A text that has one of so many places until it is dropped: whoever reads slowly keeps both.
+struct Placed {
+    text: String,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Placed {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
 }
 
 impl Answer {
@@ -67,6 +79,14 @@ impl Body for Answer {
 
 pub(crate) fn whole(response: Response<Bytes>) -> Response<Answer> {
     response.map(|body| Answer::Whole(Full::new(body)))
+}
+
+/// A body that keeps its place until it has been read.
+pub(crate) fn placed(text: String, place: OwnedSemaphorePermit) -> Bytes {
+    Bytes::from_owner(Placed {
+        text,
+        _place: place,
+    })
 }
 
 pub(crate) fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {

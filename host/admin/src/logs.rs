@@ -10,9 +10,9 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use soloist_core::journal::{Journal, Wanted};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
-use crate::answer::{plain, respond};
+use crate::answer::{placed, plain, respond};
 
 /// How many answers with lines there are at once. Whoever reads slowly keeps one.
 const ANSWERS_MAX: usize = 16;
@@ -28,18 +28,6 @@ pub(crate) const MISSED: HeaderName = HeaderName::from_static("soloist-log-misse
 pub(crate) struct Logs {
     journal: Arc<Journal>,
     answers: Arc<Semaphore>,
-}
-
-/// An answer with lines, one of so many until it is dropped.
-struct Answer {
-    text: String,
-    _place: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Answer {
-    fn as_ref(&self) -> &[u8] {
-        self.text.as_bytes()
-    }
 }
 
 impl Logs {
@@ -73,11 +61,7 @@ impl Logs {
             text.push_str(line);
             text.push('\n');
         }
-        let answer = Answer {
-            text,
-            _place: place,
-        };
-        let mut answer = respond(StatusCode::OK, LINES, Bytes::from_owner(answer));
+        let mut answer = respond(StatusCode::OK, LINES, placed(text, place));
         let headers = answer.headers_mut();
         if let Ok(next) = HeaderValue::from_str(&read.next.to_string()) {
             headers.insert(NEXT, next);

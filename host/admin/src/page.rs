@@ -33,8 +33,9 @@ use soloist_core::journal::Journal;
 use soloist_core::roster::Roster;
 use soloist_core::secret::Secret;
 use soloist_core::text;
+use tokio::sync::Semaphore;
 
-use crate::answer::{self, Answer, plain, respond};
+use crate::answer::{self, Answer, placed, plain, respond};
 
 mod files;
 mod live;
@@ -57,12 +58,17 @@ const JSON: &str = "application/json";
 /// How long an answer waits for the ensemble.
 const ANSWER_TIME: Duration = Duration::from_secs(15);
 
+/// How many answers there are at once. Each may have megabytes, and whoever reads slowly keeps it.
+const ANSWERS_MAX: usize = 8;
+
 /// The page, and what it shows.
 #[derive(Debug)]
 pub(crate) struct Page {
     context: Arc<Context>,
     streams: Streams,
     orders: Option<Orders>,
+    /// The answers that may still be begun.
+    answers: Arc<Semaphore>,
 }
 
 /// What the page may do besides showing.
@@ -136,6 +142,7 @@ impl Page {
             }),
             streams: Streams::default(),
             orders: settings.orders.map(Orders::new),
+            answers: Arc::new(Semaphore::new(ANSWERS_MAX)),
         })
     }
 
@@ -181,8 +188,13 @@ impl Page {
         }
         let told = tokio::time::timeout(ANSWER_TIME, self.context.tell(&asked, &query, reader));
         let told = told.await.unwrap_or(Err(Trouble::Slow));
-        answer::whole(match told {
-            Ok(told) => respond(StatusCode::OK, JSON, encoded(&told)),
+        let body = told.and_then(|told| {
+            let place = Arc::clone(&self.answers).try_acquire_owned();
+            let place = place.map_err(|_| Trouble::Busy)?;
+            Ok(placed(encoded(&told), place))
+        });
+        answer::whole(match body {
+            Ok(body) => respond(StatusCode::OK, JSON, body),
             Err(trouble) => trouble.answer(),
         })
     }

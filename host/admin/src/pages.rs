@@ -15,10 +15,10 @@ use soloist_core::guardian::Past;
 use soloist_core::journal::Journal;
 use soloist_core::roster::Roster;
 use soloist_core::secret::Secret;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use crate::admission::{Admission, is_read, read_only};
-use crate::answer::{self, Answer, TEXT, plain, respond};
+use crate::answer::{self, Answer, TEXT, placed, plain, respond};
 use crate::logs::Logs;
 use crate::page::{self, Look, Page, Reader, Settings};
 use crate::told::Told;
@@ -46,18 +46,6 @@ pub struct Pages {
     page: Option<Page>,
     /// The answers with metrics that may still be begun.
     scrapes: Arc<Semaphore>,
-}
-
-/// An answer with metrics, one of so many until it is dropped.
-struct Scrape {
-    text: String,
-    _place: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for Scrape {
-    fn as_ref(&self) -> &[u8] {
-        self.text.as_bytes()
-    }
 }
 
 impl Pages {
@@ -180,17 +168,13 @@ impl Pages {
             let text = "others read as many metrics as may be read at once: try again\n";
             return plain(StatusCode::SERVICE_UNAVAILABLE, text);
         };
-        let scrape = Scrape {
-            text: metrics::render(
-                &self.host,
-                &self.roster,
-                &self.told.heard(),
-                self.past.as_ref(),
-            ),
-            _place: place,
-        };
-        let body = Bytes::from_owner(scrape);
-        respond(StatusCode::OK, metrics::CONTENT_TYPE, body)
+        let text = metrics::render(
+            &self.host,
+            &self.roster,
+            &self.told.heard(),
+            self.past.as_ref(),
+        );
+        respond(StatusCode::OK, metrics::CONTENT_TYPE, placed(text, place))
     }
 
     fn leader(&self, written: &str) -> Response<Bytes> {

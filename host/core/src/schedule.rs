@@ -12,6 +12,7 @@
 
 mod cron;
 mod decide;
+mod horizon;
 mod record;
 mod rule;
 mod time;

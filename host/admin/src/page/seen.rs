@@ -7,8 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::Deserialize;
 use soloist_core::records::{RolloutRecord, TermEntry};
-use soloist_core::schedule::Record;
+use soloist_core::schedule::{Record, Time};
 use soloist_core::status::{Health, HostStatus, LastFailure, Leader};
+
+/// How many slots of a schedule are told that come next.
+const SLOTS_MAX: usize = 5;
 
 /// How to begin to look.
 #[async_trait(?Send)]
@@ -184,4 +187,16 @@ pub struct PlanRow {
     pub name: String,
     /// What is kept of it, or why that cannot be read.
     pub record: Result<Record, String>,
+    /// Its next slots, when it was read. None if its rule cannot be understood.
+    pub next: Option<Vec<Time>>,
+}
+
+impl PlanRow {
+    /// What was read of a schedule at `now`. Anybody may have written its rule, so looking for slots may take long: that is done here,
+    /// once for all who look, and not by what answers them.
+    pub fn read(name: String, record: Result<Record, String>, now: Time) -> Self {
+        let known = record.as_ref().ok();
+        let next = known.and_then(|it| it.slots_after(now.max(it.after()), SLOTS_MAX));
+        Self { name, record, next }
+    }
 }

@@ -10,7 +10,6 @@ use soloist_core::journal::{Excerpt, Journal, Wanted};
 use soloist_core::placement::Label;
 use soloist_core::records::{Generation, RolloutRecord, Stage, TermEntry, timestamp};
 use soloist_core::roster::Roster;
-use soloist_core::schedule::Time;
 use soloist_core::status::LastFailure;
 use soloist_core::text::printable;
 
@@ -30,8 +29,6 @@ const KEYS_MAX: usize = 1_000;
 const LABELS_MAX: usize = 32;
 /// How many bytes are told of a value.
 const VALUE_BYTES_MAX: usize = 16 * 1024;
-/// How many slots are told that come next.
-const SLOTS_MAX: usize = 5;
 /// How many bytes of lines are told at once, and how many lines.
 const LINES_BYTES_MAX: usize = 128 * 1024;
 pub(super) const LINES_MAX: usize = 200;
@@ -310,8 +307,6 @@ fn plan(plan: &PlanRow) -> Value {
         Ok(record) => record,
         Err(problem) => return json!({ "name": text(&plan.name), "problem": text(problem) }),
     };
-    let now = now();
-    let slots = record.slots_after(now.max(record.after()), SLOTS_MAX);
     let last = record.slot().map(|slot| {
         json!({
             "at": slot.at,
@@ -327,13 +322,8 @@ fn plan(plan: &PlanRow) -> Value {
         "decided_up_to": record.after(),
         "last": last,
         "missed": record.missed(),
-        "next": slots,
+        "next": plan.next,
     })
-}
-
-/// Slots are moments by the clock on the wall.
-fn now() -> Time {
-    std::time::SystemTime::now().into()
 }
 
 fn rollout(record: Result<&RolloutRecord, &String>, reader: Reader) -> Value {

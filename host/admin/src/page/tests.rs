@@ -109,6 +109,7 @@ impl Sight for Written {
             plans: vec![PlanRow {
                 name: text.clone(),
                 record: Err(texts.concat()),
+                next: None,
             }],
             rollout: Some(Err(texts.concat())),
             generations: Vec::new(),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::horizon::HORIZON;
 use super::rule::{Rule, Slots};
 use super::time::Time;
 
@@ -101,11 +102,13 @@ impl Record {
         self.missed
     }
 
-    /// The first slots after `time`, so many at most. A jitter, which the record does not tell, makes them due later. None if the rule
-    /// cannot be understood: anybody may have written the record.
+    /// The first slots after `time`, so many at most, and none that is years away. A jitter, which the record does not tell, makes them
+    /// due later. None if the rule cannot be understood: anybody may have written the record.
     pub fn slots_after(&self, time: Time, count: usize) -> Option<Vec<Time>> {
-        let slots = Slots::new(&Rule::read(&self.rule)?).ok()?;
-        let all = std::iter::successors(slots.next_after(time), |slot| slots.next_after(*slot));
+        let slots = Slots::read(&Rule::read(&self.rule)?).ok()?;
+        let end = time + HORIZON;
+        let next = |time: &Time| slots.next_within(*time, end);
+        let all = std::iter::successors(next(&time), next);
         Some(all.take(count).collect())
     }
 

@@ -9,6 +9,7 @@ use croner::Cron;
 use sha2::{Digest, Sha256};
 
 use super::cron;
+use super::horizon;
 use super::time::Time;
 use super::{Invalid, REMEMBERED_MAX};
 
@@ -80,15 +81,22 @@ pub(super) enum Slots {
 
 impl Slots {
     pub(super) fn new(rule: &Rule) -> Result<Self, Invalid> {
+        let slots = Self::read(rule)?;
+        if let Rule::Cron { expression, .. } = rule
+            && slots.next_after(Time::from_secs(0)).is_none()
+        {
+            let reason = format!("{expression:?} is never: no such day comes");
+            return Err(Invalid::new("cron", reason));
+        }
+        Ok(slots)
+    }
+
+    /// The same, where no slot may ever come.
+    pub(super) fn read(rule: &Rule) -> Result<Self, Invalid> {
         match rule {
             Rule::Cron { expression, zone } => {
                 let cron = cron::parse(expression)?;
-                let slots = Self::Cron(Box::new(cron), self::zone(zone)?);
-                if slots.next_after(Time::from_secs(0)).is_none() {
-                    let reason = format!("{expression:?} is never: no such day comes");
-                    return Err(Invalid::new("cron", reason));
-                }
-                Ok(slots)
+                Ok(Self::Cron(Box::new(cron), self::zone(zone)?))
             }
             Rule::Every(period) => {
                 if period.subsec_nanos() != 0 || period.is_zero() || *period > PERIOD_MAX {
@@ -114,6 +122,15 @@ impl Slots {
         };
         // Otherwise nobody would ever come past it.
         (next > time && next < Time::MAX).then_some(next)
+    }
+
+    /// The first slot after `time` and up to `end`, which is looked for no further than that.
+    pub(super) fn next_within(&self, time: Time, end: Time) -> Option<Time> {
+        let next = match self {
+            Self::Every(_) => self.next_after(time),
+            Self::Cron(cron, zone) => horizon::next_within(cron, *zone, time, end),
+        };
+        next.filter(|next| *next > time && *next <= end)
     }
 
     /// The slots after `after` and up to `now`, in their order: the last [`REMEMBERED_MAX`] of them; and if there are more,

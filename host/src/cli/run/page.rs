@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use soloist_admin::page::{Detail, Glance, HostRow, Look, Order, PlanRow, Readied, Row, Sight};
@@ -15,6 +15,7 @@ use soloist_coordination::observer::{
 };
 use soloist_core::records::{Changed, Readiness, RolloutRecord, TermEntry, timestamp};
 use soloist_core::rollout::{pause, resume};
+use soloist_core::schedule::RecordError;
 use soloist_core::status::HostStatus;
 use soloist_runtime::host::ensemble;
 
@@ -227,9 +228,10 @@ fn detail(close: Close) -> Detail {
     } else {
         readiness.into_iter().map(readied).collect()
     };
-    let plan = |(name, record): (String, Result<_, _>)| PlanRow {
-        name,
-        record: record.map_err(|error: soloist_core::schedule::RecordError| error.to_string()),
+    // Slots are moments by the clock on the wall.
+    let now = SystemTime::now().into();
+    let plan = |(name, record): (String, Result<_, RecordError>)| {
+        PlanRow::read(name, record.map_err(|error| error.to_string()), now)
     };
     Detail {
         row: row(status),

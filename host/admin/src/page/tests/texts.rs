@@ -1,5 +1,7 @@
 //! Texts that others have written.
 
+use soloist_core::schedule::Record;
+
 use super::*;
 
 #[tokio::test]
@@ -39,4 +41,34 @@ fn texts(json: &Value, check: &mut impl FnMut(&str)) {
         }),
         _ => {}
     }
+}
+
+#[tokio::test]
+async fn only_so_many_answers_are_kept_and_a_place_is_free_when_one_is_dropped() {
+    let pages = pages(None, false, false);
+    let mut kept = Vec::new();
+    for _ in 0..8 {
+        kept.push(ask(&pages, "/api/terms", &[]).await);
+    }
+    assert!(kept.iter().all(|answer| answer.status() == 200));
+    for path in ["/api/tasks", "/api/task/a"] {
+        assert_eq!(ask(&pages, path, &[]).await.status(), 503, "{path}");
+    }
+    kept.pop();
+    assert_eq!(ask(&pages, "/api/tasks", &[]).await.status(), 200);
+}
+
+/// Whoever writes a rule into the ensemble that takes long to follow has it followed by what reads there, not by what answers.
+#[tokio::test]
+async fn the_slots_of_a_schedule_are_looked_for_when_it_is_read() {
+    let record = br#"{"version":1,"rule":"every 3600 s","after":"2001-01-01T00:00:00Z"}"#;
+    let record = Record::decode(record).unwrap();
+    let now = record.after() + Duration::from_secs(60);
+    let read = Written::hostile().task("a").await;
+    let mut detail = read.unwrap().unwrap();
+    detail.plans = vec![PlanRow::read("a".into(), Ok(record), now)];
+    let told = shown::task(&detail, Reader::Known, &shown::Leases::default(), None);
+    let next = &told["plans"][0]["next"];
+    assert_eq!(next.as_array().map(Vec::len), Some(5), "{told}");
+    assert_eq!(next[0], "2001-01-01T01:00:00.000Z", "{told}");
 }

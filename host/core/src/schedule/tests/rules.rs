@@ -272,3 +272,31 @@ fn a_record_tells_when_its_next_slots_are() {
         assert_eq!(record.slots_after(time, 3), None, "{rule}");
     }
 }
+
+/// Anybody may have written the rule, and whoever shows it must not search until the end of all calendars.
+#[test]
+fn the_next_slots_of_a_record_are_not_looked_for_beyond_some_years() {
+    let time = at("2026-11-26T12:34:56Z");
+    for (rule, expected) in [
+        // No such day.
+        ("cron 0 0 31 2 * UTC", &[][..]),
+        // The first of a month is not the fifth Monday of it.
+        ("cron 0 0 1 * +MON#5 UTC", &[]),
+        // In 2044.
+        ("cron 0 0 29 2 +MON UTC", &[]),
+        // The clock goes forward on that day, over that hour.
+        ("cron * 2 * 3 SUN#L Europe/Berlin", &[]),
+        (
+            "cron 0 0 29 2 * UTC",
+            &["2028-02-29T00:00:00Z", "2032-02-29T00:00:00Z"],
+        ),
+        (
+            "cron 30 2 * 3 SUN#L Europe/Berlin",
+            &["2027-03-28T01:00:00Z", "2028-03-26T01:00:00Z"],
+        ),
+    ] {
+        let slots = Record::new(rule.into(), time).slots_after(time, 2).unwrap();
+        let slots: Vec<_> = slots.iter().map(Time::to_string).collect();
+        assert_eq!(slots, expected, "{rule}");
+    }
+}
