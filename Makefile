@@ -31,6 +31,7 @@ build:
 	$(CARGO) build --release --bins
 
 PACKAGES := target/package
+VERSION := $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 
 package:
 	@tests/setup.sh package
@@ -40,7 +41,7 @@ package:
 	RUSTC_WORKSPACE_WRAPPER="$(CURDIR)/host/operation/container/static.sh" $(CARGO) build --release --bin soloist
 	install target/release/soloist $(PACKAGES)/soloist-static
 	$(CARGO) build --release --bin soloist
-	host/operation/container/build.sh $(PACKAGES)/soloist-static localhost/soloist:test $(PACKAGES)/soloist.oci.tar
+	host/operation/container/build.sh $(PACKAGES)/soloist-static localhost/soloist:$(VERSION) $(PACKAGES)/soloist.oci.tar
 	$(CARGO) test --release --test package
 	@ls -l $(PACKAGES)
 

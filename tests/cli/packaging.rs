@@ -123,6 +123,7 @@ root "$1" '
     dpkg --verify soloist
     mkdir -p /var/lib/soloist /var/cache/soloist
     cp /usr/share/doc/soloist/examples/soloist.toml /etc/soloist/mine.toml
+    test -s /usr/share/doc/soloist/examples/every-key.toml
     # Again, as an upgrade is.
     dpkg --install /soloist.deb
     dpkg --remove soloist
@@ -198,6 +199,38 @@ fn the_manifests_are_what_kubernetes_and_compose_expect() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_manifests_name_the_image_that_is_built() -> Result<()> {
+    let image = concat!("image: localhost/soloist:", env!("CARGO_PKG_VERSION"));
+    for file in ["kubernetes/soloist.yaml", "compose/compose.yaml"] {
+        let text = fs::read_to_string(operation().join(file))?;
+        ensure!(text.lines().any(|line| line.trim() == image), "{file}");
+    }
+    let top = operation().join("../..");
+    let plan = said(
+        Command::new("make")
+            .args(["--dry-run", "package"])
+            .current_dir(&top),
+    )?;
+    let built = concat!(" localhost/soloist:", env!("CARGO_PKG_VERSION"), " ");
+    ensure!(plan.contains(built), "{plan}");
+    Ok(())
+}
+
+#[test]
+fn the_plugin_of_compose_lies_there_and_loads() -> Result<()> {
+    let folder = operation().join("compose/etc");
+    let config = Config::load(&folder.join("soloist.toml"), Given::default())?;
+    ensure!(config.tasks.len() == 1);
+    let soloist = &build::artifacts()?.soloist;
+    said(
+        Command::new(soloist)
+            .arg("check")
+            .arg(folder.join("soloist.toml")),
+    )?;
+    Ok(())
+}
+
 /// But for files that are only there where it runs.
 #[test]
 fn the_configurations_of_the_manifests_are_valid() -> Result<()> {
@@ -208,9 +241,10 @@ fn the_configurations_of_the_manifests_are_valid() -> Result<()> {
     let (indented, _) = rest.split_once("\n---").context("no end")?;
     let kubernetes: Vec<_> = indented.lines().map(str::trim_start).collect();
     let compose = fs::read_to_string(operation().join("compose/etc/soloist.toml"))?;
+    let systemd = fs::read_to_string(operation().join("systemd/soloist.toml"))?;
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("soloist.toml");
-    for text in [kubernetes.join("\n"), compose] {
+    for text in [kubernetes.join("\n"), compose, systemd] {
         let needs_files = |line: &&str| line.contains("_file =") || line.starts_with("acl =");
         let rest = text.lines().filter(|line| !needs_files(line));
         let mut lines: Vec<_> = rest.collect();

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::{PATIENCE, build, eventually, host};
 
-const IMAGE: &str = "localhost/soloist:test";
+const IMAGE: &str = concat!("localhost/soloist:", env!("CARGO_PKG_VERSION"));
 
 /// A container of the image, which is removed in the end.
 struct Container(String);

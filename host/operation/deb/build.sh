@@ -21,7 +21,8 @@ install -D -m 0644 "$here/../systemd/soloist.service" "$root/lib/systemd/system/
 install -D -m 0644 "$here/soloist.sysusers" "$root/usr/lib/sysusers.d/soloist.conf"
 install -d -m 0755 "$root/etc/soloist"
 documents=$root/usr/share/doc/soloist
-install -D -m 0644 "$top/host/example.toml" "$documents/examples/soloist.toml"
+install -D -m 0644 "$here/../systemd/soloist.toml" "$documents/examples/soloist.toml"
+install -m 0644 "$top/host/example.toml" "$documents/examples/every-key.toml"
 install -m 0644 "$here"/../alerts.yaml "$here"/../dashboard.json "$documents/examples/"
 install -m 0644 "$here/copyright" "$documents/copyright"
 gzip -9n <"$top/CHANGELOG.md" >"$documents/changelog.gz"
