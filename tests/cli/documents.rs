@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::reference;
+
 /// The most lines of the README: what a newcomer reads in one go.
 const README_LINES_MAX: usize = 150;
 
@@ -128,6 +130,54 @@ fn every_path_that_the_documents_name_is_there() -> Result<()> {
     }
     ensure!(gone.is_empty(), "paths that are not there: {gone:#?}");
     Ok(())
+}
+
+/// What stands before a command that can be typed.
+const BEFORE_A_COMMAND: [&str; 6] = ["`", "\n", "$ ", "&& ", "| ", "-- "];
+
+/// The commands of `soloist` that a text tells to type.
+fn commands(text: &str) -> BTreeSet<&str> {
+    let typed = BEFORE_A_COMMAND.iter().flat_map(|before| {
+        let typed = format!("{before}soloist ");
+        let ends = text.match_indices(&typed).map(|(at, _)| at + typed.len());
+        ends.collect::<Vec<_>>()
+    });
+    typed
+        .map(|at| {
+            let rest = &text[at..];
+            let end = rest.find(|it: char| !it.is_ascii_lowercase() && it != '-');
+            &rest[..end.unwrap_or(rest.len())]
+        })
+        // An option or a placeholder is none.
+        .filter(|word| !word.is_empty() && !word.starts_with('-'))
+        .collect()
+}
+
+#[test]
+fn every_command_that_documents_and_alerts_name_is_one() -> Result<()> {
+    let there = reference::commands()?;
+    let operation = repository().join("host/operation");
+    let alerts = ["alerts.yaml", "alerts.test.yaml"].map(|file| operation.join(file));
+    let mut unknown = Vec::new();
+    let mut named = BTreeSet::new();
+    for document in documents()?.into_iter().chain(alerts) {
+        let text = fs::read_to_string(&document)?;
+        for command in commands(&text) {
+            if !there.contains(command) {
+                unknown.push(format!("{}: soloist {command}", document.display()));
+            }
+            named.insert(command.to_owned());
+        }
+    }
+    ensure!(unknown.is_empty(), "no such commands: {unknown:#?}");
+    ensure!(named.len() > 20, "{named:?}");
+    Ok(())
+}
+
+#[test]
+fn a_command_is_found_wherever_it_can_be_typed() {
+    let text = "`soloist a` \n$ soloist b-c x && soloist d\nsoloist e\n`soloist --help` soloist f";
+    assert_eq!(commands(text), BTreeSet::from(["a", "b-c", "d", "e"]));
 }
 
 #[test]

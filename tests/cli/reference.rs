@@ -260,6 +260,18 @@ fn help(command: &str) -> Result<String> {
     Ok(String::from_utf8(soloist.arg("--help").output()?.stdout)?)
 }
 
+/// The commands that there are, but for `help`.
+pub(crate) fn commands() -> Result<BTreeSet<String>> {
+    let help = help("")?;
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    Ok(lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .map(str::to_owned)
+        .collect())
+}
+
 /// The flags of a help, each with its variable.
 fn flags(help: &str) -> BTreeMap<String, Option<String>> {
     let mut flags = BTreeMap::new();
@@ -345,14 +357,8 @@ fn every_command_has_a_column_of_exit_codes() -> Result<()> {
         .lines()
         .find(|line| line.starts_with("| exit code |"))
         .unwrap_or_default();
-    let help = help("")?;
-    let there = help
-        .lines()
-        .skip_while(|line| *line != "Commands:")
-        .skip(1)
-        .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|command| *command != "help");
+    let there = commands()?;
+    let there = there.iter().map(String::as_str);
     same("commands", there, reference::names(titles))
 }
 

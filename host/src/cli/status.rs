@@ -240,22 +240,25 @@ async fn look(observer: &Observer, asked: Asked<'_>) -> Result<(Watched, Seen), 
     Ok((changes, observer.status(asked).await?))
 }
 
+const TASK_HEADINGS: [&str; 10] = [
+    "TASK",
+    "LEADER",
+    "TERM",
+    "TOKEN",
+    "SINCE",
+    "FOR",
+    "HEALTH",
+    "RESTARTS",
+    "LAST FAILURE",
+    "STANDBYS, IN ORDER",
+];
+
+const HOST_HEADINGS: [&str; 6] = ["HOST", "PID", "VERSION", "STARTED", "LEADS", "LABELS"];
+
 /// `named`: somebody has asked for these very tasks, and wants to know what each host has of them.
 fn text(seen: &Seen, named: bool) -> String {
     let tasks: Vec<_> = seen.tasks.iter().map(task_row).collect();
-    let headings = [
-        "TASK",
-        "LEADER",
-        "TERM",
-        "TOKEN",
-        "SINCE",
-        "FOR",
-        "HEALTH",
-        "RESTARTS",
-        "LAST FAILURE",
-        "STANDBYS, IN ORDER",
-    ];
-    let mut tables = vec![table(headings, &tasks)];
+    let mut tables = vec![table(TASK_HEADINGS, &tasks)];
     let failures: Vec<_> = seen.tasks.iter().filter_map(failure_row).collect();
     if !failures.is_empty() {
         let headings = [
@@ -278,8 +281,7 @@ fn text(seen: &Seen, named: bool) -> String {
         tables.push(table(headings, &versions));
     }
     let hosts: Vec<_> = seen.hosts.iter().map(host_row).collect();
-    let headings = ["HOST", "PID", "VERSION", "STARTED", "LEADS", "LABELS"];
-    tables.push(table(headings, &hosts));
+    tables.push(table(HOST_HEADINGS, &hosts));
     let drained: Vec<_> = seen.drained.iter().map(drained_row).collect();
     if !drained.is_empty() {
         let headings = ["DRAINED", "STATE", "BY", "SINCE", "REASON"];
@@ -414,4 +416,30 @@ fn host_row(status: &HostStatus) -> [String; 6] {
         text(&leads),
         text(&labels),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{HOST_HEADINGS, TASK_HEADINGS};
+
+    /// The words of a line of a table.
+    fn cells(line: &str) -> Vec<&str> {
+        let cells = line.split("  ").map(str::trim);
+        cells.filter(|cell| !cell.is_empty()).collect()
+    }
+
+    #[test]
+    fn the_tables_of_the_documents_have_these_headings() {
+        for document in ["README.md", "GUIDE.md"] {
+            let path = format!("{}/../{document}", env!("CARGO_MANIFEST_DIR"));
+            let text = fs::read_to_string(path).unwrap();
+            let (_, printed) = text.split_once("\n$ soloist status").unwrap();
+            let mut lines = printed.lines().skip(1);
+            assert_eq!(cells(lines.next().unwrap()), TASK_HEADINGS, "{document}");
+            let hosts = lines.find(|line| line.starts_with("HOST")).unwrap();
+            assert_eq!(cells(hosts), HOST_HEADINGS, "{document}");
+        }
+    }
 }
