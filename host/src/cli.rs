@@ -7,8 +7,6 @@ use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 use std::thread;
 
-use clap::builder::StyledStr;
-use clap::error::ContextValue;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use soloist_config::ConfigError;
 use soloist_coordination::observer::ObserverError;
@@ -49,8 +47,11 @@ mod test;
 mod unbuilt;
 mod undeploy;
 mod undrain;
+mod usage;
 
 pub(crate) use output::print_error;
+
+use usage::shown;
 
 use crate::guardian::Line;
 
@@ -245,33 +246,6 @@ pub(crate) fn run(line: Option<Line>) -> Result<(), Failure> {
         Command::Completions(completions) => completions.execute(),
         Command::Manual(manual) => manual.execute(),
     }
-}
-
-/// The error with all of what was typed in it printable.
-fn shown(mut error: clap::Error) -> clap::Error {
-    let lines = |text: &StyledStr| StyledStr::from(printable(&text.to_string()).into_owned());
-    let context: Vec<_> = error
-        .context()
-        .map(|(kind, value)| (kind, value.clone()))
-        .collect();
-    for (kind, value) in context {
-        let shown = match value {
-            ContextValue::String(text) => ContextValue::String(printable(&text).into_owned()),
-            ContextValue::Strings(texts) => ContextValue::Strings(
-                texts
-                    .iter()
-                    .map(|text| printable(text).into_owned())
-                    .collect(),
-            ),
-            // Tips, which quote what was typed. The usage quotes nothing, and has lines of its own.
-            ContextValue::StyledStrs(texts) => {
-                ContextValue::StyledStrs(texts.iter().map(lines).collect())
-            }
-            _ => continue,
-        };
-        error.insert(kind, shown);
-    }
-    error
 }
 
 /// Says where and of what a thread has panicked: a bug of the host, but it may quote what somebody else wrote.

@@ -39,6 +39,12 @@ fn man_pages_are_without_a_warning_of_mandoc() -> Result<()> {
         .map(|page| page.map(|page| page.path()))
         .collect::<Result<_, _>>()?;
     ensure!(pages.len() > 30, "{pages:?}");
+    let file = soloist(folder.path(), &["manual", "pages/soloist.1"])?;
+    let told = String::from_utf8_lossy(&file.stderr);
+    ensure!(
+        file.status.code() == Some(2) && told.contains("is a file: name a directory"),
+        "{file:?}"
+    );
     ensure!(
         pages
             .iter()

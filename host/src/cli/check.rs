@@ -26,6 +26,9 @@ use super::output::{print, tell_on_stderr};
 /// With --connect it looks at the ensemble as well, writes nothing there, and ends with code 1 if something is not as the lease
 /// needs it. What it could not look at it says.
 #[derive(Debug, clap::Args)]
+#[command(
+    mut_arg("connect_timeout", |it| it.help("Give up after this time without a first session [default: never; 10s with --connect]"))
+)]
 pub(super) struct Check {
     #[command(flatten)]
     options: Options,

@@ -3,10 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::ValueEnum;
 use clap_complete::Shell as Generated;
 use clap_mangen::Man;
+use soloist_core::text::printable_path;
 
 use super::Failure;
 use super::output::{print, write};
@@ -56,6 +57,11 @@ pub(super) struct Manual {
 impl Manual {
     pub(super) fn execute(self) -> Result<(), Failure> {
         let directory = &self.directory;
+        if directory.exists() && !directory.is_dir() {
+            let shown = printable_path(directory);
+            let what = anyhow!("{shown} is a file: name a directory for the pages");
+            return Err(Failure::Invalid(what));
+        }
         let written = std::fs::create_dir_all(directory).and_then(|()| {
             let mut command = super::command().disable_help_subcommand(true);
             command.build();

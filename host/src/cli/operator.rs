@@ -20,6 +20,11 @@ pub(super) const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Where to ask.
 #[derive(Clone, Debug, clap::Args)]
+// Of hosts the help says other things.
+#[command(
+    mut_arg("session_timeout", |it| it.help("Session timeout to ask for, for this command alone [default: 10s]")),
+    mut_arg("connect_timeout", |it| it.help("Give up after this time without a session [default: 10s]"))
+)]
 pub(super) struct OperatorOptions {
     /// A configuration, of which only [zookeeper] matters: the same as that of the hosts will do [default: none]
     #[arg(long, env = "SOLOIST_CONFIG_FILE", value_name = "CONFIG.toml|CONFIG.json", help_heading = ENSEMBLE)]

@@ -38,8 +38,7 @@ pub(super) struct EnsembleOptions {
     #[arg(long, env = "SOLOIST_SESSION_TIMEOUT", value_name = "DURATION", help_heading = ENSEMBLE)]
     session_timeout: Option<String>,
 
-    /// Give up after this time without a first session; whoever has had one tries for ever [default: never to run, 10s to
-    /// ask a question]
+    /// Give up after this time without a first session; whoever has had one tries for ever [default: never]
     #[arg(long, env = "SOLOIST_CONNECT_TIMEOUT", value_name = "DURATION", help_heading = ENSEMBLE)]
     connect_timeout: Option<String>,
 
@@ -104,7 +103,7 @@ pub(super) struct Options {
     host_id: Option<String>,
 
     /// Address at which the host tells how it is over HTTP, like 127.0.0.1:9464: a page for people, /metrics, /livez, /readyz,
-    /// /leader/TASK.
+    /// /leader/TASK, /logs/TASK.
     /// One that other machines can reach wants a token, --listen-client-ca or --listen-open [default: none]
     #[arg(long, env = "SOLOIST_LISTEN", value_name = "IP:PORT", help_heading = LISTENER)]
     listen: Option<String>,

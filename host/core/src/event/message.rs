@@ -83,7 +83,9 @@ impl Event {
             ),
             Self::HostListening { address, over_tls } => {
                 let scheme = if *over_tls { "https" } else { "http" };
-                format!("answering at {scheme}://{address}: /metrics, /livez, /readyz, /leader/TASK")
+                format!(
+                    "the page at {scheme}://{address}/; also /metrics, /livez, /readyz, /leader/TASK, /logs/TASK"
+                )
             }
             Self::HostTlsReloaded => {
                 "the files of listen_certificate, listen_key and listen_client_ca hold something else: new connections go by it"

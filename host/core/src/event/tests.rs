@@ -188,7 +188,7 @@ fn every_message_says_what_happened() {
         "2 nodes gave other rights than `acl` says, /soloist and maybe others: they are right now",
         "2 nodes give other rights than `acl` says, /soloist and maybe others, and this host may not set them right: whom \
          they admit may change who leads; set them right with setAcl in zkCli.sh",
-        "answering at https://127.0.0.1:9464: /metrics, /livez, /readyz, /leader/TASK",
+        "the page at https://127.0.0.1:9464/; also /metrics, /livez, /readyz, /leader/TASK, /logs/TASK",
         "the files of listen_certificate, listen_key and listen_client_ca hold something else: new connections go by it",
         "the certificates of `listen` cannot be used any more, and connections go by what they held before: why",
         "the configuration is reloaded: added a; removed b, c; replaced d, e, f",
