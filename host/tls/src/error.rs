@@ -1,7 +1,7 @@
 //! Why a file of certificates cannot be used. Nothing of a key is in it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use soloist_core::text::printable_path;
 use tokio_rustls::rustls;
@@ -75,8 +75,8 @@ pub enum FileError {
     )]
     OtherKey {
         setting: &'static str,
-        certificate: PathBuf,
-        key: PathBuf,
+        certificate: Box<Path>,
+        key: Box<Path>,
     },
     /// Certificate and key cannot be used.
     #[error(
@@ -86,8 +86,8 @@ pub enum FileError {
     )]
     Identity {
         setting: &'static str,
-        certificate: PathBuf,
-        key: PathBuf,
+        certificate: Box<Path>,
+        key: Box<Path>,
         source: rustls::Error,
     },
     /// TLS cannot be set up.

@@ -26,17 +26,17 @@ impl Identity {
     ) -> Result<C, FileError> {
         let Self { certificate, key } = self;
         let configured = configure(certificate.certificates()?, key.private_key()?);
-        let (certificate_path, key_path) = (certificate.path.clone(), key.path.clone());
+        let (certificate_path, key_path) = (&*certificate.path, &*key.path);
         configured.map_err(|source| match source {
             Error::InconsistentKeys(_) => FileError::OtherKey {
                 setting: key.setting,
-                certificate: certificate_path,
-                key: key_path,
+                certificate: certificate_path.into(),
+                key: key_path.into(),
             },
             source => FileError::Identity {
                 setting: certificate.setting,
-                certificate: certificate_path,
-                key: key_path,
+                certificate: certificate_path.into(),
+                key: key_path.into(),
                 source,
             },
         })
