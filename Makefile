@@ -15,7 +15,7 @@ help:
 	@echo "             before that, SOLOIST_WORLDS=20000 worlds of the model of election and lease"
 	@echo "make fuzz    hostile input for FUZZ_TIME=10m, in turns of the loader, the configuration, the records and schedules"
 	@echo "make mutants changes in the code of election and lease, one at a time, and what none of the tests notices"
-	@echo "make bench   measure failover, start, memory, revocation, heartbeats and fairness"
+	@echo "make bench   measure what MEASURED.md tells; topics: cargo run --release --bin bench -- TOPIC..."
 	@echo "make lint    formatting, clippy, documentation, dependencies"
 	@echo "make build   the program, at target/release/soloist"
 	@echo "make package a package for Debian and a container image, below target/package; tries the image"

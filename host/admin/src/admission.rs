@@ -37,6 +37,8 @@ enum Guard {
     Known,
     /// Everybody on this machine. A page of a browser that runs here, whose name leads here, is not meant.
     Local,
+    /// Nobody: who may ask was decided for another address than this.
+    Nobody,
 }
 
 impl Admission {
@@ -49,6 +51,14 @@ impl Admission {
         };
         Self {
             guard,
+            wants_certificate: false,
+        }
+    }
+
+    /// That of an address for which nothing was decided.
+    pub(crate) fn nobody() -> Self {
+        Self {
+            guard: Guard::Nobody,
             wants_certificate: false,
         }
     }
@@ -75,7 +85,7 @@ impl Admission {
     pub(crate) fn admit_asked_here(&self, request: &Parts) -> Result<(), Box<Response<Bytes>>> {
         self.admit_connection(request)?;
         match &self.guard {
-            Guard::Local => self.admit(request),
+            Guard::Local | Guard::Nobody => self.admit(request),
             Guard::Open | Guard::Known | Guard::Token(_) => Ok(()),
         }
     }
@@ -110,6 +120,10 @@ impl Admission {
             Guard::Local => Err(Box::new(plain(
                 StatusCode::MISDIRECTED_REQUEST,
                 "ask by address or as localhost, or have the host listen with a token\n",
+            ))),
+            Guard::Nobody => Err(Box::new(plain(
+                StatusCode::FORBIDDEN,
+                "only probes are answered here: `listen` has another address since the process was started anew\n",
             ))),
         }
     }

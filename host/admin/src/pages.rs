@@ -122,6 +122,16 @@ impl Pages {
         }
     }
 
+    /// The same pages at another address than was configured: nobody is answered but probes.
+    #[must_use]
+    pub fn for_nobody(self) -> Self {
+        Self {
+            admission: Admission::nobody(),
+            page: None,
+            ..self
+        }
+    }
+
     /// The same pages of a process that has a guardian, which has seen this before.
     #[must_use]
     pub fn with_guardian(self, past: Option<Past>) -> Self {

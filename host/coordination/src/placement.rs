@@ -26,6 +26,8 @@ pub async fn peers(session: &Session, root: &str) -> Result<Vec<Peer>, NodeError
         async move {
             let path = records::host_path(root, &host);
             let read = node(session, &path).await?;
+            // What no session owns is not written by a host.
+            let read = read.filter(|(_, stat)| records::is_session(stat.ephemeral_owner));
             Ok::<_, NodeError>(read.and_then(|(data, stat)| {
                 let load = records::decode::<HostRecord>(&data)?.placement?;
                 Some(Peer {

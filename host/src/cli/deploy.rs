@@ -276,7 +276,7 @@ impl Deploying {
         let next = draft(record.as_ref());
         // Somebody may have deleted the record, and not the generations.
         let there = observer.generations(task).await?;
-        let after = there.first().map_or(1, |newest| newest + 1);
+        let after = there.first().map_or(1, |newest| newest.saturating_add(1));
         let number = number.unwrap_or(next.number.max(after));
         Ok(Draft { number, ..next })
     }

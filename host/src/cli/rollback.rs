@@ -245,22 +245,28 @@ struct Again<'a> {
 
 impl Again<'_> {
     async fn deploy(
-        self,
+        &self,
         operator: &Operator,
         observer: &mut Observer,
         deploying: &Deploying,
     ) -> Result<(), Failure> {
-        let Self {
-            task, number, out, ..
-        } = &self;
-        let (task, number) = (*task, *number);
+        let Self { task, number, .. } = *self;
         // What cannot be read is told before anything is asked.
         let trust = self.trust()?;
         rollout::record(observer, task).await?;
         let envelope = observer.generation(task, number).await?;
         let old = rollout::read(task, number, &envelope)?;
+        // Whoever can write there can put one in the place of another, with all its signatures.
+        if *old.task.name != *task || old.generation != number {
+            return Err(Failure::RunTime(anyhow!(
+                "what the ensemble keeps as generation {number} of {task} is generation {} of {}: somebody has put it there. Nothing \
+                 was changed",
+                old.generation,
+                old.task.name
+            )));
+        }
         let is_signed = !envelope.signatures.is_empty();
-        let is_to_be_signed = out.is_some() || is_signed && !self.unsigned;
+        let is_to_be_signed = self.out.is_some() || is_signed && !self.unsigned;
         if is_to_be_signed {
             self.check(&envelope, trust.as_ref())?;
         }
@@ -273,12 +279,11 @@ impl Again<'_> {
             ..old
         };
         let prepared = Prepared::unsigned(manifest, None)?;
-        if let Some(out) = out {
-            let widens = deploying.show_widening(observer, &prepared).await?;
-            return sign(&prepared, Out::File(out), widens);
-        }
         if is_to_be_signed {
             let widens = deploying.show_widening(observer, &prepared).await?;
+            if let Some(out) = &self.out {
+                return sign(&prepared, Out::File(out), widens);
+            }
             let file = PathBuf::from(format!("./{task}-{}.json", next.number));
             sign(&prepared, Out::New(&file), widens)?;
             return Err(Failure::RunTime(anyhow!(

@@ -1,4 +1,4 @@
-//! Whom this machine trusts, is trusted.
+//! Trust in servers: the authorities that this machine trusts, or given ones.
 
 use std::sync::Arc;
 

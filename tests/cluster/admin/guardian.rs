@@ -12,6 +12,8 @@ use super::metrics::check;
 
 /// The pause before a process is started again doubles with each death: 3.2 s after the sixth.
 const DEATHS: u32 = 6;
+/// What an order has to show.
+const ORDERS: &str = "an-order-token-of-the-test";
 
 /// Has the process die again and again, until its guardian makes a long pause.
 async fn long_dead(command: Command, cluster: &Cluster) -> Result<(Host, Pages)> {
@@ -126,8 +128,10 @@ async fn at_an_address_that_the_configuration_no_longer_has_only_probes_are_answ
             "[[task]]\nname = {TASK:?}\nplugin = {:?}\n",
             plugin.display()
         );
-        cluster.file("soloist.toml", format!("listen = \"{address}\"\n{task}"))
+        let listen = format!("listen = \"{address}\"\nlisten_admin_token_file = \"orders\"\n");
+        cluster.file("soloist.toml", listen + &task)
     };
+    cluster.file("orders", ORDERS)?;
     let file = configured("127.0.0.1:0")?;
     let command = cluster.host_of("moved", &file)?.guarded();
     let mut host = command.start(&cluster.history)?;
@@ -138,8 +142,19 @@ async fn at_an_address_that_the_configuration_no_longer_has_only_probes_are_answ
     host.signal_guarded(Signal::KILL).await?;
     host.event_after(from, "host-listening", |_| true).await?;
     pages.status("/livez", 200).await?;
-    ensure!(pages.get("/metrics").await?.status == 401);
-    ensure!(pages.get(&format!("/logs/{TASK}")).await?.status == 401);
+    let orders = pages.clone().with_token(ORDERS);
+    for path in ["/metrics", &*format!("/logs/{TASK}"), "/", "/api/tasks"] {
+        let answer = orders.get(path).await?;
+        ensure!(
+            answer.status == 403 && answer.body.contains("only probes"),
+            "{path}: {answer:?}"
+        );
+    }
+    let order = format!(
+        "POST /api/order/{TASK} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 18\r\n\
+         Authorization: Bearer {ORDERS}\r\nConnection: close\r\n\r\n{{\"order\": \"pause\"}}"
+    );
+    ensure!(pages.send(&order).await?.status == 405, "an order");
     ensure!(host.terminate().await?.success(), "{}", host.errors());
     let warned = host
         .records()

@@ -153,7 +153,20 @@ async fn nobody_is_asked_to_sign_what_somebody_else_wrote_to_the_ensemble() -> R
     ensure!(std::fs::read_to_string(&file)? == "mine");
     std::fs::remove_file(&file)?;
 
+    // Another one that was signed, in its place.
     let node = "/soloist/tasks/beat/generations/1";
+    let first = envelope(&client, 1).await?;
+    let second = envelope(&client, 2).await?;
+    client.set_data(node, &second.encode(), None).await?;
+    for more in [&with_key[..], &["--unsigned"]] {
+        let (code, told) = again(&cluster, directory.path(), more).await?;
+        ensure!(
+            code == Some(1) && told.contains("is generation 2 of beat"),
+            "{told}"
+        );
+    }
+    client.set_data(node, &first.encode(), None).await?;
+
     let mut changed = envelope(&client, 1).await?;
     changed.text = changed.text.replace("\"first\"", "\"other\"");
     client.set_data(node, &changed.encode(), None).await?;

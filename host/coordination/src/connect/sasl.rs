@@ -21,7 +21,11 @@ pub(crate) async fn verify(client: &Client, ensemble: &Ensemble) -> Result<(), C
         Err(Error::Unimplemented) => return Err(IdentityError::Untold { servers }.into()),
         Err(error) => return Err(error.into()),
     };
-    let shown = known.iter().find(|shown| shown.scheme() == SCHEME);
+    // Such a server has no name for what it cannot judge.
+    let shown = known.iter().find(|shown| {
+        let is_ours = shown.user() == user.name || shown.user().is_empty();
+        shown.scheme() == SCHEME && is_ours
+    });
     let wants_rights = ensemble
         .acl
         .iter()
@@ -32,7 +36,6 @@ pub(crate) async fn verify(client: &Client, ensemble: &Ensemble) -> Result<(), C
             user: user.name.clone(),
         }
         .into()),
-        // Such a server has no name for what it cannot judge.
         Some(shown) if shown.user().is_empty() && wants_rights => {
             Err(IdentityError::NoRights { servers }.into())
         }

@@ -176,12 +176,12 @@ impl Keeper {
             }
         }
         let mut time_left = self.settings.connect_timeout.filter(|_| self.is_first());
-        let mut first = true;
+        let mut is_first_session = true;
         loop {
             let mut last_error = None;
             let mut live = tokio::select! {
                 _ = &mut stop => return Ok(()),
-                live = self.establish(first && self.is_first(), &mut last_error) => live.map_err(GaveUp::Unknown)?,
+                live = self.establish(is_first_session && self.is_first(), &mut last_error) => live.map_err(GaveUp::Unknown)?,
                 within = wait(time_left) => {
                     let source = match last_error {
                         Some(error) => error,
@@ -191,7 +191,7 @@ impl Keeper {
                 }
             };
             time_left = None;
-            if std::mem::take(&mut first) && self.is_first() {
+            if std::mem::take(&mut is_first_session) && self.is_first() {
                 let SessionSettings {
                     ensemble,
                     tick_time,
@@ -264,21 +264,27 @@ impl Keeper {
         loop {
             match states.changed().await {
                 SessionState::SyncConnected => {
-                    // Only one of the servers may know the user.
-                    let verified = verify(&session.client, &self.settings.ensemble).await;
-                    if let Err(ConnectError::Identity(error)) = verified {
-                        return self.about().report(&Event::SessionAuthFailed {
-                            text: chain(&error),
-                            retry_in: None,
-                        });
-                    }
-                    self.report_connected(session, true);
-                    // The session may have moved to another server.
-                    self.probe.wake();
                     // All hosts have lost a server at once. Those that lead look first, and others not all at once.
                     session
                         .turns
                         .hold(up_to(session.client.session_timeout() / STAGGER));
+                    // Only one of the servers may know the user.
+                    match verify(&session.client, &self.settings.ensemble).await {
+                        Ok(()) => {}
+                        // The next state tells what becomes of it.
+                        Err(ConnectError::Client(
+                            Error::ConnectionLoss | Error::SessionExpired,
+                        )) => continue,
+                        Err(error) => {
+                            return self.about().report(&Event::SessionAuthFailed {
+                                text: chain(&error),
+                                retry_in: None,
+                            });
+                        }
+                    }
+                    self.report_connected(session, true);
+                    // The session may have moved to another server.
+                    self.probe.wake();
                     self.view.send_modify(|view| view.reconnects += 1);
                 }
                 SessionState::Disconnected => {

@@ -15,8 +15,8 @@ const WRITTEN: i32 = 2;
 #[derive(Clone, Debug, Default)]
 pub struct Sightings {
     peers: BTreeMap<String, (Moment, Peer)>,
-    /// How often those whose load a move has changed had written their records at that time.
-    moved: BTreeMap<String, i32>,
+    /// How often those whose load a move has changed had written their records at that time, and until when more is waited for.
+    moved: BTreeMap<String, (i32, Moment)>,
     under_way: Vec<Ordered>,
 }
 
@@ -62,29 +62,31 @@ impl Sightings {
     }
 
     /// Whether what was seen last shows what came of all that the host `own` has handed over: a decision before that would hand
-    /// over the same load again. `leads` tells whether that host still leads a term.
+    /// over the same load again. `leads` tells whether that host still leads a term. Once all is handed over, a host that does not
+    /// say what it leads is waited for no longer than `grace`.
     pub fn are_current(
         &mut self,
         own: &str,
         now: Moment,
+        grace: Duration,
         leads: impl Fn(&str, FencingToken) -> bool,
     ) -> bool {
-        let under_way = std::mem::take(&mut self.under_way);
-        for to in under_way.iter().map(|it| &it.to[..]) {
-            for host in [own, to] {
+        for it in &self.under_way {
+            for host in [own, &it.to] {
                 if let Some((_, peer)) = self.peers.get(host) {
-                    self.moved.insert(host.to_owned(), peer.written);
+                    let until = now + grace;
+                    self.moved.insert(host.to_owned(), (peer.written, until));
                 }
             }
         }
-        self.under_way = under_way;
         self.under_way
             .retain(|it| now < it.until && leads(&it.task, it.token));
         let peers = &self.peers;
-        self.moved.retain(|host, before| {
+        self.moved.retain(|host, (before, until)| {
             // Whoever is gone shows nothing more, and a node that was made anew counts from the start.
             peers.get(host).is_some_and(|(_, peer)| {
-                !peer.absent && (0..WRITTEN).contains(&peer.written.wrapping_sub(*before))
+                let is_awaited = !peer.absent && now < *until;
+                is_awaited && (0..WRITTEN).contains(&peer.written.wrapping_sub(*before))
             })
         });
         self.under_way.is_empty() && self.moved.is_empty()

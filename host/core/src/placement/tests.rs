@@ -1,6 +1,7 @@
 use super::share::{Member, plan, shares};
 use super::*;
 use crate::clock::Moment;
+use crate::term::FencingToken;
 
 const PACE: Pace = Pace {
     grace: Duration::from_secs(60),
@@ -171,6 +172,39 @@ fn a_host_that_is_away_for_less_than_the_grace_keeps_its_share() {
     // It does not come back.
     let seen = sightings.see(at(60), left(), PACE.grace);
     assert_eq!(given(&seen, &all(8, &usual)), [("b".into(), 1)]);
+}
+
+#[test]
+fn what_came_of_a_move_is_waited_for_until_it_shows_or_somebody_says_nothing_for_the_time_of_grace()
+{
+    let at = |seconds: u64| Moment::default() + Duration::from_secs(seconds);
+    let token = FencingToken(7);
+    let said = |written: [i32; 2]| {
+        let mut peers = vec![peer("a", 4), peer("b", 0)];
+        for (peer, written) in peers.iter_mut().zip(written) {
+            peer.written = written;
+        }
+        peers
+    };
+    let mut sightings = Sightings::default();
+    let mut look = |now: u64, written: [i32; 2], leads: bool| {
+        sightings.see(at(now), said(written), PACE.grace);
+        let current = sightings.are_current("a", at(now), PACE.grace, |_, _| leads);
+        if now == 0 {
+            sightings.ordered(token, "t", "b", at(60));
+        }
+        current
+    };
+    assert!(look(0, [1, 1], true));
+    assert!(!look(5, [9, 9], true), "it is still led here");
+    assert!(!look(6, [10, 10], false));
+    assert!(!look(7, [11, 11], false), "written before, perhaps");
+    assert!(
+        !look(8, [12, 11], false),
+        "one of them has not written again"
+    );
+    assert!(!look(65, [70, 11], false));
+    assert!(look(66, [71, 11], false), "it is not waited for any longer");
 }
 
 #[test]

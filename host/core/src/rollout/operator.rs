@@ -113,7 +113,7 @@ pub struct Draft {
 /// What the next manifest has to say of itself, by the record as it is now.
 pub fn draft(record: Option<&RolloutRecord>) -> Draft {
     Draft {
-        number: record.map_or(0, |record| record.newest) + 1,
+        number: record.map_or(0, |record| record.newest).saturating_add(1),
         replaces: record.and_then(RolloutRecord::replaced_next),
     }
 }

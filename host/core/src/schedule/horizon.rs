@@ -36,7 +36,8 @@ struct Bounded {
 }
 
 impl Bounded {
-    /// Whether a day comes that the expression names. A search for one is not bounded otherwise: it asks nothing here in between.
+    /// Whether a day comes that the expression names, today included. A search for one is not bounded otherwise: it asks nothing here
+    /// in between. After the last slot of today it may go to the end of what croner searches.
     fn has_day(&self, cron: &Cron) -> bool {
         let days = self.time.date_naive().iter_days();
         let mut days = days.take_while(|day| day.year() <= self.last_year);

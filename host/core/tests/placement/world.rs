@@ -321,7 +321,7 @@ impl World {
             task.leader == host && FencingToken(task.since) == token
         };
         let it = &mut self.hosts[host];
-        if !it.sightings.are_current(&it.id, now, leads) && self.rule != Rule::Hurries {
+        if !it.sightings.are_current(&it.id, now, PACE.grace, leads) && self.rule != Rule::Hurries {
             return;
         }
         let led: Vec<Led<'_>> = it

@@ -142,7 +142,10 @@ impl Mover {
             let mut own = own.iter();
             own.any(|it| *it.task == *task && it.term.fencing_token == token)
         };
-        if !self.sightings.are_current(session.host(), now, leads) {
+        if !self
+            .sightings
+            .are_current(session.host(), now, pace.grace, leads)
+        {
             return Ok(false);
         }
         self.read_more(session, &mut own).await?;

@@ -12,7 +12,6 @@ use soloist_core::event::{About, Event, Subscriber};
 use soloist_core::guardian::Past;
 use soloist_core::journal::Journal;
 use soloist_core::roster::{self, Roster};
-use soloist_core::secret::Secret;
 use soloist_runtime::report::{KeptLines, Levels};
 
 use super::page::EnsembleLook;
@@ -21,8 +20,6 @@ use crate::cli::listener::{files, tls};
 use crate::cli::plugins::warn_if_readable;
 use crate::guardian::{self, Line};
 
-/// A token that no header can have.
-const UNSENDABLE: &str = "\n";
 /// How long nothing is asked after no server of the ensemble could be found.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
@@ -117,8 +114,11 @@ impl Watch {
             orders: orders.as_ref(),
         };
         let is_open = is_open(&self.listen);
-        let nobody = Secret::new(UNSENDABLE.to_owned());
-        let token = match self.elsewhere {
+        let roster = Arc::clone(&self.roster);
+        let pages = Pages::new(self.host, self.roster, self.told, token.as_ref(), is_open)
+            .with_lines(self.journal)
+            .with_guardian(self.past);
+        let pages = match self.elsewhere {
             // Who may ask was decided for another address.
             Some(elsewhere) => {
                 tracing::warn!(
@@ -126,20 +126,16 @@ impl Watch {
                      Soloist is stopped and started",
                     self.listen.address
                 );
-                Some(&nobody)
+                pages.for_nobody()
             }
-            None => token.as_ref(),
+            None => pages
+                .with_page(Box::new(self.look), settings)
+                .context("cannot look at the ensemble for the page")
+                .map_err(Failure::RunTime)?,
         };
-        let roster = Arc::clone(&self.roster);
-        let pages = Pages::new(self.host, self.roster, self.told, token, is_open)
-            .with_lines(self.journal)
-            .with_guardian(self.past)
-            .with_page(Box::new(self.look), settings)
-            .context("cannot look at the ensemble for the page")
-            .map_err(Failure::RunTime)?;
         let open = || {
             let address = self.listener.address()?;
-            if !address.ip().is_unspecified() {
+            if !address.ip().is_unspecified() && self.elsewhere.is_none() {
                 roster.listens_at(url(address, over_tls));
             }
             About::Session.report(&Event::HostListening {
