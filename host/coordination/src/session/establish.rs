@@ -6,6 +6,7 @@ use std::time::Duration;
 use zookeeper_client::{Client, CreateMode, Error, SessionState, StateWatcher};
 
 use super::keeper::{Keeper, Live, Shard};
+use super::turns::Turns;
 use super::view::Session;
 use crate::connect::{
     ConnectError, Ensemble, IdentityError, SessionError, SessionSettings, connect, obstacles,
@@ -200,6 +201,7 @@ impl Keeper {
             ensemble,
             Arc::clone(host),
             guardian.clone(),
+            Turns::among(&self.together),
         )?)
     }
 

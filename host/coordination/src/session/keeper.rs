@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use zookeeper_client::{Error, SessionState, StateWatcher};
 
 use super::drain::Presence;
+use super::turns::Together;
 use super::view::{Session, View};
 use crate::connect::probe::{self, Probe};
 use crate::connect::{ConnectError, IdentityError, SessionError, SessionSettings, verify};
@@ -54,6 +55,8 @@ pub struct Keeper {
     /// Since when its node is there.
     pub(super) registered: watch::Sender<Moment>,
     pub(super) probe: Arc<Probe>,
+    /// How many requests all sessions of the host may have under way.
+    pub(super) together: Together,
 }
 
 /// Which of a host's sessions a keeper keeps.
@@ -71,6 +74,7 @@ pub(super) enum Shard {
 pub struct Siblings {
     settings: Arc<SessionSettings>,
     probe: Arc<Probe>,
+    together: Together,
     presence: Presence,
     first: watch::Receiver<View>,
 }
@@ -106,6 +110,7 @@ impl Keeper {
             load: watch::Sender::new(None),
             registered: watch::Sender::new(clock::now()),
             probe,
+            together: Together::default(),
         };
         (keeper, receiver)
     }
@@ -115,6 +120,7 @@ impl Keeper {
         Siblings {
             settings: Arc::clone(&self.settings),
             probe: Arc::clone(&self.probe),
+            together: self.together.clone(),
             presence: self.view.borrow().presence.clone(),
             first: self.view.subscribe(),
         }
@@ -333,6 +339,7 @@ impl Siblings {
             load: watch::Sender::new(None),
             registered: watch::Sender::new(clock::now()),
             probe: Arc::clone(&self.probe),
+            together: self.together.clone(),
         };
         (keeper, receiver)
     }

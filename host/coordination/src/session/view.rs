@@ -38,6 +38,7 @@ impl Session {
         ensemble: &Ensemble,
         host: Arc<str>,
         guardian: Teller,
+        turns: Turns,
     ) -> Result<Self, NodeError> {
         let Ensemble { chroot, acl, .. } = ensemble;
         let client = if chroot.is_empty() {
@@ -56,7 +57,7 @@ impl Session {
             acl: acl.clone(),
             deadline: SharedDeadline::default(),
             left: Notify::new(),
-            turns: Turns::default(),
+            turns,
             guardian,
         })
     }

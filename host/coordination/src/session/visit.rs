@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use zookeeper_client::StateWatcher;
 
+use super::turns::{Together, Turns};
 use super::view::Session;
 use crate::connect::{ConnectError, Ensemble, SessionError, connect, obstacles};
 use soloist_core::guardian::Teller;
@@ -30,7 +31,13 @@ impl Visit {
             }
         };
         let states = client.state_watcher();
-        let session = Session::new(client, ensemble, Arc::clone(host), Teller::default())?;
+        let session = Session::new(
+            client,
+            ensemble,
+            Arc::clone(host),
+            Teller::default(),
+            Turns::among(&Together::default()),
+        )?;
         Ok(Self {
             session: Arc::new(session),
             states,
