@@ -160,7 +160,10 @@ impl Observer {
             .buffered(READ_AT_ONCE)
             .try_collect::<()>()
             .await?;
-        let hosts = self.hosts().await?;
+        let mut hosts = self.hosts().await?;
+        if matches!(asked, Asked::All) {
+            status::count_terms(&mut hosts, &tasks);
+        }
         let drained = self.drained(&hosts).await?;
         Ok(Status {
             tasks,

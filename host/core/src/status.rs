@@ -81,7 +81,7 @@ pub struct HostStatus {
     pub version: Option<String>,
     /// When it started: RFC 3339, UTC, by its clock.
     pub started: Option<String>,
-    /// How many tasks it leads; none where it does not say.
+    /// How many tasks it leads: where all tasks were read, so many of them, else as it wrote some seconds ago; none where it did not.
     pub leads: Option<u32>,
     /// How many it leads at most, if it leads no more than a number.
     pub max_active: Option<u32>,

@@ -47,6 +47,10 @@ async fn status_names_the_leader_and_the_standbys_in_order() -> Result<()> {
         "{status}"
     );
 
+    // Right after the election: hosts write only now and then how many they lead.
+    let leads: Vec<_> = (0..3).map(|at| &status["hosts"][at]["leads"]).collect();
+    ensure!(leads == [0, 0, 1], "{status}");
+
     let text = cluster.operator(&[], &["status", TASK]).await?;
     let lines: Vec<Vec<&str>> = text
         .stdout

@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use zookeeper_client::{Error, MultiReadResult};
 
 use super::rollout::HostReadiness;
-use super::{DrainedHost, Observer, ObserverError, TaskStatus};
+use super::{DrainedHost, Observer, ObserverError, TaskStatus, status};
 use crate::error::{Doing, NodeError};
 use soloist_core::records::{
     self, FormatError, History, HostRecord, RolloutRecord, TaskPaths, TermEntry,
@@ -62,7 +62,8 @@ impl Observer {
         self.catch_up().await?;
         let names = self.children(&records::tasks_path(&self.root)).await?;
         let tasks = self.tasks_together(&names).await?;
-        let (hosts, beats) = self.hosts_with_beats().await?;
+        let (mut hosts, beats) = self.hosts_with_beats().await?;
+        status::count_terms(&mut hosts, &tasks);
         let drained = self.drained(&hosts).await?;
         Ok(Glance {
             tasks,

@@ -1,5 +1,6 @@
 //! What an operator sees.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -112,4 +113,17 @@ pub struct Handover {
     pub ended: Option<TermEntry>,
     /// Who leads now.
     pub leader: Leader,
+}
+
+/// Has hosts lead as many tasks as are led by them. What a host writes of itself is some seconds old.
+pub(super) fn count_terms(hosts: &mut [HostStatus], tasks: &[TaskStatus]) {
+    let mut led = BTreeMap::<&str, u32>::new();
+    let leaders = tasks.iter().filter_map(|task| task.leader.as_ref());
+    // What foreign programs call themselves may be the id of a host.
+    for leader in leaders.filter(|leader| leader.term.is_some()) {
+        *led.entry(&leader.host).or_default() += 1;
+    }
+    for host in hosts {
+        host.leads = Some(led.get(&*host.host).copied().unwrap_or_default());
+    }
 }

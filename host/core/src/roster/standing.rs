@@ -1,7 +1,7 @@
 //! Where a host is in a task, for whoever asks at this moment.
 
 use super::{Leaderless, RolloutSight};
-use crate::clock::Moment;
+use crate::clock::{self, Moment};
 use crate::election::Stage;
 use crate::permit::{Permit, Phase};
 use crate::term::Term;
@@ -37,6 +37,15 @@ impl Standing {
             .is_some_and(|permit| permit.check() == Ok(Phase::Held))
     }
 
+    /// The plugin of the term, which began at `elected`, may have effects from here on. Whoever reads that it leads reads the
+    /// stage and the term with it.
+    pub fn activated(&mut self, term: &Term, elected: Moment, permit: Permit) {
+        self.at(Stage::Leading, true, clock::now());
+        self.term = Some(term.clone());
+        self.elected = Some(elected);
+        self.permit = Some(permit);
+    }
+
     /// The contender is at another stage. `session`: it has a session, so that it knows what it knows.
     pub fn at(&mut self, stage: Stage, session: bool, now: Moment) {
         if self.stage != stage {
@@ -63,8 +72,27 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock;
     use crate::permit::SharedDeadline;
+    use crate::term::FencingToken;
+
+    #[test]
+    fn whoever_leads_says_in_which_term_at_the_same_time() {
+        let deadline = SharedDeadline::default();
+        deadline.set(clock::now() + Duration::from_secs(60));
+        let term = Term {
+            number: 2,
+            fencing_token: FencingToken(77),
+            task: "report".into(),
+            host: "a".into(),
+            record_version: 5,
+        };
+        let mut standing = Standing::default();
+        standing.at(Stage::Electing, true, clock::now());
+        standing.activated(&term, clock::now(), Permit::new(deadline));
+        assert!(standing.leads());
+        assert_eq!(standing.stage, Stage::Leading);
+        assert_eq!(standing.term, Some(term));
+    }
 
     #[test]
     fn leadership_ends_with_the_permit_whoever_is_told() {

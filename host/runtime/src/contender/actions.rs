@@ -217,7 +217,8 @@ impl Contender {
             return self.resign(Duration::ZERO);
         };
         let permit = Permit::new(standing.session.deadline().clone());
-        let permit = measured(self.enlisted.as_ref(), permit.traced(&term));
+        let permit = permit.traced(&term);
+        let permit = measured(self.enlisted.as_ref(), &term, tenure.since, permit);
         if let Some(leading) = &mut tenure.leading {
             leading.follow(permit.pulse());
         }

@@ -6,6 +6,7 @@ use soloist_core::clock::Moment;
 use soloist_core::election::Record;
 use soloist_core::permit::Permit;
 use soloist_core::roster::{Enlisted, RolloutShown, RolloutSight};
+use soloist_core::term::Term;
 
 use super::{Contender, Work};
 use crate::rollout::Heard;
@@ -63,11 +64,16 @@ pub(super) fn rollout_sight(work: &Work) -> RolloutSight {
 }
 
 /// The permit of the plugin that is about to run; its calls are measured if the host is watched.
-pub(super) fn measured(enlisted: Option<&Enlisted>, permit: Permit) -> Permit {
+pub(super) fn measured(
+    enlisted: Option<&Enlisted>,
+    term: &Term,
+    elected: Moment,
+    permit: Permit,
+) -> Permit {
     let Some(enlisted) = enlisted else {
         return permit;
     };
     let member = enlisted.member();
-    member.standing().permit = Some(permit.clone());
+    member.standing().activated(term, elected, permit.clone());
     permit.measured(Some(Arc::clone(&member.meter)))
 }
