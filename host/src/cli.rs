@@ -24,6 +24,7 @@ mod drain;
 mod ensemble;
 mod fetch;
 mod forget;
+mod groups;
 mod history;
 mod inspect;
 mod listener;
@@ -270,7 +271,9 @@ fn tell_panic(panic: &PanicHookInfo<'_>) {
 
 fn command() -> clap::Command {
     // The help names the variables; what they hold now would only make it differ from machine to machine.
-    Cli::command().mut_subcommands(helped)
+    let command = Cli::command().mut_subcommands(helped);
+    let template = groups::template(&command);
+    command.help_template(template)
 }
 
 fn helped(command: clap::Command) -> clap::Command {

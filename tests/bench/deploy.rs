@@ -12,9 +12,9 @@ use soloist_tests::host::Host;
 use soloist_tests::registry::Registry;
 use soloist_tests::zookeeper::Settings;
 
-use crate::SESSION_TIMEOUT;
 use crate::memory::Memory;
 use crate::table::{Samples, Table};
+use crate::{SESSION_TIMEOUT, packets};
 
 const HOSTS: [&str; 3] = ["a", "b", "c"];
 const DEPLOYED: usize = 20;
@@ -132,7 +132,7 @@ async fn many(plugin: &Path, table: &mut Table) -> Result<()> {
         "",
     );
     table.row(
-        &format!("the same, for each of {TASKS}: packets to the ensemble; memory of the host, resident / proportional"),
+        &format!("the same, for each of {TASKS}: packets of the server, received and sent; memory of the host, resident / proportional"),
         &format!("{:.1}; {}", packets / f64::from(tasks), memory.of_each(TASKS as u64).show()),
         "",
         "",
@@ -223,13 +223,4 @@ fn unlike_others(cluster: &Cluster, plugin: &Path, name: &str) -> Result<PathBuf
     bytes.extend([0, length + 1, length]);
     bytes.extend(name.as_bytes());
     cluster.file(&format!("{name}.wasm"), bytes)
-}
-
-/// How many packets the server has had, by its own account.
-async fn packets(cluster: &Cluster) -> Result<f64> {
-    let answer = cluster.zookeeper.ask(0, "mntr").await?;
-    let line = answer
-        .lines()
-        .find_map(|line| line.strip_prefix("zk_packets_received"));
-    Ok(line.context("mntr names no packets")?.trim().parse()?)
 }

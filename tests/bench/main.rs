@@ -4,6 +4,7 @@
 //! `cargo run --release --bin bench -- TOPIC...` measures those topics alone.
 
 mod calls;
+mod crowd;
 mod deploy;
 mod failover;
 mod fairness;
@@ -24,7 +25,7 @@ mod upgrade;
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use soloist_tests::cluster::Cluster;
 use soloist_tests::host::Command;
 use soloist_tests::zookeeper::Settings;
@@ -33,10 +34,11 @@ use table::Table;
 
 const SESSION_TIMEOUT: Duration = Duration::from_secs(4);
 const NODE: &str = "/bare/master";
-const TOPICS: [&str; 16] = [
+const TOPICS: [&str; 17] = [
     "handover",
     "failover",
     "peers",
+    "crowd",
     "tls",
     "upgrade",
     "start",
@@ -100,6 +102,9 @@ async fn main() -> Result<()> {
     if chosen("revocation") {
         revocation::measure(&mut table).await?;
     }
+    if chosen("crowd") {
+        crowd::measure(&mut table).await?;
+    }
     if chosen("tls") {
         tls::measure(&mut table).await?;
     }
@@ -138,6 +143,17 @@ fn contender(cluster: &Cluster, id: &str) -> Result<Command> {
         .arg(cluster.servers())
         .arg(NODE)
         .arg(timeout))
+}
+
+/// How many packets the server has received and sent.
+async fn packets(cluster: &Cluster) -> Result<f64> {
+    let told = cluster.zookeeper.ask(0, "srvr").await?;
+    let of = |name: &str| {
+        let line = told.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|number| number.trim().parse::<f64>().ok())
+            .with_context(|| format!("no {name:?} in {told}"))
+    };
+    Ok(of("Received:")? + of("Sent:")?)
 }
 
 /// The machine, the kernel and the server that the figures hold for.

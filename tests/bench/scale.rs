@@ -4,14 +4,17 @@ use std::fs;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use rustix::process::Signal;
-use soloist_tests::build;
 use soloist_tests::cluster::Cluster;
 use soloist_tests::history::History;
 use soloist_tests::host::Host;
 use soloist_tests::zookeeper::Settings;
+use soloist_tests::{build, client};
+use zookeeper_client::{Acls, CreateMode};
 
 use crate::memory::Memory;
+use crate::packets;
 use crate::table::Table;
 
 /// How many tasks, unless `SOLOIST_SCALE` has other numbers.
@@ -23,6 +26,8 @@ const TICK: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(10);
 /// Longer than any failover takes.
 const PATIENCE: Duration = Duration::from_mins(5);
+/// How many tasks are under way at once: as many as a server takes without holding requests back, from three hosts.
+const AT_ONCE: usize = 160;
 
 pub(crate) async fn measure(table: &mut Table) -> Result<()> {
     let numbers = std::env::var("SOLOIST_SCALE").unwrap_or_else(|_| TASKS.to_owned());
@@ -50,6 +55,7 @@ async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
         let took = last.duration_since(host.started())?;
         Ok((host, history, took))
     };
+    let floor = floor(&cluster, tasks).await?;
     let before = packets(&cluster).await?;
     let (mut leader, of_leader, led) = start("a", "activated").await?;
     let packets_of_start = packets(&cluster).await? - before;
@@ -64,6 +70,10 @@ async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
         }
     };
     let each = |packets: f64| format!("{:.1}", packets / f64::from(tasks));
+    row(
+        "floor: two transactions each, pipelined, and nothing else",
+        seconds(floor),
+    );
     row("process start → all activated", seconds(led));
     row("process start → all on standby", seconds(stood));
     row("packets of the start, each task", each(packets_of_start));
@@ -109,10 +119,10 @@ async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
     leader.signal(Signal::TERM)?;
     let last = all(&of_second, from, "activated", tasks).await?;
     let used = packets(&cluster).await? - before;
-    row(
-        "SIGTERM → all activated on the next host",
-        seconds(last.duration_since(asked)?),
-    );
+    let took = last.duration_since(asked)?;
+    row("SIGTERM → all activated on the next host", seconds(took));
+    let ratio = took.as_secs_f64() / floor.as_secs_f64();
+    row("that, beside the floor", format!("{ratio:.2}x"));
     row("packets of that, each task", each(used));
     let status = leader.ended_within(PATIENCE).await?;
     ensure!(status.success(), "{status}: {}", leader.errors());
@@ -172,15 +182,37 @@ fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }
 
-/// How many packets the server has received and sent.
-async fn packets(cluster: &Cluster) -> Result<f64> {
-    let told = cluster.zookeeper.ask(0, "srvr").await?;
-    let of = |name: &str| {
-        let line = told.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|number| number.trim().parse::<f64>().ok())
-            .with_context(|| format!("no {name:?} in {told}"))
-    };
-    Ok(of("Received:")? + of("Sent:")?)
+/// How long a client takes to have, for each task, the two transactions committed that a handover cannot do without: one of who gives
+/// it back, and one of who is elected.
+async fn floor(cluster: &Cluster, tasks: u32) -> Result<Duration> {
+    let client = cluster.client().await?;
+    let stays = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    let goes = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
+    client.create("/floor", b"", &stays).await?;
+    let node = |task: u32| format!("/floor/{task}");
+    let made = stream::iter(0..tasks).map(async |task| {
+        let mut made = client.new_multi_writer();
+        made.add_create(&node(task), b"", &stays)?;
+        made.add_create(&format!("{}/master", node(task)), b"", &goes)?;
+        anyhow::Ok(made.commit().await.map(drop)?)
+    });
+    made.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    let began = Instant::now();
+    let passed = stream::iter(0..tasks).map(async |task| {
+        let master = format!("{}/master", node(task));
+        let mut released = client.new_multi_writer();
+        released.add_delete(&master, None)?;
+        released.add_set_data(&node(task), b"released", None)?;
+        released.commit().await?;
+        let mut elected = client.new_multi_writer();
+        elected.add_create(&master, b"", &goes)?;
+        elected.add_set_data(&node(task), b"active", None)?;
+        anyhow::Ok(elected.commit().await.map(drop)?)
+    });
+    passed.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+    let took = began.elapsed();
+    client::close(client).await;
+    Ok(took)
 }
 
 /// How much of the processors a process has used.

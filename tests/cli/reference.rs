@@ -263,9 +263,10 @@ fn help(command: &str) -> Result<String> {
 /// The commands that there are, but for `help`.
 pub(crate) fn commands() -> Result<BTreeSet<String>> {
     let help = help("")?;
-    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    // They stand in groups, each below a line of its own.
+    let lines = help.lines().take_while(|line| *line != "Options:");
     Ok(lines
-        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|command| *command != "help")
         .map(str::to_owned)

@@ -34,7 +34,7 @@ async fn wrong_credentials_are_named() -> Result<()> {
         .env(IDENTITY, "digest:soloist:wrong")
         .flag("--acl", "creator");
     let mut host = command
-        .flag("--connect-timeout", "2s")
+        .flag("--connect-timeout", "10s")
         .start(&cluster.history)?;
     let refused = host.event("session-error").await?;
     let message = refused
@@ -82,7 +82,7 @@ async fn credentials_that_no_server_takes_are_told_from_a_node_that_is_closed() 
     let cluster = Cluster::with(settings, Duration::from_secs(4)).await?;
     let command = cluster.host("a")?.env(IDENTITY, "digest:soloist:hunter2");
     let mut host = command
-        .flag("--connect-timeout", "2s")
+        .flag("--connect-timeout", "10s")
         .start(&cluster.history)?;
     let refused = host.event("session-auth-failed").await?;
     let event = refused.event().context("no event")?;

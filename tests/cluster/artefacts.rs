@@ -120,12 +120,12 @@ async fn an_upload_whose_chunks_are_swept_is_done_once_more() -> Result<()> {
 #[tokio::test]
 async fn a_sweep_that_an_upload_overtakes_removes_nothing_of_it() -> Result<()> {
     for kit in Kit::both().await? {
-        let artefact = artefact(8 * CHUNK - 1000, 7);
+        let artefact = artefact(32 * CHUNK - 1000, 7);
         let digest = Digest::of(&artefact);
         let mut put = pin!(kit.writer.put(digest, &artefact));
         select! {
             _ = &mut put => bail!("it did not wait"),
-            () = kit.until(digest, |chunks| chunks >= 5) => {}
+            () = kit.until(digest, |chunks| chunks >= 16) => {}
         }
         let before = kit.chunks(digest).await;
         let mut sweep = pin!(kit.sweeper.sweep(i64::MAX));
@@ -139,7 +139,7 @@ async fn a_sweep_that_an_upload_overtakes_removes_nothing_of_it() -> Result<()> 
         ensure!(kit.is_whole(digest).await?);
         // What the sweep has left of the first upload, the next one removes.
         kit.sweeper.sweep(0).await?;
-        ensure!(kit.chunks(digest).await == 8);
+        ensure!(kit.chunks(digest).await == 32);
         ensure!(kit.writer.get(digest).await? == artefact);
     }
     Ok(())

@@ -202,7 +202,8 @@ async fn an_old_generation_is_not_accepted_again() -> Result<()> {
     let mut running = host(&cluster, &deployment, "a", "")?;
     let text = deployment.text(&heartbeat()?, json!({}), json!({})).await?;
     let first = deployment.deploy(&text).await?;
-    told(&cluster, 0, "a", "activated", "replayed").await?;
+    // Its leader writes nothing more.
+    told(&cluster, 0, "a", "generation-healthy", "replayed").await?;
     // Whoever can write to the ensemble may do without the leader.
     let set = async |generation| {
         let becomes = |record: &RolloutRecord, changed| {
@@ -215,8 +216,8 @@ async fn an_old_generation_is_not_accepted_again() -> Result<()> {
     let text = deployment
         .text(&heartbeat()?, json!({"config": {"x": "2"}}), json!({}))
         .await?;
-    let second = deployment.deploy(&text).await?;
     let from = cluster.history.len();
+    let second = deployment.deploy(&text).await?;
     set(second).await?;
     told(&cluster, from, "a", "activated", "replayed").await?;
 
@@ -350,7 +351,8 @@ async fn unsigned_manifests_are_taken_from_those_who_have_the_identity() -> Resu
     let mut running = host(&cluster, &deployment, "a", zookeeper)?;
     let text = deployment.text(&heartbeat()?, json!({}), json!({})).await?;
     deployment.deploy(&text).await?;
-    told(&cluster, 0, "a", "activated", "guarded").await?;
+    // Its leader writes nothing more.
+    told(&cluster, 0, "a", "generation-healthy", "guarded").await?;
 
     // A stranger found a place that was open: as in a tree that was made before there was an ACL.
     let open = [Acl::new(Permission::ALL, AuthId::anyone())];

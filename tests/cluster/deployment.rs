@@ -269,7 +269,7 @@ async fn orders_are_followed_by_hosts() -> Result<()> {
     // Hosts remember what they have accepted.
     let from = scene.cluster.history.len();
     let old = scene
-        .deploy("old", "counter", FAST, &["--timeout", "3s"])
+        .deploy("old", "counter", FAST, &["--timeout", "10s"])
         .await?;
     ensure!(
         old.code == Some(4) && old.stderr.contains("generation 1 is old"),

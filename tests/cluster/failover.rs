@@ -119,9 +119,12 @@ async fn a_leader_whose_every_node_is_deleted_leads_again_and_stays() -> Result<
     let operator = cluster.client().await?;
     let deleted = cluster.history.len();
     let heartbeats = "/soloist/hosts/leader";
+    // At once, or a heartbeat in between makes a node anew.
+    let mut all = operator.new_multi_writer();
     for path in [Cluster::master(TASK).as_str(), heartbeats, "/soloist/hosts"] {
-        operator.delete(path, None).await?;
+        all.add_delete(path, None)?;
     }
+    all.commit().await?;
     leader.event_after(deleted, "activated", |_| true).await?;
     // Ten are sent in a session timeout: without the lease they renew, leadership would have ended by now.
     eventually("twenty heartbeats", PATIENCE, async || {

@@ -57,7 +57,7 @@ async fn a_host_that_may_not_wait_long_for_its_id_says_that_it_is_taken() -> Res
     first.event("plugin-log").await?;
     let mut second = cluster
         .host("a")?
-        .flag("--connect-timeout", "1s")
+        .flag("--connect-timeout", "5s")
         .start(&cluster.history)?;
     let status = second.ended().await?;
     let errors = second.errors();

@@ -262,7 +262,14 @@ async fn leaders_lead_on_while_a_plugin_is_compiled_and_the_next_reload_is_not_l
     ensure!(is_compiler(compiler), "the test is too slow for its plugin");
     for told in ["added slow", "added comes; removed slow"] {
         let told = format!("the configuration is reloaded: {told}");
-        host.event_after(from, "reloaded", |event| event.message == told)
+        let reloaded = |record: &Record| {
+            let event = record.event();
+            event.is_some_and(|event| event.name == "reloaded" && event.message == told)
+        };
+        // The plugin is one that takes long to compile.
+        let history = &cluster.history;
+        history
+            .wait_for(from, &told, PATIENCE * 3, reloaded)
             .await?;
     }
     beats(&mut host, from, "comes").await?;

@@ -61,15 +61,8 @@ async fn a_generation_takes_over_when_all_hosts_that_stand_are_ready() -> Result
     let b = Member::with(&scene.cluster, "all-b", &plan, slow).await?;
     scene.stand(2).await?;
     scene.deploy(2).await?;
-    let waits = tells("all-a", "rollout-waiting", |told| {
-        told.fields.contains_key("obstacle")
-    })
-    .await?;
-    ensure!(
-        waits.message
-            == "generation 2 is wanted, and 1 of 2 hosts are ready for it; all-b cannot run it: the disk is full",
-        "{waits:?}"
-    );
+    let waits = "generation 2 is wanted, and 1 of 2 hosts are ready for it; all-b cannot run it: the disk is full";
+    tells("all-a", "rollout-waiting", |told| told.message == waits).await?;
     ensure!(times("all-", "generation-promoted") == 0);
     b.prepares(2, Readiness::Ready);
     scene.healthy(2).await?;

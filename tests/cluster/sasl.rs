@@ -118,7 +118,9 @@ async fn hosts_and_operators_are_a_user_of_the_servers_and_leadership_is_handed_
     leader.event("standby").await?;
     let resigned = cluster.operator(&known, &["resign", TASK]).await?;
     ensure!(resigned.code == Some(0), "{resigned:?}");
-    leader.event_after(0, "activated", |_| true).await?;
+    leader
+        .event_where("activated", |event| event.term == Some(3))
+        .await?;
     leader.signal_guarded(Signal::KILL).await?;
     let freed = leader.event("given-back").await?;
     let freed = &freed.event().context("no event")?.line;

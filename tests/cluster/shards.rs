@@ -191,7 +191,7 @@ async fn sessions_come_and_go_with_the_tasks_of_a_reload() -> Result<()> {
     }
     let from = cluster.history.len();
     reload(&mut host, TASKS).await?;
-    for number in 24..TASKS {
+    for number in 20..TASKS {
         let task = name(number);
         host.event_after(from, "activated", |event| {
             event.task.as_ref() == Some(&task)

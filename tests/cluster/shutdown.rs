@@ -120,10 +120,10 @@ async fn signals_within_a_second_are_one_request() -> Result<()> {
         .flag("--demote-timeout", "2s");
     let mut host = patient.start(&cluster.history)?;
     host.event("plugin-log").await?;
-    host.signal(Signal::TERM)?;
+    for signal in [Signal::TERM, Signal::INT, Signal::TERM] {
+        host.signal(signal)?;
+    }
     host.event("draining").await?;
-    host.signal(Signal::INT)?;
-    host.signal(Signal::TERM)?;
     let status = host.ended().await?;
     ensure!(status.code() == Some(0), "{status}: {}", host.errors());
     for name in ["revoked", "released", "session-closed"] {

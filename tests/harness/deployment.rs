@@ -220,14 +220,19 @@ impl Deployment {
         Ok(())
     }
 
-    /// Changes the record as an operator does.
+    /// Changes the record as an operator does: once more if a leader was faster.
     pub async fn change(
         &self,
-        change: impl FnOnce(&RolloutRecord, Changed) -> Result<RolloutRecord, rollout::Refused>,
+        change: impl Fn(&RolloutRecord, Changed) -> Result<RolloutRecord, rollout::Refused>,
     ) -> Result<()> {
-        let (record, version) = self.record().await?.context("nothing is deployed")?;
-        self.write(Some(version), &change(&record, changed())?)
-            .await
+        loop {
+            let (record, version) = self.record().await?.context("nothing is deployed")?;
+            let changed = change(&record, changed())?;
+            match self.write(Some(version), &changed).await {
+                Err(error) if matches!(error.downcast_ref(), Some(Error::BadVersion)) => {}
+                written => return written,
+            }
+        }
     }
 
     /// Closes the operator's session.

@@ -4,6 +4,7 @@
 //! needs, and nobody is followed elsewhere.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,15 +18,14 @@ use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use soloist_core::secret::Secret;
 use soloist_core::text::printable;
-use soloist_tls::{TrustError, trusted_by_machine, trusting};
+use soloist_tls::{FileError, PemFile, TrustError, trusted_by_machine, trusting};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::logs::{MISSED, NEXT};
 
@@ -35,8 +35,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 4 << 20;
 /// What is told of an answer that is no lines.
 const TOLD_BYTES_MAX: usize = 300;
-
-const NO_AUTHORITY: &str = "there is no certificate of an authority: say which with --ca";
 
 /// What stands in a path as it is.
 const PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#').add(b'/');
@@ -82,6 +80,9 @@ pub enum ClientError {
     /// Nothing comes.
     #[error("it does not answer within {PATIENCE:?}")]
     Silent,
+    /// The file of those who vouch for hosts cannot be used.
+    #[error(transparent)]
+    Authorities(FileError),
     /// The host is not verified, or does not speak TLS.
     #[error("TLS: {0}")]
     Tls(String),
@@ -110,7 +111,11 @@ impl ClientError {
         match self {
             Self::Connect(_) | Self::Silent | Self::Broken(_) => true,
             Self::Refused { status, .. } => *status == 503,
-            Self::Address(_) | Self::Tls(_) | Self::Unauthorized | Self::NoLines => false,
+            Self::Address(_)
+            | Self::Authorities(_)
+            | Self::Tls(_)
+            | Self::Unauthorized
+            | Self::NoLines => false,
         }
     }
 }
@@ -120,16 +125,17 @@ trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 impl Client {
-    /// Shows this token, if there is one. Hosts that are asked over TLS are vouched for by one of these certificates, in PEM, or by
-    /// whom this machine trusts.
+    /// Shows this token, if there is one. Hosts that are asked over TLS are vouched for by one of the certificates in the file that
+    /// `--ca` names, or by whom this machine trusts. It blocks.
     ///
     /// # Errors
-    /// None of the certificates can be read.
-    pub fn new(token: Option<Secret>, ca: Option<&[u8]>) -> Result<Self, ClientError> {
-        let tls = ca.map(|ca| {
-            let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(ca).collect();
-            let read = read.map_err(|error| ClientError::Tls(error.to_string()))?;
-            config(read)
+    /// [`ClientError::Authorities`], [`ClientError::Tls`].
+    pub fn new(token: Option<Secret>, ca: Option<&Path>) -> Result<Self, ClientError> {
+        let tls = ca.map(|path| {
+            let read = PemFile::read("--ca", path).and_then(|file| file.authorities());
+            let config = trusting(read.map_err(ClientError::Authorities)?);
+            let config = config.map_err(|error| ClientError::Tls(error.to_string()))?;
+            Ok::<_, ClientError>(Arc::new(config))
         });
         let tls = tls.transpose()?;
         Ok(Self { token, tls })
@@ -201,19 +207,11 @@ impl Client {
     }
 }
 
-fn config(certificates: Vec<CertificateDer<'static>>) -> Result<Arc<ClientConfig>, ClientError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(certificates);
-    if roots.is_empty() {
-        return Err(ClientError::Tls(NO_AUTHORITY.to_owned()));
-    }
-    let config = trusting(roots).map_err(|error| ClientError::Tls(error.to_string()))?;
-    Ok(Arc::new(config))
-}
-
 fn untrusting(error: TrustError) -> ClientError {
     ClientError::Tls(match error {
-        TrustError::NoRoots { .. } => NO_AUTHORITY.to_owned(),
+        TrustError::NoRoots { .. } => {
+            "there is no certificate of an authority: say which with --ca".to_owned()
+        }
         TrustError::Setup(error) => error.to_string(),
     })
 }

@@ -76,7 +76,7 @@ impl Manual {
 
 /// When what the pages tell was last revised. A page without a date is none to `mandoc`, and the day of a build would make each build
 /// another one.
-const REVISED: &str = "2026-11-27";
+const REVISED: &str = "2026-11-28";
 
 /// Writes the page of a command, and those of the commands below it; says how many.
 fn pages(command: &clap::Command, name: &str, directory: &Path) -> io::Result<usize> {

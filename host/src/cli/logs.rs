@@ -160,12 +160,7 @@ fn client(token: Option<&PathBuf>, ca: Option<&PathBuf>) -> anyhow::Result<Clien
         let read = Secret::read(path);
         read.with_context(|| format!("--token-file: cannot read {}", path.display()))
     });
-    let ca = ca.map(|path| {
-        let read = std::fs::read(path);
-        read.with_context(|| format!("--ca: cannot read {}", path.display()))
-    });
-    let (token, ca) = (token.transpose()?, ca.transpose()?);
-    Client::new(token, ca.as_deref()).context("--ca")
+    Ok(Client::new(token.transpose()?, ca.map(PathBuf::as_path))?)
 }
 
 /// The leader of the task, or the host that was named. None if there is none.

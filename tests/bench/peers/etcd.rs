@@ -18,8 +18,9 @@ pub(super) struct Etcd {
 
 impl Etcd {
     pub(super) async fn start() -> Result<Self> {
-        for program in ["etcd", "etcdctl"] {
-            let there = Command::new(program).arg("--version").output();
+        for (program, version) in [("etcd", "--version"), ("etcdctl", "version")] {
+            let mut asked = Command::new(program);
+            let there = asked.env("ETCDCTL_API", "3").arg(version).output();
             ensure!(
                 there.is_ok_and(|output| output.status.success()),
                 "there is no {program}: apt-get install etcd-server etcd-client"

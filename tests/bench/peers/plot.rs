@@ -5,11 +5,13 @@ use std::path::Path;
 use anyhow::Result;
 use plotters::prelude::{
     ChartBuilder, IntoDrawingArea, IntoLogRange, LineSeries, PathElement, RGBColor, SVGBackend,
-    WHITE,
+    Text, WHITE,
 };
-use plotters::style::{BLACK, Color};
+use plotters::style::Color;
 
 const SIZE: (u32, u32) = (900, 420);
+const LEGEND_WIDTH: u32 = 170;
+const LEGEND_LINE: i32 = 24;
 /// Told apart by the colour-blind as well.
 const COLOURS: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
@@ -26,6 +28,8 @@ pub(super) fn distributions(file: &Path, caption: &str, curves: &[(&str, Vec<f64
     let most = all().fold(0.0, f64::max) * 1.25;
     let area = SVGBackend::new(file, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
+    // Beside the curves, which may be anywhere.
+    let (area, legend) = area.split_horizontally(SIZE.0 - LEGEND_WIDTH);
     let mut chart = ChartBuilder::on(&area)
         .caption(caption, ("sans-serif", 18))
         .margin(12)
@@ -37,17 +41,14 @@ pub(super) fn distributions(file: &Path, caption: &str, curves: &[(&str, Vec<f64
         .x_desc("milliseconds")
         .y_desc("percent of all rounds")
         .draw()?;
-    for ((name, times), colour) in curves.iter().zip(COLOURS) {
-        chart
-            .draw_series(LineSeries::new(steps(times, least), colour.stroke_width(2)))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2)));
+    for (((name, times), colour), line) in curves.iter().zip(COLOURS).zip(1..) {
+        chart.draw_series(LineSeries::new(steps(times, least), colour.stroke_width(2)))?;
+        let height = line * LEGEND_LINE;
+        let dash = [(0, height), (20, height)];
+        legend.draw(&PathElement::new(dash, colour.stroke_width(2)))?;
+        let place = (28, height - LEGEND_LINE / 3);
+        legend.draw(&Text::new(*name, place, ("sans-serif", 15)))?;
     }
-    chart
-        .configure_series_labels()
-        .background_style(WHITE.mix(0.9))
-        .border_style(BLACK)
-        .draw()?;
     area.present()?;
     Ok(())
 }

@@ -263,3 +263,21 @@ fn a_directory_by_way_of_a_link() -> Result<()> {
     ensure!(warned.contains(&expected), "{warned}");
     Ok(())
 }
+
+/// A host whose disk is not mounted must not begin anew, and accept old generations again; nor where others can put them back.
+#[test]
+fn a_host_that_takes_deployed_tasks_does_not_start_without_what_it_has_accepted() -> Result<()> {
+    let directory = TempDir::new()?;
+    let kept = directory.path().join("kept");
+    let config = format!(
+        "[deploy]\nenabled = true\nunsigned = true\ntasks = [\"*\"]\nsources = [\"ensemble:\"]\n\
+         directory = \"{}\"\n",
+        kept.display()
+    );
+    let config = Input::new("soloist.toml", config)?;
+    let run = ["run", config.path(), "--on-death=restart"];
+    refused(&run, &["cannot take deployed tasks", "kept/accepted"])?;
+    fs::create_dir_all(kept.join("accepted"))?;
+    fs::set_permissions(kept.join("accepted"), Permissions::from_mode(0o777))?;
+    refused(&run, &["others can write to", "chmod go-w"])
+}

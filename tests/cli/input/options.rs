@@ -157,6 +157,17 @@ fn what_is_on_or_off() -> Result<()> {
     Ok(())
 }
 
+/// Whoever names those who vouch for hosts wants none of them left out.
+#[test]
+fn authorities_that_cannot_be_used_are_not_passed_over() -> Result<()> {
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (text, word) in [(broken, "cannot be used"), ("AAAA\n", "no certificate")] {
+        let file = Input::new("ca.pem", text)?;
+        refused(&["logs", "t", "--ca", file.path()], &["--ca", word])?;
+    }
+    refused(&["logs", "t", "--ca", "/nowhere"], &["--ca", "/nowhere"])
+}
+
 /// Usage nobody can make sense of.
 #[test]
 fn bad_usage() -> Result<()> {

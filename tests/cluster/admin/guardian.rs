@@ -40,7 +40,7 @@ async fn a_scrape_of_a_dead_process_is_answered_by_its_guardian_and_then_by_the_
     let (mut host, pages) = long_dead(command, &cluster).await?;
     let known = pages.clone().with_token(token);
     let told = known.metrics().await?;
-    check(&told)?;
+    let dead = told.clone();
     for (series, value) in [
         ("soloist_process_up", 0.0),
         ("soloist_guardian_restarts_total", f64::from(DEATHS)),
@@ -70,6 +70,7 @@ async fn a_scrape_of_a_dead_process_is_answered_by_its_guardian_and_then_by_the_
             .status
             == 405
     );
+    check(&dead)?;
 
     // The next process answers at the same address, and knows of those before it.
     known
@@ -99,8 +100,8 @@ async fn a_guardian_answers_over_tls_where_the_process_did() -> Result<()> {
         .flag("--listen-certificate", &shows.certificate)
         .flag("--listen-key", &shows.key)
         .flag("--listen-client-ca", &shows.ca);
-    let (mut host, plain) = long_dead(command, &cluster).await?;
     let scraper = certificates.holder("scraper", &Wanted::subject("prometheus"))?;
+    let (mut host, plain) = long_dead(command, &cluster).await?;
     let known = plain.clone().over_tls(&shows.ca, Some(&scraper))?;
     let told = known.metrics().await?;
     ensure!(

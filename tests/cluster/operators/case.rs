@@ -2,9 +2,12 @@
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
+use soloist_coordination::acl::acl;
+use soloist_coordination::connect::Ensemble;
+use soloist_coordination::observer::Observer;
 use soloist_core::records::{Envelope, RolloutRecord};
-use soloist_tests::build;
 use soloist_tests::cluster::{Answer, Cluster, TASK};
+use soloist_tests::{PATIENCE, build};
 use zookeeper_client::Client;
 
 /// Where an order to resign stands.
@@ -78,4 +81,19 @@ pub(super) async fn record(client: &Client) -> Result<RolloutRecord> {
 pub(super) async fn envelope(client: &Client, number: u64) -> Result<Envelope> {
     let path = format!("/soloist/tasks/beat/generations/{number}");
     Ok(Envelope::decode(&client.get_data(&path).await?.0)?)
+}
+
+/// What commands look at the ensemble with.
+pub(super) async fn observer(cluster: &Cluster) -> Result<Observer> {
+    let ensemble = Ensemble {
+        tls: None,
+        servers: cluster.servers().to_owned(),
+        chroot: String::new(),
+        root: "/soloist".to_owned(),
+        session_timeout: cluster.session_timeout,
+        auth: None,
+        sasl: None,
+        acl: acl(None),
+    };
+    Ok(Observer::connect(&ensemble, PATIENCE).await?)
 }

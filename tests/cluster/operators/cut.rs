@@ -7,6 +7,7 @@ use anyhow::{Result, ensure};
 use soloist_tests::client;
 use soloist_tests::cluster::{Answer, Cluster, TASK};
 use soloist_tests::proxy::{Loss, Op, Proxy, Request, Traffic};
+use soloist_tests::zookeeper::Settings;
 
 use super::case::{RECORD, deploy, envelope, has_failed, plugin, record};
 
@@ -14,22 +15,28 @@ fn is_order(request: Request<'_>) -> bool {
     request.op == Op::Multi && request.contains(RECORD.as_bytes())
 }
 
-/// Deploys through a proxy, as `user`.
+/// Deploys through a proxy, in a session of that timeout: its connection counts as lost when no answer comes for 0.4 of it.
 async fn deploy_through(
     cluster: &Cluster,
     proxy: &Proxy,
-    user: &str,
+    session: &str,
     flags: &[&str],
 ) -> Result<Answer> {
     let (servers, plugin) = (proxy.connect_string(), plugin()?);
     let variables = [
         ("SOLOIST_ZOOKEEPER", &*servers),
-        ("USER", user),
-        ("SOLOIST_SESSION_TIMEOUT", "4s"),
-        ("SOLOIST_CONNECT_TIMEOUT", "1s"),
+        ("USER", "ann"),
+        ("SOLOIST_SESSION_TIMEOUT", session),
+        ("SOLOIST_CONNECT_TIMEOUT", "5s"),
     ];
     let args = ["deploy", &plugin, "--task", TASK, "--no-wait"];
     cluster.operator(&variables, &[&args, flags].concat()).await
+}
+
+/// An ensemble that gives sessions in which somebody may wait for an answer.
+async fn patient() -> Result<Cluster> {
+    let settings = Settings::standalone().tick(Duration::from_secs(2));
+    Cluster::with(settings, Duration::from_secs(40)).await
 }
 
 /// Holds the next order of a deployment at the proxy until `meanwhile` is done. Gives the answer to that deployment.
@@ -57,7 +64,7 @@ async fn held(
         go.send(())?;
         anyhow::Ok(())
     };
-    let (second, first) = tokio::join!(deploy_through(cluster, proxy, "ann", flags), first);
+    let (second, first) = tokio::join!(deploy_through(cluster, proxy, "40s", flags), first);
     first?;
     second
 }
@@ -65,7 +72,7 @@ async fn held(
 /// Two deploy at once: the one whose transaction comes second is told who was faster, and nothing of it is written.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_who_deploy_at_once_one_is_told_of_the_other() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = patient().await?;
     let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
     let second = held(&cluster, &proxy, &[], async || {
         let plugin = plugin()?;
@@ -103,7 +110,7 @@ async fn of_two_who_deploy_at_once_one_is_told_of_the_other() -> Result<()> {
 /// What a generation may more is shown of what was deployed then: if that is given up meanwhile, nobody has seen it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_generation_is_compared_with_what_is_there_when_it_is_written() -> Result<()> {
-    let cluster = Cluster::start().await?;
+    let cluster = patient().await?;
     let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
     ensure!(deploy(&cluster, &[]).await?.code == Some(0));
     let state = &["--allow-state"][..];
@@ -134,7 +141,7 @@ async fn a_deployment_whose_answer_is_lost_is_done_once() -> Result<()> {
         let cluster = Cluster::start().await?;
         let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
         proxy.lose(loss, is_order);
-        let answer = deploy_through(&cluster, &proxy, "ann", &[]).await?;
+        let answer = deploy_through(&cluster, &proxy, "10s", &[]).await?;
         ensure!(answer.code == Some(0), "{loss:?}: {answer:?}");
         let client = cluster.client().await?;
         let (_, stat) = client.get_data(RECORD).await?;
@@ -152,7 +159,7 @@ async fn a_deployment_is_known_by_its_generation_whoever_changed_the_record_sinc
     let cluster = Cluster::start().await?;
     let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
     proxy.lose(Loss::Reply, is_order);
-    let deploying = deploy_through(&cluster, &proxy, "ann", &[]);
+    let deploying = deploy_through(&cluster, &proxy, "10s", &[]);
     let changing = async {
         proxy.replies_lost(1).await?;
         proxy.set(Traffic::Cut);
@@ -177,7 +184,7 @@ async fn a_deployment_that_is_cut_off_is_said_to_be_unknown() -> Result<()> {
     let cluster = Cluster::start().await?;
     let proxy = Proxy::start(cluster.zookeeper.address(0)).await?;
     proxy.lose(Loss::Reply, is_order);
-    let deploying = deploy_through(&cluster, &proxy, "ann", &[]);
+    let deploying = deploy_through(&cluster, &proxy, "4s", &[]);
     let cutting = async {
         proxy.replies_lost(1).await?;
         proxy.set(Traffic::Cut);
@@ -209,7 +216,7 @@ async fn a_deployment_that_is_cut_off_before_its_order_is_nothing() -> Result<()
     proxy.lose(Loss::Reply, |request| {
         request.op == Op::Create && request.contains(b"-0000")
     });
-    let deploying = deploy_through(&cluster, &proxy, "ann", &[]);
+    let deploying = deploy_through(&cluster, &proxy, "4s", &[]);
     let cutting = async {
         proxy.replies_lost(1).await?;
         proxy.set(Traffic::Cut);

@@ -60,6 +60,9 @@ async fn the_history_says_how_each_term_ended() -> Result<()> {
         .operator(&[], &["resign", TASK, "--reason", "moving \u{1b}[2J house"])
         .await?;
     ensure!(answer.code == Some(0), "{answer:?}");
+    hosts[2]
+        .event_where("activated", |event| event.term == Some(5))
+        .await?;
 
     let terms = cluster.terms().await?;
     let ends: Vec<_> = terms

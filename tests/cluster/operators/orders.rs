@@ -1,17 +1,14 @@
 //! `soloist pause`, `resume`, `rollback` and `undeploy`, without hosts that follow them.
 
 use anyhow::{Context as _, Result, ensure};
-use soloist_coordination::acl::acl;
-use soloist_coordination::connect::Ensemble;
-use soloist_coordination::observer::{Observer, ObserverError};
+use soloist_coordination::observer::ObserverError;
 use soloist_core::records::Stage;
 use soloist_core::rollout::Refused;
-use soloist_tests::PATIENCE;
 use soloist_tests::client;
 use soloist_tests::cluster::{Cluster, TASK};
 use zookeeper_client::{Acls, CreateMode, Error};
 
-use super::case::{RECORD, deploy, has_failed, record, succeeds};
+use super::case::{RECORD, deploy, has_failed, observer, record, succeeds};
 
 /// What is paused says why, to whoever pauses it again, lists it or deploys; it is resumed once.
 #[tokio::test]
@@ -155,20 +152,6 @@ async fn a_state_is_purged_only_when_nobody_stands() -> Result<()> {
     ensure!(record(&client).await?.newest == 2);
     client::close(client).await;
     cluster.verdict().check()
-}
-
-async fn observer(cluster: &Cluster) -> Result<Observer> {
-    let ensemble = Ensemble {
-        tls: None,
-        servers: cluster.servers().to_owned(),
-        chroot: String::new(),
-        root: "/soloist".to_owned(),
-        session_timeout: cluster.session_timeout,
-        auth: None,
-        sasl: None,
-        acl: acl(None),
-    };
-    Ok(Observer::connect(&ensemble, PATIENCE).await?)
 }
 
 /// Whoever comes to stand while a state is purged, or deploys, keeps what is left of it.

@@ -3,12 +3,18 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+use soloist_coordination::observer::{ObserverError, StateChange, StateGuard, StateRefused};
 use soloist_tests::cluster::{Cluster, TASK};
 use soloist_tests::{build, client};
-use zookeeper_client::{Acls, CreateMode};
+use tokio::sync::watch;
+use zookeeper_client::{Acls, CreateMode, MultiWriteResult};
 
-use super::case::{fails, succeeds};
+use super::case::{fails, observer, succeeds};
+
+/// How often somebody is elected while an operator writes.
+const ELECTIONS: usize = 50;
 
 /// Runs `soloist state beat ARGS` with this on its stdin; gives its exit code, stdout and stderr.
 async fn state(cluster: &Cluster, args: &[&str], stdin: &[u8]) -> Result<(i32, Vec<u8>, String)> {
@@ -147,4 +153,74 @@ async fn nothing_is_changed_under_a_leader_without_force() -> Result<()> {
     // Somebody has deleted the master node: until its plugin has stopped, the leader has its candidate.
     ensure!(state(&cluster, &["get", "key"], b"").await?.1 == b"1");
     cluster.verdict().check()
+}
+
+/// Somebody is elected again and again while an operator writes: nothing is written while somebody leads.
+#[tokio::test]
+async fn nothing_is_written_in_a_term_that_begins_meanwhile() -> Result<()> {
+    let cluster = Cluster::start().await?;
+    vacant(&cluster).await?;
+    let (client, observer) = (cluster.client().await?, observer(&cluster).await?);
+    let (record, master) = ("/soloist/tasks/beat/term", Cluster::master(TASK));
+    let (released, _) = client.get_data(record).await?;
+    let mut active: Value = serde_json::from_slice(&released)?;
+    active["state"] = "active".into();
+    let active = active.to_string();
+    let ephemeral = CreateMode::Ephemeral.with_acls(Acls::anyone_all());
+    // The versions of what was written, and how often nothing was.
+    let outcomes = watch::Sender::new((Vec::new(), 0));
+    let writes = async {
+        loop {
+            let change = StateChange::Set(b"x");
+            let changed = observer.change_state(TASK, "key", change, StateGuard::default());
+            match changed.await {
+                Ok(version) => outcomes.send_modify(|(written, _)| written.push(version)),
+                Err(ObserverError::State(
+                    StateRefused::Led { .. } | StateRefused::Unsteady { .. },
+                )) => outcomes.send_modify(|(_, refused)| *refused += 1),
+                Err(error) => break error,
+            }
+        }
+    };
+    let leads = async {
+        let mut heard = outcomes.subscribe();
+        let mut terms = Vec::new();
+        for _ in 0..ELECTIONS {
+            // The operator is about to write again.
+            let count = heard.borrow_and_update().0.len();
+            heard.wait_for(|(written, _)| written.len() > count).await?;
+            let mut elected = client.new_multi_writer();
+            elected.add_create(&master, b"{}", &ephemeral)?;
+            elected.add_set_data(record, active.as_bytes(), None)?;
+            let from = transaction(&elected.commit().await?)?;
+            let count = heard.borrow_and_update().1;
+            heard.wait_for(|(_, refused)| *refused > count).await?;
+            let mut ended = client.new_multi_writer();
+            ended.add_delete(&master, None)?;
+            ended.add_set_data(record, &released, None)?;
+            terms.push(from..transaction(&ended.commit().await?)?);
+        }
+        anyhow::Ok(terms)
+    };
+    let terms = tokio::select! {
+        terms = leads => terms?,
+        error = writes => return Err(error.into()),
+    };
+    let written = outcomes.borrow().0.clone();
+    for version in &written {
+        let within = terms.iter().find(|term| term.contains(version));
+        ensure!(within.is_none(), "{version} was written in {within:?}");
+    }
+    ensure!(written.len() >= ELECTIONS, "{written:?}");
+    client::close(client).await;
+    observer.close().await;
+    Ok(())
+}
+
+/// The transaction whose results those are.
+fn transaction(results: &[MultiWriteResult]) -> Result<u64> {
+    match results.last() {
+        Some(MultiWriteResult::SetData { stat }) => Ok(stat.mzxid.unsigned_abs()),
+        _ => bail!("no node was set"),
+    }
 }

@@ -165,7 +165,7 @@ async fn operators_can_use_the_configuration_of_the_hosts() -> Result<()> {
     let file = |name, servers: &str| {
         cluster.file(
             name,
-            format!("[zookeeper]\nservers = {servers:?}\nconnect_timeout = \"1s\"\n{task}"),
+            format!("[zookeeper]\nservers = {servers:?}\nconnect_timeout = \"5s\"\n{task}"),
         )
     };
     let right = file("right.toml", cluster.servers())?;

@@ -11,7 +11,7 @@ use soloist_tests::host::{Command, Host};
 pub(super) fn config(cluster: &Cluster, what: &str) -> Result<PathBuf> {
     let plugin = build::artifacts()?.guest("misbehave").display().to_string();
     let restart =
-        r#"{ initial = "10ms", max = "200ms", healthy_after = "300ms", max_restarts = 1 }"#;
+        r#"{ initial = "10ms", max = "200ms", healthy_after = "800ms", max_restarts = 1 }"#;
     let task = format!("[[task]]\nname = \"{TASK}\"\nplugin = {plugin:?}\nrestart = {restart}\n");
     cluster.file(
         &format!("{what}.toml"),

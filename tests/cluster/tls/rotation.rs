@@ -19,8 +19,9 @@ async fn a_leader_whose_certificate_changes_leads_on_and_its_next_connection_sho
         next.certificate
     );
     std::fs::write(certificates.ca(), both)?;
-    let settings = Settings::standalone().tls(&certificates);
-    let cluster = Cluster::with(settings, Duration::from_secs(10)).await?;
+    // A lease that outlasts the start of a server, however busy the machine.
+    let settings = Settings::standalone().property("maxSessionTimeout", "40000");
+    let cluster = Cluster::with(settings.tls(&certificates), Duration::from_secs(40)).await?;
     let holder = certificates.holder("host", &Wanted::subject("the old one"))?;
     let mut cluster = cluster.over_tls(holder.clone());
     let mut host = cluster.host("a")?.start(&cluster.history)?;
