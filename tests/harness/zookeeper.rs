@@ -117,7 +117,8 @@ impl ZooKeeper {
 
     /// Waits until a server serves, and tells in which mode.
     pub async fn serving(&mut self, index: usize) -> Result<Mode> {
-        self.server_mut(index)?.serving().await
+        let with_tls = self.settings.secure;
+        self.server_mut(index)?.serving(with_tls).await
     }
 
     /// Kills a server at once.

@@ -270,8 +270,8 @@ fn a_host_that_takes_deployed_tasks_does_not_start_without_what_it_has_accepted(
     let directory = TempDir::new()?;
     let kept = directory.path().join("kept");
     let config = format!(
-        "[deploy]\nenabled = true\nunsigned = true\ntasks = [\"*\"]\nsources = [\"ensemble:\"]\n\
-         directory = \"{}\"\n",
+        "[zookeeper]\nauth = \"digest:a:b\"\nacl = \"creator\"\n[deploy]\nenabled = true\nunsigned = true\n\
+         tasks = [\"*\"]\nsources = [\"ensemble:\"]\ndirectory = \"{}\"\n",
         kept.display()
     );
     let config = Input::new("soloist.toml", config)?;

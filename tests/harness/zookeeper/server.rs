@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
+use tokio::net::TcpStream;
 
 use super::Settings;
 use super::installation::{class_path, java};
@@ -166,12 +167,19 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until the server serves, and tells in which mode.
-    pub(super) async fn serving(&mut self) -> Result<Mode> {
+    /// Waits until the server serves, with TLS too if it does so, and tells in which mode.
+    pub(super) async fn serving(&mut self, with_tls: bool) -> Result<Mode> {
         let what = format!("ZooKeeper server {} to serve", self.number);
         let serving = eventually(&what, PATIENCE, async || {
             match self.process.as_mut()?.status() {
-                Ok(None) => words::mode(self.address()).await.ok().map(Ok),
+                Ok(None) => {
+                    let mode = words::mode(self.address()).await.ok()?;
+                    if with_tls {
+                        // It opens this port after the other one.
+                        TcpStream::connect(self.secure_address()).await.ok()?;
+                    }
+                    Some(Ok(mode))
+                }
                 _ => Some(Err(anyhow::anyhow!(
                     "ZooKeeper server {} has ended",
                     self.number
