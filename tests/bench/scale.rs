@@ -84,11 +84,7 @@ async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
         .as_raw_nonzero()
         .get()
         .try_into()?;
-    let (before, began) = (processor_seconds(pid)?, Instant::now());
-    let packets_before = packets(&cluster).await?;
-    tokio::time::sleep(IDLE).await;
-    let used = (processor_seconds(pid)? - before) / began.elapsed().as_secs_f64();
-    let requests = (packets(&cluster).await? - packets_before) / began.elapsed().as_secs_f64();
+    let (used, requests) = idle(&cluster, pid).await?;
     row(
         "an idle standby host, of a processor",
         format!("{:.1} %", used * 100.0),
@@ -142,6 +138,17 @@ async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
     second.kill()?;
     drop(third);
     Ok(())
+}
+
+/// What a process uses of a processor, and how many packets a second the server has, while nothing happens.
+async fn idle(cluster: &Cluster, pid: u32) -> Result<(f64, f64)> {
+    let (used_before, began) = (processor_seconds(pid)?, Instant::now());
+    let packets_before = packets(cluster).await?;
+    tokio::time::sleep(IDLE).await;
+    let used = processor_seconds(pid)? - used_before;
+    let passed = packets(cluster).await? - packets_before;
+    let seconds = began.elapsed().as_secs_f64();
+    Ok((used / seconds, passed / seconds))
 }
 
 /// What a process has of the machine's memory.
