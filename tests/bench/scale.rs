@@ -43,8 +43,10 @@ async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
         .tick(TICK)
         .system_property("zookeeper.forceSync", "yes");
     let cluster = Cluster::with(settings, SESSION_TIMEOUT).await?;
-    let plugin = build::workspace().join("plugins/minimal.wat");
-    let plugin = plugin.display().to_string();
+    let plugin = build::workspace()
+        .join("plugins/minimal.wat")
+        .display()
+        .to_string();
     let task = |number| format!("[[task]]\nname = \"task-{number:05}\"\nplugin = {plugin:?}\n");
     let file = cluster.file("tasks.toml", (0..tasks).map(task).collect::<String>())?;
     let start = async |id: &str, event: &str| -> Result<(Host, History, Duration)> {
