@@ -103,15 +103,7 @@ async fn with_tasks(tasks: u32, table: &mut Table) -> Result<()> {
         .try_into()?;
     memory("the leader", leading, &mut row)?;
     memory("a standby host", pid, &mut row)?;
-    for command in [&["status", "--json"][..], &["tasks", "--json"]] {
-        let began = Instant::now();
-        let answer = cluster.operator(&[], command).await?;
-        ensure!(answer.code == Some(0), "{answer:?}");
-        row(
-            &format!("`soloist {}`", command[0]),
-            seconds(began.elapsed()),
-        );
-    }
+    operators(&cluster, &mut row).await?;
     let (from, before) = (of_second.len(), packets(&cluster).await?);
     let asked = SystemTime::now();
     leader.signal(Signal::TERM)?;
@@ -151,6 +143,20 @@ async fn idle(cluster: &Cluster, pid: u32) -> Result<(f64, f64)> {
     let passed = packets(cluster).await? - packets_before;
     let seconds = began.elapsed().as_secs_f64();
     Ok((used / seconds, passed / seconds))
+}
+
+/// How long operators wait for what they ask.
+async fn operators(cluster: &Cluster, row: &mut impl FnMut(&str, String)) -> Result<()> {
+    for command in [&["status", "--json"][..], &["tasks", "--json"]] {
+        let began = Instant::now();
+        let answer = cluster.operator(&[], command).await?;
+        ensure!(answer.code == Some(0), "{answer:?}");
+        row(
+            &format!("`soloist {}`", command[0]),
+            seconds(began.elapsed()),
+        );
+    }
+    Ok(())
 }
 
 /// What a process has of the machine's memory.
