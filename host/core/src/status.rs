@@ -81,7 +81,8 @@ pub struct HostStatus {
     pub version: Option<String>,
     /// When it started: RFC 3339, UTC, by its clock.
     pub started: Option<String>,
-    /// How many tasks it leads: where all tasks were read, so many of them, else as it wrote some seconds ago; none where it did not.
+    /// How many tasks it leads. Who asks for all tasks gets a count of them: each was read at its own moment, so it may pass
+    /// `max_active` for a moment. Who asks for some gets what the host wrote some seconds ago, or none where it did not.
     pub leads: Option<u32>,
     /// How many it leads at most, if it leads no more than a number.
     pub max_active: Option<u32>,

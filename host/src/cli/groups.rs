@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use clap::builder::{StyledStr, Styles};
+use clap::builder::StyledStr;
 
 /// What somebody wants to do, and the commands for it.
 const GROUPS: [(&str, &[&str]); 5] = [
@@ -28,7 +28,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 
 /// The help of the program with its commands in groups.
 pub(super) fn template(command: &clap::Command) -> StyledStr {
-    let styles = Styles::styled();
+    let styles = command.get_styles();
     let (header, literal) = (styles.get_header(), styles.get_literal());
     let names = GROUPS.iter().flat_map(|(_, names)| *names);
     let width = names.map(|name| name.len()).max().unwrap_or_default();

@@ -127,3 +127,38 @@ pub(super) fn count_terms(hosts: &mut [HostStatus], tasks: &[TaskStatus]) {
         host.leads = Some(led.get(&*host.host).copied().unwrap_or_default());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn led(by: &str, term: Option<u64>) -> TaskStatus {
+        TaskStatus {
+            task: "report".to_owned(),
+            state: TaskHealth::Led,
+            health: Health::Healthy,
+            restarts: None,
+            last_failure: None,
+            healthy_at: None,
+            failure: None,
+            leader: Some(Leader {
+                host: by.to_owned(),
+                term,
+                fencing_token: 7,
+                since: "2026-01-01T00:00:00Z".to_owned(),
+                generation: None,
+                digest: None,
+            }),
+            standbys: Vec::new(),
+            hosts: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_terms_of_hosts_are_counted_and_what_foreign_programs_lead_is_not() {
+        let mut hosts = ["a", "b"].map(|host| HostStatus::told(host.to_owned(), None));
+        let tasks = [led("a", Some(1)), led("a", Some(2)), led("b", None)];
+        count_terms(&mut hosts, &tasks);
+        assert_eq!(hosts.map(|host| host.leads), [Some(2), Some(0)]);
+    }
+}
