@@ -10,7 +10,7 @@ help:
 	@echo "make demo    watch three hosts, a plugin, and three failovers (under a minute once built)"
 	@echo "make check   the crates that need neither wasmtime nor ZooKeeper: rules, model, configuration (under a minute)"
 	@echo "make test    every test, against ZooKeeper servers of their own"
-	@echo "make test-embedded  those of hosts and an ensemble once more, without any server"
+	@echo "make test-embedded  tests/cluster once more, with real servers only where a test needs one"
 	@echo "make soak    faults for SOLOIST_SOAK=30m, two at a time chosen by SOLOIST_SEED; shows what came of them;"
 	@echo "             before that, SOLOIST_WORLDS=20000 worlds of the model of election and lease"
 	@echo "make fuzz    hostile input for FUZZ_TIME=10m, in turns of the loader, the configuration, the records and schedules"

@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(10);
 /// Longer than any failover takes.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// How many tasks are under way at once: as many as a server takes without holding requests back, from three hosts.
+/// How many tasks are under way at once: as many as the requests that all sessions of a host have under way together.
 const AT_ONCE: usize = 160;
 
 pub(crate) async fn measure(table: &mut Table) -> Result<()> {

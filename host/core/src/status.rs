@@ -81,8 +81,9 @@ pub struct HostStatus {
     pub version: Option<String>,
     /// When it started: RFC 3339, UTC, by its clock.
     pub started: Option<String>,
-    /// How many tasks it leads. Who asks for all tasks gets a count of them: each was read at its own moment, so it may pass
-    /// `max_active` for a moment. Who asks for some gets what the host wrote some seconds ago, or none where it did not.
+    /// How many tasks it leads. If all tasks were asked for, this is counted from their leaders. Each task was read at its own
+    /// moment, so the count may exceed `max_active` while tasks are handed over. If some tasks were asked for, it is what the host
+    /// wrote some seconds ago, or none if it wrote nothing.
     pub leads: Option<u32>,
     /// How many it leads at most, if it leads no more than a number.
     pub max_active: Option<u32>,

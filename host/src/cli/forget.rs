@@ -8,10 +8,9 @@ use super::operator::{OperatorOptions, block_on, task_name};
 use super::output::{print, print_error};
 use super::undeploy::confirm;
 
-/// Delete all that ZooKeeper keeps of a task that nobody stands for and that is not deployed: its state, its history, its
-/// generations and the record of its rollout
+/// Delete all that ZooKeeper keeps of a task that nobody stands for and that is not deployed
 ///
-/// It cannot be had back. The numbers of terms and of generations begin anew; fencing tokens go on growing. Hosts that have
+/// That is its state, its history, its generations and the record of its rollout. It cannot be had back. The numbers of terms and of generations begin anew; fencing tokens go on growing. Hosts that have
 /// accepted generations of the task remember the highest one, in the directory of their [deploy], and refuse every number up to
 /// it: deploy the task with --generation and a higher one then, which this command tells.
 #[derive(Debug, clap::Args)]

@@ -12,7 +12,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     ),
     ("Run a host", &["run", "check", "ensemble"]),
     (
-        "Deploy tasks to hosts that run",
+        "Deploy tasks, from any machine",
         &[
             "push", "deploy", "tasks", "diff", "rollback", "pause", "resume", "undeploy", "forget",
         ],
@@ -47,7 +47,7 @@ pub(super) fn template(command: &clap::Command) -> StyledStr {
         groups.push('\n');
     }
     format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}{{after-help}}"
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}\n\nOptions of a command: soloist COMMAND --help{{after-help}}"
     )
     .into()
 }

@@ -37,8 +37,7 @@ use reload::Reloader;
 use service::{Outlet, Service};
 use watch::{Door, Watch};
 
-/// Stand for one task, a plugin, or for those of a configuration, until SIGINT or SIGTERM; with --once until the plugin
-/// has completed.
+/// Stand for one task, or for those of a configuration, until a signal; with --once until the plugin has completed
 #[derive(Debug, clap::Args)]
 pub(super) struct Run {
     #[command(flatten)]

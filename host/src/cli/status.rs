@@ -29,7 +29,7 @@ const UNWATCHED: Duration = Duration::from_secs(10);
 /// The pause before a connection that does not answer is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Say who leads, how it fares, and who stands by, as ZooKeeper knows it: from any machine
+/// Say who leads, how it fares, and who stands by, as ZooKeeper knows it
 ///
 /// That nobody leads a task is no failure: a script can look at `.tasks[0].leader` of the JSON.
 ///
@@ -64,8 +64,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// current one, with the "sha256" of its manifest and how far the host is with it, READY being preparing, ready or unready;
 /// else the "digest" of the plugin.
 ///
-/// "leads" is how many tasks a host leads: a count of all tasks, or with TASK what the host wrote some seconds ago, or null.
-/// "max_active" is how many it may lead, or null, and "listen" where it answers over HTTP, or null.
+/// "leads" is how many tasks a host leads. Without TASK it is counted from the leaders of all tasks. With TASK it is what the host
+/// wrote some seconds ago, or null if it wrote nothing. "max_active" is how many it may lead, or null. "listen" is where it
+/// answers over HTTP, or null.
 ///
 /// "drained" has the hosts that `soloist drain` was ordered for. Their STATE is absent while the host does not run, ordered
 /// until it has heard of that, draining, or empty: then it leads nothing and stands for nothing. "keep" is true if it keeps
